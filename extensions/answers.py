@@ -1,0 +1,228 @@
+"""Jinja filters for copier.yml: names derived from answers, and what is wrong with an answer.
+
+A filter called `…_error` returns one line for the person who typed the answer, or the empty
+string; copier.yml uses them as validators. Nothing here reads or writes anything.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+PROJECT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+IDENTIFIER = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+# Names that dbt gives to its own packages; a project of that name cannot be parsed.
+DBT_PACKAGES = frozenset({"dbt", "dbt_duckdb", "dbt_snowflake", "dbt_loom", "dbt_utils"})
+DBT_MODULES = re.compile(r"dbt_(common|adapters|extractor|protos|semantic_interfaces)")
+
+# https://docs.snowflake.com/en/sql-reference/reserved-keywords (those that cannot be identifiers)
+RESERVED_WORDS = frozenset(
+    """
+    ACCOUNT ALL ALTER AND ANY AS BETWEEN BY CASE CAST CHECK COLUMN CONNECT CONNECTION CONSTRAINT
+    CREATE CROSS CURRENT CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DATABASE DELETE
+    DISTINCT DROP ELSE EXISTS FALSE FOLLOWING FOR FROM FULL GRANT GROUP GSCLUSTER HAVING ILIKE IN
+    INCREMENT INNER INSERT INTERSECT INTO IS ISSUE JOIN LATERAL LEFT LIKE LOCALTIME LOCALTIMESTAMP
+    MINUS NATURAL NOT NULL OF ON OR ORDER ORGANIZATION QUALIFY REGEXP REVOKE RIGHT RLIKE ROW ROWS
+    SAMPLE SCHEMA SELECT SET SOME START TABLE TABLESAMPLE THEN TO TRIGGER TRUE TRY_CAST UNION UNIQUE
+    UPDATE USING VALUES VIEW WHEN WHENEVER WHERE WITH
+    """.split()
+)
+SYSTEM_ROLES = frozenset(
+    {"ACCOUNTADMIN", "ORGADMIN", "GLOBALORGADMIN", "PUBLIC", "SECURITYADMIN", "SYSADMIN"}
+    | {"USERADMIN"}
+)
+MAX_IDENTIFIER = 255  # characters; Snowflake's limit for an identifier
+
+
+def as_project_name(folder: str) -> str:
+    """A legal project name made of a folder's name, as the default answer."""
+    name = re.sub(r"[^a-z0-9]+", "_", folder.lower()).strip("_") or "project"
+    name = name if name[0].isalpha() else f"dbt_{name}"
+    return f"{name}_project" if project_name_error(name) else name
+
+
+def project_name_error(name: str) -> str:
+    if not PROJECT_NAME.fullmatch(name):
+        return (
+            f"{name!r} is no dbt project name: a lower-case letter first, then lower-case letters, "
+            "digits and _ (for example dbt_up)"
+        )
+    if name in DBT_PACKAGES or DBT_MODULES.fullmatch(name):
+        return f"{name!r} is a name that dbt uses itself: choose another"
+    if len(name) > 63:
+        return f"at most 63 characters (this has {len(name)})"
+    return ""
+
+
+def one_line_error(text: str) -> str:
+    if not text.isprintable():
+        return "one line of printable text"
+    return ""
+
+
+def parse_upstreams(text: str) -> list[dict[str, str]]:
+    """`"a, b=PREFIX"` as `[{name, database_prefix}, …]`, in the order given.
+
+    Empty and malformed entries come through as they are; `upstreams_error` says what is wrong.
+    """
+    projects = []
+    for entry in text.split(","):
+        name, _, prefix = (part.strip() for part in entry.partition("="))
+        projects.append({"name": name, "database_prefix": prefix or name.upper()})
+    return projects
+
+
+def upstreams_error(text: str, project_name: str) -> str:
+    seen: set[str] = set()
+    for upstream in parse_upstreams(text):
+        name = upstream["name"]
+        if not name:
+            return "name at least one project, with single commas between (for example dbt_up)"
+        if error := project_name_error(name):
+            return error
+        if name == project_name:
+            return f"{name!r} is this project itself: name the projects it reads"
+        if name in seen:
+            return f"{name!r} is named twice"
+        if error := identifier_error(upstream["database_prefix"], room=32):
+            return f"database prefix of {name}: {error}"
+        seen.add(name)
+    return ""
+
+
+def identifier_error(name: str, room: int = 0) -> str:
+    """What is wrong with an unquoted Snowflake identifier.
+
+    `room`: characters kept free for a suffix such as `_PROD`.
+    """
+    if not IDENTIFIER.fullmatch(name):
+        return (
+            f"{name!r} is no plain Snowflake name: upper-case letters, digits and _, "
+            "not starting with a digit"
+        )
+    if name in RESERVED_WORDS:
+        return f"{name!r} is a reserved word of Snowflake: choose another"
+    if len(name) > MAX_IDENTIFIER - room:
+        return f"at most {MAX_IDENTIFIER - room} characters (this has {len(name)})"
+    return ""
+
+
+def role_error(name: str, database_prefix: str) -> str:
+    if name in SYSTEM_ROLES:
+        return f"{name!r} is a role of Snowflake's own: deploys get a role with less"
+    if name == f"{database_prefix}_DEV_ROLE":
+        return f"{name!r} is the role of people and pull requests: deploys need another"
+    return ""
+
+
+def service_user_error(name: str, database_prefix: str) -> str:
+    if name == f"{database_prefix}_CI_SVC":
+        return f"{name!r} is the user of pull requests: deploys need another"
+    return ""
+
+
+def account_error(account: str) -> str:
+    if account and not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*-[A-Za-z][A-Za-z0-9_-]*", account):
+        return (
+            f"{account!r} is no account identifier: write ORG-ACCOUNT, without "
+            ".snowflakecomputing.com (for example MYORG-MYACCOUNT)"
+        )
+    return ""
+
+
+def bucket_error(bucket: str) -> str:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    if not bucket:
+        return ""
+    legal = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket)
+    if not legal or ".." in bucket or re.fullmatch(r"\d+\.\d+\.\d+\.\d+", bucket):
+        return (
+            f"{bucket!r} is no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens, "
+            "with a letter or digit at both ends; without s3://"
+        )
+    if bucket.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or bucket.endswith(
+        ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+    ):
+        return f"{bucket!r} starts or ends with what S3 keeps for itself"
+    return ""
+
+
+def aws_region_error(region: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-\d", region):
+        return f"{region!r} is no AWS region (for example eu-west-1)"
+    return ""
+
+
+def aws_role_error(arn: str) -> str:
+    if arn and not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", arn):
+        return f"{arn!r} is no role (for example arn:aws:iam::123456789012:role/dbt-up-deploy)"
+    return ""
+
+
+def github_repository_error(repository: str) -> str:
+    if repository and not re.fullmatch(
+        r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/[A-Za-z0-9._-]{1,100}", repository
+    ):
+        return f"{repository!r} is no GitHub repository: write org/repo"
+    return ""
+
+
+def branch_error(branch: str) -> str:
+    # What `git check-ref-format` allows, less what a workflow file would read as a pattern.
+    legal = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", branch)
+    if not legal or ".." in branch or "//" in branch or branch.endswith(("/", ".", ".lock")):
+        return f"{branch!r} is no branch name (for example main)"
+    return ""
+
+
+def split_list(text: str) -> list[str]:
+    """Entries of a comma-separated answer, without blanks around them and without empty ones."""
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
+
+
+def allowed_ips_error(text: str) -> str:
+    for entry in split_list(text):
+        try:
+            network = ipaddress.IPv4Network(entry)
+        except ValueError:
+            return f"{entry!r} is no IPv4 address or CIDR range (for example 203.0.113.0/24)"
+        if network.prefixlen == 0:
+            return f"{entry!r} allows every address: leave the answer empty for no network policy"
+    return ""
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        account_error,
+        allowed_ips_error,
+        as_project_name,
+        aws_region_error,
+        aws_role_error,
+        branch_error,
+        bucket_error,
+        github_repository_error,
+        identifier_error,
+        one_line_error,
+        parse_upstreams,
+        project_name_error,
+        role_error,
+        service_user_error,
+        split_list,
+        upstreams_error,
+    )
+}
+
+
+class Answers(Extension):
+    """Adds the filters above to Copier's Jinja environment."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters.update(FILTERS)

@@ -1,0 +1,1 @@
+"""Runs once, after `copier copy`."""
