@@ -1,0 +1,9 @@
+"""What this member's commands share: configuration, the registry, the public interface.
+
+Comes with the template and changes with `copier update`; edit the commands' inputs
+(mesh.yml, models, SQL) rather than this package.
+"""
+
+
+class MeshError(Exception):
+    """Something a person can put right: what is wrong, where, and what to do, in one or two lines."""

@@ -1,0 +1,65 @@
+"""What every command does the same way: exit status, errors, shared flags."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from mesh import MeshError
+
+OK, FAILED, FOUND = 0, 1, 2
+"""Exit status: done; it failed; the check found something (breaking change, drift, staleness)."""
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """An argument parser whose --help is the command's docstring: summary first, then the rest."""
+    summary, _, rest = doc.strip().partition("\n\n")
+    return argparse.ArgumentParser(
+        description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
+    """Which registry and which environment; see `mesh.config.Member.registry_url`."""
+    where = arguments.add_mutually_exclusive_group()
+    where.add_argument(
+        "--bucket", metavar="B", help="registry in this S3 bucket (s3://B/registry; $DBT_MESH_BUCKET)"
+    )
+    where.add_argument(
+        "--registry", metavar="URL", help="registry at s3://… or file:///… ($DBT_MESH_REGISTRY)"
+    )
+    arguments.add_argument(
+        "--env",
+        metavar="E",
+        help="environment (local, prod; $DBT_MESH_ENV; default prod with an S3 registry named "
+        "here or in the environment, else local)",
+    )
+
+
+def note(text: str) -> None:
+    """Something worth knowing that does not change the result, on stderr."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def run(command: Callable[[], int]) -> NoReturn:
+    """Runs a command's main function and exits with its status; errors become one or two lines."""
+    try:
+        status = command()
+        sys.stdout.flush()
+    except MeshError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = FAILED
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        status = OK
+    except OSError as error:
+        hint = ": free some space and run it again" if error.errno == errno.ENOSPC else ""
+        print(f"error: {error.filename or 'disk'}: {error.strerror}{hint}", file=sys.stderr)
+        status = FAILED
+    sys.exit(status)
