@@ -1,0 +1,338 @@
+"""The public interface of a project: a valid dbt manifest that holds its public models only.
+
+From a full manifest (any size, read without building what is left out) to a sealed publication,
+and from a publication's bytes back to its models. Pure: bytes in, values out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from mesh import MeshError
+
+SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
+
+# What a consumer needs of a model: how to name it, read it, and what it promises. Everything else
+# (SQL, macros, hooks, tests, parents) stays with its owner.
+NODE_KEYS = (
+    "database",
+    "schema",
+    "name",
+    "resource_type",
+    "package_name",
+    "path",
+    "original_file_path",
+    "unique_id",
+    "fqn",
+    "alias",
+    "checksum",
+    "tags",
+    "description",
+    "meta",
+    "group",
+    "docs",
+    "created_at",
+    "relation_name",
+    "language",
+    "contract",
+    "access",
+    "version",
+    "latest_version",
+    "deprecation_date",
+    "primary_key",
+)
+CONFIG_KEYS = (
+    "enabled",
+    "alias",
+    "schema",
+    "database",
+    "tags",
+    "meta",
+    "group",
+    "materialized",
+    "quoting",
+    "docs",
+    "contract",
+    "event_time",
+    "access",
+)
+COLUMN_KEYS = (
+    "name",
+    "description",
+    "data_type",
+    "meta",
+    "quote",
+    "config",
+    "tags",
+    "granularity",
+)
+CONSTRAINT_KEYS = ("type", "name", "expression", "columns", "warn_unenforced", "warn_unsupported")
+METADATA_KEYS = ("dbt_schema_version", "dbt_version", "generated_at", "project_name", "project_id")
+METADATA_KEYS += ("adapter_type", "quoting")
+
+# Sections that a manifest has to have, and that are nobody's business outside the project.
+EMPTY_SECTIONS = ("sources", "macros", "docs", "exposures", "metrics", "selectors", "disabled")
+EMPTY_SECTIONS += ("parent_map", "child_map", "group_map", "saved_queries", "semantic_models")
+EMPTY_SECTIONS += ("unit_tests", "functions")
+
+VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
+"""Keys of `metadata.env`, the one place where the manifest's schema leaves room for others."""
+UNSEALED = "0" * 64
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A project's public models, and which publication of them this is.
+
+    nodes: unique_id → node of the manifest, public models of this project only, sorted.
+    private: names of its other models, known only where a full manifest was read.
+    generated_at: when dbt compiled it; of two publications the later one is newer.
+    body: the sealed bytes to publish, or those that were read.
+    """
+
+    project: str
+    version: str
+    generated_at: datetime
+    adapter_type: str
+    nodes: Mapping[str, Mapping[str, Any]]
+    private: frozenset[str]
+    manifest: Mapping[str, Any]
+    body: bytes
+
+
+class _Manifest(msgspec.Struct):
+    metadata: dict[str, Any]
+    nodes: dict[str, msgspec.Raw]
+    groups: dict[str, Any] = {}
+
+
+class _Config(msgspec.Struct):
+    access: str | None = None
+    materialized: str | None = None
+
+
+class _Probe(msgspec.Struct):
+    """As little of a node as tells whether it is published."""
+
+    package_name: str
+    name: str
+    resource_type: str
+    access: str | None = None
+    config: _Config = msgspec.field(default_factory=_Config)
+
+
+def extract(manifest: bytes, project: str, *, commit: str | None = None) -> Interface:
+    """The sealed interface of a full manifest.
+
+    `commit`: of the code that was built, recorded in the publication.
+    Raises MeshError where the manifest is no v12 manifest of this project.
+    """
+    raw = _decode(manifest, "the manifest", project)
+    nodes, private = _public_nodes(raw, project)
+    published = set(nodes)
+    groups = {node.get("group") for node in nodes.values()}
+    document: dict[str, Any] = {
+        "metadata": {
+            **{key: raw.metadata[key] for key in METADATA_KEYS if key in raw.metadata},
+            "invocation_id": None,
+            "user_id": None,
+            "send_anonymous_usage_stats": None,
+            "env": {COMMIT: commit} if commit else {},
+        },
+        "nodes": {uid: _published(node, published) for uid, node in sorted(nodes.items())},
+        "groups": {
+            uid: group
+            for uid, group in sorted(raw.groups.items())
+            if group.get("package_name") == project and group.get("name") in groups
+        },
+        **{section: {} for section in EMPTY_SECTIONS},
+    }
+    generated_at = _generated_at(raw.metadata)
+    return _seal(document, project, generated_at, private)
+
+
+def read(body: bytes, project: str) -> Interface:
+    """The interface in a publication's bytes, as a consumer downloads them.
+
+    A manifest that another tool put there has no seal; it is read all the same, without what is
+    not public. Raises MeshError where the bytes are damaged, or are not this project's manifest.
+    """
+    what = f"the published manifest of {project}"
+    raw = _decode(body, what, project)
+    environment = raw.metadata.get("env") or {}
+    digest = environment.get(DIGEST)
+    if digest and _digest(_with_digest(body, digest, UNSEALED)) != digest:
+        raise MeshError(f"{what} is damaged: its digest does not match; have it published again")
+    nodes, private = _public_nodes(raw, project)
+    generated_at = _generated_at(raw.metadata)
+    return Interface(
+        project=project,
+        version=environment.get(VERSION) or _version(generated_at, _digest(body)),
+        generated_at=generated_at,
+        adapter_type=raw.metadata.get("adapter_type") or "snowflake",
+        nodes=dict(sorted(nodes.items())),
+        private=private,
+        manifest={"metadata": raw.metadata, "nodes": nodes, "groups": raw.groups},
+        body=body,
+    )
+
+
+def _decode(body: bytes, what: str, project: str) -> _Manifest:
+    try:
+        raw = msgspec.json.decode(body, type=_Manifest)
+    except msgspec.ValidationError as error:
+        raise MeshError(f"{what} is no dbt manifest ({error}): build it again with dbt") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MeshError(f"{what} is no whole JSON file ({error}): build it again with dbt") from None
+    schema = raw.metadata.get("dbt_schema_version")
+    if schema != SCHEMA:
+        raise MeshError(
+            f"{what} has schema {str(schema).rsplit('/', 1)[-1]!r}, not v12: build it with "
+            "dbt-core 1.8 to 1.11"
+        )
+    if raw.metadata.get("project_name") != project:
+        raise MeshError(f"{what} is of project {raw.metadata.get('project_name')!r}, not {project!r}")
+    return raw
+
+
+def _public_nodes(raw: _Manifest, project: str) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
+    """Public models of the project itself, and the names of its others.
+
+    Not those of packages it installs, nor of projects that dbt-loom injected: they have owners of
+    their own. Not ephemeral ones: there is no relation to read.
+    """
+    nodes, private = {}, set()
+    for uid, encoded in raw.nodes.items():
+        if not uid.startswith("model."):
+            continue
+        try:
+            probe = msgspec.json.decode(encoded, type=_Probe)
+            if probe.package_name != project:
+                continue
+            public = "public" in (probe.access, probe.config.access)
+            if public and probe.config.materialized != "ephemeral":
+                nodes[uid] = msgspec.json.decode(encoded, type=dict[str, Any])
+            else:
+                private.add(probe.name)
+        except msgspec.ValidationError as error:
+            raise MeshError(f"node {uid} of the manifest is malformed ({error})") from None
+    return nodes, frozenset(private)
+
+
+def _published(node: Mapping[str, Any], published: set[str]) -> dict[str, Any]:
+    """The part of a public model that its consumers may see."""
+    kept = _only(node, NODE_KEYS)
+    kept["config"] = _only(node.get("config") or {}, CONFIG_KEYS)
+    kept["constraints"] = [_only(each, CONSTRAINT_KEYS) for each in node.get("constraints") or []]
+    kept["columns"] = {
+        name: {
+            **_only(column, COLUMN_KEYS),
+            "constraints": [_only(each, CONSTRAINT_KEYS) for each in column.get("constraints") or []],
+        }
+        for name, column in (node.get("columns") or {}).items()
+    }
+    parents = (node.get("depends_on") or {}).get("nodes") or []
+    kept["depends_on"] = {"macros": [], "nodes": [uid for uid in parents if uid in published]}
+    return kept
+
+
+def _only(mapping: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: mapping[key] for key in keys if key in mapping}
+
+
+def _seal(
+    document: dict[str, Any], project: str, generated_at: datetime, private: frozenset[str]
+) -> Interface:
+    """Gives the document its version and its digest.
+
+    The digest is that of the very bytes, taken with 64 zeros in its own place, so that a copy can
+    be checked wherever it lies, without a second file that could be out of step.
+    """
+    version = _version(generated_at, _digest(msgspec.json.encode(document)))
+    document["metadata"]["env"] |= {VERSION: version, DIGEST: UNSEALED}
+    body = msgspec.json.encode(document)
+    return Interface(
+        project=project,
+        version=version,
+        generated_at=generated_at,
+        adapter_type=document["metadata"].get("adapter_type") or "snowflake",
+        nodes=document["nodes"],
+        private=private,
+        manifest=document,
+        body=_with_digest(body, UNSEALED, _digest(body)),
+    )
+
+
+def _with_digest(body: bytes, old: str, new: str) -> bytes:
+    field = f'"{DIGEST}":"%s"'
+    # the first one is the metadata's own, which comes before all that a model could hold
+    return body.replace((field % old).encode(), (field % new).encode(), 1)
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _version(generated_at: datetime, digest: str) -> str:
+    """Sorts by time of compilation; the digest tells two of the same microsecond apart."""
+    return f"{generated_at:%Y%m%dT%H%M%S.%f}Z-{digest[:12]}"
+
+
+def _generated_at(metadata: Mapping[str, Any]) -> datetime:
+    try:
+        when = datetime.fromisoformat(metadata["generated_at"])
+    except (KeyError, TypeError, ValueError):
+        raise MeshError("the manifest does not say when it was generated: build it again") from None
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Name:
+    """One part of a relation's name: as it is stored, and whether it has to be quoted for that."""
+
+    text: str
+    quoted: bool
+
+
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
+
+
+def relation(node: Mapping[str, Any], adapter_type: str) -> tuple[Name, Name, Name]:
+    """Database, schema and identifier of a model, as its warehouse stores them.
+
+    Snowflake stores what is not quoted in upper case; DuckDB keeps it as it was written and
+    compares without regard to case, so nothing has to be quoted for it.
+    """
+    parts = [
+        Name(quoted.replace('""', '"') if quoted else plain, bool(quoted))
+        for quoted, plain in _PART.findall(node.get("relation_name") or "")
+    ]
+    if len(parts) != 3:
+        named = (node.get("database"), node.get("schema"), node.get("alias") or node["name"])
+        parts = [Name(part or "", False) for part in named]
+    if adapter_type == "snowflake":
+        stored = [part if part.quoted else Name(part.text.upper(), False) for part in parts]
+    else:
+        stored = [Name(part.text, False) for part in parts]
+    return stored[0], stored[1], stored[2]
+
+
+def reader_names(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each name that a reader may use, with its model: `m`, and for versioned ones `m_v1`, `m_v2`
+    and `m` for the latest. A model that bears such a name itself keeps it."""
+    own = {node["name"] for node in nodes.values() if node.get("version") is None}
+    for node in nodes.values():
+        if (version := node.get("version")) is None:
+            yield node["name"], node
+            continue
+        if (pinned := f"{node['name']}_v{version}") not in own:
+            yield pinned, node
+        if str(version) == str(node.get("latest_version")) and node["name"] not in own:
+            yield node["name"], node

@@ -1,0 +1,314 @@
+"""The registry's storage: a folder or an S3 bucket behind one small interface.
+
+Layout (see README, "Registry"):
+
+    <root>/<project>/<env>/latest/manifest.json             what consumers read
+    <root>/<project>/<env>/history/<version>/manifest.json  immutable, every publication
+    <root>/<project>/<env>/consumers/<consumer>.json        what each consumer reads of it
+    <state>/<project>/<env>/manifest.json                   the member's own full manifest
+
+A store reads an object with the ETag it had, and writes it on a condition: only if it is still
+the one that was read, or only if there is none. That is all the publication protocol needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from mesh import MeshError
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+BODY_ATTEMPTS = 3
+"""How often a body is asked for again when the connection breaks in its middle, which the S3
+client's own retries do not cover."""
+
+
+def latest_key(project: str, env: str) -> str:
+    return f"{project}/{env}/latest/manifest.json"
+
+
+def version_key(project: str, env: str, version: str) -> str:
+    return f"{project}/{env}/history/{version}/manifest.json"
+
+
+def state_key(project: str, env: str) -> str:
+    return f"{project}/{env}/manifest.json"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as it was read."""
+
+    body: bytes
+    etag: str
+
+
+class Changed(Exception):
+    """The condition of a write did not hold: somebody else wrote first, or the object exists."""
+
+
+class NotModified(Exception):
+    """The object still has the ETag that the reader knows."""
+
+
+class Store(Protocol):
+    """Objects under a root; `key` is a path below it, with `/` between its parts.
+
+    Every method raises MeshError where the store is out of reach, denies access or fails.
+    """
+
+    url: str
+
+    def read(self, key: str, *, known: str | None = None) -> Stored | None:
+        """The object, or None where there is none. Raises NotModified where its ETag is `known`."""
+
+    def etag(self, key: str) -> str | None:
+        """The object's ETag without its body, or None where there is none."""
+
+    def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
+        """Writes the object whole where its ETag is still `replaces` (None: where there is none).
+
+        Raises Changed otherwise, and then has written nothing.
+        """
+
+
+def open_store(url: str, region: str | None = None) -> Store:
+    """The store at `s3://bucket/prefix`, `file:///folder` or a plain path.
+
+    `region`: of the bucket, unless the environment names one. Raises MeshError for another URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Store(url, parts.netloc, parts.path.strip("/"), region)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+        return FolderStore(Path(unquote(parts.path)))
+    if not parts.scheme and url:
+        return FolderStore(Path(url))
+    raise MeshError(f"{url!r} is no registry: write s3://bucket/registry or file:///folder/registry")
+
+
+class FolderStore:
+    """Objects as files of a folder; for one machine, or a disk that several share."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.url = self.root.as_uri()
+
+    def read(self, key: str, *, known: str | None = None) -> Stored | None:
+        path = self.root / key
+        try:
+            if known and known == self._etag_of(path):
+                raise NotModified
+            body = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise MeshError(f"cannot read {path}: {error.strerror}") from None
+        return Stored(body, _digest(body))
+
+    def etag(self, key: str) -> str | None:
+        try:
+            return self._etag_of(self.root / key)
+        except FileNotFoundError:
+            return None
+
+    def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
+        from filelock import FileLock
+
+        path = self.root / key
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.root / ".lock"):
+                if self.etag(key) != replaces:
+                    raise Changed(key)
+                write_whole(path, body)
+        except OSError as error:
+            raise MeshError(f"cannot write {path}: {error.strerror}") from None
+
+    @staticmethod
+    def _etag_of(path: Path) -> str:
+        return _digest(path.read_bytes())
+
+
+class S3Store:
+    """Objects of an S3 bucket, or of a server that speaks S3 (AWS_ENDPOINT_URL_S3)."""
+
+    def __init__(self, url: str, bucket: str, prefix: str, region: str | None) -> None:
+        self.url, self.bucket, self.prefix, self.region = url, bucket, prefix, region
+        self._client = self._connect()
+
+    def _connect(self) -> BaseClient:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        # An environment that names a region (a laptop's profile, a test server) comes first.
+        named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        config = Config(
+            connect_timeout=5,
+            read_timeout=20,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            user_agent_extra="dbt-mesh",
+        )
+        try:
+            return boto3.client("s3", region_name=named or self.region or "us-east-1", config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise MeshError(f"{self.url}: {_one_line(error)}") from None
+
+    def _key(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def read(self, key: str, *, known: str | None = None) -> Stored | None:
+        from botocore.exceptions import (
+            FlexibleChecksumError,
+            IncompleteReadError,
+            ReadTimeoutError,
+            ResponseStreamingError,
+        )
+
+        broken = (
+            FlexibleChecksumError,
+            IncompleteReadError,
+            ReadTimeoutError,
+            ResponseStreamingError,
+        )
+        condition = {"IfNoneMatch": known} if known else {}
+        for attempt in range(BODY_ATTEMPTS):
+            with self._errors(key):
+                try:
+                    answer = self._client.get_object(  # type: ignore[attr-defined]
+                        Bucket=self.bucket, Key=self._key(key), **condition
+                    )
+                    return Stored(answer["Body"].read(), answer["ETag"])
+                except self._client.exceptions.ClientError as error:
+                    if _code(error) in ("304", "NotModified"):
+                        raise NotModified from None
+                    if _code(error) in ("404", "NoSuchKey"):
+                        return None
+                    raise
+                except broken:
+                    if attempt == BODY_ATTEMPTS - 1:
+                        raise
+        raise AssertionError("unreachable")
+
+    def etag(self, key: str) -> str | None:
+        with self._errors(key):
+            try:
+                answer = self._client.head_object(Bucket=self.bucket, Key=self._key(key))  # type: ignore[attr-defined]
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in ("404", "NoSuchKey"):
+                    return None
+                raise
+            return str(answer["ETag"])
+
+    def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
+        condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
+        with self._errors(key):
+            try:
+                self._client.put_object(  # type: ignore[attr-defined]
+                    Bucket=self.bucket,
+                    Key=self._key(key),
+                    Body=body,
+                    ContentType="application/json",
+                    **condition,
+                )
+            except self._client.exceptions.ClientError as error:
+                # 409: two conditional writes met. 404: If-Match found nothing (some servers say 412).
+                missing = replaces and _code(error) in ("404", "NoSuchKey")
+                conflict = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
+                if missing or _code(error) in conflict:
+                    raise Changed(key) from None
+                raise
+
+    @contextlib.contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        """Turns what the S3 client raises into one line that says what to do."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        where = f"s3://{self.bucket}/{self._key(key)}"
+        try:
+            yield
+        except ClientError as error:
+            raise MeshError(f"{where}: {self._explain(error)}") from None
+        except BotoCoreError as error:
+            raise MeshError(f"{where}: {_explain_connection(error)}") from None
+
+    def _explain(self, error: Any) -> str:
+        code = _code(error)
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if code == "NoSuchBucket":
+            return f"there is no bucket {self.bucket}: check the name, or create it"
+        if code in ("403", "AccessDenied", "AllAccessDisabled"):
+            return (
+                "access denied: your AWS role may not do this (S3 also says so of an object that "
+                "does not exist, to roles that may not list the bucket)"
+            )
+        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"):
+            return f"AWS refuses the credentials ({code}): sign in again"
+        if code in ("301", "PermanentRedirect", "AuthorizationHeaderMalformed"):
+            return "the bucket is in another region: set AWS_REGION, or the answer aws_region"
+        if isinstance(status, int) and status >= 500:
+            return f"the server answers {status} ({code}) again and again: try again later"
+        return _one_line(error)
+
+
+def _explain_connection(error: Exception) -> str:
+    name = type(error).__name__
+    if name in ("NoCredentialsError", "PartialCredentialsError"):
+        return "no AWS credentials: sign in (`aws sso login`), or set AWS_PROFILE"
+    if name in ("ConnectTimeoutError", "ReadTimeoutError"):
+        return "no answer in time: check the network, or try again later"
+    if name in ("EndpointConnectionError", "ConnectionClosedError", "ProxyConnectionError"):
+        return "out of reach: check the network, or try again later"
+    if name in ("IncompleteReadError", "ResponseStreamingError", "FlexibleChecksumError"):
+        return "the answer arrived broken, again and again: try again later"
+    return _one_line(error)
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def write_whole(path: Path, body: bytes) -> None:
+    """Replaces a file at once: whoever reads it, or finds it after a crash, sees old or new, whole.
+
+    Raises OSError (disk full, no permission); the old file is then untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as temporary:
+            temporary.write(body)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    """The process's umask; mkstemp ignores it, but the file is for everyone who may read it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Bring in what the upstream projects publish, as dbt sources.
+
+For each upstream this writes, if anything changed:
+
+  models/_mesh_<upstream>.yml     a source with a table for each public model
+  state/<upstream>/manifest.json  the published interface itself (for --defer --state)
+
+  scripts/sync_mesh.py                      from the registry on this machine
+  scripts/sync_mesh.py --env prod           from the registry on S3 (mesh.yml names the bucket)
+  scripts/sync_mesh.py --upstream dbt_up --version 20260102T…   stay on one publication
+
+Then use the models: select * from {{ source('dbt_up', 'public_orders') }}
+
+A download is checked before anything is replaced; out of reach, the last good copy stays, and
+the command says so and fails. With --offline it is content with that copy.
+
+Exit status: 0 done, 1 it failed, 2 an upstream is stale (--max-age).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from mesh import MeshError, cli, config, registry
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the last sync of an upstream saw and wrote; kept in state/<upstream>/.sync.json.
+
+    written: path below the member's root → SHA-256 of what was written there.
+    """
+
+    url: str
+    env: str
+    pinned: str | None
+    etag: str
+    version: str
+    generated_at: str
+    written: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a sync found; `written`: path → content, to be written when it differs."""
+
+    upstream: str
+    seen: Seen
+    written: dict[str, bytes]
+    summary: str
+
+
+def main() -> int:
+    parser = cli.parser(__doc__)
+    cli.add_registry_flags(parser)
+    parser.add_argument(
+        "--upstream", action="append", metavar="U", help="only this one (may be given again)"
+    )
+    parser.add_argument("--version", metavar="V", help="this publication instead of the latest")
+    parser.add_argument("--offline", action="store_true", help="use the last good copy, ask nobody")
+    parser.add_argument(
+        "--max-age", type=float, metavar="H", help="exit 2 where a publication is older than H hours"
+    )
+    arguments = parser.parse_args()
+
+    member = config.load_member()
+    names = arguments.upstream or [upstream.name for upstream in member.upstreams]
+    for name in names:
+        member.upstream(name)
+    if not names:
+        raise MeshError("mesh.yml names no upstream: `copier update --trust --ask upstreams`")
+    if arguments.version and len(names) > 1:
+        raise MeshError("--version is of one project: say which with --upstream")
+    if arguments.offline:
+        results = [offline(member.root, name) for name in dict.fromkeys(names)]
+        failures: list[str] = []
+    else:
+        place = config.locate(
+            member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
+        )
+        store = registry.open_store(place.url, member.aws_region)
+        one = partial(attempt, member.root, store, place, arguments.version)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            done = list(pool.map(one, dict.fromkeys(names)))
+        results = [each for each in done if isinstance(each, Result)]
+        failures = [each for each in done if isinstance(each, str)]
+    for result in results:
+        apply(member.root, result)
+        print(f"{result.upstream}: {result.summary}")
+    if failures:
+        raise MeshError("\n       ".join(failures))
+    return cli.FOUND if stale(results, arguments.max_age) else cli.OK
+
+
+def attempt(
+    root: Path, store: registry.Store, place: config.Location, version: str | None, upstream: str
+) -> Result | str:
+    """Syncs one upstream; what went wrong comes back as text, so that the others go on."""
+    try:
+        return sync(root, store, place, version, upstream)
+    except MeshError as error:
+        copy = last_seen(root, upstream)
+        kept = f"; the last good copy stays ({copy.version})" if copy else ""
+        return f"{upstream}: {error}{kept}"
+
+
+def sync(
+    root: Path, store: registry.Store, place: config.Location, version: str | None, upstream: str
+) -> Result:
+    seen = last_seen(root, upstream)
+    same = seen and (seen.url, seen.env, seen.pinned) == (store.url, place.env, version)
+    whole = seen is not None and intact(root, seen)
+    key = (
+        registry.version_key(upstream, place.env, version)
+        if version
+        else registry.latest_key(upstream, place.env)
+    )
+    try:
+        stored = store.read(key, known=seen.etag if seen and same and whole else None)
+    except registry.NotModified:
+        assert seen is not None
+        return Result(upstream, seen, {}, f"unchanged ({seen.version})")
+    if stored is None:
+        raise MeshError(
+            f"nothing at {store.url}/{key}: "
+            + (
+                "is there such a version?"
+                if version
+                else f"has {upstream} published to {place.env}? (scripts/publish_manifest.py there)"
+            )
+        )
+    return written(root, upstream, stored, store.url, place.env, version)
+
+
+def written(
+    root: Path, upstream: str, stored: registry.Stored, url: str, env: str, version: str | None
+) -> Result:
+    """Checks a download and works out the files it becomes."""
+    from mesh import interface, sources
+
+    published = interface.read(stored.body, upstream)
+    document = sources.sources(published)
+    files = {
+        f"state/{upstream}/manifest.json": stored.body,
+        f"models/_mesh_{upstream}.yml": sources.to_yaml(document, upstream),
+    }
+    seen = Seen(
+        url=url,
+        env=env,
+        pinned=version,
+        etag=stored.etag,
+        version=published.version,
+        generated_at=published.generated_at.isoformat(),
+        written={path: digest(body) for path, body in files.items()},
+    )
+    changed = {path: body for path, body in files.items() if not same_file(root / path, body)}
+    models = len(published.nodes)
+    summary = f"{models} public model{'' if models == 1 else 's'} ({published.version})"
+    return Result(upstream, seen, changed, summary if changed else f"{summary}, nothing to write")
+
+
+def apply(root: Path, result: Result) -> None:
+    """Writes the files, and last what was seen: interrupted before that, the next sync asks for
+    the whole interface again."""
+    note = seen_file(root, result.upstream)
+    text = json.dumps(asdict(result.seen), indent=2).encode()
+    for path, body in result.written.items():
+        registry.write_whole(root / path, body)
+    if not same_file(note, text):
+        registry.write_whole(note, text)
+
+
+def offline(root: Path, upstream: str) -> Result:
+    """The last good copy, and the sources made of it again where they were edited or lost."""
+    manifest = root / "state" / upstream / "manifest.json"
+    try:
+        body = manifest.read_bytes()
+    except FileNotFoundError:
+        raise MeshError(f"{upstream}: no copy at {manifest}: sync once without --offline") from None
+    seen = last_seen(root, upstream)
+    result = written(
+        root,
+        upstream,
+        registry.Stored(body, seen.etag if seen else ""),
+        seen.url if seen else "",
+        seen.env if seen else "",
+        seen.pinned if seen else None,
+    )
+    return Result(upstream, result.seen, result.written, f"{result.summary}, offline")
+
+
+def stale(results: Iterable[Result], max_age: float | None) -> bool:
+    """Says which publications are older than `max_age` hours."""
+    if max_age is None:
+        return False
+    oldest = datetime.now(UTC) - timedelta(hours=max_age)
+    found = False
+    for result in results:
+        generated_at = datetime.fromisoformat(result.seen.generated_at)
+        if generated_at < oldest:
+            hours = (datetime.now(UTC) - generated_at) / timedelta(hours=1)
+            print(f"{result.upstream} is stale: built {hours:.1f} hours ago, {max_age:g} allowed")
+            found = True
+    return found
+
+
+def seen_file(root: Path, upstream: str) -> Path:
+    return root / "state" / upstream / ".sync.json"
+
+
+def last_seen(root: Path, upstream: str) -> Seen | None:
+    """What the last sync noted; None where it is missing or unreadable, which costs a download."""
+    try:
+        return Seen(**json.loads(seen_file(root, upstream).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def intact(root: Path, seen: Seen) -> bool:
+    """Do the files lie there as they were written?"""
+    try:
+        return all(
+            digest((root / path).read_bytes()) == expected
+            for path, expected in seen.written.items()
+        )
+    except OSError:
+        return False
+
+
+def same_file(path: Path, body: bytes) -> bool:
+    try:
+        return path.read_bytes() == body
+    except OSError:
+        return False
+
+
+def digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+if __name__ == "__main__":
+    cli.run(main)

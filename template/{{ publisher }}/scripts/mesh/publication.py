@@ -1,0 +1,99 @@
+"""Publishing an interface: the immutable version first, then `latest` by compare-and-swap.
+
+Whatever is interrupted, and wherever: a reader sees the old or the new interface, whole; of
+several publishers none is lost (each has its version in the history), and an older build never
+takes the place of a newer one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mesh import MeshError
+from mesh.interface import Interface, read
+from mesh.registry import Changed, Store, latest_key, state_key, version_key
+
+ATTEMPTS = 12
+"""How often to try against other publishers; each attempt that fails means that one of them won."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a publication; `newer`: version of the build that stays `latest` instead."""
+
+    version: str
+    newer: str | None = None
+
+
+def published(store: Store, project: str, env: str) -> tuple[Interface | None, str | None]:
+    """The interface that consumers read now, and its ETag; (None, None) before the first.
+
+    Raises MeshError where what is there is damaged or out of reach.
+    """
+    stored = store.read(latest_key(project, env))
+    return (read(stored.body, project), stored.etag) if stored else (None, None)
+
+
+def publish(
+    store: Store, env: str, interface: Interface, check: Callable[[Interface | None], None]
+) -> Outcome:
+    """Makes the interface what consumers read.
+
+    `check` sees what is published now and raises to refuse; it is asked again whenever that has
+    changed. Nothing is written before it agrees.
+    """
+    project = interface.project
+    for attempt in range(ATTEMPTS):
+        current, etag = published(store, project, env)
+        if current and current.version == interface.version:
+            return Outcome(interface.version)  # a rerun, or our own write whose answer got lost
+        superseded = current is not None and current.generated_at > interface.generated_at
+        if not superseded:
+            check(current)
+        _write_once(store, version_key(project, env, interface.version), interface.body)
+        if current and superseded:
+            return Outcome(interface.version, newer=current.version)
+        try:
+            store.write(latest_key(project, env), interface.body, replaces=etag)
+        except Changed:
+            _wait(attempt)
+        else:
+            return Outcome(interface.version)
+    raise MeshError(f"{project}/{env} is being published by others again and again: try again")
+
+
+def _write_once(store: Store, key: str, body: bytes) -> None:
+    """Writes an object that is never replaced. One of the same content is our own, from a write
+    that was interrupted or whose answer got lost."""
+    try:
+        store.write(key, body, replaces=None)
+    except Changed:
+        stored = store.read(key)
+        if stored is None or stored.body != body:
+            raise MeshError(f"{store.url}/{key} is there with other content: who wrote it?") from None
+
+
+def keep_state(state: Store, registry: Store, env: str, interface: Interface, manifest: bytes) -> None:
+    """Keeps the full manifest for the member's own slim CI, unless a newer build has published.
+
+    The ETag is read before `latest`: whoever publishes in between changes one or the other.
+    """
+    key = state_key(interface.project, env)
+    for attempt in range(ATTEMPTS):
+        etag = state.etag(key)
+        current, _ = published(registry, interface.project, env)
+        if current is None or current.version != interface.version:
+            return
+        try:
+            return state.write(key, manifest, replaces=etag)
+        except Changed:
+            _wait(attempt)
+    raise MeshError(f"{state.url}/{key} is being written by others again and again: try again")
+
+
+def _wait(attempt: int) -> None:
+    """Seconds, not the same for everyone who lost, so that they do not meet again."""
+    time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))
