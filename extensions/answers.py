@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from jinja2 import Environment
@@ -220,9 +222,38 @@ FILTERS: dict[str, Callable[..., Any]] = {
 }
 
 
+def refused_answer(error: BaseException, traceback: TracebackType | None) -> str | None:
+    """One line about an answer given by --data that Copier refuses; None for any other error.
+
+    Copier (9.19) ends with a traceback there, which names the question only in a local variable
+    of the function that asks.
+    """
+    while traceback is not None and isinstance(error, ValueError | TypeError):
+        frame = traceback.tb_frame
+        if frame.f_code.co_name == "_ask" and frame.f_globals.get("__name__") == "copier._main":
+            question = str(frame.f_locals["var_name"])
+            message = str(error).removeprefix(f"Validation error for question {question!r}: ")
+            choices = frame.f_locals["details"].get("choices")
+            if choices and isinstance(choices, dict):
+                choices = list(choices.values())
+            return f"{question}: {message}" + (f" (one of {', '.join(choices)})" if choices else "")
+        traceback = traceback.tb_next
+    return None
+
+
+def _report(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if line := refused_answer(error, traceback):
+        print(f"error: {line}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
 class Answers(Extension):
     """Adds the filters above to Copier's Jinja environment."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters.update(FILTERS)
+        sys.excepthook = _report

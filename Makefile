@@ -1,0 +1,47 @@
+# `make demo` and `make test` do all of their own set-up: Python 3.11+, git and make are enough.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+export DBT_SEND_ANONYMOUS_USAGE_STATS ?= false
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+.venv/demo: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/dev: .venv/demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv/demo ## three members of a mesh, rendered, built and published on this machine (DuckDB)
+	@$(BIN)/python -m fleet demo
+
+demo-clean: .venv/demo ## remove what `make demo` made
+	@$(BIN)/python -m fleet demo --clean
+
+test: .venv/dev ## everything that a machine without accounts can prove
+	$(BIN)/python -m pytest -n auto
+
+lint: .venv/dev ## format, lint and types, in the template as well
+	$(BIN)/python -m tests.lint
+
+format: .venv/dev ## rewrite files as `make lint` wants them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev ## the budgets, as ratios measured in one run
+	$(BIN)/python -m tests.bench
+
+constraints: .venv/dev ## pin what is installed now
+	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt
+
+clean: ## remove the environment and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info
+
+.PHONY: help demo demo-clean test lint format bench constraints clean

@@ -1,0 +1,1 @@
+"""What acts on many members at once."""

@@ -1,0 +1,144 @@
+"""Rendered members and how to run their commands, shared by all tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from copier._template import Template
+
+from fleet import render as rendering
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+# Nothing of the machine the tests run on: neither its mesh, nor its AWS, nor its git settings.
+for name in list(os.environ):
+    if name.startswith(("DBT_", "AWS_", "SNOWFLAKE_", "GIT_", "COPIER_")):
+        del os.environ[name]
+os.environ |= {
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_AUTHOR_NAME": "Test",
+    "GIT_AUTHOR_EMAIL": "test@example.com",
+    "GIT_COMMITTER_NAME": "Test",
+    "GIT_COMMITTER_EMAIL": "test@example.com",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+}
+
+
+def questions() -> dict[str, Any]:
+    """Questions of copier.yml by key, computed answers left out."""
+    loaded = yaml.safe_load((ROOT / "copier.yml").read_text())
+    return {
+        key: details
+        for key, details in loaded.items()
+        if not key.startswith("_") and details.get("when") is not False
+    }
+
+
+@dataclass(frozen=True)
+class Member:
+    """A rendered member, and how its people run its commands.
+
+    path: the member's folder; environment: what they have exported.
+    """
+
+    path: Path
+    environment: dict[str, str]
+
+    def run(
+        self, command: str, *arguments: str | Path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `scripts/….py` or `dbt` in the member's folder."""
+        program = ["dbt"] if command == "dbt" else [sys.executable, command]
+        return subprocess.run(
+            [*program, *map(str, arguments)],
+            cwd=self.path,
+            env={**os.environ, **self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def dbt(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs dbt, which has to succeed."""
+        done = self.run("dbt", *arguments, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def ok(self, command: str, *arguments: str | Path, **environment: str) -> str:
+        """Runs a script, which has to succeed; what it printed."""
+        done = self.run(command, *arguments, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def refused(
+        self, command: str, *arguments: str | Path, status: int = 1, **environment: str
+    ) -> str:
+        """Runs a script that has to end with `status` and one or two lines; those lines."""
+        done = self.run(command, *arguments, **environment)
+        text = done.stderr if status == 1 else done.stdout
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        if status == 1:
+            assert 1 <= len(text.strip().splitlines()) <= 2, text
+        return text
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the member by its path, without what dbt and Python leave behind."""
+        skipped = {"target", "logs", "__pycache__", ".git", ".user.yml"}
+        return {
+            str(path.relative_to(self.path)): path.read_bytes()
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and not skipped & set(path.relative_to(self.path).parts)
+        }
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[Template]:
+    """This repository as it is, opened once for every member that the tests render."""
+    with rendering.opened() as opened:
+        yield opened
+
+
+Render = Callable[..., Member]
+
+
+@pytest.fixture(scope="session")
+def render_into(template: Template) -> Render:
+    """render_into(folder, **answers) → Member; members in one folder share its .mesh."""
+
+    def render(folder: Path, **answers: Any) -> Member:
+        unknown = answers.keys() - questions().keys()
+        assert not unknown, f"no such questions: {unknown}"
+        rendering.render(template, folder, answers)
+        home = folder.parent / ".mesh"
+        home.mkdir(exist_ok=True)
+        return Member(folder, {"DBT_MESH_HOME": str(home)})
+
+    return render
+
+
+@pytest.fixture
+def render(render_into: Render, tmp_path: Path) -> Render:
+    """render(kind=…, **answers) → Member in a folder of the test's own."""
+
+    def render(**answers: Any) -> Member:
+        names = {"upstream": "dbt_up", "native": "dbt_down", "loom": "dbt_down_loom"}
+        name = answers.get("project_name") or names[answers.get("kind", "upstream")]
+        return render_into(tmp_path / name, **{"project_name": name, **answers})
+
+    return render
