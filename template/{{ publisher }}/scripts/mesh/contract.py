@@ -37,7 +37,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -45,7 +45,7 @@ Manifest = Mapping[str, Any]
 Node = Mapping[str, Any]
 
 
-class Severity(Enum):
+class Severity(StrEnum):
     """What a change does to readers, worst first."""
 
     BREAKING = "breaking"
@@ -98,8 +98,9 @@ RULES: Mapping[str, Rule] = {
     "model_removed": Rule(_BREAKING, "Whatever reads the model fails.", _RETIRE),
     "model_not_public": Rule(
         _BREAKING,
-        "The model still exists, but other projects may no longer read it.",
-        "set `access: public` on {model} again; to retire it, give it a deprecation_date first",
+        "The model still exists, but not for other projects.",
+        "publish {model} again (`access: public`, not ephemeral); to retire it, give it a"
+        " deprecation_date first",
     ),
     "version_removed": Rule(
         _BREAKING,
@@ -408,13 +409,19 @@ class _Promise(NamedTuple):
 _KINDS = frozenset(("not_null", "unique", "primary_key", "foreign_key", "check"))
 
 
+def _words(expression: str | None) -> str:
+    return " ".join((expression or "").split())
+
+
 def _target(constraint: Node) -> str:
-    to = str(constraint.get("to") or constraint.get("expression") or "")
+    """What a foreign key points at: `NAME(COLUMNS)`, or its expression; empty if neither is said."""
+    to = constraint.get("to")
+    if not to:
+        return _words(constraint.get("expression"))
     version = _REF_VERSION.search(to) if to.startswith("ref(") else None
     names = _LAST_NAME.findall(to[: version.start()] if version else to)
-    name = names[-1] if names else ""
-    columns = ",".join(constraint.get("to_columns") or ())
-    return f"{name}{f'_v{version[1]}' if version else ''}({columns})".upper()
+    suffix = f"_v{version[1]}" if version else ""
+    return f"{names[-1]}{suffix}({','.join(constraint.get('to_columns') or ())})".upper()
 
 
 def _promises(node: Node, adapter: str) -> dict[_Promise, frozenset[str]]:
@@ -441,8 +448,8 @@ def _promises(node: Node, adapter: str) -> dict[_Promise, frozenset[str]]:
             promises[_Promise(kind, names, _target(constraint))] = scope
         else:
             # A check names its columns itself, wherever it is declared.
-            terms = " ".join(str(constraint.get("expression") or "").split())
-            promises[_Promise(kind, () if kind == "check" else names, terms)] = scope
+            where = () if kind == "check" else names
+            promises[_Promise(kind, where, _words(constraint.get("expression")))] = scope
     return promises
 
 
@@ -676,21 +683,21 @@ def compare(
 ) -> list[Change]:
     """Every change from the published interface `old` to `new`, most severe first.
 
-    `private` names models that the new project has but does not publish, by unique_id or as a
-    selector does (`orders`, `orders.v1`); it only tells "no longer public" from "removed". Without
-    an `old` nobody reads anything yet, and nothing has changed. The order of the result depends on
-    what the interfaces say, not on the order in which they list their models.
+    `private` names models that the new project has but does not publish: by unique_id, as a
+    selector does (`orders.v1`), or all versions by one name (`orders`). It only tells "no longer
+    public" from "removed". Without an `old` nobody reads anything yet, and nothing has changed. The
+    order of the result depends on what the interfaces say, not on the order of their models.
 
     Raises ValueError if the two are interfaces of different projects.
     """
     if old is None:
         return []
-    (was, engine), (now, new_engine) = (
-        (manifest["metadata"].get("project_name"), manifest["metadata"].get("adapter_type"))
-        for manifest in (old, new)
-    )
+    was, now = (manifest["metadata"].get("project_name") for manifest in (old, new))
     if was != now:
         raise ValueError(f"these are interfaces of two projects: {was} and {now}")
+    engine, new_engine = (
+        manifest["metadata"].get("adapter_type") or "snowflake" for manifest in (old, new)
+    )
     adapter = "duckdb" if engine == new_engine == "duckdb" else "snowflake"
     before, after = _Interface.of(old), _Interface.of(new)
     heirs = _heirs(before, after)
@@ -713,7 +720,7 @@ def compare(
         ]
         changes += [_change(finding, unique_id, node) for finding in findings]
     changes += _added_changes(before, after, heirs)
-    changes += _gone_changes(before, after, heirs, private, today, adapter)
+    changes += _gone_changes(before, after, heirs, frozenset(private), today, adapter)
     changes += _latest_changes(before, after, adapter)
     changes.sort(key=lambda c: (_SEVERITY_ORDER[c.severity], c.unique_id, _RULE_ORDER[c.rule]))
     return changes
@@ -762,7 +769,7 @@ def _gone_changes(
     before: _Interface,
     after: _Interface,
     heirs: Mapping[str, str],
-    private: Collection[str],
+    private: frozenset[str],
     today: date,
     adapter: str,
 ) -> Iterator[Change]:
@@ -777,9 +784,9 @@ def _gone_changes(
         notice = f"deprecated on {deprecation}" if deprecation else "it was never deprecated"
         if deprecation and deprecation <= today:
             finding = _Finding("model_retired", f"is gone, as announced: {notice}", display)
-        elif unique_id in private or display in private:
-            message = f"is no longer public; {notice}"
-            finding = _Finding("model_not_public", message, "public", "not public")
+        elif not private.isdisjoint((unique_id, display, node["name"])):
+            message = f"is still there, but not public, or ephemeral; {notice}"
+            finding = _Finding("model_not_public", message, display)
         elif node.get("version") is not None:
             finding = _Finding("version_removed", f"is gone; {notice}", display)
         else:
@@ -884,14 +891,14 @@ def summarise(changes: Iterable[Change], *, strict: bool = False) -> tuple[bool,
     if not changes:
         return False, ["the public interface is unchanged"]
     stops = (_BREAKING, _RISKY) if strict else (_BREAKING,)
-    lines = _aligned([(c.severity.value, c.rule, c.where, c.message) for c in changes])
+    lines = _aligned([(c.severity, c.rule, c.where, c.message) for c in changes])
     ways = dict.fromkeys(c.way_out for c in changes if c.severity in stops)
     count = Counter(change.severity for change in changes)
-    total = ", ".join(f"{count[severity]} {severity.value}" for severity in Severity)
+    total = ", ".join(f"{count[severity]} {severity}" for severity in Severity)
     verdict = "stopped" if ways else "not stopped"
     return bool(ways), [*lines, *(f"way out: {way}" for way in ways), f"{total}: {verdict}"]
 
 
 def rule_lines() -> list[str]:
     """The rulebook as aligned lines: severity, rule, and why."""
-    return _aligned([(rule.severity.value, name, rule.why) for name, rule in RULES.items()])
+    return _aligned([(rule.severity, name, rule.why) for name, rule in RULES.items()])

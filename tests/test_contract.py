@@ -1,0 +1,586 @@
+"""The contract gate: the table in data/interface_changes.yml, laws, and dbt's own opinion."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parent / "template" / "{{ publisher }}" / "scripts" / "mesh" / "contract.py"
+
+
+def _load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("contract", SOURCE)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+contract = _load()
+Severity = contract.Severity
+
+TABLE: dict[str, Any] = yaml.safe_load((HERE / "data" / "interface_changes.yml").read_text())
+CASES: list[dict[str, Any]] = TABLE["changes"]
+CASES_BY_NAME = {case["case"]: case for case in CASES}
+TODAY: date = TABLE["today"]
+
+
+# --- The table's notation, expanded to manifests ------------------------------------------------
+
+
+def _constraint(spec: str | dict[str, Any]) -> dict[str, Any]:
+    constraint: dict[str, Any] = {"name": None, "expression": None, "to": None, "to_columns": []}
+    if isinstance(spec, str):
+        return constraint | {"type": spec}
+    kind, value = next(iter(spec.items()))
+    key = {"foreign_key": "to", "check": "expression", "custom": "expression"}.get(kind, "columns")
+    return constraint | {"type": kind, key: value} | {k: v for k, v in spec.items() if k != kind}
+
+
+def _column(name: str, spec: str | dict[str, Any] | None) -> dict[str, Any]:
+    details = spec if isinstance(spec, dict) else {"type": spec}
+    return {
+        "name": name,
+        "data_type": details["type"],
+        "description": details.get("description", ""),
+        "quote": details.get("quote"),
+        "constraints": [_constraint(c) for c in details.get("constraints", ())],
+    }
+
+
+def _node(key: str, patch: dict[str, Any]) -> dict[str, Any]:
+    name, _, version = key.partition(".v")
+    spec = TABLE["base"] | {"access": "public"} | patch
+    alias = f"{name}_v{version}" if version else name
+    relation = spec["relation"]
+    if "relation" not in patch:
+        relation = relation.replace("orders", alias)
+    database, schema, identifier = (
+        (relation or f"UP_PROD.MARTS.{alias}").replace('"', "").split(".")
+    )
+    enforced = {"enforced": spec["enforced"]}
+    deprecation = spec.get("deprecation_date")
+    return {
+        "resource_type": "model",
+        "unique_id": f"model.dbt_up.{key}",
+        "name": name,
+        "database": database,
+        "schema": schema,
+        "alias": identifier,
+        "relation_name": relation,
+        "version": int(version) if version else None,
+        # In the table a version that says nothing is in a model whose latest version is 2.
+        "latest_version": spec.get("latest_version", 2) if version else None,
+        "deprecation_date": str(deprecation) if deprecation else None,
+        "access": spec["access"],
+        "config": {
+            "access": spec["access"],
+            "contract": enforced,
+            "materialized": spec["materialized"],
+            "meta": spec.get("meta", {}),
+        },
+        "contract": enforced,
+        "columns": {c: _column(c, details) for c, details in spec["columns"].items()},
+        "constraints": [_constraint(c) for c in spec.get("constraints", ())],
+        "group": spec.get("group"),
+        "meta": spec.get("meta", {}),
+        "description": spec.get("description", ""),
+    }
+
+
+def _manifest(models: dict[str, dict[str, Any]], adapter: str) -> dict[str, Any]:
+    nodes = [_node(key, patch) for key, patch in models.items()]
+    return {
+        "metadata": {"project_name": "dbt_up", "adapter_type": adapter},
+        "nodes": {node["unique_id"]: node for node in nodes},
+    }
+
+
+def _interfaces(case: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    adapter = case.get("adapter", "snowflake")
+    return (
+        _manifest(case.get("old", {"orders": {}}), case.get("old_adapter", adapter)),
+        _manifest(case.get("new", {"orders": {}}), adapter),
+    )
+
+
+def _compare(case: dict[str, Any]) -> list[Any]:
+    old, new = _interfaces(case)
+    private = case.get("private", ())
+    changes: list[Any] = contract.compare(old, new, today=TODAY, private=private)
+    return changes
+
+
+def _verdicts(changes: list[Any]) -> list[str]:
+    return [f"{change.severity} {change.rule} {change.where}" for change in changes]
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
+
+
+# --- The table ----------------------------------------------------------------------------------
+
+
+@every_case
+def test_change(case: dict[str, Any]) -> None:
+    changes = _compare(case)
+    assert _verdicts(changes) == case["expect"]
+    if "before_after" in case:
+        assert [changes[0].before, changes[0].after] == case["before_after"]
+
+
+def _type_cases() -> Iterator[Any]:
+    for engine, rows in TABLE["types"].items():
+        for adapter in ("snowflake", "duckdb") if engine == "both" else (engine,):
+            for old, new, verdict in rows:
+                yield pytest.param(
+                    old, new, adapter, verdict, id=f"{old} to {new} on {adapter}: {verdict}"
+                )
+
+
+@pytest.mark.parametrize(("old", "new", "adapter", "verdict"), list(_type_cases()))
+def test_type(old: str | None, new: str | None, adapter: str, verdict: str) -> None:
+    change = contract.type_change(old, new, adapter)
+    assert (change or "same") == verdict
+    assert contract.same_type(old, new, adapter) == (verdict == "same")
+
+
+def test_the_table_is_large_and_covers_every_rule() -> None:
+    assert len(CASES) >= 70
+    assert len(CASES_BY_NAME) == len(CASES)
+    covered = {verdict.split()[1] for case in CASES for verdict in case["expect"]}
+    assert covered == set(contract.RULES)
+
+
+# --- Laws ---------------------------------------------------------------------------------------
+
+
+@every_case
+def test_an_interface_does_not_differ_from_itself(case: dict[str, Any]) -> None:
+    for interface in _interfaces(case):
+        assert contract.compare(interface, copy.deepcopy(interface), today=TODAY) == []
+
+
+@every_case
+def test_the_order_of_models_does_not_matter(case: dict[str, Any]) -> None:
+    shuffled = []
+    for interface in _interfaces(case):
+        nodes = dict(reversed(interface["nodes"].items()))
+        shuffled.append(interface | {"nodes": nodes})
+    private = case.get("private", ())
+    assert contract.compare(*shuffled, today=TODAY, private=private) == _compare(case)
+
+
+@every_case
+def test_the_reverse_of_no_change_is_no_change(case: dict[str, Any]) -> None:
+    old, new = _interfaces(case)
+    if not case["expect"]:
+        assert contract.compare(new, old, today=TODAY) == []
+
+
+@every_case
+def test_what_stops_names_everything_a_person_needs(case: dict[str, Any]) -> None:
+    for change in _compare(case):
+        assert change.severity is contract.RULES[change.rule].severity
+        assert change.model
+        assert change.message
+        assert "\n" not in change.message
+        assert "{" not in change.way_out.replace("{enforced: true}", "")
+        if change.severity is Severity.BREAKING:
+            assert change.way_out.endswith(", or publish with --allow-breaking")
+        else:
+            assert bool(change.way_out) is (change.severity is Severity.RISKY)
+
+
+def test_most_severe_first() -> None:
+    order = list(Severity)
+    for case in CASES:
+        places = [order.index(change.severity) for change in _compare(case)]
+        assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("there", "back"),
+    [
+        ("column_added", "column_removed"),
+        ("column_renamed", "column_renamed"),
+        ("column_reordered", "column_reordered"),
+        ("column_recased", "column_recased"),
+        ("contract_added", "contract_dropped"),
+        ("type_changed", "type_changed"),
+        ("type_resized", "type_resized"),
+        ("type_declared", "type_undeclared"),
+        ("constraint_changed", "constraint_changed"),
+        ("relation_moved", "relation_moved"),
+        ("adapter_changed", "adapter_changed"),
+        ("model_added", "model_removed"),
+        ("deprecation_set", "deprecation_postponed"),
+        ("deprecation_advanced", "deprecation_postponed"),
+    ],
+)
+def test_there_and_back(there: str, back: str) -> None:
+    """Wherever a rule alone fires, its counterpart fires on the way back."""
+    cases = [case for case in CASES if [v.split()[1] for v in case["expect"]] == [there]]
+    assert cases
+    for case in cases:
+        old, new = _interfaces(case)
+        # Long ago, so that no date has come: what has no date to keep is retired, not removed.
+        changes = contract.compare(new, old, today=date.min)
+        assert [change.rule for change in changes] == [back], case["case"]
+
+
+def test_nothing_published_yet_is_no_change() -> None:
+    assert contract.compare(None, _manifest({"orders": {}}, "snowflake"), today=TODAY) == []
+
+
+def test_another_project_is_refused() -> None:
+    old, new = _interfaces({})
+    new["metadata"]["project_name"] = "dbt_down"
+    with pytest.raises(ValueError, match="dbt_up and dbt_down"):
+        contract.compare(old, new, today=TODAY)
+
+
+def test_inputs_are_left_alone() -> None:
+    for case in CASES:
+        pair = _interfaces(case)
+        kept = copy.deepcopy(pair)
+        contract.compare(*pair, today=TODAY)
+        assert pair == kept
+
+
+def test_an_unnamed_engine_is_snowflake() -> None:
+    old, new = _interfaces({})
+    del old["metadata"]["adapter_type"]
+    assert contract.compare(old, new, today=TODAY) == []
+
+
+def test_seeds_tests_and_snapshots_of_a_full_manifest_are_passed_over() -> None:
+    old, new = _interfaces({})
+    old["nodes"]["seed.dbt_up.raw"] = {"resource_type": "seed", "name": "raw"}
+    assert contract.compare(old, new, today=TODAY) == []
+
+
+def test_the_way_out_of_a_breaking_change_passes_the_gate() -> None:
+    """What `way_out` tells the owner of an unversioned model to do stops nowhere, even strictly."""
+    narrower = {"columns": {"id": "integer"}}
+    stopped = contract.compare(
+        *_interfaces({"new": {"orders": narrower}}),
+        today=TODAY,
+    )
+    assert contract.summarise(stopped)[0]
+    followed = {
+        "orders.v1": {
+            "relation": TABLE["base"]["relation"],
+            "latest_version": 1,
+            "deprecation_date": "2026-12-31",
+        },
+        "orders.v2": narrower | {"latest_version": 1},
+    }
+    changes = contract.compare(*_interfaces({"new": followed}), today=TODAY)
+    assert not contract.summarise(changes, strict=True)[0]
+
+
+def test_a_date_gives_notice_before_a_model_goes() -> None:
+    """Announced, then kept until the day before, then removed on the day: never stopped."""
+    deprecated = {"orders": {"deprecation_date": "2026-08-01"}}
+    steps: list[tuple[dict[str, Any], dict[str, Any], date, bool]] = [
+        ({"orders": {}}, deprecated, date(2026, 7, 1), False),
+        (deprecated, {}, date(2026, 7, 31), True),
+        (deprecated, {}, date(2026, 8, 1), False),
+    ]
+    for before, after, today, stops in steps:
+        changes = contract.compare(*_interfaces({"old": before, "new": after}), today=today)
+        assert contract.summarise(changes, strict=True)[0] is stops
+
+
+def test_comparing_costs_at_most_twice_the_loading() -> None:
+    """Every model changed in a column's size and in all descriptions, so that nothing is skipped."""
+
+    def body(size: int) -> bytes:
+        types = ["integer", f"varchar({size})", "number(10,2)", "timestamp_ntz", "boolean"] * 2
+        columns = {
+            f"column_{place}": {"type": data_type, "description": f"what it holds, in {size} words"}
+            for place, data_type in enumerate(types)
+        }
+        models = {f"orders_{number}": {"columns": columns} for number in range(1000)}
+        return msgspec.json.encode(_manifest(models, "snowflake"))
+
+    bodies = body(20), body(50)
+    ratios = []
+    for _ in range(5):
+        start = perf_counter()
+        old, new = (msgspec.json.decode(each) for each in bodies)
+        loaded = perf_counter()
+        changes = contract.compare(old, new, today=TODAY)
+        ratios.append((perf_counter() - loaded) / (loaded - start))
+    assert {change.rule for change in changes} == {"type_resized"}
+    assert min(ratios) <= 2
+
+
+# --- What a terminal shows ----------------------------------------------------------------------
+
+
+def test_summary_of_nothing() -> None:
+    assert contract.summarise([]) == (False, ["the public interface is unchanged"])
+
+
+def test_summary_lines_up_and_ends_with_the_ways_out() -> None:
+    blocked, lines = contract.summarise(
+        _compare(CASES_BY_NAME["three things at once, worst first"])
+    )
+    assert blocked
+    assert lines == [
+        "breaking  column_removed  orders.day   column is gone (was date)",
+        "risky     type_resized    orders.name  varchar(20) became varchar(30)",
+        "fine      column_added    orders.note  column is new (varchar)",
+        "way out: make the change in a version 2 and keep orders as version 1 (alias: orders, "
+        "latest_version: 1) with a deprecation_date, or publish with --allow-breaking",
+        "1 breaking, 1 risky, 1 fine: stopped",
+    ]
+
+
+def test_risky_stops_only_if_strict() -> None:
+    changes = _compare(CASES_BY_NAME["same type, resized"])
+    assert contract.summarise(changes)[0] is False
+    assert contract.summarise(changes)[1][-1] == "0 breaking, 1 risky, 0 fine: not stopped"
+    blocked, lines = contract.summarise(changes, strict=True)
+    assert blocked
+    assert any("without --strict" in line for line in lines)
+
+
+def test_fine_never_stops() -> None:
+    changes = _compare(CASES_BY_NAME["column added at the end"])
+    assert contract.summarise(changes, strict=True)[0] is False
+
+
+def test_one_way_out_for_many_columns() -> None:
+    changes = _compare(CASES_BY_NAME["two columns renamed"])
+    assert len([line for line in contract.summarise(changes)[1] if "way out" in line]) == 1
+
+
+def test_the_rulebook_is_printable() -> None:
+    lines = contract.rule_lines()
+    assert len(lines) == len(contract.RULES)
+    assert all(rule.why.endswith(".") for rule in contract.RULES.values())
+    assert lines[0].startswith("breaking  adapter_changed")
+
+
+# --- dbt's own opinion --------------------------------------------------------------------------
+
+# One model for each change: contract, columns, and what changes; types as DuckDB spells them.
+_DBT_MODELS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "same": ({}, {}),
+    "described": ({}, {"description": "new words"}),
+    "column_removed": ({}, {"columns": {"id": "integer"}}),
+    "column_added": ({}, {"columns": {"id": "integer", "name": "varchar(20)", "day": "date"}}),
+    "column_renamed": ({}, {"columns": {"id": "integer", "title": "varchar(20)"}}),
+    "reordered": ({}, {"columns": {"name": "varchar(20)", "id": "integer"}}),
+    "retyped": ({}, {"columns": {"id": "date", "name": "varchar(20)"}}),
+    "resized": ({}, {"columns": {"id": "integer", "name": "varchar(50)"}}),
+    "respelled": ({}, {"columns": {"id": "int4", "name": "varchar(20)"}}),
+    "contract_dropped": ({}, {"enforced": False}),
+    "contract_gained": ({"enforced": False}, {}),
+    "uncontracted": ({"enforced": False}, {"enforced": False, "columns": {"id": "integer"}}),
+    "not_null_dropped": ({"constraints": ["not_null"]}, {}),
+    "check_dropped": ({"constraints": [{"check": "id > 0"}]}, {}),
+    "check_changed": (
+        {"constraints": [{"check": "id > 0"}]},
+        {"constraints": [{"check": "id > 1"}]},
+    ),
+    "key_to_model": ({"constraints": ["primary_key"]}, {"key": ["id"]}),
+    "became_view": ({"constraints": ["not_null"]}, {"constraints": ["not_null"], "view": True}),
+    "moved": ({}, {"schema": "core"}),
+    "protected": ({}, {"access": "protected"}),
+    "deprecated": ({}, {"deprecation_date": "2999-01-01"}),
+    "removed": ({}, None),
+    "retired": ({"deprecation_date": "2020-01-01"}, None),
+}
+_BREAKING, _RISKY, _FINE = "breaking", "risky", "fine"
+
+# What dbt says of `state:modified.contract` (breaking: it warns of an UnversionedBreakingChange;
+# modified: it selects the model and says nothing), and what we say. Where they differ, why:
+_OPINIONS: dict[str, tuple[str | None, str | None]] = {
+    "same": (None, None),
+    "described": (None, None),
+    "column_removed": (_BREAKING, _BREAKING),
+    "column_added": ("modified", _FINE),
+    "column_renamed": (_BREAKING, _BREAKING),
+    # dbt sorts the columns before it compares; the order is what `insert … select *` goes by.
+    "reordered": (None, _RISKY),
+    "retyped": (_BREAKING, _BREAKING),
+    # dbt ignores everything in parentheses but notes that the text changed.
+    "resized": ("modified", _RISKY),
+    # dbt compares type names as text: `integer` and `int4` are two to it, and one on DuckDB.
+    "respelled": (_BREAKING, None),
+    "contract_dropped": (_BREAKING, _BREAKING),
+    "contract_gained": ("modified", _FINE),
+    # Without a contract dbt compares nothing; readers were still shown the column.
+    "uncontracted": (None, _BREAKING),
+    "not_null_dropped": (_BREAKING, _BREAKING),
+    # dbt stops if the adapter enforces the constraint, which DuckDB does with checks and Snowflake
+    # does not. We judge by what readers lose, so both engines give one verdict.
+    "check_dropped": (_BREAKING, _RISKY),
+    "check_changed": (_BREAKING, _RISKY),
+    # The same promise in another place; dbt compares column and model constraints apart.
+    "key_to_model": (_BREAKING, None),
+    # dbt stops because nothing enforces the constraint any more; the data is as it was.
+    "became_view": (_BREAKING, _RISKY),
+    # Where a relation lies, who may read it and until when is no part of dbt's contract.
+    "moved": (None, _BREAKING),
+    "protected": (None, _BREAKING),
+    "deprecated": (None, _FINE),
+    "removed": (_BREAKING, _BREAKING),
+    "retired": (None, _FINE),
+}
+
+
+def _dbt_properties(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    columns = spec.get("columns", {"id": "integer", "name": "varchar(20)"})
+    key = spec.get("key")
+    config = {
+        "access": spec.get("access", "public"),
+        "contract": {"enforced": spec.get("enforced", True)},
+        "materialized": "view" if spec.get("view") else "table",
+    }
+    if "schema" in spec:
+        config["schema"] = spec["schema"]
+    properties: dict[str, Any] = {
+        "name": name,
+        "description": spec.get("description", ""),
+        "config": config,
+        "constraints": [{"type": "primary_key", "columns": key}] if key else [],
+        "columns": [{"name": c, "data_type": t} for c, t in columns.items()],
+    }
+    if "constraints" in spec:
+        constraints = [
+            {"type": c} if isinstance(c, str) else {"type": "check", "expression": c["check"]}
+            for c in spec["constraints"]
+        ]
+        properties["columns"][0]["constraints"] = constraints
+    if "deprecation_date" in spec:
+        properties["deprecation_date"] = spec["deprecation_date"]
+    return properties
+
+
+def _dbt_project(folder: Path, properties: list[dict[str, Any]]) -> Path:
+    models = folder / "models"
+    models.mkdir(parents=True)
+    project = {"name": "dbt_up", "version": "1.0", "profile": "up"}
+    output = {"type": "duckdb", "path": "up.duckdb", "schema": "marts"}
+    profile = {"up": {"target": "local", "outputs": {"local": output}}}
+    for path, content in (
+        (folder / "dbt_project.yml", project),
+        (folder / "profiles.yml", profile),
+        (models / "models.yml", {"models": properties}),
+    ):
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+    for model in properties:
+        suffixes = [f"_v{version['v']}" for version in model.get("versions", ())] or [""]
+        for suffix in suffixes:
+            (models / f"{model['name']}{suffix}.sql").write_text("select 1 as id")
+    return folder
+
+
+def _dbt(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    flags = ["--log-format", "json", "--profiles-dir", ".", "--no-send-anonymous-usage-stats"]
+    return subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", *arguments, *flags],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def _dbt_manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / "target" / "manifest.json").read_text())
+    return manifest
+
+
+def _events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    lines = done.stdout.splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+_VERSIONED_BEFORE = {
+    "name": "versioned",
+    "latest_version": 2,
+    "config": {"access": "public", "contract": {"enforced": True}},
+    "columns": [{"name": "id", "data_type": "integer"}, {"name": "day", "data_type": "date"}],
+    "versions": [{"v": 1}, {"v": 2}],
+}
+_VERSIONED_AFTER = _VERSIONED_BEFORE | {
+    "versions": [{"v": 1, "columns": [{"include": "*", "exclude": ["day"]}]}, {"v": 2}]
+}
+
+
+# They share `published`, which takes dbt seconds to parse.
+one_worker = pytest.mark.xdist_group("contract_against_dbt")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as it was, parsed."""
+    properties = [_dbt_properties(name, old) for name, (old, _) in _DBT_MODELS.items()]
+    folder = tmp_path_factory.mktemp("dbt") / "old"
+    done = _dbt(_dbt_project(folder, [*properties, _VERSIONED_BEFORE]), "parse")
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+def _list_modified(folder: Path, published: Path) -> subprocess.CompletedProcess[str]:
+    state = str(published / "target")
+    return _dbt(folder, "ls", "--select", "state:modified.contract", "--state", state)
+
+
+@one_worker
+def test_against_dbt(published: Path, tmp_path: Path) -> None:
+    properties = [
+        _dbt_properties(name, new) for name, (_, new) in _DBT_MODELS.items() if new is not None
+    ]
+    folder = _dbt_project(tmp_path / "new", [*properties, _VERSIONED_BEFORE])
+    done = _list_modified(folder, published)
+    assert done.returncode == 0, done.stdout
+    breaking, selected = set(), set()
+    for event in _events(done):
+        if event["info"]["name"] == "UnversionedBreakingChange":
+            breaking.add(event["data"]["model_name"])
+        if event["info"]["name"] == "PrintEvent":
+            selected.add(event["data"]["msg"].rpartition(".")[2])
+    changes = contract.compare(_dbt_manifest(published), _dbt_manifest(folder), today=TODAY)
+    ours = {change.model: change.severity for change in reversed(changes)}  # the worst stays
+
+    def theirs(model: str) -> str | None:
+        return _BREAKING if model in breaking else "modified" if model in selected else None
+
+    assert {model: (theirs(model), ours.get(model)) for model in _DBT_MODELS} == _OPINIONS
+
+
+@one_worker
+def test_against_dbt_with_versions(published: Path, tmp_path: Path) -> None:
+    """dbt stops with an error at a version that lost a column; we call it breaking and go on."""
+    properties = [_dbt_properties(name, old) for name, (old, _) in _DBT_MODELS.items()]
+    folder = _dbt_project(tmp_path / "new", [*properties, _VERSIONED_AFTER])
+    done = _list_modified(folder, published)
+    assert done.returncode != 0
+    assert "Columns were removed" in done.stdout
+    assert "day" in done.stdout
+    changes = contract.compare(_dbt_manifest(published), _dbt_manifest(folder), today=TODAY)
+    assert _verdicts(changes) == ["breaking column_removed versioned.v1.day"]
