@@ -310,7 +310,7 @@ def test_a_date_gives_notice_before_a_model_goes() -> None:
 
 
 def test_comparing_costs_at_most_twice_the_loading() -> None:
-    """Every model changed in a column's size and in all descriptions, so that nothing is skipped."""
+    """Each model changed in a size and in every description, so that nothing is skipped."""
 
     def body(size: int) -> bytes:
         types = ["integer", f"varchar({size})", "number(10,2)", "timestamp_ntz", "boolean"] * 2

@@ -414,7 +414,7 @@ def _words(expression: str | None) -> str:
 
 
 def _target(constraint: Node) -> str:
-    """What a foreign key points at: `NAME(COLUMNS)`, or its expression; empty if neither is said."""
+    """What a foreign key points at: `NAME(COLUMNS)`, or its expression; empty if not told."""
     to = constraint.get("to")
     if not to:
         return _words(constraint.get("expression"))
