@@ -15,10 +15,10 @@ def main(arguments: list[str] | None = None) -> int:
     demo = commands.add_parser(
         "demo",
         help="three members of a mesh, rendered, built and published on this machine",
-        description="Renders dbt_up, dbt_down and dbt_down_loom, builds them on DuckDB, publishes and "
-        "syncs between them, and shows the result. Run again, it keeps the members as you edited "
-        "them and builds anew. The database files and the registry lie in $DBT_MESH_HOME, or else "
-        "beside the members.",
+        description="Renders dbt_up, dbt_down and dbt_down_loom, builds them on DuckDB, publishes "
+        "and syncs between them, and shows the result. Run again, it keeps the members as you "
+        "edited them and builds anew. The database files and the registry lie in $DBT_MESH_HOME, "
+        "or else beside the members.",
     )
     demo.add_argument(
         "--folder", type=Path, default=Path("demo"), help="where the members go (default ./demo)"

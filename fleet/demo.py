@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,9 @@ def run(folder: Path) -> int:
     started = time.monotonic()
     render(demo)
     demo.home.mkdir(parents=True, exist_ok=True)
-    for step in UPSTREAM_STEPS:
-        execute(demo, *step)
+    execute_all(demo, UPSTREAM_STEPS)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda steps: [execute(demo, *step) for step in steps], DOWNSTREAM_STEPS))
+        list(pool.map(lambda steps: execute_all(demo, steps), DOWNSTREAM_STEPS))
     show(demo)
     demo.console.print(f"\nDone in {time.monotonic() - started:.0f} s.")
     what_next(demo)
@@ -93,18 +93,17 @@ def render(demo: Demo) -> None:
                 demo,
                 member,
                 f"copier copy --data-file fleet/demo_members/{member}.yml",
-                lambda member=member, answers=answers: rendering.render(
-                    template, demo.folder / member, answers
-                ),
+                partial(rendering.render, template, demo.folder / member, answers),
             )
+
+
+def execute_all(demo: Demo, steps: Iterable[tuple[str, str]]) -> None:
+    for member, command in steps:
+        timed(demo, member, command, partial(execute, demo, member, command))
 
 
 def execute(demo: Demo, member: str, command: str) -> None:
     """Runs a command of a member in its folder. Raises FleetError with what it printed."""
-    timed(demo, member, command, lambda: _execute(demo, member, command))
-
-
-def _execute(demo: Demo, member: str, command: str) -> None:
     program, *arguments = shlex.split(command)
     beside = Path(sys.executable).parent
     line = [str(beside / program) if program == "dbt" else sys.executable]
@@ -149,7 +148,11 @@ def report(demo: Demo, member: str, text: str, seconds: float) -> None:
 def show(demo: Demo) -> None:
     """Prints what was built. Raises FleetError where the two downstreams do not agree."""
     counts = {}
-    table = Table("model", "rows", "net amount", "read from", title="\nWhat was built")
+    table = Table(title="\nWhat was built")
+    table.add_column("model", no_wrap=True)
+    table.add_column("rows", justify="right")
+    table.add_column("net amount", justify="right")
+    table.add_column("read from")
     origins = {
         "dbt_up": ("public_orders", "its own seeds"),
         "dbt_down": ("downstream_orders", "source('dbt_up', 'public_orders')"),
@@ -158,7 +161,7 @@ def show(demo: Demo) -> None:
     for member, (model, origin) in origins.items():
         rows, amount = _count(demo.database(member), model)
         counts[member] = rows, amount
-        table.add_row(f"{member.upper()}_LOCAL.MARTS.{model}", str(rows), f"{amount:,.2f}", origin)
+        table.add_row(f"{member}.{model}", str(rows), f"{amount:,.2f}", origin)
     demo.console.print(table)
     if counts["dbt_down"] != counts["dbt_down_loom"] or not counts["dbt_down"][0]:
         raise FleetError(
@@ -180,6 +183,8 @@ def _count(database: Path, model: str) -> tuple[int, float]:
 
 def what_next(demo: Demo) -> None:
     folder = shlex.quote(os.path.relpath(demo.folder))
+    beside = demo.home == demo.folder / ".mesh"  # where the members look without being told
+    export = "" if beside else f" && export DBT_MESH_HOME={shlex.quote(str(demo.home))}"
     demo.console.print(
         f"""
 Where it lies
@@ -188,7 +193,7 @@ Where it lies
   registry   {demo.home}/registry
 
 What to try next
-  source .venv/bin/activate && export DBT_MESH_HOME={shlex.quote(str(demo.home))}
+  source .venv/bin/activate{export}
   cd {folder}/dbt_up && dbt build --select public_orders+      change a model, build it
   scripts/publish_manifest.py --check         what would consumers notice? (drop a column and see)
   cd ../dbt_down && scripts/sync_mesh.py      bring a change in, then dbt build

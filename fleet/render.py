@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import warnings
@@ -58,4 +57,4 @@ def render(template: Template, folder: Path, answers: Mapping[str, Any]) -> None
         worker.run_copy()
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(rendered, folder)
+        rendered.replace(folder)

@@ -74,13 +74,33 @@ COLUMN_KEYS = (
     "granularity",
 )
 CONSTRAINT_KEYS = ("type", "name", "expression", "columns", "warn_unenforced", "warn_unsupported")
-METADATA_KEYS = ("dbt_schema_version", "dbt_version", "generated_at", "project_name", "project_id")
-METADATA_KEYS += ("adapter_type", "quoting")
+METADATA_KEYS = (
+    "dbt_schema_version",
+    "dbt_version",
+    "generated_at",
+    "project_name",
+    "project_id",
+    "adapter_type",
+    "quoting",
+)
 
 # Sections that a manifest has to have, and that are nobody's business outside the project.
-EMPTY_SECTIONS = ("sources", "macros", "docs", "exposures", "metrics", "selectors", "disabled")
-EMPTY_SECTIONS += ("parent_map", "child_map", "group_map", "saved_queries", "semantic_models")
-EMPTY_SECTIONS += ("unit_tests", "functions")
+EMPTY_SECTIONS = (
+    "sources",
+    "macros",
+    "docs",
+    "exposures",
+    "metrics",
+    "selectors",
+    "disabled",
+    "parent_map",
+    "child_map",
+    "group_map",
+    "saved_queries",
+    "semantic_models",
+    "unit_tests",
+    "functions",
+)
 
 VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
 """Keys of `metadata.env`, the one place where the manifest's schema leaves room for others."""

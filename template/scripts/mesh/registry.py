@@ -186,7 +186,7 @@ class S3Store:
         for attempt in range(BODY_ATTEMPTS):
             with self._errors(key):
                 try:
-                    answer = self._client.get_object(  # type: ignore[attr-defined]
+                    answer = self._client.get_object(
                         Bucket=self.bucket, Key=self._key(key), **condition
                     )
                     return Stored(answer["Body"].read(), answer["ETag"])
@@ -204,7 +204,7 @@ class S3Store:
     def etag(self, key: str) -> str | None:
         with self._errors(key):
             try:
-                answer = self._client.head_object(Bucket=self.bucket, Key=self._key(key))  # type: ignore[attr-defined]
+                answer = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
             except self._client.exceptions.ClientError as error:
                 if _code(error) in ("404", "NoSuchKey"):
                     return None
@@ -215,7 +215,7 @@ class S3Store:
         condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
         with self._errors(key):
             try:
-                self._client.put_object(  # type: ignore[attr-defined]
+                self._client.put_object(
                     Bucket=self.bucket,
                     Key=self._key(key),
                     Body=body,
