@@ -1,0 +1,301 @@
+"""The data engine: fakesnow (Snowflake's SQL on DuckDB), fed with SQL that it can run.
+
+Everything that is rewritten for it is in this module: names are qualified in full, session
+functions become constants, TEMPORARY tables become plain ones that the session drops, MERGE
+and column lists take DuckDB's form, and clauses that only concern access are left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import snowflake.connector.errors
+import sqlglot
+from fakesnow.arrow import to_ipc, to_sf
+from fakesnow.converter import from_binding
+from fakesnow.fakes import FakeSnowflakeConnection
+from fakesnow.instance import FakeSnow
+from fakesnow.rowtype import describe_as_rowtype
+from fakesnow.statement_type import DML_TYPE_IDS, statement_type_id
+from sqlglot import exp
+
+from . import errors
+from . import statements as st
+from .context import Context, Result, Session
+from .lexer import tokens
+from .names import Name, Ref
+from .relations import analyse
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query's result in the form of the connector's protocol."""
+
+    rowtype: list[Any]
+    body: dict[str, Any]
+    total: int
+    statement_type: int = 0
+
+
+class Engine:
+    """One in-memory database for all sessions of a stand-in."""
+
+    def __init__(self) -> None:
+        self._fake = FakeSnow()
+        self._catalog = self._fake.duck_conn.cursor()
+        self._connections: dict[int, FakeSnowflakeConnection] = {}
+
+    def close(self) -> None:
+        self._fake.duck_conn.close()
+
+    def open(self, session: Session) -> None:
+        self._connections[session.id] = self._fake.connect()
+
+    def end(self, session: Session) -> None:
+        """Drop a session's temporary relations and its connection."""
+        for ref in session.temporary:
+            self._catalog.execute(f"DROP {ref.kind} IF EXISTS {_quoted(ref.name)}")
+        if connection := self._connections.pop(session.id, None):
+            connection.close()
+
+    def run(
+        self, ctx: Context, statement: st.Statement, bindings: dict[str, Any] | None
+    ) -> Answer | None:
+        """Carry out what an authorised statement does to data; None when it does nothing.
+
+        Raises:
+            SnowflakeError: what the engine found wrong with it.
+        """
+        if isinstance(statement, st.Create | st.Drop) and statement.kind in (
+            "DATABASE",
+            "SCHEMA",
+        ):
+            self._run_container(ctx, statement)
+            return None
+        answer = None
+        for sql in _engine_sql(ctx, statement):
+            answer = self._execute(ctx.session, sql, bindings)
+        keeps_answer = isinstance(statement, st.Data | st.Describe)
+        return answer if keeps_answer else None
+
+    def _run_container(self, ctx: Context, statement: st.Create | st.Drop) -> None:
+        """Databases and schemas, outside of any session, so that none has them in use."""
+        name = ctx.resolve(statement.kind, statement.name).name
+        if isinstance(statement, st.Drop):
+            if statement.kind == "DATABASE":
+                self._catalog.execute(f"DETACH DATABASE {_quoted(name)}")
+            else:
+                self._catalog.execute(f"DROP SCHEMA {_quoted(name)} CASCADE")
+        elif statement.kind == "DATABASE":
+            connection = self._fake.connect()
+            connection.cursor().execute(f"CREATE DATABASE {_quoted(name)}")
+            connection.close()
+            self._catalog.execute(f"CREATE SCHEMA {_quoted((*name, 'PUBLIC'))}")
+        else:
+            self._catalog.execute(f"CREATE SCHEMA {_quoted(name)}")
+
+    def _execute(self, session: Session, sql: str, bindings: dict[str, Any] | None) -> Answer:
+        cursor = self._connections[session.id].cursor()
+        try:
+            parameters = _parameters(bindings)
+            if parameters and isinstance(parameters[0], list):
+                for row in zip(*parameters, strict=True):
+                    cursor.execute(sql, binding_params=row, server=True)
+            else:
+                cursor.execute(sql, binding_params=tuple(parameters) or None, server=True)
+            rowtype = describe_as_rowtype(cursor._describe_last_sql())
+        except snowflake.connector.errors.Error as error:
+            raise errors.SnowflakeError(
+                error.errno or 603, error.sqlstate or "XX000", error.raw_msg or str(error)
+            ) from None
+        except (duckdb.Error, NotImplementedError, AssertionError, ValueError) as error:
+            raise errors.SnowflakeError(
+                603, "XX000", f"stand-in: the data engine cannot run this: {error}"
+            ) from error
+        return _answer(cursor, rowtype, statement_type_id(sqlglot.parse_one(sql, "snowflake")))
+
+
+def _parameters(bindings: dict[str, Any] | None) -> list[Any]:
+    found = []
+    for position in range(1, len(bindings or {}) + 1):
+        binding = (bindings or {})[str(position)]
+        if isinstance(binding["value"], list):
+            found.append([from_binding({**binding, "value": v}) for v in binding["value"]])
+        else:
+            found.append(from_binding(binding))
+    return found
+
+
+def _answer(cursor: Any, rowtype: list[Any], statement_type: int) -> Answer:
+    table = cursor._arrow_table
+    if table is None:
+        return Answer(rowtype, {"queryResultFormat": "arrow", "rowsetBase64": ""}, 0)
+    if statement_type in DML_TYPE_IDS:
+        # The connector reads affected rows from JSON only.
+        columns = [column.to_pylist() for column in table.columns]
+        rows = [[None if v is None else str(v) for v in row] for row in zip(*columns, strict=True)]
+        body = {"queryResultFormat": "json", "rowset": rows}
+        return Answer(rowtype, body, table.num_rows, statement_type)
+    encoded = base64.b64encode(to_ipc(to_sf(table, rowtype))).decode()
+    body = {"queryResultFormat": "arrow", "rowsetBase64": encoded}
+    return Answer(rowtype, body, table.num_rows, statement_type)
+
+
+def answer_of(result: Result) -> Answer:
+    """An answer of the model in the form of the connector's protocol."""
+    rowtype = [
+        {
+            "name": column.name,
+            "type": column.type,
+            "nullable": True,
+            "length": 16_777_216 if column.type == "text" else None,
+            "byteLength": None,
+            "precision": 38 if column.type == "fixed" else None,
+            "scale": {"fixed": 0, "timestamp_ltz": 9}.get(column.type),
+        }
+        for column in result.columns
+    ]
+    rows = [[_text(value) for value in row] for row in result.rows]
+    return Answer(rowtype, {"queryResultFormat": "json", "rowset": rows}, len(rows))
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    return f"{value:.9f}" if isinstance(value, float) else str(value)
+
+
+def query_id() -> str:
+    return str(uuid.uuid4())
+
+
+# -- rewriting ----------------------------------------------------------------------------
+
+
+def _quoted(name: Name) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name)
+
+
+def _engine_sql(ctx: Context, statement: st.Statement) -> list[str]:
+    match statement:
+        case st.Create(kind="TABLE" | "VIEW"):
+            return _create(ctx, statement)
+        case st.Drop(kind="TABLE" | "VIEW"):
+            name = ctx.resolve(statement.kind, statement.name).name
+            return [f"DROP {statement.kind} IF EXISTS {_quoted(name)}"]
+        case st.Alter(kind="TABLE" | "VIEW"):
+            return _alter(ctx, statement)
+        case st.Describe(kind="TABLE" | "VIEW"):
+            ref = ctx.relation(statement.name)
+            return [f"DESCRIBE {ref.kind} {_quoted(ref.name)}"]
+        case st.Transaction():
+            return [statement.action]
+        case st.Data():
+            return [_data(ctx, statement.sql)]
+    return []
+
+
+def _create(ctx: Context, statement: st.Create) -> list[str]:
+    name = ctx.resolve(statement.kind, statement.name).name
+    head = f"CREATE {'OR REPLACE ' if statement.replace else ''}{statement.kind} {_quoted(name)}"
+    if statement.body is not None:
+        home = name[:2] if statement.kind == "VIEW" else None
+        columns = statement.columns or ""
+        if columns and statement.kind == "VIEW":
+            columns = _column_names(columns)
+        return [f"{head} {columns} AS {_data(ctx, statement.body, home)}"]
+    original = statement.clone or statement.like
+    if original is not None:
+        source = ctx.resolve("TABLE", original).name
+        rows = "" if statement.clone else " WHERE FALSE"
+        return [f"{head} AS SELECT * FROM {_quoted(source)}{rows}"]
+    return [f"{head} {statement.columns}"]
+
+
+def _column_names(columns: str) -> str:
+    """``(A COMMENT 'x', "b")`` without the comments, which DuckDB has no place for."""
+    parts = tokens(columns)
+    names = [t.text for before, t in zip(parts, parts[1:], strict=False) if before.text in "(,"]
+    return f"({', '.join(names)})"
+
+
+def _alter(ctx: Context, statement: st.Alter) -> list[str]:
+    ref = ctx.relation(statement.name)
+    head = f"ALTER {ref.kind} {_quoted(ref.name)}"
+    if statement.action == "RENAME":
+        assert statement.new_name is not None
+        new = ctx.resolve(ref.kind, statement.new_name).name
+        if new[:2] != ref.name[:2]:
+            raise errors.unknown_statement("ALTER … RENAME TO another schema")
+        return [f"{head} RENAME TO {_quoted(new[2:])}"]
+    if statement.action == "SWAP":
+        assert statement.new_name is not None
+        other = ctx.resolve("TABLE", statement.new_name).name
+        aside = _quoted((f"{ref.name[2]} (swapping)",))
+        return [
+            f"{head} RENAME TO {aside}",
+            f"ALTER TABLE {_quoted(other)} RENAME TO {_quoted(ref.name[2:])}",
+            f"ALTER TABLE {_quoted(ref.name[:2])}.{aside} RENAME TO {_quoted(other[2:])}",
+        ]
+    if statement.action == "COLUMNS":
+        return [f"{head} {change}" for change in statement.changes]
+    return []
+
+
+def _data(ctx: Context, sql: str, home: Name | None = None) -> str:
+    """A query or DML with full names; ``home`` is the schema of the view it defines."""
+    access = analyse(sql)
+    for table, name in access.nodes:
+        full = ctx.resolve("", name).name if home is None else (*home[: 3 - len(name)], *name)
+        for key, part in zip(("catalog", "db", "this"), full, strict=True):
+            table.set(key, exp.to_identifier(part, quoted=True))
+    tree = access.tree.transform(lambda node: _constant(ctx, node, in_view=home is not None))
+    return tree.sql(dialect="snowflake")
+
+
+_SESSION_FUNCTIONS: dict[str, Callable[[Context], object]] = {
+    "CURRENT_ROLE": lambda ctx: ctx.session.role,
+    "CURRENT_USER": lambda ctx: ctx.session.user,
+    "CURRENT_WAREHOUSE": lambda ctx: ctx.session.warehouse,
+    "CURRENT_DATABASE": lambda ctx: ctx.session.database,
+    "CURRENT_SCHEMA": lambda ctx: ctx.session.schema,
+    "CURRENT_SESSION": lambda ctx: str(ctx.session.id),
+    "CURRENT_ACCOUNT": lambda ctx: ctx.account_name.rpartition("-")[2],
+    "CURRENT_ACCOUNT_NAME": lambda ctx: ctx.account_name.rpartition("-")[2],
+    "CURRENT_ORGANIZATION_NAME": lambda ctx: ctx.account_name.rpartition("-")[0],
+    "CURRENT_REGION": lambda ctx: "AWS_EU_CENTRAL_1",
+    "CURRENT_AVAILABLE_ROLES": lambda ctx: json.dumps(_available(ctx)),
+    "CURRENT_SECONDARY_ROLES": lambda ctx: json.dumps(
+        {"roles": ",".join(_available(ctx)), "value": "ALL"}
+        if ctx.session.secondary
+        else {"roles": "", "value": ""}
+    ),
+}
+
+
+def _available(ctx: Context) -> list[str]:
+    reach = ctx.account.reach(Ref("USER", (ctx.session.user,)))
+    return sorted(ref.name[0] for ref in reach if ref.kind == "ROLE")
+
+
+def _constant(ctx: Context, node: exp.Expression, *, in_view: bool) -> exp.Expression:
+    """Functions of the session become literals, named as Snowflake names their column."""
+    if not isinstance(node, exp.Func):
+        return node
+    name = node.name.upper() if isinstance(node, exp.Anonymous) else node.sql_name()
+    function = _SESSION_FUNCTIONS.get(name)
+    if function is None:
+        return node
+    if in_view:
+        raise errors.unknown_statement(f"{name}() in a view")
+    value = function(ctx)
+    literal = exp.null() if value is None else exp.Literal.string(str(value))
+    if isinstance(node.parent, exp.Select) and node.arg_key == "expressions":
+        return exp.alias_(literal, f"{name}()", quoted=True)
+    return literal

@@ -1,0 +1,95 @@
+"""Snowflake's error answers, with the numbers and SQL states its clients look at."""
+
+from __future__ import annotations
+
+from .names import Name, render
+
+
+class SnowflakeError(Exception):
+    """A statement or a sign-in that the stand-in refuses, as Snowflake would answer it."""
+
+    def __init__(self, errno: int, sqlstate: str, message: str) -> None:
+        super().__init__(f"{errno:06d} ({sqlstate}): {message}")
+        self.errno = errno
+        self.sqlstate = sqlstate
+        self.message = message
+
+
+def unknown_statement(sql: str, why: str = "") -> SnowflakeError:
+    """The closed grammar: what it does not know is refused, never ignored."""
+    shown = " ".join(sql.split())[:200]
+    return SnowflakeError(
+        1003, "42000", f"stand-in: unknown statement{f' ({why})' if why else ''}: {shown}"
+    )
+
+
+def syntax_error(text: str) -> SnowflakeError:
+    return SnowflakeError(
+        1003, "42000", f"SQL compilation error:\nsyntax error line 1 unexpected '{text}'."
+    )
+
+
+def not_authorized(kind: str, name: Name) -> SnowflakeError:
+    """Missing and forbidden look the same, so that names cannot be probed."""
+    label = _label(kind)
+    sqlstate = "42S02" if label == "Object" else "02000"
+    return SnowflakeError(
+        2003,
+        sqlstate,
+        f"SQL compilation error:\n{label} '{render(name)}' does not exist or not authorized.",
+    )
+
+
+def no_such_object() -> SnowflakeError:
+    """Of statements that operate on an object (ALTER, USE, SHOW … IN); it names nothing."""
+    return SnowflakeError(
+        2043,
+        "02000",
+        "SQL compilation error:\nObject does not exist, or operation cannot be performed.",
+    )
+
+
+def insufficient(kind: str, name: Name) -> SnowflakeError:
+    what = kind.replace("_", " ").lower()
+    target = f"{what} '{render(name)}'" if name else what
+    return SnowflakeError(
+        3001,
+        "42501",
+        f"SQL access control error:\nInsufficient privileges to operate on {target}",
+    )
+
+
+def already_exists(name: Name) -> SnowflakeError:
+    return SnowflakeError(
+        2002, "42710", f"SQL compilation error:\nObject '{render(name)}' already exists."
+    )
+
+
+def no_warehouse() -> SnowflakeError:
+    return SnowflakeError(
+        606,
+        "57P03",
+        "No active warehouse selected in the current session.  "
+        "Select an active warehouse with the 'use warehouse' command.",
+    )
+
+
+def no_current(kind: str) -> SnowflakeError:
+    errno = 90105 if kind == "database" else 90106
+    return SnowflakeError(
+        errno,
+        "22000",
+        f"Cannot perform operation. This session does not have a current {kind}. "
+        f"Call 'USE {kind.upper()}', or use a qualified name.",
+    )
+
+
+def invalid(message: str) -> SnowflakeError:
+    """A value Snowflake refuses; the number is a general one where ours is not known."""
+    return SnowflakeError(1008, "22023", f"SQL compilation error:\n{message}")
+
+
+def _label(kind: str) -> str:
+    if kind in ("TABLE", "VIEW", "STAGE", "SEQUENCE"):
+        return "Object"
+    return kind.replace("_", " ").capitalize()

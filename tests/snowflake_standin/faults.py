@@ -1,0 +1,93 @@
+"""Faults that tests ask for: errors, lost connections and delays at chosen statements."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass
+
+from .errors import SnowflakeError
+
+
+class ConnectionDropped(Exception):
+    """The server closes the connection instead of answering."""
+
+
+@dataclass
+class Fault:
+    """What happens to statements that match; `seconds` of delay come before anything else."""
+
+    pattern: re.Pattern[str]
+    nth: int | None
+    error: SnowflakeError | None = None
+    drop: bool = False
+    seconds: float = 0.0
+    seen: int = 0
+
+
+class Faults:
+    """A list of faults; each counts the statements that match its pattern."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._lock = threading.Lock()
+
+    def fail(
+        self,
+        pattern: str,
+        *,
+        nth: int | None = 1,
+        errno: int = 3001,
+        sqlstate: str = "42501",
+        message: str = "SQL access control error:\nInsufficient privileges (injected)",
+    ) -> None:
+        """Answer the n-th matching statement (every one, if None) with a Snowflake error.
+
+        An SQL error, not an HTTP 500: on those the connector retries for minutes.
+        """
+        self._add(pattern, nth, error=SnowflakeError(errno, sqlstate, message))
+
+    def drop_connection(self, pattern: str, *, nth: int | None = 1) -> None:
+        """Close the connection before the statement runs; the connector will try again."""
+        self._add(pattern, nth, drop=True)
+
+    def delay(self, pattern: str, seconds: float, *, nth: int | None = None) -> None:
+        self._add(pattern, nth, seconds=seconds)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def _add(
+        self,
+        pattern: str,
+        nth: int | None,
+        error: SnowflakeError | None = None,
+        drop: bool = False,
+        seconds: float = 0.0,
+    ) -> None:
+        regex = re.compile(pattern, re.IGNORECASE | re.DOTALL)
+        with self._lock:
+            self._faults.append(Fault(regex, nth, error, drop, seconds))
+
+    def before(self, sql: str) -> None:
+        """Let the faults for a statement happen.
+
+        Raises:
+            SnowflakeError: an injected error.
+            ConnectionDropped: an injected loss of the connection.
+        """
+        due: list[Fault] = []
+        with self._lock:
+            for fault in self._faults:
+                if fault.pattern.search(sql):
+                    fault.seen += 1
+                    if fault.nth is None or fault.nth == fault.seen:
+                        due.append(fault)
+        for fault in due:
+            time.sleep(fault.seconds)
+            if fault.drop:
+                raise ConnectionDropped
+            if fault.error is not None:
+                raise fault.error

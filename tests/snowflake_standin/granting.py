@@ -1,0 +1,242 @@
+"""GRANT and REVOKE: who may, on what, to whom."""
+
+from __future__ import annotations
+
+from . import errors
+from . import statements as st
+from .account import PUBLIC, FutureGrant, GrantRow, parent_of
+from .context import Context, Decision, status
+from .names import ACCOUNT, Ref, render
+from .vocabulary import NOT_BY_GRANT, PRIVILEGES, SCHEMA_KINDS
+
+
+def grant(ctx: Context, statement: st.Grant) -> Decision:
+    to = _grantee(ctx, statement.to)
+    if statement.on.scope == "FUTURE":
+        return _grant_future(ctx, statement, to)
+    rows = [
+        (privilege, ref)
+        for ref in _targets(ctx, statement.on)
+        for privilege in _expand(statement.privileges, ref.kind)
+    ]
+    for privilege, ref in rows:
+        _check_database_role(to, ref)
+        if not _may_grant(ctx, privilege, ref):
+            raise errors.insufficient(ref.kind, ref.name)
+
+    def effect() -> None:
+        for privilege, ref in rows:
+            if not statement.revoke:
+                by = _grantor(ctx, ref)
+                row = GrantRow(privilege, ref, to, statement.grant_option, by, ctx.now)
+                ctx.account.grant(row)
+                continue
+            ctx.account.revoke(privilege, ref, to)
+            if statement.grant_option:
+                # REVOKE GRANT OPTION FOR leaves the privilege itself.
+                ctx.account.grant(
+                    GrantRow(privilege, ref, to, False, ctx.session.role, ctx.now)
+                )
+
+    return Decision(status(), effect)
+
+
+def _grantee(ctx: Context, to: Ref) -> Ref:
+    ref = ctx.resolve(to.kind, to.name)
+    if ref not in ctx.account.things:
+        raise errors.not_authorized(ref.kind, ref.name)
+    if ref.kind == "USER":
+        raise errors.unknown_statement("GRANT … TO USER", "privileges go to roles here")
+    return ref
+
+
+def _targets(ctx: Context, on: st.Securable) -> list[Ref]:
+    if on.kind == "ACCOUNT":
+        return [ACCOUNT]
+    if on.scope == "ONE":
+        return [ctx.existing(on.kind, on.name)]
+    container = ctx.existing(on.container, on.name)
+    return ctx.account.within(container, on.kind)
+
+
+def _expand(privileges: tuple[str, ...], kind: str) -> list[str]:
+    """ALL stands for every privilege of the kind but OWNERSHIP."""
+    if not privileges:
+        return sorted(PRIVILEGES[kind] - {"IMPORTED PRIVILEGES"})
+    for privilege in privileges:
+        if privilege not in PRIVILEGES[kind] or kind in NOT_BY_GRANT:
+            raise errors.syntax_error(privilege)
+    return list(privileges)
+
+
+def _check_database_role(to: Ref, on: Ref) -> None:
+    """A database role holds privileges on its database and what is in it, no more.
+
+    docs.snowflake.com/user-guide/security-access-control-overview, "Database roles"; the
+    number of the error is not documented.
+    """
+    if to.kind != "DATABASE_ROLE":
+        return
+    inside = on.kind in SCHEMA_KINDS or on.kind in ("SCHEMA", "DATABASE", "DATABASE_ROLE")
+    if not inside or on.name[:1] != to.name[:1]:
+        raise errors.invalid(f"{on} cannot be granted to database role {render(to.name)}")
+
+
+def _may_grant(ctx: Context, privilege: str, on: Ref) -> bool:
+    account = ctx.account
+    if on == ACCOUNT:
+        # Only ACCOUNTADMIN gives global privileges away; it has them all WITH GRANT OPTION.
+        return _has_option(ctx, privilege, on)
+    if privilege == "IMPORTED PRIVILEGES":
+        return _has_option(ctx, privilege, on)
+    if account.manages_grants(ctx.roles, on):
+        return True
+    schema = parent_of(on)
+    if schema is not None and on.kind in SCHEMA_KINDS and _managed(ctx, schema):
+        return account.owns(ctx.roles, schema) and account.may_enter(ctx.roles, on)
+    if not account.may_enter(ctx.roles, on):
+        return False
+    return account.owns(ctx.roles, on) or _has_option(ctx, privilege, on)
+
+
+def _has_option(ctx: Context, privilege: str, on: Ref) -> bool:
+    return any(
+        row.option and row.privilege == privilege and row.to in ctx.roles
+        for row in ctx.account.grants_on(on)
+    )
+
+
+def _managed(ctx: Context, schema: Ref) -> bool:
+    return ctx.thing(schema).managed_access
+
+
+def _grantor(ctx: Context, on: Ref) -> str:
+    """A grant made through MANAGE GRANTS is recorded as one of the owner."""
+    thing = ctx.account.things.get(on)
+    if thing is None or thing.owner is None or on == ACCOUNT:
+        return ctx.session.role
+    return thing.owner.name[-1]
+
+
+def _grant_future(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref) -> Decision:
+    on = statement.on
+    container = ctx.existing(on.container, on.name)
+    _check_database_role(to, container)
+    # docs: future grants take MANAGE GRANTS, or the owner of a managed access schema.
+    allowed = ctx.account.manages_grants(ctx.roles, container) or (
+        container.kind == "SCHEMA"
+        and _managed(ctx, container)
+        and ctx.account.owns(ctx.roles, container)
+    )
+    if not allowed:
+        raise errors.insufficient(container.kind, container.name)
+    if isinstance(statement, st.GrantOwnership):
+        privileges, revoke, option = ["OWNERSHIP"], False, False
+    else:
+        privileges = (
+            list(statement.privileges)
+            if statement.privileges == ("OWNERSHIP",)
+            else _expand(statement.privileges, on.kind)
+        )
+        revoke, option = statement.revoke, statement.grant_option
+
+    def effect() -> None:
+        gone = {(privilege, on.kind, container, to) for privilege in privileges}
+        ctx.account.future = [
+            f for f in ctx.account.future if (f.privilege, f.kind, f.container, f.to) not in gone
+        ]
+        if not revoke:
+            ctx.account.future += [
+                FutureGrant(p, on.kind, container, to, option, ctx.now) for p in privileges
+            ]
+
+    return Decision(status(), effect)
+
+
+def grant_role(ctx: Context, statement: st.GrantRole) -> Decision:
+    """``GRANT [DATABASE] ROLE``: by its owner or whoever manages grants."""
+    account = ctx.account
+    granted = ctx.resolve(statement.role.kind, statement.role.name)
+    to = ctx.resolve(statement.to.kind, statement.to.name)
+    for ref in (granted, to):
+        if ref not in account.things:
+            raise errors.not_authorized(ref.kind, ref.name)
+    if granted.kind == "DATABASE_ROLE" and to.kind == "USER":
+        raise errors.syntax_error("USER")
+    if granted.kind == "ROLE" and to.kind == "DATABASE_ROLE":
+        raise errors.syntax_error("DATABASE")
+    if to.kind == "DATABASE_ROLE":
+        _check_database_role(to, granted)
+    if not account.owns(ctx.roles, granted) and not account.manages_grants(ctx.roles, granted):
+        raise errors.insufficient(granted.kind, granted.name)
+    if not statement.revoke and to != PUBLIC and to in account.reach(granted):
+        raise errors.SnowflakeError(
+            3036,
+            "42501",
+            f"SQL execution error: Granting {granted} to {to} would create a cycle.",
+        )
+
+    def effect() -> None:
+        if statement.revoke:
+            account.revoke("USAGE", granted, to)
+        else:
+            by = _grantor(ctx, granted)
+            account.grant(GrantRow("USAGE", granted, to, False, by, ctx.now))
+
+    return Decision(status(), effect)
+
+
+def grant_ownership(ctx: Context, statement: st.GrantOwnership) -> Decision:
+    to = _grantee(ctx, statement.to)
+    if statement.on.scope == "FUTURE":
+        return _grant_future(ctx, statement, to)
+    targets = _targets(ctx, statement.on)
+    for ref in targets:
+        _check_database_role(to, ref)
+        schema = parent_of(ref)
+        schema_owner = (
+            schema is not None
+            and ref.kind in SCHEMA_KINDS
+            and _managed(ctx, schema)
+            and ctx.account.owns(ctx.roles, schema)
+        )
+        if not (
+            schema_owner
+            or ctx.account.owns(ctx.roles, ref)
+            or ctx.account.manages_grants(ctx.roles, ref)
+        ):
+            raise errors.insufficient(ref.kind, ref.name)
+        _refuse_dependent_grants(ctx, ref, to, statement)
+
+    def effect() -> None:
+        for ref in targets:
+            thing = ctx.thing(ref)
+            thing.owner = to
+            for row in ctx.account.grants_on(ref):
+                if statement.current_grants == "REVOKE":
+                    ctx.account.revoke(row.privilege, ref, row.to)
+
+    return Decision(status(), effect)
+
+
+def _refuse_dependent_grants(
+    ctx: Context, ref: Ref, to: Ref, statement: st.GrantOwnership
+) -> None:
+    """Without COPY or REVOKE CURRENT GRANTS, an object with grants keeps its owner."""
+    rows = [
+        row
+        for row in ctx.account.grants_on(ref)
+        if ref.kind not in NOT_BY_GRANT and row.to != ctx.thing(ref).owner
+    ]
+    if rows and statement.current_grants is None and ctx.thing(ref).owner != to:
+        row = rows[0]
+        raise errors.SnowflakeError(
+            3041,
+            "42710",
+            f"SQL execution error: Dependent grant of privilege '{row.privilege}' on securable "
+            f"'{render(ref.name)}' to role '{render(row.to.name)}' exists. It must be revoked "
+            "first. More than one dependent grant may exist: use 'SHOW GRANTS' command to view "
+            "them. To revoke all dependent grants while transferring object ownership, use "
+            "convenience command 'GRANT OWNERSHIP ON <target_objects> TO <target_role> REVOKE "
+            "CURRENT GRANTS'.",
+        )

@@ -1,0 +1,57 @@
+"""The access matrix: everything every role can do, as facts that can be compared."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .account import ADMIN_ROLES, SNOWFLAKE
+from .context import readable_by_owner
+from .model import Model
+from .names import Ref, render
+
+READS = "can select"
+"""Not a privilege: SELECT, USAGE around the relation, and a view's owner that can read behind."""
+
+_KINDS = ("DATABASE", "SCHEMA", "TABLE", "VIEW", "WAREHOUSE")
+
+
+class Fact(NamedTuple):
+    """One cell of the matrix; names as SQL, e.g. ``DB.SCHEMA."Mixed"``."""
+
+    role: str
+    kind: str
+    object: str
+    privilege: str
+
+
+def matrix(
+    model: Model, *, include_admin: bool = False, kinds: tuple[str, ...] = _KINDS
+) -> frozenset[Fact]:
+    """Effective facts of all account roles, inherited ones included.
+
+    The admin roles of every account and the shared database SNOWFLAKE are left out unless
+    asked for. An owner has all privileges of the kind, and OWNERSHIP.
+    """
+    account = model.account
+    roles = [t.ref for t in account.of_kind("ROLE") if include_admin or t.ref not in ADMIN_ROLES]
+    objects = [
+        ref
+        for ref in account.things
+        if ref.kind in kinds and (include_admin or ref.name[:1] != SNOWFLAKE.name)
+    ]
+    facts: set[Fact] = set()
+    for role in roles:
+        reach = account.reach(role)
+        for ref in objects:
+            found = set(account.privileges(reach, ref))
+            if ref.kind in ("TABLE", "VIEW") and _reads(model, reach, ref):
+                found.add(READS)
+            facts |= {Fact(role.name[0], ref.kind, render(ref.name), p) for p in found}
+    return frozenset(facts)
+
+
+def _reads(model: Model, reach: frozenset[Ref], ref: Ref) -> bool:
+    account = model.account
+    return account.allows(reach, "SELECT", ref) and all(
+        readable_by_owner(account, ref, name) for name in account.things[ref].reads
+    )

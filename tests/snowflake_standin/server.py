@@ -1,0 +1,307 @@
+"""The stand-in as a server on loopback that speaks the connector's protocol."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import secrets
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import snowflake.connector
+from fakesnow.transforms import SERVER_VERSION
+
+from .context import Session
+from .engine import Answer, Engine, answer_of, query_id
+from .errors import SnowflakeError
+from .faults import ConnectionDropped, Faults
+from .grammar import parse
+from .model import ADMIN, Model
+from .signin import Request, sign_in
+
+PASSWORD = "standin-admin-password"
+_HOST = "127.0.0.1"
+_TIMEOUT = 15  # seconds a client of `Standin.account` waits before it gives up
+
+
+@dataclass(frozen=True)
+class Record:
+    """One sign-in (``sql`` is empty) or statement, as it was asked and how it ended."""
+
+    user: str
+    role: str
+    sql: str
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+class Standin:
+    """A Snowflake account on loopback, for as long as the ``with`` block lasts.
+
+    Args:
+        account_name: ``ORGANISATION-ACCOUNT``.
+        copy_grants_on_replace: CREATE OR REPLACE copies grants (behaviour change BCR-2433).
+        named_key_pairs: the account knows ``ALTER USER … ADD KEY PAIR``.
+    """
+
+    def __init__(
+        self,
+        *,
+        account_name: str = "TESTORG-STANDIN",
+        copy_grants_on_replace: bool = False,
+        named_key_pairs: bool = False,
+    ) -> None:
+        self.model = Model(
+            account_name=account_name,
+            copy_grants_on_replace=copy_grants_on_replace,
+            named_key_pairs=named_key_pairs,
+        )
+        self.model.add_admin(ADMIN, "ACCOUNTADMIN", password=PASSWORD)
+        self.faults = Faults()
+        self.statements: list[Record] = []
+        self.sign_ins: list[Record] = []
+        self._engine = Engine()
+        self._sessions: dict[str, Session] = {}
+        # One statement at a time: the model and DuckDB's catalog change together.
+        self._lock = threading.RLock()
+        self._server = _Server((_HOST, 0), _Handler)
+        self._server.standin = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+
+    # -- life -----------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._engine.close()
+
+    def stop(self) -> None:
+        """Be gone from the network; clients get "connection refused". Safe to call twice."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.drop_all()
+        self._server.server_close()
+
+    # -- for clients ----------------------------------------------------------------------
+
+    @property
+    def host(self) -> str:
+        return _HOST
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """Arguments of ``snowflake.connector.connect`` that lead here; add who signs in."""
+        return {
+            "account": self.model.account_name,
+            "host": self.host,
+            "port": self.port,
+            "protocol": "http",
+            "login_timeout": _TIMEOUT,
+            "network_timeout": _TIMEOUT,
+        }
+
+    def connect(self, **arguments: Any) -> snowflake.connector.SnowflakeConnection:
+        """Connect with the real connector, e.g. ``user=…, private_key_file=…``."""
+        return snowflake.connector.connect(**{**self.account, **arguments})
+
+    def admin_connection(
+        self, role: str = "ACCOUNTADMIN"
+    ) -> snowflake.connector.SnowflakeConnection:
+        return self.connect(user=ADMIN, password=PASSWORD, role=role)
+
+    # -- requests -------------------------------------------------------------------------
+
+    def sign_in(self, request: Request) -> dict[str, Any]:
+        login = str(request.data.get("LOGIN_NAME") or "")
+        with self._lock:
+            try:
+                session = sign_in(self.model, request)
+            except SnowflakeError as error:
+                self.sign_ins.append(Record(login, request.role or "", "", str(error)))
+                return _refusal(error)
+            self.sign_ins.append(Record(session.user, session.role, ""))
+            self._engine.open(session)
+            token = secrets.token_urlsafe(24)
+            self._sessions[token] = session
+        return _success(
+            {
+                "token": token,
+                "masterToken": token,
+                "validityInSeconds": 3600,
+                "masterValidityInSeconds": 14400,
+                "serverVersion": SERVER_VERSION,
+                "sessionId": session.id,
+                "parameters": [
+                    {"name": "AUTOCOMMIT", "value": True},
+                    {"name": "CLIENT_TELEMETRY_ENABLED", "value": False},
+                    {"name": "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY", "value": 3600},
+                    {"name": "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD", "value": 0},
+                ],
+                "sessionInfo": {
+                    "databaseName": session.database,
+                    "schemaName": session.schema,
+                    "warehouseName": session.warehouse,
+                    "roleName": session.role,
+                },
+            }
+        )
+
+    def query(self, token: str, request: dict[str, Any]) -> dict[str, Any]:
+        session = self._sessions.get(token)
+        if session is None:
+            return {"success": False, "code": "390104", "message": "Session gone.", "data": {}}
+        sql = str(request["sqlText"])
+        role = session.role
+        try:
+            self.faults.before(sql)
+            with self._lock:
+                answer = self._run(session, sql, request.get("bindings"))
+                self.statements.append(Record(session.user, role, sql))
+        except SnowflakeError as error:
+            self.statements.append(Record(session.user, role, sql, str(error)))
+            return _refusal(error)
+        return _success(
+            {
+                "parameters": [{"name": "TIMEZONE", "value": "Etc/UTC"}],
+                "rowtype": answer.rowtype,
+                "total": answer.total,
+                "returned": answer.total,
+                "queryId": query_id(),
+                "statementTypeId": answer.statement_type,
+                "finalDatabaseName": session.database,
+                "finalSchemaName": session.schema,
+                "finalWarehouseName": session.warehouse,
+                "finalRoleName": session.role,
+                **answer.body,
+            }
+        )
+
+    def _run(self, session: Session, sql: str, bindings: dict[str, Any] | None) -> Answer:
+        """Authorise, then change the data, then the model: an error leaves both alone."""
+        statement = parse(sql)
+        decision = self.model.decide(session, statement)
+        answer = None
+        if not decision.settled:
+            answer = self._engine.run(self.model.context(session), statement, bindings)
+            decision.effect()
+        return answer if answer is not None else answer_of(decision.result)
+
+    def sign_out(self, token: str) -> dict[str, Any]:
+        with self._lock:
+            session = self._sessions.pop(token, None)
+            if session is not None:
+                self._engine.end(session)
+                for ref in session.temporary:
+                    self.model.account.remove(ref)
+        return _success(None)
+
+
+def _success(data: Any) -> dict[str, Any]:
+    return {"success": True, "code": None, "message": None, "data": data}
+
+
+def _refusal(error: SnowflakeError) -> dict[str, Any]:
+    code = f"{error.errno:06d}"
+    return {
+        "success": False,
+        "code": code,
+        "message": error.message,
+        "data": {"errorCode": code, "sqlState": error.sqlstate, "queryId": query_id()},
+    }
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    standin: Standin
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._open: set[Any] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def drop_all(self) -> None:
+        """Close connections that clients keep alive."""
+        for request in list(self._open):
+            self.shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no error of ours."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        url = urlsplit(self.path)
+        try:
+            answer = self._answer(url.path, parse_qs(url.query), json.loads(body or b"{}"))
+        except ConnectionDropped:
+            self.close_connection = True
+            return
+        payload = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def _answer(self, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> Any:
+        standin = self.server.standin
+        if path == "/session/v1/login-request":
+            data = body["data"]
+            given = {key: values[0] for key, values in query.items()}
+            request = Request(
+                account=str(data.get("ACCOUNT_NAME") or ""),
+                data=data,
+                role=given.get("roleName"),
+                warehouse=given.get("warehouse"),
+                database=given.get("databaseName"),
+                schema=given.get("schemaName"),
+            )
+            return standin.sign_in(request)
+        if path == "/queries/v1/query-request":
+            return standin.query(self._token(), body)
+        if path == "/session" and "delete" in query:
+            return standin.sign_out(self._token())
+        # Heartbeats, aborted queries and telemetry need no more than a nod.
+        return _success(None)
+
+    def _token(self) -> str:
+        return self.headers.get("Authorization", "").partition('Token="')[2].rstrip('"')
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet: `Standin.statements` is the log."""
