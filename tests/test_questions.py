@@ -1,0 +1,262 @@
+"""The questions: defaults that are right, and answers that are refused with one line."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+import yaml
+from copier._template import Template
+
+from fleet import render as rendering
+from tests.conftest import BIN, ROOT, Render, questions
+
+COPY = [str(BIN / "copier"), "copy", "--trust", "--vcs-ref", "HEAD"]
+
+# answers → the question that refuses, and what its line has to say
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"project_name": "dbt-up"}, "project_name", "no dbt project name"),
+    ({"project_name": "Dbt_up"}, "project_name", "no dbt project name"),
+    ({"project_name": "1dbt"}, "project_name", "no dbt project name"),
+    ({"project_name": "dbt'up"}, "project_name", "no dbt project name"),
+    ({"project_name": 'dbt"up'}, "project_name", "no dbt project name"),
+    ({"project_name": "dbt_up\n"}, "project_name", "no dbt project name"),
+    ({"project_name": ""}, "project_name", "no dbt project name"),
+    ({"project_name": "dbt"}, "project_name", "dbt uses itself"),
+    ({"project_name": "dbt_snowflake"}, "project_name", "dbt uses itself"),
+    ({"project_name": "a" * 64}, "project_name", "at most 63"),
+    ({"description": "two\nlines"}, "description", "one line"),
+    ({"kind": "sideways"}, "kind", "Invalid choice"),
+    ({"kind": "native", "upstreams": ""}, "upstreams", "at least one project"),
+    ({"kind": "native", "upstreams": "dbt_up,,x"}, "upstreams", "single commas"),
+    ({"kind": "native", "upstreams": "dbt_up, dbt_up"}, "upstreams", "named twice"),
+    ({"kind": "native", "upstreams": "me", "project_name": "me"}, "upstreams", "itself"),
+    ({"kind": "loom", "upstreams": "Dbt-Up"}, "upstreams", "no dbt project name"),
+    ({"kind": "loom", "upstreams": "up=x; drop"}, "upstreams", "no plain Snowflake name"),
+    ({"snowflake_account": "account"}, "snowflake_account", "ORG-ACCOUNT"),
+    ({"snowflake_account": "a-b.snowflakecomputing.com"}, "snowflake_account", "ORG-ACCOUNT"),
+    ({"snowflake_account": "https://a-b"}, "snowflake_account", "ORG-ACCOUNT"),
+    ({"database_prefix": 'UP"'}, "database_prefix", "no plain Snowflake name"),
+    ({"database_prefix": "UP X"}, "database_prefix", "no plain Snowflake name"),
+    ({"database_prefix": "x; DROP DATABASE y"}, "database_prefix", "no plain Snowflake name"),
+    ({"database_prefix": "ÜP"}, "database_prefix", "no plain Snowflake name"),
+    ({"database_prefix": "A" * 256}, "database_prefix", "at most 223"),
+    ({"warehouse": "SELECT"}, "warehouse", "reserved word"),
+    ({"warehouse": "A" * 256}, "warehouse", "at most 255"),
+    ({"role": "ACCOUNTADMIN"}, "role", "Snowflake's own"),
+    ({"role": "DBT_UP_DEV_ROLE", "project_name": "dbt_up"}, "role", "pull requests"),
+    ({"service_user": "DBT_UP_CI_SVC", "project_name": "dbt_up"}, "service_user", "pull requests"),
+    ({"warehouse_size": "HUGE"}, "warehouse_size", "Invalid choice"),
+    ({"auto_suspend": 5}, "auto_suspend", "between 30"),
+    ({"monthly_credits": 0}, "monthly_credits", "between 1"),
+    ({"monthly_credits": "many"}, "monthly_credits", "invalid literal"),
+    ({"auth": "password"}, "auth", "Invalid choice"),
+    ({"allowed_ips": "10.0.0.1, nowhere"}, "allowed_ips", "no IPv4 address"),
+    ({"allowed_ips": "10.0.0.1/8"}, "allowed_ips", "no IPv4 address"),
+    ({"allowed_ips": "0.0.0.0/0"}, "allowed_ips", "every address"),
+    ({"registry_bucket": "My_Bucket"}, "registry_bucket", "no bucket name"),
+    ({"registry_bucket": "s3://bucket"}, "registry_bucket", "no bucket name"),
+    ({"registry_bucket": "ab"}, "registry_bucket", "no bucket name"),
+    ({"registry_bucket": "a..b"}, "registry_bucket", "no bucket name"),
+    ({"registry_bucket": "192.168.0.1"}, "registry_bucket", "no bucket name"),
+    ({"registry_bucket": "xn--mesh"}, "registry_bucket", "keeps for itself"),
+    ({"aws_region": "Frankfurt"}, "aws_region", "no AWS region"),
+    ({"aws_role_arn": "arn:aws:iam::1:role/x"}, "aws_role_arn", "no role"),
+    ({"github_repository": "just-a-name"}, "github_repository", "org/repo"),
+    ({"deploy_branch": "a b"}, "deploy_branch", "no branch name"),
+    ({"deploy_branch": "a..b"}, "deploy_branch", "no branch name"),
+    ({"deployment": "never"}, "deployment", "Invalid choice"),
+    ({"alerts": "pigeon"}, "alerts", "Invalid choice"),
+    ({"setup": "now"}, "setup", "snowflake_account"),
+]
+
+
+@pytest.mark.parametrize(
+    ("answers", "question", "says"),
+    REFUSED,
+    ids=lambda value: str(value)[:40].encode("unicode_escape").decode(),
+)
+def test_a_bad_answer_is_refused_and_nothing_is_written(
+    template: Template, tmp_path: Path, answers: dict[str, Any], question: str, says: str
+) -> None:
+    assert answers.keys() <= questions().keys()
+    with pytest.raises((ValueError, TypeError)) as refusal:
+        rendering.render(template, tmp_path / "member", {"kind": "upstream", **answers})
+    assert says in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "answers", [{"project_name": "Bad-Name"}, {"kind": "foo"}, {"monthly_credits": "abc"}]
+)
+def test_the_command_line_refuses_in_one_line_without_a_traceback(
+    tmp_path: Path, answers: dict[str, str]
+) -> None:
+    (key, value), destination = *answers.items(), tmp_path / "member"
+    done = subprocess.run(
+        [*COPY, "-q", "--defaults", "--data", f"{key}={value}", str(ROOT), str(destination)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in done.stderr.splitlines() if not _about_a_dirty_template(line)]
+    assert done.returncode == 1
+    assert len(said) == 1, done.stderr
+    assert said[0].startswith(f"error: {key}: ")
+    assert not destination.exists()
+
+
+def _about_a_dirty_template(line: str) -> bool:
+    return "DirtyLocalWarning" in line or line.strip() == "warn("
+
+
+def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_be_wrong() -> None:
+    keys = """kind project_name description upstreams publishes snowflake_account database_prefix
+        warehouse role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
+        registry_bucket aws_region aws_role_arn github_repository deploy_branch deployment alerts
+        starter setup"""
+    assert set(questions()) == set(keys.split())
+    for key, question in questions().items():
+        assert "default" in question, key
+        assert question["help"].strip(), key
+        free_text = question["type"] in ("str", "int") and "choices" not in question
+        assert not free_text or "validator" in question, key
+
+
+def test_a_newcomer_is_asked_few_questions() -> None:
+    asked = [key for key, question in questions().items() if question.get("ask", True)]
+    assert len(asked) <= 9, asked
+
+
+@pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
+def test_defaults_give_a_member_named_after_its_folder(
+    render_into: Render, tmp_path: Path, kind: str
+) -> None:
+    member = render_into(tmp_path / "Sales Data-2", kind=kind)
+    answers = yaml.safe_load((member.path / ".copier-answers.yml").read_text())
+    assert answers["project_name"] == "sales_data_2"
+    assert answers["database_prefix"] == "SALES_DATA_2"
+    assert answers["warehouse"] == "SALES_DATA_2_WH"
+    assert ("upstreams" in answers) == (kind != "upstream")
+
+
+def test_an_upstream_of_another_prefix_is_read_from_its_databases(render: Render) -> None:
+    member = render(kind="native", upstreams="sales, finance=FIN")
+    mesh = yaml.safe_load((member.path / "mesh.yml").read_text())
+    assert mesh["upstreams"] == [
+        {"name": "sales", "database_prefix": "SALES"},
+        {"name": "finance", "database_prefix": "FIN"},
+    ]
+    assert "FIN_LOCAL.duckdb" in (member.path / "profiles.yml").read_text()
+
+
+def test_texts_that_yaml_and_jinja_would_read_stay_text(render: Render) -> None:
+    text = 'yes: "no" {{ x }} {% y %} #z \\'
+    member = render(kind="upstream", description=text)
+    answers = yaml.safe_load((member.path / ".copier-answers.yml").read_text())
+    assert answers["description"] == text
+    assert text in (member.path / "README.md").read_text()
+
+
+def test_a_data_file_answers_as_the_command_line_does(tmp_path: Path) -> None:
+    destination, given_in = tmp_path / "dbt_down", ROOT / "fleet/demo_members/dbt_down.yml"
+    subprocess.run(
+        [*COPY, "-q", "--defaults", "--data-file", str(given_in), str(ROOT), str(destination)],
+        check=True,
+        capture_output=True,
+    )
+    given = yaml.safe_load(given_in.read_text())
+    recorded = yaml.safe_load((destination / ".copier-answers.yml").read_text())
+    assert given.items() <= recorded.items()
+
+
+ENTER, DOWN, CLEAR = "\r", "\x1b[B", "\x15"
+
+
+def answer_by_hand(destination: Path, answers: list[tuple[str, str]], *extra: str) -> str:
+    """Copies in a real terminal; `answers`: a part of each question, and the keys pressed there."""
+    child = pexpect.spawn(
+        COPY[0],
+        [*COPY[1:], *extra, str(ROOT), str(destination)],
+        dimensions=(60, 250),
+        encoding="utf-8",
+        timeout=60,
+        env={"PROMPT_TOOLKIT_NO_CPR": "1", "TERM": "xterm", "PATH": str(BIN) + ":/usr/bin:/bin"},
+    )
+    seen = ""
+    for question, keys in answers:
+        child.expect_exact(question)
+        seen += child.before
+        child.send(keys)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, seen + child.before
+    return seen + str(child.before)
+
+
+@pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
+def test_by_hand_in_a_terminal(tmp_path: Path, kind: str) -> None:
+    steps = {"upstream": 0, "native": 1, "loom": 2}[kind]
+    answers = [
+        ("What does this project do", DOWN * steps + ENTER),
+        ("Name of the dbt project", f"{CLEAR}my_{kind}{ENTER}"),
+        ("What is it about", ENTER),
+    ]
+    if kind != "upstream":
+        answers += [("Which projects does it read", ENTER), ("Does it publish models too", "n")]
+    answers += [
+        ("Snowflake account", f"ORG-ACCOUNT{ENTER}"),
+        ("S3 bucket", f"{CLEAR}acme-dbt-mesh{ENTER}"),
+        ("GitHub repository", f"acme/{kind}{ENTER}"),
+        ("Set up Snowflake", ENTER),
+    ]
+    destination = tmp_path / "member"
+    answer_by_hand(destination, answers)
+    recorded = yaml.safe_load((destination / ".copier-answers.yml").read_text())
+    assert recorded["kind"] == kind
+    assert recorded["project_name"] == f"my_{kind}"
+    assert recorded["snowflake_account"] == "ORG-ACCOUNT"
+    assert recorded["registry_bucket"] == "acme-dbt-mesh"
+    assert recorded["setup"] == "later"
+
+
+def test_a_bad_answer_in_a_terminal_is_explained_and_can_be_mended(tmp_path: Path) -> None:
+    seen = answer_by_hand(
+        tmp_path / "member",
+        [
+            ("What does this project do", ENTER),
+            ("Name of the dbt project", f"{CLEAR}Bad-Name{ENTER}"),
+            ("no dbt project name", f"{CLEAR}good_name{ENTER}"),
+            ("What is it about", ENTER),
+            ("Snowflake account", ENTER),
+            ("S3 bucket", ENTER),
+            ("GitHub repository", ENTER),
+            ("Set up Snowflake", ENTER),
+        ],
+    )
+    assert "Traceback" not in seen
+    mesh = yaml.safe_load((tmp_path / "member" / "mesh.yml").read_text())
+    assert mesh["project"] == "good_name"
+
+
+def test_no_secret_is_asked_for() -> None:
+    for key, question in questions().items():
+        assert not question.get("secret"), key
+        assert not re.search(r"password|passphrase|token|private", key), key
+
+
+def test_the_extension_leaves_other_errors_their_traceback() -> None:
+    """Only an answer that Copier refuses becomes one line."""
+    code = (
+        "import sys; sys.path.insert(0, 'extensions'); import answers, jinja2; "
+        "answers.Answers(jinja2.Environment()); raise ValueError('something else')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" in done.stderr
