@@ -11,7 +11,7 @@ import base64
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -22,15 +22,35 @@ from fakesnow.converter import from_binding
 from fakesnow.fakes import FakeSnowflakeConnection
 from fakesnow.instance import FakeSnow
 from fakesnow.rowtype import describe_as_rowtype
-from fakesnow.statement_type import DML_TYPE_IDS, statement_type_id
+from fakesnow.statement_type import DML_TYPE_IDS, MERGE, statement_type_id
 from sqlglot import exp
 
 from . import errors
 from . import statements as st
-from .context import Context, Result, Session
+from .context import Column, Context, Result, Session
 from .lexer import tokens
 from .names import Name, Ref
 from .relations import analyse
+
+
+_MERGE_ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
+_DESCRIBE = """
+    SELECT column_name,
+        CASE data_type
+            WHEN 'NUMBER' THEN format('NUMBER({},{})', numeric_precision, numeric_scale)
+            WHEN 'TEXT' THEN format('VARCHAR({})', coalesce(character_maximum_length, 16777216))
+            WHEN 'TIMESTAMP_NTZ' THEN 'TIMESTAMP_NTZ(9)'
+            WHEN 'TIMESTAMP_TZ' THEN 'TIMESTAMP_TZ(9)'
+            WHEN 'TIME' THEN 'TIME(9)'
+            WHEN 'BINARY' THEN 'BINARY(8388608)'
+            ELSE data_type
+        END,
+        'COLUMN',
+        CASE is_nullable WHEN 'YES' THEN 'Y' ELSE 'N' END
+    FROM _fs_global._fs_information_schema._fs_columns
+    WHERE table_catalog = ? AND table_schema = ? AND table_name = ?
+    ORDER BY ordinal_position
+"""
 
 
 @dataclass(frozen=True)
@@ -78,11 +98,21 @@ class Engine:
         ):
             self._run_container(ctx, statement)
             return None
+        if isinstance(statement, st.Describe) and statement.kind in ("TABLE", "VIEW"):
+            return self._describe(ctx, statement)
         answer = None
         for sql in _engine_sql(ctx, statement):
             answer = self._execute(ctx.session, sql, bindings)
-        keeps_answer = isinstance(statement, st.Data | st.Describe)
-        return answer if keeps_answer else None
+        return answer if isinstance(statement, st.Data) else None
+
+    def _describe(self, ctx: Context, statement: st.Describe) -> Answer:
+        """Columns of a relation; fakesnow's own DESCRIBE needs a current database."""
+        found = self._catalog.execute(
+            _DESCRIBE, list(ctx.relation(statement.name).name)
+        ).fetchall()
+        columns = ("name", "type", "kind", "null?", "default", "primary key", "unique key")
+        rows = tuple((*row, None, "N", "N") for row in found)
+        return answer_of(Result(tuple(Column(name) for name in columns), rows))
 
     def _run_container(self, ctx: Context, statement: st.Create | st.Drop) -> None:
         """Databases and schemas, outside of any session, so that none has them in use."""
@@ -102,7 +132,10 @@ class Engine:
 
     def _execute(self, session: Session, sql: str, bindings: dict[str, Any] | None) -> Answer:
         cursor = self._connections[session.id].cursor()
+        tree = sqlglot.parse_one(sql, dialect="snowflake")
         try:
+            if isinstance(tree, exp.Merge):
+                return _merge(cursor, tree)
             parameters = _parameters(bindings)
             if parameters and isinstance(parameters[0], list):
                 for row in zip(*parameters, strict=True):
@@ -118,7 +151,24 @@ class Engine:
             raise errors.SnowflakeError(
                 603, "XX000", f"stand-in: the data engine cannot run this: {error}"
             ) from error
-        return _answer(cursor, rowtype, statement_type_id(sqlglot.parse_one(sql, "snowflake")))
+        return _answer(cursor, rowtype, statement_type_id(tree))
+
+
+def _merge(cursor: Any, tree: exp.Merge) -> Answer:
+    """DuckDB's own MERGE: fakesnow's takes it apart in a way that this sqlglot breaks."""
+    transformed = cursor._transform(tree, None).sql(dialect="duckdb")
+    done = cursor._duck_conn.execute(f"{transformed} RETURNING merge_action").fetchall()
+    actions = [action for (action,) in done]
+    possible = [w.args["then"] for w in tree.args["whens"].expressions]
+    counts = {
+        "inserted": any(isinstance(then, exp.Insert) for then in possible),
+        "updated": any(isinstance(then, exp.Update) for then in possible),
+        "deleted": any(isinstance(then, exp.Var) for then in possible),
+    }
+    columns = [word for word, there in counts.items() if there]
+    row = tuple(actions.count(_MERGE_ACTIONS[word]) for word in columns)
+    result = Result(tuple(Column(f"number of rows {word}", "fixed") for word in columns), (row,))
+    return replace(answer_of(result), statement_type=MERGE)
 
 
 def _parameters(bindings: dict[str, Any] | None) -> list[Any]:
@@ -191,9 +241,6 @@ def _engine_sql(ctx: Context, statement: st.Statement) -> list[str]:
             return [f"DROP {statement.kind} IF EXISTS {_quoted(name)}"]
         case st.Alter(kind="TABLE" | "VIEW"):
             return _alter(ctx, statement)
-        case st.Describe(kind="TABLE" | "VIEW"):
-            ref = ctx.relation(statement.name)
-            return [f"DESCRIBE {ref.kind} {_quoted(ref.name)}"]
         case st.Transaction():
             return [statement.action]
         case st.Data():
@@ -255,6 +302,7 @@ def _data(ctx: Context, sql: str, home: Name | None = None) -> str:
         full = ctx.resolve("", name).name if home is None else (*home[: 3 - len(name)], *name)
         for key, part in zip(("catalog", "db", "this"), full, strict=True):
             table.set(key, exp.to_identifier(part, quoted=True))
+    _name_columns(access.tree)
     tree = access.tree.transform(lambda node: _constant(ctx, node, in_view=home is not None))
     return tree.sql(dialect="snowflake")
 
@@ -285,7 +333,7 @@ def _available(ctx: Context) -> list[str]:
 
 
 def _constant(ctx: Context, node: exp.Expression, *, in_view: bool) -> exp.Expression:
-    """Functions of the session become literals, named as Snowflake names their column."""
+    """Functions of the session become literals."""
     if not isinstance(node, exp.Func):
         return node
     name = node.name.upper() if isinstance(node, exp.Anonymous) else node.sql_name()
@@ -296,6 +344,16 @@ def _constant(ctx: Context, node: exp.Expression, *, in_view: bool) -> exp.Expre
         raise errors.unknown_statement(f"{name}() in a view")
     value = function(ctx)
     literal = exp.null() if value is None else exp.Literal.string(str(value))
-    if isinstance(node.parent, exp.Select) and node.arg_key == "expressions":
-        return exp.alias_(literal, f"{name}()", quoted=True)
     return literal
+
+
+def _name_columns(tree: exp.Expression) -> None:
+    """Name the columns of a query that have no alias as Snowflake does, by their text."""
+    if isinstance(tree, exp.Select):
+        named = [
+            column
+            if isinstance(column, exp.Alias | exp.Column | exp.Star)
+            else exp.alias_(column, column.sql(dialect="snowflake").upper(), quoted=True)
+            for column in tree.expressions
+        ]
+        tree.set("expressions", named)

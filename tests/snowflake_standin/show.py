@@ -167,7 +167,8 @@ def show(ctx: Context, statement: st.Show) -> Result:
         return _key_pairs(ctx, statement)
     if statement.kind in EMPTY_KINDS or statement.kind == "USER_FUNCTION":
         _scope(ctx, statement)
-        return _result(("created_on", "name", "schema_name", "catalog_name"), ())
+        columns = ("created_on", "name", "schema_name", "catalog_name", "is_builtin")
+        return _result(columns, ())
     listing = _LISTINGS.get(statement.kind)
     if listing is None:
         raise errors.unknown_statement(f"SHOW {statement.kind}")
