@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from snowflake_standin import Standin, matrix, split_statements
-from snowflake_standin.fixtures import producer_sql, rsa_key
+from tests.snowflake_standin import Standin, matrix, split_statements
+from tests.snowflake_standin.fixtures import producer_sql, rsa_key
 
 PROJECT = {
     "dbt_project.yml": """
@@ -91,7 +91,7 @@ class Dbt:
             indent = len(lines[0]) - len(lines[0].lstrip())
             path.write_text("\n".join(line[indent:] for line in lines) + "\n")
         (root / "key.p8").write_text(rsa_key().private_pem)
-        outputs = {
+        outputs: dict[str, dict[str, object]] = {
             "prod": {"user": "UP_SVC", "role": "UP_ROLE", "database": "UP_PROD"},
             "ci": {"user": "UP_CI_SVC", "role": "UP_DEV_ROLE", "database": "UP_DEV"},
         }
@@ -114,7 +114,11 @@ class Dbt:
         done = subprocess.run(
             [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments],
             cwd=self.root,
-            env={**os.environ, "DBT_PROFILES_DIR": str(self.root), "DBT_SEND_ANONYMOUS_USAGE_STATS": "0"},
+            env={
+                **os.environ,
+                "DBT_PROFILES_DIR": str(self.root),
+                "DBT_SEND_ANONYMOUS_USAGE_STATS": "0",
+            },
             capture_output=True,
             text=True,
             timeout=120,
@@ -140,7 +144,7 @@ def dbt(standin: Standin, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
 
 def query(standin: Standin, sql: str, role: str = "UP_ROLE") -> list[tuple[object, ...]]:
     with standin.connect(user="UP_SVC", private_key=rsa_key().private_der, role=role) as c:
-        return list(c.cursor().execute(sql).fetchall())
+        return list(c.cursor().execute(sql))
 
 
 def test_builds_twice_and_more(standin: Standin, dbt: Dbt, tmp_path: Path) -> None:
@@ -192,7 +196,9 @@ def test_builds_twice_and_more(standin: Standin, dbt: Dbt, tmp_path: Path) -> No
 
     # The role of pull requests cannot write prod, whatever its profile says.
     profiles = dbt.root / "profiles.yml"
-    profiles.write_text(profiles.read_text().replace('"UP_DEV"', '"UP_PROD"').replace("PR_1", "MARTS"))
+    profiles.write_text(
+        profiles.read_text().replace('"UP_DEV"', '"UP_PROD"').replace("PR_1", "MARTS")
+    )
     output = dbt("run", "-s", "public_orders", "--target", "ci", ok=False)
     assert "Insufficient privileges" in output
 

@@ -38,7 +38,9 @@ def create(ctx: Context, statement: st.Create) -> Decision:
         ctx.require_create(kind, container)
     existing = ref in ctx.account.things
     if existing and statement.if_not_exists:
-        return Decision(status(f"{ref.name[-1]} already exists, statement succeeded."), settled=True)
+        return Decision(
+            status(f"{ref.name[-1]} already exists, statement succeeded."), settled=True
+        )
     if existing and not statement.replace:
         raise errors.already_exists(ref.name)
     if existing:
@@ -108,7 +110,9 @@ def _create_relation(ctx: Context, statement: st.Create) -> Decision:
     old = ctx.account.relation(ref.name)
     if old is not None:
         if statement.if_not_exists:
-            return Decision(status(f"{ref.name[-1]} already exists, statement succeeded."), settled=True)
+            return Decision(
+                status(f"{ref.name[-1]} already exists, statement succeeded."), settled=True
+            )
         if not statement.replace:
             raise errors.already_exists(ref.name)
         if old.kind != kind:
@@ -135,9 +139,7 @@ def _create_relation(ctx: Context, statement: st.Create) -> Decision:
         if copied is None:
             _grant_future(ctx, thing)
         for row in rows:
-            ctx.account.grant(
-                GrantRow(row.privilege, ref, row.to, row.option, row.by, ctx.now)
-            )
+            ctx.account.grant(GrantRow(row.privilege, ref, row.to, row.option, row.by, ctx.now))
 
     return Decision(status(f"{kind.capitalize()} {ref.name[-1]} successfully created."), effect)
 
@@ -157,9 +159,7 @@ def _copied_grants(
     return None
 
 
-def _sources(
-    ctx: Context, statement: st.Create, ref: Ref
-) -> tuple[frozenset[Name], Ref | None]:
+def _sources(ctx: Context, statement: st.Create, ref: Ref) -> tuple[frozenset[Name], Ref | None]:
     """Check what the new relation is made from; full names read, and the table cloned."""
     if statement.body is not None:
         access = analyse(statement.body)
@@ -185,9 +185,7 @@ def _sources(
 # -- properties ---------------------------------------------------------------------------
 
 
-def _check_properties(
-    ctx: Context, ref: Ref, new: st.Properties, current: st.Properties
-) -> None:
+def _check_properties(ctx: Context, ref: Ref, new: st.Properties, current: st.Properties) -> None:
     """What the values of properties refer to, and who may set them."""
     if ref.kind == "USER":
         _check_user(ctx, ref, new, current)

@@ -8,6 +8,7 @@ and column lists take DuckDB's form, and clauses that only concern access are le
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import uuid
 from collections.abc import Callable
@@ -28,10 +29,10 @@ from sqlglot import exp
 from . import errors
 from . import statements as st
 from .context import Column, Context, Result, Session
+from .information import stand_in_for
 from .lexer import tokens
 from .names import Name, Ref
 from .relations import analyse
-
 
 _MERGE_ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 _DESCRIBE = """
@@ -107,9 +108,7 @@ class Engine:
 
     def _describe(self, ctx: Context, statement: st.Describe) -> Answer:
         """Columns of a relation; fakesnow's own DESCRIBE needs a current database."""
-        found = self._catalog.execute(
-            _DESCRIBE, list(ctx.relation(statement.name).name)
-        ).fetchall()
+        found = self._catalog.execute(_DESCRIBE, list(ctx.relation(statement.name).name)).fetchall()
         columns = ("name", "type", "kind", "null?", "default", "primary key", "unique key")
         rows = tuple((*row, None, "N", "N") for row in found)
         return answer_of(Result(tuple(Column(name) for name in columns), rows))
@@ -172,7 +171,7 @@ def _merge(cursor: Any, tree: exp.Merge) -> Answer:
 
 
 def _parameters(bindings: dict[str, Any] | None) -> list[Any]:
-    found = []
+    found: list[Any] = []
     for position in range(1, len(bindings or {}) + 1):
         binding = (bindings or {})[str(position)]
         if isinstance(binding["value"], list):
@@ -268,7 +267,7 @@ def _create(ctx: Context, statement: st.Create) -> list[str]:
 def _column_names(columns: str) -> str:
     """``(A COMMENT 'x', "b")`` without the comments, which DuckDB has no place for."""
     parts = tokens(columns)
-    names = [t.text for before, t in zip(parts, parts[1:], strict=False) if before.text in "(,"]
+    names = [t.text for before, t in itertools.pairwise(parts) if before.text in "(,"]
     return f"({', '.join(names)})"
 
 
@@ -300,11 +299,23 @@ def _data(ctx: Context, sql: str, home: Name | None = None) -> str:
     access = analyse(sql)
     for table, name in access.nodes:
         full = ctx.resolve("", name).name if home is None else (*home[: 3 - len(name)], *name)
+        if system_view := stand_in_for(ctx, full):
+            _replace_by_query(table, system_view)
+            continue
         for key, part in zip(("catalog", "db", "this"), full, strict=True):
             table.set(key, exp.to_identifier(part, quoted=True))
     _name_columns(access.tree)
     tree = access.tree.transform(lambda node: _constant(ctx, node, in_view=home is not None))
     return tree.sql(dialect="snowflake")
+
+
+def _replace_by_query(table: exp.Table, sql: str) -> None:
+    """Put a subquery where a table stood, under the name by which its columns are called."""
+    query = sqlglot.parse_one(sql, dialect="snowflake")
+    assert isinstance(query, exp.Query)
+    alias = table.args.get("alias") or exp.TableAlias(this=table.this.copy())
+    joins = table.args.get("joins")
+    table.replace(exp.Subquery(this=query, alias=alias, joins=joins))
 
 
 _SESSION_FUNCTIONS: dict[str, Callable[[Context], object]] = {
@@ -332,7 +343,7 @@ def _available(ctx: Context) -> list[str]:
     return sorted(ref.name[0] for ref in reach if ref.kind == "ROLE")
 
 
-def _constant(ctx: Context, node: exp.Expression, *, in_view: bool) -> exp.Expression:
+def _constant(ctx: Context, node: exp.Expr, *, in_view: bool) -> exp.Expr:
     """Functions of the session become literals."""
     if not isinstance(node, exp.Func):
         return node
@@ -347,7 +358,7 @@ def _constant(ctx: Context, node: exp.Expression, *, in_view: bool) -> exp.Expre
     return literal
 
 
-def _name_columns(tree: exp.Expression) -> None:
+def _name_columns(tree: exp.Expr) -> None:
     """Name the columns of a query that have no alias as Snowflake does, by their text."""
     if isinstance(tree, exp.Select):
         named = [

@@ -187,9 +187,7 @@ class _Parser:
             raise syntax_error("MANAGED")
         if clone is not None:
             raise self._unknown("clone of a schema")
-        return st.Create(
-            kind, name, replace, if_not_exists, properties, managed_access=managed
-        )
+        return st.Create(kind, name, replace, if_not_exists, properties, managed_access=managed)
 
     def _create_relation(
         self, kind: str, name: Name, replace: bool, if_not_exists: bool, temporary: bool

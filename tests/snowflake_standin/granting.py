@@ -34,9 +34,7 @@ def grant(ctx: Context, statement: st.Grant) -> Decision:
             ctx.account.revoke(privilege, ref, to)
             if statement.grant_option:
                 # REVOKE GRANT OPTION FOR leaves the privilege itself.
-                ctx.account.grant(
-                    GrantRow(privilege, ref, to, False, ctx.session.role, ctx.now)
-                )
+                ctx.account.grant(GrantRow(privilege, ref, to, False, ctx.session.role, ctx.now))
 
     return Decision(status(), effect)
 
@@ -219,9 +217,7 @@ def grant_ownership(ctx: Context, statement: st.GrantOwnership) -> Decision:
     return Decision(status(), effect)
 
 
-def _refuse_dependent_grants(
-    ctx: Context, ref: Ref, to: Ref, statement: st.GrantOwnership
-) -> None:
+def _refuse_dependent_grants(ctx: Context, ref: Ref, to: Ref, statement: st.GrantOwnership) -> None:
     """Without COPY or REVOKE CURRENT GRANTS, an object with grants keeps its owner."""
     rows = [
         row

@@ -66,9 +66,7 @@ def _tokens(sql: str) -> Iterator[Token]:
             raise syntax_error(sql[position : position + 20])
         kind = match.lastgroup or ""
         if kind != "space":
-            yield Token(
-                "string" if kind == "dollar" else kind, match[0], position, match.end()
-            )
+            yield Token("string" if kind == "dollar" else kind, match[0], position, match.end())
         position = match.end()
 
 

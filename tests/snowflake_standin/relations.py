@@ -12,7 +12,7 @@ from .errors import SnowflakeError, unknown_statement
 from .names import Name
 
 _TABLE_FUNCTIONS = frozenset({"FLATTEN", "GENERATOR", "SPLIT_TO_TABLE", "RESULT_SCAN"})
-_WRITES: dict[type[exp.Expression], frozenset[str]] = {
+_WRITES: dict[type[exp.Expr], frozenset[str]] = {
     exp.Update: frozenset({"UPDATE"}),
     exp.Delete: frozenset({"DELETE"}),
     exp.TruncateTable: frozenset({"TRUNCATE"}),
@@ -26,7 +26,7 @@ class Access:
     ``nodes`` are the places in the tree that name a relation, the target among them.
     """
 
-    tree: exp.Expression
+    tree: exp.Expr
     nodes: tuple[tuple[exp.Table, Name], ...]
     reads: frozenset[Name]
     target: Name | None = None
@@ -57,7 +57,7 @@ def analyse(sql: str) -> Access:
     return Access(tree, nodes, reads, _name(target, sql), _privileges(tree))
 
 
-def _target(tree: exp.Expression, sql: str) -> exp.Table:
+def _target(tree: exp.Expr, sql: str) -> exp.Table:
     if isinstance(tree, exp.TruncateTable):
         found = tree.expressions[0] if len(tree.expressions) == 1 else None
     elif isinstance(tree, exp.Insert | exp.Update | exp.Delete | exp.Merge):
@@ -69,18 +69,18 @@ def _target(tree: exp.Expression, sql: str) -> exp.Table:
     return found
 
 
-def _parse(sql: str) -> exp.Expression:
+def _parse(sql: str) -> exp.Expr:
     try:
         tree = sqlglot.parse_one(sql, dialect="snowflake")
     except (ParseError, TokenError) as error:
         raise SnowflakeError(1003, "42000", f"SQL compilation error:\n{error}") from None
     if isinstance(tree, exp.Command) or tree.find(exp.Command) is not None:
         raise unknown_statement(sql)
-    assert isinstance(tree, exp.Expression)
+    assert isinstance(tree, exp.Expr)
     return tree
 
 
-def _privileges(tree: exp.Expression) -> frozenset[str]:
+def _privileges(tree: exp.Expr) -> frozenset[str]:
     if isinstance(tree, exp.Insert):
         # INSERT OVERWRITE truncates first: https://docs.snowflake.com/sql-reference/sql/insert
         return frozenset({"INSERT", "DELETE"} if tree.args.get("overwrite") else {"INSERT"})
@@ -109,8 +109,8 @@ def _is_cte(table: exp.Table) -> bool:
     if table.args.get("db") is not None:
         return False
     wanted = _stored(table.this)
-    child: exp.Expression = table
-    parent = child.parent
+    child: exp.Expr = table
+    parent: exp.Expr | None = child.parent
     while parent is not None:
         with_ = parent.args.get("with_")
         if isinstance(with_, exp.With) and with_ is not child:
@@ -129,7 +129,7 @@ def _is_cte(table: exp.Table) -> bool:
     return False
 
 
-def _stored(identifier: exp.Identifier) -> str:
+def _stored(identifier: exp.Expr) -> str:
     return identifier.name if identifier.args.get("quoted") else identifier.name.upper()
 
 

@@ -64,9 +64,7 @@ def show_grants(ctx: Context, statement: st.ShowGrants) -> Result:
         return _result(_FUTURE, (_future_row(f) for f in found))
     if form == "FUTURE TO":
         grantee = _grantee(ctx, ref)
-        return _result(
-            _FUTURE, (_future_row(f) for f in ctx.account.future if f.to == grantee)
-        )
+        return _result(_FUTURE, (_future_row(f) for f in ctx.account.future if f.to == grantee))
     if form == "ON":
         return _grants_on(ctx, ref)
     grantee = _grantee(ctx, ref)
@@ -167,8 +165,8 @@ def show(ctx: Context, statement: st.Show) -> Result:
         return _key_pairs(ctx, statement)
     if statement.kind in EMPTY_KINDS or statement.kind == "USER_FUNCTION":
         _scope(ctx, statement)
-        columns = ("created_on", "name", "schema_name", "catalog_name", "is_builtin")
-        return _result(columns, ())
+        nothing = ("created_on", "name", "schema_name", "catalog_name", "is_builtin")
+        return _result(nothing, ())
     listing = _LISTINGS.get(statement.kind)
     if listing is None:
         raise errors.unknown_statement(f"SHOW {statement.kind}")
@@ -252,7 +250,6 @@ def _plain(_: Context, __: Thing) -> Row:
 def _relation(_: Context, thing: Thing) -> Row:
     table = thing.ref.kind == "TABLE"
     return {
-        "kind": ("TEMPORARY" if thing.temporary else "TABLE") if table else "VIEW",
         "rows": 0 if table else None,
         "bytes": 0 if table else None,
         "cluster_by": "",
@@ -479,7 +476,7 @@ def _parameters(ctx: Context, statement: st.Show) -> Result:
         ref = statement.within
         level = ref.kind
         given = ctx.thing(ref if ref == ACCOUNT else ctx.existing(ref.kind, ref.name)).properties
-    rows = [
+    rows: list[Row] = [
         {
             "key": key,
             "value": str(given.get(key, default)),
@@ -500,7 +497,7 @@ def _key_pairs(ctx: Context, statement: st.Show) -> Result:
         raise errors.syntax_error("KEY")
     ref = statement.within or Ref("USER", (ctx.session.user,))
     user = _described_user(ctx, ref)
-    rows = []
+    rows: list[Row] = []
     for name, pair in user.key_pairs.items():
         expired = pair.expires_at is not None and pair.expires_at <= ctx.now
         rows.append(

@@ -272,7 +272,12 @@ PROPERTIES: dict[str, dict[str, Shape]] = {
         "CLIENT_TYPES": STRINGS,
         "SECURITY_INTEGRATIONS": STRINGS,
         "MFA_ENROLLMENT": frozenset(
-            {"REQUIRED", "REQUIRED_PASSWORD_ONLY", "OPTIONAL", "REQUIRED_SNOWFLAKE_UI_PASSWORD_ONLY"}
+            {
+                "REQUIRED",
+                "REQUIRED_PASSWORD_ONLY",
+                "OPTIONAL",
+                "REQUIRED_SNOWFLAKE_UI_PASSWORD_ONLY",
+            }
         ),
         "MFA_POLICY": STRUCT,
         "PAT_POLICY": STRUCT,
@@ -319,7 +324,5 @@ WORDS_IN: dict[str, frozenset[str]] = {
         {"ALL", "SAML", "PASSWORD", "OAUTH", "KEYPAIR", "PROGRAMMATIC_ACCESS_TOKEN"}
         | {"WORKLOAD_IDENTITY"}
     ),
-    "CLIENT_TYPES": frozenset(
-        {"ALL", "SNOWFLAKE_UI", "DRIVERS", "SNOWSQL", "SNOWFLAKE_CLI"}
-    ),
+    "CLIENT_TYPES": frozenset({"ALL", "SNOWFLAKE_UI", "DRIVERS", "SNOWSQL", "SNOWFLAKE_CLI"}),
 }
