@@ -37,6 +37,7 @@ class Member:
     aws_region: str | None
     upstreams: tuple[Upstream, ...]
     snowflake: Mapping[str, Any] = field(default_factory=dict)
+    github_repository: str | None = None
 
     def upstream(self, name: str) -> Upstream:
         for upstream in self.upstreams:
@@ -65,7 +66,9 @@ def load_member(root: Path | None = None) -> Member:
     except yaml.YAMLError as error:
         at = getattr(error, "problem_mark", None)
         where = f" (line {at.line + 1})" if at else ""
-        raise MeshError(f"mesh.yml is not valid YAML{where}: mend it, or `git checkout mesh.yml`") from None
+        raise MeshError(
+            f"mesh.yml is not valid YAML{where}: mend it, or `git checkout mesh.yml`"
+        ) from None
     return _member(root, facts)
 
 
@@ -116,6 +119,7 @@ def _member(root: Path, facts: object) -> Member:
             for name, entry in zip(names, upstreams, strict=True)
         ),
         snowflake=snowflake,
+        github_repository=facts.get("github_repository") and text(facts, "github_repository", None),
     )
 
 
@@ -138,7 +142,9 @@ class Location:
         return f"{self.url.rsplit('/', 1)[0]}/state"
 
 
-def locate(member: Member, *, bucket: str | None, registry: str | None, env: str | None) -> Location:
+def locate(
+    member: Member, *, bucket: str | None, registry: str | None, env: str | None
+) -> Location:
     """Flags first, then the environment, then mesh.yml, then the registry on this machine.
 
     Raises MeshError where the environment's name is none, or it has no registry.

@@ -1,0 +1,642 @@
+#!/usr/bin/env python3
+"""Key pairs that CI, or a person, signs in to Snowflake with; `./setup_keypair_auth.sh` runs it.
+
+  create   makes a key for a user, tells Snowflake and GitHub, and signs in with it
+  rotate   replaces the key; at every moment there is one that works, here and in CI
+  status   says how things stand; exit status 2 when something needs attention
+
+Each can be interrupted and run again: it finds out where it stopped. The private key lies in
+~/.snowflake/keys/<USER>.p8, for its owner alone, and in GitHub's secrets; nowhere else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import getpass
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mesh import MeshError, cli, keypair
+from mesh.config import Member, load_member
+from mesh.keypair import KeyFiles, Situation, Step
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from snowflake.connector import SnowflakeConnection
+
+PASSPHRASE = "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
+MAX_AGE = 90
+"""Days after which `status` asks for a rotation."""
+GITHUB_TIMEOUT = 60  # seconds
+
+
+def main() -> int:
+    arguments = _arguments()
+    member = load_member()
+    user = _user_name(arguments.user or member.snowflake["service_user"])
+    secret = github_secret(member, user)
+    if secret and member.snowflake.get("auth") == "workload_identity":
+        return workload_identity(arguments, member, user)
+    files = KeyFiles((arguments.key_file or keypair.default_file(user)).expanduser().absolute())
+    keypair.refuse_work_tree(files.current)
+    keys = KeyRing(files, Passphrase(arguments.passphrase))
+    session = open_session(arguments, member, user, keys)
+    account = Account(session, user, _restriction(member, user))
+    if arguments.command == "status":
+        return status(account, keys, arguments.max_age)
+    with one_at_a_time(files):
+        return Work(arguments, member.root, account, keys, secret).run()
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = cli.parser(__doc__ or "")
+    arguments.prog = "setup_keypair_auth.sh"
+    arguments.add_argument(
+        "command", nargs="?", default="create", choices=("create", "rotate", "status")
+    )
+    arguments.add_argument(
+        "--user", help="whose key: the user that deploys (default), <PREFIX>_CI_SVC, or a person's"
+    )
+    arguments.add_argument(
+        "--connection",
+        metavar="NAME",
+        help="connection of connections.toml that may change the user (default: the environment's, "
+        "then the user's own key)",
+    )
+    arguments.add_argument(
+        "--role", default="USERADMIN", help="role that may change the user (default USERADMIN)"
+    )
+    arguments.add_argument(
+        "--key-file", type=Path, metavar="FILE", help="default ~/.snowflake/keys/<USER>.p8"
+    )
+    arguments.add_argument(
+        "--passphrase",
+        action="store_true",
+        help=f"encrypt a new key, with a passphrase that is asked for or in ${PASSPHRASE}",
+    )
+    arguments.add_argument(
+        "--no-github",
+        action="store_true",
+        help="leave GitHub's secret alone: it is set already, or there is no CI",
+    )
+    arguments.add_argument(
+        "--unset-others",
+        action="store_true",
+        help="the user's registered keys that are not on this machine are lost: unset them",
+    )
+    arguments.add_argument(
+        "--max-age",
+        type=int,
+        default=MAX_AGE,
+        metavar="DAYS",
+        help=f"age from which `status` asks for a rotation (default {MAX_AGE})",
+    )
+    return arguments.parse_args()
+
+
+def _user_name(name: str) -> str:
+    """As Snowflake stores it: upper case, unless it is a name that SQL has to quote."""
+    if not name.isprintable() or not 0 < len(name) <= 255:
+        raise MeshError(f"{name!r} is no name of a user: printable text, at most 255 characters")
+    plain = name.isascii() and name.replace("_", "").isalnum() and not name[0].isdigit()
+    return name.upper() if plain else name
+
+
+def ci_user(member: Member) -> str:
+    """The user that pull requests sign in as."""
+    return f"{member.database_prefix}_CI_SVC"
+
+
+def _restriction(member: Member, user: str) -> str | None:
+    """The one role that a user of CI has; people have several."""
+    return {
+        member.snowflake["service_user"]: str(member.snowflake["role"]),
+        ci_user(member): f"{member.database_prefix}_DEV_ROLE",
+    }.get(user)
+
+
+@contextlib.contextmanager
+def one_at_a_time(files: KeyFiles) -> Iterator[None]:
+    """Two at once would each make a key, and one of them would be lost."""
+    from filelock import FileLock, Timeout
+
+    folder = files.current.parent
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with FileLock(folder / f".{files.current.name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise MeshError(f"another setup_keypair_auth.sh is at work on {files.current}") from None
+
+
+# ── The steps ─────────────────────────────────────────────────────────────────────────
+
+
+class Work:
+    """Making or rotating one user's key: looks, does the next step, looks again."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        root: Path,
+        account: Account,
+        keys: KeyRing,
+        secret: Secret | None,
+    ) -> None:
+        self.root, self.account, self.keys, self.files = root, account, keys, keys.files
+        self.secret = None if arguments.no_github else secret
+        self.unset_others: bool = arguments.unset_others
+        begun = self.files.next.exists() or self.files.old.exists()
+        if arguments.command == "rotate" and begun:
+            print("going on with the rotation that was begun")
+        self.renew = arguments.command == "rotate" and not begun
+        self.signed_in = False
+        self.handed_over = self.secret is None
+        self.left: list[str] = []
+
+    def run(self) -> int:
+        """Raises MeshError where a step fails; what was done before it stays done."""
+        perform = {
+            Step.GENERATE: self.generate,
+            Step.REGISTER: self.register,
+            Step.PROMOTE: self.promote,
+            Step.SIGN_IN: self.sign_in,
+            Step.HAND_OVER: self.hand_over,
+            Step.RETIRE: self.retire,
+            Step.FORGET: self.forget,
+            Step.UNSET_OTHER: self.unset_other,
+        }
+        while (step := keypair.next_step(now := self.situation())) is not Step.DONE:
+            perform[step](now)
+        self.left += [
+            f"Snowflake accepts another key, which is not here ({name}: {key}): when nobody uses "
+            "it, add --unset-others"
+            for name, key in now.others.items()
+        ]
+        for left in self.left:
+            print(f"left to do  {left}")
+        return cli.OK
+
+    def situation(self) -> Situation:
+        registered = self.account.registered()
+        return Situation(
+            registered=registered,
+            room=self.account.has_room(registered),
+            current=self.keys.fingerprint(self.files.current),
+            next=self.keys.fingerprint(self.files.next),
+            old=self.keys.fingerprint(self.files.old),
+            renew=self.renew,
+            unset_others=self.unset_others,
+            signed_in=self.signed_in,
+            handed_over=self.handed_over,
+        )
+
+    def generate(self, now: Situation) -> None:
+        key = self.keys.generate()
+        self.renew = False
+        print(f"made        {self.files.next} (RSA, {key.key_size} bits)")
+
+    def register(self, now: Situation) -> None:
+        key = self.keys.key(self.files.next if now.next else self.files.current)
+        name = self.account.register(key, now.registered)
+        print(f"registered  {keypair.fingerprint(key)} ({name} of {self.account.user})")
+
+    def promote(self, now: Situation) -> None:
+        self.account.sign_in(self.keys.key(self.files.next))
+        self.signed_in = True
+        self.keys.promote()
+        print(
+            f"signed in   as {self.account.user} with the new key; it is {self.files.current} now"
+        )
+
+    def sign_in(self, now: Situation) -> None:
+        self.account.sign_in(self.keys.key(self.files.current))
+        self.signed_in = True
+        print(f"signed in   as {self.account.user} with {self.files.current}")
+
+    def hand_over(self, now: Situation) -> None:
+        """Without its passphrase: one that lay beside the key would protect nothing."""
+        assert self.secret is not None
+        try:
+            self.secret.set(keypair.private_pem(self.keys.key(self.files.current)), self.root)
+            print(f"handed over to GitHub, as {self.secret}")
+        except MeshError as error:
+            by_hand = f"{error}; by hand: {self.secret.by_hand(self.files.current)}"
+            if now.old in now.accepted:
+                raise MeshError(
+                    f"GitHub does not have the new key, so the old one stays valid: {by_hand}\n"
+                    "Then (or if there is no CI yet) run this again with --no-github"
+                ) from None
+            self.left.append(f"GitHub does not have the key: {by_hand}")
+        self.handed_over = True
+
+    def retire(self, now: Situation) -> None:
+        name = next(name for name, key in now.registered.items() if key == now.old)
+        self.account.remove(name)
+        print(f"unset       {now.old} ({name}): it no longer signs in")
+
+    def forget(self, now: Situation) -> None:
+        self.files.old.unlink()
+        print(f"deleted     {self.files.old}")
+
+    def unset_other(self, now: Situation) -> None:
+        name, key = next(iter(now.others.items()))
+        self.account.remove(name)
+        print(f"unset       {key} ({name}): it no longer signs in")
+
+
+def status(account: Account, keys: KeyRing, max_age: int) -> int:
+    """Prints what there is, then what needs attention; exit status 2 where something does."""
+    files = keys.files
+    here: dict[str, Path] = {}
+    attention = []
+    command = f"./setup_keypair_auth.sh {{}} --user {shlex.quote(account.user)}"
+    print(f"user       {account.user}")
+    for path in (files.current, files.next, files.old):
+        if path.exists():
+            key = keys.key(path)
+            here[keypair.fingerprint(key)] = path
+            days = int((time.time() - path.stat().st_mtime) // 86400)
+            print(f"file       {path}: RSA, {key.key_size} bits, {days} days old")
+            if path == files.current and days > max_age:
+                attention.append(
+                    f"the key is older than {max_age} days: {command.format('rotate')}"
+                )
+    if files.next.exists() or files.old.exists():
+        attention.append(f"a rotation was begun and not finished: {command.format('rotate')}")
+    if not files.current.exists():
+        attention.append(f"{files.current} is missing: {command.format('create')}")
+    if account.session is None:
+        attention.append("what Snowflake accepts is unknown: no connection (--connection NAME)")
+    else:
+        registered = account.registered()
+        for name, accepted in registered.items():
+            print(f"accepted   {accepted} ({name}): {here.get(accepted, 'not on this machine')}")
+            if accepted not in here:
+                attention.append(f"Snowflake accepts a key that is not here ({name})")
+        current = keys.fingerprint(files.current)
+        if current and current not in registered.values():
+            attention.append(f"{files.current} is not registered: {command.format('create')}")
+        elif current:
+            try:
+                account.sign_in(keys.key(files.current))
+                print("sign-in    works")
+            except MeshError as error:
+                attention.append(str(error))
+    for line in attention:
+        print(f"attention  {line}")
+    return cli.FOUND if attention else cli.OK
+
+
+def workload_identity(arguments: argparse.Namespace, member: Member, user: str) -> int:
+    """There is no key; shows how the user is set up, where there is a connection."""
+    print(
+        f"{user} signs in with GitHub's own token (answer auth: workload_identity): "
+        "there is no key to make or keep"
+    )
+    session = open_session(arguments, member, user, None)
+    if session is None:
+        return cli.OK
+    account = Account(session, user)
+    properties = account.properties()
+    trusts = properties.get("HAS_WORKLOAD_IDENTITY") == "true"
+    attention = [] if trusts else ["no token is trusted: `scripts/snowflake_access.py apply`"]
+    attention += [f"Snowflake accepts a key, too ({name})" for name in account.registered()]
+    print(f"type       {properties.get('TYPE', 'PERSON')}")
+    print(f"token      {'trusted' if trusts else 'not trusted'}")
+    for line in attention:
+        print(f"attention  {line}")
+    return cli.FOUND if attention else cli.OK
+
+
+# ── Keys on this machine ──────────────────────────────────────────────────────────────
+
+
+class Passphrase:
+    """Asked for once, and only where a key needs it; from the environment or the terminal."""
+
+    def __init__(self, for_new_keys: bool) -> None:
+        self.for_new_keys = for_new_keys
+        self._known = os.environ.get(PASSPHRASE) or None
+
+    def of(self, path: Path) -> str | None:
+        if not self._known and sys.stdin.isatty():
+            self._known = getpass.getpass(f"Passphrase of {path}: ")
+        return self._known
+
+    def of_new_key(self) -> str | None:
+        """Raises MeshError where there is nobody to ask, or the two answers differ."""
+        if not self.for_new_keys or self._known:
+            return self._known if self.for_new_keys else None
+        if not sys.stdin.isatty():
+            raise MeshError(f"--passphrase needs ${PASSPHRASE}, or a terminal to ask in")
+        first = getpass.getpass("Passphrase for the new key: ")
+        if not first or first != getpass.getpass("Once more: "):
+            raise MeshError("the two passphrases differ, or are empty: nothing was made")
+        self._known = first
+        return first
+
+
+class KeyRing:
+    """The key files of a user, opened."""
+
+    def __init__(self, files: KeyFiles, passphrase: Passphrase) -> None:
+        self.files = files
+        self._passphrase = passphrase
+        # A key is checked when it is parsed, which takes longer than everything else here.
+        self._parsed: dict[bytes, RSAPrivateKey] = {}
+
+    def key(self, path: Path) -> RSAPrivateKey:
+        """Raises MeshError where there is none, or it cannot be read."""
+        pem = keypair.read_private(path)
+        if pem not in self._parsed:
+            passphrase = self._passphrase.of(path) if keypair.is_encrypted(pem) else None
+            self._parsed[pem] = keypair.parse_private(pem, path, passphrase)
+        return self._parsed[pem]
+
+    def fingerprint(self, path: Path) -> str | None:
+        return keypair.fingerprint(self.key(path)) if path.exists() else None
+
+    def generate(self) -> RSAPrivateKey:
+        """Writes <USER>.next.p8; encrypted where that is asked for, or the key in use is."""
+        current = self.files.current
+        if current.exists() and keypair.is_encrypted(keypair.read_private(current)):
+            self._passphrase.for_new_keys = True
+        passphrase = self._passphrase.of_new_key()
+        key = keypair.generate()
+        keypair.write_private(self.files.next, keypair.private_pem(key, passphrase))
+        return key
+
+    def promote(self) -> None:
+        """Puts <USER>.next.p8 in the place of the key in use, which is kept as <USER>.old.p8."""
+        if self.files.current.exists():
+            keypair.write_private(self.files.old, keypair.read_private(self.files.current))
+        self.files.next.replace(self.files.current)
+
+
+# ── GitHub ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Where GitHub keeps the key of a user that CI signs in as, and how it gets there.
+
+    The key that deploys is a secret of the environment `prod`, which GitHub keeps from the
+    workflows of pull requests; the key of pull requests is one of the repository.
+    """
+
+    name: str
+    environment: str | None
+    repository: str | None
+
+    def __str__(self) -> str:
+        return self.name + (f" of the environment {self.environment}" if self.environment else "")
+
+    @property
+    def command(self) -> list[str]:
+        """Takes the secret on standard input: a command line is there for everybody to read."""
+        environment = ["--env", self.environment] if self.environment else []
+        repository = ["--repo", self.repository] if self.repository else []
+        return ["gh", "secret", "set", self.name, *environment, *repository]
+
+    def by_hand(self, file: Path) -> str:
+        """The same in a shell; openssl takes a passphrase off, and asks for it."""
+        return f"openssl pkcs8 -in {shlex.quote(str(file))} | {shlex.join(self.command)}"
+
+    def set(self, value: bytes, root: Path) -> None:
+        """Raises MeshError where GitHub does not have it then. root: of the member."""
+        if not shutil.which("gh"):
+            raise MeshError("GitHub's command line tool `gh` is not here")
+        gh = functools.partial(_gh, root=root)
+        if gh(["gh", "auth", "status"]):
+            raise MeshError("`gh` is not signed in to GitHub (`gh auth login`)")
+        if self.environment:
+            # Made only where it is missing: a second PUT would take its protection rules away.
+            of = f"repos/{self.repository or '{owner}/{repo}'}/environments/{self.environment}"
+            if gh(["gh", "api", of, "--silent"]):
+                gh(["gh", "api", "--method", "PUT", of, "--silent"])
+        if complaint := gh(self.command, value):
+            raise MeshError(f"gh says: {complaint}")
+
+
+def _gh(command: list[str], stdin: bytes = b"", *, root: Path) -> str:
+    """Runs gh, and gives what it complains about in one line; nothing where it is content."""
+    try:
+        done = subprocess.run(
+            command, cwd=root, input=stdin, capture_output=True, timeout=GITHUB_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "no answer in time"
+    if not done.returncode:
+        return ""
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return lines[0] if lines else f"exit status {done.returncode}"
+
+
+def github_secret(member: Member, user: str) -> Secret | None:
+    """The secret of one of CI's two users; a person's key is nobody else's."""
+    if user == member.snowflake["service_user"]:
+        return Secret("SNOWFLAKE_PRIVATE_KEY", "prod", member.github_repository)
+    if user == ci_user(member):
+        return Secret("SNOWFLAKE_CI_PRIVATE_KEY", None, member.github_repository)
+    return None
+
+
+# ── The user in the account ───────────────────────────────────────────────────────────
+
+
+class Account:
+    """One user as the account knows it, through a session that may change it.
+
+    session: None where there is no connection; then nothing is known of the user.
+    restriction: the role that a named key pair is bound to.
+    """
+
+    def __init__(self, session: Session | None, user: str, restriction: str | None = None) -> None:
+        self.session, self.user, self.restriction = session, user, restriction
+        self._login = user
+        self._knows_named_pairs = session is not None
+        self._pair_names: frozenset[str] = frozenset()
+
+    def properties(self) -> dict[str, str]:
+        """DESC USER, without what is not set. Raises MeshError where there is no such user."""
+        assert self.session is not None
+        try:
+            rows = self.session.rows(f"DESC USER {keypair.identifier(self.user)}")
+        except Refused:
+            raise MeshError(
+                f"user {self.user} does not exist, or {self.session} may not see it: "
+                "`scripts/snowflake_access.py apply` creates this project's users"
+            ) from None
+        return {row["property"]: row["value"] for row in rows if row["value"] not in (None, "null")}
+
+    def registered(self) -> dict[str, str]:
+        """Fingerprints of the user's keys by slot or name. Raises MeshError."""
+        if self.session is None:
+            return {}
+        properties = self.properties()
+        self._login = properties.get("LOGIN_NAME", self.user)
+        pairs = self._named_pairs(self.session)
+        self._pair_names = frozenset(str(pair["name"]) for pair in pairs)
+        return keypair.registered_keys(properties, pairs)
+
+    def _named_pairs(self, session: Session) -> list[dict[str, Any]]:
+        """SHOW USER KEY PAIRS; accounts that do not know it are asked once."""
+        if self._knows_named_pairs:
+            try:
+                return session.rows(f"SHOW USER KEY PAIRS FOR USER {keypair.identifier(self.user)}")
+            except Refused:
+                self._knows_named_pairs = False
+        return []
+
+    def has_room(self, registered: Mapping[str, str]) -> bool:
+        return self._knows_named_pairs or keypair.free_slot(registered) is not None
+
+    def register(self, key: RSAPrivateKey, registered: Mapping[str, str]) -> str:
+        """Tells Snowflake a public key, and gives its slot or name. Raises MeshError."""
+        if self._knows_named_pairs:
+            replaces = keypair.PAIR in self._pair_names
+            self._change(keypair.add_pair_sql(self.user, key, self.restriction, replaces=replaces))
+            return keypair.PAIR
+        slot = keypair.free_slot(registered)
+        assert slot is not None
+        self._change(keypair.set_slot_sql(self.user, slot, key))
+        return slot
+
+    def remove(self, name: str) -> None:
+        """Raises MeshError."""
+        self._change(keypair.remove_sql(self.user, name))
+
+    def _change(self, sql: str) -> None:
+        """Runs a statement, or shows it to be run by somebody who may. Raises MeshError then."""
+        why = "there is no connection to Snowflake (--connection NAME)"
+        if self.session is not None:
+            try:
+                self.session.rows(sql)
+                return
+            except Refused as error:
+                why = f"Snowflake did not do it for {self.session} ({error})"
+        print(f"\nUSE ROLE USERADMIN;\n{sql};\n")
+        raise MeshError(f"{why}: have an administrator run the above, then run this again")
+
+    def sign_in(self, key: RSAPrivateKey) -> None:
+        """Signs in as the user with a key. Raises MeshError where Snowflake refuses."""
+        assert self.session is not None
+        try:
+            connect(self.session.where, self._login, key).close()
+        except Refused as error:
+            raise MeshError(
+                f"Snowflake does not let {self.user} sign in with the key ({error}); a network "
+                "policy, or a clock that is wrong, does that too"
+            ) from None
+
+
+# ── Sessions ──────────────────────────────────────────────────────────────────────────
+
+TIMEOUT = 20  # seconds; the connector's own would be minutes
+
+
+class Refused(MeshError):
+    """Snowflake's answer to a sign-in or a statement that it does not allow or understand."""
+
+
+class Session:
+    """A signed-in session."""
+
+    def __init__(self, connection: SnowflakeConnection) -> None:
+        self._connection = connection
+        self.user = str(connection.user)
+
+    def __str__(self) -> str:
+        return f"{self.user} with role {self._connection.role}"
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """The account and how to reach it: arguments of `snowflake.connector.connect`."""
+        c = self._connection
+        return {"account": c.account, "host": c.host, "port": c.port, "protocol": c._protocol}
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Raises Refused, or MeshError where there is no answer."""
+        from snowflake.connector import DictCursor
+
+        with _errors(), self._connection.cursor(DictCursor) as cursor:
+            cursor.execute(sql)
+            return [dict(row) for row in cursor.fetchall()]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Turns the connector's errors into one line. Raises Refused or MeshError."""
+    from snowflake.connector import errors
+
+    try:
+        yield
+    except (errors.ProgrammingError, errors.DatabaseError) as error:
+        text = " ".join(str(error.raw_msg or error.msg).split())
+        kind = MeshError if isinstance(error, errors.OperationalError) else Refused
+        raise kind(text) from None
+    except errors.Error as error:
+        raise MeshError(" ".join(str(error).split())) from None
+
+
+def connect(where: Mapping[str, Any], login: str, key: RSAPrivateKey) -> Session:
+    """Signs in with a key. Raises Refused, or MeshError where the account is out of reach."""
+    import snowflake.connector
+
+    with _errors():
+        return Session(
+            snowflake.connector.connect(
+                **where,
+                user=login,
+                private_key=keypair.private_der(key),
+                login_timeout=TIMEOUT,
+                network_timeout=TIMEOUT,
+            )
+        )
+
+
+def open_session(
+    arguments: argparse.Namespace, member: Member, user: str, keys: KeyRing | None
+) -> Session | None:
+    """By the connection that is named, else the environment's, else as the user with its own key.
+
+    None where there is none of these. Raises MeshError where the one that was named fails.
+    """
+    import snowflake.connector
+
+    if arguments.connection:
+        with _errors():
+            session = Session(
+                snowflake.connector.connect(
+                    connection_name=arguments.connection,
+                    login_timeout=TIMEOUT,
+                    network_timeout=TIMEOUT,
+                )
+            )
+        if session.user.upper() != user:
+            session.rows(f"USE ROLE {keypair.identifier(arguments.role)}")
+        return session
+    account = os.environ.get("SNOWFLAKE_ACCOUNT") or member.snowflake.get("account")
+    for path in (keys.files.next, keys.files.current) if keys else ():
+        if path.exists() and account:
+            with contextlib.suppress(Refused):
+                return connect({"account": account}, user, keys.key(path))
+    return None
+
+
+if __name__ == "__main__":
+    cli.run(main)
