@@ -210,7 +210,9 @@ def _decode(body: bytes, what: str, project: str) -> _Manifest:
     except msgspec.ValidationError as error:
         raise MeshError(f"{what} is no dbt manifest ({error}): build it again with dbt") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MeshError(f"{what} is no whole JSON file ({error}): build it again with dbt") from None
+        raise MeshError(
+            f"{what} is no whole JSON file ({error}): build it again with dbt"
+        ) from None
     schema = raw.metadata.get("dbt_schema_version")
     if schema != SCHEMA:
         raise MeshError(
@@ -218,7 +220,9 @@ def _decode(body: bytes, what: str, project: str) -> _Manifest:
             "dbt-core 1.8 to 1.11"
         )
     if raw.metadata.get("project_name") != project:
-        raise MeshError(f"{what} is of project {raw.metadata.get('project_name')!r}, not {project!r}")
+        raise MeshError(
+            f"{what} is of project {raw.metadata.get('project_name')!r}, not {project!r}"
+        )
     return raw
 
 
@@ -254,7 +258,9 @@ def _published(node: Mapping[str, Any], published: set[str]) -> dict[str, Any]:
     kept["columns"] = {
         name: {
             **_only(column, COLUMN_KEYS),
-            "constraints": [_only(each, CONSTRAINT_KEYS) for each in column.get("constraints") or []],
+            "constraints": [
+                _only(each, CONSTRAINT_KEYS) for each in column.get("constraints") or []
+            ],
         }
         for name, column in (node.get("columns") or {}).items()
     }
@@ -344,6 +350,12 @@ def relation(node: Mapping[str, Any], adapter_type: str) -> tuple[Name, Name, Na
     return stored[0], stored[1], stored[2]
 
 
+def reader_name(node: Mapping[str, Any]) -> str:
+    """`m`, or `m_v1` for a version, spelled as dbt spells its alias."""
+    version = node.get("version")
+    return str(node["name"]) + ("" if version is None else f"_v{version}".replace(".", "_"))
+
+
 def reader_names(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each name that a reader may use, with its model: `m`, and for versioned ones `m_v1`, `m_v2`
     and `m` for the latest. A model that bears such a name itself keeps it."""
@@ -352,7 +364,7 @@ def reader_names(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, 
         if (version := node.get("version")) is None:
             yield node["name"], node
             continue
-        if (pinned := f"{node['name']}_v{version}") not in own:
+        if (pinned := reader_name(node)) not in own:
             yield pinned, node
         if str(version) == str(node.get("latest_version")) and node["name"] not in own:
             yield node["name"], node

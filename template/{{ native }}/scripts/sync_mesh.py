@@ -28,8 +28,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mesh import MeshError, cli, config, registry
+
+if TYPE_CHECKING:
+    from mesh.interface import Interface
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,10 @@ def main() -> int:
     parser.add_argument("--version", metavar="V", help="this publication instead of the latest")
     parser.add_argument("--offline", action="store_true", help="use the last good copy, ask nobody")
     parser.add_argument(
-        "--max-age", type=float, metavar="H", help="exit 2 where a publication is older than H hours"
+        "--max-age",
+        type=float,
+        metavar="H",
+        help="exit 2 where a publication is older than H hours",
     )
     arguments = parser.parse_args()
 
@@ -164,7 +171,20 @@ def written(
     changed = {path: body for path, body in files.items() if not same_file(root / path, body)}
     models = len(published.nodes)
     summary = f"{models} public model{'' if models == 1 else 's'} ({published.version})"
-    return Result(upstream, seen, changed, summary if changed else f"{summary}, nothing to write")
+    if not changed:
+        return Result(upstream, seen, changed, f"{summary}, nothing to write")
+    lines = sources.differences(last_copy(root, upstream), published)
+    return Result(upstream, seen, changed, "\n  ".join([summary, *lines]))
+
+
+def last_copy(root: Path, upstream: str) -> Interface | None:
+    """What the last sync brought in; None where it is missing or unreadable."""
+    from mesh import interface
+
+    try:
+        return interface.read((root / "state" / upstream / "manifest.json").read_bytes(), upstream)
+    except (OSError, MeshError):
+        return None
 
 
 def apply(root: Path, result: Result) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesh.config import Member
-from mesh.interface import Interface, reader_names, relation
+from mesh.interface import Interface, reader_name, reader_names, relation
 
 RUNNABLE = ("model", "snapshot", "seed", "analysis", "exposure", "metric", "saved_query")
 
@@ -86,15 +86,10 @@ def _source_targets(
 def _ref_targets(manifest: Mapping[str, Any], member: Member, adapter: str) -> dict[str, Target]:
     names = {upstream.name for upstream in member.upstreams}
     return {
-        uid: (node["package_name"], _called(node), uid, _place(node, adapter))
+        uid: (node["package_name"], reader_name(node), uid, _place(node, adapter))
         for uid, node in manifest["nodes"].items()
         if node.get("package_name") in names and node.get("resource_type") == "model"
     }
-
-
-def _called(node: Mapping[str, Any]) -> str:
-    version = node.get("version")
-    return str(node["name"]) if version is None else f"{node['name']}_v{version}"
 
 
 def _place(node: Mapping[str, Any], adapter: str) -> tuple[str, str, str]:

@@ -49,7 +49,9 @@ def _source(
         "database": database.text,
         "schema": schema.text,
     }
-    quoting = {key: True for key, part in (("database", database), ("schema", schema)) if part.quoted}
+    quoting = {
+        key: True for key, part in (("database", database), ("schema", schema)) if part.quoted
+    }
     if quoting:
         source["quoting"] = quoting
     return {**source, "tables": sorted(tables, key=lambda table: str(table["name"]))}
@@ -78,16 +80,41 @@ def _column(column: Mapping[str, Any]) -> dict[str, Any]:
     return {key: column[key] for key in keys if column.get(key)}
 
 
-_JINJA = re.compile(r"\{(?=[{%#])")
-# libyaml refuses these in a file, and no text needs them.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+SHOWN = 20
+"""How many names of added or removed tables are told; the rest is a number."""
+
+
+def differences(before: Interface | None, after: Interface) -> list[str]:
+    """Which tables come and go between two publications, one line each."""
+    if before is None:
+        return []
+    old, new = ({name for name, _ in reader_names(each.nodes)} for each in (before, after))
+    return [
+        f"{what}: {', '.join(names[:SHOWN])}"
+        + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        for what, names in (("added", sorted(new - old)), ("removed", sorted(old - new)))
+        if names
+    ]
+
+
+# What a YAML reader or Jinja would not give back: a brace that opens something for Jinja (or could,
+# with what comes in after it), the last newline, carriage returns, the other line breaks of
+# YAML 1.1, and characters that no YAML file may hold.
+_CHANGED = re.compile(
+    r'\{(?![\w "])|\n\Z|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]'
+)
+
+
+def _literal(match: re.Match[str]) -> str:
+    escaped = match[0].encode("unicode-escape").decode()
+    return f"{{{{ '{escaped}' }}}}"
 
 
 def _plain(value: Any) -> Any:
     """Text as dbt will read it back: dbt renders Jinja in a properties file, which text of
-    another project is not."""
+    another project is not. So what is in danger becomes a Jinja literal itself."""
     if isinstance(value, str):
-        return _JINJA.sub("{{ '{' }}", _CONTROL.sub(" ", value))
+        return _CHANGED.sub(_literal, value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
