@@ -120,7 +120,9 @@ def _change(step: Step, live: Live | None) -> str:
     if step.verb == "DROP":
         return "drop" if known or live is None else ""
     if step.verb == "GRANT":
-        return "grant" if live is None or not all(_held(grant, live) for grant in step.grants) else ""
+        return (
+            "grant" if live is None or not all(_held(grant, live) for grant in step.grants) else ""
+        )
     if step.verb == "ALTER":
         if known and live is not None and step.object is not None:
             return _difference(step.properties, live.objects[step.object])

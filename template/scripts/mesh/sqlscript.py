@@ -60,7 +60,11 @@ class Grant(NamedTuple):
     scope: str = "ONE"
 
     def __str__(self) -> str:
-        where = str(self.on) if self.scope == "ONE" else f"{self.scope} {self.on.kind}S IN {self.on.name}"
+        where = (
+            str(self.on)
+            if self.scope == "ONE"
+            else f"{self.scope} {self.on.kind}S IN {self.on.name}"
+        )
         return f"{self.privilege} ON {where} TO {self.to}"
 
 
@@ -142,7 +146,11 @@ def canonical(name: str) -> str:
     """A name as Snowflake stores and prints it: `db."x"` is `DB."x"`, `"DB"` is `DB`."""
     parts = re.findall(r'"((?:[^"]|"")+)"|([^."]+)', name)
     return ".".join(
-        quoted if not plain and PLAIN.fullmatch(quoted) else f'"{quoted}"' if quoted else plain.upper()
+        quoted
+        if not plain and PLAIN.fullmatch(quoted)
+        else f'"{quoted}"'
+        if quoted
+        else plain.upper()
         for quoted, plain in parts
     )
 

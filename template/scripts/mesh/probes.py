@@ -1,0 +1,133 @@
+"""What must fail on an account, and what must not: tried for real, as the role in question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mesh import MeshError
+from mesh.access import Names
+from mesh.sqlscript import Object
+
+if TYPE_CHECKING:
+    from mesh.snowflake import Session
+
+DENIED = frozenset({2003, 2043, 3001, 2140})
+"""Snowflake's errors for "does not exist or not authorized" and "insufficient privileges"."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One statement, tried. outcome: `allowed`, `denied`, or why it could not be told."""
+
+    role: str
+    statement: str
+    expected: str
+    outcome: str
+
+    @property
+    def as_it_should(self) -> bool:
+        """What could not be tried is no finding."""
+        return self.outcome == self.expected or self.outcome.startswith("not tried")
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.statement} is {self.outcome}" + (
+            "" if self.outcome == self.expected else f" (expected: {self.expected})"
+        )
+
+
+def run(session: Session, names: Names) -> list[Probe]:
+    """Tries one relation of each schema, so that it costs the same whatever is built.
+
+    No statement changes anything, whether it is allowed or not.
+    """
+    return [
+        Probe(role, statement, wanted, _try(session, role, statement, names))
+        for role, statement, wanted in _questions(session, names)
+    ]
+
+
+def _questions(session: Session, names: Names) -> Iterator[tuple[str, str, str]]:
+    deploys, people = names.role.name, names.dev_role.name
+    built = _relations(session, names.prod)
+    for thing in _one_of_each_schema(built):
+        yield people, f"SELECT * FROM {thing.name} LIMIT 0", "allowed"
+    for thing in _one_of_each_schema(thing for thing in built if thing.kind == "TABLE"):
+        yield people, f"DELETE FROM {thing.name} WHERE FALSE", "denied"
+    for thing in _one_of_each_schema(_relations(session, names.dev)):
+        yield deploys, f"SELECT * FROM {thing.name} LIMIT 0", "denied"
+    for upstream in names.upstreams:
+        public, private = _parted(session, upstream)
+        for role in (deploys, people):
+            for thing in _one_of_each_schema(public):
+                yield role, f"SELECT * FROM {thing.name} LIMIT 0", "allowed"
+            for thing in _one_of_each_schema(private):
+                yield role, f"SELECT * FROM {thing.name} LIMIT 0", "denied"
+    own = {names.role, names.dev_role}
+    _, private = _parted(session, names.prod)
+    for consumer in sorted(_consumers(session, names) - own):
+        for thing in _one_of_each_schema(private):
+            yield consumer.name, f"SELECT * FROM {thing.name} LIMIT 0", "denied"
+
+
+def _relations(session: Session, database: str) -> list[Object]:
+    from mesh import snowflake
+
+    try:
+        return snowflake.list_relations(session, database) or []
+    except snowflake.Refused:
+        return []
+
+
+def _one_of_each_schema(relations: Iterable[Object]) -> list[Object]:
+    first: dict[str, Object] = {}
+    for thing in sorted(relations, key=lambda thing: thing.name):
+        first.setdefault(thing.name.rsplit(".", 1)[0], thing)
+    return list(first.values())
+
+
+def _parted(session: Session, database: str) -> tuple[list[Object], list[Object]]:
+    """Relations of a producer that PUBLIC_READ may read, and those that it may not."""
+    from mesh import snowflake
+
+    relations = _relations(session, database)
+    try:
+        rows = session.rows(f"SHOW GRANTS TO DATABASE ROLE {database}.PUBLIC_READ")
+    except snowflake.Refused:
+        return [], []
+    public = {row["name"] for row in rows if row["privilege"] == "SELECT"}
+    return (
+        [thing for thing in relations if thing.name in public],
+        [thing for thing in relations if thing.name not in public],
+    )
+
+
+def _consumers(session: Session, names: Names) -> set[Object]:
+    from mesh import snowflake
+
+    try:
+        rows = session.rows(f"SHOW GRANTS OF {names.public_read}")
+    except snowflake.Refused:
+        return set()
+    return {Object("ROLE", row["grantee_name"]) for row in rows if row["granted_to"] == "ROLE"}
+
+
+def _try(session: Session, role: str, statement: str, names: Names) -> str:
+    """Whether Snowflake allows a statement. A role of another project has no warehouse here:
+    Snowflake checks privileges first, so a refusal counts and anything else is not told."""
+    from mesh import snowflake
+
+    try:
+        session.use(role)
+    except MeshError:
+        return f"not tried: {session.user} has no role {role}"
+    try:
+        session.run(f"USE WAREHOUSE {names.warehouse.name}", role)
+    except snowflake.Refused:
+        pass
+    try:
+        session.run(statement, role)
+    except snowflake.Refused as error:
+        return "denied" if error.number in DENIED else f"not tried: {error}"
+    return "allowed"

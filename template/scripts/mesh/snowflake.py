@@ -1,0 +1,382 @@
+"""A session on Snowflake: connecting, running statements, and reading what access looks like now."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mesh import MeshError
+from mesh.access import RELATIONS, Live, Names
+from mesh.sqlscript import Grant, Object, Step, canonical
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+LOGIN_TIMEOUT, NETWORK_TIMEOUT = 60, 120
+"""Seconds; the connector's own defaults retry for much longer."""
+MAX_ROWS = 10_000
+"""What a SHOW of objects returns at most."""
+
+Row = Mapping[str, str]
+
+# Where the environment names what the connector calls something else.
+ENVIRONMENT = {
+    "SNOWFLAKE_ACCOUNT": "account",
+    "SNOWFLAKE_USER": "user",
+    "SNOWFLAKE_PASSWORD": "password",
+    "SNOWFLAKE_AUTHENTICATOR": "authenticator",
+    "SNOWFLAKE_TOKEN": "token",
+    "SNOWFLAKE_PASSCODE": "passcode",
+    "SNOWFLAKE_HOST": "host",
+    "SNOWFLAKE_PORT": "port",
+    "SNOWFLAKE_PROTOCOL": "protocol",
+}
+
+
+class Refused(MeshError):
+    """Snowflake refused a statement. number: its error number."""
+
+    def __init__(self, message: str, number: int | None) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class Session:
+    """A connection that switches roles, and has no secondary ones.
+
+    `sent` counts statements: round trips are what takes time here.
+    """
+
+    def __init__(self, connection: SnowflakeConnection, name: str) -> None:
+        self._cursor = connection.cursor()
+        self._connection = connection
+        self._role = ""
+        self.name = name
+        self.sent = 0
+        self._run("USE SECONDARY ROLES NONE")
+
+    @property
+    def user(self) -> str:
+        return str(self._connection.user)
+
+    def use(self, role: str) -> None:
+        """Raises MeshError, naming the role and how to get it, where the user has not got it."""
+        if role == self._role:
+            return
+        try:
+            self._run(f"USE ROLE {role}")
+        except Refused:
+            raise MeshError(
+                f"{self.user} ({self.name}) has no role {role}, which this needs: a person with "
+                f"ACCOUNTADMIN grants it by GRANT ROLE {role} TO USER {self.user}, or runs this"
+            ) from None
+        self._role = role
+
+    def rows(self, sql: str, role: str = "SECURITYADMIN") -> list[Row]:
+        """What a statement answers; column names in lower case, values as text, NULL as ''.
+
+        SECURITYADMIN sees every object of an account, because it may manage all grants:
+        https://docs.snowflake.com/en/sql-reference/sql/show-objects#usage-notes
+        Raises Refused, or MeshError where the role or the connection is missing.
+        """
+        self.use(role)
+        values = self._run(sql)
+        names = [column.name.lower() for column in self._cursor.description or ()]
+        return [
+            {name: _text(value) for name, value in zip(names, row, strict=True)} for row in values
+        ]
+
+    def run(self, sql: str, role: str) -> None:
+        """Raises Refused, or MeshError where the role or the connection is missing."""
+        self.use(role)
+        self._run(sql)
+
+    def _run(self, sql: str) -> list[Sequence[Any]]:
+        from snowflake.connector.errors import Error, ProgrammingError
+
+        self.sent += 1
+        try:
+            self._cursor.execute(sql)
+            return list(self._cursor.fetchall())
+        except ProgrammingError as error:
+            raise Refused(_first_lines(error.raw_msg or str(error)), error.errno) from None
+        except Error as error:
+            raise MeshError(
+                f"the connection to Snowflake failed: {_first_lines(str(error))}"
+            ) from None
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _first_lines(message: str) -> str:
+    """An error of Snowflake's as one line."""
+    return " ".join(message.split())[:300]
+
+
+# ── Connecting ────────────────────────────────────────────────────────────────────────
+
+
+def is_configured(connection: str | None) -> bool:
+    """Is there anything to connect with: a named connection, or one in the environment?"""
+    return bool(
+        connection
+        or os.environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME")
+        or os.environ.get("SNOWFLAKE_USER")
+    )
+
+
+def connect(connection: str | None, account: str | None) -> Session:
+    """Signs in by a connection of connections.toml, or by what the environment says.
+
+    account: of mesh.yml; where the connection is for another one, nothing is done there.
+    Raises MeshError.
+    """
+    if not is_configured(connection):
+        raise MeshError(
+            "no connection to Snowflake: name one of ~/.snowflake/connections.toml with --connection, or "
+            "export SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and how to sign in (SNOWFLAKE_PRIVATE_KEY_PATH, …)"
+        )
+    connection = connection or os.environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME")
+    parameters = {"connection_name": connection} if connection else _from_environment(account)
+    name = f"connection {connection}" if connection else "by the environment"
+    opened = _sign_in(parameters, name)
+    found = str(opened.account).upper().replace("_", "-")
+    if account and "-" in found and found != account.upper().replace("_", "-"):
+        opened.close()
+        raise MeshError(
+            f"{name} is for account {found}, and this project is on {account} (mesh.yml): use another "
+            "connection, or `copier update --trust --ask snowflake_account`"
+        )
+    return Session(opened, name)
+
+
+def _from_environment(account: str | None) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        parameter: os.environ[name]
+        for name, parameter in ENVIRONMENT.items()
+        if os.environ.get(name)
+    }
+    if account:
+        parameters.setdefault("account", account)
+    if "account" not in parameters:
+        raise MeshError("SNOWFLAKE_ACCOUNT is not set, and mesh.yml names no account: export it")
+    if path := os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH"):
+        from mesh import keypair
+
+        file = Path(path).expanduser()
+        passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
+        key = keypair.parse_private(keypair.read_private(file), file, passphrase)
+        parameters["private_key"] = keypair.private_der(key)
+    return parameters
+
+
+def _sign_in(parameters: dict[str, Any], name: str) -> SnowflakeConnection:
+    """Raises MeshError, in one line, for whatever goes wrong."""
+    import snowflake.connector
+    from snowflake.connector.errors import Error
+
+    timeouts = {"login_timeout": LOGIN_TIMEOUT, "network_timeout": NETWORK_TIMEOUT}
+    try:
+        return snowflake.connector.connect(**parameters, **timeouts)
+    except Error as error:
+        raise MeshError(
+            f"could not sign in ({name}): {_first_lines(error.msg or str(error))}"
+        ) from None
+    except (OSError, TypeError, ValueError) as error:
+        # The connector passes on what reading a key or connections.toml raises.
+        raise MeshError(f"could not sign in ({name}): {_first_lines(str(error))}") from None
+
+
+# ── Reading ───────────────────────────────────────────────────────────────────────────
+
+# How to find objects of a kind by name, where SHOW <kind>S LIKE '…' is not the way.
+_IN_DATABASE = frozenset({"SCHEMA", "DATABASE ROLE"})
+
+
+def read_live(session: Session, steps: Sequence[Step], names: Names) -> Live:
+    """What the account says of everything that steps touch.
+
+    The number of round trips depends on the number of steps, never on that of models.
+    Raises MeshError.
+    """
+    objects = _objects(session, steps)
+    contents = _contents(session, steps, objects)
+    return Live(objects, frozenset(_grants(session, steps, objects, names)), contents)
+
+
+def _objects(session: Session, steps: Sequence[Step]) -> dict[Object, Row]:
+    granted = (grant.on for step in steps for grant in step.grants if grant.scope == "ONE")
+    wanted = {step.object for step in steps if step.object and step.verb != "GRANT"} | set(granted)
+    by_kind = defaultdict(set)
+    for thing in wanted:
+        by_kind[thing.kind].add(thing.name)
+    found: dict[Object, Row] = {}
+    for kind in ("DATABASE", "WAREHOUSE", "ROLE", "USER", "RESOURCE MONITOR", "NETWORK POLICY"):
+        for name in sorted(by_kind[kind]):
+            for row in _show(session, kind, name):
+                if canonical_of(row["name"]) == name:
+                    found[Object(kind, name)] = row
+    for kind in ("SCHEMA", "DATABASE ROLE", "AUTHENTICATION POLICY"):
+        for database in sorted({name.split(".")[0] for name in by_kind[kind]}):
+            for thing, row in _inside(session, kind, database).items():
+                if thing.name in by_kind[kind]:
+                    found[thing] = row
+    for thing in [thing for thing in found if thing.kind == "WAREHOUSE" and names_it(steps, thing)]:
+        parameters = session.rows(f"SHOW PARAMETERS IN WAREHOUSE {thing.name}")
+        found[thing] = {**found[thing], **{row["key"].upper(): row["value"] for row in parameters}}
+    return found
+
+
+def names_it(steps: Iterable[Step], thing: Object) -> bool:
+    """Do the steps set properties of it?"""
+    return any(step.verb == "ALTER" and step.object == thing for step in steps)
+
+
+def _show(session: Session, kind: str, name: str) -> list[Row]:
+    if kind == "NETWORK POLICY":
+        return session.rows("SHOW NETWORK POLICIES")
+    # Only ACCOUNTADMIN sees monitors. An underscore in LIKE is any character: callers compare.
+    role = "ACCOUNTADMIN" if kind == "RESOURCE MONITOR" else "SECURITYADMIN"
+    return session.rows(f"SHOW {kind}S LIKE '{name}'", role)
+
+
+def _inside(session: Session, kind: str, database: str) -> dict[Object, Row]:
+    """Objects of a kind in a database; none where there is no such database."""
+    plural = "AUTHENTICATION POLICIES" if kind == "AUTHENTICATION POLICY" else f"{kind}S"
+    try:
+        rows = session.rows(f"SHOW {plural} IN DATABASE {database}")
+    except Refused:
+        return {}
+    found = {}
+    for row in rows:
+        parts = (
+            [database, row["name"]]
+            if kind in _IN_DATABASE
+            else [database, row["schema_name"], row["name"]]
+        )
+        found[Object(kind, ".".join(canonical_of(part) for part in parts))] = row
+    return found
+
+
+def canonical_of(stored: str) -> str:
+    """A stored name, as SHOW has it in a column of its own, as part of an SQL name."""
+    return canonical('"' + stored.replace('"', '""') + '"')
+
+
+def _contents(
+    session: Session, steps: Sequence[Step], objects: Mapping[Object, Row]
+) -> dict[tuple[str, str], frozenset[Object]]:
+    """What is in the databases that steps grant ALL of something in."""
+    found: dict[tuple[str, str], frozenset[Object]] = {}
+    databases = {grant.on.name for step in steps for grant in step.grants if grant.scope == "ALL"}
+    for database in sorted(databases):
+        if Object("DATABASE", database) not in objects:
+            continue
+        schemas = {
+            thing
+            for thing in _inside(session, "SCHEMA", database)
+            if not thing.name.endswith(".INFORMATION_SCHEMA")
+        }
+        found["SCHEMA", database] = frozenset(schemas)
+        relations = list_relations(session, database)
+        if relations is not None:
+            for kind in RELATIONS:
+                found[kind, database] = frozenset(r for r in relations if r.kind == kind)
+    return found
+
+
+def list_relations(session: Session, database: str) -> list[Object] | None:
+    """Tables and views of a database; None where there are more than one SHOW tells."""
+    rows = session.rows(f"SHOW OBJECTS IN DATABASE {database}")
+    if len(rows) >= MAX_ROWS:
+        return None
+    return [
+        Object(
+            "DYNAMIC TABLE"
+            if row.get("is_dynamic") in ("Y", "true")
+            else _relation_kind(row["kind"]),
+            ".".join(canonical_of(row[key]) for key in ("database_name", "schema_name", "name")),
+        )
+        for row in rows
+        if row["schema_name"] != "INFORMATION_SCHEMA"
+    ]
+
+
+def _relation_kind(kind: str) -> str:
+    """TRANSIENT and such are tables to GRANT."""
+    return kind if kind in RELATIONS else "TABLE"
+
+
+def _grants(
+    session: Session, steps: Sequence[Step], objects: Mapping[Object, Row], names: Names
+) -> Iterable[Grant]:
+    """Grants to the member's roles and users, of its roles, and on what is its own to enter.
+
+    Whoever reads a table needs USAGE on its database, so grants on databases show every outsider
+    without a look at each table.
+    """
+    show: list[tuple[str, Object, Callable[[Row, Object], Grant]]] = []
+    roles = [names.role, names.dev_role, names.public_read]
+    show += [("TO", role, _grant_to) for role in roles]
+    show += [("OF", role, _grant_of) for role in roles]
+    show += [("TO", user, _grant_of) for user in (names.service_user, names.ci_user)]
+    databases = [Object("DATABASE", name) for name in (names.prod, names.dev)]
+    show += [("ON", database, _grant_on) for database in databases]
+    created = dict.fromkeys(step.object for step in steps if step.verb == "CREATE")
+    show += [("ON", thing, _grant_on) for thing in created if thing and thing.kind == "SCHEMA"]
+    if names.owns_warehouse:
+        show.append(("ON", names.warehouse, _grant_on))
+    for direction, thing, read in show:
+        if thing in objects:
+            for row in session.rows(f"SHOW GRANTS {direction} {thing}"):
+                yield read(row, thing)
+    for database in databases:
+        if database in objects:
+            for row in session.rows(f"SHOW FUTURE GRANTS IN {database}"):
+                yield _future_grant(row, database)
+    for thing in created:
+        if thing and thing.kind == "SCHEMA" and thing in objects:
+            for row in session.rows(f"SHOW FUTURE GRANTS IN {thing}"):
+                yield _future_grant(row, thing)
+
+
+def _kind(text: str) -> str:
+    return text.replace("_", " ")
+
+
+def _grantee(row: Row, database: str) -> Object:
+    """Database roles are shown without their database."""
+    kind, name = _kind(row.get("granted_to") or row["grant_to"]), row["grantee_name"]
+    if kind == "DATABASE ROLE" and "." not in name:
+        name = f"{database}.{name}"
+    return Object(kind, canonical(name))
+
+
+def _grant_to(row: Row, to: Object) -> Grant:
+    """A line of SHOW GRANTS TO ROLE."""
+    return Grant(row["privilege"], Object(_kind(row["granted_on"]), row["name"]), to)
+
+
+def _grant_on(row: Row, on: Object) -> Grant:
+    """A line of SHOW GRANTS ON."""
+    return Grant(row["privilege"], on, _grantee(row, on.name.split(".")[0]))
+
+
+def _grant_of(row: Row, thing: Object) -> Grant:
+    """A line of SHOW GRANTS OF ROLE, or of SHOW GRANTS TO USER."""
+    if thing.kind == "USER":
+        return Grant("USAGE", Object("ROLE", canonical(row["role"])), thing)
+    return Grant("USAGE", thing, _grantee(row, thing.name.split(".")[0]))
+
+
+def _future_grant(row: Row, container: Object) -> Grant:
+    on = Object(_kind(row["grant_on"]), container.name)
+    return Grant(row["privilege"], on, _grantee(row, container.name.split(".")[0]), "FUTURE")
