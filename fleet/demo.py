@@ -129,7 +129,11 @@ def execute(demo: Demo, member: str, command: str) -> None:
 def environment(demo: Demo) -> dict[str, str]:
     """The caller's environment without what would lead dbt or the scripts away from the demo."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DBT_")}
-    return kept | {"DBT_MESH_HOME": str(demo.home), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    return kept | {
+        "DBT_MESH_HOME": str(demo.home),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DBT_USE_COLORS": "false",
+    }
 
 
 def timed(demo: Demo, member: str, text: str, action: Callable[[], Any]) -> None:
