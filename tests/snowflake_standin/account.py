@@ -245,9 +245,14 @@ class Account:
         return any(("IMPORTED PRIVILEGES", to) in rows for to in roles)
 
     def sees(self, roles: frozenset[Ref], ref: Ref) -> bool:
-        """Whether an object exists for these roles: they own it or have any privilege on it."""
+        """Whether an object exists for these roles: they own it or have any privilege on it.
+
+        The names of roles and users are no secret in an account.
+        """
         if ref not in self.things:
             return False
+        if ref.kind in ("ROLE", "USER"):
+            return True
         if self.owns(roles, ref) or ref in roles or self._imported(roles, ref):
             return True
         if self.manages_grants(roles, ref):
@@ -255,10 +260,19 @@ class Account:
         return any(to in roles for _, to in self._on.get(ref, {}))
 
     def manages_grants(self, roles: frozenset[Ref], ref: Ref) -> bool:
-        """MANAGE GRANTS counts as ownership for grants, but not on the shared database."""
+        """MANAGE GRANTS, or ownership of the managed access schema that an object is in.
+
+        MANAGE GRANTS does not reach into the shared database.
+        """
         if ref.kind != "USER" and ref.name[:1] == SNOWFLAKE.name:
             return False
+        if self.in_managed_schema(ref) and self.owns(roles, Ref("SCHEMA", ref.name[:2])):
+            return True
         return self.holds(roles, "MANAGE GRANTS", ACCOUNT)
+
+    def in_managed_schema(self, ref: Ref) -> bool:
+        schema = self.things.get(Ref("SCHEMA", ref.name[:2]))
+        return ref.kind in SCHEMA_KINDS and schema is not None and schema.managed_access
 
     def may_enter(self, roles: frozenset[Ref], ref: Ref) -> bool:
         """USAGE on the database and schema around an object."""

@@ -445,6 +445,8 @@ def _drop(ctx: Context, ref: Ref) -> None:
 
 def _refuse_when_attached(ctx: Context, ref: Ref) -> None:
     """A policy in use cannot be dropped (docs, DROP NETWORK POLICY and DROP … POLICY)."""
+    if not ref.kind.endswith("_POLICY"):
+        return
     for thing in ctx.account.things.values():
         by_name = ref.kind == "NETWORK_POLICY" and (
             thing.properties.get("NETWORK_POLICY") == ref.name[0]

@@ -71,6 +71,7 @@ class Engine:
         self._fake = FakeSnow()
         self._catalog = self._fake.duck_conn.cursor()
         self._connections: dict[int, FakeSnowflakeConnection] = {}
+        self._transactions: set[int] = set()
 
     def close(self) -> None:
         self._fake.duck_conn.close()
@@ -101,10 +102,22 @@ class Engine:
             return None
         if isinstance(statement, st.Describe) and statement.kind in ("TABLE", "VIEW"):
             return self._describe(ctx, statement)
+        if isinstance(statement, st.Transaction):
+            self._transaction(ctx.session, statement.action)
+            return None
+        if not isinstance(statement, st.Data) and ctx.session.id in self._transactions:
+            self._transaction(ctx.session, "COMMIT")  # DDL commits what is open
         answer = None
         for sql in _engine_sql(ctx, statement):
             answer = self._execute(ctx.session, sql, bindings)
         return answer if isinstance(statement, st.Data) else None
+
+    def _transaction(self, session: Session, action: str) -> None:
+        """BEGIN twice, and COMMIT without BEGIN, are no errors in Snowflake."""
+        if (action == "BEGIN") == (session.id in self._transactions):
+            return
+        self._connections[session.id].cursor().execute(action)
+        self._transactions ^= {session.id}
 
     def _describe(self, ctx: Context, statement: st.Describe) -> Answer:
         """Columns of a relation; fakesnow's own DESCRIBE needs a current database."""
@@ -121,7 +134,10 @@ class Engine:
                 self._catalog.execute(f"DETACH DATABASE {_quoted(name)}")
             else:
                 self._catalog.execute(f"DROP SCHEMA {_quoted(name)} CASCADE")
-        elif statement.kind == "DATABASE":
+            return
+        if statement.replace and Ref(statement.kind, name) in ctx.account.things:
+            self._run_container(ctx, st.Drop(statement.kind, name))
+        if statement.kind == "DATABASE":
             connection = self._fake.connect()
             connection.cursor().execute(f"CREATE DATABASE {_quoted(name)}")
             connection.close()
@@ -132,6 +148,16 @@ class Engine:
     def _execute(self, session: Session, sql: str, bindings: dict[str, Any] | None) -> Answer:
         cursor = self._connections[session.id].cursor()
         tree = sqlglot.parse_one(sql, dialect="snowflake")
+        try:
+            return self._fetch(cursor, tree, sql, bindings)
+        except errors.SnowflakeError:
+            # DuckDB's transaction is dead after an error; Snowflake's would go on.
+            self._transaction(session, "ROLLBACK")
+            raise
+
+    def _fetch(
+        self, cursor: Any, tree: exp.Expr, sql: str, bindings: dict[str, Any] | None
+    ) -> Answer:
         try:
             if isinstance(tree, exp.Merge):
                 return _merge(cursor, tree)
@@ -240,8 +266,6 @@ def _engine_sql(ctx: Context, statement: st.Statement) -> list[str]:
             return [f"DROP {statement.kind} IF EXISTS {_quoted(name)}"]
         case st.Alter(kind="TABLE" | "VIEW"):
             return _alter(ctx, statement)
-        case st.Transaction():
-            return [statement.action]
         case st.Data():
             return [_data(ctx, statement.sql)]
     return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import errors
 from . import statements as st
-from .account import PUBLIC, FutureGrant, GrantRow, parent_of
+from .account import PUBLIC, FutureGrant, GrantRow
 from .context import Context, Decision, status
 from .names import ACCOUNT, Ref, render
 from .vocabulary import NOT_BY_GRANT, PRIVILEGES, SCHEMA_KINDS
@@ -89,10 +89,7 @@ def _may_grant(ctx: Context, privilege: str, on: Ref) -> bool:
         return _has_option(ctx, privilege, on)
     if account.manages_grants(ctx.roles, on):
         return True
-    schema = parent_of(on)
-    if schema is not None and on.kind in SCHEMA_KINDS and _managed(ctx, schema):
-        return account.owns(ctx.roles, schema) and account.may_enter(ctx.roles, on)
-    if not account.may_enter(ctx.roles, on):
+    if account.in_managed_schema(on) or not account.may_enter(ctx.roles, on):
         return False
     return account.owns(ctx.roles, on) or _has_option(ctx, privilege, on)
 
@@ -102,10 +99,6 @@ def _has_option(ctx: Context, privilege: str, on: Ref) -> bool:
         row.option and row.privilege == privilege and row.to in ctx.roles
         for row in ctx.account.grants_on(on)
     )
-
-
-def _managed(ctx: Context, schema: Ref) -> bool:
-    return ctx.thing(schema).managed_access
 
 
 def _grantor(ctx: Context, on: Ref) -> str:
@@ -123,7 +116,7 @@ def _grant_future(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref
     # docs: future grants take MANAGE GRANTS, or the owner of a managed access schema.
     allowed = ctx.account.manages_grants(ctx.roles, container) or (
         container.kind == "SCHEMA"
-        and _managed(ctx, container)
+        and ctx.thing(container).managed_access
         and ctx.account.owns(ctx.roles, container)
     )
     if not allowed:
@@ -191,18 +184,8 @@ def grant_ownership(ctx: Context, statement: st.GrantOwnership) -> Decision:
     targets = _targets(ctx, statement.on)
     for ref in targets:
         _check_database_role(to, ref)
-        schema = parent_of(ref)
-        schema_owner = (
-            schema is not None
-            and ref.kind in SCHEMA_KINDS
-            and _managed(ctx, schema)
-            and ctx.account.owns(ctx.roles, schema)
-        )
-        if not (
-            schema_owner
-            or ctx.account.owns(ctx.roles, ref)
-            or ctx.account.manages_grants(ctx.roles, ref)
-        ):
+        owned = ctx.account.owns(ctx.roles, ref)
+        if not owned and not ctx.account.manages_grants(ctx.roles, ref):
             raise errors.insufficient(ref.kind, ref.name)
         _refuse_dependent_grants(ctx, ref, to, statement)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from .account import ADMIN_ROLES, SNOWFLAKE
 from .context import readable_by_owner
 from .model import Model
-from .names import Ref, render
+from .names import ACCOUNT, Ref, render
 
 READS = "can select"
 """Not a privilege: SELECT, USAGE around the relation, and a view's owner that can read behind."""
@@ -34,15 +34,24 @@ def matrix(
     """
     account = model.account
     roles = [t.ref for t in account.of_kind("ROLE") if include_admin or t.ref not in ADMIN_ROLES]
-    objects = [
+    objects = {
         ref
         for ref in account.things
         if ref.kind in kinds and (include_admin or ref.name[:1] != SNOWFLAKE.name)
-    ]
+    }
+    owned: dict[Ref | None, list[Ref]] = {}
+    for ref in objects:
+        owned.setdefault(account.things[ref].owner, []).append(ref)
     facts: set[Fact] = set()
     for role in roles:
         reach = account.reach(role)
-        for ref in objects:
+        # Only what a role owns or was granted can give a fact: a large account has many
+        # objects, and most roles touch few of them.
+        touched = {row.on for r in reach for row in account.grants_to(r)} & objects
+        touched.update(*(owned.get(r, ()) for r in reach))
+        if account.holds(reach, "MANAGE WAREHOUSES", ACCOUNT):
+            touched.update(ref for ref in objects if ref.kind == "WAREHOUSE")
+        for ref in touched:
             found = set(account.privileges(reach, ref))
             if ref.kind in ("TABLE", "VIEW") and _reads(model, reach, ref):
                 found.add(READS)

@@ -64,6 +64,10 @@ class Model:
             row = GrantRow("USAGE", role(name), ref, False, "", self.clock())
             self.account.grant(row)
 
+    def add_object(self, kind: str, name: str, owner: str = "ACCOUNTADMIN") -> None:
+        """An object that was there before, such as an integration or someone else's database."""
+        self.account.add(Thing(Ref(kind, parse_name(name)), role(owner), {}, self.clock()))
+
     # -- running SQL ----------------------------------------------------------------------
 
     def session(self, role_name: str = "ACCOUNTADMIN", user: str = ADMIN) -> Session:

@@ -11,7 +11,9 @@ from sqlglot.errors import ParseError, TokenError
 from .errors import SnowflakeError, unknown_statement
 from .names import Name
 
-_TABLE_FUNCTIONS = frozenset({"FLATTEN", "GENERATOR", "SPLIT_TO_TABLE", "RESULT_SCAN"})
+# What may stand in TABLE(…) and LATERAL: functions of their arguments alone. FLATTEN is
+# sqlglot's Explode; a query in LATERAL has its own tables.
+_TABLE_FUNCTIONS = (exp.Explode, exp.SplitToTable, exp.Generator, exp.Subquery)
 _WRITES: dict[type[exp.Expr], frozenset[str]] = {
     exp.Update: frozenset({"UPDATE"}),
     exp.Delete: frozenset({"DELETE"}),
@@ -45,10 +47,11 @@ def analyse(sql: str) -> Access:
         SnowflakeError: 001003, also for what could hide a relation, e.g. IDENTIFIER(…).
     """
     tree = _parse(sql)
+    for source in tree.find_all(exp.TableFromRows, exp.Lateral):
+        if not isinstance(source.this, _TABLE_FUNCTIONS):
+            raise unknown_statement(sql, f"relation {source.sql(dialect='snowflake')}")
     nodes = tuple(
-        (table, _name(table, sql))
-        for table in tree.find_all(exp.Table)
-        if not _is_function(table, sql) and not _is_cte(table)
+        (table, _name(table, sql)) for table in tree.find_all(exp.Table) if not _is_cte(table)
     )
     if isinstance(tree, exp.Query):
         return Access(tree, nodes, frozenset(name for _, name in nodes))
@@ -93,20 +96,9 @@ def _privileges(tree: exp.Expr) -> frozenset[str]:
     return _WRITES[type(tree)]
 
 
-def _is_function(table: exp.Table, sql: str) -> bool:
-    if isinstance(table.this, exp.Identifier):
-        return False
-    called = table.this
-    if isinstance(called, exp.Func):
-        name = called.name if isinstance(called, exp.Anonymous) else called.sql_name()
-        if name.upper() in _TABLE_FUNCTIONS:
-            return True
-    raise unknown_statement(sql, f"relation {table.sql(dialect='snowflake')}")
-
-
 def _is_cte(table: exp.Table) -> bool:
     """Whether the name is that of a CTE in scope, which hides a relation of that name."""
-    if table.args.get("db") is not None:
+    if table.args.get("db") is not None or not isinstance(table.this, exp.Identifier):
         return False
     wanted = _stored(table.this)
     child: exp.Expr = table

@@ -285,7 +285,6 @@ class _Handler(BaseHTTPRequestHandler):
             data = body["data"]
             given = {key: values[0] for key, values in query.items()}
             request = Request(
-                account=str(data.get("ACCOUNT_NAME") or ""),
                 data=data,
                 role=given.get("roleName"),
                 warehouse=given.get("warehouse"),

@@ -204,9 +204,6 @@ def _scope(ctx: Context, statement: st.Show) -> list[Thing]:
 
 
 def _listed(ctx: Context, thing: Thing) -> bool:
-    """Roles, users and such are seen by all; objects by those with a privilege on them."""
-    if thing.ref.kind in ("ROLE", "USER"):
-        return True
     return ctx.account.sees(ctx.roles, thing.ref) and ctx.reachable(thing.ref)
 
 

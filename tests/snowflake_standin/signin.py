@@ -21,7 +21,6 @@ _CLOCK_SKEW = 60  # seconds
 class Request:
     """What a client sends to sign in; names as written by the user."""
 
-    account: str
     data: Mapping[str, object]
     role: str | None = None
     warehouse: str | None = None
@@ -76,7 +75,7 @@ def _by_key_pair(model: Model, request: Request) -> tuple[Thing, str | None]:
     token = str(request.data.get("TOKEN") or "")
     if user is not None:
         for key, restriction in _active_keys(model, user):
-            if _signed_by(token, key, f"{request.account}.{user.ref.name[0]}".upper()):
+            if _signed_by(token, key, f"{model.account_name}.{user.ref.name[0]}"):
                 return user, restriction
     raise SnowflakeError(390144, "08001", "JWT token is invalid.")
 
