@@ -14,10 +14,16 @@ OK, FAILED, FOUND = 0, 1, 2
 """Exit status: done; it failed; the check found something (breaking change, drift, staleness)."""
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # argparse would exit with 2, which here means that a check found something
+        raise MeshError(f"{message}: see {self.prog} --help")
+
+
 def parser(doc: str) -> argparse.ArgumentParser:
     """An argument parser whose --help is the command's docstring: summary first, then the rest."""
     summary, _, rest = doc.strip().partition("\n\n")
-    return argparse.ArgumentParser(
+    return _Parser(
         description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
@@ -26,7 +32,9 @@ def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
     """Which registry and which environment; see `mesh.config.Member.registry_url`."""
     where = arguments.add_mutually_exclusive_group()
     where.add_argument(
-        "--bucket", metavar="B", help="registry in this S3 bucket (s3://B/registry; $DBT_MESH_BUCKET)"
+        "--bucket",
+        metavar="B",
+        help="registry in this S3 bucket (s3://B/registry; $DBT_MESH_BUCKET)",
     )
     where.add_argument(
         "--registry", metavar="URL", help="registry at s3://… or file:///… ($DBT_MESH_REGISTRY)"
@@ -44,6 +52,12 @@ def note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
+def explain(error: OSError) -> str:
+    """Which file, and what is wrong with it or with the disk it is on."""
+    hint = ": free some space and run it again" if error.errno == errno.ENOSPC else ""
+    return f"{error.filename or 'disk'}: {error.strerror or error}{hint}"
+
+
 def run(command: Callable[[], int]) -> NoReturn:
     """Runs a command's main function and exits with its status; errors become one or two lines."""
     try:
@@ -59,7 +73,6 @@ def run(command: Callable[[], int]) -> NoReturn:
         sys.stderr.close()
         status = OK
     except OSError as error:
-        hint = ": free some space and run it again" if error.errno == errno.ENOSPC else ""
-        print(f"error: {error.filename or 'disk'}: {error.strerror}{hint}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         status = FAILED
     sys.exit(status)

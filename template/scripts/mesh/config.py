@@ -14,6 +14,7 @@ from mesh import MeshError
 KINDS = ("upstream", "native", "loom")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]*")
+SCHEME = re.compile(r"[a-z0-9]{2,}:")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def load_member(root: Path | None = None) -> Member:
         facts = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: `copier update --trust` brings it back") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: such as the date 2026-13-01
         at = getattr(error, "problem_mark", None)
         where = f" (line {at.line + 1})" if at else ""
         raise MeshError(
@@ -171,4 +172,9 @@ def locate(
             f"no registry for environment {env}: name one with --bucket, $DBT_MESH_BUCKET, or the "
             "answer registry_bucket (`copier update --trust --ask registry_bucket`)"
         )
-    return Location(named.rstrip("/"), env)
+    if not SCHEME.match(named):
+        named = Path(named).absolute().as_uri()
+    url = named.rstrip("/")
+    if url.count("/") < 3:
+        raise MeshError(f"{named}: name a folder in it too, such as s3://bucket/registry")
+    return Location(url, env)

@@ -6,6 +6,7 @@ and from a publication's bytes back to its models. Pure: bytes in, values out.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -127,10 +128,14 @@ class Interface:
     body: bytes
 
 
+class _Malformed(Exception):
+    """What is wrong with a manifest, as the rest of a sentence about it."""
+
+
 class _Manifest(msgspec.Struct):
     metadata: dict[str, Any]
     nodes: dict[str, msgspec.Raw]
-    groups: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {}
 
 
 class _Config(msgspec.Struct):
@@ -148,14 +153,54 @@ class _Probe(msgspec.Struct):
     config: _Config = msgspec.field(default_factory=_Config)
 
 
-def extract(manifest: bytes, project: str, *, commit: str | None = None) -> Interface:
+class _Constraint(msgspec.Struct):
+    type: str
+    expression: str | None = None
+    columns: list[str] | None = None
+
+
+class _Column(msgspec.Struct):
+    name: str
+    data_type: str | None = None
+    description: str | None = None
+    constraints: list[_Constraint] | None = None
+
+
+class _DependsOn(msgspec.Struct):
+    nodes: list[str] | None = None
+
+
+class _Public(_Probe, kw_only=True):
+    """The shape that everything downstream of here relies on."""
+
+    unique_id: str
+    database: str | None = None
+    schema: str | None = None
+    alias: str | None = None
+    relation_name: str | None = None
+    description: str | None = None
+    group: str | None = None
+    version: str | int | float | None = None
+    latest_version: str | int | float | None = None
+    deprecation_date: str | None = None
+    columns: dict[str, _Column] | None = None
+    constraints: list[_Constraint] | None = None
+    depends_on: _DependsOn | None = None
+
+
+def extract(
+    manifest: bytes, project: str, *, commit: str | None = None, source: str = "the manifest"
+) -> Interface:
     """The sealed interface of a full manifest.
 
-    `commit`: of the code that was built, recorded in the publication.
+    `commit`: of the code that was built, recorded in the publication. `source`: where the
+    manifest is from, for errors.
     Raises MeshError where the manifest is no v12 manifest of this project.
     """
-    raw = _decode(manifest, "the manifest", project)
-    nodes, private = _public_nodes(raw, project)
+    with _explained(source, "build it again with dbt"):
+        raw = _decode(manifest, project)
+        nodes, private = _public_nodes(raw, project)
+        generated_at = _generated_at(raw.metadata)
     published = set(nodes)
     groups = {node.get("group") for node in nodes.values()}
     document: dict[str, Any] = {
@@ -174,7 +219,6 @@ def extract(manifest: bytes, project: str, *, commit: str | None = None) -> Inte
         },
         **{section: {} for section in EMPTY_SECTIONS},
     }
-    generated_at = _generated_at(raw.metadata)
     return _seal(document, project, generated_at, private)
 
 
@@ -184,17 +228,18 @@ def read(body: bytes, project: str) -> Interface:
     A manifest that another tool put there has no seal; it is read all the same, without what is
     not public. Raises MeshError where the bytes are damaged, or are not this project's manifest.
     """
-    what = f"the published manifest of {project}"
-    raw = _decode(body, what, project)
-    environment = raw.metadata.get("env") or {}
-    digest = environment.get(DIGEST)
-    if digest and _digest(_with_digest(body, digest, UNSEALED)) != digest:
-        raise MeshError(f"{what} is damaged: its digest does not match; have it published again")
-    nodes, private = _public_nodes(raw, project)
-    generated_at = _generated_at(raw.metadata)
+    with _explained(f"the published manifest of {project}", "have it published again"):
+        raw = _decode(body, project)
+        environment = raw.metadata.get("env")
+        environment = environment if isinstance(environment, dict) else {}
+        digest = environment.get(DIGEST)
+        if digest and _digest(_with_digest(body, digest, UNSEALED)) != digest:
+            raise _Malformed("is damaged (its digest does not match)")
+        nodes, private = _public_nodes(raw, project)
+        generated_at = _generated_at(raw.metadata)
     return Interface(
         project=project,
-        version=environment.get(VERSION) or _version(generated_at, _digest(body)),
+        version=str(environment.get(VERSION) or _version(generated_at, _digest(body))),
         generated_at=generated_at,
         adapter_type=raw.metadata.get("adapter_type") or "snowflake",
         nodes=dict(sorted(nodes.items())),
@@ -204,25 +249,27 @@ def read(body: bytes, project: str) -> Interface:
     )
 
 
-def _decode(body: bytes, what: str, project: str) -> _Manifest:
+@contextlib.contextmanager
+def _explained(what: str, advice: str) -> Iterator[None]:
+    try:
+        yield
+    except _Malformed as error:
+        raise MeshError(f"{what} {error}: {advice}") from None
+
+
+def _decode(body: bytes, project: str) -> _Manifest:
     try:
         raw = msgspec.json.decode(body, type=_Manifest)
     except msgspec.ValidationError as error:
-        raise MeshError(f"{what} is no dbt manifest ({error}): build it again with dbt") from None
+        raise _Malformed(f"is no dbt manifest ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MeshError(
-            f"{what} is no whole JSON file ({error}): build it again with dbt"
-        ) from None
+        raise _Malformed(f"is no whole JSON file ({error})") from None
     schema = raw.metadata.get("dbt_schema_version")
     if schema != SCHEMA:
-        raise MeshError(
-            f"{what} has schema {str(schema).rsplit('/', 1)[-1]!r}, not v12: build it with "
-            "dbt-core 1.8 to 1.11"
-        )
-    if raw.metadata.get("project_name") != project:
-        raise MeshError(
-            f"{what} is of project {raw.metadata.get('project_name')!r}, not {project!r}"
-        )
+        given = str(schema).rsplit("/", 1)[-1]
+        raise _Malformed(f"has schema {given!r}, not v12, which is dbt-core 1.8 to 1.11's")
+    if (owner := raw.metadata.get("project_name")) != project:
+        raise _Malformed(f"is of project {owner!r}, not {project!r}")
     return raw
 
 
@@ -242,11 +289,12 @@ def _public_nodes(raw: _Manifest, project: str) -> tuple[dict[str, dict[str, Any
                 continue
             public = "public" in (probe.access, probe.config.access)
             if public and probe.config.materialized != "ephemeral":
+                msgspec.json.decode(encoded, type=_Public)
                 nodes[uid] = msgspec.json.decode(encoded, type=dict[str, Any])
             else:
                 private.add(probe.name)
-        except msgspec.ValidationError as error:
-            raise MeshError(f"node {uid} of the manifest is malformed ({error})") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _Malformed(f"has a malformed node {uid} ({error})") from None
     return nodes, frozenset(private)
 
 
@@ -254,19 +302,26 @@ def _published(node: Mapping[str, Any], published: set[str]) -> dict[str, Any]:
     """The part of a public model that its consumers may see."""
     kept = _only(node, NODE_KEYS)
     kept["config"] = _only(node.get("config") or {}, CONFIG_KEYS)
-    kept["constraints"] = [_only(each, CONSTRAINT_KEYS) for each in node.get("constraints") or []]
+    kept["constraints"] = _constraints(node)
     kept["columns"] = {
         name: {
             **_only(column, COLUMN_KEYS),
-            "constraints": [
-                _only(each, CONSTRAINT_KEYS) for each in column.get("constraints") or []
-            ],
+            "constraints": _constraints(column),
         }
         for name, column in (node.get("columns") or {}).items()
     }
     parents = (node.get("depends_on") or {}).get("nodes") or []
     kept["depends_on"] = {"macros": [], "nodes": [uid for uid in parents if uid in published]}
     return kept
+
+
+def _constraints(holder: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Constraints of a model or a column. What a foreign key points at may be private."""
+    return [
+        _only(each, CONSTRAINT_KEYS)
+        | ({"expression": None} if each["type"] == "foreign_key" else {})
+        for each in holder.get("constraints") or []
+    ]
 
 
 def _only(mapping: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
@@ -315,7 +370,7 @@ def _generated_at(metadata: Mapping[str, Any]) -> datetime:
     try:
         when = datetime.fromisoformat(metadata["generated_at"])
     except (KeyError, TypeError, ValueError):
-        raise MeshError("the manifest does not say when it was generated: build it again") from None
+        raise _Malformed("does not say when it was generated") from None
     return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
 
 

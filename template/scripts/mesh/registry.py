@@ -16,12 +16,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from mesh import MeshError
 
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 BODY_ATTEMPTS = 3
 """How often a body is asked for again when the connection breaks in its middle, which the S3
 client's own retries do not cover."""
+
+LOCK_SECONDS = 30
+"""How long to wait for others who write to a folder; they need milliseconds."""
+
+BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 
 
 def latest_key(project: str, env: str) -> str:
@@ -83,18 +89,21 @@ class Store(Protocol):
 
 
 def open_store(url: str, region: str | None = None) -> Store:
-    """The store at `s3://bucket/prefix`, `file:///folder` or a plain path.
+    """The store at `s3://bucket/prefix` or `file:///folder`.
 
     `region`: of the bucket, unless the environment names one. Raises MeshError for another URL.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "s3" and parts.netloc:
-        return S3Store(url, parts.netloc, parts.path.strip("/"), region)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        return FolderStore(Path(unquote(parts.path)))
-    if not parts.scheme and url:
-        return FolderStore(Path(url))
-    raise MeshError(f"{url!r} is no registry: write s3://bucket/registry or file:///folder/registry")
+    scheme, _, place = url.partition("://")
+    if scheme == "s3":
+        bucket, _, prefix = place.partition("/")
+        if not BUCKET.fullmatch(bucket):
+            raise MeshError(f"{url}: {bucket!r} is no name of an S3 bucket")
+        return S3Store(url, bucket, prefix.strip("/"), region)
+    if scheme == "file" and place.startswith("/"):
+        return FolderStore(Path(unquote(place)))
+    raise MeshError(
+        f"{url!r} is no registry: write s3://bucket/registry or file:///folder/registry"
+    )
 
 
 class FolderStore:
@@ -107,37 +116,36 @@ class FolderStore:
     def read(self, key: str, *, known: str | None = None) -> Stored | None:
         path = self.root / key
         try:
-            if known and known == self._etag_of(path):
-                raise NotModified
             body = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise MeshError(f"cannot read {path}: {error.strerror}") from None
-        return Stored(body, _digest(body))
+        etag = _digest(body)
+        if etag == known:
+            raise NotModified
+        return Stored(body, etag)
 
     def etag(self, key: str) -> str | None:
-        try:
-            return self._etag_of(self.root / key)
-        except FileNotFoundError:
-            return None
+        stored = self.read(key)
+        return stored.etag if stored else None
 
     def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
-        path = self.root / key
+        path, lock = self.root / key, self.root / ".lock"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / ".lock"):
+            with FileLock(lock, timeout=LOCK_SECONDS):
                 if self.etag(key) != replaces:
                     raise Changed(key)
                 write_whole(path, body)
+        except Timeout:
+            raise MeshError(
+                f"{lock} has been held by another process for {LOCK_SECONDS} s: is one stuck?"
+            ) from None
         except OSError as error:
             raise MeshError(f"cannot write {path}: {error.strerror}") from None
-
-    @staticmethod
-    def _etag_of(path: Path) -> str:
-        return _digest(path.read_bytes())
 
 
 class S3Store:
@@ -154,14 +162,17 @@ class S3Store:
 
         # An environment that names a region (a laptop's profile, a test server) comes first.
         named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        # Together they bound how long a command hangs where nobody answers: half a minute.
         config = Config(
-            connect_timeout=5,
-            read_timeout=20,
+            connect_timeout=4,
+            read_timeout=8,
             retries={"mode": "standard", "total_max_attempts": 4},
             user_agent_extra="dbt-mesh",
         )
         try:
-            return boto3.client("s3", region_name=named or self.region or "us-east-1", config=config)
+            return boto3.client(
+                "s3", region_name=named or self.region or "us-east-1", config=config
+            )
         except (BotoCoreError, ValueError) as error:
             raise MeshError(f"{self.url}: {_one_line(error)}") from None
 
@@ -223,7 +234,7 @@ class S3Store:
                     **condition,
                 )
             except self._client.exceptions.ClientError as error:
-                # 409: two conditional writes met. 404: If-Match found nothing (some servers say 412).
+                # 409: two conditional writes met; 404: If-Match found nothing, or 412 for short.
                 missing = replaces and _code(error) in ("404", "NoSuchKey")
                 conflict = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
                 if missing or _code(error) in conflict:
@@ -241,7 +252,8 @@ class S3Store:
         except ClientError as error:
             raise MeshError(f"{where}: {self._explain(error)}") from None
         except BotoCoreError as error:
-            raise MeshError(f"{where}: {_explain_connection(error)}") from None
+            endpoint = self._client.meta.endpoint_url
+            raise MeshError(f"{where}: {_explain_connection(error, endpoint)}") from None
 
     def _explain(self, error: Any) -> str:
         code = _code(error)
@@ -262,14 +274,14 @@ class S3Store:
         return _one_line(error)
 
 
-def _explain_connection(error: Exception) -> str:
+def _explain_connection(error: Exception, endpoint: str) -> str:
     name = type(error).__name__
     if name in ("NoCredentialsError", "PartialCredentialsError"):
         return "no AWS credentials: sign in (`aws sso login`), or set AWS_PROFILE"
     if name in ("ConnectTimeoutError", "ReadTimeoutError"):
-        return "no answer in time: check the network, or try again later"
+        return f"no answer from {endpoint} in time: check the network, or try again later"
     if name in ("EndpointConnectionError", "ConnectionClosedError", "ProxyConnectionError"):
-        return "out of reach: check the network, or try again later"
+        return f"{endpoint} is out of reach: check the network, or try again later"
     if name in ("IncompleteReadError", "ResponseStreamingError", "FlexibleChecksumError"):
         return "the answer arrived broken, again and again: try again later"
     return _one_line(error)
@@ -290,20 +302,28 @@ def _digest(body: bytes) -> str:
 def write_whole(path: Path, body: bytes) -> None:
     """Replaces a file at once: whoever reads it, or finds it after a crash, sees old or new, whole.
 
-    Raises OSError (disk full, no permission); the old file is then untouched.
+    Raises OSError with the file's name (disk full, no permission); the old file is then untouched.
     """
+    try:
+        _write_whole(path, body)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_whole(path: Path, body: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    scratch = Path(name)
     try:
         with os.fdopen(handle, "wb") as temporary:
             temporary.write(body)
             temporary.flush()
             os.fsync(temporary.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        scratch.chmod(0o666 & ~_umask())
+        scratch.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            scratch.unlink()
         raise
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 class Seen:
     """What the last sync of an upstream saw and wrote; kept in state/<upstream>/.sync.json.
 
-    written: path below the member's root → SHA-256 of what was written there.
+    generator: digest of the code that wrote it. written: path below the member's root → SHA-256
+    of what was written there.
     """
 
     url: str
@@ -49,6 +50,7 @@ class Seen:
     etag: str
     version: str
     generated_at: str
+    generator: str
     written: dict[str, str]
 
 
@@ -72,7 +74,7 @@ def main() -> int:
     parser.add_argument("--offline", action="store_true", help="use the last good copy, ask nobody")
     parser.add_argument(
         "--max-age",
-        type=float,
+        type=hours,
         metavar="H",
         help="exit 2 where a publication is older than H hours",
     )
@@ -86,35 +88,42 @@ def main() -> int:
         raise MeshError("mesh.yml names no upstream: `copier update --trust --ask upstreams`")
     if arguments.version and len(names) > 1:
         raise MeshError("--version is of one project: say which with --upstream")
-    if arguments.offline:
-        results = [offline(member.root, name) for name in dict.fromkeys(names)]
-        failures: list[str] = []
-    else:
+    one = partial(offline, member.root)
+    if not arguments.offline:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
         )
         store = registry.open_store(place.url, member.aws_region)
-        one = partial(attempt, member.root, store, place, arguments.version)
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            done = list(pool.map(one, dict.fromkeys(names)))
-        results = [each for each in done if isinstance(each, Result)]
-        failures = [each for each in done if isinstance(each, str)]
+        one = partial(sync, member.root, store, place, arguments.version)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        done = list(pool.map(partial(attempt, member.root, one), dict.fromkeys(names)))
+    results = [each for each in done if isinstance(each, Result)]
+    failures = [each for each in done if isinstance(each, str)]
     for result in results:
-        apply(member.root, result)
-        print(f"{result.upstream}: {result.summary}")
+        try:
+            apply(member.root, result)
+        except OSError as error:
+            failures.append(f"{result.upstream}: cannot write {cli.explain(error)}")
+        else:
+            print(f"{result.upstream}: {result.summary}")
     if failures:
         raise MeshError("\n       ".join(failures))
     return cli.FOUND if stale(results, arguments.max_age) else cli.OK
 
 
-def attempt(
-    root: Path, store: registry.Store, place: config.Location, version: str | None, upstream: str
-) -> Result | str:
+def hours(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 1_000_000:  # nor nan
+        raise ValueError
+    return number
+
+
+def attempt(root: Path, one: Callable[[str], Result], upstream: str) -> Result | str:
     """Syncs one upstream; what went wrong comes back as text, so that the others go on."""
     try:
-        return sync(root, store, place, version, upstream)
+        return one(upstream)
     except MeshError as error:
-        copy = last_seen(root, upstream)
+        copy = last_copy(root, upstream)
         kept = f"; the last good copy stays ({copy.version})" if copy else ""
         return f"{upstream}: {error}{kept}"
 
@@ -123,7 +132,8 @@ def sync(
     root: Path, store: registry.Store, place: config.Location, version: str | None, upstream: str
 ) -> Result:
     seen = last_seen(root, upstream)
-    same = seen and (seen.url, seen.env, seen.pinned) == (store.url, place.env, version)
+    asked = (store.url, place.env, version, generator())
+    same = seen and (seen.url, seen.env, seen.pinned, seen.generator) == asked
     whole = seen is not None and intact(root, seen)
     key = (
         registry.version_key(upstream, place.env, version)
@@ -166,6 +176,7 @@ def written(
         etag=stored.etag,
         version=published.version,
         generated_at=published.generated_at.isoformat(),
+        generator=generator(),
         written={path: digest(body) for path, body in files.items()},
     )
     changed = {path: body for path, body in files.items() if not same_file(root / path, body)}
@@ -203,17 +214,22 @@ def offline(root: Path, upstream: str) -> Result:
     manifest = root / "state" / upstream / "manifest.json"
     try:
         body = manifest.read_bytes()
-    except FileNotFoundError:
-        raise MeshError(f"{upstream}: no copy at {manifest}: sync once without --offline") from None
+    except OSError as error:
+        raise MeshError(
+            f"no copy to use, {manifest}: {error.strerror}: sync once without --offline"
+        ) from None
     seen = last_seen(root, upstream)
-    result = written(
-        root,
-        upstream,
-        registry.Stored(body, seen.etag if seen else ""),
-        seen.url if seen else "",
-        seen.env if seen else "",
-        seen.pinned if seen else None,
-    )
+    try:
+        result = written(
+            root,
+            upstream,
+            registry.Stored(body, seen.etag if seen else ""),
+            seen.url if seen else "",
+            seen.env if seen else "",
+            seen.pinned if seen else None,
+        )
+    except MeshError:
+        raise MeshError(f"{manifest} is not what was synced: sync once without --offline") from None
     return Result(upstream, result.seen, result.written, f"{result.summary}, offline")
 
 
@@ -238,10 +254,19 @@ def seen_file(root: Path, upstream: str) -> Path:
 
 def last_seen(root: Path, upstream: str) -> Seen | None:
     """What the last sync noted; None where it is missing or unreadable, which costs a download."""
+    import msgspec
+
     try:
-        return Seen(**json.loads(seen_file(root, upstream).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return msgspec.json.decode(seen_file(root, upstream).read_bytes(), type=Seen)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
+
+
+def generator() -> str:
+    """Digest of the code that makes the files: what `copier update` has mended is made again."""
+    scripts = Path(__file__).parent
+    code = (Path(__file__), scripts / "mesh" / "interface.py", scripts / "mesh" / "sources.py")
+    return digest(b"".join(path.read_bytes() for path in code))
 
 
 def intact(root: Path, seen: Seen) -> bool:

@@ -35,23 +35,37 @@ class Breaking(Exception):
 def main() -> int:
     parser = cli.parser(__doc__)
     cli.add_registry_flags(parser)
-    parser.add_argument("--manifest", type=Path, metavar="FILE", help="default target/manifest.json")
-    parser.add_argument("--check", action="store_true", help="compare only; exit 2 if it breaks consumers")
-    parser.add_argument("--allow-breaking", action="store_true", help="publish although it breaks consumers")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
+    parser.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="default target/manifest.json"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="compare only; exit 2 if it breaks consumers"
+    )
+    parser.add_argument(
+        "--allow-breaking", action="store_true", help="publish although it breaks consumers"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be written, and write nothing"
+    )
     arguments = parser.parse_args()
 
     member = config.load_member()
     place = config.locate(
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
-    manifest = read_manifest(arguments.manifest or member.root / "target" / "manifest.json")
-    built = interface.extract(manifest, member.project, commit=os.environ.get("GITHUB_SHA"))
+    path = arguments.manifest or member.root / "target" / "manifest.json"
+    manifest = read_manifest(path)
+    commit = os.environ.get("GITHUB_SHA")
+    built = interface.extract(manifest, member.project, commit=commit, source=str(path))
     warn(built, member.database_prefix, place.env)
     store = registry.open_store(place.url, member.aws_region)
+    repair = arguments.allow_breaking
+    verdict: list[str] = []
 
     def check(current: interface.Interface | None) -> None:
+        nonlocal verdict
         if current is None:
+            verdict = ["nothing to compare with: nobody reads it yet"]
             return
         changes = contract.compare(
             current.manifest,
@@ -59,20 +73,19 @@ def main() -> int:
             today=datetime.now(UTC).date(),
             private=built.private,
         )
-        blocked, lines = contract.summarise(changes)
+        blocked, verdict = contract.summarise(changes)
         if blocked and not arguments.allow_breaking:
-            raise Breaking(lines)
-        for line in lines:
-            print(line)
+            raise Breaking(verdict)
 
     try:
         if arguments.check or arguments.dry_run:
-            current, _ = publication.published(store, member.project, place.env)
+            current, _ = publication.published(store, member.project, place.env, repair=repair)
             check(current)
+            print("\n".join(verdict))
             if arguments.dry_run:
                 explain(built, place, current)
             return cli.OK
-        outcome = publication.publish(store, place.env, built, check)
+        outcome = publication.publish(store, place.env, built, check, repair=repair)
     except Breaking as error:
         print(f"{error}\nnothing was published")
         return cli.FOUND
@@ -82,12 +95,13 @@ def main() -> int:
             "history"
         )
         return cli.OK
-    state = registry.open_store(place.state_url, member.aws_region)
-    publication.keep_state(state, store, place.env, built, manifest)
+    print("\n".join(verdict or ["published already"]))
     print(
         f"published {counted(built)} of {member.project} to {place.url} ({place.env}), "
         f"version {outcome.version}"
     )
+    state = registry.open_store(place.state_url, member.aws_region)
+    publication.keep_state(state, store, place.env, built, manifest)
     return cli.OK
 
 
@@ -109,7 +123,9 @@ def warn(built: interface.Interface, database_prefix: str, env: str) -> None:
             break
 
 
-def explain(built: interface.Interface, place: config.Location, current: interface.Interface | None) -> None:
+def explain(
+    built: interface.Interface, place: config.Location, current: interface.Interface | None
+) -> None:
     print(f"would publish {counted(built)} ({len(built.body):,} bytes) as version {built.version}:")
     print(f"  {place.url}/{registry.version_key(built.project, place.env, built.version)}")
     replaced = f"  (now {current.version})" if current else "  (now nothing)"

@@ -28,26 +28,41 @@ class Outcome:
     newer: str | None = None
 
 
-def published(store: Store, project: str, env: str) -> tuple[Interface | None, str | None]:
+def published(
+    store: Store, project: str, env: str, *, repair: bool = False
+) -> tuple[Interface | None, str | None]:
     """The interface that consumers read now, and its ETag; (None, None) before the first.
 
-    Raises MeshError where what is there is damaged or out of reach.
+    `repair`: one that is damaged counts as none, so that it can be replaced.
+    Raises MeshError where it is damaged otherwise, or out of reach.
     """
     stored = store.read(latest_key(project, env))
-    return (read(stored.body, project), stored.etag) if stored else (None, None)
+    if stored is None:
+        return None, None
+    try:
+        return read(stored.body, project), stored.etag
+    except MeshError as error:
+        if repair:
+            return None, stored.etag
+        raise MeshError(f"{error}, with --allow-breaking, for it cannot be compared") from None
 
 
 def publish(
-    store: Store, env: str, interface: Interface, check: Callable[[Interface | None], None]
+    store: Store,
+    env: str,
+    interface: Interface,
+    check: Callable[[Interface | None], None],
+    *,
+    repair: bool = False,
 ) -> Outcome:
     """Makes the interface what consumers read.
 
     `check` sees what is published now and raises to refuse; it is asked again whenever that has
-    changed. Nothing is written before it agrees.
+    changed. Nothing is written before it agrees. `repair`: replace it even where it is damaged.
     """
     project = interface.project
     for attempt in range(ATTEMPTS):
-        current, etag = published(store, project, env)
+        current, etag = published(store, project, env, repair=repair)
         if current and current.version == interface.version:
             return Outcome(interface.version)  # a rerun, or our own write whose answer got lost
         superseded = current is not None and current.generated_at > interface.generated_at
@@ -68,15 +83,25 @@ def publish(
 def _write_once(store: Store, key: str, body: bytes) -> None:
     """Writes an object that is never replaced. One of the same content is our own, from a write
     that was interrupted or whose answer got lost."""
-    try:
-        store.write(key, body, replaces=None)
-    except Changed:
-        stored = store.read(key)
-        if stored is None or stored.body != body:
-            raise MeshError(f"{store.url}/{key} is there with other content: who wrote it?") from None
+    for attempt in range(ATTEMPTS):
+        try:
+            return store.write(key, body, replaces=None)
+        except Changed:
+            stored = store.read(key)
+        if stored and stored.body == body:
+            return None
+        if stored:
+            raise MeshError(
+                f"{store.url}/{key} has other content, and versions are never replaced: find out "
+                "who wrote it, and build again"
+            )
+        _wait(attempt)  # S3 refuses too while another write of it is under way
+    raise MeshError(f"{store.url}/{key} is being written by others again and again: try again")
 
 
-def keep_state(state: Store, registry: Store, env: str, interface: Interface, manifest: bytes) -> None:
+def keep_state(
+    state: Store, registry: Store, env: str, interface: Interface, manifest: bytes
+) -> None:
     """Keeps the full manifest for the member's own slim CI, unless a newer build has published.
 
     The ETag is read before `latest`: whoever publishes in between changes one or the other.

@@ -1,0 +1,345 @@
+"""A real S3 server for tests (SeaweedFS: it checks signatures, conditions and who may do what), and
+a proxy in front of it that misbehaves as networks and servers do.
+
+A pytest plugin: `pytest_plugins = "tests.s3_server"` gives a module the fixtures `s3` and `proxy`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+WEED = Path(sys.executable).parent / "weed"
+BUCKET = "mesh"
+# What the README's bucket policy says, of two members; `admin` sets up and looks.
+IDENTITIES = {
+    "admin": ["Admin", "Read", "Write", "List"],
+    "consumer": [f"Read:{BUCKET}/registry/*"],
+    "publisher": [
+        f"Read:{BUCKET}/registry/*",
+        f"Write:{BUCKET}/registry/dbt_up/*",
+        f"Read:{BUCKET}/state/dbt_up/*",
+        f"Write:{BUCKET}/state/dbt_up/*",
+    ],
+}
+PORTS = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "filer.port")
+PORTS += ("filer.port.grpc", "volume.port", "volume.port.grpc", "admin.port", "admin.port.grpc")
+
+
+@dataclass(frozen=True)
+class S3:
+    """The server, with a versioned bucket."""
+
+    url: str
+
+    def environment(self, identity: str = "admin", **others: str) -> dict[str, str]:
+        """What somebody exports who signs in as `identity`."""
+        return {
+            "AWS_ENDPOINT_URL_S3": self.url,
+            "AWS_ACCESS_KEY_ID": identity,
+            "AWS_SECRET_ACCESS_KEY": f"{identity}-secret",
+            **others,
+        }
+
+    def client(self) -> Any:
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id="admin",
+            aws_secret_access_key="admin-secret",
+            region_name="us-east-1",
+            config=Config(retries={"total_max_attempts": 2}),
+        )
+
+    def keys(self, prefix: str) -> list[str]:
+        """Keys below `prefix/`, without it."""
+        listed = self.client().list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/")
+        return [entry["Key"].removeprefix(f"{prefix}/") for entry in listed.get("Contents", [])]
+
+    def get(self, key: str) -> bytes:
+        body: bytes = self.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        return body
+
+    def put(self, key: str, body: bytes) -> None:
+        self.client().put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    def versions(self, key: str) -> int:
+        """How often the object has been written."""
+        listed = self.client().list_object_versions(Bucket=BUCKET, Prefix=key)
+        return len(listed.get("Versions", []))
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[S3]:
+    """Runs the server, with its data in `folder`."""
+    config = folder / "identities.json"
+    config.write_text(
+        json.dumps(
+            {
+                "identities": [
+                    {
+                        "name": name,
+                        "credentials": [{"accessKey": name, "secretKey": f"{name}-secret"}],
+                        "actions": actions,
+                    }
+                    for name, actions in IDENTITIES.items()
+                ]
+            }
+        )
+    )
+    (folder / "data").mkdir()
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    off = ("webdav", "admin.ui", "s3.port.iceberg", "s3.port.lance", "master.telemetry")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                WEED,
+                "mini",
+                f"-dir={folder / 'data'}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                f"-s3.config={config}",
+                *(f"-{name}={port}" for name, port in ports.items()),
+                *(f"-{name}={'0' if 'port' in name else 'false'}" for name in off),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        server = S3(f"http://127.0.0.1:{ports['s3.port']}")
+        _prepare(server, process, folder / "log")
+        yield server
+    finally:
+        process.kill()  # it takes seconds to stop otherwise, and the data are thrown away
+        process.wait()
+        for port in ports.values():  # it leaves its Unix sockets behind
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                path.unlink(missing_ok=True)
+
+
+def _prepare(server: S3, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            client = server.client()
+            client.create_bucket(Bucket=BUCKET)
+            client.put_bucket_versioning(
+                Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
+            )
+            client.put_object(Bucket=BUCKET, Key="ready", Body=b"")
+            return
+        except Exception:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"no S3 server: {log.read_text(errors='replace')}") from None
+            time.sleep(0.1)
+
+
+def free_ports(number: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(number)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+# --- The proxy ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request that the proxy has seen; `number` counts from 1."""
+
+    number: int
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the proxy answers. `sent`: after so many bytes of the body it resets the connection."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent: int | None = None
+
+    def cut(self, sent: int) -> Answer:
+        return replace(self, sent=sent)
+
+    def altered(self, body: bytes) -> Answer:
+        """Another body, as if the server had meant it: no checksum, the matching length."""
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if not name.lower().startswith("x-amz-checksum")
+        }
+        return Answer(self.status, headers, body)
+
+
+def error(status: int, code: str) -> Answer:
+    """An answer as S3 words its errors."""
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}.</Message></Error>"
+    return Answer(status, {"Content-Type": "application/xml"}, body.encode())
+
+
+Rule = Callable[[Request, Callable[[], Answer]], Answer | None]
+"""Gets a request and a function that forwards it; returns the answer, or None to reset the
+connection instead."""
+
+
+def transparent(_: Request, forward: Callable[[], Answer]) -> Answer:
+    return forward()
+
+
+@dataclass
+class Proxy:
+    """A proxy in front of the server; `rule` may be changed at any time."""
+
+    s3: S3
+    url: str
+    rule: Rule = transparent
+    requests: list[Request] = field(default_factory=list)
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def environment(self, identity: str = "admin", **others: str) -> dict[str, str]:
+        return self.s3.environment(identity, **others) | {"AWS_ENDPOINT_URL_S3": self.url}
+
+    def seen(self) -> list[str]:
+        """The requests' methods, in order."""
+        return [request.method for request in self.requests]
+
+    def answer(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer | None:
+        with self.lock:
+            request = Request(len(self.requests) + 1, method, path, headers, body)
+            self.requests.append(request)
+        started = time.monotonic()
+        answered = self.rule(request, lambda: self._forward(request))
+        with self.lock:
+            self.spans.append((started, time.monotonic()))
+        return answered
+
+    def _forward(self, request: Request) -> Answer:
+        connection = http.client.HTTPConnection(self.s3.url.removeprefix("http://"), timeout=30)
+        with contextlib.closing(connection):
+            # the Host header stays that of the proxy: it is part of what was signed
+            connection.putrequest(
+                request.method, request.path, skip_host=True, skip_accept_encoding=True
+            )
+            for name, value in request.headers.items():
+                if name.lower() not in ("expect", "connection"):
+                    connection.putheader(name, value)
+            connection.endheaders(request.body)
+            response = connection.getresponse()
+            headers = {
+                name: value
+                for name, value in response.getheaders()
+                if name.lower() not in ("connection", "transfer-encoding", "date", "server")
+            }
+            return Answer(response.status, headers, response.read())
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy: Proxy
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        answer = self.proxy.answer(self.command, self.path, dict(self.headers.items()), body)
+        if answer is None:
+            self._reset()
+            return
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            if name.lower() != "content-length":
+                self.send_header(name, value)
+        if answer.status != 304:
+            length = answer.headers.get("Content-Length") if self.command == "HEAD" else None
+            self.send_header("Content-Length", length or str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body[: answer.sent])
+        if answer.sent is not None:
+            self.wfile.flush()
+            time.sleep(0.05)  # what was sent arrives before the reset, which would discard it
+            self._reset()
+
+    def _reset(self) -> None:
+        linger = struct.pack("ii", 1, 0)  # close with a reset, not in good order
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close_connection = True
+        # closing it is not enough: the handler's own files hold the socket open
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, self.connection.fileno())
+        os.close(nothing)
+
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _serve
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed has gone away; its test says what has to come of that."""
+
+
+@contextlib.contextmanager
+def proxied(s3: S3) -> Iterator[Proxy]:
+    """A proxy in front of the server."""
+    handler = type("Handler", (_Handler,), {})
+    server = _Server(("127.0.0.1", 0), handler)
+    proxy = Proxy(s3, f"http://127.0.0.1:{server.server_address[1]}")
+    handler.proxy = proxy  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """One server for all the tests of a worker; each takes a prefix of its own."""
+    with running(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(s3: S3) -> Iterator[Proxy]:
+    with proxied(s3) as each:
+        yield each
