@@ -24,15 +24,18 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mesh import MeshError, cli, keypair
+from mesh.access import Names, names_of
 from mesh.config import Member, load_member
 from mesh.keypair import KeyFiles, Situation, Step
+from mesh.snowflake import Refused
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from snowflake.connector import SnowflakeConnection
+
+    from mesh.snowflake import Row, Session
 
 PASSPHRASE = "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 MAX_AGE = 90
@@ -43,15 +46,16 @@ GITHUB_TIMEOUT = 60  # seconds
 def main() -> int:
     arguments = _arguments()
     member = load_member()
-    user = _user_name(arguments.user or member.snowflake["service_user"])
-    secret = github_secret(member, user)
+    names = names_of(member)
+    user = names.service_user.name if arguments.user is None else _user_name(arguments.user)
+    secret = github_secret(names, member.github_repository, user)
     if secret and member.snowflake.get("auth") == "workload_identity":
         return workload_identity(arguments, member, user)
     files = KeyFiles((arguments.key_file or keypair.default_file(user)).expanduser().absolute())
     keypair.refuse_work_tree(files.current)
     keys = KeyRing(files, Passphrase(arguments.passphrase))
     session = open_session(arguments, member, user, keys)
-    account = Account(session, user, _restriction(member, user))
+    account = Account(session, user, role_of(names, user))
     if arguments.command == "status":
         return status(account, keys, arguments.max_age)
     with one_at_a_time(files):
@@ -112,17 +116,10 @@ def _user_name(name: str) -> str:
     return name.upper() if plain else name
 
 
-def ci_user(member: Member) -> str:
-    """The user that pull requests sign in as."""
-    return f"{member.database_prefix}_CI_SVC"
-
-
-def _restriction(member: Member, user: str) -> str | None:
+def role_of(names: Names, user: str) -> str | None:
     """The one role that a user of CI has; people have several."""
-    return {
-        member.snowflake["service_user"]: str(member.snowflake["role"]),
-        ci_user(member): f"{member.database_prefix}_DEV_ROLE",
-    }.get(user)
+    roles = {names.service_user: names.role, names.ci_user: names.dev_role}
+    return next((role.name for who, role in roles.items() if who.name == user), None)
 
 
 @contextlib.contextmanager
@@ -443,12 +440,12 @@ def _gh(command: list[str], stdin: bytes = b"", *, root: Path) -> str:
     return lines[0] if lines else f"exit status {done.returncode}"
 
 
-def github_secret(member: Member, user: str) -> Secret | None:
+def github_secret(names: Names, repository: str | None, user: str) -> Secret | None:
     """The secret of one of CI's two users; a person's key is nobody else's."""
-    if user == member.snowflake["service_user"]:
-        return Secret("SNOWFLAKE_PRIVATE_KEY", "prod", member.github_repository)
-    if user == ci_user(member):
-        return Secret("SNOWFLAKE_CI_PRIVATE_KEY", None, member.github_repository)
+    if user == names.service_user.name:
+        return Secret("SNOWFLAKE_PRIVATE_KEY", "prod", repository)
+    if user == names.ci_user.name:
+        return Secret("SNOWFLAKE_CI_PRIVATE_KEY", None, repository)
     return None
 
 
@@ -471,14 +468,15 @@ class Account:
     def properties(self) -> dict[str, str]:
         """DESC USER, without what is not set. Raises MeshError where there is no such user."""
         assert self.session is not None
+        role = self.session.role
         try:
-            rows = self.session.rows(f"DESC USER {keypair.identifier(self.user)}")
+            rows = self.session.rows(f"DESC USER {keypair.identifier(self.user)}", role)
         except Refused:
             raise MeshError(
-                f"user {self.user} does not exist, or {self.session} may not see it: "
+                f"user {self.user} does not exist, or {role} may not see it: "
                 "`scripts/snowflake_access.py apply` creates this project's users"
             ) from None
-        return {row["property"]: row["value"] for row in rows if row["value"] not in (None, "null")}
+        return {row["property"]: row["value"] for row in rows if row["value"] not in ("", "null")}
 
     def registered(self) -> dict[str, str]:
         """Fingerprints of the user's keys by slot or name. Raises MeshError."""
@@ -490,11 +488,12 @@ class Account:
         self._pair_names = frozenset(str(pair["name"]) for pair in pairs)
         return keypair.registered_keys(properties, pairs)
 
-    def _named_pairs(self, session: Session) -> list[dict[str, Any]]:
+    def _named_pairs(self, session: Session) -> list[Row]:
         """SHOW USER KEY PAIRS; accounts that do not know it are asked once."""
         if self._knows_named_pairs:
             try:
-                return session.rows(f"SHOW USER KEY PAIRS FOR USER {keypair.identifier(self.user)}")
+                user = keypair.identifier(self.user)
+                return session.rows(f"SHOW USER KEY PAIRS FOR USER {user}", session.role)
             except Refused:
                 self._knows_named_pairs = False
         return []
@@ -522,91 +521,28 @@ class Account:
         why = "there is no connection to Snowflake (--connection NAME)"
         if self.session is not None:
             try:
-                self.session.rows(sql)
+                self.session.run(sql, self.session.role)
                 return
             except Refused as error:
-                why = f"Snowflake did not do it for {self.session} ({error})"
+                why = f"Snowflake did not do it for {self.session.role} ({error})"
         print(f"\nUSE ROLE USERADMIN;\n{sql};\n")
         raise MeshError(f"{why}: have an administrator run the above, then run this again")
 
     def sign_in(self, key: RSAPrivateKey) -> None:
         """Signs in as the user with a key. Raises MeshError where Snowflake refuses."""
+        from mesh import snowflake
+
         assert self.session is not None
         try:
-            connect(self.session.where, self._login, key).close()
+            snowflake.sign_in_with_key(self._login, key, self.session.reach).close()
         except Refused as error:
             raise MeshError(
-                f"Snowflake does not let {self.user} sign in with the key ({error}); a network "
-                "policy, or a clock that is wrong, does that too"
+                f"Snowflake does not let {self.user} in with this key; a network policy or a wrong "
+                f"clock has that effect, too: {error}"
             ) from None
 
 
 # ── Sessions ──────────────────────────────────────────────────────────────────────────
-
-TIMEOUT = 20  # seconds; the connector's own would be minutes
-
-
-class Refused(MeshError):
-    """Snowflake's answer to a sign-in or a statement that it does not allow or understand."""
-
-
-class Session:
-    """A signed-in session."""
-
-    def __init__(self, connection: SnowflakeConnection) -> None:
-        self._connection = connection
-        self.user = str(connection.user)
-
-    def __str__(self) -> str:
-        return f"{self.user} with role {self._connection.role}"
-
-    @property
-    def where(self) -> dict[str, Any]:
-        """The account and how to reach it: arguments of `snowflake.connector.connect`."""
-        c = self._connection
-        return {"account": c.account, "host": c.host, "port": c.port, "protocol": c._protocol}
-
-    def rows(self, sql: str) -> list[dict[str, Any]]:
-        """Raises Refused, or MeshError where there is no answer."""
-        from snowflake.connector import DictCursor
-
-        with _errors(), self._connection.cursor(DictCursor) as cursor:
-            cursor.execute(sql)
-            return [dict(row) for row in cursor.fetchall()]
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    """Turns the connector's errors into one line. Raises Refused or MeshError."""
-    from snowflake.connector import errors
-
-    try:
-        yield
-    except (errors.ProgrammingError, errors.DatabaseError) as error:
-        text = " ".join(str(error.raw_msg or error.msg).split())
-        kind = MeshError if isinstance(error, errors.OperationalError) else Refused
-        raise kind(text) from None
-    except errors.Error as error:
-        raise MeshError(" ".join(str(error).split())) from None
-
-
-def connect(where: Mapping[str, Any], login: str, key: RSAPrivateKey) -> Session:
-    """Signs in with a key. Raises Refused, or MeshError where the account is out of reach."""
-    import snowflake.connector
-
-    with _errors():
-        return Session(
-            snowflake.connector.connect(
-                **where,
-                user=login,
-                private_key=keypair.private_der(key),
-                login_timeout=TIMEOUT,
-                network_timeout=TIMEOUT,
-            )
-        )
 
 
 def open_session(
@@ -616,25 +552,19 @@ def open_session(
 
     None where there is none of these. Raises MeshError where the one that was named fails.
     """
-    import snowflake.connector
+    from mesh import snowflake
 
-    if arguments.connection:
-        with _errors():
-            session = Session(
-                snowflake.connector.connect(
-                    connection_name=arguments.connection,
-                    login_timeout=TIMEOUT,
-                    network_timeout=TIMEOUT,
-                )
-            )
+    if snowflake.is_configured(arguments.connection):
+        session = snowflake.connect(arguments.connection, member.snowflake.get("account"))
         if session.user.upper() != user:
-            session.rows(f"USE ROLE {keypair.identifier(arguments.role)}")
+            session.use(keypair.identifier(arguments.role))
         return session
-    account = os.environ.get("SNOWFLAKE_ACCOUNT") or member.snowflake.get("account")
-    for path in (keys.files.next, keys.files.current) if keys else ():
-        if path.exists() and account:
-            with contextlib.suppress(Refused):
-                return connect({"account": account}, user, keys.key(path))
+    reach = snowflake.reach_of(member.snowflake.get("account"))
+    if keys and reach:
+        for path in (keys.files.next, keys.files.current):
+            if path.exists():
+                with contextlib.suppress(snowflake.Refused):
+                    return snowflake.sign_in_with_key(user, keys.key(path), reach)
     return None
 
 

@@ -13,6 +13,7 @@ from mesh.access import RELATIONS, Live, Names
 from mesh.sqlscript import Grant, Object, Step, canonical
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from snowflake.connector import SnowflakeConnection
 
 LOGIN_TIMEOUT, NETWORK_TIMEOUT = 60, 120
@@ -61,6 +62,17 @@ class Session:
     @property
     def user(self) -> str:
         return str(self._connection.user)
+
+    @property
+    def role(self) -> str:
+        """The role that statements run with now."""
+        return str(self._connection.role)
+
+    @property
+    def reach(self) -> dict[str, Any]:
+        """Parameters that lead to this account, for a sign-in as somebody else."""
+        names = ("account", "host", "port", "_protocol")
+        return {name.strip("_"): getattr(self._connection, name) for name in names}
 
     def use(self, role: str) -> None:
         """Raises MeshError, naming the role and how to get it, where the user has not got it."""
@@ -158,6 +170,25 @@ def connect(connection: str | None, account: str | None) -> Session:
     return Session(opened, name)
 
 
+def sign_in_with_key(user: str, key: RSAPrivateKey, reach: Mapping[str, Any]) -> Session:
+    """A session of a user, by one of its keys. reach: of another session, or `reach_of`.
+
+    Raises Refused where Snowflake does not accept the key, else MeshError.
+    """
+    from mesh import keypair
+
+    name = f"key of {user}"
+    parameters = {**reach, "user": user, "private_key": keypair.private_der(key)}
+    return Session(_sign_in(parameters, name), name)
+
+
+def reach_of(account: str | None) -> dict[str, Any]:
+    """Parameters that lead to the account of the environment, else to this one; {} without any."""
+    names = ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_HOST", "SNOWFLAKE_PORT", "SNOWFLAKE_PROTOCOL")
+    found = {ENVIRONMENT[name]: os.environ[name] for name in names if os.environ.get(name)}
+    return {"account": account, **found} if account or "account" in found else {}
+
+
 def _from_environment(account: str | None) -> dict[str, Any]:
     parameters: dict[str, Any] = {
         parameter: os.environ[name]
@@ -179,17 +210,19 @@ def _from_environment(account: str | None) -> dict[str, Any]:
 
 
 def _sign_in(parameters: dict[str, Any], name: str) -> SnowflakeConnection:
-    """Raises MeshError, in one line, for whatever goes wrong."""
+    """Raises Refused where Snowflake says no, else MeshError; in one line, whatever goes wrong."""
     import snowflake.connector
-    from snowflake.connector.errors import Error
+    from snowflake.connector.errors import DatabaseError, Error, OperationalError
 
     timeouts = {"login_timeout": LOGIN_TIMEOUT, "network_timeout": NETWORK_TIMEOUT}
     try:
         return snowflake.connector.connect(**parameters, **timeouts)
     except Error as error:
-        raise MeshError(
-            f"could not sign in ({name}): {_first_lines(error.msg or str(error))}"
-        ) from None
+        message = f"could not sign in ({name}): {_first_lines(error.msg or str(error))}"
+        # An OperationalError is a DatabaseError, too, and means that there was no answer.
+        if isinstance(error, DatabaseError) and not isinstance(error, OperationalError):
+            raise Refused(message, error.errno) from None
+        raise MeshError(message) from None
     except (OSError, TypeError, ValueError) as error:
         # The connector passes on what reading a key or connections.toml raises.
         raise MeshError(f"could not sign in ({name}): {_first_lines(str(error))}") from None

@@ -1,0 +1,224 @@
+"""What tests of key pairs and hooks run against: an account, a laptop, and GitHub's `gh`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+
+from tests.conftest import Member
+from tests.snowflake_standin import ADMIN, PASSWORD, Standin
+from tests.snowflake_standin.fixtures import rsa_key
+from tests.snowflake_standin.names import Ref
+
+ACCOUNT = "TESTORG-STANDIN"
+
+GH_STANDIN = """#!{python}
+# A stand-in for GitHub's command line tool: notes what it is asked, and answers as it is told.
+import json, os, signal, sys
+asked = sys.argv[1:]
+given = "" if sys.stdin.isatty() else sys.stdin.read()
+with open({log!r}, "a") as log:
+    print(json.dumps({{"asked": asked, "given": given}}), file=log)
+word = " ".join(asked[:2])
+if os.environ.get("GH_STANDIN_KILLS_AT") == word:
+    os.kill(os.getppid(), signal.SIGKILL)
+if word in os.environ.get("GH_STANDIN_FAILS_AT", "").split(","):
+    print("HTTP 403: Resource not accessible", file=sys.stderr)
+    print(given, file=sys.stderr)
+    sys.exit(1)
+"""
+
+
+def add_users(standin: Standin, *users: str, prefix: str = "DBT_UP") -> None:
+    """The users of a member as its SQL makes them, as far as signing in goes."""
+    for user in users or (f"{prefix}_SVC", f"{prefix}_CI_SVC"):
+        role = f"{prefix}_DEV_ROLE" if user.endswith("_CI_SVC") else f"{prefix}_ROLE"
+        standin.model.run_script(
+            f"USE ROLE USERADMIN; CREATE ROLE IF NOT EXISTS {role};"
+            f"CREATE USER {user} TYPE = SERVICE DEFAULT_ROLE = {role} DEFAULT_SECONDARY_ROLES = ();"
+            f"GRANT ROLE {role} TO USER {user};"
+        )
+
+
+@dataclass
+class Laptop:
+    """A person's machine: a home with a connection `admin`, a member, and perhaps `gh`."""
+
+    home: Path
+    member: Member
+    standin: Standin
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.connection("admin", user=ADMIN, password=PASSWORD, role="ACCOUNTADMIN")
+        self.environment = {
+            **os.environ,
+            **self.member.environment,
+            "HOME": str(self.home),
+            "SNOWFLAKE_HOME": str(self.home / ".snowflake"),
+            "DBT_MESH_PYTHON": sys.executable,
+            # The connector's, of what else is installed beside it here.
+            "PYTHONWARNINGS": "ignore",
+            "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def connection(self, name: str, **parameters: Any) -> None:
+        """Adds a connection to the account; `parameters` come before what leads there."""
+        file = self.home / ".snowflake/connections.toml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        reach = {"account": ACCOUNT, "host": self.standin.host, "port": self.standin.port}
+        lines = [
+            f"{key} = {json.dumps(v)}"
+            for key, v in (reach | {"protocol": "http"} | parameters).items()
+        ]
+        with file.open("a") as connections:
+            print(f"[{name}]", *lines, sep="\n", file=connections)
+        file.chmod(0o600)
+
+    def install_gh(self) -> None:
+        gh = self.home / "bin/gh"
+        gh.parent.mkdir(exist_ok=True)
+        gh.write_text(GH_STANDIN.format(python=sys.executable, log=str(self.home / "gh.log")))
+        gh.chmod(0o755)
+
+    @property
+    def gh_calls(self) -> list[dict[str, Any]]:
+        log = self.home / "gh.log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    @property
+    def github_key(self) -> str | None:
+        """Fingerprint of the key that GitHub has as the secret of the user that deploys."""
+        given = [
+            c["given"]
+            for c in self.gh_calls
+            if c["asked"][:3] == ["secret", "set", "SNOWFLAKE_PRIVATE_KEY"]
+        ]
+        return fingerprint(given[-1].encode()) if given else None
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(self.member.path / "setup_keypair_auth.sh"), *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Starts ./setup_keypair_auth.sh, and does not wait for it."""
+        return subprocess.Popen(
+            self.command(*arguments, "--connection", "admin"),
+            cwd=self.member.path,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def keypair(
+        self, *arguments: str, connection: str | None = "admin", **environment: str
+    ) -> Result:
+        """Runs ./setup_keypair_auth.sh without a terminal."""
+        on = ["--connection", connection] if connection else []
+        done = subprocess.run(
+            self.command(*arguments, *on),
+            cwd=self.member.path,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert "PRIVATE KEY-----\n" not in done.stdout + done.stderr
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *arguments: str, connection: str | None = "admin", **environment: str) -> str:
+        """What a command prints that has to succeed."""
+        done = self.keypair(*arguments, connection=connection, **environment)
+        assert done.status == 0, done.out + done.err
+        return done.out
+
+    def refused(self, *arguments: str, connection: str | None = "admin", **environment: str) -> str:
+        """The one or two lines of a command that has to fail."""
+        return self.keypair(*arguments, connection=connection, **environment).refusal
+
+    def has_a_key(self, github: bool = True) -> None:
+        """As `create` leaves things behind, without the time that it takes."""
+        key = rsa_key("laptop")
+        self.file().parent.mkdir(parents=True, mode=0o700)
+        self.file().write_text(key.private_pem)
+        self.file().chmod(0o600)
+        self.standin.model.execute(f"ALTER USER DBT_UP_SVC SET RSA_PUBLIC_KEY = '{key.public}'")
+        if github:
+            self.install_gh()
+            call = {"asked": ["secret", "set", "SNOWFLAKE_PRIVATE_KEY"], "given": key.private_pem}
+            (self.home / "gh.log").write_text(json.dumps(call) + "\n")
+
+    def file(self, word: str = "", user: str = "DBT_UP_SVC") -> Path:
+        return self.home / ".snowflake/keys" / f"{user}{word and '.'}{word}.p8"
+
+    def accepted(self, user: str = "DBT_UP_SVC") -> set[str]:
+        """Fingerprints of the keys that the account lets a user sign in with, as of now."""
+        thing = self.standin.model.account.things[Ref("USER", (user,))]
+        now = self.standin.model.clock()
+        texts = [thing.properties.get(slot) for slot in ("RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2")]
+        texts += [
+            pair.public_key
+            for pair in thing.key_pairs.values()
+            if not pair.disabled and (pair.expires_at is None or pair.expires_at > now)
+        ]
+        return {
+            "SHA256:"
+            + base64.b64encode(hashlib.sha256(base64.b64decode(str(text))).digest()).decode()
+            for text in texts
+            if text
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def refusal(self) -> str:
+        """The one or two lines on which a command ends that failed."""
+        assert self.status == 1, self.out + self.err
+        assert 1 <= len(self.err.strip().splitlines()) <= 2, self.err
+        return self.err
+
+
+def fingerprint(pem: bytes, passphrase: bytes | None = None) -> str:
+    """Worked out here again, to check the one of mesh.keypair."""
+    public = serialization.load_pem_private_key(pem, passphrase).public_key()
+    der = public.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def on_every_request(standin: Standin, look: Callable[[str], None]) -> None:
+    """Calls `look` after each sign-in and statement, before the client has its answer."""
+    for kind in ("sign_in", "query"):
+        answer = getattr(standin, kind)
+
+        def watched(*request: Any, answer: Any = answer) -> Any:
+            answered = answer(*request)
+            look(str(request[1]["sqlText"]) if len(request) == 2 else "sign in")
+            return answered
+
+        setattr(standin, kind, watched)
