@@ -144,7 +144,9 @@ def dbt(standin: Standin, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
 
 def query(standin: Standin, sql: str, role: str = "UP_ROLE") -> list[tuple[object, ...]]:
     with standin.connect(user="UP_SVC", private_key=rsa_key().private_der, role=role) as c:
-        return list(c.cursor().execute(sql))
+        cursor = c.cursor()
+        cursor.execute(sql)
+        return cursor.fetchall()
 
 
 def test_builds_twice_and_more(standin: Standin, dbt: Dbt, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from tests.snowflake_standin.names import role
 TABLE = "UP_PROD.MARTS.ORDERS"
 
 
-def produced(**switches: bool) -> Model:
+def produced(*, copy_grants_on_replace: bool = False, named_key_pairs: bool = False) -> Model:
     """A producer with one table, one view, and a role that may use the warehouse alone."""
-    model = Model(**switches)
+    model = Model(copy_grants_on_replace=copy_grants_on_replace, named_key_pairs=named_key_pairs)
     model.run_script(producer_sql())
     model.run_script("""
         USE ROLE USERADMIN; CREATE ROLE NOBODY;
@@ -58,39 +58,42 @@ def grants(model: Model, name: str) -> set[tuple[object, object]]:
 
 # -- each privilege has the statement that fails without it ---------------------------------
 
-INSIDE = "GRANT USAGE ON DATABASE UP_PROD TO ROLE NOBODY; GRANT USAGE ON SCHEMA UP_PROD.MARTS TO ROLE NOBODY;"
+IN_DATABASE = "GRANT USAGE ON DATABASE UP_PROD TO ROLE NOBODY;"
+INSIDE = f"{IN_DATABASE} GRANT USAGE ON SCHEMA UP_PROD.MARTS TO ROLE NOBODY;"
 SEEN = f"{INSIDE} GRANT REFERENCES ON TABLE {TABLE} TO ROLE NOBODY;"
+HIDDEN, SEEN_ONLY, CLOSED = MISSING, INSUFFICIENT, 2043
+DB, SCHEMA, NEW = "DATABASE UP_PROD", "SCHEMA UP_PROD.MARTS", "UP_PROD.MARTS.N"
 
 
 @pytest.mark.parametrize(
     ("before", "grant", "statement", "errno"),
     [
-        (INSIDE, f"SELECT ON TABLE {TABLE}", f"SELECT * FROM {TABLE}", MISSING),
-        (SEEN, f"SELECT ON TABLE {TABLE}", f"SELECT * FROM {TABLE}", INSUFFICIENT),
-        (SEEN, f"INSERT ON TABLE {TABLE}", f"INSERT INTO {TABLE} VALUES (1)", INSUFFICIENT),
-        (SEEN, f"UPDATE ON TABLE {TABLE}", f"UPDATE {TABLE} SET id = 1", INSUFFICIENT),
-        (SEEN, f"DELETE ON TABLE {TABLE}", f"DELETE FROM {TABLE}", INSUFFICIENT),
-        (SEEN, f"TRUNCATE ON TABLE {TABLE}", f"TRUNCATE TABLE {TABLE}", INSUFFICIENT),
-        (SEEN, f"OWNERSHIP ON TABLE {TABLE}", f"DROP TABLE {TABLE}", INSUFFICIENT),
-        (SEEN, f"OWNERSHIP ON TABLE {TABLE}", f"ALTER TABLE {TABLE} ADD COLUMN x INT", INSUFFICIENT),
-        (SEEN, f"OWNERSHIP ON TABLE {TABLE}", f"COMMENT ON TABLE {TABLE} IS 'x'", INSUFFICIENT),
-        (INSIDE, "CREATE TABLE ON SCHEMA UP_PROD.MARTS", "CREATE TABLE UP_PROD.MARTS.N (a INT)", INSUFFICIENT),
-        (INSIDE, "CREATE VIEW ON SCHEMA UP_PROD.MARTS", "CREATE VIEW UP_PROD.MARTS.N AS SELECT 1 a", INSUFFICIENT),
-        (INSIDE, "CREATE SCHEMA ON DATABASE UP_PROD", "CREATE SCHEMA UP_PROD.N", INSUFFICIENT),
-        (INSIDE, "CREATE DATABASE ROLE ON DATABASE UP_PROD", "CREATE DATABASE ROLE UP_PROD.N", INSUFFICIENT),
-        (INSIDE, "MODIFY ON DATABASE UP_PROD", "ALTER DATABASE UP_PROD SET COMMENT = 'x'", INSUFFICIENT),
-        (INSIDE, "MODIFY ON SCHEMA UP_PROD.MARTS", "ALTER SCHEMA UP_PROD.MARTS SET COMMENT = 'x'", INSUFFICIENT),
-        (INSIDE, "OWNERSHIP ON SCHEMA UP_PROD.MARTS", "DROP SCHEMA UP_PROD.MARTS", INSUFFICIENT),
-        ("", "USAGE ON DATABASE UP_PROD", "USE DATABASE UP_PROD", 2043),
-        ("", "OPERATE ON WAREHOUSE UP_WH", "ALTER WAREHOUSE UP_WH SUSPEND", INSUFFICIENT),
-        ("", "MODIFY ON WAREHOUSE UP_WH", "ALTER WAREHOUSE UP_WH SET AUTO_SUSPEND = 9", INSUFFICIENT),
-        ("", "OWNERSHIP ON WAREHOUSE UP_WH", "DROP WAREHOUSE UP_WH", INSUFFICIENT),
-        ("", "MONITOR ON USER UP_SVC", "DESC USER UP_SVC", INSUFFICIENT),
-        ("", "OWNERSHIP ON USER UP_SVC", "ALTER USER UP_SVC SET COMMENT = 'x'", INSUFFICIENT),
-        ("", "OWNERSHIP ON ROLE UP_READER", "DROP ROLE UP_READER", INSUFFICIENT),
-        ("", "OWNERSHIP ON ROLE UP_READER", "GRANT ROLE UP_READER TO ROLE UP_ROLE", INSUFFICIENT),
+        (INSIDE, f"SELECT ON TABLE {TABLE}", f"SELECT * FROM {TABLE}", HIDDEN),
+        (SEEN, f"SELECT ON TABLE {TABLE}", f"SELECT * FROM {TABLE}", SEEN_ONLY),
+        (SEEN, f"INSERT ON TABLE {TABLE}", f"INSERT INTO {TABLE} VALUES (1)", SEEN_ONLY),
+        (SEEN, f"UPDATE ON TABLE {TABLE}", f"UPDATE {TABLE} SET id = 1", SEEN_ONLY),
+        (SEEN, f"DELETE ON TABLE {TABLE}", f"DELETE FROM {TABLE}", SEEN_ONLY),
+        (SEEN, f"TRUNCATE ON TABLE {TABLE}", f"TRUNCATE TABLE {TABLE}", SEEN_ONLY),
+        (SEEN, f"OWNERSHIP ON TABLE {TABLE}", f"DROP TABLE {TABLE}", SEEN_ONLY),
+        (SEEN, f"OWNERSHIP ON TABLE {TABLE}", f"ALTER TABLE {TABLE} ADD x INT", SEEN_ONLY),
+        (SEEN, f"OWNERSHIP ON TABLE {TABLE}", f"COMMENT ON TABLE {TABLE} IS 'x'", SEEN_ONLY),
+        (INSIDE, f"CREATE TABLE ON {SCHEMA}", f"CREATE TABLE {NEW} (a INT)", SEEN_ONLY),
+        (INSIDE, f"CREATE VIEW ON {SCHEMA}", f"CREATE VIEW {NEW} AS SELECT 1 a", SEEN_ONLY),
+        (INSIDE, f"CREATE SCHEMA ON {DB}", "CREATE SCHEMA UP_PROD.N", SEEN_ONLY),
+        (INSIDE, f"CREATE DATABASE ROLE ON {DB}", "CREATE DATABASE ROLE UP_PROD.N", SEEN_ONLY),
+        (INSIDE, f"MODIFY ON {DB}", f"ALTER {DB} SET COMMENT = 'x'", SEEN_ONLY),
+        (INSIDE, f"MODIFY ON {SCHEMA}", f"ALTER {SCHEMA} SET COMMENT = 'x'", SEEN_ONLY),
+        (INSIDE, f"OWNERSHIP ON {SCHEMA}", f"DROP {SCHEMA}", SEEN_ONLY),
+        ("", f"USAGE ON {DB}", f"USE {DB}", CLOSED),
+        ("", "OPERATE ON WAREHOUSE UP_WH", "ALTER WAREHOUSE UP_WH SUSPEND", SEEN_ONLY),
+        ("", "MODIFY ON WAREHOUSE UP_WH", "ALTER WAREHOUSE UP_WH SET AUTO_SUSPEND = 9", SEEN_ONLY),
+        ("", "OWNERSHIP ON WAREHOUSE UP_WH", "DROP WAREHOUSE UP_WH", SEEN_ONLY),
+        ("", "MONITOR ON USER UP_SVC", "DESC USER UP_SVC", SEEN_ONLY),
+        ("", "OWNERSHIP ON USER UP_SVC", "ALTER USER UP_SVC SET COMMENT = 'x'", SEEN_ONLY),
+        ("", "OWNERSHIP ON ROLE UP_READER", "DROP ROLE UP_READER", SEEN_ONLY),
+        ("", "OWNERSHIP ON ROLE UP_READER", "GRANT ROLE UP_READER TO ROLE UP_ROLE", SEEN_ONLY),
     ],
-)  # fmt: skip
+)
 def test_a_privilege_is_needed_and_is_enough(
     model: Model, before: str, grant: str, statement: str, errno: int
 ) -> None:
@@ -200,7 +203,7 @@ def test_a_cte_hides_a_table_only_where_it_is_in_scope(model: Model) -> None:
     model.execute_in(session, "WITH orders AS (SELECT 1 AS id) SELECT * FROM orders")
     for sql in (
         "WITH orders AS (SELECT * FROM orders) SELECT * FROM orders",
-        "SELECT * FROM (WITH orders AS (SELECT 1 AS id) SELECT * FROM orders) JOIN orders USING (id)",
+        "SELECT * FROM (WITH orders AS (SELECT 1 a) SELECT * FROM orders) JOIN orders USING (a)",
         'WITH "orders" AS (SELECT 1 AS id) SELECT * FROM orders',
     ):
         with pytest.raises(SnowflakeError, match="ORDERS"):
@@ -322,7 +325,8 @@ def test_secondary_roles_add_up_but_do_not_create(model: Model) -> None:
 
 def test_users_have_all_secondary_roles_unless_told_otherwise(model: Model) -> None:
     model.run_script(
-        "USE ROLE USERADMIN; CREATE USER PERSON; CREATE USER ROBOT TYPE = SERVICE DEFAULT_SECONDARY_ROLES = ();"
+        "USE ROLE USERADMIN; CREATE USER PERSON;"
+        "CREATE USER ROBOT TYPE = SERVICE DEFAULT_SECONDARY_ROLES = ();"
     )
     assert model.session("PUBLIC", "PERSON").secondary
     assert not model.session("PUBLIC", "ROBOT").secondary
@@ -341,7 +345,8 @@ def test_database_roles_stay_in_their_database(model: Model) -> None:
     refused(model, "SECURITYADMIN", f"GRANT {role} TO USER UP_SVC", 1003)
     model.run_script(
         "USE ROLE SYSADMIN; CREATE DATABASE ROLE UP_PROD.OTHER; USE ROLE SECURITYADMIN;"
-        f"GRANT {role} TO DATABASE ROLE UP_PROD.OTHER; GRANT DATABASE ROLE UP_PROD.OTHER TO ROLE NOBODY"
+        f"GRANT {role} TO DATABASE ROLE UP_PROD.OTHER;"
+        "GRANT DATABASE ROLE UP_PROD.OTHER TO ROLE NOBODY"
     )
     assert model.can("NOBODY", "USAGE", "UP_PROD.MARTS")
 
@@ -366,7 +371,8 @@ def test_grant_option_can_be_passed_on_and_taken_back(model: Model) -> None:
     run(model, "UP_DEV_ROLE", "CREATE SCHEMA UP_DEV.PR", "CREATE TABLE UP_DEV.PR.T (a INT)")
     admin(
         model,
-        "GRANT USAGE ON DATABASE UP_DEV TO ROLE NOBODY; GRANT USAGE ON SCHEMA UP_DEV.PR TO ROLE NOBODY;"
+        "GRANT USAGE ON DATABASE UP_DEV TO ROLE NOBODY;"
+        "GRANT USAGE ON SCHEMA UP_DEV.PR TO ROLE NOBODY;"
         "GRANT SELECT ON UP_DEV.PR.T TO ROLE NOBODY WITH GRANT OPTION",
     )
     run(model, "NOBODY", "GRANT SELECT ON UP_DEV.PR.T TO ROLE UP_READER")
@@ -562,7 +568,10 @@ def test_users(model: Model) -> None:
 
 def test_named_key_pairs_are_a_switch() -> None:
     first, second = rsa_key("first").public, rsa_key("second").public
-    add = f"ALTER USER UP_SVC ADD KEY PAIR CI PUBLIC_KEY = '{first}' ROLE_RESTRICTION = 'UP_ROLE' DAYS_TO_EXPIRY = 90"
+    add = (
+        f"ALTER USER UP_SVC ADD KEY PAIR CI PUBLIC_KEY = '{first}'"
+        " ROLE_RESTRICTION = 'UP_ROLE' DAYS_TO_EXPIRY = 90"
+    )
     refused(produced(), "USERADMIN", add, 1003)
     refused(produced(), "USERADMIN", "SHOW USER KEY PAIRS FOR USER UP_SVC", 1003)
     model = produced(named_key_pairs=True)
@@ -573,7 +582,8 @@ def test_named_key_pairs_are_a_switch() -> None:
     run(
         model,
         "USERADMIN",
-        f"ALTER USER UP_SVC ROTATE KEY PAIR CI PUBLIC_KEY = '{second}' EXPIRE_ROTATED_KEY_PAIR_AFTER_HOURS = 24",
+        f"ALTER USER UP_SVC ROTATE KEY PAIR CI PUBLIC_KEY = '{second}'"
+        " EXPIRE_ROTATED_KEY_PAIR_AFTER_HOURS = 24",
     )
     rows = model.execute("SHOW USER KEY PAIRS FOR USER UP_SVC").dicts()
     assert {str(r["name"]).partition("_ROTATED_")[0] for r in rows} == {"CI"}

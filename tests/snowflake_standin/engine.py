@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import snowflake.connector.errors
 import sqlglot
+from fakesnow import macros
 from fakesnow.arrow import to_ipc, to_sf
 from fakesnow.converter import from_binding
 from fakesnow.fakes import FakeSnowflakeConnection
@@ -32,7 +33,7 @@ from .context import Column, Context, Result, Session
 from .information import stand_in_for
 from .lexer import tokens
 from .names import Name, Ref
-from .relations import analyse
+from .relations import Access, analyse
 
 _MERGE_ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 _DESCRIBE = """
@@ -69,6 +70,8 @@ class Engine:
 
     def __init__(self) -> None:
         self._fake = FakeSnow()
+        # fakesnow's own functions, where sessions without a current database look for them.
+        self._fake.duck_conn.execute(macros.creation_sql("memory"))
         self._catalog = self._fake.duck_conn.cursor()
         self._connections: dict[int, FakeSnowflakeConnection] = {}
         self._transactions: set[int] = set()
@@ -267,7 +270,8 @@ def _engine_sql(ctx: Context, statement: st.Statement) -> list[str]:
         case st.Alter(kind="TABLE" | "VIEW"):
             return _alter(ctx, statement)
         case st.Data():
-            return [_data(ctx, statement.sql)]
+            tree = _full_names(ctx, analyse(statement.sql))
+            return [step.sql(dialect="snowflake") for step in _overwrite(tree)]
     return []
 
 
@@ -279,7 +283,8 @@ def _create(ctx: Context, statement: st.Create) -> list[str]:
         columns = statement.columns or ""
         if columns and statement.kind == "VIEW":
             columns = _column_names(columns)
-        return [f"{head} {columns} AS {_data(ctx, statement.body, home)}"]
+        body = _full_names(ctx, analyse(statement.body), home).sql(dialect="snowflake")
+        return [f"{head} {columns} AS {body}"]
     original = statement.clone or statement.like
     if original is not None:
         source = ctx.resolve("TABLE", original).name
@@ -318,9 +323,21 @@ def _alter(ctx: Context, statement: st.Alter) -> list[str]:
     return []
 
 
-def _data(ctx: Context, sql: str, home: Name | None = None) -> str:
+def _overwrite(tree: exp.Expr) -> list[exp.Expr]:
+    """INSERT OVERWRITE of a table from itself: fakesnow would empty it before it is read."""
+    if not (isinstance(tree, exp.Insert) and tree.args.get("overwrite")):
+        return [tree]
+    table, query = tree.find(exp.Table), tree.expression
+    if table is None or table.parts not in [t.parts for t in query.find_all(exp.Table)]:
+        return [tree]
+    aside = table.copy()
+    aside.set("this", exp.to_identifier(f"{table.name} (overwriting)", quoted=True))
+    tree.set("expression", exp.select("*").from_(aside))
+    return [exp.Create(this=aside.copy(), kind="TABLE", replace=True, expression=query), tree]
+
+
+def _full_names(ctx: Context, access: Access, home: Name | None = None) -> exp.Expr:
     """A query or DML with full names; ``home`` is the schema of the view it defines."""
-    access = analyse(sql)
     for table, name in access.nodes:
         full = ctx.resolve("", name).name if home is None else (*home[: 3 - len(name)], *name)
         if system_view := stand_in_for(ctx, full):
@@ -329,8 +346,7 @@ def _data(ctx: Context, sql: str, home: Name | None = None) -> str:
         for key, part in zip(("catalog", "db", "this"), full, strict=True):
             table.set(key, exp.to_identifier(part, quoted=True))
     _name_columns(access.tree)
-    tree = access.tree.transform(lambda node: _constant(ctx, node, in_view=home is not None))
-    return tree.sql(dialect="snowflake")
+    return access.tree.transform(lambda node: _constant(ctx, node, in_view=home is not None))
 
 
 def _replace_by_query(table: exp.Table, sql: str) -> None:
