@@ -15,12 +15,10 @@ Exit status: 0 every edge resolves, 1 it failed, 2 at least one does not.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from mesh import MeshError, cli, config, interface, lineage, registry
 
@@ -28,7 +26,9 @@ from mesh import MeshError, cli, config, interface, lineage, registry
 def main() -> int:
     parser = cli.parser(__doc__)
     cli.add_registry_flags(parser)
-    parser.add_argument("--manifest", type=Path, metavar="FILE", help="default target/manifest.json")
+    parser.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="default target/manifest.json"
+    )
     parser.add_argument("--offline", action="store_true", help="compare with the last good copies")
     arguments = parser.parse_args()
 
@@ -37,43 +37,43 @@ def main() -> int:
         arguments.manifest or member.root / "target" / "manifest.json", member.project
     )
     found = lineage.edges(manifest, member)
-    upstreams = sorted({edge.upstream for edge in found})
+    known = {upstream.name for upstream in member.upstreams}
+    upstreams = sorted({edge.upstream for edge in found} & known)
     if arguments.offline:
-        interfaces = {name: last_copy(member.root, name) for name in upstreams}
+        interfaces = [last_copy(member.root, name) for name in upstreams]
     else:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
         )
-        interfaces = current(registry.open_store(place.url, member.aws_region), upstreams, place.env)
-    lines = lineage.problems(found, interfaces)
-    for line in deprecations(found, interfaces, datetime.now(UTC).date()):
+        store = registry.open_store(place.url, member.aws_region)
+        interfaces = current(store, upstreams, place.env)
+    published = {each.project: lineage.Published(each) for each in interfaces}
+    lines = lineage.problems(found, published)
+    for line in lineage.deprecations(found, published, datetime.now(UTC).date()):
         cli.note(line)
     for line in lines:
         print(line)
     print(
-        f"{len(found)} edges to {len(upstreams)} projects, "
-        + (f"{len(lines)} do not resolve" if lines else "all resolve")
+        f"{counted(len(found), 'edge')} to {counted(len(upstreams), 'project')}, "
+        + (f"{len(lines)} of them unresolved" if lines else "all resolve")
     )
     return cli.FOUND if lines else cli.OK
 
 
-def read_manifest(path: Path, project: str) -> dict[str, Any]:
+def counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def read_manifest(path: Path, project: str) -> lineage.Manifest:
     try:
-        manifest = json.loads(path.read_bytes())
-        owner = manifest["metadata"]["project_name"]
-        manifest["nodes"].items()
+        return lineage.read(path.read_bytes(), project)
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: run `dbt parse` first") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise MeshError(f"{path} is no dbt manifest: run `dbt parse` again") from None
-    if owner != project:
-        raise MeshError(f"{path} is of project {owner!r}, not {project!r}")
-    return dict(manifest)
+    except MeshError as error:
+        raise MeshError(f"{path} {error}") from None
 
 
-def current(
-    store: registry.Store, upstreams: Iterable[str], env: str
-) -> dict[str, interface.Interface]:
+def current(store: registry.Store, upstreams: Iterable[str], env: str) -> list[interface.Interface]:
     def fetch(upstream: str) -> interface.Interface:
         stored = store.read(registry.latest_key(upstream, env))
         if stored is None:
@@ -81,7 +81,7 @@ def current(
         return interface.read(stored.body, upstream)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return {each.project: each for each in pool.map(fetch, upstreams)}
+        return list(pool.map(fetch, upstreams))
 
 
 def last_copy(root: Path, upstream: str) -> interface.Interface:
@@ -90,23 +90,6 @@ def last_copy(root: Path, upstream: str) -> interface.Interface:
         return interface.read(path.read_bytes(), upstream)
     except FileNotFoundError:
         raise MeshError(f"no copy of {upstream} at {path}: run it without --offline") from None
-
-
-def deprecations(
-    found: Iterable[lineage.Edge], interfaces: dict[str, interface.Interface], today: date
-) -> list[str]:
-    """One line for each model in use that its owner has given a date to."""
-    lines = {}
-    for edge in found:
-        node = interfaces[edge.upstream].nodes.get(edge.model or "")
-        if node and node.get("deprecation_date"):
-            until = datetime.fromisoformat(str(node["deprecation_date"])).date()
-            left = (until - today).days
-            when = f"in {left} days" if left >= 0 else f"{-left} days ago"
-            lines[edge.upstream, edge.name] = (
-                f"{edge}, which is deprecated on {until} ({when}): move to its latest version"
-            )
-    return list(lines.values())
 
 
 if __name__ == "__main__":

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
+import msgspec
+
+from mesh import MeshError
 from mesh.config import Member
 from mesh.interface import Interface, reader_name, reader_names, relation
 
-RUNNABLE = ("model", "snapshot", "seed", "analysis", "exposure", "metric", "saved_query")
+Place = tuple[str, str, str]
+"""Database, schema and identifier, as the warehouse stores them."""
 
 
 @dataclass(frozen=True)
@@ -17,115 +22,220 @@ class Edge:
     """One node of this project reads one model of another.
 
     node: unique_id of the reader; upstream: the project read; name: what the reader calls the
-    model; model: unique_id in the upstream, where the reader knows it; place: (database, schema,
-    identifier) that the reader will read.
+    model; model: unique_id in the upstream, where the reader knows it; place: what it will read.
     """
 
     node: str
     upstream: str
     name: str
     model: str | None
-    place: tuple[str, str, str]
+    place: Place
 
     def __str__(self) -> str:
         return f"{self.node.split('.', 1)[1]} reads {self.upstream}.{self.name}"
 
 
-def edges(manifest: Mapping[str, Any], member: Member) -> list[Edge]:
+class _DependsOn(msgspec.Struct):
+    nodes: list[str] = []
+
+
+class _Config(msgspec.Struct):
+    meta: dict[str, Any] = {}
+
+
+class _Node(msgspec.Struct):
+    """As much of a node, a source or an exposure as tells what it reads and where it lies."""
+
+    unique_id: str
+    package_name: str
+    name: str
+    resource_type: str
+    original_file_path: str
+    database: str | None = None
+    schema: str | None = None
+    alias: str | None = None
+    identifier: str | None = None
+    relation_name: str | None = None
+    source_name: str | None = None
+    version: Any = None
+    depends_on: _DependsOn = msgspec.field(default_factory=_DependsOn)
+    config: _Config = msgspec.field(default_factory=_Config)
+
+
+class _Metadata(msgspec.Struct):
+    project_name: str | None = None
+    adapter_type: str | None = None
+
+
+class Manifest(msgspec.Struct):
+    """The part of a full manifest that lineage is about; all of it takes ten times as long."""
+
+    metadata: _Metadata
+    nodes: dict[str, _Node]
+    sources: dict[str, _Node] = {}
+    exposures: dict[str, _Node] = {}
+
+
+def read(body: bytes, project: str) -> Manifest:
+    """The manifest in `body`. Raises MeshError where it is none, or another project's."""
+    try:
+        manifest = msgspec.json.decode(body, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MeshError(f"is no dbt manifest ({error}): run `dbt parse` again") from None
+    if manifest.metadata.project_name != project:
+        raise MeshError(f"is of project {manifest.metadata.project_name!r}, not {project!r}")
+    return manifest
+
+
+def edges(manifest: Manifest, member: Member) -> list[Edge]:
     """Every edge across projects: through a source (native) or through ref (loom).
 
     A source that lies in a database of an upstream is an edge too, whatever it is called.
     """
-    adapter = manifest["metadata"].get("adapter_type") or "snowflake"
+    adapter = manifest.metadata.adapter_type or "snowflake"
     targets = {
-        **_source_targets(manifest, member, adapter),
-        **_ref_targets(manifest, member, adapter),
+        **dict(_source_targets(manifest, member, adapter)),
+        **dict(_ref_targets(manifest, member, adapter)),
     }
     return sorted(
         (
-            Edge(reader, *targets[parent])
-            for reader, parents in _readers(manifest, member.project)
-            for parent in parents
+            Edge(node.unique_id, *targets[parent])
+            for node in (*manifest.nodes.values(), *manifest.exposures.values())
+            if node.package_name == member.project
+            for parent in dict.fromkeys(node.depends_on.nodes)
             if parent in targets
         ),
         key=lambda edge: (edge.upstream, edge.name, edge.node),
     )
 
 
-Target = tuple[str, str, str | None, tuple[str, str, str]]
-
-
-def _readers(manifest: Mapping[str, Any], project: str) -> Iterator[tuple[str, list[str]]]:
-    for section in ("nodes", "exposures", "metrics", "saved_queries"):
-        for uid, node in (manifest.get(section) or {}).items():
-            if node.get("package_name") == project and uid.split(".")[0] in RUNNABLE:
-                yield uid, sorted(set((node.get("depends_on") or {}).get("nodes") or []))
+_Target = tuple[str, str, str | None, Place]
 
 
 def _source_targets(
-    manifest: Mapping[str, Any], member: Member, adapter: str
-) -> dict[str, Target]:
+    manifest: Manifest, member: Member, adapter: str
+) -> Iterator[tuple[str, _Target]]:
+    names = {upstream.name for upstream in member.upstreams}
     owners = {
-        f"{upstream.database_prefix}_{suffix}": upstream.name
+        f"{upstream.database_prefix}_{suffix}".upper(): upstream.name
         for upstream in member.upstreams
         for suffix in ("PROD", "DEV", "LOCAL")
     }
-    names = {upstream.name for upstream in member.upstreams}
-    targets = {}
-    for uid, source in (manifest.get("sources") or {}).items():
-        meta = {**(source.get("meta") or {}), **((source.get("config") or {}).get("meta") or {})}
-        place = _place({**source, "alias": source.get("identifier")}, adapter)
-        owner = meta.get("mesh_upstream") or owners.get(place[0].upper())
-        if owner is None and source.get("source_name") in names:
-            owner = source["source_name"]
-        if owner is not None:
-            targets[uid] = (owner, source["name"], meta.get("unique_id"), place)
-    return targets
+    for uid, source in manifest.sources.items():
+        place = _place(source, adapter)
+        named = source.source_name if source.source_name in names else None
+        owner = source.config.meta.get("mesh_upstream") or owners.get(place[0].upper()) or named
+        if owner:
+            called = source.name if named == owner else f"{source.source_name}.{source.name}"
+            yield uid, (owner, called, source.config.meta.get("unique_id"), place)
 
 
-def _ref_targets(manifest: Mapping[str, Any], member: Member, adapter: str) -> dict[str, Target]:
-    names = {upstream.name for upstream in member.upstreams}
-    return {
-        uid: (node["package_name"], reader_name(node), uid, _place(node, adapter))
-        for uid, node in manifest["nodes"].items()
-        if node.get("package_name") in names and node.get("resource_type") == "model"
-    }
+def _ref_targets(manifest: Manifest, member: Member, adapter: str) -> Iterator[tuple[str, _Target]]:
+    """Models that no file of this project or its packages defines: a plugin put them there."""
+    for uid, node in manifest.nodes.items():
+        external = node.resource_type == "model" and not node.original_file_path
+        if external and node.package_name != member.project:
+            yield uid, (node.package_name, reader_name(_mapping(node)), uid, _place(node, adapter))
 
 
-def _place(node: Mapping[str, Any], adapter: str) -> tuple[str, str, str]:
+def _place(node: _Node, adapter: str) -> Place:
+    return _stored(_mapping(node) | {"alias": node.alias or node.identifier}, adapter)
+
+
+def _mapping(node: _Node) -> dict[str, Any]:
+    return msgspec.structs.asdict(node)
+
+
+def _stored(node: Mapping[str, Any], adapter: str) -> Place:
     database, schema, identifier = relation(node, adapter)
     return database.text, schema.text, identifier.text
 
 
-def problems(found: Iterable[Edge], interfaces: Mapping[str, Interface]) -> list[str]:
+class Published:
+    """What one upstream publishes, found by what a reader knows of it."""
+
+    def __init__(self, interface: Interface) -> None:
+        self.interface = interface
+        self._names = dict(reader_names(interface.nodes))
+        self._places = {self._key(self.place(node)): node for node in interface.nodes.values()}
+
+    def place(self, node: Mapping[str, Any]) -> Place:
+        return _stored(node, self.interface.adapter_type)
+
+    def model(self, edge: Edge) -> Mapping[str, Any] | None:
+        """The model that the edge means: the one it names, else the one that lies there."""
+        if edge.model:
+            return self.interface.nodes.get(edge.model)
+        return self._places.get(self._key(edge.place)) or self._names.get(edge.name)
+
+    def lies_at(self, node: Mapping[str, Any], place: Place) -> bool:
+        return self._key(self.place(node)) == self._key(place)
+
+    def is_private(self, edge: Edge) -> bool:
+        name = edge.model.split(".")[2] if edge.model else edge.name.split(".")[-1]
+        return name in self.interface.private
+
+    def _key(self, place: Place) -> Place:
+        if self.interface.adapter_type == "snowflake":
+            return place
+        database, schema, identifier = place
+        return database.casefold(), schema.casefold(), identifier.casefold()
+
+
+def problems(found: Iterable[Edge], published: Mapping[str, Published]) -> list[str]:
     """What is wrong with each edge, one line each: a model that is not published, or not any
-    more, or that lies elsewhere by now. Empty where every edge resolves."""
-    published = {
-        upstream: (dict(reader_names(interface.nodes)), interface)
-        for upstream, interface in interfaces.items()
-    }
+    more, or that lies elsewhere by now. Empty where every edge resolves.
+
+    `published`: by project, for each that mesh.yml names as an upstream.
+    """
     lines = []
     for edge in found:
-        names, interface = published[edge.upstream]
-        node = interface.nodes.get(edge.model) if edge.model else names.get(edge.name)
-        if node is None:
-            lines.append(f"{edge}, which {_why(edge, interface)}")
-            continue
-        place = _place(node, interface.adapter_type)
-        if [part.casefold() for part in place] != [part.casefold() for part in edge.place]:
+        upstream = published.get(edge.upstream)
+        node = upstream.model(edge) if upstream else None
+        if upstream is None:
             lines.append(
-                f"{edge} at {'.'.join(edge.place)}, but it is published at {'.'.join(place)}: "
-                "sync again, for this environment"
+                f"{edge}, but mesh.yml does not name {edge.upstream} as an upstream: add it with "
+                "`copier update --trust --ask upstreams`"
+            )
+        elif node is None:
+            lines.append(f"{edge}{_why(edge, upstream)}")
+        elif not upstream.lies_at(node, edge.place):
+            lines.append(
+                f"{edge} at {'.'.join(edge.place)}, but it is published at "
+                f"{'.'.join(upstream.place(node))}: sync again, for this environment"
             )
     return lines
 
 
-def _why(edge: Edge, interface: Interface) -> str:
-    if edge.name in interface.private or (edge.model or "").split(".")[-1] in interface.private:
-        return f"is private to {edge.upstream}: ask its owners to make it public"
+def _why(edge: Edge, upstream: Published) -> str:
+    if upstream.is_private(edge):
+        return f", which is private to {edge.upstream}: ask its owners to make it public"
     if edge.model is None:
         return (
-            f"{edge.upstream} does not publish: read one of its public models, through the "
-            "generated source"
+            f" at {'.'.join(edge.place)}, which {edge.upstream} does not publish: read one of its "
+            "public models, through the generated source"
         )
-    return f"{edge.upstream} does not publish any more: ask its owners, or read another model"
+    return (
+        f", which {edge.upstream} does not publish any more: ask its owners, or read another model"
+    )
+
+
+def deprecations(
+    found: Iterable[Edge], published: Mapping[str, Published], today: date
+) -> list[str]:
+    """One line for each model in use that its owner has given a date to."""
+    lines = {}
+    for edge in found:
+        upstream = published.get(edge.upstream)
+        node = upstream.model(edge) if upstream else None
+        if node and node.get("deprecation_date"):
+            # dbt writes midnight in the zone of the machine that parsed it: only the day counts
+            until = date.fromisoformat(str(node["deprecation_date"])[:10])
+            left = (until - today).days
+            when = f"in {left} days" if left >= 0 else f"{-left} days ago"
+            versioned = node.get("version") is not None
+            way_out = "move to its latest version" if versioned else "ask its owners what follows"
+            lines[edge.upstream, edge.name] = (
+                f"{edge}, which is deprecated on {until} ({when}): {way_out}"
+            )
+    return list(lines.values())
