@@ -87,6 +87,12 @@ class Store(Protocol):
         Raises Changed otherwise, and then has written nothing.
         """
 
+    def children(self, prefix: str) -> Iterator[str]:
+        """Names directly below `prefix` (empty, or ending in `/`); those of folders end in `/`.
+
+        Not the whole tree: histories grow without bound, and nobody has to walk them.
+        """
+
 
 def open_store(url: str, region: str | None = None) -> Store:
     """The store at `s3://bucket/prefix` or `file:///folder`.
@@ -146,6 +152,18 @@ class FolderStore:
             ) from None
         except OSError as error:
             raise MeshError(f"cannot write {path}: {error.strerror}") from None
+
+    def children(self, prefix: str) -> Iterator[str]:
+        folder = self.root / prefix
+        try:
+            entries = sorted(folder.iterdir())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise MeshError(f"cannot read {folder}: {error.strerror}") from None
+        for entry in entries:
+            if not entry.name.startswith("."):  # the lock, and files being written
+                yield f"{entry.name}/" if entry.is_dir() else entry.name
 
 
 class S3Store:
@@ -240,6 +258,17 @@ class S3Store:
                 if missing or _code(error) in conflict:
                     raise Changed(key) from None
                 raise
+
+    def children(self, prefix: str) -> Iterator[str]:
+        whole = self._key(prefix)
+        with self._errors(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=whole, Delimiter="/"
+            )
+            for page in pages:
+                folders = (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
+                objects = (entry["Key"] for entry in page.get("Contents", ()))
+                yield from (key[len(whole) :] for key in (*folders, *objects))
 
     @contextlib.contextmanager
     def _errors(self, key: str) -> Iterator[None]:
