@@ -244,6 +244,13 @@ def test_a_query_needs_a_warehouse_that_the_role_may_use(model: Model) -> None:
     refused(model, "NOBODY", "USE WAREHOUSE UP_WH", 2043)
 
 
+def test_whoever_manages_grants_reads_no_data(model: Model) -> None:
+    run(model, "SECURITYADMIN", "GRANT USAGE ON WAREHOUSE UP_WH TO ROLE SECURITYADMIN")
+    refused(model, "SECURITYADMIN", f"SELECT * FROM {TABLE}", MISSING)
+    refused(model, "SECURITYADMIN", f"DROP TABLE {TABLE}", INSUFFICIENT)
+    model.execute(f"SHOW GRANTS ON TABLE {TABLE}", "SECURITYADMIN")
+
+
 def test_information_schema_needs_usage_on_the_database(model: Model) -> None:
     refused(model, "NOBODY", "SELECT * FROM UP_PROD.INFORMATION_SCHEMA.TABLES", MISSING)
     run(model, "UP_READER", "SELECT * FROM UP_PROD.INFORMATION_SCHEMA.TABLES")

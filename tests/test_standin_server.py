@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import jwt
 import pytest
+import snowflake.connector
 from snowflake.connector import DatabaseError, SnowflakeConnection
 from snowflake.connector.errors import Error, ProgrammingError
 
@@ -289,11 +291,12 @@ def test_audits_of_account_usage_run_and_are_empty(standin: Standin) -> None:
 
 def test_statements_are_recorded(standin: Standin, deployer: SnowflakeConnection) -> None:
     before = len(standin.statements)
-    run(deployer, "SELECT 1")
+    run(deployer, "ALTER SESSION SET QUERY_TAG = 'nightly'; SELECT 1")
     with pytest.raises(Error):
         run(deployer, "DROP DATABASE UP_PROD")
-    good, bad = standin.statements[before:]
+    _, good, bad = standin.statements[before:]
     assert (good.user, good.role, good.sql, good.ok) == ("UP_SVC", "UP_ROLE", "SELECT 1", True)
+    assert good.query_tag == "nightly"
     assert "Insufficient" in (bad.error or "")
 
 
@@ -310,6 +313,16 @@ def test_faults(standin: Standin, deployer: SnowflakeConnection) -> None:
     run(deployer, "SELECT 4")
     assert time.perf_counter() - begun >= 0.2
     standin.faults.clear()
+
+
+def test_a_named_connection_leads_to_it(standin: Standin, tmp_path: Path) -> None:
+    path = tmp_path / "connections.toml"
+    path.write_text(standin.connections_toml(demo={"user": ADMIN, "password": PASSWORD}))
+    path.chmod(0o600)
+    with snowflake.connector.connect(
+        connection_name="demo", connections_file_path=path
+    ) as connection:
+        assert run(connection, "SELECT CURRENT_USER()") == [(ADMIN,)]
 
 
 def test_a_stopped_server_is_gone() -> None:

@@ -341,6 +341,8 @@ def _full_names(ctx: Context, access: Access, home: Name | None = None) -> exp.E
     for table, name in access.nodes:
         full = ctx.resolve("", name).name if home is None else (*home[: 3 - len(name)], *name)
         if system_view := stand_in_for(ctx, full):
+            if home is not None:
+                raise errors.unknown_statement(f"a view over {'.'.join(full)}")
             _replace_by_query(table, system_view)
             continue
         for key, part in zip(("catalog", "db", "this"), full, strict=True):

@@ -9,7 +9,7 @@ from . import statements as st
 from . import vocabulary as vocab
 from .errors import SnowflakeError, syntax_error, unknown_statement
 from .lexer import Token, tokens
-from .names import ACCOUNT, Name, Ref
+from .names import ACCOUNT, Name, Ref, parse_name
 
 _MAX_IDENTIFIER = 255
 _DATA_WORDS = frozenset({"SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "("})
@@ -303,9 +303,11 @@ class _Parser:
                     1008, "22023", f"SQL compilation error:\ninvalid value '{text}' for '{word}'."
                 )
             return text
-        if shape in (vocab.WORD, vocab.NAME) and token.kind != "string":
-            return ".".join(self._name(3 if shape == vocab.NAME else 1))
-        if shape in (vocab.STRING, vocab.WORD, vocab.NAME):
+        if shape == vocab.NAME:
+            return self._named_in_string() if token.kind == "string" else ".".join(self._name())
+        if shape == vocab.WORD and token.kind != "string":
+            return self._part()
+        if shape in (vocab.STRING, vocab.WORD):
             return self._string()
         if shape == vocab.INTEGER:
             if self._skip("NULL"):
@@ -316,6 +318,14 @@ class _Parser:
         if shape == vocab.STRUCT:
             return self._struct(word)
         return self._list(word, names=shape == vocab.NAMES)
+
+    def _named_in_string(self) -> str:
+        """``'my_role'`` names MY_ROLE, and ``'"my_role"'`` my_role."""
+        text = self._string()
+        try:
+            return ".".join(parse_name(text))
+        except ValueError:
+            raise syntax_error(text) from None
 
     def _dashed_word(self) -> str:
         """``XSMALL``, ``'x-small'`` or ``X-SMALL``."""

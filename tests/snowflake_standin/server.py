@@ -6,7 +6,8 @@ import gzip
 import json
 import secrets
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -36,6 +37,7 @@ class Record:
     role: str
     sql: str
     error: str | None = None
+    query_tag: str = ""
 
     @property
     def ok(self) -> bool:
@@ -126,6 +128,15 @@ class Standin:
         """Connect with the real connector, e.g. ``user=…, private_key_file=…``."""
         return snowflake.connector.connect(**{**self.account, **arguments})
 
+    def connections_toml(self, **connections: Mapping[str, object]) -> str:
+        """Text of a ``connections.toml`` with these connections, e.g. ``demo={"user": …}``."""
+        sections = [
+            "\n".join([f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in arguments.items())])
+            for name, given in connections.items()
+            for arguments in [{**self.account, **given}]
+        ]
+        return "\n\n".join(sections) + "\n"
+
     def admin_connection(
         self, role: str = "ACCOUNTADMIN"
     ) -> snowflake.connector.SnowflakeConnection:
@@ -173,15 +184,16 @@ class Standin:
         if session is None:
             return {"success": False, "code": "390104", "message": "Session gone.", "data": {}}
         sql = str(request["sqlText"])
-        role = session.role
+        tag = str(session.parameters.get("QUERY_TAG", ""))
+        record = Record(session.user, session.role, sql, query_tag=tag)
         try:
             self.faults.before(sql)
             with self._lock:
                 answer = self._run(session, sql, request.get("bindings"))
-                self.statements.append(Record(session.user, role, sql))
         except SnowflakeError as error:
-            self.statements.append(Record(session.user, role, sql, str(error)))
+            self.statements.append(replace(record, error=str(error)))
             return _refusal(error)
+        self.statements.append(record)
         return _success(
             {
                 "parameters": [{"name": "TIMEZONE", "value": "Etc/UTC"}],

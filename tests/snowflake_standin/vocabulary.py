@@ -171,8 +171,8 @@ STRING, INTEGER, BOOLEAN, WORD, NAME, STRINGS, NAMES, STRUCT = (
     "string",
     "integer",
     "boolean",
-    "word",  # an identifier or a string
-    "name",  # a qualified identifier or a string
+    "word",  # a word or a string
+    "name",  # an identifier, also as a string
     "strings",  # ('a', 'b') or ()
     "names",  # (a, b) or ('a', 'b') or ()
     "struct",  # (A = 1 B = 'x')
@@ -214,7 +214,7 @@ PROPERTIES: dict[str, dict[str, Shape]] = {
         "MIN_CLUSTER_COUNT": INTEGER,
         "MAX_CLUSTER_COUNT": INTEGER,
         "SCALING_POLICY": frozenset({"STANDARD", "ECONOMY"}),
-        "RESOURCE_MONITOR": WORD,
+        "RESOURCE_MONITOR": NAME,
         "ENABLE_QUERY_ACCELERATION": BOOLEAN,
         "QUERY_ACCELERATION_MAX_SCALE_FACTOR": INTEGER,
         "MAX_CONCURRENCY_LEVEL": INTEGER,
@@ -236,14 +236,14 @@ PROPERTIES: dict[str, dict[str, Shape]] = {
         "DAYS_TO_EXPIRY": INTEGER,
         "MINS_TO_UNLOCK": INTEGER,
         "MINS_TO_BYPASS_MFA": INTEGER,
-        "DEFAULT_WAREHOUSE": WORD,
+        "DEFAULT_WAREHOUSE": NAME,
         "DEFAULT_NAMESPACE": NAME,
-        "DEFAULT_ROLE": WORD,
+        "DEFAULT_ROLE": NAME,
         "DEFAULT_SECONDARY_ROLES": STRINGS,
         "RSA_PUBLIC_KEY": STRING,
         "RSA_PUBLIC_KEY_2": STRING,
         "WORKLOAD_IDENTITY": STRUCT,
-        "NETWORK_POLICY": WORD,
+        "NETWORK_POLICY": NAME,
         "COMMENT": STRING,
         **_PARAMETERS,
     },
@@ -287,8 +287,8 @@ PROPERTIES: dict[str, dict[str, Shape]] = {
     "PASSWORD_POLICY": {"PASSWORD_MIN_LENGTH": INTEGER, "COMMENT": STRING},
     "SESSION_POLICY": {"SESSION_IDLE_TIMEOUT_MINS": INTEGER, "COMMENT": STRING},
     "ACCOUNT": {
-        "NETWORK_POLICY": WORD,
-        "RESOURCE_MONITOR": WORD,
+        "NETWORK_POLICY": NAME,
+        "RESOURCE_MONITOR": NAME,
         **_PARAMETERS,
     },
     "KEY_PAIR": {
