@@ -173,7 +173,7 @@ def parse_private(pem: bytes, path: Path, passphrase: str | None = None) -> RSAP
 
     if b"-----BEGIN PUBLIC KEY-----" in pem or pem.startswith((b"ssh-", b"-----BEGIN CERTIFICATE")):
         raise MeshError(
-            f"{path} holds a public key: the private one starts with -----BEGIN PRIVATE KEY-----"
+            f"{path} holds a public key: the private one starts with -----BEGIN PRIVATE KEY-----."
         )
     encrypted = is_encrypted(pem)
     if encrypted and not passphrase:
