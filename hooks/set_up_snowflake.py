@@ -77,7 +77,7 @@ def show_plan(member: Path) -> None:
     python = member / ".venv" / IN_A_VENV
     if not python.exists():
         python = Path(sys.executable)
-    plan = Command("plan", (str(python), "scripts/snowflake_access.py", "plan"))
+    plan = Command("plan", (str(python), "scripts/snowflake_access.py", "plan", "--offline"))
     if call(plan, member):
         print(f"\nThe plan could not be shown; the new project is complete. Later: {plan}")
 
