@@ -528,6 +528,7 @@ def test_policies_are_attached_before_and_detached_after(model: Model) -> None:
     )
     refused(model, "ACCOUNTADMIN", "DROP NETWORK POLICY P", 3543)
     refused(model, "ACCOUNTADMIN", "DROP AUTHENTICATION POLICY UP_DEV.POLICIES.KEYS", 3543)
+    refused(model, "SYSADMIN", "DROP DATABASE UP_DEV", 3543)
     refused(model, "UP_ROLE", "ALTER USER UP_SVC UNSET AUTHENTICATION POLICY", INSUFFICIENT)
     run(
         model,
@@ -535,8 +536,18 @@ def test_policies_are_attached_before_and_detached_after(model: Model) -> None:
         "ALTER USER UP_SVC UNSET NETWORK_POLICY",
         "ALTER USER UP_SVC UNSET AUTHENTICATION POLICY",
         "DROP NETWORK POLICY P",
-        "DROP AUTHENTICATION POLICY UP_DEV.POLICIES.KEYS",
+        "DROP DATABASE UP_DEV",
     )
+
+
+def test_an_object_that_was_there_before(model: Model) -> None:
+    model.add_object("INTEGRATION", "GITHUB")
+    refused(model, "SYSADMIN", "GRANT USAGE ON INTEGRATION GITHUB TO ROLE NOBODY", MISSING)
+    admin(model, "GRANT USAGE ON INTEGRATION GITHUB TO ROLE NOBODY")
+    model.add_object("DATABASE", "THEIRS")
+    run(model, "SYSADMIN", "CREATE DATABASE IF NOT EXISTS THEIRS")
+    refused(model, "SYSADMIN", "ALTER DATABASE THEIRS SET COMMENT = 'ours now'", 2043)
+    refused(model, "SYSADMIN", "CREATE SCHEMA THEIRS.S", MISSING)
 
 
 def test_users(model: Model) -> None:

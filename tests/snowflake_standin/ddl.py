@@ -444,16 +444,21 @@ def _drop(ctx: Context, ref: Ref) -> None:
 
 
 def _refuse_when_attached(ctx: Context, ref: Ref) -> None:
-    """A policy in use cannot be dropped (docs, DROP NETWORK POLICY and DROP … POLICY)."""
-    if not ref.kind.endswith("_POLICY"):
+    """A policy in use cannot be dropped, nor a schema or database with one in it.
+
+    docs, DROP NETWORK POLICY and DROP AUTHENTICATION POLICY; the number is a guess.
+    """
+    if not ref.kind.endswith("_POLICY") and ref.kind not in ("SCHEMA", "DATABASE"):
         return
     for thing in ctx.account.things.values():
-        by_name = ref.kind == "NETWORK_POLICY" and (
-            thing.properties.get("NETWORK_POLICY") == ref.name[0]
-        )
-        if by_name or thing.policies.get(ref.kind) == ref:
-            raise errors.SnowflakeError(
-                3543,
-                "0A000",
-                f"Cannot perform Drop operation on {ref}. It is attached to {thing.ref}.",
-            )
+        attached = set(thing.policies.values())
+        if name := thing.properties.get("NETWORK_POLICY"):
+            attached.add(Ref("NETWORK_POLICY", (str(name),)))
+        for policy in attached:
+            inside = parent_of(policy) is not None and policy.name[: len(ref.name)] == ref.name
+            if policy == ref or inside:
+                raise errors.SnowflakeError(
+                    3543,
+                    "0A000",
+                    f"Cannot perform Drop operation on {ref}. {policy} is attached to {thing.ref}.",
+                )

@@ -417,39 +417,30 @@ class _Parser:
     def _alter_user(self) -> st.Statement:
         self._expect("USER")
         if_exists = self._skip("IF", "EXISTS")
-        oneself = any(
-            self._is(verb, "KEY", "PAIR") for verb in ("ADD", "ROTATE", "MODIFY", "REMOVE")
-        )
-        user = None if oneself else self._name(1)
-        verb = next(
-            (v for v in ("ADD", "ROTATE", "MODIFY", "REMOVE") if self._is(v, "KEY", "PAIR")), None
-        )
-        if verb is None:
-            assert user is not None
-            return self._alter_object("USER", user, if_exists)
-        self._at += 3
-        return self._key_pair(user, verb, if_exists)
+        if verb := self._key_pair_verb():
+            return self._key_pair(None, verb, if_exists)
+        user = self._name(1)
+        if verb := self._key_pair_verb():
+            return self._key_pair(user, verb, if_exists)
+        return self._alter_object("USER", user, if_exists)
 
-    def _key_pair(self, user: Name | None, verb: str, if_exists: bool) -> st.KeyPair:
+    def _key_pair_verb(self) -> st.KeyPairAction | None:
+        return next((v for v in _KEY_PAIR_PROPERTIES if self._skip(v, "KEY", "PAIR")), None)
+
+    def _key_pair(self, user: Name | None, action: st.KeyPairAction, if_exists: bool) -> st.KeyPair:
         key = self._part()
-        allowed = {
-            "ADD": {"PUBLIC_KEY", "ROLE_RESTRICTION", "DAYS_TO_EXPIRY", "COMMENT"},
-            "ROTATE": {"PUBLIC_KEY", "EXPIRE_ROTATED_KEY_PAIR_AFTER_HOURS"},
-            "MODIFY": {"DISABLED", "COMMENT"},
-            "REMOVE": set(),
-        }[verb]
         new_name = None
-        if verb == "MODIFY":
+        if action == "MODIFY":
             if self._skip("RENAME", "TO"):
                 new_name = self._part()
             else:
                 self._expect("SET")
         properties = self._properties("KEY_PAIR") if new_name is None else {}
-        if not set(properties) <= allowed:
-            raise syntax_error(next(iter(set(properties) - allowed)))
-        if verb in ("ADD", "ROTATE") and "PUBLIC_KEY" not in properties:
+        foreign = set(properties) - _KEY_PAIR_PROPERTIES[action]
+        if foreign:
+            raise syntax_error(foreign.pop())
+        if action in ("ADD", "ROTATE") and "PUBLIC_KEY" not in properties:
             raise syntax_error("<EOF>")
-        action = _KEY_PAIR_ACTIONS[verb]
         return st.KeyPair(user, action, key, properties, if_exists, new_name)
 
     def _alter_object(self, kind: str, name: Name, if_exists: bool) -> st.Alter:
@@ -713,11 +704,11 @@ def _parts(kind: str) -> int:
     return 2 if kind in vocab.DATABASE_KINDS else 1
 
 
-_KEY_PAIR_ACTIONS: dict[str, Literal["ADD", "ROTATE", "MODIFY", "REMOVE"]] = {
-    "ADD": "ADD",
-    "ROTATE": "ROTATE",
-    "MODIFY": "MODIFY",
-    "REMOVE": "REMOVE",
+_KEY_PAIR_PROPERTIES: dict[st.KeyPairAction, set[str]] = {
+    "ADD": {"PUBLIC_KEY", "ROLE_RESTRICTION", "DAYS_TO_EXPIRY", "COMMENT"},
+    "ROTATE": {"PUBLIC_KEY", "EXPIRE_ROTATED_KEY_PAIR_AFTER_HOURS"},
+    "MODIFY": {"DISABLED", "COMMENT"},
+    "REMOVE": set(),
 }
 _RULES: dict[str, Callable[[_Parser], st.Statement]] = {
     "CREATE": _Parser._create,

@@ -12,6 +12,7 @@ Value = str | int | float | bool | None | tuple["Value", ...] | Mapping[str, "Va
 """A property's value: a scalar, a list in parentheses, or a struct ``(A=1 B='x')``."""
 
 Properties = Mapping[str, Value]
+KeyPairAction = Literal["ADD", "ROTATE", "MODIFY", "REMOVE"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class KeyPair:
     """``ALTER USER … ADD | ROTATE | MODIFY | REMOVE KEY PAIR``; no user means oneself."""
 
     user: Name | None
-    action: Literal["ADD", "ROTATE", "MODIFY", "REMOVE"]
+    action: KeyPairAction
     key: str
     properties: Properties
     if_exists: bool = False
