@@ -19,11 +19,17 @@ help: ## show this list
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: .venv/demo ## three members of a mesh, rendered, built and published on this machine (DuckDB)
-	@$(BIN)/python -m fleet demo
+TARGET ?= local
+SNOWFLAKE := --target snowflake $(if $(CONNECTION),--connection '$(CONNECTION)') $(if $(YES),--yes)
+
+demo: .venv/demo ## three members of a mesh, built and published here; TARGET=snowflake CONNECTION=… on an account
+	@$(BIN)/python -m fleet demo $(if $(filter snowflake,$(TARGET)),$(SNOWFLAKE))
 
 demo-clean: .venv/demo ## remove what `make demo` made
 	@$(BIN)/python -m fleet demo --clean
+
+demo-destroy: .venv/demo ## drop what the demo created on Snowflake; CONNECTION=…
+	@$(BIN)/python -m fleet demo --clean $(SNOWFLAKE)
 
 test: .venv/dev ## everything that a machine without accounts can prove
 	$(BIN)/python -m pytest -n auto
@@ -44,4 +50,4 @@ constraints: .venv/dev ## pin what is installed now
 clean: ## remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-.PHONY: help demo demo-clean test lint format bench constraints clean
+.PHONY: help demo demo-clean demo-destroy test lint format bench constraints clean

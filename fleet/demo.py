@@ -1,4 +1,7 @@
-"""`fleet demo`: the whole mesh on one machine, with the commands that a member's people run."""
+"""`fleet demo`: the whole mesh, with the commands that a member's people run.
+
+Here on one machine (DuckDB); `fleet.demo_snowflake` runs the same members on an account.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from rich.console import Console
@@ -22,23 +25,43 @@ from rich.table import Table
 
 from fleet.errors import FleetError
 
-MEMBERS = ("dbt_up", "dbt_down", "dbt_down_loom")
+MODELS = {
+    "dbt_up": "public_orders",
+    "dbt_down": "downstream_orders",
+    "dbt_down_loom": "downstream_orders",
+}
+"""What each member is about, in the order in which they are built."""
+MEMBERS = tuple(MODELS)
+ORIGINS = {
+    "dbt_up": "its own seeds",
+    "dbt_down": "source('dbt_up', 'public_orders')",
+    "dbt_down_loom": "ref('dbt_up', 'public_orders')",
+}
 ANSWERS = Path(__file__).parent / "demo_members"
 
-# Each member's own commands; those of the two downstreams run side by side.
+
+class Step(NamedTuple):
+    """A command that a member's people run in its folder, and what they have exported for it."""
+
+    member: str
+    command: str
+    environment: Mapping[str, str] = {}
+
+
+# Those of the two downstreams run side by side.
 UPSTREAM_STEPS = (
-    ("dbt_up", "dbt build"),
-    ("dbt_up", "scripts/publish_manifest.py"),
+    Step("dbt_up", "dbt build"),
+    Step("dbt_up", "scripts/publish_manifest.py"),
 )
 DOWNSTREAM_STEPS = (
     (
-        ("dbt_down", "scripts/sync_mesh.py"),
-        ("dbt_down", "dbt build --defer --state state/dbt_up"),
-        ("dbt_down", "scripts/validate_lineage.py"),
+        Step("dbt_down", "scripts/sync_mesh.py"),
+        Step("dbt_down", "dbt build --defer --state state/dbt_up"),
+        Step("dbt_down", "scripts/validate_lineage.py"),
     ),
     (
-        ("dbt_down_loom", "dbt build"),
-        ("dbt_down_loom", "scripts/validate_lineage.py"),
+        Step("dbt_down_loom", "dbt build"),
+        Step("dbt_down_loom", "scripts/validate_lineage.py"),
     ),
 )
 
@@ -68,16 +91,17 @@ def run(folder: Path) -> int:
     started = time.monotonic()
     render(demo)
     demo.home.mkdir(parents=True, exist_ok=True)
-    execute_all(demo, UPSTREAM_STEPS)
+    execute(demo, UPSTREAM_STEPS)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda steps: execute_all(demo, steps), DOWNSTREAM_STEPS))
-    show(demo)
+        list(pool.map(partial(execute, demo), DOWNSTREAM_STEPS))
+    show(demo, {member: _count(demo.database(member), model) for member, model in MODELS.items()})
     demo.console.print(f"\nDone in {time.monotonic() - started:.0f} s.")
     what_next(demo)
     return 0
 
 
-def render(demo: Demo) -> None:
+def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
+    """Renders the members that are missing; those that are there keep what was edited."""
     missing = [member for member in MEMBERS if not (demo.folder / member).exists()]
     for member in MEMBERS:
         if member not in missing:
@@ -93,25 +117,32 @@ def render(demo: Demo) -> None:
                 demo,
                 member,
                 f"copier copy --data-file fleet/demo_members/{member}.yml",
-                partial(rendering.render, template, demo.folder / member, answers),
+                partial(
+                    rendering.render,
+                    template,
+                    demo.folder / member,
+                    answers | dict(more_answers or {}),
+                ),
             )
 
 
-def execute_all(demo: Demo, steps: Iterable[tuple[str, str]]) -> None:
-    for member, command in steps:
-        timed(demo, member, command, partial(execute, demo, member, command))
+def execute(demo: Demo, steps: Iterable[Step]) -> None:
+    """Runs commands of members one after the other. Raises FleetError with what one printed."""
+    for step in steps:
+        timed(demo, step.member, step.command, partial(_execute, demo, step))
 
 
-def execute(demo: Demo, member: str, command: str) -> None:
-    """Runs a command of a member in its folder. Raises FleetError with what it printed."""
-    program, *arguments = shlex.split(command)
+def _execute(demo: Demo, step: Step) -> None:
+    program, *arguments = shlex.split(step.command)
     beside = Path(sys.executable).parent
-    line = [str(beside / program) if program == "dbt" else sys.executable]
-    line += arguments if program == "dbt" else [program, *arguments]
+    if program.endswith(".py"):
+        line = [sys.executable, program, *arguments]
+    else:
+        line = [str(beside / program) if program == "dbt" else program, *arguments]
     done = subprocess.run(
         line,
-        cwd=demo.folder / member,
-        env=environment(demo),
+        cwd=demo.folder / step.member,
+        env={**environment(demo), **step.environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -120,9 +151,9 @@ def execute(demo: Demo, member: str, command: str) -> None:
     )
     if done.returncode:
         raise FleetError(
-            f"in {demo.folder / member}, `{command}` failed with status {done.returncode}:\n"
-            f"{done.stdout.rstrip()}\n"
-            f"Put it right and run `make demo` again, or start afresh with `make demo-clean`."
+            f"in {demo.folder / step.member}, `{step.command}` failed with status "
+            f"{done.returncode}:\n{done.stdout.rstrip()}\n"
+            "Put it right and run it again: what is done already stays."
         )
 
 
@@ -133,6 +164,7 @@ def environment(demo: Demo) -> dict[str, str]:
         "DBT_MESH_HOME": str(demo.home),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DBT_USE_COLORS": "false",
+        "DBT_MESH_PYTHON": sys.executable,
     }
 
 
@@ -149,23 +181,19 @@ def report(demo: Demo, member: str, text: str, seconds: float) -> None:
     demo.console.print(f"[green]  ok[/green] {member:14} {took}  {escape(text)}")
 
 
-def show(demo: Demo) -> None:
-    """Prints what was built. Raises FleetError where the two downstreams do not agree."""
-    counts = {}
+def show(demo: Demo, counts: Mapping[str, tuple[int, float]]) -> None:
+    """Prints what was built; counts: rows and net amount of each member's model.
+
+    Raises FleetError where the two downstreams do not agree.
+    """
     table = Table(title="\nWhat was built")
     table.add_column("model", no_wrap=True)
     table.add_column("rows", justify="right")
     table.add_column("net amount", justify="right")
     table.add_column("read from")
-    origins = {
-        "dbt_up": ("public_orders", "its own seeds"),
-        "dbt_down": ("downstream_orders", "source('dbt_up', 'public_orders')"),
-        "dbt_down_loom": ("downstream_orders", "ref('dbt_up', 'public_orders')"),
-    }
-    for member, (model, origin) in origins.items():
-        rows, amount = _count(demo.database(member), model)
-        counts[member] = rows, amount
-        table.add_row(f"{member}.{model}", str(rows), f"{amount:,.2f}", origin)
+    for member, (rows, amount) in counts.items():
+        name = f"{member}.{MODELS[member]}"
+        table.add_row(name, str(rows), f"{amount:,.2f}", ORIGINS[member])
     demo.console.print(table)
     if counts["dbt_down"] != counts["dbt_down_loom"] or not counts["dbt_down"][0]:
         raise FleetError(

@@ -1,0 +1,162 @@
+"""`fleet demo --target snowflake`: the three members on an account, and away with them again.
+
+Everything an attendee of the workshop would do by hand, with the members' own commands: the SQL by
+an administrator's connection, then each member as its own service user, by its own key. The
+registry stays a folder, so that no AWS account is needed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fleet import demo as local
+from fleet.demo import MEMBERS, MODELS, Demo, Step, execute
+from fleet.errors import FleetError
+from mesh import MeshError, snowflake
+
+FOLDER = Path("demo-snowflake")
+CREATED = """\
+This creates in account {account}, by {connection}:
+
+  databases    {databases}
+  warehouses   DBT_UP_WH, DBT_DOWN_WH: XSMALL, asleep after 60 s, stopped at 2 credits a month
+  users        {users} (they sign in by key)
+  roles        <PREFIX>_ROLE and <PREFIX>_DEV_ROLE of each; grants between them
+  keys         ~/.snowflake/keys/<USER>.p8, on this machine
+
+A run takes about ten minutes of an XSMALL warehouse: well under one credit ($2 to $4). The monitors
+stop both warehouses at 4 credits a month together. `make demo-destroy` removes all of it.
+"""
+
+
+def run(folder: Path, connection: str, *, sure: bool) -> int:
+    """Creates, builds, publishes, verifies, and shows the result. Raises FleetError."""
+    demo = local.locate(folder)
+    reach, name = _look(connection)
+    demo.console.print(
+        CREATED.format(
+            account=reach["account"],
+            connection=name,
+            databases=", ".join(f"{member.upper()}_PROD and _DEV" for member in MEMBERS),
+            users=", ".join(f"{member.upper()}_SVC and _CI_SVC" for member in MEMBERS),
+        ),
+        markup=False,
+    )
+    _ask("Create it?", sure)
+    started = time.monotonic()
+    account = str(reach["account"])
+    # An old account locator has no organisation; dbt is told it by the environment all the same.
+    local.render(demo, {"snowflake_account": account} if "-" in account else {})
+    demo.home.mkdir(parents=True, exist_ok=True)
+    for member in MEMBERS:
+        execute(demo, set_up(member, connection))
+    execute(demo, build(demo, reach))
+    local.show(demo, _counts(connection))
+    demo.console.print(
+        f"\nDone in {time.monotonic() - started:.0f} s. The members are in {demo.folder}; "
+        f"in Snowsight look at DBT_UP_PROD.MARTS.\n"
+        f"Away with it: make demo-destroy CONNECTION={connection}",
+        markup=False,
+    )
+    return 0
+
+
+def set_up(member: str, connection: str) -> list[Step]:
+    """What an administrator does for a member; safe to run again."""
+    return [
+        Step(member, f"scripts/snowflake_access.py apply --yes --connection {connection}"),
+        Step(member, f"./setup_keypair_auth.sh create --no-github --connection {connection}"),
+    ]
+
+
+def build(demo: Demo, reach: dict[str, Any]) -> list[Step]:
+    """What each member does in prod, as its own service user.
+
+    reach: account, host, port and protocol, which dbt is told by the environment.
+    """
+    account = {f"SNOWFLAKE_{key.upper()}": str(value) for key, value in reach.items() if value}
+    mesh = {"DBT_MESH_REGISTRY": (demo.home / "registry").as_uri(), "DBT_MESH_ENV": "prod"}
+    loom = {"DBT_LOOM_CONFIG": str(_loom_config(demo))}
+    return [
+        Step("dbt_up", "dbt build --target prod", account),
+        Step("dbt_up", "scripts/publish_manifest.py", mesh),
+        Step("dbt_down", "scripts/sync_mesh.py", mesh),
+        Step("dbt_down", "dbt build --defer --state state/dbt_up --target prod", account),
+        Step("dbt_down", "scripts/validate_lineage.py", mesh),
+        Step("dbt_down_loom", "dbt build --target prod", account | loom),
+        Step("dbt_down_loom", "scripts/validate_lineage.py", mesh),
+    ]
+
+
+def _loom_config(demo: Demo) -> Path:
+    """A dbt-loom configuration for a registry in a folder; the member's own one for prod is S3."""
+    manifest = demo.home / "registry/dbt_up/prod/latest/manifest.json"
+    entry = {"name": "dbt_up", "type": "file", "config": {"path": str(manifest)}}
+    path = demo.home / "dbt_loom.prod.config.yml"
+    path.write_text(yaml.safe_dump({"manifests": [entry]}))
+    return path
+
+
+def destroy(folder: Path, connection: str, *, sure: bool) -> int:
+    """Drops what the demo created, and removes its members and keys. Raises FleetError."""
+    demo = local.locate(folder)
+    members = [member for member in reversed(MEMBERS) if (demo.folder / member).exists()]
+    if not members:
+        raise FleetError(f"there is no demo in {demo.folder}: nothing to destroy")
+    demo.console.print(
+        "This drops "
+        + ", ".join(f"{member.upper()}_PROD, {member.upper()}_DEV" for member in members)
+        + " and their users, roles and warehouses, with everything in them.\n",
+        markup=False,
+    )
+    _ask("Drop it?", sure)
+    for member in members:
+        teardown = f"scripts/snowflake_access.py teardown --yes --connection {connection}"
+        execute(demo, [Step(member, teardown)])
+        for key in Path("~/.snowflake/keys").expanduser().glob(f"{member.upper()}_SVC.*p8"):
+            key.unlink()
+        shutil.rmtree(demo.folder / member)
+    (demo.home / "dbt_loom.prod.config.yml").unlink(missing_ok=True)
+    return local.clean(folder)
+
+
+def _look(connection: str) -> tuple[dict[str, Any], str]:
+    """Signs in once, before anything is rendered or created: how the account is reached."""
+    try:
+        session = snowflake.connect(connection, None)
+    except MeshError as error:
+        raise FleetError(str(error)) from None
+    reach, name = session.reach, f"{session.user} ({session.name})"
+    session.close()
+    return reach, name
+
+
+def _counts(connection: str) -> dict[str, tuple[int, float]]:
+    """Rows and net amount of each member's model, read as SYSADMIN, under which all roles are."""
+    session = snowflake.connect(connection, None)
+    session.run("USE WAREHOUSE DBT_UP_WH", "SYSADMIN")
+    counts = {}
+    for member, model in MODELS.items():
+        table = f"{member.upper()}_PROD.MARTS.{model.upper()}"
+        sql = f"SELECT COUNT(*) AS N, SUM(NET_AMOUNT) AS AMOUNT FROM {table}"  # noqa: S608
+        (row,) = session.rows(sql, "SYSADMIN")
+        counts[member] = int(row["n"]), float(row["amount"] or 0)
+    session.close()
+    return counts
+
+
+def _ask(question: str, sure: bool) -> None:
+    if sure:
+        return
+    if not sys.stdin.isatty():
+        raise FleetError(
+            "nothing was changed: without a terminal to ask in, --yes says you mean it"
+        )
+    if input(f"{question} [y/N] ").strip().lower() != "y":
+        raise FleetError("nothing was changed")

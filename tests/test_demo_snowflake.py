@@ -1,0 +1,147 @@
+"""`make demo TARGET=snowflake`: on the stand-in, with the real connector and real dbt-snowflake."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.conftest import ROOT
+from tests.snowflake_standin import ADMIN, PASSWORD, Standin
+
+ACCOUNT = "TESTORG-STANDIN"
+
+
+class Laptop:
+    """Somebody's machine: a home with a connection `admin`, and a folder for the demo."""
+
+    def __init__(self, home: Path, standin: Standin) -> None:
+        self.folder = home / "the demo"
+        connection = {
+            "account": ACCOUNT,
+            "user": ADMIN,
+            "password": PASSWORD,
+            "role": "ACCOUNTADMIN",
+            "host": standin.host,
+            "port": standin.port,
+            "protocol": "http",
+        }
+        lines = [f"{key} = {json.dumps(value)}" for key, value in connection.items()]
+        file = home / ".snowflake/connections.toml"
+        file.parent.mkdir(parents=True)
+        file.write_text("\n".join(["[admin]", *lines]))
+        file.chmod(0o600)
+        self.keys = home / ".snowflake/keys"
+        self.environment = {
+            **os.environ,
+            "HOME": str(home),
+            "SNOWFLAKE_HOME": str(file.parent),
+            "COLUMNS": "150",
+            "PYTHONWARNINGS": "ignore",
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        return [
+            "-m",
+            "fleet",
+            "demo",
+            "--target",
+            "snowflake",
+            "--folder",
+            str(self.folder),
+            *arguments,
+        ]
+
+    def demo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *self.command(*arguments)],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def standin() -> Iterator[Standin]:
+    with Standin() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def laptop(standin: Standin, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
+    return Laptop(tmp_path_factory.mktemp("laptop"), standin)
+
+
+def test_bad_input_is_one_line_and_creates_nothing(laptop: Laptop, standin: Standin) -> None:
+    for arguments, says in [
+        ((), "which account?"),
+        (("--connection", "nobody"), "nobody"),
+        (("--connection", "admin"), "--yes"),
+    ]:
+        done = laptop.demo(*arguments)
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not laptop.folder.exists()
+    assert not [record for record in standin.statements if record.sql.startswith("CREATE")]
+
+
+def test_it_says_what_it_creates_and_costs_before_it_asks(laptop: Laptop) -> None:
+    child = pexpect.spawn(
+        sys.executable,
+        laptop.command("--connection", "admin"),
+        cwd=str(ROOT),
+        env=laptop.environment,
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(50, 200),
+    )
+    child.expect_exact("Create it? [y/N]")
+    for thing in ("DBT_DOWN_LOOM_PROD", "DBT_UP_WH", "DBT_UP_SVC", "credit", "demo-destroy"):
+        assert thing in child.before
+    child.sendline("n")
+    child.expect_exact("nothing was changed")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+    assert not laptop.folder.exists()
+
+
+def test_the_demo_on_an_account_and_away_with_it(laptop: Laptop, standin: Standin) -> None:
+    done = laptop.demo("--connection", "admin", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = dict(re.findall(r"(\w+\.\w+)\s*│\s*(\d+)", done.stdout))
+    assert counts["dbt_down.downstream_orders"] == counts["dbt_down_loom.downstream_orders"]
+    assert int(counts["dbt_down.downstream_orders"]) > 0
+
+    # each member builds as its own service user, none as the administrator
+    builders = {r.user for r in standin.statements if re.search(r"(?i)create or replace", r.sql)}
+    assert builders == {"DBT_UP_SVC", "DBT_DOWN_SVC", "DBT_DOWN_LOOM_SVC"}
+    for key in laptop.keys.glob("*.p8"):
+        assert key.stat().st_mode & 0o077 == 0
+
+    # run again: nothing new to create, all built anew
+    again = laptop.demo("--connection", "admin", "--yes")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "kept as it is" in again.stdout
+
+    gone = laptop.demo("--clean", "--connection", "admin", "--yes")
+    assert gone.returncode == 0, gone.stdout + gone.stderr
+    with standin.admin_connection() as admin:
+        cursor = admin.cursor()
+        for kind in ("DATABASES", "WAREHOUSES", "ROLES", "USERS"):
+            cursor.execute(f"SHOW {kind} LIKE 'DBT_%'")
+            assert cursor.fetchall() == [], kind
+    assert not laptop.folder.exists()
+    assert list(laptop.keys.glob("*.p8")) == []
+    assert "nothing to destroy" in laptop.demo("--clean", "--connection", "admin", "--yes").stderr
