@@ -2,6 +2,7 @@
 a proxy in front of it that misbehaves as networks and servers do.
 
 A pytest plugin: `pytest_plugins = "tests.s3_server"` gives a module the fixtures `s3` and `proxy`.
+Its helpers are imported too, which is too early for pytest: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ IDENTITIES = {
         f"Write:{BUCKET}/state/dbt_up/*",
     ],
 }
-PORTS = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "filer.port")
-PORTS += ("filer.port.grpc", "volume.port", "volume.port.grpc", "admin.port", "admin.port.grpc")
+PORTS = (
+    *("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "filer.port"),
+    *("filer.port.grpc", "volume.port", "volume.port.grpc", "admin.port", "admin.port.grpc"),
+)
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,13 @@ BODY_ATTEMPTS = 3
 """How often a body is asked for again when the connection breaks in its middle, which the S3
 client's own retries do not cover."""
 
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 8, 4
+"""Patience with a server that does not answer: together they bound how long a command hangs."""
+
 LOCK_SECONDS = 30
 """How long to wait for others who write to a folder; they need milliseconds."""
 
+REDIRECTED = "the bucket is in another region: set AWS_REGION, or the answer aws_region"
 BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 
 
@@ -180,11 +184,10 @@ class S3Store:
 
         # An environment that names a region (a laptop's profile, a test server) comes first.
         named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        # Together they bound how long a command hangs where nobody answers: half a minute.
         config = Config(
-            connect_timeout=4,
-            read_timeout=8,
-            retries={"mode": "standard", "total_max_attempts": 4},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             user_agent_extra="dbt-mesh",
         )
         try:
@@ -201,16 +204,9 @@ class S3Store:
         from botocore.exceptions import (
             FlexibleChecksumError,
             IncompleteReadError,
-            ReadTimeoutError,
             ResponseStreamingError,
         )
 
-        broken = (
-            FlexibleChecksumError,
-            IncompleteReadError,
-            ReadTimeoutError,
-            ResponseStreamingError,
-        )
         condition = {"IfNoneMatch": known} if known else {}
         for attempt in range(BODY_ATTEMPTS):
             with self._errors(key):
@@ -218,14 +214,15 @@ class S3Store:
                     answer = self._client.get_object(
                         Bucket=self.bucket, Key=self._key(key), **condition
                     )
-                    return Stored(answer["Body"].read(), answer["ETag"])
                 except self._client.exceptions.ClientError as error:
                     if _code(error) in ("304", "NotModified"):
                         raise NotModified from None
                     if _code(error) in ("404", "NoSuchKey"):
                         return None
                     raise
-                except broken:
+                try:
+                    return Stored(answer["Body"].read(), answer["ETag"])
+                except (FlexibleChecksumError, IncompleteReadError, ResponseStreamingError):
                     if attempt == BODY_ATTEMPTS - 1:
                         raise
         raise AssertionError("unreachable")
@@ -283,6 +280,8 @@ class S3Store:
         except BotoCoreError as error:
             endpoint = self._client.meta.endpoint_url
             raise MeshError(f"{where}: {_explain_connection(error, endpoint)}") from None
+        except RecursionError:  # the client follows redirections of S3 that name no region
+            raise MeshError(f"{where}: {REDIRECTED}") from None
 
     def _explain(self, error: Any) -> str:
         code = _code(error)
@@ -297,7 +296,7 @@ class S3Store:
         if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"):
             return f"AWS refuses the credentials ({code}): sign in again"
         if code in ("301", "PermanentRedirect", "AuthorizationHeaderMalformed"):
-            return "the bucket is in another region: set AWS_REGION, or the answer aws_region"
+            return REDIRECTED
         if isinstance(status, int) and status >= 500:
             return f"the server answers {status} ({code}) again and again: try again later"
         return _one_line(error)
@@ -305,7 +304,7 @@ class S3Store:
 
 def _explain_connection(error: Exception, endpoint: str) -> str:
     name = type(error).__name__
-    if name in ("NoCredentialsError", "PartialCredentialsError"):
+    if name == "NoCredentialsError":
         return "no AWS credentials: sign in (`aws sso login`), or set AWS_PROFILE"
     if name in ("ConnectTimeoutError", "ReadTimeoutError"):
         return f"no answer from {endpoint} in time: check the network, or try again later"

@@ -1,0 +1,268 @@
+"""Members, places for a registry and faults, shared by the tests of publishing and syncing.
+
+A pytest plugin, as tests/s3_server.py is (PYTEST_DONT_REWRITE).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.conftest import Member, Render
+from tests.manifests import manifest
+from tests.s3_server import BUCKET, S3
+
+UPSTREAMS = ("dbt_up", "up_b", "up_c")
+PUBLISH = "scripts/publish_manifest.py"
+SYNC = "scripts/sync_mesh.py"
+LATEST = "dbt_up/prod/latest/manifest.json"
+STATE = "dbt_up/prod/manifest.json"
+
+
+@pytest.fixture(scope="session")
+def originals(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Member]:
+    home = tmp_path_factory.mktemp("originals")
+    facts = {"starter": False, "registry_bucket": BUCKET}
+    members = {
+        "dbt_down": render_into(
+            home / "dbt_down",
+            kind="native",
+            project_name="dbt_down",
+            upstreams=",".join(UPSTREAMS),
+            **facts,
+        )
+    }
+    for name in UPSTREAMS:
+        members[name] = render_into(home / name, kind="upstream", project_name=name, **facts)
+    return members
+
+
+def _copy(member: Member, folder: Path) -> Member:
+    shutil.copytree(member.path, folder / member.path.name)
+    return Member(folder / member.path.name, {"DBT_MESH_HOME": str(folder / ".mesh")})
+
+
+@pytest.fixture
+def up(originals: dict[str, Member], tmp_path: Path) -> Member:
+    """The upstream dbt_up, with a manifest to publish."""
+    member = _copy(originals["dbt_up"], tmp_path)
+    build(member, manifest())
+    return member
+
+
+@pytest.fixture
+def down(originals: dict[str, Member], tmp_path: Path) -> Member:
+    """A native member that reads dbt_up, up_b and up_c."""
+    return _copy(originals["dbt_down"], tmp_path)
+
+
+def build(member: Member, body: bytes) -> None:
+    """Puts a manifest where dbt would."""
+    (member.path / "target").mkdir(exist_ok=True)
+    (member.path / "target" / "manifest.json").write_bytes(body)
+
+
+def at(minute: int, **options: object) -> bytes:
+    """The manifest of a build of dbt_up that many minutes into a day."""
+    when = f"2026-02-03T{minute // 60:02}:{minute % 60:02}:00.000000Z"
+    return manifest(generated_at=when, **options)  # type: ignore[arg-type]
+
+
+def start(member: Member, command: str, *arguments: str, **environment: str) -> Process:
+    """Runs a command in the background."""
+    return subprocess.Popen(
+        [sys.executable, command, *arguments],
+        cwd=member.path,
+        env={**os.environ, **member.environment, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+Process = subprocess.Popen[str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A registry of a test's own, and how to look into it past the code under test."""
+
+    url: str
+    environment: dict[str, str]
+    folder: Path | None = None
+    s3: S3 | None = None
+    prefix: str = ""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return ("--registry", self.url, "--env", "prod")
+
+    def keys(self, root: str = "registry") -> list[str]:
+        if self.s3:
+            return self.s3.keys(f"{self.prefix}/{root}")
+        assert self.folder
+        return sorted(
+            str(path.relative_to(self.folder / root))
+            for path in (self.folder / root).rglob("*")
+            if path.is_file() and path.name != ".lock"
+        )
+
+    def get(self, key: str, root: str = "registry") -> bytes:
+        if self.s3:
+            return self.s3.get(f"{self.prefix}/{root}/{key}")
+        assert self.folder
+        return (self.folder / root / key).read_bytes()
+
+    def put(self, key: str, body: bytes, root: str = "registry") -> None:
+        if self.s3:
+            self.s3.put(f"{self.prefix}/{root}/{key}", body)
+            return
+        assert self.folder
+        path = self.folder / root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+    def history(self, project: str = "dbt_up") -> list[str]:
+        """Versions of the project, oldest first."""
+        start = f"{project}/prod/history/"
+        return sorted(
+            key.split("/")[3]
+            for key in self.keys()
+            if key.startswith(start) and key.endswith("/manifest.json")
+        )
+
+
+def folder_place(tmp_path: Path) -> Place:
+    folder = tmp_path / "a shared disk"
+    return Place((folder / "registry").as_uri(), {}, folder=folder)
+
+
+def s3_place(s3: S3, url: str | None = None, identity: str = "admin") -> Place:
+    """`url`: of a proxy to go through."""
+    prefix = uuid.uuid4().hex
+    environment = s3.environment(identity)
+    if url:
+        environment["AWS_ENDPOINT_URL_S3"] = url
+    return Place(f"s3://{BUCKET}/{prefix}/registry", environment, s3=s3, prefix=prefix)
+
+
+@pytest.fixture(params=["file", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each test that takes it runs on both stores."""
+    if request.param == "file":
+        return folder_place(tmp_path)
+    return s3_place(request.getfixturevalue("s3"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Place:
+    return folder_place(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def mesh(originals: dict[str, Member]) -> SimpleNamespace:
+    """Modules of a publisher's `mesh` package, apart from what other tests have imported."""
+    names = ("config", "interface", "publication", "registry")
+    others = {name: sys.modules.pop(name) for name in list(sys.modules) if _ours(name)}
+    sys.path.insert(0, str(originals["dbt_up"].path / "scripts"))
+    try:
+        modules = {name: importlib.import_module(f"mesh.{name}") for name in names}
+        error = importlib.import_module("mesh").MeshError
+        # msgspec looks types up when they are first used, in the module that it finds by name
+        sealed = modules["interface"].extract(manifest(), "dbt_up").body
+        modules["interface"].read(sealed, "dbt_up")
+    finally:
+        del sys.path[0]
+        for name in [name for name in sys.modules if _ours(name)]:
+            del sys.modules[name]
+        sys.modules.update(others)
+    return SimpleNamespace(**modules, MeshError=error)
+
+
+Publish = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def publish(mesh: SimpleNamespace) -> Publish:
+    """publish(place, manifest, project="dbt_up") → version: what the command does, in a tenth of
+    its time, for tests that are about what comes after."""
+
+    def publish(place: Place, body: bytes, project: str = "dbt_up") -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in place.environment.items():
+                patch.setenv(name, value)
+            if place.s3:  # past the proxy
+                patch.setenv("AWS_ENDPOINT_URL_S3", place.s3.url)
+            store = mesh.registry.open_store(place.url)
+            state = mesh.registry.open_store(place.url.rpartition("/")[0] + "/state")
+            built = mesh.interface.extract(body, project)
+            mesh.publication.publish(store, "prod", built, lambda current: None)
+            mesh.publication.keep_state(state, store, "prod", built, body)
+        version: str = built.version
+        return version
+
+    return publish
+
+
+def _ours(module: str) -> bool:
+    return module == "mesh" or module.startswith("mesh.")
+
+
+@pytest.fixture(scope="session")
+def shimmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH: Python runs $MESH_SHIM in it before anything else."""
+    folder = tmp_path_factory.mktemp("shim")
+    (folder / "sitecustomize.py").write_text("import os\nexec(os.environ['MESH_SHIM'])\n")
+    return folder
+
+
+@dataclass(frozen=True)
+class Shim:
+    """Faults of the machine, as environment variables for a command."""
+
+    folder: Path
+
+    def __call__(self, code: str) -> dict[str, str]:
+        return {"PYTHONPATH": str(self.folder), "MESH_SHIM": code}
+
+    def hurried(self) -> dict[str, str]:
+        """Waiting between attempts takes no time."""
+        return self("import time; time.sleep = lambda seconds: None")
+
+    def at_call(self, name: str, number: int, do: str) -> dict[str, str]:
+        """`do` happens at the call with that number of a function of `os`: `kill before`,
+        `kill after`, or an error such as ENOSPC."""
+        return self(
+            f"""
+import errno, os
+real, calls = os.{name}, []
+def shim(*arguments, **options):
+    calls.append(arguments)
+    if len(calls) == {number} and {do!r} == "kill before":
+        os.kill(os.getpid(), 9)
+    if len(calls) == {number} and not {do!r}.startswith("kill"):
+        code = getattr(errno, {do!r})
+        raise OSError(code, os.strerror(code))
+    result = real(*arguments, **options)
+    if len(calls) == {number}:
+        os.kill(os.getpid(), 9)
+    return result
+os.{name} = shim
+"""
+        )
+
+
+@pytest.fixture
+def shim(shimmed: Path) -> Shim:
+    return Shim(shimmed)
