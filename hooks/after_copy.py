@@ -32,7 +32,7 @@ def main() -> None:
             import set_up_snowflake
 
             set_up_snowflake.run(member, answers)
-        elif not quiet:
+        if answers.get("setup") != "now" and not quiet:
             print(next_steps(answers, folder_to_enter(member)))
     except KeyboardInterrupt:
         print("\nStopped. The new project is complete: README.md has the next steps.")

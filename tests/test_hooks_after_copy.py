@@ -1,0 +1,419 @@
+"""What runs after `copier copy`, as the person at the terminal sees it, and where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.conftest import BIN, ROOT, Member
+from tests.keypair_world import ACCOUNT, Laptop, fingerprint
+from tests.snowflake_standin import Standin
+from tests.snowflake_standin.names import Ref
+
+COPIER = str(BIN / "copier")
+QUESTION = "Which connection, of an administrator?"
+
+
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    with Standin(account_name=ACCOUNT) as standin:
+        yield standin
+
+
+@dataclass
+class Desk:
+    """A person who makes a member called dbt_up on their laptop."""
+
+    laptop: Laptop
+
+    @property
+    def member(self) -> Path:
+        return self.laptop.member.path
+
+    def arguments(self, setup: str, *more: str) -> list[str]:
+        answers = {"setup": setup, "snowflake_account": ACCOUNT, "project_name": "dbt_up"}
+        data = [word for key, value in answers.items() for word in ("-d", f"{key}={value}")]
+        source = ["--vcs-ref", "HEAD", str(ROOT), str(self.member)]
+        return ["copy", "--trust", "--defaults", *more, *data, *source]
+
+    def copy(self, setup: str, *more: str, **environment: str) -> str:
+        """Without a terminal; never fails, whatever the hook meets."""
+        done = subprocess.run(
+            [COPIER, *self.arguments(setup, *more)],
+            cwd=self.member.parent,
+            env=self.laptop.environment | environment | {"PWD": str(self.member.parent)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        self.is_whole()
+        return done.stdout + done.stderr
+
+    def terminal(self, setup: str = "now", **environment: str) -> Any:
+        return pexpect.spawn(
+            COPIER,
+            self.arguments(setup, "-q"),
+            cwd=str(self.member.parent),
+            env=self.laptop.environment | {"PROMPT_TOOLKIT_NO_CPR": "1"} | environment,
+            dimensions=(60, 250),
+            encoding="utf-8",
+            timeout=90,
+        )
+
+    def end(self, terminal: Any) -> str:
+        """The rest of what is shown; Copier has ended well, and the member is there."""
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert terminal.exitstatus == 0, terminal.before
+        assert "Traceback" not in terminal.before
+        self.is_whole()
+        return str(terminal.before)
+
+    def is_whole(self) -> None:
+        assert (self.member / "mesh.yml").exists()
+        assert (self.member / ".copier-answers.yml").exists()
+
+
+@pytest.fixture
+def desk(standin: Standin, tmp_path: Path) -> Desk:
+    place = tmp_path / "work"
+    place.mkdir()
+    member = Member(place / "dbt_up", {"DBT_MESH_HOME": str(place / ".mesh")})
+    laptop = Laptop(tmp_path / "home", member, standin)
+    # The hook has to find Python by itself.
+    laptop.environment.pop("DBT_MESH_PYTHON")
+    return Desk(laptop)
+
+
+def created(standin: Standin) -> set[str]:
+    return {ref.name[0] for ref in standin.model.account.things if ref.kind == "DATABASE"} - {
+        "SNOWFLAKE"
+    }
+
+
+# ── without a terminal ────────────────────────────────────────────────────────────────
+
+
+def test_later_prints_numbered_steps(desk: Desk) -> None:
+    out = desk.copy("later")
+    steps = [
+        line.strip() for line in out.splitlines() if line.strip()[:2] in ("1.", "2.", "3.", "4.")
+    ]
+    assert len(steps) == 4
+    for command in ("cd dbt_up", "dbt build", "snowflake_access.py plan", "setup_keypair_auth.sh"):
+        assert command in out
+    assert (desk.member.parent / ".mesh").is_dir()
+    assert desk.laptop.standin.sign_ins == []
+
+
+def test_the_steps_are_commands_that_exist(desk: Desk) -> None:
+    _, steps = desk.copy("later").split("Next:")
+    for word in steps.split():
+        if word.startswith(("scripts/", "./setup")):
+            path = desk.member / word
+            assert path.exists(), word
+            assert os.access(path, os.X_OK), word
+
+
+def test_quiet_is_quiet(desk: Desk) -> None:
+    assert "Next:" not in desk.copy("later", "-q")
+    assert (desk.member.parent / ".mesh").is_dir()
+
+
+def test_plan_prints_what_would_be_created(desk: Desk) -> None:
+    out = desk.copy("plan")
+    assert "CREATE DATABASE IF NOT EXISTS DBT_UP_PROD" in out
+    assert "Next:" in out
+    assert desk.laptop.standin.sign_ins == []
+
+
+def test_now_without_a_terminal_creates_nothing(desk: Desk) -> None:
+    out = desk.copy("now")
+    assert "CREATE DATABASE IF NOT EXISTS DBT_UP_PROD" in out
+    assert "Nothing was created: there is no terminal to ask in." in out
+    for command in ("apply --connection NAME", "setup_keypair_auth.sh create", "verify"):
+        assert command in out
+    assert desk.laptop.standin.sign_ins == []
+    assert not desk.laptop.file().parent.exists()
+
+
+def test_a_mesh_home_that_cannot_be_made_is_a_note(desk: Desk) -> None:
+    out = desk.copy("later", DBT_MESH_HOME="/proc/nowhere")
+    assert "note: cannot make /proc/nowhere" in out
+    assert "Next:" in out
+
+
+def test_a_relative_mesh_home_is_relative_to_the_member(desk: Desk) -> None:
+    desk.copy("later", DBT_MESH_HOME="../elsewhere/mesh")
+    assert (desk.member.parent / "elsewhere/mesh").is_dir()
+
+
+def test_a_hook_that_breaks_does_not_delete_the_member(desk: Desk) -> None:
+    """Whatever it is: here, an answers file that nobody can read as text."""
+    hook = ROOT / "hooks/after_copy.py"
+    answers = desk.member.parent / "answers"
+    answers.write_bytes(b"\xff\xfe\x00")
+    done = subprocess.run(
+        [sys.executable, hook, answers], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "the step after it failed" in done.stderr
+
+
+def test_later_imports_next_to_nothing(desk: Desk) -> None:
+    desk.copy("later")
+    code = (
+        "import json, runpy, sys; before = set(sys.modules);"
+        f"sys.argv = ['hook', '.copier-answers.yml'];"
+        f"runpy.run_path({str(ROOT / 'hooks/after_copy.py')!r}, run_name='__main__');"
+        "print(); print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=desk.member, capture_output=True, text=True, check=True
+    ).stdout
+    modules = set(json.loads(out.splitlines()[-1]))
+    assert not modules & {"yaml", "questionary", "subprocess", "argparse", "rich", "snowflake"}
+
+
+@pytest.mark.parametrize(
+    ("commit", "warned"),
+    [
+        ("v1.2.0", False),
+        ("1.2.0rc1", False),
+        ("2024.10.1", False),
+        ("v1.2.0-3-gabc1234", True),
+        ("abc1234", True),
+        ("0123456", True),
+        ("", True),
+    ],
+)
+def test_an_untagged_template_is_warned_of(
+    desk: Desk, tmp_path: Path, commit: str, warned: bool
+) -> None:
+    answers = tmp_path / "answers.yml"
+    answers.write_text(f"_commit: {commit}\nsetup: later\nkind: upstream\ndatabase_prefix: A\n")
+    done = subprocess.run(
+        [sys.executable, ROOT / "hooks/after_copy.py", answers],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("untagged version of the template" in done.stderr) is warned
+    assert "is ready. Next:" in done.stdout
+
+
+def test_nothing_runs_on_update(desk: Desk, tmp_path: Path) -> None:
+    template = tmp_path / "template"
+    ignored = shutil.ignore_patterns(
+        ".git", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"
+    )
+    shutil.copytree(ROOT, template, ignore=ignored)
+
+    def git(folder: Path, *arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+
+    def commit(folder: Path) -> None:
+        git(folder, "init", "-q")
+        git(folder, "add", "-A")
+        git(folder, "commit", "-qm", "x", "--allow-empty")
+
+    commit(template)
+    git(template, "tag", "v1.0.0")
+    copy = [
+        "copy",
+        "--trust",
+        "--defaults",
+        "-d",
+        "setup=plan",
+        "-d",
+        f"snowflake_account={ACCOUNT}",
+    ]
+    run: dict[str, Any] = {"env": desk.laptop.environment, "capture_output": True, "text": True}
+    first = subprocess.run([COPIER, *copy, template, desk.member], check=True, **run)
+    assert "CREATE DATABASE" in first.stdout
+    assert "untagged" not in first.stderr
+    commit(desk.member)
+    (template / "template/new.txt").write_text("new\n")
+    commit(template)
+    git(template, "tag", "v1.1.0")
+    update = subprocess.run(
+        [COPIER, "update", "--trust", "--defaults"], cwd=desk.member, check=True, **run
+    )
+    assert (desk.member / "new.txt").exists()
+    assert "CREATE DATABASE" not in update.stdout
+    assert "Next:" not in update.stdout
+
+
+# ── now, in a terminal ────────────────────────────────────────────────────────────────
+
+
+def choose(terminal: Any, nth: int = 1) -> None:
+    """Chooses the n-th connection of the list."""
+    terminal.expect_exact(QUESTION)
+    terminal.send("\x1b[B" * (nth - 1) + "\r")
+
+
+def test_now_sets_everything_up(desk: Desk) -> None:
+    laptop, account = desk.laptop, desk.laptop.standin.model.account
+    laptop.install_gh()
+    terminal = desk.terminal()
+    choose(terminal)
+    terminal.expect_exact("CREATE DATABASE IF NOT EXISTS DBT_UP_PROD")
+    terminal.expect_exact("Create this on connection admin?")
+    terminal.send("y")
+    out = desk.end(terminal)
+    assert "Snowflake is set up" in out
+    assert created(laptop.standin) == {"DBT_UP_PROD", "DBT_UP_DEV"}
+    for user in ("DBT_UP_SVC", "DBT_UP_CI_SVC"):
+        assert laptop.accepted(user) == {fingerprint(laptop.file(user=user).read_bytes())}
+        assert Ref("USER", (user,)) in account.things
+    assert [call["asked"][2] for call in laptop.gh_calls if call["asked"][0] == "secret"] == [
+        "SNOWFLAKE_PRIVATE_KEY",
+        "SNOWFLAKE_CI_PRIVATE_KEY",
+    ]
+
+
+def test_no_is_an_answer(desk: Desk) -> None:
+    terminal = desk.terminal()
+    choose(terminal)
+    terminal.expect_exact("Create this on connection admin?")
+    terminal.send("\r")  # the default
+    out = desk.end(terminal)
+    assert "Nothing was created." in out
+    assert "apply --connection admin" in out
+    assert created(desk.laptop.standin) == set()
+
+
+def test_no_connection(desk: Desk) -> None:
+    (desk.laptop.home / ".snowflake/connections.toml").unlink()
+    out = desk.end(desk.terminal())
+    assert "no connection in connections.toml" in out
+    assert "apply --connection NAME" in out
+
+
+def test_a_wrong_password(desk: Desk) -> None:
+    desk.laptop.connection("mistyped", user="STANDIN_ADMIN", password="wrong")
+    terminal = desk.terminal()
+    choose(terminal, 2)
+    out = desk.end(terminal)
+    assert "Incorrect username or password" in out
+    assert "The plan could not be made. The new project is complete." in out
+    assert "apply --connection mistyped" in out
+
+
+def test_a_missing_privilege_half_way(desk: Desk) -> None:
+    desk.laptop.standin.faults.fail("CREATE USER")
+    terminal = desk.terminal()
+    choose(terminal)
+    terminal.expect_exact("Create this on connection admin?")
+    terminal.send("y")
+    out = desk.end(terminal)
+    assert "This did not finish: create databases, roles, users and grants." in out
+    assert "Insufficient privileges" in out
+    assert "apply --connection admin --yes" in out
+    # and the commands that were told do the rest
+    rest = [
+        line.strip()
+        for line in out.splitlines()
+        if "--connection admin" in line and "  " in line[:2]
+    ]
+    for command in rest:
+        words = command.replace(".venv/bin/python", sys.executable).split()
+        done = subprocess.run(
+            words, cwd=desk.member, env=desk.laptop.environment, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert desk.laptop.accepted() == {fingerprint(desk.laptop.file().read_bytes())}
+
+
+def test_what_was_done_is_told(desk: Desk) -> None:
+    desk.laptop.standin.faults.fail("SET RSA_PUBLIC_KEY")
+    terminal = desk.terminal()
+    choose(terminal)
+    terminal.expect_exact("Create this on connection admin?")
+    terminal.send("y")
+    out = desk.end(terminal)
+    assert "Done: create databases, roles, users and grants." in out
+    assert "This did not finish: key pair of the user that deploys." in out
+    rest = out[out.index("To go on") :]
+    assert "apply" not in rest
+    assert "./setup_keypair_auth.sh create --connection admin" in rest
+
+
+def test_ctrl_c_at_a_question(desk: Desk) -> None:
+    terminal = desk.terminal()
+    terminal.expect_exact(QUESTION)
+    terminal.send("\x03")
+    out = desk.end(terminal)
+    assert "Stopped. The new project is complete." in out
+    assert "apply --connection NAME" in out
+
+
+def test_ctrl_c_in_the_middle_of_a_command(desk: Desk) -> None:
+    """It reaches the whole terminal; Copier must not die of it, nor the hook."""
+    desk.laptop.standin.faults.delay("CREATE ROLE", 5, nth=1)
+    terminal = desk.terminal()
+    choose(terminal)
+    terminal.expect_exact("Create this on connection admin?")
+    terminal.send("y")
+    terminal.expect_exact("--yes")
+    while not any("CREATE DATABASE" in r.sql for r in desk.laptop.standin.statements):
+        terminal.expect([pexpect.TIMEOUT, "."], timeout=0.1)
+    terminal.sendintr()
+    out = desk.end(terminal)
+    assert "This did not finish: create databases, roles, users and grants." in out
+    assert "apply --connection admin --yes" in out
+
+
+def test_the_network_goes(desk: Desk) -> None:
+    terminal = desk.terminal()
+    choose(terminal)
+    terminal.expect_exact("Create this on connection admin?")
+    desk.laptop.standin.stop()
+    terminal.send("y")
+    out = desk.end(terminal)
+    assert "This did not finish: create databases, roles, users and grants." in out
+    assert "apply --connection admin --yes" in out
+
+
+def without_connector(folder: Path) -> dict[str, str]:
+    """An environment in which Copier's Python has no Snowflake connector."""
+    (folder / "snowflake").mkdir(parents=True)
+    (folder / "snowflake/__init__.py").touch()
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_without_the_connector_it_offers_to_install_it(desk: Desk, tmp_path: Path) -> None:
+    terminal = desk.terminal(**without_connector(tmp_path / "empty"))
+    terminal.expect_exact("Make .venv and install requirements.txt there")
+    terminal.send("n")
+    out = desk.end(terminal)
+    assert "the requirements are not installed" in out
+    assert "pip install -r requirements.txt" in out
+
+
+def test_an_installation_that_fails_is_told(desk: Desk, tmp_path: Path) -> None:
+    terminal = desk.terminal(
+        **without_connector(tmp_path / "empty"),
+        PIP_NO_INDEX="1",
+        PIP_DISABLE_PIP_VERSION_CHECK="1",
+    )
+    terminal.expect_exact("Make .venv and install requirements.txt there")
+    terminal.send("y")
+    out = desk.end(terminal)
+    assert "the requirements could not be installed" in out
