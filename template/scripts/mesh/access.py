@@ -325,30 +325,40 @@ def revocable(grant: Grant, names: Names) -> bool:
 
 
 def matrix(wanted: Expected, names: Names) -> list[dict[str, str]]:
-    """The access matrix: a row for each role and object, with all privileges on it."""
-    privileges: dict[tuple[Object, str], list[str]] = defaultdict(list)
-    for grant in sorted(wanted.grants):
-        if grant.on.kind in ("ROLE",):
-            continue
-        on = f"`{grant.on.name}` ({grant.on.kind.lower()})"
-        if grant.scope != "ONE":
-            on = f"`{grant.on.name}` ({grant.scope.lower()} {grant.on.kind.lower()}s in it)"
-        privileges[grant.to, on].append(grant.privilege)
-    for thing in sorted(wanted.public or ()):
-        privileges[names.public_read, f"`{thing.name}` (public model)"].append("SELECT")
-    holders = defaultdict(list)
-    for grant in sorted(wanted.grants):
-        if grant.on.kind == "ROLE" and grant.to.kind == "USER":
-            holders[grant.on].append(grant.to.name)
+    """The access matrix: a row {role, who, object, privileges} for each role and object."""
+    cells: dict[tuple[Object, str], set[str]] = defaultdict(set)
+    who: dict[Object, set[str]] = defaultdict(set, {names.public_read: {"other projects"}})
+    for grant in wanted.grants:
+        if grant.on.kind == "ROLE":
+            who[grant.on] |= {grant.to.name} if grant.to.kind == "USER" else set()
+        else:
+            cells[grant.to, _where(grant, wanted.grants)].add(grant.privilege)
+    for thing in wanted.public or ():
+        cells[names.public_read, f"`{thing.name}` (public model)"].add("SELECT")
+    order = [names.role, names.dev_role, names.public_read]
+
+    def position(cell: tuple[Object, str]) -> tuple[int, str, str]:
+        to, where = cell
+        return (order.index(to) if to in order else len(order)), to.name, where
+
     return [
         {
             "role": to.name,
-            "who": ", ".join(holders[to]) or ("other projects" if to == names.public_read else ""),
-            "object": on,
-            "privileges": ", ".join(sorted(set(words))),
+            "who": ", ".join(sorted(who[to])),
+            "object": where,
+            "privileges": ", ".join(sorted(cells[to, where])),
         }
-        for (to, on), words in privileges.items()
+        for to, where in sorted(cells, key=position)
     ]
+
+
+def _where(grant: Grant, grants: frozenset[Grant]) -> str:
+    kind = grant.on.kind.lower()
+    if grant.scope == "ONE":
+        return f"`{grant.on.name}` ({kind})"
+    both = {grant._replace(scope=scope) for scope in ("ALL", "FUTURE")} <= grants
+    when = "now and later" if both else "now" if grant.scope == "ALL" else "later"
+    return f"every {kind} in `{grant.on.name}`, {when}"
 
 
 def markdown(rows: Iterable[Mapping[str, str]], names: Names) -> str:

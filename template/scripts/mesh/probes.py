@@ -42,10 +42,14 @@ def run(session: Session, names: Names) -> list[Probe]:
 
     No statement changes anything, whether it is allowed or not.
     """
-    return [
-        Probe(role, statement, wanted, _try(session, role, statement, names))
-        for role, statement, wanted in _questions(session, names)
-    ]
+    probes = []
+    warehouses: dict[str, str] = {}
+    for role, statement, wanted in _questions(session, names):
+        if role not in warehouses:
+            warehouses[role] = _warehouse(session, role)
+        outcome = _try(session, role, statement, warehouses[role])
+        probes.append(Probe(role, statement, wanted, outcome))
+    return probes
 
 
 def _questions(session: Session, names: Names) -> Iterator[tuple[str, str, str]]:
@@ -113,9 +117,15 @@ def _consumers(session: Session, names: Names) -> set[Object]:
     return {Object("ROLE", row["grantee_name"]) for row in rows if row["granted_to"] == "ROLE"}
 
 
-def _try(session: Session, role: str, statement: str, names: Names) -> str:
-    """Whether Snowflake allows a statement. A role of another project has no warehouse here:
-    Snowflake checks privileges first, so a refusal counts and anything else is not told."""
+def _warehouse(session: Session, role: str) -> str:
+    """A warehouse that the role may use; empty where there is none."""
+    rows = session.rows(f"SHOW GRANTS TO ROLE {role}")
+    usable = {row["name"] for row in rows if row["granted_on"] == "WAREHOUSE"}
+    return min(usable, default="")
+
+
+def _try(session: Session, role: str, statement: str, warehouse: str) -> str:
+    """Whether Snowflake allows a statement."""
     from mesh import snowflake
 
     try:
@@ -123,10 +133,8 @@ def _try(session: Session, role: str, statement: str, names: Names) -> str:
     except MeshError:
         return f"not tried: {session.user} has no role {role}"
     try:
-        session.run(f"USE WAREHOUSE {names.warehouse.name}", role)
-    except snowflake.Refused:
-        pass
-    try:
+        if warehouse:
+            session.run(f"USE WAREHOUSE {warehouse}", role)
         session.run(statement, role)
     except snowflake.Refused as error:
         return "denied" if error.number in DENIED else f"not tried: {error}"

@@ -1,0 +1,144 @@
+"""What tests of access on Snowflake run against: rendered members, the model, a laptop."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+
+from tests.conftest import ROOT, Member, Render
+from tests.snowflake_standin import ADMIN, PASSWORD, Model, SnowflakeError, Standin
+from tests.snowflake_standin.fixtures import rsa_key
+
+ACCOUNT = "TESTORG-STANDIN"
+DEMO = ("dbt_up", "dbt_down", "dbt_down_loom")
+HUB = {
+    "kind": "native",
+    "project_name": "hub",
+    "upstreams": "dbt_up, fin=FINANCE",
+    "publishes": True,
+    "warehouse_size": "SMALL",
+    "allowed_ips": "203.0.113.0/24, 198.51.100.7",
+    "authentication_policy": True,
+    "auth": "workload_identity",
+    "github_repository": "acme/hub",
+}
+
+
+def demo_answers(name: str) -> dict[str, Any]:
+    return {
+        **yaml.safe_load((ROOT / f"fleet/demo_members/{name}.yml").read_text()),
+        "snowflake_account": ACCOUNT,
+    }
+
+
+def render_demo(render_into: Render, folder: Path) -> dict[str, Member]:
+    return {name: render_into(folder / name, **demo_answers(name)) for name in DEMO}
+
+
+def scripts_of(member: Member) -> dict[str, str]:
+    """The SQL that sets a member up, by file name, in order."""
+    files = sorted(member.path.glob("snowflake/0*.sql"))
+    return {f"snowflake/{file.name}": file.read_text() for file in files}
+
+
+@contextlib.contextmanager
+def mesh_package() -> Iterator[Any]:
+    """The members' package `mesh`, as access, config, snowflake, … of one namespace.
+
+    Other tests may know another member's: theirs is put back.
+    """
+
+    def ours() -> dict[str, Any]:
+        return {n: sys.modules.pop(n) for n in list(sys.modules) if n.split(".")[0] == "mesh"}
+
+    others = ours()
+    sys.path.insert(0, str(ROOT / "template/scripts"))
+    names = ("access", "config", "probes", "snowflake", "sqlscript")
+    try:
+        package = importlib.import_module("mesh")
+        modules = {name: importlib.import_module(f"mesh.{name}") for name in names}
+        yield SimpleNamespace(**modules, MeshError=package.MeshError)
+    finally:
+        sys.path.pop(0)
+        ours()
+        sys.modules.update(others)
+
+
+class ModelSession:
+    """What `mesh.snowflake.Session` is, straight on the pure model: no server, no connector."""
+
+    user = ADMIN
+    name = "the model"
+
+    def __init__(self, model: Model, refused: type[Exception]) -> None:
+        self.model = model
+        self.refused = refused
+        self.sent: list[str] = []
+        self.role = "PUBLIC"
+
+    def use(self, role: str) -> None:
+        self.role = role
+
+    def rows(self, sql: str, role: str = "SECURITYADMIN") -> list[Mapping[str, str]]:
+        self.sent.append(sql)
+        try:
+            answer = self.model.execute(sql, role)
+        except SnowflakeError as error:
+            raise self.refused(error.message, error.errno) from None
+        return [
+            {name: "" if value is None else str(value) for name, value in row.items()}
+            for row in answer.dicts()
+        ]
+
+    def run(self, sql: str, role: str) -> None:
+        self.rows(sql, role)
+
+
+@dataclass
+class Laptop:
+    """A person's machine with a connection `admin` to a stand-in, and the keys of service users."""
+
+    home: Path
+    standin: Standin
+
+    def __post_init__(self) -> None:
+        (self.home / ".snowflake" / "keys").mkdir(parents=True, mode=0o700)
+        self.connection("admin", user=ADMIN, password=PASSWORD, role="ACCOUNTADMIN")
+
+    def connection(self, name: str, **parameters: object) -> None:
+        file = self.home / ".snowflake" / "connections.toml"
+        everything = {**self.standin.account, **parameters}
+        with os.fdopen(os.open(file, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600), "a") as text:
+            print(f"[{name}]", file=text)
+            for key, value in everything.items():
+                print(f"{key} = {value!r}", file=text)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For scripts and for dbt: where Snowflake is, and where keys are; not who signs in."""
+        return {
+            "HOME": str(self.home),
+            "SNOWFLAKE_HOME": str(self.home / ".snowflake"),
+            "SNOWFLAKE_HOST": self.standin.host,
+            "SNOWFLAKE_PORT": str(self.standin.port),
+            "SNOWFLAKE_PROTOCOL": "http",
+            "PYTHONWARNINGS": "ignore",
+        }
+
+    def give_keys(self, *users: str) -> None:
+        """What setup_keypair_auth.sh does, in short."""
+        for user in users:
+            key = rsa_key(user)
+            file = self.home / ".snowflake" / "keys" / f"{user}.p8"
+            with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w") as text:
+                text.write(key.private_pem)
+            self.standin.model.execute(f"ALTER USER {user} SET RSA_PUBLIC_KEY = '{key.public}'")
