@@ -13,8 +13,10 @@ import msgspec
 SECRET = "swordfish"
 GENERATED_AT = "2026-01-02T03:04:05.678901Z"
 USER_ID = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
-SECTIONS = ("sources", "exposures", "metrics", "selectors", "disabled", "parent_map", "child_map")
-SECTIONS += ("group_map", "saved_queries", "semantic_models", "unit_tests", "functions", "docs")
+SECTIONS = (
+    *("sources", "exposures", "metrics", "selectors", "disabled", "parent_map", "child_map"),
+    *("group_map", "saved_queries", "semantic_models", "unit_tests", "functions", "docs"),
+)
 
 # About 3 kB, as models have it in projects that are worth a benchmark.
 SQL = (

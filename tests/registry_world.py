@@ -12,7 +12,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -64,6 +64,11 @@ def up(originals: dict[str, Member], tmp_path: Path) -> Member:
 def down(originals: dict[str, Member], tmp_path: Path) -> Member:
     """A native member that reads dbt_up, up_b and up_c."""
     return _copy(originals["dbt_down"], tmp_path)
+
+
+def exporting(member: Member, **environment: str) -> Member:
+    """The member, where its people have exported this too."""
+    return replace(member, environment={**member.environment, **environment})
 
 
 def build(member: Member, body: bytes) -> None:

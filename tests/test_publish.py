@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tests.conftest import Member, Render
@@ -26,6 +26,7 @@ from tests.registry_world import (
     Shim,
     at,
     build,
+    exporting,
     s3_place,
     start,
 )
@@ -80,7 +81,6 @@ def test_dbt_itself_reads_it(up: Member, folder: Place, tmp_path: Path) -> None:
 
     up.ok(PUBLISH, *folder.flags)
     (tmp_path / "copy.json").write_bytes(folder.get(LATEST))
-    # not checked by jsonschema here: formats, which dbt does not keep to itself
     validator = jsonschema.Draft202012Validator(WritableManifest.json_schema())
     assert list(validator.iter_errors(json.loads(folder.get(LATEST)))) == []
     read = WritableManifest.read_and_check_versions(str(tmp_path / "copy.json"))
@@ -155,7 +155,7 @@ def test_a_breaking_change_is_stopped_before_anything_is_written(
     before = place.keys(), place.get(LATEST), place.get(STATE, "state")
     build(up, at(2, public=1))
     for more in ([], ["--check"], ["--dry-run"]):
-        said = up.refused(PUBLISH, *place.flags, *more, status=2, **place.environment)
+        said = exporting(up, **place.environment).refused(PUBLISH, *place.flags, *more, status=2)
         assert "public_1" in said
     assert (place.keys(), place.get(LATEST), place.get(STATE, "state")) == before
     up.ok(PUBLISH, *place.flags, "--allow-breaking", **place.environment)
@@ -176,7 +176,7 @@ def test_a_damaged_publication_is_told_and_can_be_replaced(
     publish(place, manifest())
     place.put(LATEST, place.get(LATEST).replace(b"integer", b"varchar"))
     build(up, at(1))
-    said = up.refused(PUBLISH, *place.flags, **place.environment)
+    said = exporting(up, **place.environment).refused(PUBLISH, *place.flags)
     assert "damaged" in said
     assert "--allow-breaking" in said
     up.ok(PUBLISH, *place.flags, "--allow-breaking", **place.environment)
@@ -188,7 +188,7 @@ def test_a_version_is_never_replaced(up: Member, place: Place, publish: Publish)
     forged = history(place, version).replace(b"integer", b"varchar")
     place.put(f"dbt_up/prod/history/{version}/manifest.json", forged)
     place.put(LATEST, b"{}")
-    said = up.refused(PUBLISH, *place.flags, "--allow-breaking", **place.environment)
+    said = exporting(up, **place.environment).refused(PUBLISH, *place.flags, "--allow-breaking")
     assert "versions are never replaced" in said
     assert history(place, version) == forged
 
@@ -418,11 +418,11 @@ def test_a_full_disk_loses_nothing(
     publish(folder, at(1))
     old = folder.get(LATEST), folder.get(STATE, "state")
     build(up, at(2))
-    said = up.refused(PUBLISH, *folder.flags, **shim.at_call("fsync", number, "ENOSPC"))
+    said = exporting(up, **shim.at_call("fsync", number, "ENOSPC")).refused(PUBLISH, *folder.flags)
     assert "No space left" in said
     assert folder.get(STATE, "state") == old[1]
     assert number == 3 or folder.get(LATEST) == old[0]
-    assert not list(folder.folder.rglob("*.tmp"))
+    assert not list(up.path.parent.rglob("*.tmp"))
     up.ok(PUBLISH, *folder.flags)
     assert folder.get(STATE, "state") == at(2)
 
@@ -461,7 +461,7 @@ def test_answers_that_are_lost_forever(up: Member, proxy: Proxy, shim: Shim) -> 
     proxy.rule = lambda request, forward: (
         None if request.method == "PUT" and forward() else forward()
     )
-    said = up.refused(PUBLISH, *place.flags, **place.environment, **shim.hurried())
+    said = exporting(up, **place.environment, **shim.hurried()).refused(PUBLISH, *place.flags)
     assert "out of reach" in said
     proxy.rule = lambda request, forward: forward()
     up.ok(PUBLISH, *place.flags, **place.environment)

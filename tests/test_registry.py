@@ -15,7 +15,17 @@ import pytest
 
 from tests.conftest import Member
 from tests.manifests import manifest
-from tests.registry_world import LATEST, PUBLISH, STATE, SYNC, Place, Shim, build, s3_place
+from tests.registry_world import (
+    LATEST,
+    PUBLISH,
+    STATE,
+    SYNC,
+    Place,
+    Shim,
+    build,
+    exporting,
+    s3_place,
+)
 from tests.s3_server import BUCKET, S3, Answer, Proxy, Request, error
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
@@ -214,7 +224,7 @@ def test_a_server_that_stays_overloaded_is_told_in_seconds(up: Member, proxy: Pr
     place = s3_place(proxy.s3, proxy.url)
     proxy.rule = lambda request, forward: error(503, "SlowDown")
     started = time.monotonic()
-    assert "503 (SlowDown)" in up.refused(PUBLISH, *place.flags, **place.environment)
+    assert "503 (SlowDown)" in exporting(up, **place.environment).refused(PUBLISH, *place.flags)
     assert time.monotonic() - started < 15
     assert place.keys() == []
 
@@ -270,7 +280,7 @@ def test_a_download_that_breaks_always_is_told(
     proxy.rule = lambda request, forward: forward().cut(100)
     before = down.files()
     flags = (*place.flags, "--upstream", "dbt_up")
-    assert "broken" in down.refused(SYNC, *flags, **place.environment)
+    assert "broken" in exporting(down, **place.environment).refused(SYNC, *flags)
     assert down.files() == before
 
 
@@ -326,22 +336,22 @@ def test_access_that_fails_is_told_in_a_line(wrong: str, down: Member, s3: S3, s
     changes, expected = BROKEN_ACCESS[wrong]
     environment = {**place.environment, **shim.hurried(), **changes}
     before = down.files()
-    said = down.refused(SYNC, *place.flags, "--upstream", "dbt_up", **environment)
+    said = exporting(down, **environment).refused(SYNC, *place.flags, "--upstream", "dbt_up")
     assert expected in said
     assert down.files() == before
 
 
 def test_a_bucket_that_does_not_exist(up: Member, down: Member, s3: S3) -> None:
     flags = ("--bucket", "no-such-bucket")
-    assert "no bucket no-such-bucket" in up.refused(PUBLISH, *flags, **s3.environment())
-    down.refused(SYNC, *flags, "--upstream", "dbt_up", **s3.environment())
+    assert "no bucket no-such-bucket" in exporting(up, **s3.environment()).refused(PUBLISH, *flags)
+    exporting(down, **s3.environment()).refused(SYNC, *flags, "--upstream", "dbt_up")
 
 
 def test_a_bucket_in_another_region(up: Member, proxy: Proxy) -> None:
     """The client asks again in the region that S3 names; here none is named."""
     place = s3_place(proxy.s3, proxy.url)
     proxy.rule = lambda request, forward: error(301, "PermanentRedirect")
-    assert "region" in up.refused(PUBLISH, *place.flags, **place.environment)
+    assert "region" in exporting(up, **place.environment).refused(PUBLISH, *place.flags)
 
 
 # --- Who may do what ----------------------------------------------------------------------------
@@ -357,18 +367,20 @@ def test_a_consumer_reads_what_is_published_and_nothing_else(
     assert "1 public" in down.ok(SYNC, *bucket, "--upstream", "dbt_up", **consumer)
     written = s3.get(f"registry/{LATEST}")
     build(up, manifest(generated_at="2026-01-03T00:00:00Z"))
-    assert "access denied" in up.refused(PUBLISH, *bucket, **consumer)
+    assert "access denied" in exporting(up, **consumer).refused(PUBLISH, *bucket)
     assert s3.get(f"registry/{LATEST}") == written
     # the full manifest is its owner's
     state = ("--registry", f"s3://{BUCKET}/state", "--upstream", "dbt_up")
-    assert "access denied" in down.refused(SYNC, *state, **consumer)
+    assert "access denied" in exporting(down, **consumer).refused(SYNC, *state)
 
 
 def test_a_publisher_cannot_write_as_another_project(originals: dict[str, Member], s3: S3) -> None:
     other = originals["up_b"]
     build(other, manifest("up_b"))
     bucket = ("--bucket", BUCKET)
-    assert "access denied" in other.refused(PUBLISH, *bucket, **s3.environment("publisher"))
+    assert "access denied" in exporting(other, **s3.environment("publisher")).refused(
+        PUBLISH, *bucket
+    )
     assert s3.keys("registry/up_b") == []
 
 

@@ -90,6 +90,8 @@ def last_copy(root: Path, upstream: str) -> interface.Interface:
         return interface.read(path.read_bytes(), upstream)
     except FileNotFoundError:
         raise MeshError(f"no copy of {upstream} at {path}: run it without --offline") from None
+    except MeshError:
+        raise MeshError(f"{path} is not what was synced: run it without --offline") from None
 
 
 if __name__ == "__main__":
