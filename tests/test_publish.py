@@ -30,7 +30,7 @@ from tests.registry_world import (
     s3_place,
     start,
 )
-from tests.s3_server import Answer, Proxy, Request, error
+from tests.s3_server import BUCKET, S3, Answer, Proxy, Request, error
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
 
@@ -90,39 +90,43 @@ def test_dbt_itself_reads_it(up: Member, folder: Place, tmp_path: Path) -> None:
     assert node.config.contract.enforced
 
 
-@pytest.mark.xdist_group("publish-dbt")
 def test_dbt_defers_to_it_and_a_hub_publishes_its_own(
-    render: Render, folder: Place, tmp_path: Path
+    render: Render, s3: S3, tmp_path: Path
 ) -> None:
-    """dbt with --defer --state, dbt-loom, and a loom hub whose manifest holds nodes of others."""
-    real = render(kind="upstream", project_name="dbt_up")
-    real.dbt("parse")
-    real.ok(PUBLISH)
-    latest = tmp_path / ".mesh/registry/dbt_up/local/latest"
-    (real.path / "models/reader.sql").write_text("select * from {{ ref('public_orders') }}")
-    real.dbt("compile", "-s", "state:new", "--defer", "--state", str(latest))
-    results = json.loads((real.path / "target/run_results.json").read_bytes())["results"]
+    """dbt with --defer --state, dbt-loom from S3, and a hub whose manifest has nodes of others."""
+    shop = render(kind="upstream", project_name="dbt_shop")
+    shop.dbt("parse")
+    shop.ok(PUBLISH)
+    shop.ok(PUBLISH, "--bucket", BUCKET, **s3.environment())
+    (shop.path / "models/reader.sql").write_text("select * from {{ ref('public_orders') }}")
+    latest = tmp_path / ".mesh/registry/dbt_shop/local/latest"
+    shop.dbt("compile", "-s", "state:new", "--defer", "--state", str(latest))
+    results = json.loads((shop.path / "target/run_results.json").read_bytes())["results"]
     compiled = {result["unique_id"] for result in results}
-    assert "model.dbt_up.reader" in compiled
-    assert "model.dbt_up.public_orders" not in compiled
+    assert "model.dbt_shop.reader" in compiled
+    assert "model.dbt_shop.public_orders" not in compiled
 
     hub = render(
-        kind="loom", project_name="dbt_hub", publishes=True, upstreams="dbt_up", starter=False
+        kind="loom",
+        project_name="dbt_hub",
+        publishes=True,
+        upstreams="dbt_shop",
+        registry_bucket=BUCKET,
+        starter=False,
     )
     (hub.path / "models").mkdir(exist_ok=True)
     (hub.path / "models/hub_orders.sql").write_text(
-        "{{ config(access='public') }} select * from {{ ref('dbt_up', 'public_orders') }}"
+        "{{ config(access='public') }} select * from {{ ref('dbt_shop', 'public_orders') }}"
     )
-    hub.dbt("parse")
+    hub.dbt("parse", DBT_LOOM_CONFIG="dbt_loom.prod.config.yml", **s3.environment())
     injected = json.loads((hub.path / "target/manifest.json").read_bytes())
-    assert "model.dbt_up.public_orders" in injected["nodes"]
-    hub.ok(PUBLISH)
-    published = json.loads(
-        (tmp_path / ".mesh/registry/dbt_hub/local/latest/manifest.json").read_bytes()
-    )
-    assert list(published["nodes"]) == ["model.dbt_hub.hub_orders"]
-    assert b"dbt_up" not in json.dumps(published).encode()
-    assert "all resolve" in hub.ok("scripts/validate_lineage.py")
+    assert "model.dbt_shop.public_orders" in injected["nodes"]
+    hub.ok(PUBLISH, "--bucket", BUCKET, **s3.environment())
+    published = s3.get("registry/dbt_hub/prod/latest/manifest.json")
+    assert list(json.loads(published)["nodes"]) == ["model.dbt_hub.hub_orders"]
+    assert b"dbt_shop" not in published
+    lineage = hub.ok("scripts/validate_lineage.py", "--bucket", BUCKET, **s3.environment())
+    assert "all resolve" in lineage
 
 
 # --- Again, older, breaking ---------------------------------------------------------------------

@@ -21,6 +21,7 @@ from tests.registry_world import (
     STATE,
     SYNC,
     Place,
+    Publish,
     Shim,
     build,
     exporting,
@@ -230,11 +231,13 @@ def test_a_server_that_stays_overloaded_is_told_in_seconds(up: Member, proxy: Pr
 
 
 @pytest.mark.parametrize("status", [409, 412, 404])
-def test_a_lost_race_is_tried_again(status: int, up: Member, proxy: Proxy, shim: Shim) -> None:
+def test_a_lost_race_is_tried_again(
+    status: int, up: Member, proxy: Proxy, shim: Shim, publish: Publish
+) -> None:
     """What S3 servers say where a condition fails, or two conditional writes meet."""
     place = s3_place(proxy.s3, proxy.url)
     codes = {409: "ConditionalRequestConflict", 412: "PreconditionFailed", 404: "NoSuchKey"}
-    up.ok(PUBLISH, *place.flags, **place.environment)
+    publish(place, manifest())
     build(up, manifest(generated_at="2026-01-03T00:00:00Z"))
     refused: list[str] = []
 
@@ -262,9 +265,9 @@ def latest(request: Request) -> bool:
     return "/latest/" in request.path
 
 
-def test_a_broken_download_is_asked_for_again(up: Member, down: Member, proxy: Proxy) -> None:
+def test_a_broken_download_is_asked_for_again(down: Member, proxy: Proxy, publish: Publish) -> None:
     place = s3_place(proxy.s3, proxy.url)
-    up.ok(PUBLISH, *place.flags, **place.environment)
+    publish(place, manifest())
     proxy.requests.clear()
     proxy.rule = lambda request, forward: forward().cut(100) if request.number <= 2 else forward()
     down.ok(SYNC, *place.flags, "--upstream", "dbt_up", **place.environment)
@@ -273,10 +276,10 @@ def test_a_broken_download_is_asked_for_again(up: Member, down: Member, proxy: P
 
 
 def test_a_download_that_breaks_always_is_told(
-    up: Member, down: Member, proxy: Proxy, shim: Shim
+    down: Member, proxy: Proxy, shim: Shim, publish: Publish
 ) -> None:
     place = s3_place(proxy.s3, proxy.url)
-    up.ok(PUBLISH, *place.flags, **place.environment)
+    publish(place, manifest())
     proxy.rule = lambda request, forward: forward().cut(100)
     before = down.files()
     flags = (*place.flags, "--upstream", "dbt_up")

@@ -368,13 +368,12 @@ def test_killed_while_it_waits_for_s3(down: Member, seeded: Place, proxy: Proxy)
     assert down.files() == before
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_full_disk(
-    call: str, number: int, down: Member, folder: Place, publish: Publish, shim: Shim
+    number: int, down: Member, folder: Place, publish: Publish, shim: Shim
 ) -> None:
     old, new = two_states(down, folder, publish)
-    said = exporting(down, **shim.at_call(call, number, "ENOSPC")).refused(
+    said = exporting(down, **shim.at_call("fsync", number, "ENOSPC")).refused(
         SYNC, *folder.flags, *ONE
     )
     assert "No space left on device: free some space and run it again" in said
