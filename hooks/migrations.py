@@ -1,0 +1,183 @@
+"""Runs in a member on `copier update`, after the template's changes are merged into its files.
+
+    migrations.py renamed-file OLD NEW        the template calls a file by another name now
+    migrations.py renamed-answer OLD NEW      copier.yml calls a question by another name now
+    migrations.py updated ANSWERS_FILE [quiet]   after every update, last
+
+`_migrations` in copier.yml says which run, and of which version on. Copier puts STAGE,
+VERSION_FROM and VERSION_TO into the environment, and has made sure that everything was committed:
+HEAD is the member as it was.
+
+What needs no migration: a new question (every question has a default), a changed default (members
+keep the answers they recorded), a file that the template has no longer (Copier removes it, and
+`keep_edited_files` brings an edited one back).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import update_report
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+"""Copier's clone of the new version, which has the history too."""
+ANSWERS = Path(".copier-answers.yml")
+
+
+def renamed_file(old: str, new: str) -> None:
+    """The member's edits of `old` are merged into `new`, and what it deleted stays deleted.
+
+    Copier sees one file go and another come, and would drop the edits. Where both sides changed
+    the same lines the file is left in conflict, as Copier leaves others.
+    """
+    rendered = rendered_before(old)
+    if rendered is None or not Path(new).is_file() or committed(new) is not None:
+        return  # not a file of this member's kind, or it has another one of that name
+    edited = committed(old)
+    if edited is None:
+        Path(new).unlink()
+        return
+    if edited != rendered:
+        merge(Path(new), edited, rendered)
+    # the removal is staged, as `git mv` does: it is no loss that `keep_edited_files` has to mend
+    git("rm", "--quiet", "--cached", "--", old)
+
+
+def renamed_answer(old: str, new: str) -> None:
+    """The answer to a question that has another name now is kept. Runs before the files change."""
+    text = ANSWERS.read_text(encoding="utf-8")
+    ANSWERS.write_text(
+        re.sub(rf"^{re.escape(old)}:", f"{new}:", text, flags=re.MULTILINE), encoding="utf-8"
+    )
+
+
+def keep_edited_files() -> list[str]:
+    """Brings back files that the update removed although the member had edited them.
+
+    A file goes when the template drops it, or when the member changes its kind.
+    """
+    removed = git("ls-files", "--deleted", "-z").decode().split("\0")[:-1]
+    kept = [path for path in removed if committed(path) != rendered_before(path)]
+    # those that the member's people deleted are not among them: they are not in HEAD either
+    if kept:
+        git("checkout", "--quiet", "HEAD", "--", *kept)
+    return kept
+
+
+def updated(answers_file: str, quiet: bool) -> None:
+    """After every update: keeps what would be lost, and says what changed and what to do."""
+    kept = keep_edited_files()
+    if quiet:
+        return
+    old, new = os.environ["VERSION_FROM"], os.environ["VERSION_TO"]
+    changelog = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
+    project = re.search(
+        r"^project_name: *(.*)$", Path(answers_file).read_text(encoding="utf-8"), re.MULTILINE
+    )
+    print(
+        "\n"
+        + update_report.message(
+            project=project[1] if project else "The project",
+            old=old,
+            new=new,
+            changes=update_report.changes_between(changelog, old, new),
+            in_conflict=update_report.conflicts(Path()),
+            kept=kept,
+            requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", "requirements.txt")),
+        )
+    )
+
+
+def merge(path: Path, edited: bytes, base: bytes) -> None:
+    """Merges the member's edits of `base` into the file, as Copier merges others."""
+    new = path.read_bytes()
+    labels = ("before updating", "last update", "after updating")
+    with tempfile.TemporaryDirectory() as folder:
+        versions = [Path(folder) / label for label in labels]
+        for version, body in zip(versions, (edited, base, new), strict=True):
+            version.write_bytes(body)
+        named = [word for label in labels for word in ("-L", label)]
+        command = ["git", "merge-file", "--quiet", *named, *map(str, versions)]
+        in_conflict = subprocess.run(command, check=False).returncode
+        path.write_bytes(versions[0].read_bytes())
+    if in_conflict:
+        mark_unmerged(path, base, edited, new)
+
+
+def mark_unmerged(path: Path, *stages: bytes) -> None:
+    """Tells git that the file is in conflict; stages: base, the member's, the template's."""
+    mode = "100755" if os.access(path, os.X_OK) else "100644"
+    name = git("rev-parse", "--show-prefix").decode().strip() + path.as_posix()
+    hashes = [git("hash-object", "-w", "--stdin", given=body).decode().strip() for body in stages]
+    lines = [f"{mode} {each} {stage}\t{name}\n" for stage, each in enumerate(hashes, start=1)]
+    git("update-index", "--index-info", given="".join(lines).encode())
+
+
+def committed(path: str) -> bytes | None:
+    """The member's file before the update; None where there was none."""
+    try:
+        return git("show", f"HEAD:./{path}")
+    except subprocess.CalledProcessError:
+        return None
+
+
+def rendered_before(path: str) -> bytes | None:
+    """The file as the old version of the template rendered it for this member, or None."""
+    folder = old_rendering()
+    return (folder / path).read_bytes() if folder and (folder / path).is_file() else None
+
+
+@cache
+def old_rendering() -> Path | None:
+    """The member without its own edits; None where the old version cannot be rendered any more."""
+    import copier
+    import yaml
+
+    folder = tempfile.mkdtemp(prefix="copier-dbt-mesh.")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        copier.run_copy(
+            str(TEMPLATE),
+            folder,
+            yaml.safe_load(committed(str(ANSWERS)) or b"{}"),
+            vcs_ref=os.environ["VERSION_FROM"],
+            defaults=True,
+            overwrite=True,
+            unsafe=True,
+            quiet=True,
+            skip_tasks=True,
+        )
+    except Exception:  # then everything counts as edited, and is kept
+        return None
+    return Path(folder)
+
+
+def git(*arguments: str, given: bytes | None = None) -> bytes:
+    return subprocess.run(["git", *arguments], input=given, capture_output=True, check=True).stdout
+
+
+def main(what: str, *arguments: str) -> None:
+    try:
+        match what:
+            case "renamed-file":
+                renamed_file(*arguments)
+            case "renamed-answer":
+                renamed_answer(*arguments)
+            case "updated":
+                updated(arguments[0], quiet=arguments[1:] == ("quiet",))
+    except Exception as error:  # Copier would end with a traceback, half-way
+        print(
+            f"\nThe files are updated, but `{what}` failed ({error}): see git diff", file=sys.stderr
+        )
+
+
+if __name__ == "__main__":
+    main(*filter(None, sys.argv[1:]))

@@ -1,0 +1,109 @@
+"""What an update did, for a person: the changelog between two versions, and what is in conflict.
+
+`hooks/migrations.py` prints it in the member; the fleet puts it into pull requests and its table.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+ENTRY = re.compile(r"^## v?(?P<version>\d+\.\d+\.\d+)\b.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+CONFLICT = b"<<<<<<< "
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The numbers in `v1.2.3`, to compare by; of an untagged commit, those of the tag before it."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def changes_between(changelog: str, old: str, new: str) -> str:
+    """The changelog's entries after version `old`, up to `new`, as they stand there."""
+    entries = [
+        entry.group().strip()
+        for entry in ENTRY.finditer(changelog)
+        if release(old) < release(entry["version"]) <= release(new)
+    ]
+    return "\n\n".join(entries)
+
+
+def conflicts(member: Path) -> dict[str, list[int]]:
+    """Files that the update left in conflict, with the lines where each conflict starts.
+
+    No lines: the file as a whole (a binary, or a `.rej` beside it).
+    """
+    found = {
+        path: conflict_lines((member / path).read_bytes()) if (member / path).is_file() else []
+        for path in _git(member, "diff", "--name-only", "--relative", "--diff-filter=U", "-z")
+    }
+    rejected = _git(member, "ls-files", "--others", "-z", "--", "*.rej")
+    return found | {path.removesuffix(".rej"): [] for path in rejected}
+
+
+def conflict_lines(body: bytes) -> list[int]:
+    return [
+        number
+        for number, line in enumerate(body.splitlines(), start=1)
+        if line.startswith(CONFLICT)
+    ]
+
+
+def describe_conflicts(found: dict[str, list[int]]) -> list[str]:
+    """`dbt_project.yml:12,40` for each file."""
+    return [
+        f"{path}:{','.join(map(str, lines))}" if lines else path
+        for path, lines in sorted(found.items())
+    ]
+
+
+def message(
+    *,
+    project: str,
+    old: str,
+    new: str,
+    changes: str,
+    in_conflict: dict[str, list[int]],
+    kept: Sequence[str],
+    requirements_changed: bool,
+) -> str:
+    """What the person at the terminal reads: what changed, what to check, how to undo it.
+
+    kept: files that are no longer the template's, and stay because they were edited here.
+    """
+    if old == new:
+        lines = [f"{project} is rendered anew from {new} of the template, with your answers."]
+    else:
+        lines = [f"{project} is updated from {old} to {new} of the template."]
+        lines += ["", *(f"  {line}".rstrip() for line in changes.splitlines())] if changes else []
+    if kept:
+        lines += ["", "No longer the template's, but kept, because you had edited them:"]
+        lines += [f"  {path}" for path in kept]
+    if in_conflict:
+        lines += [
+            "",
+            "You and the template changed the same lines; choose between <<<<<<< and >>>>>>>:",
+        ]
+        lines += [f"  {where}" for where in describe_conflicts(in_conflict)]
+        lines += ["  then `git add` these files"]
+    install = ["  pip install -r requirements.txt"] if requirements_changed else []
+    lines += [
+        "",
+        "Check it, then commit it:",
+        "  git diff HEAD                        what the update did",
+        *install,
+        "  dbt parse && dbt build",
+        "Or undo all of it:",
+        "  git reset --hard && git clean -fd",
+    ]
+    return "\n".join(lines)
+
+
+def _git(folder: Path, *arguments: str) -> list[str]:
+    """The NUL-separated names that git answers."""
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return [name for name in done.stdout.split("\0") if name]
