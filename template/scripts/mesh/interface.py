@@ -153,6 +153,17 @@ class _Probe(msgspec.Struct):
     config: _Config = msgspec.field(default_factory=_Config)
 
 
+class _Named(_Probe):
+    """And enough to tell what a reader calls it."""
+
+    version: Any = None
+    latest_version: Any = None
+
+
+class _Names(msgspec.Struct):
+    nodes: dict[str, _Named]
+
+
 class _Constraint(msgspec.Struct):
     type: str
     expression: str | None = None
@@ -287,8 +298,7 @@ def _public_nodes(raw: _Manifest, project: str) -> tuple[dict[str, dict[str, Any
             probe = msgspec.json.decode(encoded, type=_Probe)
             if probe.package_name != project:
                 continue
-            public = "public" in (probe.access, probe.config.access)
-            if public and probe.config.materialized != "ephemeral":
+            if _is_published(probe):
                 msgspec.json.decode(encoded, type=_Public)
                 nodes[uid] = msgspec.json.decode(encoded, type=dict[str, Any])
             else:
@@ -296,6 +306,28 @@ def _public_nodes(raw: _Manifest, project: str) -> tuple[dict[str, dict[str, Any
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _Malformed(f"has a malformed node {uid} ({error})") from None
     return nodes, frozenset(private)
+
+
+def _is_published(probe: _Probe) -> bool:
+    public = "public" in (probe.access, probe.config.access)
+    return public and probe.config.materialized != "ephemeral"
+
+
+def names(body: bytes, project: str) -> frozenset[str]:
+    """The names that a reader of a publication may use; cheaper than reading all of it.
+
+    Raises MeshError where the bytes are no manifest.
+    """
+    try:
+        nodes = msgspec.json.decode(body, type=_Names).nodes
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MeshError(f"no dbt manifest of {project} ({error})") from None
+    published = {
+        uid: msgspec.structs.asdict(node)
+        for uid, node in nodes.items()
+        if uid.startswith("model.") and node.package_name == project and _is_published(node)
+    }
+    return frozenset(name for name, _ in reader_names(published))
 
 
 def _published(node: Mapping[str, Any], published: set[str]) -> dict[str, Any]:

@@ -184,7 +184,9 @@ def written(
     summary = f"{models} public model{'' if models == 1 else 's'} ({published.version})"
     if not changed:
         return Result(upstream, seen, changed, f"{summary}, nothing to write")
-    lines = sources.differences(last_copy(root, upstream), published)
+    old = last_names(root, upstream)
+    new = interface.names(stored.body, upstream)
+    lines = [] if old is None else sources.differences(old, new)
     return Result(upstream, seen, changed, "\n  ".join([summary, *lines]))
 
 
@@ -194,6 +196,16 @@ def last_copy(root: Path, upstream: str) -> Interface | None:
 
     try:
         return interface.read((root / "state" / upstream / "manifest.json").read_bytes(), upstream)
+    except (OSError, MeshError):
+        return None
+
+
+def last_names(root: Path, upstream: str) -> frozenset[str] | None:
+    """The tables that the last sync brought in; None where that is missing or unreadable."""
+    from mesh import interface
+
+    try:
+        return interface.names((root / "state" / upstream / "manifest.json").read_bytes(), upstream)
     except (OSError, MeshError):
         return None
 

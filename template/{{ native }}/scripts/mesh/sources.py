@@ -84,15 +84,12 @@ SHOWN = 20
 """How many names of added or removed tables are told; the rest is a number."""
 
 
-def differences(before: Interface | None, after: Interface) -> list[str]:
+def differences(before: frozenset[str], after: frozenset[str]) -> list[str]:
     """Which tables come and go between two publications, one line each."""
-    if before is None:
-        return []
-    old, new = ({name for name, _ in reader_names(each.nodes)} for each in (before, after))
     return [
-        f"{what}: {', '.join(names[:SHOWN])}"
+        f"{what}: {', '.join(sorted(names)[:SHOWN])}"
         + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-        for what, names in (("added", sorted(new - old)), ("removed", sorted(old - new)))
+        for what, names in (("added", after - before), ("removed", before - after))
         if names
     ]
 

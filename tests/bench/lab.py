@@ -1,0 +1,161 @@
+"""What a bench measures with: processes run in turns, medians, and figures to hold to a budget."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from copier._template import Template
+
+from fleet import render as rendering
+from tests import conftest, s3_server
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table: seconds or MB of a subject, against a baseline's or a fixed limit.
+
+    ratio: of the two medians, unless there is no baseline; budget: what the ratio, or without a
+    baseline the measured value, may be at most; None where there is no budget for it.
+    """
+
+    what: str
+    measured: float
+    baseline: float | None
+    budget: float | None
+    unit: str = "s"
+
+    @property
+    def ratio(self) -> float | None:
+        return self.measured / self.baseline if self.baseline else None
+
+    @property
+    def ok(self) -> bool | None:
+        if self.budget is None:
+            return None
+        return (self.measured if self.ratio is None else self.ratio) <= self.budget
+
+
+@dataclass(frozen=True)
+class Process:
+    """A command that is timed from start to end. `before` prepares each run, and is not timed."""
+
+    command: Sequence[str | Path]
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    before: Callable[[], object] = lambda: None
+
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Lab:
+    """Where benches work. folder: scratch; runs: of each process; say: tells what goes on."""
+
+    folder: Path
+    runs: int
+    say: Say
+    stack: ExitStack
+    _kept: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, name: str, make: Callable[[Path], Any]) -> Any:
+        """What several benches share, made in a folder of its own by the first that asks."""
+        if name not in self._kept:
+            self.say(f"preparing {name}")
+            folder = self.folder / name.replace(" ", "_")
+            folder.mkdir()
+            self._kept[name] = make(folder)
+        return self._kept[name]
+
+    @property
+    def template(self) -> Template:
+        """This repository as it is."""
+        made = self.once("template", lambda _: self.stack.enter_context(rendering.opened()))
+        assert isinstance(made, Template)
+        return made
+
+    @property
+    def s3(self) -> s3_server.S3:
+        made = self.once(
+            "S3 server", lambda folder: self.stack.enter_context(s3_server.running(folder))
+        )
+        assert isinstance(made, s3_server.S3)
+        return made
+
+    def member(self, path: Path, **answers: Any) -> conftest.Member:
+        home = path.parent / ".mesh"
+        home.mkdir(exist_ok=True, parents=True)
+        rendering.render(self.template, path, {"project_name": path.name, **answers})
+        return conftest.Member(path, {"DBT_MESH_HOME": str(home)})
+
+    def compare(self, what: str, *processes: Process) -> list[float]:
+        """The median seconds of each process. They take turns, so that all of them see the same
+        machine; a first round, which fills caches, does not count."""
+        rounds: list[list[float]] = [[] for _ in processes]
+        for number in range(self.runs + 1):
+            self.say(f"{what}: run {number} of {self.runs}" if number else f"{what}: warming up")
+            for measured, process in zip(rounds, processes, strict=True):
+                process.before()
+                started = time.perf_counter()
+                run(process)
+                measured.append(time.perf_counter() - started)
+        return [statistics.median(measured[1:]) for measured in rounds]
+
+
+def run(process: Process, *wrapper: str | Path) -> str:
+    """Runs the process once; what it printed. Raises RuntimeError with that where it fails."""
+    done = subprocess.run(
+        [*map(str, wrapper), *map(str, process.command)],
+        cwd=process.folder,
+        env={**os.environ, **process.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{process.command} failed:\n{done.stdout[-2000:]}")
+    return done.stdout
+
+
+# A process starts with the peak of the one that forked it, which is large here: hence another one
+# in between. Linux counts in KiB, macOS in bytes.
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
+"""
+
+
+def peak_memory(process: Process) -> float:
+    """The most memory, in MB, that the process has at a time."""
+    process.before()
+    return float(run(process, *python(PEAK)).splitlines()[-1])
+
+
+Word = str | Path
+
+
+def python(code: str, *arguments: Word) -> list[Word]:
+    return [sys.executable, "-c", code, *arguments]
+
+
+Bench = Callable[[Lab], Iterator[Figure]]
+BENCHES: dict[str, Bench] = {}
+
+
+def bench(function: Bench) -> Bench:
+    """Registers a bench under its function's name; it yields its figures as it gets them."""
+    BENCHES[function.__name__] = function
+    return function

@@ -1,0 +1,238 @@
+"""Sync, publish, the contract gate and lineage, on large manifests."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tests.bench.lab import Figure, Lab, Process, bench, peak_memory, python
+from tests.conftest import Member
+from tests.manifests import GENERATED_AT, manifest, model
+from tests.s3_server import BUCKET
+
+SYNC = "scripts/sync_mesh.py"
+VALIDATE = "scripts/validate_lineage.py"
+PUBLISH = "scripts/publish_manifest.py"
+COLUMNS = 8
+
+BARE_REQUEST = """
+import sys
+import boto3
+client = boto3.client("s3", region_name="us-east-1")
+try:
+    client.get_object(Bucket=sys.argv[1], Key=sys.argv[2], IfNoneMatch=sys.argv[3])
+except client.exceptions.ClientError as error:
+    assert error.response["Error"]["Code"] in ("304", "NotModified")
+"""
+
+# The private state is the member's own copy of what it was given; moving it says nothing about
+# the publication. So it is left out, in the same process with the same imports.
+PUBLISH_WITHOUT_STATE = """
+import runpy, sys
+sys.path.insert(0, "scripts")
+from mesh import publication
+publication.keep_state = lambda *_: None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+PARSE = {
+    "orjson": "import sys, orjson; orjson.loads(open(sys.argv[1], 'rb').read())",
+    "msgspec": "import sys, msgspec; msgspec.json.decode(open(sys.argv[1], 'rb').read())",
+}
+
+LOAD_TWO = """
+import sys
+from datetime import date
+import msgspec
+manifests = [msgspec.json.decode(open(path, "rb").read()) for path in sys.argv[1:3]]
+"""
+COMPARE_TWO = f"""{LOAD_TWO}
+sys.path.insert(0, "scripts")
+from mesh import contract
+changes = contract.compare(*manifests, today=date(2026, 1, 1), private=())
+assert len(changes) > 1000
+"""
+
+
+@dataclass(frozen=True)
+class Large:
+    """A publisher of large interfaces, its reader, and where they meet on S3."""
+
+    up: Member
+    down: Member
+    environment: dict[str, str]
+
+    def publish(self, body: bytes, env: str, registry: str = f"s3://{BUCKET}/registry") -> Path:
+        path = self.up.path / f"{env}.json"
+        path.write_bytes(body)
+        self.up.ok(
+            PUBLISH,
+            *("--registry", registry, "--env", env, "--manifest", path, "--allow-breaking"),
+            **self.environment,
+        )
+        return path
+
+    def sync(self, env: str) -> Process:
+        command = [sys.executable, SYNC, "--bucket", BUCKET, "--env", env]
+        return Process(command, self.down.path, self.environment)
+
+
+def members(lab: Lab) -> Large:
+    def make(folder: Path) -> Large:
+        up = lab.member(folder / "dbt_up", kind="upstream", starter=False)
+        down = lab.member(folder / "dbt_down", kind="native", upstreams="dbt_up", starter=False)
+        environment = lab.s3.environment()
+        return Large(up, down, {**up.environment, **environment})
+
+    made = lab.once("members", make)
+    assert isinstance(made, Large)
+    return made
+
+
+def megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.0f} MB"
+
+
+def fastest_parser(lab: Lab, path: Path) -> tuple[str, Process]:
+    """The JSON library that parses the file fastest, and a process that does only that."""
+    parsers = [Process(python(code, path), lab.folder) for code in PARSE.values()]
+    runs = lab.compare("parse", *parsers)
+    each = zip(PARSE, parsers, runs, strict=True)
+    name, parser, _ = min(each, key=lambda each: each[2])
+    return name, parser
+
+
+@bench
+def sync(lab: Lab) -> Iterator[Figure]:
+    """With nothing changed, and of a large upstream that has changed."""
+    mesh = members(lab)
+    lab.say("publishing")
+    mesh.publish(manifest(models=100, public=10, columns=COLUMNS), "small")
+    mesh.down.ok(SYNC, "--bucket", BUCKET, "--env", "small", **mesh.environment)
+    key = "registry/dbt_up/small/latest/manifest.json"
+    etag = lab.s3.client().head_object(Bucket=BUCKET, Key=key)["ETag"]
+    bare = Process(python(BARE_REQUEST, BUCKET, key, etag), lab.folder, mesh.environment)
+    measured, baseline = lab.compare("unchanged", mesh.sync("small"), bare)
+    what = "sync, nothing changed / Python that makes one S3 client and one request"
+    yield Figure(what, measured, baseline, 1.3)
+
+    for models in (1_000, 10_000):
+        lab.say(f"publishing {models} models")
+        public = models // 10
+        full = mesh.publish(manifest(models=models, public=public, columns=COLUMNS), f"m{models}")
+        older = manifest(
+            models=models,
+            public=public,
+            columns=COLUMNS - 1,
+            generated_at="2025-01-01T00:00:00Z",
+        )
+        mesh.publish(older, f"old{models}")
+        kept = lab.folder / f"kept{models}"
+        state, models_folder = mesh.down.path / "state", mesh.down.path / "models"
+        mesh.down.ok(SYNC, "--bucket", BUCKET, "--env", f"old{models}", **mesh.environment)
+        shutil.copytree(state, kept / "state")
+        shutil.copytree(models_folder, kept / "models")
+
+        def restore(kept: Path = kept) -> None:
+            shutil.copytree(kept, mesh.down.path, dirs_exist_ok=True)
+
+        unchanged = mesh.sync(f"m{models}")
+        changed = Process(unchanged.command, unchanged.folder, unchanged.environment, restore)
+        measured, baseline = lab.compare(f"{models} models", changed, unchanged)
+        published = megabytes(mesh.down.path / "state" / "dbt_up" / "manifest.json")
+        size = (
+            f"{models:,} models, {public:,} of them public ({megabytes(full)}, {published} of it)"
+        )
+        yield Figure(f"sync of {size} / nothing changed", measured, baseline, 2)
+        yield Figure(
+            f"memory of a sync of {models:,} models", peak_memory(changed), None, 150, "MB"
+        )
+
+
+@bench
+def publish(lab: Lab) -> Iterator[Figure]:
+    """A manifest of 60 MB, over the publication before it."""
+    mesh = members(lab)
+    body = manifest(models=7_700, public=770, columns=COLUMNS)
+    path = mesh.publish(body, "large")
+    local = (lab.folder / "registry").as_uri()
+    mesh.publish(body, "large", local)
+    days = iter(range(1, 10_000))
+
+    def build_again() -> None:
+        # what the next build of the same models leaves behind
+        again = f"{2100 + next(days)}{GENERATED_AT[4:]}"
+        path.write_bytes(body.replace(GENERATED_AT.encode(), again.encode(), 1))
+
+    name, fastest = fastest_parser(lab, path)
+    arguments = ("--env", "large", "--manifest", str(path))
+    for registry in (local, f"s3://{BUCKET}/registry"):
+        where = registry.split(":")[0]
+        flags = (PUBLISH, "--registry", registry, *arguments)
+        without = python(PUBLISH_WITHOUT_STATE, *flags)
+        complete = [sys.executable, *flags]
+        measured, state, baseline = lab.compare(
+            f"to {where}",
+            Process(without, mesh.up.path, mesh.environment, build_again),
+            Process(complete, mesh.up.path, mesh.environment, build_again),
+            fastest,
+        )
+        what = f"publish the interface of {megabytes(path)} to {where} / parse it with {name}"
+        yield Figure(what, measured, baseline, 2)
+        what = f"… and the private state, {megabytes(path)}, to {where}"
+        yield Figure(what, state, baseline, None)
+
+
+@bench
+def lineage(lab: Lab) -> Iterator[Figure]:
+    """The edges of a reader of 60 MB to an upstream's 100 public models."""
+    mesh = members(lab)
+    up = manifest(models=1_000, public=100, columns=COLUMNS)
+    mesh.publish(up, "lineage")
+    nodes, sources = {}, {}
+    for number in range(100):
+        source = model("dbt_up", f"public_{number}") | {
+            "unique_id": f"source.dbt_down.dbt_up.public_{number}",
+            "source_name": "dbt_up",
+            "package_name": "dbt_down",
+        }
+        sources[source["unique_id"]] = source
+        node = model("dbt_down", f"reads_{number}")
+        node["depends_on"]["nodes"] = [source["unique_id"]]
+        nodes[node["unique_id"]] = node
+    body = manifest("dbt_down", models=7_700, public=0, columns=COLUMNS, nodes=nodes)
+    path = lab.folder / "dbt_down.json"
+    path.write_bytes(body.replace(b'"sources":{}', b'"sources":' + msgspec.json.encode(sources), 1))
+    validate = [sys.executable, VALIDATE, "--bucket", BUCKET, "--env", "lineage"]
+    name, fastest = fastest_parser(lab, path)
+    measured, baseline = lab.compare(
+        "lineage",
+        Process([*validate, "--manifest", str(path)], mesh.down.path, mesh.environment),
+        fastest,
+    )
+    what = f"lineage of a reader's manifest of {megabytes(path)} / parse it with {name}"
+    yield Figure(what, measured, baseline, None)
+
+
+@bench
+def contract(lab: Lab) -> Iterator[Figure]:
+    """The gate on two interfaces of 10,000 public models, of which one in ten has changed."""
+    mesh = members(lab)
+    local = lab.folder / "gate"
+    before = manifest(models=10_000, public=10_000, columns=COLUMNS)
+    mesh.publish(before, "before", local.as_uri())
+    mesh.publish(before.replace(b"varchar(200)", b"varchar(100)", 3_000), "after", local.as_uri())
+    paths = [local / "dbt_up" / env / "latest" / "manifest.json" for env in ("before", "after")]
+    measured, baseline = lab.compare(
+        "contract",
+        Process(python(COMPARE_TWO, *paths), mesh.up.path),
+        Process(python(LOAD_TWO, *paths), mesh.up.path),
+    )
+    what = f"load and compare two interfaces of 10,000 models, {megabytes(paths[0])} each / load"
+    yield Figure(what, measured, baseline, None)
