@@ -1,0 +1,155 @@
+"""`fleet map`: the whole mesh, from the registry, as one page, as Mermaid or as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from fleet import map_html, map_mermaid
+from fleet.errors import FleetError
+from fleet.mesh_graph import Interface, Mesh, Record, as_json, build, read_interface, read_record
+from mesh import MeshError
+from mesh.config import Location, Member, locate
+from mesh.registry import Store, latest_key, open_store, write_whole
+
+AT_ONCE = 8
+"""Objects read side by side: enough to hide S3's latency, few enough to fit into memory."""
+
+# The rules of `locate` ask a member for its place on the disk and its bucket, nothing else; the
+# fleet stands where a member of the demo would.
+_HERE = Member(
+    root=Path("demo/fleet"),
+    project="fleet",
+    kind="upstream",
+    publishes=False,
+    database_prefix="FLEET",
+    bucket=None,
+    aws_region=None,
+    upstreams=(),
+)
+
+Note = Callable[[str], None]
+_Read = TypeVar("_Read")
+
+
+def location(bucket: str | None, registry: str | None, env: str | None) -> Location:
+    """Which registry and environment is meant: flags, then the environment's variables, then the
+    registry on this machine. Raises MeshError where there is none."""
+    return locate(_HERE, bucket=bucket, registry=registry, env=env)
+
+
+def gather(where: Location, note: Note) -> Mesh:
+    """Reads the registry. What cannot be read is noted and left out, the rest is drawn.
+
+    Raises MeshError where the registry is out of reach, FleetError where it has nothing to draw.
+    """
+    store = open_store(where.url)
+    names = [name.rstrip("/") for name in store.children("") if name.endswith("/")]
+    if not names:
+        raise FleetError(f"{where.url} is empty: publish a project first")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        read = list(pool.map(lambda name: _project(store, name, where.env, note), names))
+    interfaces = [interface for interface, _ in read if interface]
+    records = {name: records for name, (_, records) in zip(names, read, strict=True) if records}
+    if not interfaces and not records:
+        others = _others(store, names)
+        raise FleetError(f"nothing is published for environment {where.env} in {where.url}{others}")
+    return build(where.url, where.env, interfaces, records)
+
+
+def _project(
+    store: Store, name: str, env: str, note: Note
+) -> tuple[Interface | None, list[Record]]:
+    stored = store.read(latest_key(name, env))
+    interface = _noted(lambda: read_interface(stored.body, name), note) if stored else None
+    folder = f"{name}/{env}/consumers/"
+    records = []
+    for child in store.children(folder):
+        if child.endswith(".json") and (found := store.read(folder + child)):
+            where, body = f"{folder}{child}", found.body
+            record = _noted(lambda body=body, where=where: read_record(body, where), note)
+            records += [record] if record else []
+    return interface, records
+
+
+def _noted(action: Callable[[], _Read], note: Note) -> _Read | None:
+    try:
+        return action()
+    except MeshError as error:
+        note(f"{error}; left out of the map")
+        return None
+
+
+def _others(store: Store, names: Iterable[str]) -> str:
+    """The environments that there are, for whoever meant another one."""
+    found: set[str] = set()
+    for name in names:
+        found |= {child.rstrip("/") for child in store.children(f"{name}/")}
+    return f": there is {', '.join(sorted(found))} (--env)" if found else ""
+
+
+def render(
+    mesh: Mesh, form: str, *, models: bool = False, drawn_at: datetime | None = None
+) -> bytes:
+    """The mesh as `html`, `mermaid` (projects, or models as well) or `json`."""
+    if form == "json":
+        return as_json(mesh)
+    if form == "mermaid":
+        drawn = map_mermaid.of_models(mesh) if models else map_mermaid.of_projects(mesh)
+        return drawn.encode()
+    return map_html.page(mesh, drawn_at or datetime.now(UTC)).encode()
+
+
+def run(
+    *,
+    bucket: str | None,
+    registry: str | None,
+    env: str | None,
+    form: str,
+    models: bool,
+    output: str | None,
+) -> int:
+    """The command. output: a file, or `-` for standard output. Raises FleetError and MeshError."""
+    where = location(bucket, registry, env)
+    mesh = gather(where, lambda text: print(f"note: {text}", file=sys.stderr))
+    body = render(mesh, form, models=models)
+    for text in too_large(body, mesh) if form == "mermaid" else ():
+        print(f"note: {text}", file=sys.stderr)
+    target = output or ("mesh.html" if form == "html" else "-")
+    if target == "-":
+        sys.stdout.buffer.write(body)
+        return 0
+    save(Path(target), body)
+    public = sum(node.kind == "public" for node in mesh.nodes)
+    print(f"{target}: {len(mesh.projects):,} projects, {public:,} public models of {mesh.env}")
+    return 0
+
+
+def too_large(body: bytes, mesh: Mesh) -> Iterator[str]:
+    """What GitHub will not draw."""
+    if len(mesh.edges) > map_mermaid.MAX_EDGES and body.count(b"-->") > map_mermaid.MAX_EDGES:
+        yield f"more than {map_mermaid.MAX_EDGES} arrows: Mermaid's own limit, as on GitHub"
+    if len(body) > map_mermaid.MAX_TEXT:
+        yield f"more than {map_mermaid.MAX_TEXT:,} characters: Mermaid's own limit, as on GitHub"
+
+
+def save(path: Path, body: bytes) -> None:
+    """Replaces the file at once. Raises FleetError where it cannot be written."""
+    try:
+        write_whole(path, body)
+    except OSError as error:
+        raise FleetError(f"cannot write {path}: {error.strerror}") from None
+
+
+def save_local(home: Path, path: Path) -> bool:
+    """The page of the registry in a $DBT_MESH_HOME, for the demo; False where there is none."""
+    with suppress(FleetError):
+        mesh = gather(Location((home / "registry").as_uri(), "local"), lambda text: None)
+        save(path, render(mesh, "html"))
+        return True
+    return False

@@ -1,0 +1,342 @@
+"""The mesh as one graph: publications and consumers' records in, nodes and edges out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from mesh import MeshError
+
+
+class Constraint(msgspec.Struct, frozen=True, gc=False):
+    type: str
+    columns: list[str] | None = None
+
+
+class Column(msgspec.Struct, gc=False):
+    name: str
+    data_type: str | None = None
+    description: str | None = None
+    constraints: list[Constraint] | None = None
+
+
+class Owner(msgspec.Struct, gc=False):
+    """Who answers for a group of models, as dbt has it."""
+
+    name: str | None = None
+    email: str | list[str] | None = None
+
+
+class Node(msgspec.Struct, gc=False):
+    """A public model; or a reader, a consumer's own node that is not public; or a missing model,
+    which somebody reads and nobody publishes any more."""
+
+    id: str
+    project: str
+    name: str
+    kind: Literal["public", "reader", "missing"]
+    version: str | None = None
+    latest: bool = True
+    deprecation_date: str | None = None
+    contract: bool = False
+    group: str | None = None
+    description: str | None = None
+    relation: str | None = None
+    materialized: str | None = None
+    constraints: list[Constraint] = []
+    columns: list[Column] = []
+
+
+class Edge(msgspec.Struct, gc=False):
+    """`target` reads `source`. columns: which of them, where somebody recorded it."""
+
+    source: str
+    target: str
+    columns: list[str] | None = None
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """Which publication of a project's interface this is. published_at: when dbt compiled it."""
+
+    version: str
+    published_at: str
+    adapter: str | None = None
+    dbt_version: str | None = None
+    commit: str | None = None
+
+
+class Consumption(msgspec.Struct, frozen=True):
+    """What a project said about itself when it recorded what it reads of `upstream`.
+
+    current: it read the publication that is the latest one now.
+    """
+
+    upstream: str
+    kind: str | None
+    recorded_at: str | None
+    owner: str | None
+    repository: str | None
+    read_version: str | None
+    current: bool
+
+
+class Project(msgspec.Struct):
+    """A project that publishes, reads, or both. publication: None where it has none."""
+
+    name: str
+    publication: Publication | None = None
+    owners: dict[str, Owner] = {}
+    reads: list[Consumption] = []
+
+
+class Mesh(msgspec.Struct):
+    """All of it. nodes and edges are sorted, so that the same registry gives the same map."""
+
+    registry: str
+    env: str
+    projects: list[Project]
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+class Interface(msgspec.Struct):
+    """One project's publication, read."""
+
+    project: str
+    publication: Publication
+    owners: dict[str, Owner]
+    models: list[Node]
+    edges: list[Edge]
+
+
+# ---- the published manifest: as little of it as the map shows, which is read four times faster
+
+
+class _Metadata(msgspec.Struct):
+    project_name: str
+    generated_at: str
+    adapter_type: str | None = None
+    dbt_version: str | None = None
+    env: dict[str, str] = {}
+
+
+class _Contract(msgspec.Struct):
+    enforced: bool = False
+
+
+class _Config(msgspec.Struct):
+    access: str | None = None
+    materialized: str | None = None
+
+
+class _DependsOn(msgspec.Struct):
+    nodes: list[str] = []
+
+
+class _Model(msgspec.Struct):
+    unique_id: str
+    package_name: str
+    resource_type: str
+    name: str
+    access: str | None = None
+    config: _Config = msgspec.field(default_factory=_Config)
+    contract: _Contract = msgspec.field(default_factory=_Contract)
+    description: str | None = None
+    group: str | None = None
+    relation_name: str | None = None
+    version: str | int | float | None = None
+    latest_version: str | int | float | None = None
+    deprecation_date: str | None = None
+    columns: dict[str, Column] = {}
+    constraints: list[Constraint] = []
+    depends_on: _DependsOn = msgspec.field(default_factory=_DependsOn)
+
+
+class _Group(msgspec.Struct):
+    name: str
+    owner: Owner = msgspec.field(default_factory=Owner)
+
+
+class _Manifest(msgspec.Struct):
+    metadata: _Metadata
+    nodes: dict[str, _Model]
+    groups: dict[str, _Group] = {}
+
+
+def read_interface(body: bytes, project: str) -> Interface:
+    """The interface in a publication's bytes. Raises MeshError where it is none of this project."""
+    try:
+        manifest = msgspec.json.decode(body, type=_Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MeshError(f"{project}: its manifest cannot be read ({error})") from None
+    metadata = manifest.metadata
+    if metadata.project_name != project:
+        raise MeshError(f"{project}: its manifest is of {metadata.project_name!r}")
+    public = {
+        uid: model for uid, model in sorted(manifest.nodes.items()) if _public(model, project)
+    }
+    return Interface(
+        project=project,
+        publication=Publication(
+            version=metadata.env.get("DBT_MESH_VERSION", metadata.generated_at),
+            published_at=metadata.generated_at,
+            adapter=metadata.adapter_type,
+            dbt_version=metadata.dbt_version,
+            commit=metadata.env.get("DBT_MESH_COMMIT"),
+        ),
+        owners={group.name: group.owner for group in manifest.groups.values()},
+        models=[_node(model, project) for model in public.values()],
+        edges=[
+            Edge(parent, uid)
+            for uid, model in public.items()
+            for parent in model.depends_on.nodes
+            if parent in public
+        ],
+    )
+
+
+def _public(model: _Model, project: str) -> bool:
+    """As members publish: manifests of other tools may hold more (see mesh.interface)."""
+    return (
+        model.resource_type == "model"
+        and model.package_name == project
+        and "public" in (model.access, model.config.access)
+        and model.config.materialized != "ephemeral"
+    )
+
+
+def _node(model: _Model, project: str) -> Node:
+    version = None if model.version is None else str(model.version)
+    return Node(
+        id=model.unique_id,
+        project=project,
+        name=model.name,
+        kind="public",
+        version=version,
+        latest=version is None or version == str(model.latest_version),
+        deprecation_date=model.deprecation_date,
+        contract=model.contract.enforced,
+        group=model.group,
+        description=model.description,
+        relation=model.relation_name,
+        materialized=model.config.materialized,
+        constraints=model.constraints,
+        columns=list(model.columns.values()),
+    )
+
+
+# ---- consumers' records
+
+
+class Read(msgspec.Struct):
+    """One model that is read. by: the consumer's own nodes that read it."""
+
+    model: str
+    name: str
+    columns: list[str] | None = None
+    by: list[str] = []
+
+
+class Record(msgspec.Struct):
+    """What one consumer reads of one upstream, as it recorded it on its last deploy."""
+
+    consumer: str
+    reads: list[Read]
+    kind: str | None = None
+    env: str | None = None
+    recorded_at: str | None = None
+    owner: str | None = None
+    repository: str | None = None
+    read_version: str | None = None
+
+
+def read_record(body: bytes, where: str) -> Record:
+    """The record in the bytes of `where`. Raises MeshError where it is none."""
+    try:
+        return msgspec.json.decode(body, type=Record)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MeshError(f"{where}: is no consumer's record ({error})") from None
+
+
+# ---- both, as one graph
+
+
+def build(
+    registry: str,
+    env: str,
+    interfaces: Iterable[Interface],
+    records: Mapping[str, Iterable[Record]],
+) -> Mesh:
+    """The mesh of these interfaces and of the records of each upstream's consumers."""
+    projects: dict[str, Project] = {}
+    nodes: dict[str, Node] = {}
+    edges: list[Edge] = []
+    for interface in interfaces:
+        projects[interface.project] = Project(
+            interface.project, interface.publication, interface.owners
+        )
+        nodes |= {model.id: model for model in interface.models}
+        edges += interface.edges
+    for upstream, consumers in records.items():
+        publication = projects.setdefault(upstream, Project(upstream)).publication
+        for record in consumers:
+            consumer = projects.setdefault(record.consumer, Project(record.consumer))
+            consumer.reads = [*consumer.reads, _consumption(upstream, record, publication)]
+            for read in record.reads:
+                nodes.setdefault(read.model, Node(read.model, upstream, read.name, "missing"))
+                # who does not say which node reads is drawn as one reader
+                for reader in read.by or [f"project.{record.consumer}.(somewhere)"]:
+                    nodes.setdefault(reader, _reader(reader, record.consumer))
+                    edges.append(Edge(read.model, reader, read.columns))
+    return Mesh(
+        registry,
+        env,
+        projects=sorted(projects.values(), key=lambda project: project.name),
+        nodes=sorted(nodes.values(), key=lambda node: (node.project, node.name, node.id)),
+        edges=sorted(edges, key=lambda edge: (edge.source, edge.target)),
+    )
+
+
+def _consumption(upstream: str, record: Record, publication: Publication | None) -> Consumption:
+    return Consumption(
+        upstream=upstream,
+        kind=record.kind,
+        recorded_at=record.recorded_at,
+        owner=record.owner,
+        repository=record.repository,
+        read_version=record.read_version,
+        current=publication is not None and publication.version == record.read_version,
+    )
+
+
+def _reader(unique_id: str, project: str) -> Node:
+    """`model.dbt_down.orders.v2` is called orders, version 2."""
+    _, _, name = unique_id.split(".", 2) if unique_id.count(".") > 1 else ("", "", unique_id)
+    stem, dot, version = name.rpartition(".v")
+    return Node(unique_id, project, stem if dot else name, "reader", version if dot else None)
+
+
+def as_json(mesh: Mesh) -> bytes:
+    """The whole graph for other tools."""
+    return msgspec.json.format(msgspec.json.encode(mesh), indent=1) + b"\n"
+
+
+def between_projects(mesh: Mesh) -> dict[tuple[str, str], int]:
+    """How many models of one project another one reads, for each such pair."""
+    project_of = {node.id: node.project for node in mesh.nodes}
+    read: dict[tuple[str, str], set[str]] = {}
+    for edge in mesh.edges:
+        pair = project_of[edge.source], project_of[edge.target]
+        if pair[0] != pair[1]:
+            read.setdefault(pair, set()).add(edge.source)
+    return {pair: len(models) for pair, models in sorted(read.items())}
+
+
+def public_counts(mesh: Mesh) -> dict[str, int]:
+    """Public models of each project, 0 for those that only read."""
+    counts: dict[str, Any] = dict.fromkeys((project.name for project in mesh.projects), 0)
+    for node in mesh.nodes:
+        counts[node.project] += node.kind == "public"
+    return counts
