@@ -23,7 +23,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fleet import map as mesh_map
 from fleet.errors import FleetError
+from mesh.config import Location
 
 MODELS = {
     "dbt_up": "public_orders",
@@ -74,6 +76,10 @@ class Demo:
     home: Path
     console: Console
 
+    @property
+    def map(self) -> Path:
+        return self.folder / "mesh.html"
+
     def database(self, member: str) -> Path:
         return self.home / f"{member.upper()}_LOCAL.duckdb"
 
@@ -95,6 +101,7 @@ def run(folder: Path) -> int:
     with ThreadPoolExecutor() as pool:
         list(pool.map(partial(execute, demo), DOWNSTREAM_STEPS))
     show(demo, {member: _count(demo.database(member), model) for member, model in MODELS.items()})
+    mesh_map.write(Location((demo.home / "registry").as_uri(), "local"), demo.map)
     demo.console.print(f"\nDone in {time.monotonic() - started:.0f} s.")
     what_next(demo)
     return 0
@@ -223,6 +230,7 @@ Where it lies
   members    {demo.folder}
   databases  {demo.home}/<PREFIX>_LOCAL.duckdb
   registry   {demo.home}/registry
+  map        {demo.map}   the mesh as a page: open it in a browser
 
 What to try next
   source .venv/bin/activate{export}
@@ -251,6 +259,7 @@ def clean(folder: Path) -> int:
             demo.database(member).with_name(demo.database(member).name + suffix).unlink(
                 missing_ok=True
             )
+    demo.map.unlink(missing_ok=True)
     for shared in ("registry", "state"):
         (demo.home / shared / ".lock").unlink(missing_ok=True)
     for path in (demo.home / "registry", demo.home / "state", demo.home, demo.folder):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +13,7 @@ from fleet import map_html, map_mermaid
 from fleet.errors import FleetError
 from fleet.mesh_graph import Interface, Mesh, Record, as_json, build, read_interface, read_record
 from mesh import MeshError
+from mesh.cli import note
 from mesh.config import Location, Member, locate
 from mesh.registry import Store, latest_key, open_store, write_whole
 
@@ -33,7 +33,6 @@ _HERE = Member(
     upstreams=(),
 )
 
-Note = Callable[[str], None]
 _Read = TypeVar("_Read")
 
 
@@ -43,7 +42,7 @@ def location(bucket: str | None, registry: str | None, env: str | None) -> Locat
     return locate(_HERE, bucket=bucket, registry=registry, env=env)
 
 
-def gather(where: Location, note: Note) -> Mesh:
+def gather(where: Location) -> Mesh:
     """Reads the registry. What cannot be read is noted and left out, the rest is drawn.
 
     Raises MeshError where the registry is out of reach, FleetError where it has nothing to draw.
@@ -53,7 +52,7 @@ def gather(where: Location, note: Note) -> Mesh:
     if not names:
         raise FleetError(f"{where.url} is empty: publish a project first")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        read = list(pool.map(lambda name: _project(store, name, where.env, note), names))
+        read = list(pool.map(lambda name: _project(store, name, where.env), names))
     interfaces = [interface for interface, _ in read if interface]
     records = {name: records for name, (_, records) in zip(names, read, strict=True) if records}
     if not interfaces and not records:
@@ -62,24 +61,21 @@ def gather(where: Location, note: Note) -> Mesh:
     return build(where.url, where.env, interfaces, records)
 
 
-def _project(
-    store: Store, name: str, env: str, note: Note
-) -> tuple[Interface | None, list[Record]]:
+def _project(store: Store, name: str, env: str) -> tuple[Interface | None, list[Record]]:
     stored = store.read(latest_key(name, env))
-    interface = _noted(lambda: read_interface(stored.body, name), note) if stored else None
+    interface = _noted(read_interface, stored.body, name) if stored else None
     folder = f"{name}/{env}/consumers/"
     records = []
     for child in store.children(folder):
         if child.endswith(".json") and (found := store.read(folder + child)):
-            where, body = f"{folder}{child}", found.body
-            record = _noted(lambda body=body, where=where: read_record(body, where), note)
+            record = _noted(read_record, found.body, folder + child)
             records += [record] if record else []
     return interface, records
 
 
-def _noted(action: Callable[[], _Read], note: Note) -> _Read | None:
+def _noted(read: Callable[[bytes, str], _Read], body: bytes, name: str) -> _Read | None:
     try:
-        return action()
+        return read(body, name)
     except MeshError as error:
         note(f"{error}; left out of the map")
         return None
@@ -105,6 +101,13 @@ def render(
     return map_html.page(mesh, drawn_at or datetime.now(UTC)).encode()
 
 
+def write(where: Location, path: Path) -> Mesh:
+    """Writes the page of a registry to a file; the mesh it shows. Raises FleetError, MeshError."""
+    mesh = gather(where)
+    save(path, render(mesh, "html"))
+    return mesh
+
+
 def run(
     *,
     bucket: str | None,
@@ -116,10 +119,10 @@ def run(
 ) -> int:
     """The command. output: a file, or `-` for standard output. Raises FleetError and MeshError."""
     where = location(bucket, registry, env)
-    mesh = gather(where, lambda text: print(f"note: {text}", file=sys.stderr))
+    mesh = gather(where)
     body = render(mesh, form, models=models)
-    for text in too_large(body, mesh) if form == "mermaid" else ():
-        print(f"note: {text}", file=sys.stderr)
+    if form == "mermaid" and map_mermaid.too_large(body.decode()):
+        note("GitHub will not draw one as large as this")
     target = output or ("mesh.html" if form == "html" else "-")
     if target == "-":
         sys.stdout.buffer.write(body)
@@ -130,26 +133,9 @@ def run(
     return 0
 
 
-def too_large(body: bytes, mesh: Mesh) -> Iterator[str]:
-    """What GitHub will not draw."""
-    if len(mesh.edges) > map_mermaid.MAX_EDGES and body.count(b"-->") > map_mermaid.MAX_EDGES:
-        yield f"more than {map_mermaid.MAX_EDGES} arrows: Mermaid's own limit, as on GitHub"
-    if len(body) > map_mermaid.MAX_TEXT:
-        yield f"more than {map_mermaid.MAX_TEXT:,} characters: Mermaid's own limit, as on GitHub"
-
-
 def save(path: Path, body: bytes) -> None:
     """Replaces the file at once. Raises FleetError where it cannot be written."""
     try:
         write_whole(path, body)
     except OSError as error:
         raise FleetError(f"cannot write {path}: {error.strerror}") from None
-
-
-def save_local(home: Path, path: Path) -> bool:
-    """The page of the registry in a $DBT_MESH_HOME, for the demo; False where there is none."""
-    with suppress(FleetError):
-        mesh = gather(Location((home / "registry").as_uri(), "local"), lambda text: None)
-        save(path, render(mesh, "html"))
-        return True
-    return False

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from fleet.mesh_graph import Constraint, Mesh, Node
+from fleet.mesh_graph import Mesh, Node
 
 PAGE = Path(__file__).parent / "map_page"
 SCRIPTS = (
@@ -111,21 +111,4 @@ def _index(mesh: Mesh, drawn_at: datetime) -> dict[str, Any]:
 
 
 def _details(node: Node) -> tuple[Any, ...]:
-    return (
-        node.description,
-        node.relation,
-        node.materialized,
-        _constraints(node.constraints),
-        [
-            (column.data_type, column.description, _constraints(column.constraints or ()))
-            for column in node.columns
-        ],
-    )
-
-
-def _constraints(constraints: Iterable[Constraint]) -> list[str]:
-    """`not null`, `primary key (a, b)`."""
-    return [
-        each.type.replace("_", " ") + (f" ({', '.join(each.columns)})" if each.columns else "")
-        for each in constraints
-    ]
+    return node.description, node.relation, node.materialized, node.constraints, node.columns

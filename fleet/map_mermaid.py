@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fleet.mesh_graph import Mesh, Node, between_projects, public_counts
 
-# What GitHub draws: Mermaid's own defaults.
+# The most that GitHub draws: Mermaid's own defaults.
 MAX_EDGES, MAX_TEXT = 500, 50_000
 
 
@@ -38,6 +38,10 @@ def of_models(mesh: Mesh) -> str:
     lines += [f"  {number[edge.source]} --> {number[edge.target]}" for edge in mesh.edges]
     lines += _classes(mesh, number)
     return "\n".join(lines) + "\n"
+
+
+def too_large(drawn: str) -> bool:
+    return len(drawn) > MAX_TEXT or drawn.count("-->") > MAX_EDGES
 
 
 def _box(node: Node) -> str:

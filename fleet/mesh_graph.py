@@ -10,12 +10,12 @@ import msgspec
 from mesh import MeshError
 
 
-class Constraint(msgspec.Struct, frozen=True, gc=False):
+class Constraint(msgspec.Struct, gc=False, omit_defaults=True):
     type: str
     columns: list[str] | None = None
 
 
-class Column(msgspec.Struct, gc=False):
+class Column(msgspec.Struct, gc=False, omit_defaults=True):
     name: str
     data_type: str | None = None
     description: str | None = None

@@ -112,6 +112,11 @@ function ownerText(owner) {
   return [owner.name, mail && (owner.name ? `(${mail})` : mail)].filter(Boolean).join(" ") || null;
 }
 
+/** `not null`, `primary key (a, b)`. */
+function promise({ type, columns }) {
+  return type.replaceAll("_", " ") + (columns?.length ? ` (${columns.join(", ")})` : "");
+}
+
 function day(date) {
   return String(date).slice(0, 10);
 }
@@ -143,11 +148,11 @@ function modelDetail(mesh, node, details, state, { go, alone, close }) {
       ["Published", node.kind === PUBLIC && publication ? time(publication.published_at) : null],
       ["Deprecated", node.deprecation && `${day(node.deprecation)}, ${relative(node.deprecation)}`],
       ["Versions", versions.length > 1 ? versions.map((each, at) => [at ? ", " : "", each === node ? `v${each.version}` : crumb(each, `v${each.version}`), each.latest ? " (latest)" : ""]) : null],
-      ["Promises", constraints?.length ? constraints.join(", ") : null],
+      ["Promises", constraints?.map(promise).join(", ")],
     ]),
     direct("Read by", node.out, (edge) => edge.target, crumb),
     direct("Reads", node.into, (edge) => edge.source, crumb),
-    columns?.length ? columnList(mesh, node, columns) : null,
+    columns?.length ? columnList(node, columns) : null,
   ];
 }
 
@@ -200,17 +205,17 @@ function direct(title, edges, end, crumb) {
   ];
 }
 
-function columnList(mesh, node, columns) {
+function columnList(node, columns) {
   const users = new Map();
   for (const edge of node.out) for (const column of edge.columns ?? []) users.set(column, (users.get(column) ?? 0) + 1);
   return [
     h("h3", {}, "Columns", h("span", {}, columns.length.toLocaleString("en"))),
-    h("ul", { class: "columns" }, columns.map(([type, text, promises], at) => {
-      const number = node.columns[at], used = users.get(number);
-      const note = [...promises, used ? `read by ${used}` : null].filter(Boolean).join(" · ");
+    h("ul", { class: "columns" }, columns.map((column, at) => {
+      const used = users.get(node.columns[at]);
+      const note = [...(column.constraints ?? []).map(promise), used ? `read by ${used}` : null].filter(Boolean).join(" · ");
       return h("li", {},
-        h("div", { class: "head" }, h("code", {}, mesh.columns[number]), h("span", { class: "type" }, type ?? "")),
-        text ? h("p", {}, text) : null,
+        h("div", { class: "head" }, h("code", {}, column.name), h("span", { class: "type" }, column.data_type ?? "")),
+        column.description ? h("p", {}, column.description) : null,
         note ? h("p", { class: "note" }, note) : null);
     })),
   ];
