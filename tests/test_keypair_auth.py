@@ -228,10 +228,9 @@ def test_a_passphrase_without_anybody_to_ask(laptop: Laptop) -> None:
 
 @both_kinds
 def test_rotate(laptop: Laptop) -> None:
-    laptop.install_gh()
-    laptop.ok("create")
+    laptop.has_a_key()
     before = laptop.file().read_bytes()
-    for _ in range(3):
+    for _ in range(2):
         laptop.ok("rotate")
         after = laptop.file().read_bytes()
         assert after != before
@@ -270,7 +269,7 @@ def test_slots_give_way_to_named_pairs(member: Member, tmp_path: Path) -> None:
 
 
 def test_without_github_the_old_key_stays_until_it_is_told_otherwise(laptop: Laptop) -> None:
-    laptop.ok("create", "--no-github")
+    laptop.has_a_key(github=False)
     old = fingerprint(laptop.file().read_bytes())
     for _ in range(2):
         error = laptop.refused("rotate")
@@ -283,29 +282,40 @@ def test_without_github_the_old_key_stays_until_it_is_told_otherwise(laptop: Lap
 
 
 @pytest.mark.parametrize(
-    ("standin", "nth"),
-    [*(("slots", n) for n in range(1, 16)), *(("named", n) for n in (6, 11, 16, 21))],
+    ("standin", "request_", "nth"),
+    [
+        # Before each step the user is looked at: so this is between every two of them.
+        *(("slots", "DESC USER", n) for n in range(1, 7)),
+        *(("named", "DESC USER", n) for n in (2, 3, 5)),
+        # And while a change is on its way back.
+        ("slots", " SET RSA_PUBLIC_KEY_2", 1),
+        ("slots", "sign in", 2),
+        ("slots", " UNSET RSA_PUBLIC_KEY", 1),
+        ("named", "ROTATE KEY PAIR", 1),
+        ("named", "REMOVE KEY PAIR", 1),
+    ],
     indirect=["standin"],
 )
-def test_killed_after_any_request(laptop: Laptop, nth: int) -> None:
-    """SIGKILL when Snowflake has done what the n-th request says, and has not answered yet. At
-    every request before and after, the key on the laptop and the one in GitHub work."""
+def test_killed_between_any_steps(laptop: Laptop, request_: str, nth: int) -> None:
+    """SIGKILL when Snowflake has done what a request says, and has not answered yet. At every
+    request before and after, the key on the laptop and the one in GitHub work."""
     laptop.has_a_key()
-    requests: list[str] = []
+    seen = 0
     rotation: list[subprocess.Popen[bytes]] = []
 
-    def look(request: str) -> None:
+    def look(asked: str) -> None:
+        nonlocal seen
         assert fingerprint(laptop.file().read_bytes()) in laptop.accepted()
         assert laptop.github_key in laptop.accepted()
-        requests.append(request)
-        if len(requests) == nth:
+        seen += request_ in asked
+        if seen == nth and rotation and rotation[0].poll() is None:
             rotation[0].kill()
             rotation[0].wait()
 
     on_every_request(laptop.standin, look)
     rotation.append(laptop.start("rotate"))
     rotation[0].wait(60)
-    assert rotation[0].returncode == -signal.SIGKILL, f"a rotation has {len(requests)} requests"
+    assert rotation[0].returncode == -signal.SIGKILL, f"{seen} requests like this"
     laptop.ok("rotate")
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())} == {laptop.github_key}
     assert [path.name for path in laptop.file().parent.glob("*.p8")] == ["DBT_UP_SVC.p8"]
@@ -313,8 +323,7 @@ def test_killed_after_any_request(laptop: Laptop, nth: int) -> None:
 
 @both_kinds
 def test_killed_while_it_hands_the_key_to_github(laptop: Laptop) -> None:
-    laptop.install_gh()
-    laptop.ok("create")
+    laptop.has_a_key()
     old = fingerprint(laptop.file().read_bytes())
     killed = laptop.keypair("rotate", GH_STANDIN_KILLS_AT="secret set")
     assert killed.status == -signal.SIGKILL
@@ -325,7 +334,7 @@ def test_killed_while_it_hands_the_key_to_github(laptop: Laptop) -> None:
 
 
 def test_a_statement_that_fails_is_told_and_the_next_run_goes_on(laptop: Laptop) -> None:
-    laptop.ok("create", "--no-github")
+    laptop.has_a_key(github=False)
     for pattern in ("SET RSA_PUBLIC_KEY", "UNSET RSA_PUBLIC_KEY"):
         laptop.standin.faults.fail(pattern)
         failed = laptop.keypair("rotate", "--no-github")
@@ -337,8 +346,7 @@ def test_a_statement_that_fails_is_told_and_the_next_run_goes_on(laptop: Laptop)
 
 def test_a_key_that_died_with_its_machine(laptop: Laptop) -> None:
     """A runner of CI that was stopped in the middle: the next has the key of the secret only."""
-    laptop.install_gh()
-    laptop.ok("create")
+    laptop.has_a_key()
     laptop.keypair("rotate", GH_STANDIN_FAILS_AT="secret set")
     laptop.file().unlink()
     laptop.file("old").rename(laptop.file())
@@ -359,13 +367,35 @@ def test_two_at_once(laptop: Laptop) -> None:
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())}
 
 
+def test_a_user_rotates_its_own_key_and_an_administrator_runs_what_it_may_not(
+    laptop: Laptop,
+) -> None:
+    """As in a workflow of CI, which has the key of one user and nothing else."""
+    laptop.has_a_key()
+    runner = {
+        "SNOWFLAKE_ACCOUNT": ACCOUNT,
+        "SNOWFLAKE_USER": "DBT_UP_SVC",
+        "SNOWFLAKE_PRIVATE_KEY_PATH": str(laptop.file()),
+        "SNOWFLAKE_HOST": laptop.standin.host,
+        "SNOWFLAKE_PORT": str(laptop.standin.port),
+        "SNOWFLAKE_PROTOCOL": "http",
+    }
+    for change in (" SET RSA_PUBLIC_KEY_2 = ", " UNSET RSA_PUBLIC_KEY;"):
+        done = laptop.keypair("rotate", connection=None, **runner)
+        assert "have an administrator run the above" in done.refusal
+        assert change in done.out
+        laptop.standin.model.run_script(done.out[done.out.index("USE ROLE") :])
+    laptop.ok("rotate", connection=None, **runner)
+    assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())} == {laptop.github_key}
+
+
 # ── status ────────────────────────────────────────────────────────────────────────────
 
 
 def test_status(laptop: Laptop) -> None:
     empty = laptop.keypair("status")
     assert empty.status == 2
-    assert "DBT_UP_SVC.p8 is missing" in empty.out
+    assert "~/.snowflake/keys/DBT_UP_SVC.p8 is missing" in empty.out
     laptop.ok("create", "--no-github")
     key = fingerprint(laptop.file().read_bytes())
     out = laptop.ok("status")
@@ -375,7 +405,7 @@ def test_status(laptop: Laptop) -> None:
 
 
 def test_status_of_an_old_key(laptop: Laptop) -> None:
-    laptop.ok("create", "--no-github")
+    laptop.has_a_key(github=False)
     then = time.time() - 91 * 86400
     os.utime(laptop.file(), (then, then))
     old = laptop.keypair("status")
@@ -385,7 +415,7 @@ def test_status_of_an_old_key(laptop: Laptop) -> None:
 
 
 def test_status_of_a_key_that_is_not_registered(laptop: Laptop) -> None:
-    laptop.ok("create", "--no-github")
+    laptop.has_a_key(github=False)
     laptop.standin.model.execute("ALTER USER DBT_UP_SVC UNSET RSA_PUBLIC_KEY", "USERADMIN")
     found = laptop.keypair("status")
     assert found.status == 2
@@ -393,7 +423,7 @@ def test_status_of_a_key_that_is_not_registered(laptop: Laptop) -> None:
 
 
 def test_status_of_a_disabled_user(laptop: Laptop) -> None:
-    laptop.ok("create", "--no-github")
+    laptop.has_a_key(github=False)
     laptop.standin.model.execute("ALTER USER DBT_UP_SVC SET DISABLED = TRUE", "USERADMIN")
     found = laptop.keypair("status")
     assert found.status == 2
@@ -401,7 +431,7 @@ def test_status_of_a_disabled_user(laptop: Laptop) -> None:
 
 
 def test_status_with_the_users_own_key(laptop: Laptop) -> None:
-    laptop.ok("create", "--no-github")
+    laptop.has_a_key(github=False)
     out = laptop.ok(
         "status",
         connection=None,
@@ -493,7 +523,7 @@ def test_a_user_who_is_sql(laptop: Laptop) -> None:
 
 
 def test_a_key_that_was_made_elsewhere(laptop: Laptop) -> None:
-    laptop.ok("create", "--no-github")
+    laptop.has_a_key(github=False)
     laptop.file().unlink()
     assert "has a key already, whose file is not here" in laptop.refused("create")
     laptop.ok("create", "--no-github", "--unset-others")
@@ -526,7 +556,7 @@ def test_the_network_is_gone(laptop: Laptop) -> None:
 
 
 def test_the_network_goes_in_the_middle(laptop: Laptop) -> None:
-    laptop.ok("create", "--no-github")
+    laptop.has_a_key(github=False)
     laptop.standin.faults.fail(
         "UNSET RSA", errno=604, sqlstate="57014", message="Query was canceled."
     )

@@ -116,6 +116,12 @@ def _user_name(name: str) -> str:
     return name.upper() if plain else name
 
 
+def _shown(path: Path) -> str:
+    """As people write it."""
+    inside = path.is_relative_to(Path.home())
+    return f"~/{path.relative_to(Path.home())}" if inside else str(path)
+
+
 def role_of(names: Names, user: str) -> str | None:
     """The one role that a user of CI has; people have several."""
     roles = {names.service_user: names.role, names.ci_user: names.dev_role}
@@ -129,6 +135,8 @@ def one_at_a_time(files: KeyFiles) -> Iterator[None]:
 
     folder = files.current.parent
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder == keypair.keys_folder():
+        folder.chmod(0o700)
     try:
         with FileLock(folder / f".{files.current.name}.lock", timeout=0):
             yield
@@ -201,7 +209,7 @@ class Work:
     def generate(self, now: Situation) -> None:
         key = self.keys.generate()
         self.renew = False
-        print(f"made        {self.files.next} (RSA, {key.key_size} bits)")
+        print(f"made        {_shown(self.files.next)} (RSA, {key.key_size} bits)")
 
     def register(self, now: Situation) -> None:
         key = self.keys.key(self.files.next if now.next else self.files.current)
@@ -219,7 +227,7 @@ class Work:
     def sign_in(self, now: Situation) -> None:
         self.account.sign_in(self.keys.key(self.files.current))
         self.signed_in = True
-        print(f"signed in   as {self.account.user} with {self.files.current}")
+        print(f"signed in   as {self.account.user} with {_shown(self.files.current)}")
 
     def hand_over(self, now: Situation) -> None:
         """Without its passphrase: one that lay beside the key would protect nothing."""
@@ -244,7 +252,7 @@ class Work:
 
     def forget(self, now: Situation) -> None:
         self.files.old.unlink()
-        print(f"deleted     {self.files.old}")
+        print(f"deleted     {_shown(self.files.old)}")
 
     def unset_other(self, now: Situation) -> None:
         name, key = next(iter(now.others.items()))
@@ -255,16 +263,16 @@ class Work:
 def status(account: Account, keys: KeyRing, max_age: int) -> int:
     """Prints what there is, then what needs attention; exit status 2 where something does."""
     files = keys.files
-    here: dict[str, Path] = {}
+    here: dict[str, str] = {}
     attention = []
     command = f"./setup_keypair_auth.sh {{}} --user {shlex.quote(account.user)}"
     print(f"user       {account.user}")
     for path in (files.current, files.next, files.old):
         if path.exists():
             key = keys.key(path)
-            here[keypair.fingerprint(key)] = path
+            here[keypair.fingerprint(key)] = _shown(path)
             days = int((time.time() - path.stat().st_mtime) // 86400)
-            print(f"file       {path}: RSA, {key.key_size} bits, {days} days old")
+            print(f"file       {_shown(path)}: RSA, {key.key_size} bits, {days} days old")
             if path == files.current and days > max_age:
                 attention.append(
                     f"the key is older than {max_age} days: {command.format('rotate')}"
@@ -272,7 +280,7 @@ def status(account: Account, keys: KeyRing, max_age: int) -> int:
     if files.next.exists() or files.old.exists():
         attention.append(f"a rotation was begun and not finished: {command.format('rotate')}")
     if not files.current.exists():
-        attention.append(f"{files.current} is missing: {command.format('create')}")
+        attention.append(f"{_shown(files.current)} is missing: {command.format('create')}")
     if account.session is None:
         attention.append("what Snowflake accepts is unknown: no connection (--connection NAME)")
     else:
@@ -283,7 +291,9 @@ def status(account: Account, keys: KeyRing, max_age: int) -> int:
                 attention.append(f"Snowflake accepts a key that is not here ({name})")
         current = keys.fingerprint(files.current)
         if current and current not in registered.values():
-            attention.append(f"{files.current} is not registered: {command.format('create')}")
+            attention.append(
+                f"{_shown(files.current)} is not registered: {command.format('create')}"
+            )
         elif current:
             try:
                 account.sign_in(keys.key(files.current))

@@ -106,7 +106,11 @@ class KeyFiles:
 
 def default_file(user: str) -> Path:
     """`~/.snowflake/keys/<USER>.p8`, where profiles.yml looks for it."""
-    return Path.home() / ".snowflake" / "keys" / f"{re.sub(r'[^A-Za-z0-9_.@-]', '_', user)}.p8"
+    return keys_folder() / f"{re.sub(r'[^A-Za-z0-9_.@-]', '_', user)}.p8"
+
+
+def keys_folder() -> Path:
+    return Path.home() / ".snowflake" / "keys"
 
 
 def refuse_work_tree(path: Path) -> None:
