@@ -95,7 +95,7 @@ def test_statements_are_the_connectors_and_their_lines_are_right(
 
 
 @pytest.mark.parametrize(
-    "text, statements",
+    ("text", "statements"),
     [
         ("SELECT ';'; SELECT 2", ["SELECT ';'", "SELECT 2"]),
         ("-- a; b\nSELECT 1 -- c; d\n;", ["SELECT 1 -- c; d"]),
@@ -131,7 +131,7 @@ def test_every_statement_is_understood(mesh: Any, demo: dict[str, Member], hub: 
     """So that `plan` can tell whether it changes anything, and `verify` what it gives."""
     for member in (*demo.values(), hub):
         for step in mesh.sqlscript.read_steps(scripts_of(member)):
-            assert step.verb and step.object and step.role and step.why, step.place
+            assert all((step.verb, step.object, step.role, step.why)), step.place
             assert bool(step.grants) == (step.verb == "GRANT"), step.place
 
 
@@ -319,7 +319,8 @@ def test_verify_names_each_difference_and_fix_revokes_what_is_its_own(
         """
         USE ROLE SECURITYADMIN;
         GRANT USAGE ON DATABASE DBT_UP_PROD TO ROLE PUBLIC;
-        GRANT SELECT ON FUTURE TABLES IN SCHEMA DBT_UP_PROD.RAW TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ;
+        GRANT SELECT ON FUTURE TABLES IN SCHEMA DBT_UP_PROD.RAW
+            TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ;
         GRANT INSERT ON TABLE DBT_UP_PROD.MARTS.T TO ROLE DBT_UP_DEV_ROLE;
         GRANT SELECT ON TABLE DBT_UP_PROD.MARTS.T TO ROLE DBT_DOWN_ROLE;
         REVOKE USAGE ON SCHEMA DBT_UP_PROD.STAGING FROM ROLE DBT_UP_DEV_ROLE;
@@ -360,7 +361,8 @@ def test_verify_tries_what_must_fail(
             "USE WAREHOUSE DBT_UP_WH",
             "CREATE TABLE DBT_UP_PROD.RAW.ORDERS AS SELECT 1 AS ID",
             "CREATE TABLE DBT_UP_PROD.MARTS.PUBLIC_ORDERS AS SELECT 1 AS ID",
-            "GRANT SELECT ON DBT_UP_PROD.MARTS.PUBLIC_ORDERS TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ",
+            "GRANT SELECT ON DBT_UP_PROD.MARTS.PUBLIC_ORDERS "
+            "TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ",
         ):
             cursor.execute(sql)
     tried = json.loads(on(laptop, demo["dbt_down"]).ok(ACCESS, "verify", *ON, "--json"))["probes"]
@@ -412,7 +414,7 @@ def test_what_is_somebody_elses_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    "name, missing",
+    ("name", "missing"),
     [
         ("dbt_down", "DATABASE ROLE DBT_UP_PROD.PUBLIC_READ does not exist yet"),
         ("dbt_down_loom", "WAREHOUSE DBT_DOWN_WH does not exist yet"),
@@ -466,16 +468,20 @@ def test_connections_that_do_not_work(
     assert "nosuch" in up.refused(ACCESS, "verify", "--connection", "nosuch")
     assert "ncorrect username or password" in up.refused(ACCESS, "apply", "--connection", "wrong")
     said = up.refused(ACCESS, "apply", "--connection", "elsewhere", "--yes")
-    assert "OTHER-ACCOUNT" in said and "TESTORG-STANDIN" in said
+    assert "OTHER-ACCOUNT" in said
+    assert "TESTORG-STANDIN" in said
     key = tmp_path / "key.p8"
     key.write_text("-----BEGIN PUBLIC KEY-----\n")
-    environment = {"SNOWFLAKE_USER": ADMIN, "SNOWFLAKE_PRIVATE_KEY_PATH": str(key)}
+    up = Member(
+        up.path,
+        {**up.environment, "SNOWFLAKE_USER": ADMIN, "SNOWFLAKE_PRIVATE_KEY_PATH": str(key)},
+    )
     key.chmod(0o644)
-    assert "can be read by others" in up.refused(ACCESS, "verify", **environment)
+    assert "can be read by others" in up.refused(ACCESS, "verify")
     key.chmod(0o600)
-    assert "public key" in up.refused(ACCESS, "verify", **environment)
+    assert "public key" in up.refused(ACCESS, "verify")
     key.unlink()
-    assert "no key file" in up.refused(ACCESS, "verify", **environment)
+    assert "no key file" in up.refused(ACCESS, "verify")
     standin.stop()
     assert changed(standin) == set()
 
@@ -492,7 +498,7 @@ def test_by_the_environment_and_by_a_key(
 
 
 @pytest.mark.parametrize(
-    "key, value",
+    ("key", "value"),
     [
         ("role", "x; DROP DATABASE y"),
         ("warehouse", '"quoted"'),

@@ -301,7 +301,8 @@ def test_adding_any_grant_is_found(
         return [str(grant) for grant in mesh.access.excess(wanted, live, names)]
 
     assert excess(clean) == []
-    noticed, unnoticed = [], []
+    noticed: list[str] = []
+    unnoticed: list[str] = []
     for statement in extra_grants():
         before = (matrix(clean, include_admin=True), list(clean.account.future), members(clean))
         account = copy.deepcopy(clean)

@@ -186,11 +186,10 @@ def _as_data(change: Change) -> dict[str, Any]:
 
 
 def _title(step: Step) -> str:
+    """A statement in a few words."""
     if step.grants:
-        first = step.grants[0]
-        return f"{step.verb} {', '.join(g.privilege for g in step.grants)} ON {first._replace(privilege='')}".replace(
-            "ON  ON", "ON"
-        )
+        privileges = ", ".join(grant.privilege for grant in step.grants)
+        return f"GRANT {step.grants[0]._replace(privilege=privileges)}"
     return f"{step.verb} {step.object}" if step.object else " ".join(step.statement.split())[:60]
 
 
@@ -269,7 +268,7 @@ def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     missing = [
         f"{_title(change.step)} ({change.step.place}: {change.what})"
         for change in access.plan(steps, live)
-        if change.what not in ("set again", "run")
+        if change.what not in access.AGAIN
     ]
     unpublished = access.missing_select(wanted, live, names)
     excess = access.excess(wanted, live, names)
@@ -412,16 +411,14 @@ def bereft(live: Live, names: Names) -> list[str]:
         for g in sorted(live.grants)
         if g.on == names.warehouse and g.privilege == "USAGE" and g.to not in own
     ]
-    lines = []
-    if readers:
-        lines.append(
-            f"warning: these roles read its public models, and cannot any more: {', '.join(readers)}"
+    return [
+        f"warning: these roles {what}, and cannot any more: {', '.join(roles)}"
+        for what, roles in (
+            ("read its public models", readers),
+            (f"use {names.warehouse.name}", sharers),
         )
-    if sharers:
-        lines.append(
-            f"warning: these roles use {names.warehouse.name}, and cannot any more: {', '.join(sharers)}"
-        )
-    return lines
+        if roles
+    ]
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ def names_of(member: Member) -> Names:
     def identifier(value: object, key: str) -> str:
         if not isinstance(value, str) or not IDENTIFIER.fullmatch(value):
             raise MeshError(
-                f"mesh.yml: `{key}` is {value!r}, which is no plain Snowflake name (upper-case letters, "
-                "digits and _): mend it, or `git checkout mesh.yml`"
+                f"mesh.yml: `{key}` is {value!r}, which is no plain Snowflake name (upper-case "
+                "letters, digits and _): mend it, or `git checkout mesh.yml`"
             )
         return value
 
@@ -120,8 +120,12 @@ def _change(step: Step, live: Live | None) -> str:
     if step.verb == "DROP":
         return "drop" if known or live is None else ""
     if step.verb == "GRANT":
+        if live is not None and all(_held(grant, live) for grant in step.grants):
+            return ""
         return (
-            "grant" if live is None or not all(_held(grant, live) for grant in step.grants) else ""
+            "grant again"
+            if live and any(_uncounted(grant, live) for grant in step.grants)
+            else "grant"
         )
     if step.verb == "ALTER":
         if known and live is not None and step.object is not None:
@@ -138,6 +142,15 @@ def _held(grant: Grant, live: Live) -> bool:
         Grant(grant.privilege, each, grant.to) in live.grants for each in inside
     )
 
+
+def _uncounted(grant: Grant, live: Live) -> bool:
+    """On all objects of a database that holds more of them than SHOW lists."""
+    known = (grant.on.kind, grant.on.name) in live.contents
+    return grant.scope == "ALL" and not known and Object("DATABASE", grant.on.name) in live.objects
+
+
+AGAIN = frozenset({"set again", "grant again", "run"})
+"""Changes that may be none: the account does not tell."""
 
 # Properties that SHOW prints under another name, or in other words.
 COLUMNS = {"WAREHOUSE_SIZE": "size"}
@@ -184,8 +197,9 @@ def check_ownership(steps: Iterable[Step], live: Live, project: str) -> None:
             continue
         said = f"comment {row['comment']!r}" if row.get("comment") else "no comment"
         raise MeshError(
-            f"{thing} exists and is not {project}'s (owner {row.get('owner') or 'unknown'}, {said}): "
-            "nothing was changed. Choose other names (`copier update --trust --ask database_prefix`), "
+            f"{thing} exists and is not {project}'s (owner {row.get('owner') or 'unknown'}, "
+            f"{said}): nothing was changed. Choose other names (`copier update --trust --ask "
+            "database_prefix`), "
             f"or, if it is {project}'s: COMMENT ON {thing} IS '{marker(project)}'"
         )
 
@@ -369,8 +383,8 @@ def markdown(rows: Iterable[Mapping[str, str]], names: Names) -> str:
         [
             *lines,
             "",
-            f"Nothing else, and nothing to `PUBLIC`. `{names.dev_role.name}` is people's as well. Who owns a "
-            "schema or what is in it may do everything with it. USAGE on a database role is "
-            "whatever that role may do.",
+            f"Nothing else, and nothing to `PUBLIC`. `{names.dev_role.name}` is people's as well. "
+            "Who owns a schema or what is in it may do everything with it. USAGE on a database "
+            "role is whatever that role may do.",
         ]
     )

@@ -56,23 +56,32 @@ def _questions(session: Session, names: Names) -> Iterator[tuple[str, str, str]]
     deploys, people = names.role.name, names.dev_role.name
     built = _relations(session, names.prod)
     for thing in _one_of_each_schema(built):
-        yield people, f"SELECT * FROM {thing.name} LIMIT 0", "allowed"
+        yield people, _select(thing), "allowed"
     for thing in _one_of_each_schema(thing for thing in built if thing.kind == "TABLE"):
-        yield people, f"DELETE FROM {thing.name} WHERE FALSE", "denied"
+        yield people, _delete(thing), "denied"
     for thing in _one_of_each_schema(_relations(session, names.dev)):
-        yield deploys, f"SELECT * FROM {thing.name} LIMIT 0", "denied"
+        yield deploys, _select(thing), "denied"
     for upstream in names.upstreams:
         public, private = _parted(session, upstream)
         for role in (deploys, people):
             for thing in _one_of_each_schema(public):
-                yield role, f"SELECT * FROM {thing.name} LIMIT 0", "allowed"
+                yield role, _select(thing), "allowed"
             for thing in _one_of_each_schema(private):
-                yield role, f"SELECT * FROM {thing.name} LIMIT 0", "denied"
+                yield role, _select(thing), "denied"
     own = {names.role, names.dev_role}
     _, private = _parted(session, names.prod)
     for consumer in sorted(_consumers(session, names) - own):
         for thing in _one_of_each_schema(private):
-            yield consumer.name, f"SELECT * FROM {thing.name} LIMIT 0", "denied"
+            yield consumer.name, _select(thing), "denied"
+
+
+# Names as SHOW gives them: quoted where they have to be.
+def _select(thing: Object) -> str:
+    return f"SELECT * FROM {thing.name} LIMIT 0"  # noqa: S608
+
+
+def _delete(thing: Object) -> str:
+    return f"DELETE FROM {thing.name} WHERE FALSE"  # noqa: S608
 
 
 def _relations(session: Session, database: str) -> list[Object]:

@@ -1,4 +1,4 @@
-"""A session on Snowflake: connecting, running statements, and reading what access looks like now."""
+"""A session on Snowflake: connecting, running statements, and reading who may do what."""
 
 from __future__ import annotations
 
@@ -153,8 +153,9 @@ def connect(connection: str | None, account: str | None) -> Session:
     """
     if not is_configured(connection):
         raise MeshError(
-            "no connection to Snowflake: name one of ~/.snowflake/connections.toml with --connection, or "
-            "export SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and how to sign in (SNOWFLAKE_PRIVATE_KEY_PATH, …)"
+            "no connection to Snowflake: name one of ~/.snowflake/connections.toml with "
+            "--connection, or export SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and how to sign in "
+            "(SNOWFLAKE_PRIVATE_KEY_PATH, …)"
         )
     connection = connection or os.environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME")
     parameters = {"connection_name": connection} if connection else _from_environment(account)
@@ -164,8 +165,8 @@ def connect(connection: str | None, account: str | None) -> Session:
     if account and "-" in found and found != account.upper().replace("_", "-"):
         opened.close()
         raise MeshError(
-            f"{name} is for account {found}, and this project is on {account} (mesh.yml): use another "
-            "connection, or `copier update --trust --ask snowflake_account`"
+            f"{name} is for account {found}, and this project is on {account} (mesh.yml): use "
+            "another connection, or `copier update --trust --ask snowflake_account`"
         )
     return Session(opened, name)
 
@@ -362,23 +363,19 @@ def _grants(
     show += [("OF", role, _grant_of) for role in roles]
     show += [("TO", user, _grant_of) for user in (names.service_user, names.ci_user)]
     databases = [Object("DATABASE", name) for name in (names.prod, names.dev)]
-    show += [("ON", database, _grant_on) for database in databases]
-    created = dict.fromkeys(step.object for step in steps if step.verb == "CREATE")
-    show += [("ON", thing, _grant_on) for thing in created if thing and thing.kind == "SCHEMA"]
+    created = dict.fromkeys(step.object for step in steps if step.verb == "CREATE" and step.object)
+    containers = [*databases, *(thing for thing in created if thing.kind == "SCHEMA")]
+    show += [("ON", container, _grant_on) for container in containers]
     if names.owns_warehouse:
         show.append(("ON", names.warehouse, _grant_on))
     for direction, thing, read in show:
         if thing in objects:
             for row in session.rows(f"SHOW GRANTS {direction} {thing}"):
                 yield read(row, thing)
-    for database in databases:
-        if database in objects:
-            for row in session.rows(f"SHOW FUTURE GRANTS IN {database}"):
-                yield _future_grant(row, database)
-    for thing in created:
-        if thing and thing.kind == "SCHEMA" and thing in objects:
-            for row in session.rows(f"SHOW FUTURE GRANTS IN {thing}"):
-                yield _future_grant(row, thing)
+    for container in containers:
+        if container in objects:
+            for row in session.rows(f"SHOW FUTURE GRANTS IN {container}"):
+                yield _future_grant(row, container)
 
 
 def _kind(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 # Comments, strings and quoted names may hold a semicolon; $$…$$ is a body of a script.
@@ -105,7 +105,7 @@ def read_steps(scripts: Mapping[str, str]) -> list[Step]:
             if use := _USE_ROLE.fullmatch(statement):
                 role, why = canonical(use[1]), ""
             else:
-                steps.append(Step(file, line, role, statement, why, **_meaning(statement)))
+                steps.append(_understood(Step(file, line, role, statement, why)))
     return steps
 
 
@@ -169,35 +169,40 @@ _ALTER = _rule(r"ALTER {kind}(?: IF EXISTS)? {name} ((?:UN)?SET\b.*)")
 _DROP = _rule("DROP {kind} IF EXISTS {name}")
 _GRANT_ROLE = _rule("GRANT (DATABASE ROLE|ROLE) {name} TO (DATABASE ROLE|ROLE|USER) {name}")
 _GRANT_MANY = _rule(
-    "GRANT (.+?) ON (ALL|FUTURE) {kinds} IN (?:DATABASE|SCHEMA) {name} TO (DATABASE ROLE|ROLE) {name}"
+    "GRANT (.+?) ON (ALL|FUTURE) {kinds} IN (?:DATABASE|SCHEMA) {name} "
+    "TO (DATABASE ROLE|ROLE) {name}"
 )
 _GRANT_ONE = _rule(
-    "GRANT (.+?) ON {kind} {name} TO (DATABASE ROLE|ROLE) {name}(?: (?:COPY|REVOKE) CURRENT GRANTS)?"
+    "GRANT (.+?) ON {kind} {name} TO (DATABASE ROLE|ROLE) {name}"
+    "(?: (?:COPY|REVOKE) CURRENT GRANTS)?"
 )
 _PROPERTY = re.compile(rf"(\w+)\s*=\s*({VALUE})")
 
 
-def _meaning(statement: str) -> dict[str, object]:
-    """What a statement says, as fields of Step; nothing for one that the rules do not know."""
+def _understood(step: Step) -> Step:
+    """The step with what its statement says; as it is where no rule knows the statement."""
+    statement = step.statement
     if found := _CREATE.fullmatch(statement) or _ALTER.fullmatch(statement):
-        verb = "CREATE" if found.re is _CREATE else "ALTER"
-        return {
-            "verb": verb,
-            "object": _object(found[1], found[2]),
-            "properties": {key.upper(): value for key, value in _PROPERTY.findall(found[3])},
-        }
+        return replace(
+            step,
+            verb="CREATE" if found.re is _CREATE else "ALTER",
+            object=_object(found[1], found[2]),
+            properties={key.upper(): value for key, value in _PROPERTY.findall(found[3])},
+        )
     if found := _DROP.fullmatch(statement):
-        return {"verb": "DROP", "object": _object(found[1], found[2])}
+        return replace(step, verb="DROP", object=_object(found[1], found[2]))
     if found := _GRANT_ROLE.fullmatch(statement):
-        role, to = _object(found[1], found[2]), _object(found[3], found[4])
-        return {"verb": "GRANT", "object": role, "grants": (Grant("USAGE", role, to),)}
+        on, to = _object(found[1], found[2]), _object(found[3], found[4])
+        return replace(step, verb="GRANT", object=on, grants=(Grant("USAGE", on, to),))
     if found := _GRANT_MANY.fullmatch(statement):
         on, to = _object(found[3], found[4]), _object(found[5], found[6])
-        return {"verb": "GRANT", "object": on, "grants": _each(found[1], on, to, found[2].upper())}
+        return replace(
+            step, verb="GRANT", object=on, grants=_each(found[1], on, to, found[2].upper())
+        )
     if found := _GRANT_ONE.fullmatch(statement):
         on, to = _object(found[2], found[3]), _object(found[4], found[5])
-        return {"verb": "GRANT", "object": on, "grants": _each(found[1], on, to, "ONE")}
-    return {}
+        return replace(step, verb="GRANT", object=on, grants=_each(found[1], on, to, "ONE"))
+    return step
 
 
 def _object(kind: str, name: str) -> Object:
