@@ -21,10 +21,15 @@ from tests import bench
 from tests.bench.lab import BENCHES, Figure, Lab
 
 
-def main() -> int:
+def discover() -> None:
+    """Has every module here register its benches."""
     for module in pkgutil.iter_modules(bench.__path__):
         if module.name != "__main__":
             importlib.import_module(f"tests.bench.{module.name}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    discover()
     parser = argparse.ArgumentParser(
         prog="tests.bench",
         description=__doc__,
@@ -35,7 +40,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5, help="of each process (default 5)")
     parser.add_argument("--strict", action="store_true", help="exit 2 where a budget is missed")
     parser.add_argument("--json", action="store_true", help="figures as JSON instead of a table")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if unknown := set(options.names) - BENCHES.keys():
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
 
@@ -46,7 +51,7 @@ def main() -> int:
         lines = [{**asdict(each), "ratio": each.ratio, "ok": each.ok} for each in figures]
         print(json.dumps(lines, indent=2))
     else:
-        Console(highlight=False).print(table(figures))
+        Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table(figures))
     progress.print(f"{time.monotonic() - started:.0f} s, {options.runs} runs each")
     if crashed:
         progress.print(f"crashed: {', '.join(crashed)}")
