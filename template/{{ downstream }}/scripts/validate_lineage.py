@@ -10,17 +10,28 @@ past its contract.
   scripts/validate_lineage.py --env prod                against the registry on S3
   scripts/validate_lineage.py --offline                 against state/<upstream>/manifest.json
 
+A deploy says what it reads, so that an upstream knows who a change would break:
+
+  dbt build --target prod && scripts/validate_lineage.py --env prod --record
+
+keeps <registry>/<upstream>/<env>/consumers/<this project>.json: the models that are read, their
+columns as far as the compiled SQL tells, which models read them, and their owner (of a dbt group,
+or `meta: {owner: …}`). With --dry-run it only shows what would be kept.
+
+In GitHub Actions the findings go to the step's summary as well, as Markdown.
+
 Exit status: 0 every edge resolves, 1 it failed, 2 at least one does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mesh import MeshError, cli, config, interface, lineage, registry
+from mesh import MeshError, cli, config, interface, lineage, markdown, registry
 
 
 def main() -> int:
@@ -30,12 +41,28 @@ def main() -> int:
         "--manifest", type=Path, metavar="FILE", help="default target/manifest.json"
     )
     parser.add_argument("--offline", action="store_true", help="compare with the last good copies")
+    parser.add_argument(
+        "--record", action="store_true", help="keep in the registry what is read (for deploys)"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --record: show it, and write nothing"
+    )
+    parser.add_argument(
+        "--summary", type=Path, metavar="FILE", help="write the findings as Markdown, too"
+    )
     arguments = parser.parse_args()
+    if arguments.record and arguments.offline:
+        raise MeshError("--record needs the registry: leave out --offline")
+    if arguments.dry_run and not arguments.record:
+        raise MeshError("--dry-run goes with --record: the check itself writes nothing")
 
     member = config.load_member()
-    manifest = read_manifest(
-        arguments.manifest or member.root / "target" / "manifest.json", member.project
-    )
+    path = arguments.manifest or member.root / "target" / "manifest.json"
+    body = read_file(path)
+    try:
+        manifest = lineage.read(body, member.project)
+    except MeshError as error:
+        raise MeshError(f"{path} {error}") from None
     found = lineage.edges(manifest, member)
     known = {upstream.name for upstream in member.upstreams}
     upstreams = sorted({edge.upstream for edge in found} & known)
@@ -49,28 +76,90 @@ def main() -> int:
         interfaces = current(store, upstreams, place.env)
     published = {each.project: lineage.Published(each) for each in interfaces}
     lines = lineage.problems(found, published)
-    for line in lineage.deprecations(found, published, datetime.now(UTC).date()):
+    warnings = lineage.deprecations(found, published, datetime.now(UTC).date())
+    for line in warnings:
         cli.note(line)
     for line in lines:
         print(line)
-    print(
-        f"{counted(len(found), 'edge')} to {counted(len(upstreams), 'project')}, "
-        + (f"{len(lines)} of them unresolved" if lines else "all resolve")
+    total = f"{counted(len(found), 'edge')} to {counted(len(upstreams), 'project')}, " + (
+        f"{len(lines)} of them unresolved" if lines else "all resolve"
     )
-    return cli.FOUND if lines else cli.OK
+    print(total)
+    markdown.publish(summary(member.project, total, lines, warnings), arguments.summary)
+    if lines:
+        return cli.FOUND
+    if arguments.record:
+        adapter = manifest.metadata.adapter_type or "snowflake"
+        record(member, place.env, store, found, body, published, adapter, arguments.dry_run)
+    return cli.OK
+
+
+def summary(project: str, total: str, problems: list[str], warnings: list[str]) -> list[str]:
+    """For a reviewer, who may not know this command."""
+    rows = [
+        ["**stops**" if line in problems else "warning", markdown.text(line)]
+        for line in (*problems, *warnings)
+    ]
+    title = f"### What {markdown.code(project)} reads of other projects: {total}"
+    return [title, "", *(markdown.table(["", "what"], rows) if rows else ())]
+
+
+def record(
+    member: config.Member,
+    env: str,
+    store: registry.Store,
+    found: list[lineage.Edge],
+    body: bytes,
+    published: Mapping[str, lineage.Published],
+    adapter: str,
+    dry_run: bool,
+) -> None:
+    """Keeps, or shows, what this project reads now, and that it does not read others any more."""
+    from mesh import recording
+    from mesh.consumers import Record
+
+    nodes = recording.readers(body)
+    if missing := recording.uncompiled(found, nodes):
+        cli.note(
+            f"{missing[0].split('.', 1)[1]}"
+            + (f" and {len(missing) - 1} more have" if len(missing) > 1 else " has")
+            + " no compiled SQL in the manifest, so all columns count as read: run `dbt build` or "
+            "`dbt compile` right before"
+        )
+    repository = os.environ.get("GITHUB_REPOSITORY") or member.github_repository
+    made = recording.records(member, env, repository, found, nodes, published, adapter)
+    wanted = dict(zip(published, made, strict=True))
+    try:
+        gone = recording.former(store, env, member.project, wanted)
+    except MeshError as error:
+        cli.note(f"records of projects that are not read any more may remain: {error}")
+        gone = []
+    for name in gone:
+        wanted[name] = Record(member.project, [], kind=member.kind, env=env, repository=repository)
+    for upstream, each in wanted.items():
+        if dry_run:
+            kept = recording.plan(store, upstream, each)[0]
+        else:
+            kept = recording.keep(store, upstream, each)
+        if kept is None:
+            print(f"{upstream}: on record already")
+            continue
+        done = "would record" if dry_run else "recorded"
+        print(f"{upstream}: {done}{'' if kept.reads else ' that nothing is read'}")
+        for read in kept.reads:
+            columns = "all columns" if read.columns is None else ", ".join(read.columns)
+            print(f"  {read.name} ({columns or 'no column'}) since {str(read.since)[:10]}")
 
 
 def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def read_manifest(path: Path, project: str) -> lineage.Manifest:
+def read_file(path: Path) -> bytes:
     try:
-        return lineage.read(path.read_bytes(), project)
+        return path.read_bytes()
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: run `dbt parse` first") from None
-    except MeshError as error:
-        raise MeshError(f"{path} {error}") from None
 
 
 def current(store: registry.Store, upstreams: Iterable[str], env: str) -> list[interface.Interface]:

@@ -1,0 +1,91 @@
+"""What a consumer reads of an upstream, as each keeps it on record in the upstream's registry.
+
+    <root>/<upstream>/<env>/consumers/<consumer>.json
+
+A downstream writes its record when it deploys (validate_lineage.py --record); an upstream reads
+them to tell who a change would break (publish_manifest.py), and the map to draw edges.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from mesh import MeshError
+from mesh.registry import Store
+
+
+class Read(msgspec.Struct):
+    """One model that is read. columns: which of them, None where that is not known; by: the
+    consumer's own nodes that read it; since: when it was first recorded."""
+
+    model: str
+    name: str
+    columns: list[str] | None = None
+    by: list[str] = []
+    since: str | None = None
+
+
+class Record(msgspec.Struct):
+    """What one consumer reads of one upstream; nothing any more where `reads` is empty.
+
+    read_version: the upstream's publication that it was checked against.
+    """
+
+    consumer: str
+    reads: list[Read]
+    kind: str | None = None
+    env: str | None = None
+    recorded_at: str | None = None
+    owner: str | None = None
+    repository: str | None = None
+    read_version: str | None = None
+
+
+def folder(upstream: str, env: str) -> str:
+    return f"{upstream}/{env}/consumers/"
+
+
+def key(upstream: str, env: str, consumer: str) -> str:
+    return f"{folder(upstream, env)}{consumer}.json"
+
+
+def decode(body: bytes, where: str) -> Record:
+    """Raises MeshError where the bytes of `where` are no record."""
+    try:
+        return msgspec.json.decode(body, type=Record)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MeshError(f"{where} is no consumer's record ({error})") from None
+
+
+def encode(record: Record) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+
+
+def recorded(store: Store, upstream: str, env: str) -> list[Record]:
+    """The records of all who read the upstream, by name, read side by side."""
+    place = folder(upstream, env)
+
+    def one(name: str) -> Record | None:
+        stored = store.read(place + name)
+        return decode(stored.body, f"{store.url}/{place}{name}") if stored else None
+
+    names = sorted(name for name in store.children(place) if name.endswith(".json"))
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return [record for record in pool.map(one, names) if record and record.reads]
+
+
+def allowed(node: Mapping[str, Any]) -> frozenset[str] | None:
+    """Projects that a model's owner shares it with (`config.meta.consumers`); None: with all."""
+    meta = (node.get("config") or {}).get("meta") or node.get("meta") or {}
+    named = meta.get("consumers")
+    if named is None:
+        return None
+    if isinstance(named, str):
+        named = re.split(r"[,\s]+", named)
+    names = named if isinstance(named, list) else [named]
+    return frozenset(str(name) for name in names if name)
