@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from fleet import map_html, map_mermaid
 from fleet.errors import FleetError
-from fleet.mesh_graph import Interface, Mesh, Record, as_json, build, read_interface, read_record
+from fleet.mesh_graph import (
+    Interface,
+    Mesh,
+    Record,
+    as_json,
+    build,
+    counted,
+    read_interface,
+    read_record,
+)
 from mesh import MeshError
 from mesh.cli import note
 from mesh.config import Location, Member, locate
@@ -33,8 +42,6 @@ _HERE = Member(
     upstreams=(),
 )
 
-_Read = TypeVar("_Read")
-
 
 def location(bucket: str | None, registry: str | None, env: str | None) -> Location:
     """Which registry and environment is meant: flags, then the environment's variables, then the
@@ -52,33 +59,42 @@ def gather(where: Location) -> Mesh:
     if not names:
         raise FleetError(f"{where.url} is empty: publish a project first")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        read = list(pool.map(lambda name: _project(store, name, where.env), names))
-    interfaces = [interface for interface, _ in read if interface]
-    records = {name: records for name, (_, records) in zip(names, read, strict=True) if records}
+        found = list(pool.map(lambda name: _project(store, name, where.env), names))
+    for problem in (problem for each in found for problem in each.problems):
+        note(f"{problem}; left out of the map")
+    interfaces = [each.interface for each in found if each.interface]
+    records = {each.name: each.records for each in found if each.records}
     if not interfaces and not records:
         others = _others(store, names)
         raise FleetError(f"nothing is published for environment {where.env} in {where.url}{others}")
     return build(where.url, where.env, interfaces, records)
 
 
-def _project(store: Store, name: str, env: str) -> tuple[Interface | None, list[Record]]:
-    stored = store.read(latest_key(name, env))
-    interface = _noted(read_interface, stored.body, name) if stored else None
+@dataclass
+class _Found:
+    """What the registry has of a project. problems: what it has and nobody can read."""
+
+    name: str
+    interface: Interface | None = None
+    records: list[Record] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def _project(store: Store, name: str, env: str) -> _Found:
+    found = _Found(name)
+    if stored := store.read(latest_key(name, env)):
+        try:
+            found.interface = read_interface(stored.body, name)
+        except MeshError as error:
+            found.problems.append(str(error))
     folder = f"{name}/{env}/consumers/"
-    records = []
     for child in store.children(folder):
-        if child.endswith(".json") and (found := store.read(folder + child)):
-            record = _noted(read_record, found.body, folder + child)
-            records += [record] if record else []
-    return interface, records
-
-
-def _noted(read: Callable[[bytes, str], _Read], body: bytes, name: str) -> _Read | None:
-    try:
-        return read(body, name)
-    except MeshError as error:
-        note(f"{error}; left out of the map")
-        return None
+        if child.endswith(".json") and (stored := store.read(folder + child)):
+            try:
+                found.records.append(read_record(stored.body, folder + child))
+            except MeshError as error:
+                found.problems.append(str(error))
+    return found
 
 
 def _others(store: Store, names: Iterable[str]) -> str:
@@ -129,7 +145,8 @@ def run(
         return 0
     save(Path(target), body)
     public = sum(node.kind == "public" for node in mesh.nodes)
-    print(f"{target}: {len(mesh.projects):,} projects, {public:,} public models of {mesh.env}")
+    holds = f"{counted(len(mesh.projects), 'project')}, {counted(public, 'public model')}"
+    print(f"{target}: {holds} of {mesh.env}")
     return 0
 
 

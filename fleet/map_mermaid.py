@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.mesh_graph import Mesh, Node, between_projects, public_counts
+from fleet.mesh_graph import Mesh, Node, between_projects, counted, public_counts
 
 # The most that GitHub draws: Mermaid's own defaults.
 MAX_EDGES, MAX_TEXT = 500, 50_000
@@ -16,10 +16,10 @@ def of_projects(mesh: Mesh) -> str:
     counts = public_counts(mesh)
     lines = ["flowchart LR"]
     for name, identifier in number.items():
-        published = _count(counts[name], "public model") if counts[name] else "reads only"
+        published = counted(counts[name], "public model") if counts[name] else "reads only"
         lines.append(f'  {identifier}["{_text(name)}<br/>{published}"]')
     for (source, target), models in between_projects(mesh).items():
-        lines.append(f'  {number[source]} -- "{_count(models, "model")}" --> {number[target]}')
+        lines.append(f'  {number[source]} -- "{counted(models, "model")}" --> {number[target]}')
     return "\n".join(lines) + "\n"
 
 
@@ -68,10 +68,6 @@ def _classes(mesh: Mesh, number: dict[str, str]) -> Iterator[str]:
         if identifiers:
             yield f"  classDef {name} {styles[name]}"
             yield f"  class {','.join(identifiers)} {name}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _text(text: str) -> str:

@@ -105,9 +105,9 @@ async function start() {
     describe();
     list();
     tree.reveal();
+    if (thing && matchMedia("(max-width: 760px)").matches) view("map");
     if (show) draw();
     else if (wasHidden !== detail.hidden) cy.resize();
-    if (thing && matchMedia("(max-width: 760px)").matches) view("map");
   }
 
   async function describe() {
