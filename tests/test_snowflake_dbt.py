@@ -22,6 +22,13 @@ ACCESS = "scripts/snowflake_access.py"
 ON = ("--connection", "admin")
 READER = "DBT_DOWN_ROLE"
 
+# The fixtures below build for a minute each: all that use one run in one process.
+on_the_demo = pytest.mark.xdist_group("snowflake demo")
+REPLACE = [
+    pytest.param(kept, id=what, marks=pytest.mark.xdist_group(f"snowflake {what}"))
+    for kept, what in ((False, "replace drops"), (True, "replace keeps"))
+]
+
 
 @dataclass
 class World:
@@ -95,12 +102,14 @@ def loom_manifest(folder: Path) -> dict[str, object]:
     return {"name": "dbt_up", "type": "file", "config": {"path": str(path)}}
 
 
+@on_the_demo
 def test_consumers_read_the_public_model_and_nothing_else(demo: World) -> None:
     for consumer in ("DBT_DOWN", "DBT_DOWN_LOOM"):
         for role in (f"{consumer}_ROLE", f"{consumer}_DEV_ROLE"):
             assert demo.readable(role) == {"MARTS.PUBLIC_ORDERS"}
 
 
+@on_the_demo
 def test_everybody_builds_at_home_and_nowhere_else(demo: World) -> None:
     owners = {
         thing.ref.name[0]: thing.owner.name[0]
@@ -123,6 +132,7 @@ def test_everybody_builds_at_home_and_nowhere_else(demo: World) -> None:
     }
 
 
+@on_the_demo
 def test_schemas_are_those_of_the_target(demo: World) -> None:
     def schemas(database: str) -> set[str]:
         return {
@@ -136,17 +146,20 @@ def test_schemas_are_those_of_the_target(demo: World) -> None:
     assert schemas("DBT_DOWN_DEV") == {"PR_7"}
 
 
+@on_the_demo
 def test_verify_agrees(demo: World) -> None:
     for member in demo.members.values():
         member.ok(ACCESS, "verify", *ON)
 
 
+@on_the_demo
 def test_the_matrix_names_the_public_models(demo: World) -> None:
     text = demo.members["dbt_up"].ok(ACCESS, "matrix")
     assert "`DBT_UP_PROD.MARTS.PUBLIC_ORDERS` (public model) | SELECT" in text
     assert "DAILY_REVENUE" not in text
 
 
+@on_the_demo
 def test_an_auditor_can_tell_project_run_and_model(demo: World) -> None:
     comments = [
         json.loads(found[1])
@@ -159,6 +172,7 @@ def test_an_auditor_can_tell_project_run_and_model(demo: World) -> None:
     assert "model.dbt_up.public_orders" in {c["node_id"] for c in comments}
 
 
+@on_the_demo
 def test_a_pull_request_cannot_write_prod(demo: World) -> None:
     down = demo.members["dbt_down"]
     profiles = (down.path / "profiles.yml").read_text()
@@ -177,7 +191,7 @@ def test_a_pull_request_cannot_write_prod(demo: World) -> None:
 # ── access follows `access` ───────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["replace drops", "replace keeps"])
+@pytest.fixture(scope="module", params=REPLACE)
 def publisher(
     request: pytest.FixtureRequest,
     render_into: Render,
