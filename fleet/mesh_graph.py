@@ -165,10 +165,14 @@ class _Manifest(msgspec.Struct):
     groups: dict[str, _Group] = {}
 
 
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_MANIFEST = msgspec.json.Decoder(_Manifest)
+
+
 def read_interface(body: bytes, project: str) -> Interface:
     """The interface in a publication's bytes. Raises MeshError where it is none of this project."""
     try:
-        manifest = msgspec.json.decode(body, type=_Manifest)
+        manifest = _MANIFEST.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MeshError(f"{project}: its manifest cannot be read ({error})") from None
     metadata = manifest.metadata
@@ -252,10 +256,13 @@ class Record(msgspec.Struct):
     read_version: str | None = None
 
 
+_RECORD = msgspec.json.Decoder(Record)
+
+
 def read_record(body: bytes, where: str) -> Record:
     """The record in the bytes of `where`. Raises MeshError where it is none."""
     try:
-        return msgspec.json.decode(body, type=Record)
+        return _RECORD.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MeshError(f"{where}: is no consumer's record ({error})") from None
 
