@@ -9,9 +9,9 @@
 
 It connects by --connection NAME, a section of ~/.snowflake/connections.toml, or by the environment:
 SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER, and SNOWFLAKE_PRIVATE_KEY_PATH, SNOWFLAKE_PASSWORD or
-SNOWFLAKE_AUTHENTICATOR. The person behind it needs SECURITYADMIN to look, and to change what each
-file in snowflake/ says at its top, so ACCOUNTADMIN covers everything. No statement runs under
-another role than the file names.
+SNOWFLAKE_AUTHENTICATOR. The person behind it needs the role SECURITYADMIN to look (and ACCOUNTADMIN
+for the resource monitor), and to change what each file in snowflake/ says at its top: ACCOUNTADMIN
+has all of them. No statement runs under another role than its file says.
 
   scripts/snowflake_access.py plan                             # on your laptop, no account needed
   scripts/snowflake_access.py apply --connection admin

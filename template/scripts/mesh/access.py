@@ -19,6 +19,9 @@ MARKED = frozenset({"WAREHOUSE", "DATABASE", "ROLE", "USER", "DATABASE ROLE", "N
 """Kinds of objects whose comment tells which project made them."""
 RELATIONS = frozenset({"TABLE", "VIEW", "DYNAMIC TABLE", "MATERIALIZED VIEW", "EXTERNAL TABLE"})
 PUBLIC = Object("ROLE", "PUBLIC")
+ADMIN_ROLES = frozenset(
+    Object("ROLE", name) for name in ("ACCOUNTADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN")
+)
 
 
 @dataclass(frozen=True)
@@ -307,7 +310,7 @@ def _rightful_owner(grant: Grant, names: Names) -> bool:
         return inside and database == names.prod
     if grant.to == names.dev_role:
         return inside and database == names.dev
-    return grant.to.kind == "ROLE" and grant.to.name.endswith("ADMIN")
+    return grant.to in ADMIN_ROLES
 
 
 def _published(grant: Grant, wanted: Expected, names: Names) -> bool:

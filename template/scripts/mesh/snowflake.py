@@ -231,7 +231,7 @@ def _sign_in(parameters: dict[str, Any], name: str) -> SnowflakeConnection:
 
 # ── Reading ───────────────────────────────────────────────────────────────────────────
 
-# How to find objects of a kind by name, where SHOW <kind>S LIKE '…' is not the way.
+# Kinds of objects that lie in a database, and not in a schema of it.
 _IN_DATABASE = frozenset({"SCHEMA", "DATABASE ROLE"})
 
 
@@ -263,13 +263,13 @@ def _objects(session: Session, steps: Sequence[Step]) -> dict[Object, Row]:
             for thing, row in _inside(session, kind, database).items():
                 if thing.name in by_kind[kind]:
                     found[thing] = row
-    for thing in [thing for thing in found if thing.kind == "WAREHOUSE" and names_it(steps, thing)]:
+    for thing in [thing for thing in found if thing.kind == "WAREHOUSE" and _sets_it(steps, thing)]:
         parameters = session.rows(f"SHOW PARAMETERS IN WAREHOUSE {thing.name}")
         found[thing] = {**found[thing], **{row["key"].upper(): row["value"] for row in parameters}}
     return found
 
 
-def names_it(steps: Iterable[Step], thing: Object) -> bool:
+def _sets_it(steps: Iterable[Step], thing: Object) -> bool:
     """Do the steps set properties of it?"""
     return any(step.verb == "ALTER" and step.object == thing for step in steps)
 
