@@ -46,6 +46,10 @@ class Record(msgspec.Struct):
     read_version: str | None = None
 
 
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_RECORD = msgspec.json.Decoder(Record)
+
+
 def folder(upstream: str, env: str) -> str:
     return f"{upstream}/{env}/consumers/"
 
@@ -57,7 +61,7 @@ def key(upstream: str, env: str, consumer: str) -> str:
 def decode(body: bytes, where: str) -> Record:
     """Raises MeshError where the bytes of `where` are no record."""
     try:
-        return msgspec.json.decode(body, type=Record)
+        return _RECORD.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MeshError(f"{where} is no consumer's record ({error})") from None
 
