@@ -199,6 +199,13 @@ class _Public(_Probe, kw_only=True):
     depends_on: _DependsOn | None = None
 
 
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_MANIFEST = msgspec.json.Decoder(_Manifest)
+_PROBE = msgspec.json.Decoder(_Probe)
+_PUBLIC = msgspec.json.Decoder(_Public)
+_NAMES = msgspec.json.Decoder(_Names)
+
+
 def extract(
     manifest: bytes, project: str, *, commit: str | None = None, source: str = "the manifest"
 ) -> Interface:
@@ -270,7 +277,7 @@ def _explained(what: str, advice: str) -> Iterator[None]:
 
 def _decode(body: bytes, project: str) -> _Manifest:
     try:
-        raw = msgspec.json.decode(body, type=_Manifest)
+        raw = _MANIFEST.decode(body)
     except msgspec.ValidationError as error:
         raise _Malformed(f"is no dbt manifest ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -295,11 +302,11 @@ def _public_nodes(raw: _Manifest, project: str) -> tuple[dict[str, dict[str, Any
         if not uid.startswith("model."):
             continue
         try:
-            probe = msgspec.json.decode(encoded, type=_Probe)
+            probe = _PROBE.decode(encoded)
             if probe.package_name != project:
                 continue
             if _is_published(probe):
-                msgspec.json.decode(encoded, type=_Public)
+                _PUBLIC.decode(encoded)
                 nodes[uid] = msgspec.json.decode(encoded, type=dict[str, Any])
             else:
                 private.add(probe.name)
@@ -319,7 +326,7 @@ def names(body: bytes, project: str) -> frozenset[str]:
     Raises MeshError where the bytes are no manifest.
     """
     try:
-        nodes = msgspec.json.decode(body, type=_Names).nodes
+        nodes = _NAMES.decode(body).nodes
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MeshError(f"no dbt manifest of {project} ({error})") from None
     published = {
