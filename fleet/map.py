@@ -14,14 +14,12 @@ from fleet.errors import FleetError
 from fleet.mesh_graph import (
     Interface,
     Mesh,
-    Record,
     as_json,
     build,
     counted,
     read_interface,
-    read_record,
 )
-from mesh import MeshError
+from mesh import MeshError, consumers
 from mesh.cli import note
 from mesh.config import Location, Member, locate
 from mesh.registry import Store, latest_key, open_store, write_whole
@@ -76,7 +74,7 @@ class _Found:
 
     name: str
     interface: Interface | None = None
-    records: list[Record] = field(default_factory=list)
+    records: list[consumers.Record] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -87,11 +85,12 @@ def _project(store: Store, name: str, env: str) -> _Found:
             found.interface = read_interface(stored.body, name)
         except MeshError as error:
             found.problems.append(str(error))
-    folder = f"{name}/{env}/consumers/"
+    folder = consumers.folder(name, env)
     for child in store.children(folder):
         if child.endswith(".json") and (stored := store.read(folder + child)):
             try:
-                found.records.append(read_record(stored.body, folder + child))
+                record = consumers.decode(stored.body, folder + child)
+                found.records += [record] if record.reads else []
             except MeshError as error:
                 found.problems.append(str(error))
     return found

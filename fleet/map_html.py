@@ -96,6 +96,7 @@ def _index(mesh: Mesh, drawn_at: datetime) -> dict[str, Any]:
             numbers[edge.source],
             numbers[edge.target],
             None if edge.columns is None else [column(name) for name in edge.columns],
+            edge.since,
         )
         for edge in mesh.edges
     ]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from mesh import MeshError
+from mesh.consumers import Record
 
 
 class Constraint(msgspec.Struct, gc=False, omit_defaults=True):
@@ -50,11 +51,13 @@ class Node(msgspec.Struct, gc=False):
 
 
 class Edge(msgspec.Struct, gc=False):
-    """`target` reads `source`. columns: which of them, where somebody recorded it."""
+    """`target` reads `source`. columns: which of them, and since: from when on, where somebody
+    recorded it."""
 
     source: str
     target: str
     columns: list[str] | None = None
+    since: str | None = None
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -231,43 +234,7 @@ def _node(model: _Model, project: str) -> Node:
     )
 
 
-# ---- consumers' records
-
-
-class Read(msgspec.Struct):
-    """One model that is read. by: the consumer's own nodes that read it."""
-
-    model: str
-    name: str
-    columns: list[str] | None = None
-    by: list[str] = []
-
-
-class Record(msgspec.Struct):
-    """What one consumer reads of one upstream, as it recorded it on its last deploy."""
-
-    consumer: str
-    reads: list[Read]
-    kind: str | None = None
-    env: str | None = None
-    recorded_at: str | None = None
-    owner: str | None = None
-    repository: str | None = None
-    read_version: str | None = None
-
-
-_RECORD = msgspec.json.Decoder(Record)
-
-
-def read_record(body: bytes, where: str) -> Record:
-    """The record in the bytes of `where`. Raises MeshError where it is none."""
-    try:
-        return _RECORD.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MeshError(f"{where}: is no consumer's record ({error})") from None
-
-
-# ---- both, as one graph
+# ---- and consumers' records beside it, as one graph
 
 
 def build(
@@ -296,7 +263,7 @@ def build(
                 # who does not say which node reads is drawn as one reader
                 for reader in read.by or [f"project.{record.consumer}.(somewhere)"]:
                     nodes.setdefault(reader, _reader(reader, record.consumer))
-                    edges.append(Edge(read.model, reader, read.columns))
+                    edges.append(Edge(read.model, reader, read.columns, read.since))
     return Mesh(
         registry,
         env,

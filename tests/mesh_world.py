@@ -169,6 +169,7 @@ def _record(consumer: str, upstream: str, reads: dict[str, list[str]]) -> dict[s
                 "name": name.partition(".")[0],
                 "columns": SHOP[upstream].get(name, [])[:2] or None,
                 "by": [unique_id(consumer, node) for node in by],
+                "since": "2026-03-02T08:00:00Z",
             }
             for name, by in reads.items()
         ],

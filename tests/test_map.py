@@ -18,7 +18,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from fleet import map as mesh_map
 from fleet import map_html, map_mermaid
-from fleet.mesh_graph import Mesh, between_projects, build, public_counts, read_record
+from fleet.mesh_graph import Mesh, between_projects, build, public_counts
+from mesh import consumers
 from mesh.config import Location
 from tests import mesh_world
 from tests.mesh_world import ENV, public, unique_id, write
@@ -118,7 +119,7 @@ def test_the_order_of_what_is_read_does_not_matter() -> None:
         json.dumps({"consumer": name, "reads": [{"model": "model.up.m", "name": "m"}]}).encode()
         for name in ("b", "a")
     ]
-    records = [read_record(body, "here") for body in bodies]
+    records = [consumers.decode(body, "here") for body in bodies]
     one, other = (build("r", "prod", [], {"up": each}) for each in (records, records[::-1]))
     assert mesh_map.render(one, "json") == mesh_map.render(other, "json")
 

@@ -35,8 +35,8 @@ class Mesh {
       if (kind === PUBLIC) node.project.published += 1;
       return node;
     });
-    this.edges = index.edges.map(([source, target, columns]) => {
-      const edge = { source: this.nodes[source], target: this.nodes[target], columns };
+    this.edges = index.edges.map(([source, target, columns, since]) => {
+      const edge = { source: this.nodes[source], target: this.nodes[target], columns, since };
       edge.source.out.push(edge);
       edge.target.into.push(edge);
       if (edge.source.project !== edge.target.project) this.#cross(edge);

@@ -198,7 +198,7 @@ function direct(title, edges, end, crumb) {
     h("h3", {}, title, h("span", {}, edges.length.toLocaleString("en"))),
     h("ul", { class: "items" }, shown.map((edge) => {
       const other = end(edge), inside = edge.source.project === edge.target.project;
-      const how = edge.columns ? plural(edge.columns.length, "column") : inside ? "" : "columns unknown";
+      const how = inside ? "" : [edge.columns ? plural(edge.columns.length, "column") : "columns unknown", edge.since && `since ${day(edge.since)}`].filter(Boolean).join(", ");
       return h("li", {}, h("span", {}, crumb(other, other.label), inside ? null : h("span", { class: "muted" }, ` ${other.project.name}`)), h("span", { class: "muted" }, how));
     })),
     edges.length > shown.length ? h("p", { class: "muted" }, `and ${(edges.length - shown.length).toLocaleString("en")} more`) : null,
