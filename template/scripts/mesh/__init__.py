@@ -6,4 +6,4 @@ Comes with the template and changes with `copier update`; edit the commands' inp
 
 
 class MeshError(Exception):
-    """Something a person can put right: what is wrong, where, and what to do, in one or two lines."""
+    """What a person can put right: what is wrong, where, and what to do, in one or two lines."""

@@ -61,7 +61,7 @@ def load_member(root: Path | None = None) -> Member:
     root = root or Path(__file__).resolve().parents[2]
     path = root / "mesh.yml"
     try:
-        facts = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        facts = yaml.safe_load(path.read_bytes())
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: `copier update --trust` brings it back") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: such as the date 2026-13-01
