@@ -8,10 +8,7 @@ them to tell who a change would break (publish_manifest.py), and the map to draw
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import msgspec
 
@@ -81,15 +78,3 @@ def recorded(store: Store, upstream: str, env: str) -> list[Record]:
     names = sorted(name for name in store.children(place) if name.endswith(".json"))
     with ThreadPoolExecutor(max_workers=8) as pool:
         return [record for record in pool.map(one, names) if record and record.reads]
-
-
-def allowed(node: Mapping[str, Any]) -> frozenset[str] | None:
-    """Projects that a model's owner shares it with (`config.meta.consumers`); None: with all."""
-    meta = (node.get("config") or {}).get("meta") or node.get("meta") or {}
-    named = meta.get("consumers")
-    if named is None:
-        return None
-    if isinstance(named, str):
-        named = re.split(r"[,\s]+", named)
-    names = named if isinstance(named, list) else [named]
-    return frozenset(str(name) for name in names if name)

@@ -104,7 +104,12 @@ EMPTY_SECTIONS = (
 )
 
 VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
-"""Keys of `metadata.env`, the one place where the manifest's schema leaves room for others."""
+ALLOWED, ROLLBACK, STUB = "DBT_MESH_ALLOWED", "DBT_MESH_ROLLBACK", "DBT_MESH_STUB"
+"""Keys of `metadata.env`, the one place where the manifest's schema leaves room for others.
+
+ALLOWED: what was published with --allow-breaking; ROLLBACK: the version that it puts back; STUB:
+the version that a stand-in on a laptop was made of, whose tables nobody built.
+"""
 UNSEALED = "0" * 64
 
 
@@ -126,6 +131,18 @@ class Interface:
     private: frozenset[str]
     manifest: Mapping[str, Any]
     body: bytes
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What its publication says of itself: VERSION, COMMIT, ALLOWED and so on."""
+        notes = self.manifest["metadata"].get("env")
+        return notes if isinstance(notes, dict) else {}
+
+    def same_build(self, other: Interface) -> bool:
+        """Of one run of dbt, though with other notes, perhaps."""
+        return self.version == other.version or (
+            self.generated_at == other.generated_at and self.nodes == other.nodes
+        )
 
 
 class _Malformed(Exception):
@@ -265,6 +282,19 @@ def read(body: bytes, project: str) -> Interface:
         manifest={"metadata": raw.metadata, "nodes": nodes, "groups": raw.groups},
         body=body,
     )
+
+
+def annotated(
+    interface: Interface, notes: Mapping[str, str], generated_at: datetime | None = None
+) -> Interface:
+    """An extracted interface, sealed again with further notes, and perhaps as of another time."""
+    when = generated_at or interface.generated_at
+    kept = {key: value for key, value in interface.notes.items() if key not in (VERSION, DIGEST)}
+    metadata = {**interface.manifest["metadata"], "env": {**kept, **notes}}
+    if generated_at:
+        metadata["generated_at"] = f"{generated_at:%Y-%m-%dT%H:%M:%S.%fZ}"
+    document = {**interface.manifest, "metadata": metadata}
+    return _seal(document, interface.project, when, interface.private)
 
 
 @contextlib.contextmanager
@@ -462,3 +492,13 @@ def reader_names(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, 
             yield pinned, node
         if str(version) == str(node.get("latest_version")) and node["name"] not in own:
             yield node["name"], node
+
+
+def shared_with(node: Mapping[str, Any]) -> frozenset[str] | None:
+    """The projects that a model's owner lets read it (`config.meta.consumers`); None: all."""
+    meta = (node.get("config") or {}).get("meta") or node.get("meta")
+    if not meta or (named := meta.get("consumers")) is None:
+        return None
+    if isinstance(named, str):
+        return frozenset(re.findall(r"[^,\s]+", named))
+    return frozenset(map(str, named if isinstance(named, list) else [named]))

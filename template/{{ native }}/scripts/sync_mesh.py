@@ -88,13 +88,13 @@ def main() -> int:
         raise MeshError("mesh.yml names no upstream: `copier update --trust --ask upstreams`")
     if arguments.version and len(names) > 1:
         raise MeshError("--version is of one project: say which with --upstream")
-    one = partial(offline, member.root)
+    one = partial(offline, member.root, member.project)
     if not arguments.offline:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
         )
         store = registry.open_store(place.url, member.aws_region)
-        one = partial(sync, member.root, store, place, arguments.version)
+        one = partial(sync, member.root, member.project, store, place, arguments.version)
     with ThreadPoolExecutor(max_workers=8) as pool:
         done = list(pool.map(partial(attempt, member.root, one), dict.fromkeys(names)))
     results = [each for each in done if isinstance(each, Result)]
@@ -129,7 +129,12 @@ def attempt(root: Path, one: Callable[[str], Result], upstream: str) -> Result |
 
 
 def sync(
-    root: Path, store: registry.Store, place: config.Location, version: str | None, upstream: str
+    root: Path,
+    reader: str,
+    store: registry.Store,
+    place: config.Location,
+    version: str | None,
+    upstream: str,
 ) -> Result:
     seen = last_seen(root, upstream)
     asked = (store.url, place.env, version, generator())
@@ -154,16 +159,22 @@ def sync(
                 else f"has {upstream} published to {place.env}? (scripts/publish_manifest.py there)"
             )
         )
-    return written(root, upstream, stored, store.url, place.env, version)
+    return written(root, reader, upstream, stored, store.url, place.env, version)
 
 
 def written(
-    root: Path, upstream: str, stored: registry.Stored, url: str, env: str, version: str | None
+    root: Path,
+    reader: str,
+    upstream: str,
+    stored: registry.Stored,
+    url: str,
+    env: str,
+    version: str | None,
 ) -> Result:
     """Checks a download and works out the files it becomes."""
     from mesh import interface, sources
 
-    published = interface.read(stored.body, upstream)
+    published, withheld = sources.shared(interface.read(stored.body, upstream), reader)
     document = sources.sources(published)
     files = {
         f"state/{upstream}/manifest.json": stored.body,
@@ -182,11 +193,14 @@ def written(
     changed = {path: body for path, body in files.items() if not same_file(root / path, body)}
     models = len(published.nodes)
     summary = f"{models} public model{'' if models == 1 else 's'} ({published.version})"
+    if withheld:
+        summary += f"\n  left out, for {upstream} does not share it with {reader}: "
+        summary += sources.some(withheld)
     if not changed:
         return Result(upstream, seen, changed, f"{summary}, nothing to write")
     old = last_names(root, upstream)
     new = interface.names(stored.body, upstream)
-    lines = [] if old is None else sources.differences(old, new)
+    lines = [] if old is None else sources.differences(old - withheld, new - withheld)
     return Result(upstream, seen, changed, "\n  ".join([summary, *lines]))
 
 
@@ -221,7 +235,7 @@ def apply(root: Path, result: Result) -> None:
         registry.write_whole(note, text)
 
 
-def offline(root: Path, upstream: str) -> Result:
+def offline(root: Path, reader: str, upstream: str) -> Result:
     """The last good copy, and the sources made of it again where they were edited or lost."""
     manifest = root / "state" / upstream / "manifest.json"
     try:
@@ -234,6 +248,7 @@ def offline(root: Path, upstream: str) -> Result:
     try:
         result = written(
             root,
+            reader,
             upstream,
             registry.Stored(body, seen.etag if seen else ""),
             seen.url if seen else "",

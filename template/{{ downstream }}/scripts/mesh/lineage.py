@@ -11,7 +11,7 @@ import msgspec
 
 from mesh import MeshError
 from mesh.config import Member
-from mesh.interface import Interface, reader_name, reader_names, relation
+from mesh.interface import Interface, reader_name, reader_names, relation, shared_with
 
 Place = tuple[str, str, str]
 """Database, schema and identifier, as the warehouse stores them."""
@@ -30,6 +30,11 @@ class Edge:
     name: str
     model: str | None
     place: Place
+
+    @property
+    def reader(self) -> str:
+        """This project, by the node that reads."""
+        return self.node.split(".")[1]
 
     def __str__(self) -> str:
         return f"{self.node.split('.', 1)[1]} reads {self.upstream}.{self.name}"
@@ -199,6 +204,11 @@ def problems(found: Iterable[Edge], published: Mapping[str, Published]) -> list[
             )
         elif node is None:
             lines.append(f"{edge}{_why(edge, upstream)}")
+        elif (named := shared_with(node)) is not None and edge.reader not in named:
+            lines.append(
+                f"{edge}, which {edge.upstream} shares with {', '.join(sorted(named)) or 'nobody'} "
+                f"only: ask its owners to name {edge.reader} in its `meta.consumers`"
+            )
         elif not upstream.lies_at(node, edge.place):
             lines.append(
                 f"{edge} at {'.'.join(edge.place)}, but it is published at "

@@ -22,8 +22,8 @@ What counts as the same is decided by what the warehouse stores, not by how it i
   called. A foreign key is known by its columns and by the last name of its target, because dbt
   writes the target as `ref('m')` after `parse` and as a relation after `compile`.
 
-What an interface lists is promised, contracted or not: readers were shown it. Descriptions, meta,
-tags and docs break nobody and are not listed at all.
+What an interface lists is promised, contracted or not: readers were shown it. Descriptions, meta
+(but for `consumers`), tags and docs break nobody and are not listed at all.
 
 dbt's own rule is `ModelNode.same_contract` (`state:modified.contract`). It looks at contracted
 models only and stops at what breaks a contract. This one also follows access, names, relations,
@@ -34,12 +34,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from mesh.interface import shared_with
 
 Manifest = Mapping[str, Any]
 Node = Mapping[str, Any]
@@ -111,6 +113,16 @@ RULES: Mapping[str, Rule] = {
         _BREAKING,
         "A `ref` with a version resolves to nothing once the model has none.",
         "keep {model} as a version",
+    ),
+    "consumers_limited": Rule(
+        _BREAKING,
+        "Projects that read the model and are not named in `consumers` are refused.",
+        "name every project that reads {model} in its `meta.consumers`",
+    ),
+    "consumer_removed": Rule(
+        _BREAKING,
+        "The project's sync leaves the model out, and its check refuses what reads it.",
+        "keep the project in `meta.consumers` of {model} until it has moved",
     ),
     "model_ephemeral": Rule(
         _BREAKING,
@@ -195,6 +207,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "model_retired": Rule(_FINE, "Its published deprecation date has come."),
     "materialization_changed": Rule(_FINE, "Readers select from tables and views alike."),
+    "consumers_widened": Rule(_FINE, "More projects may read the model."),
     "contract_added": Rule(_FINE, "More is promised than before."),
     "column_added": Rule(_FINE, "Nobody names it yet."),
     "type_declared": Rule(_FINE, "More is promised than before."),
@@ -642,6 +655,22 @@ def _group_findings(old: Node, new: Node) -> Iterator[_Finding]:
         yield _Finding("group_changed", message, before, after)
 
 
+def _sharing_findings(old: Node, new: Node) -> Iterator[_Finding]:
+    before, after = shared_with(old), shared_with(new)
+    if before == after:
+        return
+    was, now = (", ".join(sorted(names or ())) for names in (before, after))
+    if after is None or (before is not None and before < after):
+        message = f"may be read by {now or 'every project'}, no longer by {was or 'none'} only"
+        yield _Finding("consumers_widened", message, was, now)
+    elif before is None:
+        message = f"may be read by {now or 'no project'} only"
+        yield _Finding("consumers_limited", message, None, now)
+    else:
+        gone = ", ".join(sorted(before - after))
+        yield _Finding("consumer_removed", f"may not be read by {gone} any more", was, now)
+
+
 def _same_model(old: Node, new: Node) -> bool:
     """Equal to the last value; equal dicts may still differ in the order of the columns."""
     return old == new and [*(old.get("columns") or ())] == [*(new.get("columns") or ())]
@@ -717,6 +746,7 @@ def compare(
             *(_relation_findings(node, successor, adapter) if engine == new_engine else ()),
             *_deprecation_findings(node, successor, today),
             *_group_findings(node, successor),
+            *_sharing_findings(node, successor),
         ]
         changes += [_change(finding, unique_id, node) for finding in findings]
     changes += _added_changes(before, after, heirs)
@@ -881,22 +911,41 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def summarise(changes: Iterable[Change], *, strict: bool = False) -> tuple[bool, list[str]]:
+def stopping(changes: Iterable[Change], *, strict: bool = False) -> list[Change]:
+    """Those that stop a publication: breaking ones; if `strict` risky ones too."""
+    stops = (_BREAKING, _RISKY) if strict else (_BREAKING,)
+    return [change for change in changes if change.severity in stops]
+
+
+def counted(changes: Iterable[Change]) -> str:
+    """`1 breaking, 0 risky, 2 fine`"""
+    count = Counter(change.severity for change in changes)
+    return ", ".join(f"{count[severity]} {severity}" for severity in Severity)
+
+
+def summarise(
+    changes: Iterable[Change],
+    *,
+    strict: bool = False,
+    beneath: Callable[[Change], Sequence[str]] = lambda change: (),
+) -> tuple[bool, list[str]]:
     """Whether to stop (at breaking; if `strict` at risky too), and the lines that say why.
 
-    One aligned line a change, then the ways out of what stops, each once, then the verdict. Plain
-    text without colours.
+    One aligned line a change, and `beneath` it what the caller knows of it; then the ways out of
+    what stops, each once, then the verdict. Plain text without colours.
     """
     changes = list(changes)
     if not changes:
         return False, ["the public interface is unchanged"]
-    stops = (_BREAKING, _RISKY) if strict else (_BREAKING,)
-    lines = _aligned([(c.severity, c.rule, c.where, c.message) for c in changes])
-    ways = dict.fromkeys(c.way_out for c in changes if c.severity in stops)
-    count = Counter(change.severity for change in changes)
-    total = ", ".join(f"{count[severity]} {severity}" for severity in Severity)
-    verdict = "stopped" if ways else "not stopped"
-    return bool(ways), [*lines, *(f"way out: {way}" for way in ways), f"{total}: {verdict}"]
+    table = _aligned([(c.severity, c.rule, c.where, c.message) for c in changes])
+    lines = [
+        line
+        for change, row in zip(changes, table, strict=True)
+        for line in (row, *(f"    {text}" for text in beneath(change)))
+    ]
+    ways = dict.fromkeys(change.way_out for change in stopping(changes, strict=strict))
+    verdict = f"{counted(changes)}: {'stopped' if ways else 'not stopped'}"
+    return bool(ways), [*lines, *(f"way out: {way}" for way in ways), verdict]
 
 
 def rule_lines() -> list[str]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mesh import MeshError
-from mesh.interface import Interface, read
+from mesh.interface import STUB, Interface, annotated, read
 from mesh.registry import Changed, Store, latest_key, state_key, version_key
 
 ATTEMPTS = 12
@@ -33,50 +33,53 @@ def published(
 ) -> tuple[Interface | None, str | None]:
     """The interface that consumers read now, and its ETag; (None, None) before the first.
 
-    `repair`: one that is damaged counts as none, so that it can be replaced.
+    A stub counts as none: somebody on this machine needed a stand-in. `repair`: so does one that is
+    damaged, to be replaced.
     Raises MeshError where it is damaged otherwise, or out of reach.
     """
     stored = store.read(latest_key(project, env))
     if stored is None:
         return None, None
     try:
-        return read(stored.body, project), stored.etag
+        current = read(stored.body, project)
     except MeshError as error:
         if repair:
             return None, stored.etag
         raise MeshError(f"{error}, with --allow-breaking, for it cannot be compared") from None
+    return None if STUB in current.notes else current, stored.etag
 
 
 def publish(
     store: Store,
     env: str,
     interface: Interface,
-    check: Callable[[Interface | None], None],
+    check: Callable[[Interface | None], Mapping[str, str] | None],
     *,
     repair: bool = False,
 ) -> Outcome:
     """Makes the interface what consumers read.
 
-    `check` sees what is published now and raises to refuse; it is asked again whenever that has
-    changed. Nothing is written before it agrees. `repair`: replace it even where it is damaged.
+    `check` sees what is published now and raises to refuse, or returns what the publication is to
+    note of itself; it is asked again whenever that has changed. Nothing is written before it
+    agrees. `repair`: replace it even where it is damaged.
     """
     project = interface.project
     for attempt in range(ATTEMPTS):
         current, etag = published(store, project, env, repair=repair)
-        if current and current.version == interface.version:
-            return Outcome(interface.version)  # a rerun, or our own write whose answer got lost
+        if current and current.same_build(interface):
+            return Outcome(current.version)  # a rerun, or our own write whose answer got lost
         superseded = current is not None and current.generated_at > interface.generated_at
-        if not superseded:
-            check(current)
-        _write_once(store, version_key(project, env, interface.version), interface.body)
+        notes = None if superseded else check(current)
+        sealed = annotated(interface, notes) if notes else interface
+        _write_once(store, version_key(project, env, sealed.version), sealed.body)
         if current and superseded:
-            return Outcome(interface.version, newer=current.version)
+            return Outcome(sealed.version, newer=current.version)
         try:
-            store.write(latest_key(project, env), interface.body, replaces=etag)
+            store.write(latest_key(project, env), sealed.body, replaces=etag)
         except Changed:
             _wait(attempt)
         else:
-            return Outcome(interface.version)
+            return Outcome(sealed.version)
     raise MeshError(f"{project}/{env} is being published by others again and again: try again")
 
 
@@ -110,7 +113,7 @@ def keep_state(
     for attempt in range(ATTEMPTS):
         etag = state.etag(key)
         current, _ = published(registry, interface.project, env)
-        if current is None or current.version != interface.version:
+        if current is None or not current.same_build(interface):
             return
         try:
             return state.write(key, manifest, replaces=etag)

@@ -1,0 +1,132 @@
+"""Who notices a change of the interface, by what consumers have put on record. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mesh import markdown
+from mesh.consumers import Read, Record
+from mesh.contract import Change, Severity, counted, stopping
+
+TOLD = ("deprecation_set", "model_retired")
+"""Rules whose readers have to move, though nothing stops the change."""
+SHOWN = 10
+"""How many consumers, or models of one, are named; the rest is a number."""
+ROWS = 200
+"""How many changes a comment lists; GitHub cuts it at 65,536 characters."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A consumer that a change concerns. certain: False where it has recorded which model it
+    reads, but not which columns."""
+
+    consumer: str
+    models: Sequence[str]
+    since: str | None
+    owner: str | None
+    repository: str | None
+    certain: bool
+
+    def __str__(self) -> str:
+        """`dbt_down reads it: orders, since 2026-01-02 (Finance, acme/dbt-down)`"""
+        reads = "reads it" if self.certain else "may read it (its columns are not on record)"
+        since = f", since {self.since[:10]}" if self.since else ""
+        who = ", ".join(part for part in (self.owner, self.repository) if part)
+        return f"{self.consumer} {reads}: {_some(self.models)}{since}{f' ({who})' if who else ''}"
+
+
+class Readers:
+    """Who reads what, from the records of all consumers."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._all: list[tuple[Record, Read]] = []
+        self._by_model: dict[str, list[tuple[Record, Read]]] = {}
+        for record in records:
+            for read in record.reads:
+                self._all.append((record, read))
+                self._by_model.setdefault(read.model, []).append((record, read))
+
+    def of(self, change: Change) -> list[Reader]:
+        """Those whom the change concerns: of a column, those who read it or may do so."""
+        found = self._by_model.get(change.unique_id, []) if change.unique_id else self._all
+        kept = set(change.after.split(", ")) if change.after and _limits(change) else set()
+        return [
+            Reader(
+                record.consumer,
+                [uid.split(".", 2)[-1] for uid in read.by] or ["(somewhere)"],
+                read.since or record.recorded_at,
+                record.owner,
+                record.repository,
+                change.column is None or read.columns is not None,
+            )
+            for record, read in found
+            if record.consumer not in kept and _reads(read, change.column)
+        ]
+
+    def lines(self, change: Change) -> list[str]:
+        """What to say beneath a change; nothing where nobody has to care."""
+        if not concerns(change):
+            return []
+        readers = [str(reader) for reader in self.of(change)]
+        more = [f"and {len(readers) - SHOWN} more"] if len(readers) > SHOWN else []
+        return [*readers[:SHOWN], *more] or ["nobody reads it, by what consumers have recorded"]
+
+
+def concerns(change: Change) -> bool:
+    """Is it worth asking who reads it?"""
+    return change.severity is not Severity.FINE or change.rule in TOLD
+
+
+def _limits(change: Change) -> bool:
+    """Does it concern only those who are not in the list that is `after`?"""
+    return change.rule in ("consumers_limited", "consumer_removed")
+
+
+def _reads(read: Read, column: str | None) -> bool:
+    if column is None or read.columns is None:
+        return True
+    return column.casefold() in {each.casefold() for each in read.columns}
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def allowed(changes: Iterable[Change]) -> str:
+    """What the history keeps of changes that were published with --allow-breaking."""
+    return _some([f"{change.rule} {change.where}" for change in changes])
+
+
+def summary(
+    project: str, env: str, changes: Sequence[Change], readers: Readers, *, strict: bool
+) -> list[str]:
+    """The comment on a pull request: Markdown, for a reviewer who does not know this command."""
+    title = f"### What readers of {markdown.code(project)} would notice in {env}: "
+    if not changes:
+        return [f"{title}nothing"]
+    stops = dict.fromkeys(stopping(changes, strict=strict))
+    verdict = "**This stops the publication.**" if stops else "Nothing stops the publication."
+    rows = [
+        [
+            f"**{change.severity}**" if change in stops else str(change.severity),
+            markdown.code(change.where),
+            f"{markdown.code(change.rule)}: {markdown.text(change.message)}",
+            "<br>".join(map(markdown.text, readers.lines(change))),
+        ]
+        for change in changes[:ROWS]
+    ]
+    if len(changes) > ROWS:
+        rows.append(["", "", f"and {len(changes) - ROWS} more", ""])
+    ways = dict.fromkeys(change.way_out for change in stops)
+    return [
+        title + counted(changes),
+        "",
+        verdict,
+        "",
+        *markdown.table(["", "what", "change", "who reads it"], rows),
+        *(["", "Ways out:", ""] if ways else ()),
+        *(f"- {markdown.text(way)}" for way in ways),
+    ]
