@@ -6,7 +6,7 @@
 const ROW = { width: 232, height: 30, gap: 6 };
 const BOX = { width: 232, height: 62, head: 50, pad: 12 };
 const PER_COLUMN = 15;
-const PAGE = 30;  // rows that a box shows before somebody asks for more
+const PAGE = 29;  // rows that a box shows at first; with the one that asks for more, two columns
 const LINEAGE = 90;  // rows that the boxes of a lineage share
 
 /** Which boxes with which rows, and which links between them. */
@@ -33,7 +33,7 @@ function scene(mesh, state, matches) {
 }
 
 function byName(a, b) {
-  return a.kind - b.kind || (a.label < b.label ? -1 : 1);
+  return a.kind - b.kind || a.label.localeCompare(b.label, "en", { numeric: true });
 }
 
 /** Those that others read come first: they are what a map is looked at for. */
@@ -75,7 +75,7 @@ function layout({ boxes, links }, narrow) {
   const { ranks, rest } = ranked(boxes, links);
   if (narrow) stack([...ranks.flat(), ...rest]);
   else {
-    const gap = { x: boxes.length > 24 ? 96 : 130, y: 24 };
+    const gap = { x: boxes.length > 24 ? 96 : 110, y: 24 };
     const tall = (rank) => rank.reduce((sum, box) => sum + box.height + gap.y, -gap.y);
     const tallest = Math.max(0, ...ranks.map(tall));
     let x = 0;
@@ -222,7 +222,7 @@ function curve(link, place, state, { counted, narrow }) {
   const dx = b.x - a.x, dy = b.y - a.y, long = Math.hypot(dx, dy) || 1;
   const data = {
     id: link.key, source: link.from, target: link.to,
-    width: 1.4 + Math.log2(link.count) * 0.7,
+    width: Math.min(5, 1.4 + Math.log2(link.count) * 0.7),
     label: counted && link.count > 1 ? link.count.toLocaleString("en") : "",
     weights: bends.map((c) => ((c.x - a.x) * dx + (c.y - a.y) * dy) / long ** 2),
     distances: bends.map((c) => ((c.y - a.y) * dx - (c.x - a.x) * dy) / long),

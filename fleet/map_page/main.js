@@ -52,11 +52,12 @@ async function start() {
     const small = narrow(), side = small ? 14 : 48, top = 60, bottom = small && state.selected ? find("detail").offsetHeight : 60;
     const { x1, y1, w, h: high } = seen.boundingBox(), room = { x: cy.width() - 2 * side, y: cy.height() - top - bottom };
     const zoom = Math.max(cy.minZoom(), Math.min(1.15, room.x / w, small ? Infinity : room.y / high));
-    // what is higher than the screen begins at its beginning
-    const pan = {
-      x: side + (room.x - w * zoom) / 2 - x1 * zoom,
-      y: top + Math.max(0, (room.y - high * zoom) / 2) - y1 * zoom,
-    };
+    const pan = { x: side + (room.x - w * zoom) / 2 - x1 * zoom, y: top + (room.y - high * zoom) / 2 - y1 * zoom };
+    if (high * zoom > room.y) {
+      // what is higher than the screen begins at what is selected, or at its beginning
+      const chosen = seen.filter(".model.chosen");
+      pan.y = top + 16 - (chosen.nonempty() ? chosen.boundingBox().y1 : y1) * zoom;
+    }
     if (smoothly && !calm.matches) cy.animate({ zoom, pan, duration: 200 });
     else cy.viewport({ zoom, pan });
   }
@@ -240,7 +241,7 @@ async function start() {
     if (id.startsWith("n")) select(mesh.nodes[number]);
     else if (id.startsWith("m")) {
       const project = mesh.projects[number];
-      state.limits.set(project, (state.limits.get(project) ?? PAGE) + PAGE);
+      state.limits.set(project, (state.limits.get(project) ?? PAGE) + PAGE + 1);
       draw({ keep: `t${number}` });
     } else if (id.startsWith("p")) openProject(mesh.projects[number], !state.open.has(mesh.projects[number]));
     else if (!id && state.selected) select(null);

@@ -173,14 +173,15 @@ function impact(node, state, crumb, alone) {
   const groups = new Map();
   for (const [each, { steps }] of down) groups.set(each.project, [...(groups.get(each.project) ?? []), { each, steps }]);
   const others = [...groups.keys()].filter((project) => project !== node.project).length;
-  const found = down.length ? `${plural(down.length, "model")} in ${plural(others, "other project")}` : "No other model, as far as recorded";
+  const where = others ? `in ${plural(others, "other project")}` : "of its own project";
+  const found = down.length ? `${plural(down.length, "model")} ${where}` : "No other model, as far as recorded";
   return h("section", { class: `impact${down.length ? " hit" : ""}`, "aria-label": "Impact" },
     h("h3", {}, "A change of it reaches"),
     h("strong", { id: "impact" }, found),
     h("ul", { class: "items" }, [...groups].slice(0, 12).map(([project, hits]) => [
       h("li", { class: "group" }, h("span", {}, crumb(project, project.name)), h("span", { class: "muted" }, ownersOf(project, node.project))),
       hits.sort((a, b) => a.steps - b.steps).slice(0, 8).map(({ each, steps }) => h("li", {}, h("span", {}, crumb(each, each.label)), h("span", { class: "muted" }, steps === 1 ? "directly" : `${steps} steps`))),
-      hits.length > 8 ? h("li", { class: "muted" }, `and ${plural(hits.length - 8, "more model").replace("models", "models")}`) : null,
+      hits.length > 8 ? h("li", { class: "muted" }, `and ${plural(hits.length - 8, "more model")}`) : null,
     ])),
     groups.size > 12 ? h("p", { class: "muted" }, `and ${plural(groups.size - 12, "more project")}`) : null,
     h("label", {}, h("input", { type: "checkbox", id: "alone", checked: state.alone, change: (event) => alone(event.target.checked) }), "Show only its lineage"));
@@ -198,8 +199,8 @@ function direct(title, edges, end, crumb) {
     h("h3", {}, title, h("span", {}, edges.length.toLocaleString("en"))),
     h("ul", { class: "items" }, shown.map((edge) => {
       const other = end(edge), inside = edge.source.project === edge.target.project;
-      const how = inside ? "" : [edge.columns ? plural(edge.columns.length, "column") : "columns unknown", edge.since && `since ${day(edge.since)}`].filter(Boolean).join(", ");
-      return h("li", {}, h("span", {}, crumb(other, other.label), inside ? null : h("span", { class: "muted" }, ` ${other.project.name}`)), h("span", { class: "muted" }, how));
+      const how = inside ? [] : [edge.columns ? plural(edge.columns.length, "column") : "columns unknown", edge.since && ` since ${day(edge.since)}`];
+      return h("li", {}, h("span", {}, crumb(other, other.label), inside ? null : h("span", { class: "muted" }, ` ${other.project.name}`)), h("span", { class: "muted" }, how.map((each) => each && h("span", { class: "whole" }, each))));
     })),
     edges.length > shown.length ? h("p", { class: "muted" }, `and ${(edges.length - shown.length).toLocaleString("en")} more`) : null,
   ];
@@ -238,7 +239,7 @@ function projectDetail(mesh, project, { go, close, only }) {
       h("span", { class: "muted" }, project.published ? (project.readsFrom.size ? "publishes and reads" : "publishes") : "reads only"),
       h("h2", {}, project.name)),
     facts([
-      ["Public models", published.length || null],
+      ["Public models", published.length ? published.length.toLocaleString("en") : null],
       ["Published", publication && time(publication.published_at)],
       ["Version", publication && h("span", { class: "mono" }, publication.version)],
       ["Commit", publication?.commit && h("span", { class: "mono" }, publication.commit.slice(0, 12))],
