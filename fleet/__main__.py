@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from fleet.errors import FleetError
+from fleet.members import Member
 from mesh import MeshError
 
 
@@ -38,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--yes", action="store_true", help="do not ask before creating or dropping")
     demo.set_defaults(run=_demo)
     _add_map(commands)
+    _add_update(commands)
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
@@ -102,6 +105,116 @@ def _map(options: argparse.Namespace) -> int:
         models=options.models,
         output=options.output,
     )
+
+
+def _add_members(parser: argparse.ArgumentParser) -> None:
+    """Which members, and of which template."""
+    members = parser.add_argument_group("members")
+    members.add_argument(
+        "--members",
+        type=Path,
+        metavar="FILE",
+        help="a list, on each line the folder of a clone, a git URL, or org/repo; # for comments",
+    )
+    members.add_argument(
+        "--clones", type=Path, metavar="FOLDER", help="the git clones that lie in a folder"
+    )
+    members.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only these, such as finance or 'sales_*' (can be repeated)",
+    )
+    template = parser.add_argument_group("template")
+    template.add_argument(
+        "--template", metavar="URL", help="where its releases are (default: this repository)"
+    )
+    template.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="another address of it, which members have in their answers (can be repeated)",
+    )
+    parser.add_argument("--json", action="store_true", help="the result as JSON, on stdout")
+
+
+def _members(options: argparse.Namespace) -> list[Member]:
+    """Raises FleetError where none are named."""
+    from fleet import members
+
+    found: list[Member] = []
+    if options.members:
+        found += members.from_list(options.members)
+    if options.clones:
+        found += members.from_folder(options.clones)
+    if not found:
+        raise FleetError("which members? --members FILE or --clones FOLDER")
+    return members.distinct(found)
+
+
+def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "update",
+        help="every member to a release of the template, as a pull request",
+        description="Updates each member in a clone of its own, runs its checks there, pushes the "
+        "branch template/<release> and opens a pull request with what changed. Members whose "
+        "people have to decide (conflicts, uncommitted changes, a failing check) are named with "
+        "the reason, and left as they are. Stopped or killed, it can be run again: what is there "
+        "already is not made twice.",
+        epilog="for example: python -m fleet update --members members.txt --canary 3. "
+        "Exit status: 0 done, 1 it could not start, 2 some members need a person, 130 stopped.",
+    )
+    _add_members(parser)
+    parser.add_argument(
+        "--to", metavar="TAG", help="the release to update to (default: the newest)"
+    )
+    goal = parser.add_mutually_exclusive_group()
+    for name, text in (
+        ("dry-run", "update and check in temporary clones, and keep nothing"),
+        ("prepare", "leave the branch in the local clone, push nothing"),
+        ("push", "push the branch, but open no pull request"),
+    ):
+        goal.add_argument(f"--{name}", dest="goal", action="store_const", const=name, help=text)
+    parser.add_argument(
+        "--canary",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the first N members first, and the others only if all went well with those",
+    )
+    parser.add_argument(
+        "--check",
+        action="append",
+        metavar="COMMAND",
+        help="what has to succeed in an updated member (default: dbt parse; can be repeated)",
+    )
+    parser.add_argument("--no-check", action="store_true", help="run no check")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="members at a time (default: one for each core)",
+    )
+    parser.set_defaults(run=_update, goal="propose")
+
+
+def _update(options: argparse.Namespace) -> int:
+    from fleet import releases, update
+
+    chosen = update.choose(_members(options), options.only)
+    with releases.opened(options.template, also=tuple(options.also), to=options.to) as opened:
+        return update.run(
+            chosen,
+            opened,
+            goal=options.goal,
+            checks=() if options.no_check else tuple(options.check or ["dbt parse"]),
+            canary=max(options.canary, 0),
+            processes=max(options.processes, 1),
+            as_json=options.json,
+        )
 
 
 if __name__ == "__main__":

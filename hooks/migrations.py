@@ -38,15 +38,18 @@ def renamed_file(old: str, new: str) -> None:
     Copier sees one file go and another come, and would drop the edits. Where both sides changed
     the same lines the file is left in conflict, as Copier leaves others.
     """
-    rendered = rendered_before(old)
-    if rendered is None or not Path(new).is_file() or committed(new) is not None:
+    if not Path(new).is_file() or committed(new) is not None:
         return  # not a file of this member's kind, or it has another one of that name
     edited = committed(old)
     if edited is None:
-        Path(new).unlink()
+        if rendered_before(old) is not None:
+            Path(new).unlink()
         return
-    if edited != rendered:
-        merge(Path(new), edited, rendered)
+    if not is_untouched(old):
+        base = rendered_before(old)
+        if base is None:
+            return  # the member's own, by chance of that name
+        merge(Path(new), edited, base)
     # the removal is staged, as `git mv` does: it is no loss that `keep_edited_files` has to mend
     git("rm", "--quiet", "--cached", "--", old)
 
@@ -65,7 +68,7 @@ def keep_edited_files() -> list[str]:
     A file goes when the template drops it, or when the member changes its kind.
     """
     removed = git("ls-files", "--deleted", "-z").decode().split("\0")[:-1]
-    kept = [path for path in removed if committed(path) != rendered_before(path)]
+    kept = [path for path in removed if not is_untouched(path)]
     # those that the member's people deleted are not among them: they are not in HEAD either
     if kept:
         git("checkout", "--quiet", "HEAD", "--", *kept)
@@ -127,6 +130,27 @@ def committed(path: str) -> bytes | None:
         return git("show", f"HEAD:./{path}")
     except subprocess.CalledProcessError:
         return None
+
+
+def is_untouched(path: str) -> bool:
+    """Whether the member's file is as the old version of the template had it.
+
+    Most files are static, and the template's history knows them by their hash; only others need a
+    rendering of the old version, which takes a second.
+    """
+    if git("rev-parse", f"HEAD:./{path}").strip() in old_hashes():
+        return True
+    return committed(path) == rendered_before(path)
+
+
+@cache
+def old_hashes() -> frozenset[bytes]:
+    """Hashes of all files of the template's old version; none where it is not known any more."""
+    try:
+        tree = git("-C", str(TEMPLATE), "ls-tree", "-r", "-z", os.environ["VERSION_FROM"])
+    except subprocess.CalledProcessError:
+        return frozenset()
+    return frozenset(line.split()[2] for line in tree.split(b"\0") if line)
 
 
 def rendered_before(path: str) -> bytes | None:

@@ -1,0 +1,170 @@
+"""The fleet's members: where they are, and what their answers say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fleet.errors import FleetError
+
+ANSWERS = ".copier-answers.yml"
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+SECONDS = 300
+"""Patience with a git server."""
+
+# Git never asks, and says things in the language that we look for.
+_QUIET_GIT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -o BatchMode=yes"),
+    "LC_ALL": "C",
+}
+
+
+class GitError(Exception):
+    """What git, or another command, said last: one line."""
+
+
+class NeedsPerson(Exception):
+    """Why a member is left as it is, and what to do: one line."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """place: the folder of a clone, or the URL of a repository."""
+
+    name: str
+    place: str
+
+    @property
+    def folder(self) -> Path | None:
+        return None if is_url(self.place) else Path(self.place)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a member's answers file says. version: of the template, as Copier recorded it."""
+
+    kind: str
+    version: str
+    template: str
+    project: str
+    repository: str
+
+
+def is_url(place: str) -> bool:
+    return "://" in place or re.match(r"[\w.-]+@[\w.-]+:", place) is not None
+
+
+def locate(place: str, beside: Path) -> Member:
+    """A member by a line of a list: a folder (relative to `beside`), a git URL, or org/repo."""
+    if not is_url(place):
+        folder = (beside / Path(place).expanduser()).absolute()
+        if not folder.exists() and REPOSITORY.fullmatch(place) and not place.startswith("."):
+            place = f"https://github.com/{place}.git"
+        else:
+            place = os.path.normpath(folder)
+    return Member(re.split(r"[/:]", place.rstrip("/"))[-1].removesuffix(".git"), place)
+
+
+def from_list(path: Path) -> list[Member]:
+    """The members that a file names, one a line; `#` starts a comment. Raises FleetError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FleetError(f"cannot read the list of members {path}: {error}") from None
+    places = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
+    return distinct(locate(place, path.absolute().parent) for place in places if place)
+
+
+def from_folder(folder: Path) -> list[Member]:
+    """The git clones directly below a folder. Raises FleetError where there is none."""
+    if not folder.is_dir():
+        raise FleetError(f"{folder} is no folder")
+    clones = sorted(path for path in folder.absolute().iterdir() if (path / ".git").exists())
+    if not clones:
+        raise FleetError(f"there is no git clone directly below {folder}")
+    return [Member(path.name, str(path)) for path in clones]
+
+
+def distinct(members: Iterable[Member]) -> list[Member]:
+    """One of each place; those of the same name are told apart by the folder above."""
+    by_place = {member.place: member for member in members}
+    names = [member.name for member in by_place.values()]
+    return [
+        Member("/".join(re.split(r"[/:]", member.place.removesuffix(".git"))[-2:]), member.place)
+        if names.count(member.name) > 1
+        else member
+        for member in by_place.values()
+    ]
+
+
+def read_answers(text: str | None) -> Answers:
+    """Raises NeedsPerson where a file is missing, broken or not Copier's."""
+    if text is None:
+        raise NeedsPerson(f"has no {ANSWERS}: it was not made with Copier, or the file was deleted")
+    try:
+        loaded: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise NeedsPerson(f"{ANSWERS} is not valid YAML (line {line})") from None
+    if not isinstance(loaded, dict) or not loaded.get("_src_path"):
+        raise NeedsPerson(f"{ANSWERS} names no template (_src_path)")
+    return Answers(
+        kind=_kind(loaded),
+        version=str(loaded.get("_commit") or ""),
+        template=str(loaded["_src_path"]),
+        project=str(loaded.get("project_name") or ""),
+        repository=str(loaded.get("github_repository") or ""),
+    )
+
+
+def _kind(answers: dict[str, Any]) -> str:
+    kind = str(answers.get("kind") or "?")
+    return f"{kind} hub" if answers.get("publishes") and kind != "upstream" else kind
+
+
+def git(folder: Path | None, *arguments: str, seconds: float = SECONDS) -> str:
+    """What git printed. Raises GitError with the line in which it said why it failed."""
+    return run(["git", *arguments], folder, seconds=seconds)
+
+
+def run(command: list[str], folder: Path | None, *, seconds: float, **environment: str) -> str:
+    """What the command printed. Raises GitError with the last line that it printed."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **_QUIET_GIT, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise GitError(f"`{' '.join(command[:2])}` took more than {seconds:.0f} s") from None
+    except OSError as error:
+        raise GitError(f"{command[0]}: {error.strerror}") from None
+    if done.returncode:
+        raise GitError(telling_line(done.stderr) or telling_line(done.stdout) or "failed silently")
+    return done.stdout.strip()
+
+
+def telling_line(output: str) -> str:
+    """The line that says what went wrong: the one that calls itself so, or else the last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if re.match(r"(fatal|error|remote: error|ERROR)\b", line)]
+    rejected = [line for line in lines if "rejected]" in line]
+    return (
+        (rejected or telling or lines or [""])[:1][0]
+        if rejected or telling
+        else (lines[-1] if lines else "")
+    )

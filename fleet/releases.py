@@ -1,0 +1,116 @@
+"""The template's released versions: cloned once, and checked out once each, for all members."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from fleet.errors import FleetError
+from fleet.members import GitError, git
+from fleet.render import TEMPLATE
+
+
+@dataclass(frozen=True)
+class Releases:
+    """scratch: holds the clones; addresses: all of the same template; tags: oldest first."""
+
+    scratch: Path
+    addresses: frozenset[str]
+    tags: tuple[str, ...]
+
+    @property
+    def newest(self) -> str:
+        return self.tags[-1]
+
+    def behind(self, tag: str) -> int | None:
+        """How many releases came after it; None for what is no release."""
+        return len(self.tags) - 1 - self.tags.index(tag) if tag in self.tags else None
+
+    def is_at(self, address: str) -> bool:
+        """Whether this is an address of the template."""
+        return normal(address) in self.addresses
+
+    def checkout(self, tag: str) -> Path:
+        """A folder with that version, made by whichever process needs it first."""
+        folder = self.scratch / tag
+        if not folder.exists():
+            made = Path(tempfile.mkdtemp(dir=self.scratch))
+            mirror = self.scratch / "mirror.git"
+            git(None, "clone", "--quiet", "--shared", "--branch", tag, str(mirror), str(made / tag))
+            try:
+                (made / tag).rename(folder)
+            except OSError:  # another process was faster
+                if not folder.exists():
+                    raise
+            shutil.rmtree(made)
+        return folder
+
+
+@contextmanager
+def opened(
+    url: str | None, *, also: tuple[str, ...] = (), to: str | None = None
+) -> Iterator[Releases]:
+    """The template's releases up to the tag `to`; without an URL, those of this repository.
+
+    also: other addresses that members may have recorded. Raises FleetError where there is nothing
+    to update to.
+    """
+    source = url or str(TEMPLATE)
+    addresses = {normal(each) for each in (source, *also)}
+    with tempfile.TemporaryDirectory(prefix="fleet.", ignore_cleanup_errors=True) as folder:
+        mirror = Path(folder) / "mirror.git"
+        try:
+            git(None, "clone", "--quiet", "--mirror", address(source), str(mirror))
+            tags = released(git(mirror, "tag").split())
+        except GitError as error:
+            raise FleetError(f"cannot clone the template {source}: {error}") from None
+        if not url:  # members know this repository by where it was cloned from
+            addresses |= {normal(each) for each in _origin(TEMPLATE)}
+        if to and to not in tags:
+            raise FleetError(f"the template {source} has no release {to}")
+        if not tags:
+            raise FleetError(f"the template {source} has no release: tag one (v1.2.3)")
+        yield Releases(
+            Path(folder), frozenset(addresses), tuple(tags[: tags.index(to) + 1] if to else tags)
+        )
+
+
+def released(tags: list[str]) -> list[str]:
+    """The tags that are versions and no prereleases, oldest first, as Copier orders them."""
+    versions = {}
+    for tag in tags:
+        try:
+            versions[tag] = Version(tag)
+        except InvalidVersion:
+            continue
+    return sorted((tag for tag in versions if not versions[tag].is_prerelease), key=versions.get)  # type: ignore[arg-type]
+
+
+def address(url: str) -> str:
+    """The URL as git takes it: Copier has short forms."""
+    for short, host in (("gh:", "https://github.com/"), ("gl:", "https://gitlab.com/")):
+        if url.startswith(short):
+            return host + url.removeprefix(short).removesuffix(".git") + ".git"
+    return url.removeprefix("git+")
+
+
+def normal(url: str) -> str:
+    """One form for all addresses of a repository."""
+    plain = address(url).removeprefix("file://")
+    if Path(plain).expanduser().exists():
+        return os.path.realpath(Path(plain).expanduser())
+    return plain.replace("git@github.com:", "https://github.com/").rstrip("/").removesuffix(".git")
+
+
+def _origin(repository: Path) -> list[str]:
+    try:
+        return [git(repository, "config", "remote.origin.url")]
+    except GitError:
+        return []

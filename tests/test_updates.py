@@ -1,0 +1,378 @@
+"""`copier update` between released versions: no edit is lost, and nothing is left over."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fleet import releases, update_one
+from fleet import render as rendering
+from fleet.releases import Releases
+from tests import versions
+from tests.conftest import BIN, Member
+from tests.versions import git, older
+
+KINDS: dict[str, dict[str, Any]] = {
+    "upstream": {"kind": "upstream", "project_name": "dbt_up"},
+    "native": {"kind": "native", "project_name": "dbt_down"},
+    "loom": {"kind": "loom", "project_name": "dbt_down_loom"},
+    "native hub": {"kind": "native", "project_name": "dbt_hub", "publishes": True},
+    "loom hub": {"kind": "loom", "project_name": "dbt_hub_loom", "publishes": True},
+}
+ALL = [(kind, tag) for tag in versions.earlier() for kind in KINDS]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The template's versions, each opened once for all members."""
+
+    repository: Path
+    releases: Releases
+
+    def render(self, tag: str, folder: Path, **answers: Any) -> Path:
+        opened = update_one.template(self.releases, str(self.repository), tag)
+        rendering.render(opened, folder, answers)
+        return folder
+
+    def member(self, tag: str, folder: Path, **answers: Any) -> Path:
+        """One that its people have put under version control."""
+        self.render(tag, folder, **answers)
+        git(folder, "init", "--quiet", "--initial-branch=main")
+        commit(folder)
+        return folder
+
+    def update(self, member: Path, **data: Any) -> None:
+        """`copier update`, without a clone of the template for each."""
+        worker = update_one.worker_of(self.releases)(
+            dst_path=member,
+            data=data,
+            vcs_ref=versions.newest(),
+            defaults=True,
+            overwrite=True,
+            unsafe=True,
+            quiet=True,
+        )
+        worker.run_update()
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    repository = tmp_path_factory.mktemp("releases") / "template"
+    versions.build(repository)
+    with releases.opened(str(repository)) as opened:
+        yield Line(repository, opened)
+
+
+def commit(member: Path) -> None:
+    git(member, "add", "--all")
+    git(member, "commit", "--quiet", "--message", "by hand")
+
+
+def files(member: Path) -> dict[str, bytes]:
+    return Member(member, {}).files()
+
+
+def modes(member: Path) -> dict[str, bool]:
+    return {path: os.access(member / path, os.X_OK) for path in files(member)}
+
+
+def in_conflict(member: Path) -> list[str]:
+    assert not list(member.rglob("*.rej"))
+    return git(member, "diff", "--name-only", "--diff-filter=U").split()
+
+
+def answers(member: Path) -> dict[str, Any]:
+    loaded = yaml.safe_load((member / ".copier-answers.yml").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+# ── the invariant ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("kind", "tag"), ALL, ids=lambda value: value.replace(" ", "_"))
+def test_an_untouched_member_becomes_a_fresh_one(
+    line: Line, tmp_path: Path, kind: str, tag: str
+) -> None:
+    given = {**KINDS[kind], "registry_bucket": "acme-mesh", "deployment": "independent"}
+    # what v0.0.1 calls otherwise, and what it has another default for
+    oldest = tag == "v0.0.1"
+    credit = {older.RENAMED_QUESTION[0] if oldest else older.RENAMED_QUESTION[1]: 7}
+    member = line.member(tag, tmp_path / "old", **given, **credit)
+    assert answers(member)["_commit"] == tag
+
+    line.update(member)
+
+    key, value = older.CHANGED_DEFAULT
+    kept = {key: value} if oldest else {}
+    fresh = line.render(versions.newest(), tmp_path / "new", **given, **kept, monthly_credits=7)
+    assert files(member) == files(fresh)
+    assert modes(member) == modes(fresh)
+    assert in_conflict(member) == []
+
+
+# ── what the member's people wrote ────────────────────────────────────────────────────
+
+
+def edit(member: Path, path: str, action: Callable[[str], str]) -> None:
+    before = (member / path).read_text()
+    after = action(before)
+    assert after != before
+    (member / path).write_text(after)
+
+
+MINE = "mine: a line of the team\n"
+
+
+def append(line: str) -> Callable[[str], str]:
+    return lambda text: text + line
+
+
+PLAUSIBLE: dict[str, Callable[[str], str]] = {
+    "dbt_project.yml": append("\nvars:\n  cutoff: 30  # mine\n"),
+    "profiles.yml": lambda text: text.replace("threads: 4", "threads: 2"),
+    "README.md": append("\n## Our notes\n\nmine\n"),
+    ".gitignore": append("/mine/\n"),
+    "requirements.txt": lambda text: f"sqlfluff  # mine\n{text}",
+    "macros/generate_schema_name.sql": append("-- mine\n"),
+    "scripts/mesh/cli.py": append("# mine\n"),
+    "snowflake/03_grant_mesh_access.sql": append("-- mine\n"),
+    "setup_keypair_auth.sh": append("# mine\n"),
+}
+MODELS = {
+    "upstream": ["models/staging/stg_orders.sql", "models/marts/_marts.yml", "seeds/customers.csv"],
+    "native": ["models/downstream_orders.sql", "models/_models.yml"],
+    "loom": ["models/downstream_orders.sql", "models/staging/stg_public_orders.sql"],
+}
+STARTERS = {
+    "upstream": ["models/marts/daily_revenue.sql", "models/staging/stg_the_customers.sql"],
+    "native": ["models/downstream_orders.sql", "models/_models.yml"],
+    "loom": ["models/staging/stg_public_orders.sql"],
+}
+ADDED = ["models/mine.sql", "macros/mine.sql", "tests/mine.sql", ".github/workflows/mine.yml"]
+
+
+@pytest.mark.parametrize("tag", versions.earlier())
+@pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
+def test_edits_in_every_plausible_file_survive(
+    line: Line, tmp_path: Path, kind: str, tag: str
+) -> None:
+    member = line.member(tag, tmp_path / "member", **KINDS[kind])
+    rendered = files(member)
+    for path, action in PLAUSIBLE.items():
+        edit(member, path, action)
+    for path in MODELS[kind]:
+        edit(member, path, append(f"-- {MINE}"))
+    for path in ADDED:
+        (member / path).parent.mkdir(parents=True, exist_ok=True)
+        (member / path).write_text(MINE)
+    commit(member)
+    before = files(member)
+
+    line.update(member)
+
+    fresh = files(line.render(versions.newest(), tmp_path / "fresh", **KINDS[kind]))
+    same = {path for path in rendered if rendered[path] == fresh.get(path)}
+    assert not same & set(in_conflict(member)), "the template did not change these"
+    after = files(member)
+    for path in [*PLAUSIBLE, *MODELS[kind], *ADDED]:
+        lost = set(before[path].splitlines()) - set(after[path].splitlines())
+        assert not [line for line in lost if b"mine" in line or b"threads: 2" in line], path
+
+
+@pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
+def test_starter_files_that_a_team_deleted_do_not_come_back(
+    line: Line, tmp_path: Path, kind: str
+) -> None:
+    member = line.member("v0.0.2", tmp_path / "member", **KINDS[kind])
+    for path in STARTERS[kind]:
+        (member / path).unlink()
+    commit(member)
+    line.update(member)
+    gone = [*STARTERS[kind], older.RENAMED_STARTER[1]]
+    assert not [path for path in gone if (member / path).exists()]
+
+
+def test_only_lines_that_both_sides_changed_are_in_conflict(line: Line, tmp_path: Path) -> None:
+    member = line.member("v0.0.2", tmp_path / "member", **KINDS["native"])
+    edit(member, "dbt_project.yml", lambda text: text.replace('"0.9.0"', '"3.1.4"'))
+    edit(member, "dbt_project.yml", append("# mine\n"))
+    commit(member)
+    line.update(member)
+    assert in_conflict(member) == ["dbt_project.yml"]
+    text = (member / "dbt_project.yml").read_text()
+    conflict = re.search(r"<<<<<<< .*?>>>>>>> after updating\n", text, re.DOTALL)
+    assert conflict
+    assert set(re.findall(r'version: "(.*?)"', conflict[0])) == {"3.1.4", "0.9.0", "1.0.0"} - (
+        set() if "|||||||" in conflict[0] else {"0.9.0"}
+    )
+    assert text.endswith("# mine\n")
+
+
+# ── migrations ────────────────────────────────────────────────────────────────────────
+
+
+def test_renamed_file_takes_the_edits_along(line: Line, tmp_path: Path) -> None:
+    member = line.member("v0.0.2", tmp_path / "member", **KINDS["upstream"])
+    old, new = older.RENAMED_STARTER
+    edit(member, old, append("-- mine\n"))  # and the template took the first line away
+    commit(member)
+    line.update(member)
+    assert not (member / old).exists()
+    text = (member / new).read_text()
+    assert text.endswith("-- mine\n")
+    assert "-- the customers, cleaned" not in text
+    assert in_conflict(member) == []
+
+
+def test_renamed_file_is_in_conflict_where_both_changed_it(line: Line, tmp_path: Path) -> None:
+    member = line.member("v0.0.2", tmp_path / "member", **KINDS["upstream"])
+    old, new = older.RENAMED_STARTER
+    edit(member, old, lambda text: text.replace("-- the customers, cleaned", "-- our customers"))
+    commit(member)
+    line.update(member)
+    assert in_conflict(member) == [new]
+    assert "-- our customers" in (member / new).read_text()
+    git(member, "checkout", "--theirs", "--", new)
+    assert "-- our customers" not in (member / new).read_text()
+
+
+def test_renamed_file_leaves_a_file_of_that_name_alone(line: Line, tmp_path: Path) -> None:
+    """The team has made the file's new name its own already: both stay to be looked at."""
+    member = line.member("v0.0.2", tmp_path / "member", **KINDS["native"])
+    old, new = older.RENAMED_MACRO
+    edit(member, old, append("-- mine\n"))
+    (member / new).write_text(MINE)
+    commit(member)
+    line.update(member)
+    assert (member / old).read_text().endswith("-- mine\n")
+    assert MINE in (member / new).read_text()
+
+
+def test_renamed_answer_is_kept(line: Line, tmp_path: Path) -> None:
+    old, new = older.RENAMED_QUESTION
+    member = line.member("v0.0.1", tmp_path / "member", **KINDS["native"], **{old: 9})
+    line.update(member)
+    assert answers(member)[new] == 9
+    assert old not in answers(member)
+
+
+def test_a_new_question_gets_its_default_and_a_changed_default_changes_no_answer(
+    line: Line, tmp_path: Path
+) -> None:
+    member = line.member("v0.0.1", tmp_path / "member", **KINDS["native"])
+    assert older.NEW_QUESTION not in answers(member)
+    line.update(member)
+    key, value = older.CHANGED_DEFAULT
+    assert answers(member)[key] == value
+    assert answers(member)[older.NEW_QUESTION] == "none"
+
+
+def test_keep_edited_files_of_those_that_the_template_dropped(line: Line, tmp_path: Path) -> None:
+    edited = line.member("v0.0.2", tmp_path / "edited", **KINDS["native"])
+    edit(edited, older.REMOVED, append("# mine\n"))
+    commit(edited)
+    untouched = line.member("v0.0.2", tmp_path / "untouched", **KINDS["native"])
+    line.update(edited)
+    line.update(untouched)
+    assert (edited / older.REMOVED).read_text().endswith("# mine\n")
+    assert not (untouched / older.REMOVED).exists()
+
+
+# ── a change of kind ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("before", "change"),
+    [
+        ("native", {"kind": "loom"}),
+        ("loom", {"kind": "native"}),
+        ("native", {"publishes": True}),
+        ("loom", {"publishes": True}),
+        ("native hub", {"kind": "loom", "publishes": False}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("tag", ["v0.0.2", versions.newest()])
+def test_a_change_of_kind_is_an_update(
+    line: Line, tmp_path: Path, before: str, change: dict[str, Any], tag: str
+) -> None:
+    member = line.member(tag, tmp_path / "old", **KINDS[before])
+    (member / "models/mine.sql").write_text(MINE)
+    commit(member)
+    line.update(member, **change)
+    fresh = line.render(versions.newest(), tmp_path / "new", **{**KINDS[before], **change})
+    after = files(member)
+    assert after.pop("models/mine.sql").decode() == MINE
+    assert after == files(fresh)
+
+
+def test_a_change_of_kind_keeps_what_was_edited_in_the_files_that_go(
+    line: Line, tmp_path: Path
+) -> None:
+    member = line.member(versions.newest(), tmp_path / "member", **KINDS["loom"])
+    edit(member, "dbt_loom.prod.config.yml", append("# mine\n"))
+    commit(member)
+    line.update(member, kind="native")
+    assert (member / "dbt_loom.prod.config.yml").read_text().endswith("# mine\n")
+    assert not (member / "dbt_loom.config.yml").exists()
+
+
+# ── what the person reads ─────────────────────────────────────────────────────────────
+
+
+def by_hand(member: Path, *flags: str) -> str:
+    done = subprocess.run(
+        [BIN / "copier", "update", "--trust", "--defaults", *flags],
+        cwd=member,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def test_what_changed_what_to_check_and_how_to_undo(line: Line, tmp_path: Path) -> None:
+    member = line.member("v0.0.2", tmp_path / "member", **KINDS["native"], setup="later")
+    edit(member, "dbt_project.yml", lambda text: text.replace('"0.9.0"', '"3.1.4"'))
+    edit(member, older.REMOVED, append("# mine\n"))
+    commit(member)
+    said = by_hand(member)
+    assert f"dbt_down is updated from v0.0.2 to {versions.newest()}" in said
+    assert f"What is new in {versions.newest()}" in said
+    assert "Members of three kinds" in said  # of v0.1.0, which lies between
+    assert f"  {older.REMOVED}\n" in said
+    assert re.search(r"  dbt_project.yml:\d+\n", said)
+    assert "dbt build" in said
+    assert "Next:" not in said, "the hook of new members ran"
+
+    undo = said.strip().splitlines()[-1]
+    subprocess.run(undo, shell=True, cwd=member, check=True, capture_output=True)
+    assert git(member, "status", "--porcelain") == ""
+    assert answers(member)["_commit"] == "v0.0.2"
+
+
+def test_quiet_says_nothing_and_keeps_all_the_same(line: Line, tmp_path: Path) -> None:
+    member = line.member("v0.0.2", tmp_path / "member", **KINDS["native"])
+    edit(member, older.REMOVED, append("# mine\n"))
+    commit(member)
+    assert by_hand(member, "--quiet") == ""
+    assert (member / older.REMOVED).exists()
+
+
+def test_the_same_version_with_other_answers(line: Line, tmp_path: Path) -> None:
+    member = line.member(versions.newest(), tmp_path / "member", **KINDS["native"])
+    said = by_hand(member, "--data", "deployment=on_demand")
+    assert f"rendered anew from {versions.newest()}" in said
+    assert "What is new" not in said

@@ -1,0 +1,121 @@
+"""The template's line of versions, as a git repository that members are updated from.
+
+Tags may not travel with a checkout, so each released version is kept here as `v1.2.3.tar.xz`: what
+Copier reads of it. `make keep-version` adds one before it is tagged. `older` adds two that never
+were, from before the first: they hold what a line of versions comes to have, renames and removed
+files, other questions and other defaults. The newest version is the working tree.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+from tests.versions import older
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(__file__).parent
+PARTS = ("CHANGELOG.md", "copier.yml", "extensions", "hooks", "template")
+"""What Copier reads of the template, and so what a version is."""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def numbers(tag: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in tag.removeprefix("v").split("."))
+
+
+def kept() -> list[str]:
+    """Tags of the released versions, oldest first."""
+    return sorted((path.name.removesuffix(".tar.xz") for path in FOLDER.glob("v*.xz")), key=numbers)
+
+
+def earlier() -> list[str]:
+    """Tags that members are updated from, oldest first."""
+    return [*older.VERSIONS, *kept()]
+
+
+def newest() -> str:
+    """The tag that the working tree gets: the minor version after the last released one."""
+    major, minor, _ = numbers(kept()[-1])
+    return f"v{major}.{minor + 1}.0"
+
+
+def keep(tag: str, ref: str) -> Path:
+    """Keeps what Copier reads of a commit as version `tag`."""
+    path = FOLDER / f"{tag}.tar.xz"
+    path.write_bytes(lzma.compress(archive(ref), preset=9 | lzma.PRESET_EXTREME))
+    return path
+
+
+def archive(ref: str) -> bytes:
+    done = subprocess.run(
+        ["git", "archive", "--format=tar", ref, *PARTS], cwd=ROOT, check=True, capture_output=True
+    )
+    return done.stdout
+
+
+def files(tar: bytes) -> dict[str, tuple[bytes, int]]:
+    """Contents and modes by path: what two archives of the same version agree on."""
+    with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
+        return {
+            each.name: (opened.extractfile(each).read(), each.mode & 0o111)  # type: ignore[union-attr]
+            for each in opened
+            if each.isfile()
+        }
+
+
+def build(repository: Path) -> None:
+    """Makes the repository, with a commit and a tag for each version."""
+    repository.mkdir(parents=True)
+    git(repository, "init", "--quiet", "--initial-branch=main")
+    for tag, changes in older.VERSIONS.items():
+        _unpack(kept()[0], repository)
+        for change in changes:
+            change(repository)
+        _release(repository, tag)
+    for tag in kept():
+        _unpack(tag, repository)
+        _release(repository, tag)
+    _clear(repository)
+    _copy_working_tree(repository)
+    older.teach_the_newest(repository, newest(), kept()[0])
+    _release(repository, newest())
+
+
+def _unpack(tag: str, repository: Path) -> None:
+    _clear(repository)
+    packed = (FOLDER / f"{tag}.tar.xz").read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(lzma.decompress(packed))) as opened:
+        opened.extractall(repository, filter="data")
+
+
+def _copy_working_tree(repository: Path) -> None:
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PARTS)
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (repository / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, repository / name)
+
+
+def _clear(repository: Path) -> None:
+    for path in repository.iterdir():
+        if path.is_dir() and path.name != ".git":
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+
+
+def _release(repository: Path, tag: str) -> None:
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", tag)
+    git(repository, "tag", tag)

@@ -1,0 +1,51 @@
+"""python -m tests.versions keep v1.2.3 [REF] | check v1.2.3
+
+keep: what Copier reads of the commit REF (default HEAD) as a released version, for the tests.
+check: is the kept version what the commit HEAD holds, and do pyproject.toml and CHANGELOG.md agree?
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+
+from tests.versions import FOLDER, ROOT, archive, files, keep
+
+
+def main() -> int:
+    match sys.argv[1:]:
+        case ["keep", tag, *ref]:
+            path = keep(tag, *(ref or ["HEAD"]))
+            print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+            return 0
+        case ["check", tag]:
+            wrong = list(problems(tag))
+            for line in wrong:
+                print(f"error: {line}", file=sys.stderr)
+            return bool(wrong)
+    print(__doc__, file=sys.stderr)
+    return 1
+
+
+def problems(tag: str) -> Iterator[str]:
+    """Why the commit HEAD cannot be released as `tag`."""
+    version = tag.removeprefix("v")
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    if named != version:
+        yield f"pyproject.toml has version {named}, the tag is {tag}"
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    entry = re.search(rf"^## {re.escape(version)} – (.+)$", changelog, re.MULTILINE)
+    if not entry or not re.fullmatch(r"\d{4}-\d\d-\d\d", entry[1]):
+        yield f"CHANGELOG.md has no entry `## {version} – YYYY-MM-DD`"
+    path = FOLDER / f"{tag}.tar.xz"
+    if not path.exists():
+        yield f"{path.relative_to(ROOT)} is missing: make keep-version, and commit it"
+    elif files(lzma.decompress(path.read_bytes())) != files(archive("HEAD")):
+        yield f"{path.relative_to(ROOT)} is not what HEAD holds: make keep-version, and commit it"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Two versions that never were, made from the first released one, and what has changed since.
+
+Each change is what some release will do; the newest version gets the migrations and the changelog
+entries that belong to it. Once released versions have a change of the same sort between them, its
+stand-in here can go.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+Change = Callable[[Path], None]
+
+STAGING = "template/{{ upstream }}/{{ starter_models }}/models/staging"
+RENAMED_MACRO = ("macros/comment_of_query.sql", "macros/query_comment.sql")
+RENAMED_STARTER = ("models/staging/stg_the_customers.sql", "models/staging/stg_customers.sql")
+REMOVED = "scripts/check_setup.py"
+NEW_QUESTION = "alerts"
+RENAMED_QUESTION = ("credits_per_month", "monthly_credits")
+CHANGED_DEFAULT = ("auto_suspend", 120)
+
+
+def rename(layer: str, names: tuple[str, str], template: Path) -> None:
+    """The file that has the second name has the first one still."""
+    old, new = names
+    (template / layer / new).rename(template / layer / old)
+
+
+def add(path: str, text: str, template: Path) -> None:
+    (template / path).write_text(text)
+
+
+def begin_with(path: str, line: str, template: Path) -> None:
+    """The file has a line before all others that it has not any more."""
+    (template / path).write_text(line + (template / path).read_text())
+
+
+def replace(path: str, pattern: str, text: str, template: Path) -> None:
+    whole, count = re.subn(pattern, text, (template / path).read_text(), flags=re.DOTALL)
+    assert count, f"nothing like {pattern!r} in {path}"
+    (template / path).write_text(whole)
+
+
+def do_not_ask(question: str, template: Path) -> None:
+    """The question is not one yet: what depends on it sees its default."""
+    block = rf"(\n{question}:.*?)(\n\n)"
+    replace("copier.yml", block, r"\1\n  when: false\2", template)
+
+
+def ask_as(old: str, new: str, template: Path) -> None:
+    """The question `new` is called `old`."""
+    for path in (template / "copier.yml", *template.glob("template/**/*.jinja")):
+        path.write_text(re.sub(rf"\b{new}\b", old, path.read_text()))
+
+
+def default(question: str, value: int, template: Path) -> None:
+    replace("copier.yml", rf"(\n{question}:.*?\n  default: )\d+", rf"\g<1>{value}", template)
+
+
+# what differs from the first released version in both
+COMMON: Sequence[Change] = (
+    partial(rename, "template", RENAMED_MACRO),
+    partial(rename, "template/{{ upstream }}/{{ starter_models }}", RENAMED_STARTER),
+    partial(add, f"template/{REMOVED}", "print('all is well')\n"),
+    partial(do_not_ask, NEW_QUESTION),
+    partial(replace, "template/dbt_project.yml.jinja", r'version: "1.0.0"', 'version: "0.9.0"'),
+)
+VERSIONS: Mapping[str, Sequence[Change]] = {
+    "v0.0.1": (
+        *COMMON,
+        partial(ask_as, *RENAMED_QUESTION),
+        partial(default, *CHANGED_DEFAULT),
+        partial(begin_with, "template/README.md.jinja", "> A member of our dbt mesh.\n\n"),
+        partial(begin_with, f"{STAGING}/stg_orders.sql", "-- the orders, cleaned\n"),
+    ),
+    "v0.0.2": (
+        *COMMON,
+        partial(begin_with, f"{STAGING}/stg_the_customers.sql", "-- the customers, cleaned\n"),
+    ),
+}
+
+
+def teach_the_newest(template: Path, tag: str, since: str) -> None:
+    """What the newest version says of all this: its migrations, and the changelog's entry.
+
+    since: the version that made the changes.
+    """
+    migrations = [
+        _migration(since, "before", "renamed-answer", *RENAMED_QUESTION),
+        _migration(since, "after", "renamed-file", *RENAMED_MACRO),
+        _migration(since, "after", "renamed-file", *RENAMED_STARTER),
+    ]
+    _insert(template / "copier.yml", "_migrations:\n", "".join(migrations))
+    changelog = template / "CHANGELOG.md"
+    first = changelog.read_text().index("\n## ") + 1
+    entry = f"## {tag.removeprefix('v')} – 2030-01-01\n\n- What is new in {tag}.\n\n"
+    changelog.write_text(changelog.read_text()[:first] + entry + changelog.read_text()[first:])
+
+
+def _migration(since: str, stage: str, *words: str) -> str:
+    hook = "{{ _copier_conf.src_path }}/hooks/migrations.py"
+    command = json.dumps(["{{ _copier_python }}", hook, *words])
+    when = f"{{{{ _stage == '{stage}' }}}}"
+    return f'  - version: {since}\n    when: "{when}"\n    command: {command}\n'
+
+
+def _insert(path: Path, after: str, text: str) -> None:
+    before, found, rest = path.read_text().partition(after)
+    assert found, after
+    path.write_text(before + found + text + rest)
