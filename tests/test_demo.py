@@ -52,6 +52,7 @@ def test_it_ends_with_equal_rows_in_both_downstreams_and_says_where_things_are(
         assert place in said
     assert "Snowflake" in said
     assert (Path(environment["DBT_MESH_HOME"]) / "DBT_UP_LOCAL.duckdb").exists()
+    assert (folder / "mesh.html").exists()
 
 
 def test_it_shows_each_command_with_its_time(demo: tuple[Path, dict[str, str], str]) -> None:

@@ -6,7 +6,7 @@ const FEW = 40;  // as many models as can be read at once: then everything start
 
 async function start() {
   const mesh = new Mesh(await unpack("index"));
-  const narrow = () => find("map").clientWidth < 600;
+  const narrow = () => find("map").clientWidth < 480;
   const state = {
     filter: { text: "", project: "", flags: new Set() },
     open: new Set(mesh.nodes.length <= FEW ? mesh.projects : []),
