@@ -28,8 +28,17 @@ PUBLISHER = {
     "scripts/publish_manifest.py",
     "scripts/mesh/publication.py",
     "scripts/mesh/contract.py",
+    "scripts/mesh/impact.py",
+    "scripts/mesh/history.py",
 }
-DOWNSTREAM = {"scripts/validate_lineage.py", "scripts/mesh/lineage.py"}
+DOWNSTREAM = {
+    "scripts/validate_lineage.py",
+    "scripts/stub_mesh.py",
+    "scripts/mesh/lineage.py",
+    "scripts/mesh/recording.py",
+    "scripts/mesh/columns.py",
+    "scripts/mesh/stub.py",
+}
 NATIVE = {"scripts/sync_mesh.py", "scripts/mesh/sources.py"}
 LOOM = {"dbt_loom.config.yml", "dbt_loom.prod.config.yml", "dependencies.yml"}
 EVERYONE = {
