@@ -274,5 +274,5 @@ class Answers(Extension):
         # Copier compiles every part of every path, and every default each time it is looked at:
         # some 700 templates for a member, of which 150 differ, and most are plain text. That is
         # a third of its time.
-        environment.from_string = from_string  # type: ignore[method-assign]
+        environment.from_string = from_string  # type: ignore[assignment,method-assign]
         sys.excepthook = _report
