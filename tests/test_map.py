@@ -23,7 +23,10 @@ from mesh import consumers
 from mesh.config import Location
 from tests import mesh_world
 from tests.mesh_world import ENV, public, unique_id, write
+from tests.s3_server import BUCKET, S3
 from tests.test_demo import fleet
+
+pytest_plugins = "tests.s3_server"
 
 NASTY = (
     "</script><script>alert(1)</script> \"quotes\" 'single' `tick` \\ {{ jinja }} {% raw %} &amp; "
@@ -196,6 +199,17 @@ def test_the_home_of_the_mesh_is_where_it_looks_without_flags(tmp_path: Path) ->
     (root / "up" / ENV).rename(root / "up" / "local")
     done = fleet("map", "--format", "json", DBT_MESH_HOME=str(tmp_path))
     assert json.loads(done.stdout)["nodes"][0]["name"] == "orders"
+
+
+def test_a_bucket_gives_the_same_map_as_a_folder(shop: Path, s3: S3) -> None:
+    prefix = "map/registry"
+    for path in shop.rglob("*.json"):
+        s3.put(f"{prefix}/{path.relative_to(shop).as_posix()}", path.read_bytes())
+    flags = ("--registry", f"s3://{BUCKET}/{prefix}", "--env", ENV, "--format", "json")
+    done = fleet("map", *flags, **s3.environment())
+    assert done.returncode == 0, done.stderr
+    there, here = json.loads(done.stdout), json.loads(mesh_map.render(draw(shop), "json"))
+    assert there | {"registry": ""} == here | {"registry": ""}
 
 
 def test_json_holds_the_whole_graph(shop: Path) -> None:
