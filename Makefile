@@ -44,10 +44,19 @@ format: .venv/dev ## rewrite files as `make lint` wants them
 bench: .venv/dev ## the budgets, as ratios measured in one run
 	$(BIN)/python -m tests.bench
 
+VERSION = v$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
+keep-version: .venv/dev ## keep HEAD as the released version in pyproject.toml, for the tests of updates
+	$(BIN)/python -m tests.versions keep $(VERSION)
+
+release-check: .venv/dev ## may HEAD be tagged? Version, changelog, kept version, tests of updates
+	$(BIN)/python -m tests.versions check $(VERSION)
+	$(BIN)/python -m pytest -n auto tests/test_updates.py tests/test_fleet_update.py
+
 constraints: .venv/dev ## pin what is installed now
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt
 
 clean: ## remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-.PHONY: help demo demo-clean demo-destroy test lint format bench constraints clean
+.PHONY: help demo demo-clean demo-destroy test lint format bench keep-version release-check constraints clean

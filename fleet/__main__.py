@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--yes", action="store_true", help="do not ask before creating or dropping")
     demo.set_defaults(run=_demo)
     _add_map(commands)
+    _add_status(commands)
     _add_update(commands)
     options = parser.parse_args(arguments)
     try:
@@ -152,6 +153,51 @@ def _members(options: argparse.Namespace) -> list[Member]:
     if not found:
         raise FleetError("which members? --members FILE or --clones FOLDER")
     return members.distinct(found)
+
+
+def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from mesh.cli import add_registry_flags
+
+    parser = commands.add_parser(
+        "status",
+        help="every member: kind, template version, how far behind, publications, contracts",
+        description="Reads each member's answers (a clone's file, or the repository: one question "
+        "to GitHub for a hundred members) and, where a registry is named, what the members "
+        "published there and on what they built. With a registry and no list, the members are "
+        "those whose repository it knows.",
+        epilog="for example: python -m fleet status --members members.txt --bucket acme-mesh",
+    )
+    _add_members(parser)
+    add_registry_flags(parser)
+    parser.add_argument(
+        "--stale-after",
+        type=int,
+        default=30,
+        metavar="DAYS",
+        help="a publication older than this is stale (default 30)",
+    )
+    parser.set_defaults(run=_status)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from fleet import map as mesh_map
+    from fleet import releases, status, update
+
+    mesh = None
+    if options.bucket or options.registry:
+        where = mesh_map.location(options.bucket, options.registry, options.env)
+        mesh = mesh_map.gather(where)
+    listed = options.members or options.clones or not mesh
+    named = _members(options) if listed or not mesh else status.of_registry(mesh)
+    with releases.opened(options.template, also=tuple(options.also)) as opened:
+        told = status.gather(update.choose(named, options.only), opened)
+        newest = opened.newest
+    if mesh:
+        now = datetime.now(UTC)
+        told = [status.with_registry(each, mesh, now, options.stale_after) for each in told]
+    return status.show(told, newest, options.json)
 
 
 def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

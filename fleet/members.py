@@ -158,13 +158,14 @@ def run(command: list[str], folder: Path | None, *, seconds: float, **environmen
     return done.stdout.strip()
 
 
+TELLING = (r"remote: (error|fatal|ERROR)\b", r"! \[.*rejected\]", r"(fatal|error)\b")
+
+
 def telling_line(output: str) -> str:
-    """The line that says what went wrong: the one that calls itself so, or else the last."""
+    """The line that says what went wrong: the server's word first, or else the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if re.match(r"(fatal|error|remote: error|ERROR)\b", line)]
-    rejected = [line for line in lines if "rejected]" in line]
-    return (
-        (rejected or telling or lines or [""])[:1][0]
-        if rejected or telling
-        else (lines[-1] if lines else "")
-    )
+    for pattern in TELLING:
+        for line in lines:
+            if re.match(pattern, line):
+                return line
+    return lines[-1] if lines else ""

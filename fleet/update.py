@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -117,7 +117,12 @@ def in_waves(
         yield from side_by_side(members[canary:], order, processes)
 
 
-def side_by_side(members: Iterable[Member], order: Order, processes: int) -> Iterator[Outcome]:
+def side_by_side(
+    members: Iterable[Member],
+    order: Order,
+    processes: int,
+    work: Callable[[Member, Order], Outcome] = update,
+) -> Iterator[Outcome]:
     """Outcomes as they come. A process that is killed costs the member it worked on, no other."""
     waiting = list(members)
     while waiting:
@@ -133,7 +138,7 @@ def side_by_side(members: Iterable[Member], order: Order, processes: int) -> Ite
                 # no more than there are processes: the rest can still be taken back
                 while waiting and len(running) < processes:
                     member = waiting.pop(0)
-                    running[pool.submit(update, member, order)] = member
+                    running[pool.submit(work, member, order)] = member
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     member = running.pop(future)

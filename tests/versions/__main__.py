@@ -1,7 +1,8 @@
 """python -m tests.versions keep v1.2.3 [REF] | check v1.2.3
 
 keep: what Copier reads of the commit REF (default HEAD) as a released version, for the tests.
-check: is the kept version what the commit HEAD holds, and do pyproject.toml and CHANGELOG.md agree?
+check: is that what the commit HEAD holds, and do pyproject.toml and CHANGELOG.md agree? Prints the
+changelog's entry.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ def main() -> int:
             wrong = list(problems(tag))
             for line in wrong:
                 print(f"error: {line}", file=sys.stderr)
+            if not wrong:
+                print(entry(tag))
             return bool(wrong)
     print(__doc__, file=sys.stderr)
     return 1
@@ -36,15 +39,21 @@ def problems(tag: str) -> Iterator[str]:
     named = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     if named != version:
         yield f"pyproject.toml has version {named}, the tag is {tag}"
-    changelog = (ROOT / "CHANGELOG.md").read_text()
-    entry = re.search(rf"^## {re.escape(version)} – (.+)$", changelog, re.MULTILINE)
-    if not entry or not re.fullmatch(r"\d{4}-\d\d-\d\d", entry[1]):
+    if not re.match(rf"## {re.escape(version)} – \d{{4}}-\d\d-\d\d\n", entry(tag)):
         yield f"CHANGELOG.md has no entry `## {version} – YYYY-MM-DD`"
     path = FOLDER / f"{tag}.tar.xz"
     if not path.exists():
         yield f"{path.relative_to(ROOT)} is missing: make keep-version, and commit it"
     elif files(lzma.decompress(path.read_bytes())) != files(archive("HEAD")):
         yield f"{path.relative_to(ROOT)} is not what HEAD holds: make keep-version, and commit it"
+
+
+def entry(tag: str) -> str:
+    """What the changelog says of the version."""
+    version = re.escape(tag.removeprefix("v"))
+    pattern = rf"^## {version} .*?(?=^## |\Z)"
+    found = re.search(pattern, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE | re.DOTALL)
+    return found.group().strip() + "\n" if found else ""
 
 
 if __name__ == "__main__":

@@ -1,0 +1,238 @@
+"""`fleet status`: what every member is, how far behind the template, and what it publishes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fleet.members import (
+    ANSWERS,
+    GitError,
+    Member,
+    NeedsPerson,
+    git,
+    locate,
+    read_answers,
+    telling_line,
+)
+from fleet.mesh_graph import Mesh, Project
+from fleet.releases import Releases, normal
+from fleet.update_one import check_version, read_text
+
+AT_ONCE = 16
+"""Repositories asked side by side."""
+ASKED_TOGETHER = 100
+"""Repositories in one question to GitHub, which limits how much one may ask for."""
+
+GITHUB = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+)")
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line. behind: releases; contract: of what it publishes and reads; problem: what keeps it
+    from an update, or from being looked at."""
+
+    name: str
+    kind: str = ""
+    version: str = ""
+    behind: int | None = None
+    published_at: str = ""
+    contract: str = ""
+    stale: str = ""
+    problem: str = ""
+    project: str = ""
+
+
+# ── pure: what is said of a member ────────────────────────────────────────────────────
+
+
+def of_answers(name: str, text: str | None, releases: Releases) -> Status:
+    """What a member's answers file says."""
+    status = Status(name, project=name)
+    try:
+        answers = read_answers(text)
+        status = replace(
+            status,
+            kind=answers.kind,
+            version=answers.version,
+            behind=releases.behind(answers.version),
+            project=answers.project or name,
+        )
+        check_version(answers, releases)
+    except NeedsPerson as reason:
+        return replace(status, problem=str(reason))
+    return status
+
+
+def with_registry(status: Status, mesh: Mesh, now: datetime, days: int) -> Status:
+    """With what the registry knows of it: last publication, contracts, and whether it is stale."""
+    project = next((each for each in mesh.projects if each.name == status.project), None)
+    if not project:
+        unpublished = "never published" if "hub" in status.kind or status.kind == "upstream" else ""
+        return replace(status, contract=unpublished)
+    published = project.publication.published_at if project.publication else ""
+    return replace(
+        status,
+        kind=status.kind or next((read.kind for read in project.reads if read.kind), ""),
+        published_at=published,
+        contract="; ".join(_contract(project, mesh)),
+        stale="; ".join(_stale(project, now, days)),
+    )
+
+
+def _contract(project: Project, mesh: Mesh) -> Iterable[str]:
+    public = [node for node in mesh.nodes if node.project == project.name and node.kind == "public"]
+    if public:
+        enforced = sum(node.contract for node in public)
+        yield f"{enforced} of {len(public)} public models under contract"
+    nodes = {node.id: node for node in mesh.nodes}
+    read = [
+        nodes[edge.source] for edge in mesh.edges if _project_of(edge.target, nodes) == project.name
+    ]
+    gone = sorted({f"{node.project}.{node.name}" for node in read if node.kind == "missing"})
+    if gone:
+        yield f"reads what is published no more: {', '.join(gone)}"
+
+
+def _project_of(identity: str, nodes: Mapping[str, object]) -> str:
+    return getattr(nodes.get(identity), "project", "")
+
+
+def _stale(project: Project, now: datetime, days: int) -> Iterable[str]:
+    if project.publication and project.publication.published_at:
+        at = datetime.fromisoformat(project.publication.published_at.replace("Z", "+00:00"))
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        if now - at > timedelta(days=days):
+            yield f"not published for {(now - at).days} days"
+    behind = sorted(read.upstream for read in project.reads if not read.current)
+    if behind:
+        yield f"built on an older publication of {', '.join(behind)}"
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────
+
+
+def gather(members: Sequence[Member], releases: Releases) -> list[Status]:
+    """The members' status by their answers; one question for a hundred repositories on GitHub."""
+    texts: dict[str, str | Exception | None] = {}
+    on_github = {
+        member.place: (found[1], found[2])
+        for member in members
+        if not member.folder and (found := GITHUB.fullmatch(normal(member.place)))
+    }
+    if on_github and shutil.which("gh"):
+        places = list(on_github)
+        batches = [places[at : at + ASKED_TOGETHER] for at in range(0, len(places), ASKED_TOGETHER)]
+        with ThreadPoolExecutor(4) as pool:
+            asked = pool.map(lambda batch: ask_github([on_github[each] for each in batch]), batches)
+            for batch, answered in zip(batches, asked, strict=True):
+                texts |= zip(batch, answered, strict=True)
+    rest = [member for member in members if member.place not in texts]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        texts |= zip((member.place for member in rest), pool.map(read, rest), strict=True)
+    return [_status(member, texts[member.place], releases) for member in members]
+
+
+def _status(member: Member, text: str | Exception | None, releases: Releases) -> Status:
+    if isinstance(text, Exception):
+        return Status(member.name, problem=str(text), project=member.name)
+    return of_answers(member.name, text, releases)
+
+
+def read(member: Member) -> str | Exception | None:
+    """The answers file of a clone, or of a repository that any git server has."""
+    try:
+        if member.folder:
+            return read_text(member.folder / ANSWERS)
+        with tempfile.TemporaryDirectory(prefix="fleet.") as scratch:
+            only = ("--depth=1", "--filter=blob:none", "--no-checkout")
+            git(None, "clone", "--quiet", *only, member.place, scratch)
+            if not git(Path(scratch), "ls-tree", "--name-only", "HEAD", "--", ANSWERS):
+                return None
+            return git(Path(scratch), "show", f"HEAD:{ANSWERS}")
+    except (GitError, NeedsPerson, OSError) as error:
+        return error
+
+
+def ask_github(repositories: Sequence[tuple[str, str]]) -> list[str | Exception | None]:
+    """The answers files of repositories, in their order, by one question."""
+    asked = " ".join(
+        f"m{number}: repository(owner: {json.dumps(owner)}, name: {json.dumps(name)}) "
+        f'{{ object(expression: "HEAD:{ANSWERS}") {{ ... on Blob {{ text }} }} }}'
+        for number, (owner, name) in enumerate(repositories)
+    )
+    # ends with 1 where one of them does not exist, and still prints the others
+    done = subprocess.run(
+        ["gh", "api", "graphql", "-f", f"query={{ {asked} }}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        data = json.loads(done.stdout)["data"]
+    except (ValueError, KeyError):
+        said = telling_line(done.stderr) or "gh auth status may tell why"
+        return [GitError(f"gh cannot ask GitHub: {said}")] * len(repositories)
+    return [
+        (data[f"m{number}"]["object"] or {}).get("text")
+        if data.get(f"m{number}")
+        else GitError(f"GitHub has no repository {owner}/{name}, or shows it to others only")
+        for number, (owner, name) in enumerate(repositories)
+    ]
+
+
+def of_registry(mesh: Mesh) -> list[Member]:
+    """The members whose repository the registry knows, by what they said when they read others."""
+    return [
+        replace(locate(repository, Path()), name=project.name)
+        for project in mesh.projects
+        if (repository := next((each.repository for each in project.reads if each.repository), ""))
+    ]
+
+
+# ── what is shown ─────────────────────────────────────────────────────────────────────
+
+
+def show(statuses: Sequence[Status], newest: str, as_json: bool) -> int:
+    """Always 0: a member that is behind is no failure."""
+    if as_json:
+        print(
+            json.dumps({"newest": newest, "members": [asdict(each) for each in statuses]}, indent=2)
+        )
+        return 0
+    table = Table(title=f"Template {newest}", title_justify="left")
+    for column in ("member", "kind", "version", "behind", "published"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("contract")
+    table.add_column("to do")
+    for each in statuses:
+        behind = "" if each.behind is None else str(each.behind)
+        to_do = "; ".join(filter(None, (each.problem, each.stale)))
+        table.add_row(
+            *map(escape, (each.name, each.kind, each.version, behind, each.published_at[:10])),
+            escape(each.contract),
+            f"[yellow]{escape(to_do)}[/yellow]" if to_do else "",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    counts = (
+        f"{len(statuses)} members",
+        f"{sum(each.behind == 0 for each in statuses)} on {newest}",
+        f"{sum(bool(each.behind) for each in statuses)} behind",
+        f"{sum(bool(each.problem or each.stale) for each in statuses)} with something to do",
+    )
+    console.print(", ".join(counts))
+    return 0

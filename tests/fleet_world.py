@@ -1,0 +1,135 @@
+"""A fleet on this machine: members with real git remotes on disk, and a stand-in for `gh`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleet import releases, update_one
+from fleet import render as rendering
+from fleet.releases import Releases
+from tests.conftest import ROOT
+from tests.versions import git
+
+# Only what fleet asks of it: `pr list` and `pr create`, told apart by the repository's remote.
+FAKE_GH = """#!{python}
+import json, os, subprocess, sys
+from pathlib import Path
+origin = subprocess.run(["git", "remote", "get-url", "origin"], capture_output=True, text=True)
+store = Path(os.environ["FAKE_GH"]) / (Path(origin.stdout.strip()).name + ".json")
+flags = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+if sys.argv[1:3] == ["pr", "create"]:
+    store.write_text(json.dumps(flags))
+    print(f"https://github.com/acme/{{store.stem.removesuffix('.git')}}/pull/1")
+elif sys.argv[1:3] == ["pr", "list"] and store.exists():
+    print(f"https://github.com/acme/{{store.stem.removesuffix('.git')}}/pull/1 OPEN")
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """folder/clones holds the members' clones, folder/remotes what they push to."""
+
+    folder: Path
+    template: Path
+    releases: Releases
+
+    @property
+    def clones(self) -> Path:
+        return self.folder / "clones"
+
+    def remote(self, name: str) -> Path:
+        return self.folder / "remotes" / f"{name}.git"
+
+    def member(self, name: str, tag: str, **answers: Any) -> Path:
+        """A member as its people have it: rendered, committed, pushed."""
+        clone = self.clones / name
+        opened = update_one.template(self.releases, str(self.template), tag)
+        rendering.render(opened, clone, {"project_name": name, **answers})
+        git(clone, "init", "--quiet", "--initial-branch=main")
+        git(
+            self.folder,
+            "init",
+            "--quiet",
+            "--bare",
+            "--initial-branch=main",
+            str(self.remote(name)),
+        )
+        git(clone, "remote", "add", "origin", str(self.remote(name)))
+        self.push(clone)
+        return clone
+
+    def push(self, clone: Path) -> None:
+        git(clone, "add", "--all")
+        git(clone, "commit", "--quiet", "--message", "by hand")
+        git(clone, "push", "--quiet", "--set-upstream", "origin", "main")
+
+    def edit(self, name: str, path: str, old: str, new: str) -> None:
+        """An edit that the team has pushed."""
+        file = self.clones / name / path
+        text = file.read_text()
+        assert old in text, (path, old)
+        file.write_text(text.replace(old, new, 1))
+        self.push(self.clones / name)
+
+    def branch(self, name: str) -> str:
+        """The commit of the update's branch on the remote; empty where there is none."""
+        return git(
+            self.remote(name), "for-each-ref", "--format=%(objectname)", "refs/heads/template"
+        )
+
+    def pull_request(self, name: str) -> dict[str, str] | None:
+        path = self.folder / "gh" / f"{name}.git.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "FAKE_GH": str(self.folder / "gh"),
+            "DBT_MESH_HOME": str(self.folder / ".mesh"),
+            "COLUMNS": "150",
+        }
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        command = [*arguments, "--clones", self.clones, "--template", self.template]
+        return [sys.executable, "-m", "fleet", *map(str, command)]
+
+    def fleet(self, *arguments: str | Path, status: int = 0) -> str:
+        """What the command printed on stdout; it has to end with `status`."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout
+
+    def outcomes(self, *arguments: str | Path, status: int = 0) -> dict[str, dict[str, Any]]:
+        told = json.loads(self.fleet(*arguments, "--json", status=status))
+        return {member["name"]: member for member in told["members"]}
+
+
+@contextmanager
+def world(folder: Path, template: Path) -> Iterator[World]:
+    """An empty fleet of the template, whose releases `versions.build` made."""
+    for name in ("clones", "remotes", "gh", "bin", ".mesh"):
+        (folder / name).mkdir(parents=True)
+    fake = folder / "bin" / "gh"
+    fake.write_text(FAKE_GH.format(python=sys.executable))
+    fake.chmod(0o755)
+    with releases.opened(str(template)) as opened:
+        yield World(folder, template, opened)
