@@ -59,11 +59,11 @@ DOWNSTREAM_STEPS = (
     (
         Step("dbt_down", "scripts/sync_mesh.py"),
         Step("dbt_down", "dbt build --defer --state state/dbt_up"),
-        Step("dbt_down", "scripts/validate_lineage.py"),
+        Step("dbt_down", "scripts/validate_lineage.py --record"),
     ),
     (
         Step("dbt_down_loom", "dbt build"),
-        Step("dbt_down_loom", "scripts/validate_lineage.py"),
+        Step("dbt_down_loom", "scripts/validate_lineage.py --record"),
     ),
 )
 

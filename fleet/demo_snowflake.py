@@ -88,9 +88,9 @@ def build(demo: Demo, reach: dict[str, Any]) -> list[Step]:
         Step("dbt_up", "scripts/publish_manifest.py", mesh),
         Step("dbt_down", "scripts/sync_mesh.py", mesh),
         Step("dbt_down", "dbt build --defer --state state/dbt_up --target prod", account),
-        Step("dbt_down", "scripts/validate_lineage.py", mesh),
+        Step("dbt_down", "scripts/validate_lineage.py --record", mesh),
         Step("dbt_down_loom", "dbt build --target prod", account | loom),
-        Step("dbt_down_loom", "scripts/validate_lineage.py", mesh),
+        Step("dbt_down_loom", "scripts/validate_lineage.py --record", mesh),
     ]
 
 
