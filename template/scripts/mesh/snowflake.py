@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -212,9 +213,13 @@ def _from_environment(account: str | None) -> dict[str, Any]:
 
 def _sign_in(parameters: dict[str, Any], name: str) -> SnowflakeConnection:
     """Raises Refused where Snowflake says no, else MeshError; in one line, whatever goes wrong."""
-    import snowflake.connector
-    from snowflake.connector.errors import DatabaseError, Error, OperationalError
-
+    try:
+        import snowflake.connector
+        from snowflake.connector.errors import DatabaseError, Error, OperationalError
+    except ModuleNotFoundError:
+        raise MeshError(
+            f"{sys.executable} lacks snowflake-connector-python: `pip install -r requirements.txt`"
+        ) from None
     timeouts = {"login_timeout": LOGIN_TIMEOUT, "network_timeout": NETWORK_TIMEOUT}
     try:
         return snowflake.connector.connect(**parameters, **timeouts)
