@@ -422,11 +422,16 @@ def written_back(mesh: Mesh) -> Any:
     which dbt renders as text, and as anything else, which it renders natively)."""
     from dbt.clients.jinja import get_rendered
 
+    # the package `mesh` of other tests has no such module
+    others = {name: sys.modules.pop(name) for name in list(sys.modules) if _of_mesh(name)}
     sys.path.insert(0, str(mesh.reader.path / "scripts"))
     try:
         sources = importlib.import_module("mesh.sources")
     finally:
         sys.path.pop(0)
+        for name in filter(_of_mesh, list(sys.modules)):
+            del sys.modules[name]
+        sys.modules.update(others)
 
     def through(text: str) -> tuple[Any, Any]:
         document = {"sources": [{"name": text}]}
@@ -435,6 +440,10 @@ def written_back(mesh: Mesh) -> Any:
         return get_rendered(value, {}), get_rendered(value, {}, native=True)
 
     return through
+
+
+def _of_mesh(module: str) -> bool:
+    return module.partition(".")[0] == "mesh"
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))

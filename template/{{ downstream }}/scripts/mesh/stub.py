@@ -176,6 +176,10 @@ def _sizes(kind: exp.DataType, default: tuple[int, int]) -> tuple[int, int]:
 
 def _value(name: str, kind: exp.DataType, declared: str) -> str:
     """SQL of what row `i` holds: never null, and not what another row holds."""
+    if declared.endswith("[]"):
+        return "[]"
+    if declared.startswith("MAP"):
+        return "map([], [])"
     if declared == "VARCHAR":
         size = _sizes(kind, (0, 0))[0]
         text = f"{_literal(f'{name}_')} || i"
@@ -183,10 +187,6 @@ def _value(name: str, kind: exp.DataType, declared: str) -> str:
     if declared.startswith("DECIMAL"):
         precision, scale = _sizes(kind, (18, 3))
         return "i" if precision - scale >= 6 else f"i / power(10, {scale})"
-    if declared.endswith("[]"):
-        return "[]"
-    if declared.startswith("MAP"):
-        return "map([], [])"
     return {
         "BOOLEAN": "i % 2 = 1",
         "BLOB": "encode(cast(i as varchar))",

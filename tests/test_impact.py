@@ -1,0 +1,366 @@
+"""Consumers' records, and what the gate tells of them: who breaks, and who does not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, Member
+from tests.manifests import manifest, model
+from tests.registry_world import LATEST, PUBLISH, SYNC, Place, Publish, Shim, build, start
+
+pytest_plugins = ("tests.s3_server", "tests.registry_world")
+
+VALIDATE = "scripts/validate_lineage.py"
+RECORD = "dbt_up/prod/consumers/dbt_down.json"
+LATER = "2026-01-03T00:00:00.000000Z"
+
+# --- Columns of compiled SQL --------------------------------------------------------------------
+
+_SPEC = importlib.util.spec_from_file_location(
+    "columns", ROOT / "template" / "{{ downstream }}" / "scripts" / "mesh" / "columns.py"
+)
+assert _SPEC
+assert _SPEC.loader
+columns = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(columns)
+
+ALL = "id customer status net"
+DUCKDB = [
+    ("select id from UP", "id"),
+    ("select ID from up_local.marts.Orders", "id"),
+    ("select * from UP", ALL),
+    ("select count(*) from UP", ""),
+    ("from UP select net", "net"),
+    (
+        "with a as (select * from UP where status = 'x') select id, net + 1 as n from a",
+        "id net status",
+    ),
+    (
+        "select id from UP qualify row_number() over (partition by customer order by net) = 1",
+        "customer id net",
+    ),
+    (
+        "select id from UP where exists (select 1 from own.x.y where y.id = orders.status)",
+        "id status",
+    ),
+    ("select o.id, y.foo from UP o join own.x.y on y.id = o.id", "id"),
+    ("select id, foo from UP o join own.x.y on y.id = o.customer", "id customer"),
+    ("select * from UP o join own.x.y on y.id = o.id", ALL),
+    ("select id from UP union all select customer from UP", "id customer"),
+    ("select count(*) from (select id from UP where id is null) dbt_internal_test", "id"),
+    # a column that goes breaks these, though nobody names it
+    ("with a as (select * from UP union all select * from own.x.z) select id from a", ALL),
+    ("with a as (select distinct * from UP) select id from a", ALL),
+    ("select hash(o) from UP o", ALL),
+    # a later step of which nobody knows the columns
+    ("with a as (select * from UP), b as (select * from own.x.y) select id, foo from a, b", ALL),
+    # not to be told
+    ("select * exclude (net) from UP", None),
+    ("select columns('n.*') from UP", None),
+    ("select * from own.x.y natural join UP", None),
+    ("select id from UP join own.x.y using (id)", "id"),
+    ("pivot UP on status using sum(net)", None),
+    ("select 1", None),
+    ("sel ect", None),
+]
+SNOWFLAKE = [
+    ("select id, status:a.b::string as s from UP", "ID STATUS"),
+    ("select o.id, f.value from UP o, lateral flatten(input => o.net) f", "ID NET"),
+    ('select "Mixed" from UP', "Mixed"),
+    ("select mixed from UP", ""),  # not the quoted one, nor any that is published
+    ("select object_construct(*) from UP", "ID CUSTOMER STATUS NET Mixed"),
+    ("select $1 from UP", None),
+]
+
+
+def read(sql: str, known: str, place: tuple[str, str, str], adapter: str) -> set[str] | None:
+    sql = re.sub(r"\bUP\b", ".".join(place), sql)
+    found: set[str] | None = columns.read_columns(sql, {place: known.split()}, adapter)[place]
+    return found
+
+
+@pytest.mark.parametrize(("sql", "expected"), DUCKDB)
+def test_columns_on_duckdb(sql: str, expected: str | None) -> None:
+    found = read(sql, ALL, ("UP_LOCAL", "MARTS", "orders"), "duckdb")
+    assert found == (None if expected is None else set(expected.split()))
+
+
+@pytest.mark.parametrize(("sql", "expected"), SNOWFLAKE)
+def test_columns_on_snowflake(sql: str, expected: str | None) -> None:
+    place = ("UP_PROD", "MARTS", "ORDERS")
+    found = read(sql, ALL.upper() + " Mixed", place, "snowflake")
+    assert found == (None if expected is None else set(expected.split()))
+
+
+# --- Records ------------------------------------------------------------------------------------
+
+
+def reading(**sql: str | None) -> dict[str, Any]:
+    """The manifest of dbt_down, whose models are these; each reads public_0 of dbt_up."""
+    source = {
+        **{"unique_id": "source.dbt_down.dbt_up.public_0", "package_name": "dbt_down"},
+        **{"name": "public_0", "source_name": "dbt_up", "identifier": "public_0"},
+        **{"resource_type": "source", "original_file_path": "models/_mesh_dbt_up.yml"},
+        **{"database": "DBT_UP_LOCAL", "schema": "MARTS"},
+        "relation_name": '"DBT_UP_LOCAL"."MARTS"."public_0"',
+        "config": {"meta": {"mesh_upstream": "dbt_up", "unique_id": "model.dbt_up.public_0"}},
+    }
+    document: dict[str, Any] = json.loads(manifest("dbt_down", models=0))
+    for name, text in sql.items():
+        node = model("dbt_down", name)
+        node["compiled_code"] = text and text.replace("UP", str(source["relation_name"]))
+        node["depends_on"]["nodes"] = [source["unique_id"]]
+        document["nodes"][node["unique_id"]] = node
+    document["sources"] = {source["unique_id"]: source} if sql else {}
+    return document
+
+
+def compile_(member: Member, document: dict[str, Any]) -> None:
+    build(member, json.dumps(document).encode())
+
+
+def test_a_deploy_records_what_it_reads(down: Member, place: Place, publish: Publish) -> None:
+    version = publish(place, manifest(columns=4))
+    document = reading(
+        orders="select column_0, column_1 from UP",
+        other="select column_0 from UP where column_3 > 1",
+    )
+    document["groups"] = {
+        "group.dbt_down.fin": {"name": "fin", "owner": {"name": "Finance", "email": "f@x.example"}}
+    }
+    document["nodes"]["model.dbt_down.orders"]["group"] = "fin"
+    document["nodes"]["model.dbt_down.other"]["config"]["meta"] = {"owner": "Ada"}
+    compile_(down, document)
+    environment = {**place.environment, "GITHUB_REPOSITORY": "acme/dbt-down"}
+
+    said = down.ok(VALIDATE, *place.flags, "--record", "--dry-run", **environment)
+    assert "would record\n  public_0 (column_0, column_1, column_3) since 20" in said
+    assert RECORD not in set(place.keys())
+
+    down.ok(VALIDATE, *place.flags, "--record", **environment)
+    record = json.loads(place.get(RECORD))
+    when = record.pop("recorded_at")
+    assert record == {
+        "consumer": "dbt_down",
+        "kind": "native",
+        "env": "prod",
+        "owner": "Ada, Finance",
+        "repository": "acme/dbt-down",
+        "read_version": version,
+        "reads": [
+            {
+                "model": "model.dbt_up.public_0",
+                "name": "public_0",
+                "columns": ["column_0", "column_1", "column_3"],
+                "by": ["model.dbt_down.orders", "model.dbt_down.other"],
+                "since": when,
+            }
+        ],
+    }
+    body = place.get(RECORD)
+    assert "on record already" in down.ok(VALIDATE, *place.flags, "--record", **environment)
+    assert place.get(RECORD) == body
+
+
+def test_since_stays_and_a_project_no_longer_read_is_said(
+    down: Member, folder: Place, publish: Publish
+) -> None:
+    publish(folder, manifest())
+    compile_(down, reading(orders="select column_0 from UP"))
+    down.ok(VALIDATE, *folder.flags, "--record")
+    first = json.loads(folder.get(RECORD))
+    first["reads"][0]["since"] = "2025-05-06T07:08:09+00:00"
+    folder.put(RECORD, json.dumps(first).encode())
+    compile_(down, reading(orders="select column_1 from UP"))
+    down.ok(VALIDATE, *folder.flags, "--record")
+    (read,) = json.loads(folder.get(RECORD))["reads"]
+    assert (read["columns"], read["since"]) == (["column_1"], "2025-05-06T07:08:09+00:00")
+
+    facts = (down.path / "mesh.yml").read_text()
+    (down.path / "mesh.yml").write_text(
+        facts.replace("  - name: dbt_up\n    database_prefix: DBT_UP\n", "")
+    )
+    compile_(down, reading())
+    said = down.ok(VALIDATE, *folder.flags, "--record")
+    assert "dbt_up: recorded that nothing is read" in said
+    assert json.loads(folder.get(RECORD))["reads"] == []
+
+
+def test_without_compiled_sql_all_columns_count(
+    down: Member, folder: Place, publish: Publish
+) -> None:
+    publish(folder, manifest())
+    compile_(down, reading(orders=None, other="select column_0 from UP"))
+    done = down.run(VALIDATE, *folder.flags, "--record")
+    assert "dbt_down.orders has no compiled SQL in the manifest" in done.stderr
+    assert json.loads(folder.get(RECORD))["reads"][0]["columns"] is None
+
+
+def test_nothing_is_recorded_of_what_does_not_resolve(
+    down: Member, folder: Place, publish: Publish
+) -> None:
+    publish(folder, manifest(public=0))
+    compile_(down, reading(orders="select 1 from UP"))
+    down.refused(VALIDATE, *folder.flags, "--record", status=2)
+    assert RECORD not in set(folder.keys())
+    assert "leave out --offline" in down.refused(VALIDATE, "--record", "--offline")
+    assert "goes with --record" in down.refused(VALIDATE, "--dry-run")
+
+
+def test_deploys_at_once_and_a_damaged_record(down: Member, place: Place, publish: Publish) -> None:
+    publish(place, manifest())
+    compile_(down, reading(orders="select column_0 from UP"))
+    place.put(RECORD, b"{")
+    flags = (*place.flags, "--record")
+    rivals = [start(down, VALIDATE, *flags, **place.environment) for _ in range(3)]
+    ended = [(*each.communicate(), each.returncode) for each in rivals]
+    assert [code for *_, code in ended] == [0, 0, 0], ended
+    assert json.loads(place.get(RECORD))["reads"][0]["columns"] == ["column_0"]
+
+
+# --- The gate -----------------------------------------------------------------------------------
+
+
+def recorded(place: Place, consumer: str, names: list[str] | None, **facts: Any) -> None:
+    """Puts the record of a consumer that reads these columns of public_0."""
+    read = {"model": "model.dbt_up.public_0", "name": "public_0", "columns": names}
+    read |= {"by": [f"model.{consumer}.orders"], "since": "2026-01-02T03:04:05+00:00"}
+    body = json.dumps({"consumer": consumer, "reads": [read], **facts}).encode()
+    place.put(f"dbt_up/prod/consumers/{consumer}.json", body)
+
+
+def changed(**changes: Any) -> bytes:
+    """The next build of dbt_up, its public_0 changed: a column by its name, None removes it."""
+    document = json.loads(manifest(columns=4, generated_at=LATER))
+    node = document["nodes"]["model.dbt_up.public_0"]
+    for name, value in changes.items():
+        if name.startswith("column_") and value is None:
+            del node["columns"][name]
+        elif name.startswith("column_"):
+            node["columns"][name]["data_type"] = value
+        elif name == "consumers":
+            node["config"]["meta"] = {"consumers": value}
+        else:
+            node[name] = value
+    return json.dumps(document).encode()
+
+
+def test_the_gate_names_who_breaks(up: Member, place: Place, publish: Publish) -> None:
+    publish(place, manifest(columns=4))
+    facts = {"owner": "Finance", "repository": "acme/dbt-down"}
+    recorded(place, "dbt_down", ["column_0", "column_1"], **facts)
+    recorded(place, "dbt_far", None)
+    recorded(place, "dbt_gone", ["column_0"])
+    place.put("dbt_up/prod/consumers/dbt_gone.json", b'{"consumer": "dbt_gone", "reads": []}')
+    build(up, changed(column_1=None, column_2="varchar(3)", column_3="integer"))
+    said = up.refused(PUBLISH, *place.flags, "--check", status=2, **place.environment).splitlines()
+    at = next(number for number, line in enumerate(said) if "public_0.column_1" in line)
+    assert said[at + 1 : at + 3] == [
+        "    dbt_down reads it: orders, since 2026-01-02 (Finance, acme/dbt-down)",
+        "    dbt_far may read it (its columns are not on record): orders, since 2026-01-02",
+    ]
+    place.put("dbt_up/prod/consumers/dbt_far.json", b'{"consumer": "dbt_far", "reads": []}')
+    build(up, changed(column_3=None))
+    said = up.refused(PUBLISH, *place.flags, "--check", status=2, **place.environment).splitlines()
+    assert said[0].startswith("breaking  column_removed  public_0.column_3")
+    assert said[1] == "    nobody reads it, by what consumers have recorded"
+    assert said[-2:] == ["1 breaking, 0 risky, 0 fine: stopped", "nothing was published"]
+
+
+def test_what_was_allowed_is_kept(up: Member, folder: Place, publish: Publish) -> None:
+    publish(folder, manifest(columns=4))
+    build(up, changed(column_1=None))
+    for _ in range(2):  # a rerun publishes nothing new
+        up.ok(PUBLISH, *folder.flags, "--allow-breaking")
+    assert len(folder.history()) == 2
+    notes = json.loads(folder.get(LATEST))["metadata"]["env"]
+    assert notes["DBT_MESH_ALLOWED"] == "column_removed public_0.column_1"
+    assert folder.get("dbt_up/prod/manifest.json", "state") == changed(column_1=None)
+    down_again = up.ok(PUBLISH, *folder.flags)
+    assert "published already" in down_again
+
+
+def test_strict_stops_at_what_is_risky(up: Member, folder: Place, publish: Publish) -> None:
+    publish(folder, manifest(columns=4))
+    build(up, changed(column_1="varchar(300)"))
+    assert "not stopped" in up.ok(PUBLISH, *folder.flags, "--check")
+    said = up.refused(PUBLISH, *folder.flags, "--strict", status=2)
+    assert "publish without --strict" in said
+    assert len(folder.history()) == 1
+    up.ok(PUBLISH, *folder.flags)
+
+
+def test_the_reviewers_table(up: Member, folder: Place, publish: Publish, tmp_path: Path) -> None:
+    publish(folder, manifest(columns=4))
+    recorded(folder, "dbt_down", ["column_1"], owner="@team | *x*")
+    build(up, changed(column_1=None))
+    file, step = tmp_path / "comment.md", tmp_path / "step.md"
+    step.write_text("what came before\n")
+    flags = (*folder.flags, "--check", "--summary", str(file))
+    up.refused(PUBLISH, *flags, status=2, GITHUB_STEP_SUMMARY=str(step))
+    text = file.read_text()
+    assert step.read_text() == "what came before\n" + text
+    assert "1 breaking, 0 risky, 0 fine" in text.splitlines()[0]
+    (row,) = [line for line in text.splitlines() if line.startswith("| **breaking**")]
+    assert row.count(" | ") == 3, "a cell broke out of the table"
+    assert "dbt\\_down reads it: orders, since 2026-01-02 (&#64;team \\| \\*x\\*)" in row
+    build(up, manifest(columns=4, generated_at=LATER))
+    up.ok(PUBLISH, *flags)
+    assert file.read_text().endswith("would notice in prod: nothing\n")
+
+
+def test_who_reads_is_asked_only_where_it_matters(
+    up: Member, folder: Place, publish: Publish, shim: Shim
+) -> None:
+    """A publication that changes nothing reads no records and loads no code for them."""
+    publish(folder, manifest(columns=4))
+    folder.put("dbt_up/prod/consumers/dbt_down.json", b"{")
+    build(up, manifest(columns=4, generated_at=LATER))
+    late = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
+    done = up.run(PUBLISH, *folder.flags, **shim(late))
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.split())
+    assert "mesh.contract" in loaded
+    assert not {"mesh.impact", "mesh.consumers", "mesh.history", "mesh.markdown"} & loaded
+    build(up, changed(column_1=None, generated_at=LATER))
+    said = up.refused(PUBLISH, *folder.flags, "--check")
+    assert "dbt_down.json is no consumer's record" in said
+
+
+# --- Consumers that a producer names ------------------------------------------------------------
+
+
+def test_a_model_for_some_consumers_only(
+    up: Member, down: Member, folder: Place, publish: Publish
+) -> None:
+    publish(folder, changed(consumers=["dbt_finance"]))
+    said = down.ok(SYNC, *folder.flags, "--upstream", "dbt_up")
+    assert "left out, for dbt_up does not share it with dbt_down: public_0" in said
+    assert "public_0" not in (down.path / "models/_mesh_dbt_up.yml").read_text()
+    compile_(down, reading(orders="select column_0 from UP"))
+    said = down.refused(VALIDATE, *folder.flags, status=2)
+    assert said.splitlines()[0] == (
+        "dbt_down.orders reads dbt_up.public_0, which dbt_up shares with dbt_finance only: ask its "
+        "owners to name dbt_down in its `meta.consumers`"
+    )
+
+
+def test_taking_a_consumer_off_the_list_breaks_it(
+    up: Member, down: Member, folder: Place, publish: Publish
+) -> None:
+    publish(folder, changed(consumers=["dbt_down", "dbt_far"]))
+    recorded(folder, "dbt_down", ["column_0"])
+    recorded(folder, "dbt_far", ["column_0"])
+    compile_(down, reading(orders="select column_0 from UP"))
+    assert "all resolve" in down.ok(VALIDATE, *folder.flags)
+    build(up, changed(consumers=["dbt_far"]).replace(LATER.encode(), b"2026-01-04T00:00:00Z"))
+    said = up.refused(PUBLISH, *folder.flags, "--check", status=2).splitlines()
+    assert said[0].startswith("breaking  consumer_removed  public_0")
+    assert said[1].startswith("    dbt_down reads it: orders")
+    assert "dbt_far reads" not in "\n".join(said)

@@ -1,0 +1,83 @@
+"""publish_manifest.py --history and --rollback: what was published, and putting it back."""
+
+from __future__ import annotations
+
+import json
+
+from tests.conftest import Member
+from tests.manifests import manifest
+from tests.registry_world import LATEST, PUBLISH, STATE, Place, Publish, at, build
+
+pytest_plugins = ("tests.s3_server", "tests.registry_world")
+
+
+def test_an_earlier_interface_comes_back(up: Member, place: Place, publish: Publish) -> None:
+    first = publish(place, at(1, columns=3))
+    second = publish(place, at(2, columns=4))
+    flags = (*place.flags, "--rollback", first)
+    planned = up.refused(PUBLISH, *flags, "--dry-run", status=2, **place.environment)
+    assert "column_removed  public_0.column_3" in planned
+    assert up.refused(PUBLISH, *flags, status=2, **place.environment) == planned
+    assert place.history() == [first, second]
+
+    said = up.ok(PUBLISH, *flags, "--allow-breaking", **place.environment)
+    assert "published 1 public model of dbt_up" in said
+    *before, third = place.history()
+    assert before == [first, second]
+    latest = json.loads(place.get(LATEST))
+    assert list(latest["nodes"]["model.dbt_up.public_0"]["columns"]) == [
+        *("column_0", "column_1", "column_2")
+    ]
+    notes = latest["metadata"]["env"]
+    assert notes["DBT_MESH_ROLLBACK"] == first
+    assert notes["DBT_MESH_ALLOWED"] == "column_removed public_0.column_3"
+    assert notes["DBT_MESH_VERSION"] == third > second
+    assert place.get(STATE, "state") == at(2, columns=4), "slim CI compares with what was built"
+
+    again = up.ok(PUBLISH, *flags, **place.environment)
+    assert again == f"consumers read the interface of {first} already\n"
+    assert place.history() == [first, second, third]
+
+
+def test_a_build_after_a_rollback_is_newer_and_one_before_is_not(
+    up: Member, folder: Place, publish: Publish
+) -> None:
+    first = publish(folder, at(1))
+    publish(folder, at(2, columns=4))
+    up.ok(PUBLISH, *folder.flags, "--rollback", first, "--allow-breaking")
+    restored = folder.get(LATEST)
+    build(up, at(3, columns=4))  # compiled before the rollback
+    assert "newer build" in up.run(PUBLISH, *folder.flags).stderr
+    assert folder.get(LATEST) == restored
+    build(up, manifest(columns=4, generated_at="2999-01-01T00:00:00Z"))
+    up.ok(PUBLISH, *folder.flags)
+    assert folder.get(LATEST) != restored
+
+
+def test_a_version_that_never_was(up: Member, folder: Place, publish: Publish) -> None:
+    flags = (*folder.flags, "--rollback")
+    assert "has published nothing" in up.refused(PUBLISH, *flags, "20260203")
+    version = publish(folder, at(1))
+    for wrong in (version[:-3], "../latest", ""):
+        said = up.refused(PUBLISH, *flags, wrong) if wrong else version
+        assert version in said
+    body = folder.get(f"dbt_up/prod/history/{version}/manifest.json")
+    folder.put(f"dbt_up/prod/history/{version}/manifest.json", body[:-1] + b" }")
+    folder.put(LATEST, body)
+    assert "damaged" in up.refused(PUBLISH, *flags, version)
+
+
+def test_history(up: Member, place: Place, publish: Publish) -> None:
+    assert "has published nothing" in up.ok(PUBLISH, *place.flags, "--history", **place.environment)
+    versions = [publish(place, at(minute, columns=minute + 1)) for minute in range(1, 5)]
+    said = up.ok(PUBLISH, *place.flags, "--history", "2", **place.environment).splitlines()
+    assert said == [
+        f"{versions[3]}  2026-02-03 00:04 UTC  1 public model   <- what consumers read",
+        "    0 breaking, 0 risky, 1 fine: column_added public_0.column_4",
+        f"{versions[2]}  2026-02-03 00:03 UTC  1 public model",
+        "    0 breaking, 0 risky, 1 fine: column_added public_0.column_3",
+    ]
+    whole = up.ok(PUBLISH, *place.flags, "--history", **place.environment).splitlines()
+    assert [line.split()[0] for line in whole[::2]] == versions[::-1]
+    assert whole[-1] == "    the first that is listed"
+    assert "positive" in up.refused(PUBLISH, "--history", "0")
