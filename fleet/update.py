@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ from fleet.update_one import FINE, Goal, Order, Outcome, update
 
 STYLES = {"conflict": "yellow", "check failed": "red", "refused": "yellow", "failed": "red"}
 STOPPED = "stopped before its turn: run it again"
+KILLED = "its process was killed: run it again"
 
 
 def choose(members: Sequence[Member], patterns: Sequence[str]) -> list[Member]:
@@ -123,8 +125,9 @@ def side_by_side(
     processes: int,
     work: Callable[[Member, Order], Outcome] = update,
 ) -> Iterator[Outcome]:
-    """Outcomes as they come. A process that is killed costs the member it worked on, no other."""
-    waiting = list(members)
+    """Outcomes as they come. A process that is killed costs the member it worked on, no other; on
+    Ctrl-C the members under way are finished, and then KeyboardInterrupt is raised."""
+    waiting, interrupted = list(members), False
     while waiting:
         with ProcessPoolExecutor(
             min(processes, len(waiting)),
@@ -135,20 +138,32 @@ def side_by_side(
             running: dict[Future[Outcome], Member] = {}
             broken = False
             while (waiting or running) and not broken:
-                # no more than there are processes: the rest can still be taken back
-                while waiting and len(running) < processes:
-                    member = waiting.pop(0)
-                    running[pool.submit(work, member, order)] = member
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                try:
+                    # no more than there are processes: the rest can still be taken back
+                    while waiting and len(running) < processes:
+                        future = pool.submit(work, waiting[0], order)
+                        running[future] = waiting.pop(0)
+                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                except BrokenProcessPool:
+                    break
+                except KeyboardInterrupt:
+                    if interrupted:
+                        raise
+                    interrupted = True
+                    waiting.clear()
+                    print(f"stopping after {len(running)} members under way", file=sys.stderr)
+                    continue
                 for future in finished:
                     member = running.pop(future)
                     try:
                         yield future.result()
                     except BrokenProcessPool:
                         broken = True
-                        yield Outcome(member.name, "failed", "its process was killed: run it again")
+                        yield Outcome(member.name, "failed", KILLED)
             for member in running.values():
-                yield Outcome(member.name, "failed", "its process was killed: run it again")
+                yield Outcome(member.name, "failed", KILLED)
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 def start_process() -> None:

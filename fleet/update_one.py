@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import update_report
 import yaml
+from after_copy import UNTAGGED
 from copier._jinja_ext import SandboxedEnvironment
 from copier._main import Worker
 from copier._subproject import Subproject
@@ -39,7 +40,6 @@ from fleet.members import (
 from fleet.releases import Releases
 
 CHECK_SECONDS = 900
-UNTAGGED = re.compile(r"(.*-\d+-g)?[0-9a-f]{7,40}")
 
 Result = Literal[
     "current",  # on that version already
@@ -253,7 +253,8 @@ def propose(folder: Path, base: str, answers: Answers, order: Order) -> dict[str
     found = run(["gh", "pr", "list", *head, "--state", "all", *fields], folder, seconds=60)
     if found:
         link, state = found.split()
-        return {"result": "already there", "detail": f"{link} ({state.lower()})", "link": link}
+        result = "refused" if state == "CLOSED" else "already there"
+        return {"result": result, "detail": f"{link} ({state.lower()})", "link": link}
     title = f"Update the template from {answers.version} to {order.to}"
     body = (
         f"{changes(answers, order)}\n\nMade by `fleet update`; checked: {', '.join(order.checks)}."
@@ -410,5 +411,5 @@ def run_in_member(command: str, clone: Path, member: Member) -> str:
             DBT_USE_COLORS="false",
         )
     except GitError as error:
-        return str(error)
+        return str(error).replace(f"{clone}/", "")
     return ""

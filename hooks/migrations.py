@@ -26,6 +26,7 @@ from functools import cache
 from pathlib import Path
 
 import update_report
+from after_copy import UNTAGGED
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 """Copier's clone of the new version, which has the history too."""
@@ -81,6 +82,12 @@ def updated(answers_file: str, quiet: bool) -> None:
     if quiet:
         return
     old, new = os.environ["VERSION_FROM"], os.environ["VERSION_TO"]
+    if UNTAGGED.fullmatch(new):
+        print(
+            f"\nwarning: {new} is no release of the template, and the next `copier update` cannot "
+            "start from it.\nUndo this, and update to one: copier update --trust --vcs-ref TAG",
+            file=sys.stderr,
+        )
     changelog = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
     project = re.search(
         r"^project_name: *(.*)$", Path(answers_file).read_text(encoding="utf-8"), re.MULTILINE

@@ -376,3 +376,25 @@ def test_the_same_version_with_other_answers(line: Line, tmp_path: Path) -> None
     said = by_hand(member, "--data", "deployment=on_demand")
     assert f"rendered anew from {versions.newest()}" in said
     assert "What is new" not in said
+
+
+def test_an_update_to_what_is_no_release_is_warned_of(line: Line, tmp_path: Path) -> None:
+    repository = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", str(line.repository), str(repository))
+    (repository / "template/new.txt").write_text("new\n")
+    commit(repository)
+    member = line.member("v0.1.0", tmp_path / "member", **KINDS["native"])
+    edit(
+        member,
+        ".copier-answers.yml",
+        lambda text: text.replace(f"_src_path: {line.repository}", f"_src_path: {repository}"),
+    )
+    commit(member)
+    done = subprocess.run(
+        [BIN / "copier", "update", "--trust", "--defaults", "--vcs-ref", "HEAD"],
+        cwd=member,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "is no release of the template" in done.stderr

@@ -1,0 +1,341 @@
+"""`fleet update`: many members, real git remotes, edits, faults and interruptions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleet import members, releases, update
+from fleet.errors import FleetError
+from fleet.members import Member, NeedsPerson
+from fleet.update_one import Order, Outcome
+from tests import versions
+from tests.conftest import ROOT
+from tests.fleet_world import World, world
+from tests.versions import git
+
+NEWEST = versions.newest()
+BRANCH = f"template/{NEWEST}"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    repository = tmp_path_factory.mktemp("releases") / "template"
+    versions.build(repository)
+    return repository
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, template: Path) -> Iterator[World]:
+    with world(tmp_path / "fleet", template) as made:
+        yield made
+
+
+def untouched(fleet: World, name: str) -> bool:
+    """Nothing was pushed, and the clone is on its branch without any other."""
+    branches = git(fleet.clones / name, "for-each-ref", "--format=%(refname:short)", "refs/heads")
+    return not fleet.branch(name) and branches == "main"
+
+
+# ── "Done when": twelve members, edited by plausible hands ────────────────────────────
+
+
+def twelve(fleet: World) -> None:
+    """All kinds, three versions; two with conflicts, one dirty, one broken."""
+    for name, tag, answers in (
+        ("sales", "v0.0.1", {"kind": "upstream"}),
+        ("customers", "v0.0.2", {"kind": "upstream"}),
+        ("billing", "v0.1.0", {"kind": "upstream", "starter": False}),
+        ("finance", "v0.0.1", {"kind": "native", "upstreams": "sales", "starter": False}),
+        ("marketing", "v0.0.2", {"kind": "native", "upstreams": "sales, customers"}),
+        ("support", "v0.1.0", {"kind": "native", "upstreams": "customers", "starter": False}),
+        ("risk", "v0.0.1", {"kind": "loom", "upstreams": "sales", "starter": False}),
+        ("pricing", "v0.0.2", {"kind": "loom", "upstreams": "billing", "starter": False}),
+        ("reporting", "v0.1.0", {"kind": "loom", "upstreams": "sales", "starter": False}),
+        ("core", "v0.0.1", {"kind": "native", "upstreams": "sales", "publishes": True}),
+        ("planning", "v0.0.2", {"kind": "loom", "upstreams": "core", "publishes": True}),
+        ("archive", NEWEST, {"kind": "upstream"}),
+    ):
+        fleet.member(name, tag, **answers)
+    model = fleet.clones / "sales/models/marts/refunds.sql"
+    model.write_text("select 1 as id\n")
+    fleet.edit("sales", "README.md", "## On your laptop", "## On our laptops")
+    staging = "models/staging/stg_the_customers.sql"
+    fleet.edit("customers", staging, "select", "select  -- without test accounts\n")
+    fleet.edit("finance", "profiles.yml", "threads: 4", "threads: 2")
+    fleet.edit("risk", ".gitignore", "target/", "target/\n*.ipynb")
+    # both sides changed the line
+    fleet.edit("marketing", "dbt_project.yml", 'version: "0.9.0"', 'version: "2.4.0"')
+    fleet.edit("core", "dbt_project.yml", 'version: "0.9.0"', 'version: "1.0.7"')
+    # does not parse; planning too reads a registry that has nothing of core
+    fleet.edit("billing", "dbt_project.yml", "model-paths:", "modle-paths:")
+    shutil.rmtree(fleet.clones / "planning/models")
+    fleet.push(fleet.clones / "planning")
+    (fleet.clones / "support/notes.txt").write_text("not committed\n")
+
+
+def test_a_fleet_of_twelve_is_rolled_to_the_newest_version(fleet: World) -> None:
+    twelve(fleet)
+    shown = fleet.fleet("update", status=2)
+    print(shown)
+    results = {
+        cells[0]: cells[3]
+        for cells in ([cell.strip() for cell in row.split("│")[1:]] for row in shown.splitlines())
+        if len(cells) > 3 and cells[0]
+    }
+    assert results == {
+        "archive": "current",
+        "billing": "check failed",
+        "core": "conflict",
+        "customers": "proposed",
+        "finance": "proposed",
+        "marketing": "conflict",
+        "planning": "proposed",
+        "pricing": "proposed",
+        "reporting": "proposed",
+        "risk": "proposed",
+        "sales": "proposed",
+        "support": "refused",
+    }
+    for name, result in results.items():
+        if result != "proposed":
+            assert untouched(fleet, name), name
+            continue
+        request = fleet.pull_request(name)
+        assert request
+        assert request["--base"] == "main"
+        assert f"What is new in {NEWEST}" in request["--body"]
+        answers = git(fleet.remote(name), "show", f"{BRANCH}:.copier-answers.yml")
+        assert f"_commit: {NEWEST}" in answers
+    edited = git(fleet.remote("sales"), "show", f"{BRANCH}:README.md")
+    assert "## On our laptops" in edited
+    assert git(fleet.remote("sales"), "show", f"{BRANCH}:models/marts/refunds.sql")
+    renamed = git(fleet.remote("customers"), "show", f"{BRANCH}:models/staging/stg_customers.sql")
+    assert "without test accounts" in renamed
+    assert "dbt_project.yml:2" in shown
+    assert "notes.txt" in shown
+    assert "failed before, too" in shown
+
+
+# ── what can be wrong with a member ───────────────────────────────────────────────────
+
+
+def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_path: Path) -> None:
+    def member(name: str, tag: str = "v0.1.0") -> Path:
+        return fleet.member(name, tag, kind="native", starter=False)
+
+    def answer(name: str, old: str, new: str) -> None:
+        fleet.edit(name, ".copier-answers.yml", old, new)
+
+    member("good")
+    (member("dirty") / "dbt_project.yml").write_text("mine\n")
+    (member("no_answers") / ".copier-answers.yml").unlink()
+    fleet.push(fleet.clones / "no_answers")
+    member("broken_answers")
+    answer("broken_answers", "_commit:", "_commit: [")
+    member("other_template")
+    answer("other_template", f"_src_path: {fleet.template}", "_src_path: gh:acme/other")
+    member("edited_version", "v0.0.2")
+    answer("edited_version", "_commit: v0.0.2", "_commit: v0.1.0")
+    member("gone_version")
+    answer("gone_version", "_commit: v0.1.0", "_commit: v0.0.9")
+    member("from_head")
+    answer("from_head", "_commit: v0.1.0", "_commit: v0.1.0-3-g1234567")
+    hook = fleet.remote("push_refused") / "hooks/pre-receive"
+    member("push_refused")
+    hook.write_text("#!/bin/sh\necho 'error: no pushes on Fridays' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    git(member("detached"), "switch", "--quiet", "--detach")
+    git(member("no_remote"), "remote", "remove", "origin")
+    (member("ahead") / "mine.txt").write_text("mine\n")
+    git(fleet.clones / "ahead", "add", "--all")
+    git(fleet.clones / "ahead", "commit", "--quiet", "--message", "not pushed")
+    member("remote_gone")
+    shutil.rmtree(fleet.remote("remote_gone"))
+    listed = tmp_path / "members.txt"
+    listed.write_text(f"# also:\nfile://{tmp_path}/nowhere.git\n{tmp_path}/no_folder  # gone\n")
+
+    told = fleet.outcomes("update", "--no-check", "--members", listed, status=2)
+
+    expected = {
+        "good": ("proposed", "pull/1"),
+        "dirty": ("refused", "uncommitted changes (dbt_project.yml)"),
+        "no_answers": ("refused", "no .copier-answers.yml"),
+        "broken_answers": ("refused", "not valid YAML"),
+        "other_template": ("refused", "another template, gh:acme/other"),
+        "edited_version": ("refused", "edited by hand from v0.0.2 to v0.1.0"),
+        "gone_version": ("refused", "v0.0.9, which is no release"),
+        "from_head": ("refused", "untagged version (v0.1.0-3-g1234567)"),
+        "push_refused": ("failed", "no pushes on Fridays"),
+        "detached": ("refused", "detached HEAD"),
+        "no_remote": ("refused", "no remote"),
+        "ahead": ("refused", "1 commits ahead"),
+        "remote_gone": ("failed", "remote_gone.git"),
+        "nowhere": ("failed", "nowhere"),
+        "no_folder": ("failed", "there is no folder"),
+    }
+    seen = {name: (member["result"], member["detail"]) for name, member in told.items()}
+    assert seen.keys() == expected.keys()
+    for name, (result, part) in expected.items():
+        assert seen[name][0] == result, (name, seen[name])
+        assert part in seen[name][1], (name, seen[name])
+        assert "\n" not in seen[name][1]
+    for name in expected.keys() - {"good", "remote_gone", "nowhere", "no_folder"}:
+        assert untouched(fleet, name), name
+
+
+# ── how far it goes ───────────────────────────────────────────────────────────────────
+
+
+def test_dry_run_prepare_push_and_propose_again(fleet: World) -> None:
+    fleet.member("one", "v0.1.0", kind="native", starter=False)
+    assert fleet.outcomes("update", "--no-check", "--dry-run")["one"]["result"] == "updated"
+    assert untouched(fleet, "one")
+
+    clone = fleet.clones / "one"
+    assert fleet.outcomes("update", "--no-check", "--prepare")["one"]["result"] == "prepared"
+    assert git(clone, "rev-parse", "--abbrev-ref", "HEAD") == "main"
+    assert git(clone, "rev-parse", "--verify", BRANCH)
+    assert not fleet.branch("one")
+    assert fleet.outcomes("update", "--no-check", "--prepare")["one"]["result"] == "already there"
+
+    assert fleet.outcomes("update", "--no-check", "--push")["one"]["result"] == "pushed"
+    pushed = fleet.branch("one")
+    assert fleet.outcomes("update", "--no-check", "--push")["one"]["result"] == "already there"
+
+    # as after a run that was killed between the push and the pull request
+    assert fleet.outcomes("update", "--no-check")["one"]["result"] == "proposed"
+    again = fleet.outcomes("update", "--no-check")["one"]
+    assert again["result"] == "already there"
+    assert "pull/1 (open)" in again["detail"]
+    assert fleet.branch("one") == pushed
+
+
+def test_a_canary_that_needs_a_person_stops_the_roll_out(fleet: World) -> None:
+    for name in ("a", "b", "c"):
+        fleet.member(name, "v0.0.2", kind="native", starter=False)
+    fleet.edit("a", "dbt_project.yml", 'version: "0.9.0"', 'version: "7"')
+    told = fleet.outcomes("update", "--push", "--no-check", "--canary", "1", status=2)
+    assert told["a"]["result"] == "conflict"
+    assert told["a"]["conflicts"] == {"dbt_project.yml": [2]}
+    assert told["b"]["result"] == told["c"]["result"] == "not started"
+    assert "canary a" in told["c"]["detail"]
+    assert untouched(fleet, "b")
+    told = fleet.outcomes("update", "--push", "--no-check", "--only", "[bc]", "--canary", "1")
+    assert {name: member["result"] for name, member in told.items()} == dict.fromkeys(
+        "bc", "pushed"
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_in_the_middle_it_can_be_run_again(fleet: World, how: signal.Signals) -> None:
+    names = [f"m{number}" for number in range(4)]
+    for name in names:
+        fleet.member(name, "v0.1.0", kind="native", starter=False)
+    flags = ("update", "--push", "--no-check", "--processes", "1")
+    child = subprocess.Popen(
+        fleet.command(*flags),
+        cwd=ROOT,
+        env=fleet.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not any(fleet.branch(name) for name in names):
+        assert time.monotonic() < deadline
+        assert child.poll() is None
+        time.sleep(0.05)
+    child.send_signal(how)
+    _, said = child.communicate(timeout=120)
+    assert "Traceback" not in said
+    assert child.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert not all(fleet.branch(name) for name in names)
+    for name in names:
+        assert git(fleet.clones / name, "status", "--porcelain") == ""
+
+    told = fleet.outcomes(*flags)
+    assert {member["result"] for member in told.values()} == {"pushed", "already there"}
+    assert all(fleet.branch(name) for name in names)
+
+
+def test_a_killed_process_costs_one_member(fleet: World) -> None:
+    order = Order(fleet.releases, "dry-run", ())
+    everyone = [Member(name, name) for name in ("one", "bad", "two")]
+    outcomes = update.side_by_side(everyone, order, 1, work=_die_for_bad)
+    results = {outcome.name: outcome.result for outcome in outcomes}
+    assert results == {"one": "current", "bad": "failed", "two": "current"}
+
+
+def _die_for_bad(member: Member, order: Order) -> Outcome:
+    if member.name == "bad":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Outcome(member.name, "current")
+
+
+# ── which members, which template ─────────────────────────────────────────────────────
+
+
+def test_members_of_a_list(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    listed = tmp_path / "list.txt"
+    listed.write_text(
+        "# the fleet\nhere\nhere  # twice\nacme/dbt-up\ngit@github.com:acme/dbt-down.git\n"
+        "https://example.com/other/dbt-up.git\n"
+    )
+    assert members.from_list(listed) == [
+        Member("here", str(tmp_path / "here")),
+        Member("acme/dbt-up", "https://github.com/acme/dbt-up.git"),
+        Member("dbt-down", "git@github.com:acme/dbt-down.git"),
+        Member("other/dbt-up", "https://example.com/other/dbt-up.git"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (None, "no .copier-answers.yml"),
+        ("[", "not valid YAML (line"),
+        ("a: 1", "names no template"),
+        ("- a", "names no template"),
+    ],
+)
+def test_answers_that_are_none(text: str | None, part: str) -> None:
+    with pytest.raises(NeedsPerson) as refused:
+        members.read_answers(text)
+    assert part in str(refused.value)
+
+
+def test_addresses_of_one_template() -> None:
+    for url in (
+        "gh:acme/mesh",
+        "https://github.com/acme/mesh",
+        "git+https://github.com/acme/mesh.git",
+        "git@github.com:acme/mesh.git",
+    ):
+        assert releases.normal(url) == "https://github.com/acme/mesh"
+    assert releases.released(["v0.10.0", "v0.9.1", "v1.0.0rc1", "old", "v0.9.0"]) == [
+        "v0.9.0",
+        "v0.9.1",
+        "v0.10.0",
+    ]
+
+
+def test_it_cannot_start_without(tmp_path: Path, template: Path) -> None:
+    unknown = releases.opened(str(template), to="v9.9.9")
+    with pytest.raises(FleetError, match=r"no release v9\.9\.9"):
+        unknown.__enter__()
+    nowhere = releases.opened(str(tmp_path / "nothing"))
+    with pytest.raises(FleetError, match="cannot clone the template"):
+        nowhere.__enter__()
+    with pytest.raises(FleetError, match="no git clone directly below"):
+        members.from_folder(tmp_path)
+    with pytest.raises(FleetError, match="matches none of the 1 members"):
+        update.choose([Member("a", "a")], ["b"])
