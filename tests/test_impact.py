@@ -329,8 +329,10 @@ def test_who_reads_is_asked_only_where_it_matters(
     assert "mesh.contract" in loaded
     assert not {"mesh.impact", "mesh.consumers", "mesh.history", "mesh.markdown"} & loaded
     build(up, changed(column_1=None, generated_at=LATER))
-    said = up.refused(PUBLISH, *folder.flags, "--check")
-    assert "dbt_down.json is no consumer's record" in said
+    done = up.run(PUBLISH, *folder.flags, "--check")
+    assert done.returncode == 2, "another project's bad record stops nobody"
+    assert "dbt_down.json is no consumer's record" in done.stderr
+    assert "nobody is known to read it, but not all records could be read" in done.stdout
 
 
 # --- Consumers that a producer names ------------------------------------------------------------

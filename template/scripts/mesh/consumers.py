@@ -67,14 +67,23 @@ def encode(record: Record) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
-def recorded(store: Store, upstream: str, env: str) -> list[Record]:
-    """The records of all who read the upstream, by name, read side by side."""
+def recorded(store: Store, upstream: str, env: str) -> tuple[list[Record], list[str]]:
+    """The records of all who read the upstream, by name, read side by side; and what kept others
+    from being read. That stops nobody: a bad record of one project is not another's fault."""
     place = folder(upstream, env)
 
-    def one(name: str) -> Record | None:
-        stored = store.read(place + name)
-        return decode(stored.body, f"{store.url}/{place}{name}") if stored else None
+    def one(name: str) -> Record | str | None:
+        try:
+            stored = store.read(place + name)
+            return decode(stored.body, f"{store.url}/{place}{name}") if stored else None
+        except MeshError as error:
+            return str(error)
 
-    names = sorted(name for name in store.children(place) if name.endswith(".json"))
+    try:
+        names = sorted(name for name in store.children(place) if name.endswith(".json"))
+    except MeshError as error:
+        return [], [str(error)]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return [record for record in pool.map(one, names) if record and record.reads]
+        found = list(pool.map(one, names))
+    records = [each for each in found if isinstance(each, Record) and each.reads]
+    return records, [each for each in found if isinstance(each, str)]

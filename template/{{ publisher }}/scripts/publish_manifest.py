@@ -165,14 +165,14 @@ class Gate:
             return None
         from mesh import consumers, impact
 
-        if self._readers is None:
-            read = any(map(impact.concerns, self._changes))
-            project = self._built.project
-            self._readers = impact.Readers(
-                consumers.recorded(self._store, project, self._env) if read else ()
-            )
+        if self._readers is None and any(map(impact.concerns, self._changes)):
+            records, unread = consumers.recorded(self._store, self._built.project, self._env)
+            for problem in unread:
+                cli.note(f"who reads what is not all known: {problem}")
+            self._readers = impact.Readers(records, complete=not unread)
+        readers = self._readers or impact.Readers(())
         blocked, self.lines = contract.summarise(
-            self._changes, strict=self._strict, beneath=self._readers.lines
+            self._changes, strict=self._strict, beneath=readers.lines
         )
         if not blocked:
             return None

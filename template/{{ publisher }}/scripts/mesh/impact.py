@@ -38,9 +38,11 @@ class Reader:
 
 
 class Readers:
-    """Who reads what, from the records of all consumers."""
+    """Who reads what, from the records of all consumers. complete: False where some could not be
+    read."""
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    def __init__(self, records: Iterable[Record], *, complete: bool = True) -> None:
+        self._complete = complete
         self._all: list[tuple[Record, Read]] = []
         self._by_model: dict[str, list[tuple[Record, Read]]] = {}
         for record in records:
@@ -71,7 +73,11 @@ class Readers:
             return []
         readers = [str(reader) for reader in self.of(change)]
         more = [f"and {len(readers) - SHOWN} more"] if len(readers) > SHOWN else []
-        return [*readers[:SHOWN], *more] or ["nobody reads it, by what consumers have recorded"]
+        if self._complete:
+            nobody = "nobody reads it, by what consumers have recorded"
+        else:
+            nobody = "nobody is known to read it, but not all records could be read"
+        return [*readers[:SHOWN], *more] or [nobody]
 
 
 def concerns(change: Change) -> bool:
