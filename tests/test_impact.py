@@ -315,6 +315,28 @@ def test_the_reviewers_table(up: Member, folder: Place, publish: Publish, tmp_pa
     assert file.read_text().endswith("would notice in prod: nothing\n")
 
 
+def test_a_comment_is_never_too_long(
+    up: Member, folder: Place, publish: Publish, tmp_path: Path
+) -> None:
+    """GitHub refuses comments of more than 65,536 characters."""
+    publish(folder, manifest(models=120, public=120, columns=3))
+    for number in range(15):
+        names = [f"model.dbt_{number}.reader_with_a_long_name_{each}" for each in range(15)]
+        reads = [
+            {"model": f"model.dbt_up.public_{each}", "name": f"public_{each}", "by": names}
+            for each in range(120)
+        ]
+        body = json.dumps({"consumer": f"dbt_{number}", "reads": reads}).encode()
+        folder.put(f"dbt_up/prod/consumers/dbt_{number}.json", body)
+    build(up, manifest(models=120, public=120, columns=2, generated_at=LATER))
+    file = tmp_path / "comment.md"
+    up.refused(PUBLISH, *folder.flags, "--check", "--summary", file, status=2)
+    text = file.read_text()
+    assert "120 breaking" in text
+    assert re.search(r"\| and \d+ more \|", text)
+    assert len(text) < 65_536
+
+
 def test_who_reads_is_asked_only_where_it_matters(
     up: Member, folder: Place, publish: Publish, shim: Shim
 ) -> None:

@@ -13,8 +13,9 @@ TOLD = ("deprecation_set", "model_retired")
 """Rules whose readers have to move, though nothing stops the change."""
 SHOWN = 10
 """How many consumers, or models of one, are named; the rest is a number."""
-ROWS = 200
-"""How many changes a comment lists; GitHub cuts it at 65,536 characters."""
+ROOM, WAYS = 50_000, 10
+"""How many characters of changes, and how many ways out, a comment lists: GitHub takes no more than
+65,536 characters."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +116,21 @@ def summary(
         return [f"{title}nothing"]
     stops = dict.fromkeys(stopping(changes, strict=strict))
     verdict = "**This stops the publication.**" if stops else "Nothing stops the publication."
-    rows = [
-        [
+    rows: list[list[str]] = []
+    room = ROOM
+    for change in changes:
+        row = [
             f"**{change.severity}**" if change in stops else str(change.severity),
             markdown.code(change.where),
             f"{markdown.code(change.rule)}: {markdown.text(change.message)}",
             "<br>".join(map(markdown.text, readers.lines(change))),
         ]
-        for change in changes[:ROWS]
-    ]
-    if len(changes) > ROWS:
-        rows.append(["", "", f"and {len(changes) - ROWS} more", ""])
-    ways = dict.fromkeys(change.way_out for change in stops)
+        room -= sum(map(len, row))
+        if room < 0:
+            rows.append(["", "", f"and {len(changes) - len(rows)} more", ""])
+            break
+        rows.append(row)
+    ways = list(dict.fromkeys(change.way_out for change in stops))
     return [
         title + counted(changes),
         "",
@@ -134,5 +138,6 @@ def summary(
         "",
         *markdown.table(["", "what", "change", "who reads it"], rows),
         *(["", "Ways out:", ""] if ways else ()),
-        *(f"- {markdown.text(way)}" for way in ways),
+        *(f"- {markdown.text(way)}" for way in ways[:WAYS]),
+        *([f"- and {len(ways) - WAYS} more"] if len(ways) > WAYS else ()),
     ]
