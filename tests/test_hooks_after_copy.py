@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -372,8 +373,9 @@ def test_ctrl_c_in_the_middle_of_a_command(desk: Desk) -> None:
     terminal.expect_exact("Create this on connection admin?")
     terminal.send("y")
     terminal.expect_exact("--yes")
-    while not any("CREATE DATABASE" in r.sql for r in desk.laptop.standin.statements):
+    while not any("CREATE DATABASE ROLE" in r.sql for r in desk.laptop.standin.statements):
         terminal.expect([pexpect.TIMEOUT, "."], timeout=0.1)
+    time.sleep(0.5)  # CREATE ROLE is under way
     terminal.sendintr()
     out = desk.end(terminal)
     assert "This did not finish: create databases, roles, users and grants." in out

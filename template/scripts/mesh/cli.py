@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -67,8 +69,12 @@ def run(command: Callable[[], int]) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         status = FAILED
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        status = 130
+        print("stopped", file=sys.stderr, flush=True)
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+        # At once: Snowflake's connector leaves a thread behind that times the interrupted
+        # statement, and Python would wait for it, two minutes.
+        os._exit(130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         status = OK
