@@ -6,7 +6,7 @@
 
 `_migrations` in copier.yml says which run, and of which version on. Copier puts STAGE,
 VERSION_FROM and VERSION_TO into the environment, and has made sure that everything was committed:
-HEAD is the member as it was.
+HEAD is the member as it was. Every update waits for this: what few need is imported only then.
 
 What needs no migration: a new question (every question has a default), a changed default (members
 keep the answers they recorded), a file that the template has no longer (Copier removes it, and
@@ -15,13 +15,10 @@ keep the answers they recorded), a file that the template has no longer (Copier 
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -108,6 +105,8 @@ def updated(answers_file: str, quiet: bool) -> None:
 
 def merge(path: Path, edited: bytes, base: bytes) -> None:
     """Merges the member's edits of `base` into the file, as Copier merges others."""
+    import tempfile
+
     new = path.read_bytes()
     labels = ("before updating", "last update", "after updating")
     with tempfile.TemporaryDirectory() as folder:
@@ -169,6 +168,10 @@ def rendered_before(path: str) -> bytes | None:
 @cache
 def old_rendering() -> Path | None:
     """The member without its own edits; None where the old version cannot be rendered any more."""
+    import atexit
+    import shutil
+    import tempfile
+
     import copier
     import yaml
 
