@@ -15,7 +15,15 @@ from typing import Any
 import yaml
 
 from tests.conftest import ROOT, Member, Render
-from tests.snowflake_standin import ADMIN, PASSWORD, Model, SnowflakeError, Standin
+from tests.snowflake_standin import (
+    ADMIN,
+    PASSWORD,
+    READS,
+    Model,
+    SnowflakeError,
+    Standin,
+    matrix,
+)
 from tests.snowflake_standin.fixtures import rsa_key
 
 ACCOUNT = "TESTORG-STANDIN"
@@ -142,3 +150,47 @@ class Laptop:
             with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w") as text:
                 text.write(key.private_pem)
             self.standin.model.execute(f"ALTER USER {user} SET RSA_PUBLIC_KEY = '{key.public}'")
+
+
+@dataclass
+class World:
+    """A stand-in with members that are set up, and a laptop with the keys of their users."""
+
+    standin: Standin
+    laptop: Laptop
+    members: dict[str, Member]
+
+    def readable(self, role: str, database: str = "DBT_UP_PROD") -> set[str]:
+        """Relations of a database that a role can select from."""
+        return {
+            fact.object.removeprefix(f"{database}.")
+            for fact in matrix(self.standin.model)
+            if fact.role == role and fact.privilege == READS
+            if fact.object.startswith(f"{database}.")
+        }
+
+    def denied(self, user: str) -> list[str]:
+        """Statements of a user that the stand-in refused for want of a privilege."""
+        return [
+            f"{record.sql}: {record.error}"
+            for record in self.standin.statements
+            if record.user == user and record.error and record.error[:6] in ("003001", "002003")
+        ]
+
+
+def make_world(folder: Path, members: dict[str, Member], *, kept: bool = False) -> Iterator[World]:
+    with Standin(copy_grants_on_replace=kept) as standin:
+        laptop = Laptop(folder / "home", standin)
+        environment = {
+            **laptop.environment,
+            "DBT_MESH_ENV": "prod",
+            "DBT_MESH_REGISTRY": (folder / "registry").as_uri(),
+        }
+        members = {
+            name: Member(member.path, {**member.environment, **environment})
+            for name, member in members.items()
+        }
+        for name, member in members.items():
+            member.ok("scripts/snowflake_access.py", "apply", "--connection", "admin", "--yes")
+            laptop.give_keys(f"{name.upper()}_SVC", f"{name.upper()}_CI_SVC")
+        yield World(standin, laptop, members)

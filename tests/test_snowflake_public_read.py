@@ -1,4 +1,4 @@
-"""Real dbt-snowflake as each member's own user and role: what it may do, and who may read after.
+"""Who may read a model follows its `access`, whatever dbt does to it; and dbt's targets.
 
 The model of access behind it has both behaviours of CREATE OR REPLACE: grants kept, and dropped.
 """
@@ -6,192 +6,21 @@ The model of access behind it has both behaviours of CREATE OR REPLACE: grants k
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.conftest import Member, Render
-from tests.snowflake_members import Laptop, demo_answers, render_demo
-from tests.snowflake_standin import READS, Standin, matrix
+from tests.snowflake_members import World, demo_answers, make_world
+from tests.snowflake_standin import matrix
+from tests.snowflake_standin.fixtures import rsa_key
 
 ACCESS = "scripts/snowflake_access.py"
 ON = ("--connection", "admin")
 READER = "DBT_DOWN_ROLE"
 
-# The fixtures below build for a minute each: all that use one run in one process.
-on_the_demo = pytest.mark.xdist_group("snowflake demo")
-REPLACE = [
-    pytest.param(kept, id=what, marks=pytest.mark.xdist_group(f"snowflake {what}"))
-    for kept, what in ((False, "replace drops"), (True, "replace keeps"))
-]
 
-
-@dataclass
-class World:
-    """A stand-in with members that are set up, and a laptop with the keys of their users."""
-
-    standin: Standin
-    laptop: Laptop
-    members: dict[str, Member]
-
-    def readable(self, role: str, database: str = "DBT_UP_PROD") -> set[str]:
-        """Relations of a database that a role can select from."""
-        return {
-            fact.object.removeprefix(f"{database}.")
-            for fact in matrix(self.standin.model)
-            if fact.role == role and fact.privilege == READS
-            if fact.object.startswith(f"{database}.")
-        }
-
-    def denied(self, user: str) -> list[str]:
-        """Statements of a user that the stand-in refused for want of a privilege."""
-        return [
-            f"{record.sql}: {record.error}"
-            for record in self.standin.statements
-            if record.user == user and record.error and record.error[:6] in ("003001", "002003")
-        ]
-
-
-def make_world(folder: Path, members: dict[str, Member], *, kept: bool = False) -> Iterator[World]:
-    with Standin(copy_grants_on_replace=kept) as standin:
-        laptop = Laptop(folder / "home", standin)
-        environment = {
-            **laptop.environment,
-            "DBT_MESH_ENV": "prod",
-            "DBT_MESH_REGISTRY": (folder / "registry").as_uri(),
-        }
-        members = {
-            name: Member(member.path, {**member.environment, **environment})
-            for name, member in members.items()
-        }
-        for name, member in members.items():
-            member.ok(ACCESS, "apply", *ON, "--yes")
-            laptop.give_keys(f"{name.upper()}_SVC", f"{name.upper()}_CI_SVC")
-        yield World(standin, laptop, members)
-
-
-# ── the demo ──────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module")
-def demo(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The three members deployed, the first of them twice, and a pull request on the second."""
-    folder = tmp_path_factory.mktemp("demo")
-    for world in make_world(folder, render_demo(render_into, folder)):
-        up, down, loom = world.members.values()
-        for _ in range(2):
-            up.dbt("build", "--target", "prod")
-        up.ok("scripts/publish_manifest.py")
-        down.ok("scripts/sync_mesh.py")
-        down.dbt("build", "--target", "prod")
-        (loom.path / "dbt_loom.test.yml").write_text(
-            yaml.safe_dump({"manifests": [loom_manifest(folder)]})
-        )
-        for _ in range(2):
-            loom.dbt("build", "--target", "prod", DBT_LOOM_CONFIG="dbt_loom.test.yml")
-        down.dbt("build", "--target", "ci", DBT_PR_NUMBER="7")
-        yield world
-
-
-def loom_manifest(folder: Path) -> dict[str, object]:
-    path = folder / "registry/dbt_up/prod/latest/manifest.json"
-    return {"name": "dbt_up", "type": "file", "config": {"path": str(path)}}
-
-
-@on_the_demo
-def test_consumers_read_the_public_model_and_nothing_else(demo: World) -> None:
-    for consumer in ("DBT_DOWN", "DBT_DOWN_LOOM"):
-        for role in (f"{consumer}_ROLE", f"{consumer}_DEV_ROLE"):
-            assert demo.readable(role) == {"MARTS.PUBLIC_ORDERS"}
-
-
-@on_the_demo
-def test_everybody_builds_at_home_and_nowhere_else(demo: World) -> None:
-    owners = {
-        thing.ref.name[0]: thing.owner.name[0]
-        for kind in ("TABLE", "VIEW")
-        for thing in demo.standin.model.account.of_kind(kind)
-        if thing.owner
-    }
-    assert owners == {
-        "DBT_UP_PROD": "DBT_UP_ROLE",
-        "DBT_DOWN_PROD": "DBT_DOWN_ROLE",
-        "DBT_DOWN_DEV": "DBT_DOWN_DEV_ROLE",
-        "DBT_DOWN_LOOM_PROD": "DBT_DOWN_LOOM_ROLE",
-    }
-    signed_in = {(record.user, record.role) for record in demo.standin.sign_ins}
-    assert signed_in - {("STANDIN_ADMIN", "ACCOUNTADMIN")} == {
-        ("DBT_UP_SVC", "DBT_UP_ROLE"),
-        ("DBT_DOWN_SVC", "DBT_DOWN_ROLE"),
-        ("DBT_DOWN_CI_SVC", "DBT_DOWN_DEV_ROLE"),
-        ("DBT_DOWN_LOOM_SVC", "DBT_DOWN_LOOM_ROLE"),
-    }
-
-
-@on_the_demo
-def test_schemas_are_those_of_the_target(demo: World) -> None:
-    def schemas(database: str) -> set[str]:
-        return {
-            thing.ref.name[1]
-            for kind in ("TABLE", "VIEW")
-            for thing in demo.standin.model.account.of_kind(kind)
-            if thing.ref.name[0] == database
-        }
-
-    assert schemas("DBT_UP_PROD") == {"RAW", "STAGING", "MARTS"}
-    assert schemas("DBT_DOWN_DEV") == {"PR_7"}
-
-
-@on_the_demo
-def test_verify_agrees(demo: World) -> None:
-    for member in demo.members.values():
-        member.ok(ACCESS, "verify", *ON)
-
-
-@on_the_demo
-def test_the_matrix_names_the_public_models(demo: World) -> None:
-    text = demo.members["dbt_up"].ok(ACCESS, "matrix")
-    assert "`DBT_UP_PROD.MARTS.PUBLIC_ORDERS` (public model) | SELECT" in text
-    assert "DAILY_REVENUE" not in text
-
-
-@on_the_demo
-def test_an_auditor_can_tell_project_run_and_model(demo: World) -> None:
-    comments = [
-        json.loads(found[1])
-        for record in demo.standin.statements
-        if record.user == "DBT_UP_SVC"
-        if (found := re.search(r"/\* (\{\"app\": \"dbt\"[^}]*\}) \*/", record.sql))
-    ]
-    assert {(c["project"], c["target"]) for c in comments} == {("dbt_up", "prod")}
-    assert len({c["invocation_id"] for c in comments}) == 2
-    assert "model.dbt_up.public_orders" in {c["node_id"] for c in comments}
-
-
-@on_the_demo
-def test_a_pull_request_cannot_write_prod(demo: World) -> None:
-    down = demo.members["dbt_down"]
-    profiles = (down.path / "profiles.yml").read_text()
-    try:
-        # As it would be done: in the pull request, the profile points its user at prod.
-        (down.path / "profiles.yml").write_text(
-            profiles.replace("      database: DBT_DOWN_DEV", "      database: DBT_DOWN_PROD")
-        )
-        done = down.run("dbt", "run", "--target", "ci", DBT_PR_NUMBER="8")
-        assert done.returncode in (1, 2)
-        assert "Insufficient privileges" in done.stdout
-    finally:
-        (down.path / "profiles.yml").write_text(profiles)
-
-
-# ── access follows `access` ───────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module", params=REPLACE)
+@pytest.fixture(scope="module", params=[False, True], ids=["replace drops", "replace keeps"])
 def publisher(
     request: pytest.FixtureRequest,
     render_into: Render,
@@ -290,8 +119,6 @@ def test_a_person_builds_in_a_schema_of_their_own(publisher: World) -> None:
     login = "ada.l@acme.com"
     standin.model.add_admin(login.upper(), "DBT_UP_DEV_ROLE")
     key = publisher.laptop.home / "ada.p8"
-    from tests.snowflake_standin.fixtures import rsa_key
-
     key.write_text(rsa_key("ada").private_pem)
     key.chmod(0o600)
     standin.model.execute(
