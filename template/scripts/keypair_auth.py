@@ -7,6 +7,8 @@
 
 Each can be interrupted and run again: it finds out where it stopped. The private key lies in
 ~/.snowflake/keys/<USER>.p8, for its owner alone, and in GitHub's secrets; nowhere else.
+
+Exit status: 0 done, 1 it failed, 2 status found something that needs attention.
 """
 
 from __future__ import annotations
