@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -16,27 +15,16 @@ import pytest
 from tests.conftest import ROOT
 from tests.snowflake_standin import ADMIN, PASSWORD, Standin
 
-ACCOUNT = "TESTORG-STANDIN"
-
 
 class Laptop:
     """Somebody's machine: a home with a connection `admin`, and a folder for the demo."""
 
     def __init__(self, home: Path, standin: Standin) -> None:
         self.folder = home / "the demo"
-        connection = {
-            "account": ACCOUNT,
-            "user": ADMIN,
-            "password": PASSWORD,
-            "role": "ACCOUNTADMIN",
-            "host": standin.host,
-            "port": standin.port,
-            "protocol": "http",
-        }
-        lines = [f"{key} = {json.dumps(value)}" for key, value in connection.items()]
+        admin = {"user": ADMIN, "password": PASSWORD, "role": "ACCOUNTADMIN"}
         file = home / ".snowflake/connections.toml"
         file.parent.mkdir(parents=True)
-        file.write_text("\n".join(["[admin]", *lines]))
+        file.write_text(standin.connections_toml(admin=admin))
         file.chmod(0o600)
         self.keys = home / ".snowflake/keys"
         self.environment = {
