@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import PurePath, PurePosixPath
 from types import TracebackType
 from typing import Any
 
@@ -184,6 +185,23 @@ def branch_error(branch: str) -> str:
     return ""
 
 
+def folder_of(answers_file: PurePath) -> str:
+    """The folder of the project in its repository, which is that of its answers file."""
+    return answers_file.parent.as_posix()
+
+
+def working_directory_error(folder: str, answers_file: PurePath) -> str:
+    if folder != folder_of(answers_file):
+        expected = PurePosixPath(folder, answers_file.name)
+        return (
+            f"the project's folder is that of its answers file: run Copier at the top of the "
+            f"repository, with --answers-file {expected}"
+        )
+    if not re.fullmatch(r"\.|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", folder):
+        return f"{folder!r} is no folder of a repository: letters, digits, _, - and / between them"
+    return ""
+
+
 def split_list(text: str) -> list[str]:
     """Entries of a comma-separated answer, without blanks around them and without empty ones."""
     return [entry.strip() for entry in text.split(",") if entry.strip()]
@@ -210,6 +228,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         aws_role_error,
         branch_error,
         bucket_error,
+        folder_of,
         github_repository_error,
         identifier_error,
         one_line_error,
@@ -219,6 +238,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         service_user_error,
         split_list,
         upstreams_error,
+        working_directory_error,
     )
 }
 

@@ -10,6 +10,6 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[1]
 
 # last, so that a member's own copy comes first where one is already on the path
-for _folder in (_ROOT / "template" / "scripts", _ROOT / "hooks"):
+for _folder in (_ROOT / "template" / "{{ member }}" / "scripts", _ROOT / "hooks"):
     if str(_folder) not in sys.path:
         sys.path.append(str(_folder))

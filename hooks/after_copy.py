@@ -21,9 +21,10 @@ UNTAGGED = re.compile(r"(.*-\d+-g)?[0-9a-f]{7,40}")
 
 
 def main() -> None:
-    member = Path.cwd()
+    answers_file = Path(sys.argv[1])
+    member = answers_file.absolute().parent
     try:
-        answers = read_answers(Path(sys.argv[1]).read_text(encoding="utf-8"))
+        answers = read_answers(answers_file.read_text(encoding="utf-8"))
         make_mesh_home(member)
         quiet = sys.argv[2:] == ["quiet"]
         if not quiet and (warning := version_warning(answers.get("_commit", ""))):
@@ -57,7 +58,10 @@ def make_mesh_home(member: Path) -> None:
     """The folder that members on one machine share; DuckDB does not make the ones it needs."""
     home = member / os.environ.get("DBT_MESH_HOME", "../.mesh")
     try:
-        home.resolve().mkdir(parents=True, exist_ok=True)
+        if not home.resolve().is_dir():
+            home.resolve().mkdir(parents=True)
+            # of a shared repository it is a folder, and nobody's to commit
+            (home / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as error:
         print(f"note: cannot make {home.resolve()}: {error.strerror}", file=sys.stderr)
 

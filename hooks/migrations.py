@@ -1,8 +1,8 @@
 """Runs in a member on `copier update`, after the template's changes are merged into its files.
 
-    migrations.py renamed-file OLD NEW        the template calls a file by another name now
-    migrations.py renamed-answer OLD NEW      copier.yml calls a question by another name now
-    migrations.py updated ANSWERS_FILE [quiet]   after every update, last
+    migrations.py ANSWERS_FILE renamed-file OLD NEW     the template calls a file by another name now
+    migrations.py ANSWERS_FILE renamed-answer OLD NEW   copier.yml calls a question by another name now
+    migrations.py ANSWERS_FILE updated [quiet]          after every update, last
 
 `_migrations` in copier.yml says which run, and of which version on. Copier puts STAGE,
 VERSION_FROM and VERSION_TO into the environment, and has made sure that everything was committed:
@@ -27,24 +27,24 @@ from after_copy import UNTAGGED
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 """Copier's clone of the new version, which has the history too."""
-ANSWERS = Path(".copier-answers.yml")
 
 
-def renamed_file(old: str, new: str) -> None:
+def renamed_file(answers: Path, old: str, new: str) -> None:
     """The member's edits of `old` are merged into `new`, and what it deleted stays deleted.
 
     Copier sees one file go and another come, and would drop the edits. Where both sides changed
     the same lines the file is left in conflict, as Copier leaves others.
     """
+    old, new = Path(old).as_posix(), Path(new).as_posix()  # `./` where the member is alone
     if not Path(new).is_file() or committed(new) is not None:
         return  # not a file of this member's kind, or it has another one of that name
     edited = committed(old)
     if edited is None:
-        if rendered_before(old) is not None:
+        if rendered_before(answers, old) is not None:
             Path(new).unlink()
         return
-    if not is_untouched(old):
-        base = rendered_before(old)
+    if not is_untouched(answers, old):
+        base = rendered_before(answers, old)
         if base is None:
             return  # the member's own, by chance of that name
         merge(Path(new), edited, base)
@@ -52,30 +52,30 @@ def renamed_file(old: str, new: str) -> None:
     git("rm", "--quiet", "--cached", "--", old)
 
 
-def renamed_answer(old: str, new: str) -> None:
+def renamed_answer(answers: Path, old: str, new: str) -> None:
     """The answer to a question that has another name now is kept. Runs before the files change."""
-    text = ANSWERS.read_text(encoding="utf-8")
-    ANSWERS.write_text(
+    text = answers.read_text(encoding="utf-8")
+    answers.write_text(
         re.sub(rf"^{re.escape(old)}:", f"{new}:", text, flags=re.MULTILINE), encoding="utf-8"
     )
 
 
-def keep_edited_files() -> list[str]:
+def keep_edited_files(answers: Path) -> list[str]:
     """Brings back files that the update removed although the member had edited them.
 
     A file goes when the template drops it, or when the member changes its kind.
     """
     removed = git("ls-files", "--deleted", "-z").decode().split("\0")[:-1]
-    kept = [path for path in removed if not is_untouched(path)]
+    kept = [path for path in removed if not is_untouched(answers, path)]
     # those that the member's people deleted are not among them: they are not in HEAD either
     if kept:
         git("checkout", "--quiet", "HEAD", "--", *kept)
     return kept
 
 
-def updated(answers_file: str, quiet: bool) -> None:
+def updated(answers: Path, quiet: bool) -> None:
     """After every update: keeps what would be lost, and says what changed and what to do."""
-    kept = keep_edited_files()
+    kept = keep_edited_files(answers)
     if quiet:
         return
     old, new = os.environ["VERSION_FROM"], os.environ["VERSION_TO"]
@@ -87,8 +87,9 @@ def updated(answers_file: str, quiet: bool) -> None:
         )
     changelog = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
     project = re.search(
-        r"^project_name: *(.*)$", Path(answers_file).read_text(encoding="utf-8"), re.MULTILINE
+        r"^project_name: *(.*)$", answers.read_text(encoding="utf-8"), re.MULTILINE
     )
+    requirements = str(answers.parent / "requirements.txt")
     print(
         "\n"
         + update_report.message(
@@ -98,7 +99,7 @@ def updated(answers_file: str, quiet: bool) -> None:
             changes=update_report.changes_between(changelog, old, new),
             in_conflict=update_report.conflicts(Path()),
             kept=kept,
-            requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", "requirements.txt")),
+            requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", requirements)),
         )
     )
 
@@ -138,7 +139,7 @@ def committed(path: str) -> bytes | None:
         return None
 
 
-def is_untouched(path: str) -> bool:
+def is_untouched(answers: Path, path: str) -> bool:
     """Whether the member's file is as the old version of the template had it.
 
     Most files are static, and the template's history knows them by their hash; only others need a
@@ -146,7 +147,7 @@ def is_untouched(path: str) -> bool:
     """
     if git("rev-parse", f"HEAD:./{path}").strip() in old_hashes():
         return True
-    return committed(path) == rendered_before(path)
+    return committed(path) == rendered_before(answers, path)
 
 
 @cache
@@ -159,14 +160,14 @@ def old_hashes() -> frozenset[bytes]:
     return frozenset(line.split()[2] for line in tree.split(b"\0") if line)
 
 
-def rendered_before(path: str) -> bytes | None:
+def rendered_before(answers: Path, path: str) -> bytes | None:
     """The file as the old version of the template rendered it for this member, or None."""
-    folder = old_rendering()
+    folder = old_rendering(answers)
     return (folder / path).read_bytes() if folder and (folder / path).is_file() else None
 
 
 @cache
-def old_rendering() -> Path | None:
+def old_rendering(answers: Path) -> Path | None:
     """The member without its own edits; None where the old version cannot be rendered any more."""
     import atexit
     import shutil
@@ -181,7 +182,8 @@ def old_rendering() -> Path | None:
         copier.run_copy(
             str(TEMPLATE),
             folder,
-            yaml.safe_load(committed(str(ANSWERS)) or b"{}"),
+            yaml.safe_load(committed(answers.as_posix()) or b"{}"),
+            answers_file=answers,
             vcs_ref=os.environ["VERSION_FROM"],
             defaults=True,
             overwrite=True,
@@ -198,15 +200,16 @@ def git(*arguments: str, given: bytes | None = None) -> bytes:
     return subprocess.run(["git", *arguments], input=given, capture_output=True, check=True).stdout
 
 
-def main(what: str, *arguments: str) -> None:
+def main(answers_file: str, what: str, *arguments: str) -> None:
+    answers = Path(answers_file)
     try:
         match what:
             case "renamed-file":
-                renamed_file(*arguments)
+                renamed_file(answers, *arguments)
             case "renamed-answer":
-                renamed_answer(*arguments)
+                renamed_answer(answers, *arguments)
             case "updated":
-                updated(arguments[0], quiet=arguments[1:] == ("quiet",))
+                updated(answers, quiet=arguments == ("quiet",))
     except Exception as error:  # Copier would end with a traceback, half-way
         print(
             f"\nThe files are updated, but `{what}` failed ({error}): see git diff", file=sys.stderr

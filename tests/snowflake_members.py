@@ -69,7 +69,7 @@ def mesh_package() -> Iterator[Any]:
         return {n: sys.modules.pop(n) for n in list(sys.modules) if n.split(".")[0] == "mesh"}
 
     others = ours()
-    sys.path.insert(0, str(ROOT / "template/scripts"))
+    sys.path.insert(0, str(ROOT / "template/{{ member }}/scripts"))
     names = ("access", "config", "probes", "snowflake", "sqlscript")
     try:
         package = importlib.import_module("mesh")

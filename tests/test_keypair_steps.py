@@ -23,7 +23,7 @@ def keypair() -> Iterator[Any]:
         return {name: sys.modules.pop(name) for name in list(sys.modules) if name[:4] == "mesh"}
 
     others = ours()
-    sys.path.insert(0, str(ROOT / "template/scripts"))
+    sys.path.insert(0, str(ROOT / "template/{{ member }}/scripts"))
     yield importlib.import_module("mesh.keypair")
     sys.path.pop(0)
     ours()

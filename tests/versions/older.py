@@ -103,7 +103,7 @@ def teach_the_newest(template: Path, tag: str, since: str) -> None:
 
 def _migration(since: str, stage: str, *words: str) -> str:
     hook = "{{ _copier_conf.src_path }}/hooks/migrations.py"
-    command = json.dumps(["{{ _copier_python }}", hook, *words])
+    command = json.dumps(["{{ _copier_python }}", hook, "{{ _copier_conf.answers_file }}", *words])
     when = f"{{{{ _stage == '{stage}' }}}}"
     return f'  - version: {since}\n    when: "{when}"\n    command: {command}\n'
 
