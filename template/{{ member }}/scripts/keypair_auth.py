@@ -50,7 +50,7 @@ def main() -> int:
     member = load_member()
     names = names_of(member)
     user = names.service_user.name if arguments.user is None else _user_name(arguments.user)
-    secret = github_secret(names, member.github_repository, user)
+    secret = github_secret(names, member, user)
     if secret and member.snowflake.get("auth") == "workload_identity":
         return workload_identity(arguments, member, user)
     files = KeyFiles((arguments.key_file or keypair.default_file(user)).expanduser().absolute())
@@ -401,7 +401,8 @@ class Secret:
     """Where GitHub keeps the key of a user that CI signs in as, and how it gets there.
 
     The key that deploys is a secret of the environment `prod`, which GitHub keeps from the
-    workflows of pull requests; the key of pull requests is one of the repository.
+    workflows of pull requests; the key of pull requests is one of the repository. Members that
+    share a repository have environments of their own for both.
     """
 
     name: str
@@ -452,12 +453,13 @@ def _gh(command: list[str], stdin: bytes = b"", *, root: Path) -> str:
     return lines[0] if lines else f"exit status {done.returncode}"
 
 
-def github_secret(names: Names, repository: str | None, user: str) -> Secret | None:
+def github_secret(names: Names, member: Member, user: str) -> Secret | None:
     """The secret of one of CI's two users; a person's key is nobody else's."""
+    repository = member.github_repository
     if user == names.service_user.name:
-        return Secret("SNOWFLAKE_PRIVATE_KEY", "prod", repository)
+        return Secret("SNOWFLAKE_PRIVATE_KEY", member.deploy_environment, repository)
     if user == names.ci_user.name:
-        return Secret("SNOWFLAKE_CI_PRIVATE_KEY", None, repository)
+        return Secret("SNOWFLAKE_CI_PRIVATE_KEY", member.ci_environment, repository)
     return None
 
 
