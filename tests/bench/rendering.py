@@ -60,7 +60,7 @@ def this_repository(folder: Path) -> Path:
             shutil.copy2(here, there)
         elif name:
             there.unlink(missing_ok=True)
-    release(folder, folder / "template" / "profiles.yml.jinja")
+    release(folder, folder / "template/{{ member }}/profiles.yml.jinja")
     return folder
 
 
