@@ -283,9 +283,8 @@ def test_now_sets_everything_up(desk: Desk) -> None:
     for user in ("DBT_UP_SVC", "DBT_UP_CI_SVC"):
         assert laptop.accepted(user) == {fingerprint(laptop.file(user=user).read_bytes())}
         assert Ref("USER", (user,)) in account.things
-    assert [call["asked"][2] for call in laptop.gh_calls if call["asked"][0] == "secret"] == [
-        "SNOWFLAKE_PRIVATE_KEY",
-        "SNOWFLAKE_CI_PRIVATE_KEY",
+    assert [call["asked"][2:5] for call in laptop.gh_calls if call["asked"][0] == "secret"] == [
+        ["SNOWFLAKE_PRIVATE_KEY", "--env", environment] for environment in ("prod", "ci")
     ]
 
 

@@ -107,11 +107,11 @@ def test_the_environment_is_made_only_where_it_is_missing(laptop: Laptop) -> Non
     assert put["asked"][3] == "repos/acme/dbt-up/environments/prod"
 
 
-def test_the_key_of_pull_requests_is_a_secret_of_the_repository(laptop: Laptop) -> None:
+def test_the_key_of_pull_requests_is_a_secret_of_another_environment(laptop: Laptop) -> None:
     laptop.install_gh()
     laptop.ok("create", "--user", "dbt_up_ci_svc")
     assert laptop.gh_calls[-1]["asked"] == [
-        *("secret", "set", "SNOWFLAKE_CI_PRIVATE_KEY", "--repo", "acme/dbt-up")
+        *("secret", "set", "SNOWFLAKE_PRIVATE_KEY", "--env", "ci", "--repo", "acme/dbt-up")
     ]
     assert laptop.accepted("DBT_UP_CI_SVC") == {
         fingerprint(laptop.file(user="DBT_UP_CI_SVC").read_bytes())

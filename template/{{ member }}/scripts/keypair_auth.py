@@ -401,23 +401,21 @@ class Secret:
     """Where GitHub keeps the key of a user that CI signs in as, and how it gets there.
 
     The key that deploys is a secret of the environment `prod`, which GitHub keeps from the
-    workflows of pull requests; the key of pull requests is one of the repository. Members that
-    share a repository have environments of their own for both.
+    workflows of pull requests; theirs is one of the environment `ci`.
     """
 
-    name: str
-    environment: str | None
+    environment: str
     repository: str | None
+    name: str = "SNOWFLAKE_PRIVATE_KEY"
 
     def __str__(self) -> str:
-        return self.name + (f" of the environment {self.environment}" if self.environment else "")
+        return f"{self.name} of the environment {self.environment}"
 
     @property
     def command(self) -> list[str]:
         """Takes the secret on standard input: a command line is there for everybody to read."""
-        environment = ["--env", self.environment] if self.environment else []
         repository = ["--repo", self.repository] if self.repository else []
-        return ["gh", "secret", "set", self.name, *environment, *repository]
+        return ["gh", "secret", "set", self.name, "--env", self.environment, *repository]
 
     def by_hand(self, file: Path) -> str:
         """The same in a shell; openssl takes a passphrase off, and asks for it."""
@@ -430,11 +428,10 @@ class Secret:
         gh = functools.partial(_gh, root=root)
         if gh(["gh", "auth", "status"]):
             raise MeshError("`gh` is not signed in to GitHub (`gh auth login`)")
-        if self.environment:
-            # Made only where it is missing: a second PUT would take its protection rules away.
-            of = f"repos/{self.repository or '{owner}/{repo}'}/environments/{self.environment}"
-            if gh(["gh", "api", of, "--silent"]):
-                gh(["gh", "api", "--method", "PUT", of, "--silent"])
+        # Made only where it is missing: a second PUT would take its protection rules away.
+        of = f"repos/{self.repository or '{owner}/{repo}'}/environments/{self.environment}"
+        if gh(["gh", "api", of, "--silent"]):
+            gh(["gh", "api", "--method", "PUT", of, "--silent"])
         if complaint := gh(self.command, value):
             raise MeshError(f"gh says: {complaint}")
 
@@ -455,11 +452,10 @@ def _gh(command: list[str], stdin: bytes = b"", *, root: Path) -> str:
 
 def github_secret(names: Names, member: Member, user: str) -> Secret | None:
     """The secret of one of CI's two users; a person's key is nobody else's."""
-    repository = member.github_repository
     if user == names.service_user.name:
-        return Secret("SNOWFLAKE_PRIVATE_KEY", member.deploy_environment, repository)
+        return Secret(member.deploy_environment, member.github_repository)
     if user == names.ci_user.name:
-        return Secret("SNOWFLAKE_CI_PRIVATE_KEY", member.ci_environment, repository)
+        return Secret(member.ci_environment, member.github_repository)
     return None
 
 

@@ -40,7 +40,7 @@ class Member:
     snowflake: Mapping[str, Any] = field(default_factory=dict)
     github_repository: str | None = None
     deploy_environment: str = "prod"
-    ci_environment: str | None = None
+    ci_environment: str = "ci"
 
     def upstream(self, name: str) -> Upstream:
         for upstream in self.upstreams:
@@ -123,10 +123,8 @@ def _member(root: Path, facts: object) -> Member:
         ),
         snowflake=snowflake,
         github_repository=facts.get("github_repository") and text(facts, "github_repository", None),
-        deploy_environment=text(facts, "deploy_environment", None)
-        if "deploy_environment" in facts
-        else "prod",
-        ci_environment=facts.get("ci_environment") and text(facts, "ci_environment", None),
+        deploy_environment=facts.get("deploy_environment") or "prod",
+        ci_environment=facts.get("ci_environment") or "ci",
     )
 
 
