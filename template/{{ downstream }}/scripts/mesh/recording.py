@@ -117,6 +117,7 @@ def records(
             env=env,
             owner=", ".join(sorted(owners[name])) or None,
             repository=repository,
+            deployment=member.deployment,
             read_version=upstream.interface.version,
             reads=[read for _, read in sorted(reads[name].items())],
         )

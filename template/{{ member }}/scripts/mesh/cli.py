@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from mesh import MeshError
@@ -47,6 +48,17 @@ def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
         help="environment (local, prod; $DBT_MESH_ENV; default prod with an S3 registry named "
         "here or in the environment, else local)",
     )
+
+
+def output(**values: str) -> None:
+    """Outputs of the step of GitHub Actions that this runs in; nothing elsewhere."""
+    if not (step := os.environ.get("GITHUB_OUTPUT")):
+        return
+    # A mark that nobody can guess ends a value, so that none can smuggle in another output.
+    mark = f"end-{os.urandom(16).hex()}"
+    lines = [f"{name}<<{mark}\n{text}\n{mark}\n" for name, text in values.items()]
+    with Path(step).open("a", encoding="utf-8") as outputs:
+        outputs.write("".join(lines))
 
 
 def note(text: str) -> None:

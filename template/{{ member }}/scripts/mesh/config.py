@@ -41,6 +41,7 @@ class Member:
     github_repository: str | None = None
     deploy_environment: str = "prod"
     ci_environment: str = "ci"
+    deployment: str = "sequential"
 
     def upstream(self, name: str) -> Upstream:
         for upstream in self.upstreams:
@@ -125,6 +126,7 @@ def _member(root: Path, facts: object) -> Member:
         github_repository=facts.get("github_repository") and text(facts, "github_repository", None),
         deploy_environment=facts.get("deploy_environment") or "prod",
         ci_environment=facts.get("ci_environment") or "ci",
+        deployment=facts.get("deployment") or "sequential",
     )
 
 

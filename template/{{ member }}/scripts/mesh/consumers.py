@@ -30,7 +30,8 @@ class Read(msgspec.Struct):
 class Record(msgspec.Struct):
     """What one consumer reads of one upstream; nothing any more where `reads` is empty.
 
-    read_version: the upstream's publication that it was checked against.
+    read_version: the upstream's publication that it was checked against. deployment: when it
+    deploys, as mesh.yml says.
     """
 
     consumer: str
@@ -40,6 +41,7 @@ class Record(msgspec.Struct):
     recorded_at: str | None = None
     owner: str | None = None
     repository: str | None = None
+    deployment: str | None = None
     read_version: str | None = None
 
 

@@ -1,0 +1,324 @@
+"""A stand-in for GitHub's REST API on loopback, as far as members' workflows use it.
+
+It checks the token, what the token may do and in which repositories, and notes every request.
+
+What it cannot show: that GitHub grants a job's token what `permissions:` says, that an App is
+installed, that an event starts a workflow, and rate limits other than those a test asks for.
+
+A pytest plugin: `pytest_plugins = "tests.github_api"` gives a module the fixture `github`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+TOKEN = "ghs_of-the-stand-in"
+BOT = "github-actions[bot]"
+
+
+@dataclass(frozen=True)
+class Token:
+    """Whose a token is, what it may do, and in which repositories (None: in all).
+
+    permissions: as in a workflow, such as {"contents": "write", "actions": "read"}.
+    """
+
+    permissions: Mapping[str, str]
+    repositories: frozenset[str] | None = None
+    login: str = BOT
+
+    def may(self, permission: str, level: str, repository: str) -> bool:
+        granted = self.permissions.get(permission)
+        here = self.repositories is None or repository in self.repositories
+        return here and (granted == "write" or granted == level)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request, and the status it was answered with."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: Any
+    token: str
+    status: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.status}"
+
+
+@dataclass
+class Fault:
+    """What is answered instead to the next `times` requests that match `METHOD /path`."""
+
+    pattern: re.Pattern[str]
+    status: int
+    times: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass
+class Repository:
+    """What the API knows of a repository. comments: by number of the issue or pull request;
+    pulls: number → state; runs: of workflow files, newest first."""
+
+    dispatches: list[dict[str, Any]] = field(default_factory=list)
+    comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    pulls: dict[int, str] = field(default_factory=dict)
+    runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def run(self, file: str, number: int, conclusion: str | None, **facts: Any) -> None:
+        """Adds a run of a workflow; without a conclusion it has not ended."""
+        status = "completed" if conclusion else "in_progress"
+        run = {"id": 1000 + number, "run_number": number, "run_attempt": 1, "status": status}
+        run |= {"conclusion": conclusion, "head_branch": "main", **facts}
+        self.runs.setdefault(file, []).insert(0, run)
+
+
+class Refused(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status, self.message = status, message
+
+
+Answer = tuple[int, Any]
+
+
+class GitHubApi:
+    """The API, for as long as the `with` block lasts.
+
+    repositories: by full name, each to be added before it is asked for; tokens: by text.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.repositories: dict[str, Repository] = {}
+        self.tokens: dict[str, Token] = {}
+        self.requests: list[Request] = []
+        self._faults: list[Fault] = []
+        self._ids = iter(range(1, 10**9))
+        self._lock = threading.Lock()
+        handler = type("Handler", (_Handler,), {"api": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> GitHubApi:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    # -- what a test sets and asks ----------------------------------------------------------
+
+    def repository(self, name: str) -> Repository:
+        return self.repositories.setdefault(name, Repository())
+
+    def token(self, text: str = TOKEN, *repositories: str, login: str = BOT, **may: str) -> str:
+        """Makes a token: token("ghs_1", "acme/up", contents="write", pull_requests="read")."""
+        permissions = {name.replace("_", "-"): level for name, level in may.items()}
+        self.tokens[text] = Token(permissions, frozenset(repositories) or None, login)
+        return text
+
+    def environment(self, repository: str, token: str = TOKEN, **others: str) -> dict[str, str]:
+        """What a step of a workflow of the repository finds."""
+        return {
+            "GITHUB_API_URL": self.url,
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_REPOSITORY": repository,
+            "GITHUB_TOKEN": token,
+            **others,
+        }
+
+    def fail(
+        self, pattern: str, status: int, *, times: int = 1, body: Any = None, **headers: str
+    ) -> None:
+        """Answers the next requests that match with an error, such as
+        fail("POST .*/dispatches", 403, Retry_After="0")."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        body = {"message": "injected"} if body is None else body
+        self._faults.append(Fault(re.compile(pattern), status, times, named, body))
+
+    def seen(self, method: str = "") -> list[str]:
+        """Requests as `METHOD /path status`, in order."""
+        return [str(each) for each in self.requests if each.method.startswith(method)]
+
+    # -- answering --------------------------------------------------------------------------
+
+    def answer(self, request: Request) -> tuple[int, Mapping[str, str], Any]:
+        with self._lock:
+            headers: Mapping[str, str] = {}
+            fault = next(
+                (f for f in self._faults if f.pattern.match(f"{request.method} {request.path}")),
+                None,
+            )
+            if fault:
+                fault.times -= 1
+                if not fault.times:
+                    self._faults.remove(fault)
+                status, headers, body = fault.status, fault.headers, fault.body
+            else:
+                try:
+                    status, body = self._route(request)
+                except Refused as error:
+                    status, body = error.status, {"message": error.message}
+            self.requests.append(replace(request, status=status))
+            return status, headers, body
+
+    def _route(self, request: Request) -> Answer:
+        token = self.tokens.get(request.token)
+        if token is None:
+            raise Refused(401, "Bad credentials")
+        for method, pattern, permission, level, serve in _ROUTES:
+            match = re.fullmatch(pattern, request.path)
+            if method == request.method and match:
+                name, *rest = match.groups()
+                found = self.repositories.get(name)
+                if found is None or (
+                    token.repositories is not None and name not in token.repositories
+                ):
+                    raise Refused(404, "Not Found")
+                needed = permission.split(" or ")
+                if not any(token.may(each, level, name) for each in needed):
+                    raise Refused(403, "Resource not accessible by integration")
+                return serve(self, found, token, request, *rest)
+        raise Refused(404, "Not Found")
+
+    def _dispatch(self, found: Repository, _: Token, request: Request) -> Answer:
+        event, payload = request.body.get("event_type"), request.body.get("client_payload", {})
+        if not isinstance(event, str) or not 1 <= len(event) <= 100 or len(payload) > 10:
+            raise Refused(422, "Invalid request.")
+        found.dispatches.append(request.body)
+        return 204, None
+
+    def _comments(self, found: Repository, _: Token, request: Request, number: str) -> Answer:
+        return 200, _page(found.comments.get(int(number), []), request.query)
+
+    def _add_comment(
+        self, found: Repository, token: Token, request: Request, number: str
+    ) -> Answer:
+        body = _comment_body(request)
+        comment = {"id": next(self._ids), "body": body, "user": {"login": token.login}}
+        found.comments.setdefault(int(number), []).append(comment)
+        return 201, comment
+
+    def _edit_comment(self, found: Repository, _: Token, request: Request, ident: str) -> Answer:
+        for comment in (each for comments in found.comments.values() for each in comments):
+            if comment["id"] == int(ident):
+                comment["body"] = _comment_body(request)
+                return 200, comment
+        raise Refused(404, "Not Found")
+
+    def _pulls(self, found: Repository, _: Token, request: Request) -> Answer:
+        state = request.query.get("state", "open")
+        listed = [
+            {"number": number, "state": is_}
+            for number, is_ in sorted(found.pulls.items(), reverse=True)
+            if state in ("all", is_)
+        ]
+        return 200, _page(listed, request.query)
+
+    def _runs(self, found: Repository, _: Token, request: Request, file: str) -> Answer:
+        if file not in found.runs:
+            raise Refused(404, "Not Found")
+        asked = request.query
+        listed = [
+            run
+            for run in found.runs[file]
+            if asked.get("branch") in (None, run["head_branch"])
+            and asked.get("status") in (None, run["status"], run["conclusion"])
+        ]
+        return 200, {"total_count": len(listed), "workflow_runs": _page(listed, asked)}
+
+    def _attempt(
+        self, found: Repository, _: Token, request: Request, ident: str, attempt: str
+    ) -> Answer:
+        for run in (each for runs in found.runs.values() for each in runs):
+            if (run["id"], run["run_attempt"]) == (int(ident), int(attempt)):
+                return 200, run
+        raise Refused(404, "Not Found")
+
+
+_REPO = r"/repos/([^/]+/[^/]+)"
+_Serve = Callable[..., Answer]
+_TALK = "issues or pull-requests"
+_ROUTES: list[tuple[str, str, str, str, _Serve]] = [
+    ("POST", f"{_REPO}/dispatches", "contents", "write", GitHubApi._dispatch),
+    ("GET", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "read", GitHubApi._comments),
+    ("POST", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "write", GitHubApi._add_comment),
+    ("PATCH", f"{_REPO}/issues/comments/([0-9]+)", _TALK, "write", GitHubApi._edit_comment),
+    ("GET", f"{_REPO}/pulls", "pull-requests", "read", GitHubApi._pulls),
+    ("GET", f"{_REPO}/actions/workflows/([^/]+)/runs", "actions", "read", GitHubApi._runs),
+    (
+        "GET",
+        f"{_REPO}/actions/runs/([0-9]+)/attempts/([0-9]+)",
+        "actions",
+        "read",
+        GitHubApi._attempt,
+    ),
+]
+
+
+def _page(entries: list[Any], query: Mapping[str, str]) -> list[Any]:
+    size = min(int(query.get("per_page", 30)), 100)
+    start = (int(query.get("page", 1)) - 1) * size
+    return entries[start : start + size]
+
+
+def _comment_body(request: Request) -> str:
+    body = request.body.get("body")
+    if not isinstance(body, str) or not 1 <= len(body) <= 65_536:
+        raise Refused(422, "Validation Failed: body is too long (maximum is 65536 characters)")
+    return body
+
+
+class _Handler(BaseHTTPRequestHandler):
+    api: GitHubApi
+
+    def _serve(self) -> None:
+        parts = urlsplit(self.path)
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            body = json.loads(sent) if sent else None
+        except ValueError:
+            body = sent.decode(errors="replace")
+        token = self.headers.get("Authorization", "").partition(" ")[2]
+        query = dict(parse_qsl(parts.query))
+        request = Request(self.command, parts.path, query, body, token)
+        status, headers, answer = self.api.answer(request)
+        text = b"" if answer is None else json.dumps(answer).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def github() -> Iterator[GitHubApi]:
+    with GitHubApi() as api:
+        yield api
