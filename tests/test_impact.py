@@ -152,6 +152,7 @@ def test_a_deploy_records_what_it_reads(down: Member, place: Place, publish: Pub
         "env": "prod",
         "owner": "Ada, Finance",
         "repository": "acme/dbt-down",
+        "deployment": "sequential",
         "read_version": version,
         "reads": [
             {
