@@ -20,7 +20,6 @@ Exit status: 0 done, 1 it failed, 2 an upstream is stale (--max-age).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mesh import MeshError, cli, config, registry
+from mesh import MeshError, cli, config, registry, sha256
 
 if TYPE_CHECKING:
     from mesh.interface import Interface
@@ -188,7 +187,7 @@ def written(
         version=published.version,
         generated_at=published.generated_at.isoformat(),
         generator=generator(),
-        written={path: digest(body) for path, body in files.items()},
+        written={path: sha256(body) for path, body in files.items()},
     )
     changed = {path: body for path, body in files.items() if not same_file(root / path, body)}
     models = len(published.nodes)
@@ -293,14 +292,14 @@ def generator() -> str:
     """Digest of the code that makes the files: what `copier update` has mended is made again."""
     scripts = Path(__file__).parent
     code = (Path(__file__), scripts / "mesh" / "interface.py", scripts / "mesh" / "sources.py")
-    return digest(b"".join(path.read_bytes() for path in code))
+    return sha256(b"".join(path.read_bytes() for path in code))
 
 
 def intact(root: Path, seen: Seen) -> bool:
     """Do the files lie there as they were written?"""
     try:
         return all(
-            digest((root / path).read_bytes()) == expected
+            sha256((root / path).read_bytes()) == expected
             for path, expected in seen.written.items()
         )
     except OSError:
@@ -312,10 +311,6 @@ def same_file(path: Path, body: bytes) -> bool:
         return path.read_bytes() == body
     except OSError:
         return False
-
-
-def digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 if __name__ == "__main__":

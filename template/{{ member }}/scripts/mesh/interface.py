@@ -7,7 +7,6 @@ and from a publication's bytes back to its models. Pure: bytes in, values out.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from mesh import MeshError
+from mesh import MeshError, sha256
 
 SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
 
@@ -137,6 +136,11 @@ class Interface:
         """What its publication says of itself: VERSION, COMMIT, ALLOWED and so on."""
         notes = self.manifest["metadata"].get("env")
         return notes if isinstance(notes, dict) else {}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that tells this publication from others: its seal, else that of its bytes."""
+        return str(self.notes.get(DIGEST) or sha256(self.body))
 
     def same_build(self, other: Interface) -> bool:
         """Of one run of dbt, though with other notes, perhaps."""
@@ -268,13 +272,13 @@ def read(body: bytes, project: str) -> Interface:
         environment = raw.metadata.get("env")
         environment = environment if isinstance(environment, dict) else {}
         digest = environment.get(DIGEST)
-        if digest and _digest(_with_digest(body, digest, UNSEALED)) != digest:
+        if digest and sha256(_with_digest(body, digest, UNSEALED)) != digest:
             raise _Malformed("is damaged (its digest does not match)")
         nodes, private = _public_nodes(raw, project)
         generated_at = _generated_at(raw.metadata)
     return Interface(
         project=project,
-        version=str(environment.get(VERSION) or _version(generated_at, _digest(body))),
+        version=str(environment.get(VERSION) or _version(generated_at, sha256(body))),
         generated_at=generated_at,
         adapter_type=raw.metadata.get("adapter_type") or "snowflake",
         nodes=dict(sorted(nodes.items())),
@@ -405,7 +409,7 @@ def _seal(
     The digest is that of the very bytes, taken with 64 zeros in its own place, so that a copy can
     be checked wherever it lies, without a second file that could be out of step.
     """
-    version = _version(generated_at, _digest(msgspec.json.encode(document)))
+    version = _version(generated_at, sha256(msgspec.json.encode(document)))
     document["metadata"]["env"] |= {VERSION: version, DIGEST: UNSEALED}
     body = msgspec.json.encode(document)
     return Interface(
@@ -416,7 +420,7 @@ def _seal(
         nodes=document["nodes"],
         private=private,
         manifest=document,
-        body=_with_digest(body, UNSEALED, _digest(body)),
+        body=_with_digest(body, UNSEALED, sha256(body)),
     )
 
 
@@ -424,10 +428,6 @@ def _with_digest(body: bytes, old: str, new: str) -> bytes:
     field = f'"{DIGEST}":"%s"'
     # the first one is the metadata's own, which comes before all that a model could hold
     return body.replace((field % old).encode(), (field % new).encode(), 1)
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 def _version(generated_at: datetime, digest: str) -> str:

@@ -14,7 +14,6 @@ the one that was read, or only if there is none. That is all the publication pro
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import tempfile
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
-from mesh import MeshError
+from mesh import MeshError, sha256
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -131,7 +130,7 @@ class FolderStore:
             return None
         except OSError as error:
             raise MeshError(f"cannot read {path}: {error.strerror}") from None
-        etag = _digest(body)
+        etag = sha256(body)
         if etag == known:
             raise NotModified
         return Stored(body, etag)
@@ -321,10 +320,6 @@ def _code(error: Any) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 def write_whole(path: Path, body: bytes) -> None:
