@@ -90,8 +90,8 @@ class S3:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[S3]:
-    """Runs the server, with its data in `folder`."""
+def running(folder: Path, *options: str) -> Iterator[S3]:
+    """Runs the server, with its data in `folder`; `options`: of `weed mini`."""
     config = folder / "identities.json"
     config.write_text(
         json.dumps(
@@ -121,6 +121,7 @@ def running(folder: Path) -> Iterator[S3]:
                 f"-s3.config={config}",
                 *(f"-{name}={port}" for name, port in ports.items()),
                 *(f"-{name}={'0' if 'port' in name else 'false'}" for name in off),
+                *options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
