@@ -257,10 +257,15 @@ def test_a_model_whose_last_day_comes(mesh: Mesh, tmp_path: Path, days: int, whe
     """Nothing stops, but every pull request says so, and the upstream hears who has to move."""
     day = (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
     mesh.breaks(lambda node: node.update(deprecation_date=day))
-    said = mesh.up.ok(PUBLISH)
     if days > 0:
+        said = mesh.up.ok(PUBLISH)
         assert "fine  deprecation_set  public_orders" in said
-        assert "    dbt_down reads it: downstream_orders" in said
+    else:
+        said = mesh.up.refused(PUBLISH, status=2)
+        assert "breaking  deprecation_short_notice  public_orders" in said
+        assert "give a deprecation_date 14 days ahead, or later" in said
+        mesh.up.ok(PUBLISH, "--allow-breaking")
+    assert "    dbt_down reads it: downstream_orders" in said
     summary = tmp_path / "summary.md"
     done = mesh.loom.run(VALIDATE, "--summary", summary)
     assert done.returncode == 0

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from time import perf_counter
 from types import ModuleType
@@ -307,6 +307,22 @@ def test_a_date_gives_notice_before_a_model_goes() -> None:
     for before, after, today, stops in steps:
         changes = contract.compare(*_interfaces({"old": before, "new": after}), today=today)
         assert contract.summarise(changes, strict=True)[0] is stops
+
+
+def test_a_model_cannot_be_retired_in_two_quick_steps() -> None:
+    """Whatever date is published first, nothing goes sooner than NOTICE_DAYS after readers could
+    know, unless somebody allows it."""
+    for days in range(-400, 60):
+        day = TODAY + timedelta(days=days)
+        steps: list[dict[str, Any]] = [{"orders": {}}, {"orders": {"deprecation_date": day}}, {}]
+        when = [TODAY, max(day, TODAY)]
+        stopped = [
+            contract.summarise(
+                contract.compare(*_interfaces({"old": old, "new": new}), today=today)
+            )[0]
+            for old, new, today in zip(steps, steps[1:], when, strict=False)
+        ]
+        assert any(stopped) is (days < contract.NOTICE_DAYS), day
 
 
 def test_comparing_costs_at_most_twice_the_loading() -> None:

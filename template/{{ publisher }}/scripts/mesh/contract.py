@@ -22,6 +22,11 @@ What counts as the same is decided by what the warehouse stores, not by how it i
   called. A foreign key is known by its columns and by the last name of its target, because dbt
   writes the target as `ref('m')` after `parse` and as a relation after `compile`.
 
+- Notice. A deprecation date takes a model out of the promise once it has come, so a date that comes
+  sooner than NOTICE_DAYS after it is published, or is moved there, breaks like the removal it
+  allows. Once a date has come, readers have had their notice; a model that is published with a
+  date from the first day had no reader before.
+
 What an interface lists is promised, contracted or not: readers were shown it. Descriptions, meta
 (but for `consumers`), tags and docs break nobody and are not listed at all.
 
@@ -86,6 +91,9 @@ class Change:
     def where(self) -> str:
         return f"{self.model}.{self.column}" if self.column else self.model
 
+
+NOTICE_DAYS = 14
+"""How long readers know of a deprecation date, at least, before it comes."""
 
 _BREAKING, _RISKY, _FINE = Severity
 _RETIRE = "bring {model} back, give it a deprecation_date, and remove it on that date"
@@ -163,6 +171,11 @@ RULES: Mapping[str, Rule] = {
     "primary_key_dropped": Rule(
         _BREAKING, "Duplicates and nulls change the result of readers' joins, unseen."
     ),
+    "deprecation_short_notice": Rule(
+        _BREAKING,
+        "On its date the model may go, and readers get too little time to move.",
+        f"give a deprecation_date {NOTICE_DAYS} days ahead, or later",
+    ),
     "latest_moved": Rule(
         _RISKY,
         "A `ref` without a version now means another version, which still has what the old had.",
@@ -194,11 +207,6 @@ RULES: Mapping[str, Rule] = {
         _RISKY,
         "Readers planned with the later date.",
         "keep the deprecation_date {before}",
-    ),
-    "deprecation_immediate": Rule(
-        _RISKY,
-        "The date is not in the future, so readers get no time: the model may go at any time.",
-        "give a later deprecation_date",
     ),
     "model_added": Rule(_FINE, "Nobody reads it yet."),
     "version_added": Rule(_FINE, "Readers keep the version that they pinned, or the latest."),
@@ -639,9 +647,10 @@ def _deprecation_findings(old: Node, new: Node, today: date) -> Iterator[_Findin
     if after is None or (before and after > before):
         message = f"deprecated on {now}, no longer on {was}" if now else "no longer deprecated"
         yield _Finding("deprecation_postponed", message, was, now)
-    elif after <= today:
-        message = f"deprecated as of {now}, which leaves readers no time"
-        yield _Finding("deprecation_immediate", message, was, now)
+    elif (before is None or before > today) and (after - today).days < NOTICE_DAYS:
+        left = max((after - today).days, 0)
+        message = f"deprecated on {now}, which leaves readers {left} day{'' if left == 1 else 's'}"
+        yield _Finding("deprecation_short_notice", message, was, now)
     elif before:
         yield _Finding("deprecation_advanced", f"deprecated on {now}, before {was}", was, now)
     else:
