@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import yaml
 
 from tests.conftest import Member
 from tests.manifests import manifest
@@ -52,6 +54,37 @@ def seeded(proxy: Proxy, publish: Publish) -> Place:
     for project in UPSTREAMS:
         publish(place, manifest(project), project)
     return place
+
+
+# --- What an upstream leaves behind --------------------------------------------------------------
+
+
+def test_a_former_upstream_is_told_of_and_left_alone(
+    down: Member, folder: Place, publish: Publish
+) -> None:
+    for project in UPSTREAMS:
+        publish(folder, manifest(project), project)
+    assert "no upstream any more" not in down.run(SYNC, *folder.flags).stderr
+
+    gone, kept, *_ = UPSTREAMS
+    facts = yaml.safe_load((down.path / "mesh.yml").read_text())
+    facts["upstreams"] = [each for each in facts["upstreams"] if each["name"] == kept]
+    (down.path / "mesh.yml").write_text(yaml.safe_dump(facts))
+    (down.path / f"models/_mesh_{UPSTREAMS[2]}.yml").write_text("version: 2  # somebody's own\n")
+    shutil.rmtree(down.path / "state" / UPSTREAMS[2])
+    before = touched(down)
+    said = down.run(SYNC, *folder.flags)
+    assert (said.returncode, touched(down)) == (0, before)
+    left = f"models/_mesh_{gone}.yml state/{gone}"
+    assert said.stderr == (
+        f"note: {gone} is no upstream any more (mesh.yml), but its contracts are still here: when "
+        f"no model reads it, `rm -r {left}` and commit that\n"
+    )
+    # in a clone, where nobody has synced yet, and out of reach of the registry
+    (down.path / f"state/{gone}/.sync.json").unlink()
+    assert left in down.run(SYNC, "--offline").stderr
+    subprocess.run(["rm", "-r", *left.split()], cwd=down.path, check=True)
+    assert down.run(SYNC, "--offline").stderr == ""
 
 
 # --- What a sync costs --------------------------------------------------------------------------
