@@ -6,6 +6,8 @@ Layout (see README, "Registry"):
     <root>/<project>/<env>/history/<version>/manifest.json  immutable, every publication
     <root>/<project>/<env>/consumers/<consumer>.json        what each consumer reads of it
     <state>/<project>/<env>/manifest.json                   the member's own full manifest
+    <state>/<project>/<env>/deploy.json                     its last deploy, with run_results.json
+                                                            and its docs, index.html
 
 A store reads an object with the ETag it had, and writes it on a condition: only if it is still
 the one that was read, or only if there is none. That is all the publication protocol needs.
@@ -50,8 +52,8 @@ def version_key(project: str, env: str, version: str) -> str:
     return f"{project}/{env}/history/{version}/manifest.json"
 
 
-def state_key(project: str, env: str) -> str:
-    return f"{project}/{env}/manifest.json"
+def state_key(project: str, env: str, name: str = "manifest.json") -> str:
+    return f"{project}/{env}/{name}"
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,7 @@ class S3Store:
                     Bucket=self.bucket,
                     Key=self._key(key),
                     Body=body,
-                    ContentType="application/json",
+                    ContentType=_content_type(key),
                     **condition,
                 )
             except self._client.exceptions.ClientError as error:
@@ -316,6 +318,10 @@ def _explain_connection(error: Exception, endpoint: str) -> str:
 
 def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _content_type(key: str) -> str:
+    return "text/html; charset=utf-8" if key.endswith(".html") else "application/json"
 
 
 def _one_line(error: Exception) -> str:
