@@ -10,7 +10,6 @@ import ipaddress
 import re
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import PurePath, PurePosixPath
 from types import TracebackType
 from typing import Any
@@ -271,28 +270,10 @@ def _report(
         sys.__excepthook__(kind, error, traceback)
 
 
-class Text(str):
-    """A template without anything to render."""
-
-    def render(self, *_: Any, **__: Any) -> str:
-        return str(self)
-
-
 class Answers(Extension):
     """Adds the filters above to Copier's Jinja environment."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters.update(FILTERS)
-        compiled = cache(environment.from_string)
-
-        def from_string(source: Any) -> Any:
-            if isinstance(source, str) and "{" not in source:
-                return Text(source)
-            return compiled(source)
-
-        # Copier compiles every part of every path, and every default each time it is looked at:
-        # some 700 templates for a member, of which 150 differ, and most are plain text. That is
-        # a third of its time.
-        environment.from_string = from_string  # type: ignore[assignment,method-assign]
         sys.excepthook = _report
