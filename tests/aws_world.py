@@ -235,6 +235,17 @@ def known_to_server(policy: Document) -> Document:
 
 
 @dataclass(frozen=True)
+class Permission:
+    """One action on one pattern of keys; of s3:ListBucket, of prefixes."""
+
+    action: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.action.removeprefix('s3:')} {self.key}"
+
+
+@dataclass(frozen=True)
 class Role:
     """A role of a stack; trust: who may assume it; policy: what it may do."""
 
@@ -246,16 +257,29 @@ class Role:
     def name(self) -> str:
         return self.arn.rpartition("/")[2]
 
-    def without(self, sid: str, action: str | None = None) -> Role:
-        """The role that lacks a statement of its policy, or one action of it."""
-        kept = []
+    def permissions(self) -> list[Permission]:
+        """Everything that the policy permits, down to the pattern of keys."""
+        return [
+            Permission(action, key)
+            for statement in self.policy["Statement"]
+            for action in listed(statement["Action"])
+            for key in _keys(statement)
+        ]
+
+    def without(self, permission: Permission, name: str) -> Role:
+        """A role of another name that lacks one permission of this."""
+        statements = []
         for statement in self.policy["Statement"]:
-            if statement["Sid"] != sid:
-                kept.append(statement)
-            elif action:
-                actions = [each for each in listed(statement["Action"]) if each != action]
-                kept.append({**statement, "Action": actions})
-        return Role(self.arn, self.trust, {**self.policy, "Statement": kept})
+            actions, keys = listed(statement["Action"]), _keys(statement)
+            if permission.action in actions and permission.key in keys:
+                others = [each for each in keys if each != permission.key]
+                rest = [each for each in actions if each != permission.action]
+                statements += [{**statement, "Action": rest}] if rest else []
+                statements += [_narrowed(statement, permission.action, others)] if others else []
+            else:
+                statements.append(statement)
+        arn = f"{self.arn.rpartition('/')[0]}/{name}"
+        return Role(arn, self.trust, {**self.policy, "Statement": statements})
 
     def configuration(self) -> tuple[Document, Document]:
         """The role and its policy as the server's configuration has them."""
@@ -267,6 +291,22 @@ class Role:
             "attachedPolicies": [self.name],
         }
         return role, {"name": self.name, "document": known_to_server(self.policy)}
+
+
+def _keys(statement: Document) -> list[str]:
+    condition = statement.get("Condition", {})
+    for keys in condition.values():
+        if "s3:prefix" in keys:
+            return listed(keys["s3:prefix"])
+    return [each.partition("/")[2] for each in listed(statement["Resource"])]
+
+
+def _narrowed(statement: Document, action: str, keys: list[str]) -> Document:
+    """The statement for one action and fewer keys."""
+    if action == "s3:ListBucket":
+        return {**statement, "Condition": {"StringLike": {"s3:prefix": keys}}}
+    bucket = listed(statement["Resource"])[0].partition("/")[0]
+    return {**statement, "Action": action, "Resource": [f"{bucket}/{key}" for key in keys]}
 
 
 # --- GitHub's tokens ------------------------------------------------------------------------------
@@ -413,6 +453,18 @@ def assume(endpoint: str, role: str, token: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
         "AWS_SESSION_TOKEN": given["SessionToken"],
     }
+
+
+def client(environment: Mapping[str, str]) -> Any:
+    """A client of S3 for who has exported this."""
+    return boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=environment["AWS_SESSION_TOKEN"],
+    )
 
 
 @contextlib.contextmanager
