@@ -163,8 +163,11 @@ def aws_region_error(region: str) -> str:
 
 
 def aws_role_error(arn: str) -> str:
-    if arn and not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", arn):
-        return f"{arn!r} is no role (for example arn:aws:iam::123456789012:role/dbt-up-deploy)"
+    name = "[A-Za-z0-9_+=,.@-]"
+    if arn and not re.fullmatch(rf"arn:aws[a-z-]*:iam::\d{{12}}:role/({name}+/)*{name}+", arn):
+        return f"{arn!r} is no role (for example arn:aws:iam::123456789012:role/dbt-mesh-dbt-up)"
+    if len(arn.rpartition("/")[2]) > 61:
+        return "at most 61 characters of name: the role of pull requests is called the same and -ci"
     return ""
 
 

@@ -67,6 +67,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"registry_bucket": "xn--mesh"}, "registry_bucket", "keeps for itself"),
     ({"aws_region": "Frankfurt"}, "aws_region", "no AWS region"),
     ({"aws_role_arn": "arn:aws:iam::1:role/x"}, "aws_role_arn", "no role"),
+    ({"aws_role_arn": "arn:aws:iam::123456789012:role/a/"}, "aws_role_arn", "no role"),
+    ({"aws_role_arn": f"arn:aws:iam::123456789012:role/{'a' * 62}"}, "aws_role_arn", "at most 61"),
     ({"github_repository": "just-a-name"}, "github_repository", "org/repo"),
     ({"deploy_branch": "a b"}, "deploy_branch", "no branch name"),
     ({"deploy_branch": "a..b"}, "deploy_branch", "no branch name"),
