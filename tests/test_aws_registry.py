@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -140,6 +141,18 @@ def test_the_answers_it_prints_are_those_that_the_template_asks(rendered: dict[s
         f"copier update --trust --data registry_bucket={BUCKET} "
         f"--data aws_role_arn=arn:aws:iam::{aws_world.ACCOUNT}:role/dbt-mesh-dbt-up"
     )
+
+
+def test_the_readme_names_the_parameters_that_there_are(rendered: dict[str, Path]) -> None:
+    for case in ("upstream", "everything answered"):
+        readme = (rendered[case] / "README.md").read_text()
+        section = readme.partition("\n## AWS\n")[2].partition("\n## ")[0]
+        given = {} if case == "everything answered" else GIVEN
+        known = stack(rendered[case], **given).parameters.keys()
+        named = set(re.findall(r"([A-Z]\w+)=", section))
+        assert named <= known
+        command = section.partition("aws cloudformation deploy")[2].partition("\naws ")[0]
+        assert set(re.findall(r"([A-Z]\w+)=", command)) == given.keys()
 
 
 def test_the_bucket_and_the_provider_are_created_where_asked_for(rendered: dict[str, Path]) -> None:
