@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import PurePath, PurePosixPath
@@ -204,6 +205,13 @@ def working_directory_error(folder: str, answers_file: PurePath) -> str:
     return ""
 
 
+def lacks_files(member: PurePath) -> bool:
+    """Whether files that git knows are missing, as those that an update has removed."""
+    command = ["git", "ls-files", "--deleted"]
+    done = subprocess.run(command, cwd=member, capture_output=True, check=False)
+    return bool(done.returncode or done.stdout)
+
+
 def split_list(text: str) -> list[str]:
     """Entries of a comma-separated answer, without blanks around them and without empty ones."""
     return [entry.strip() for entry in text.split(",") if entry.strip()]
@@ -233,6 +241,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         folder_of,
         github_repository_error,
         identifier_error,
+        lacks_files,
         one_line_error,
         parse_upstreams,
         project_name_error,

@@ -87,7 +87,7 @@ def build(repository: Path) -> None:
         _unpack(tag, repository)
         _release(repository, tag)
     _clear(repository)
-    _copy_working_tree(repository)
+    copy_working_tree(repository)
     older.teach_the_newest(repository, newest(), kept()[0])
     _release(repository, newest())
 
@@ -99,7 +99,7 @@ def _unpack(tag: str, repository: Path) -> None:
         opened.extractall(repository, filter="data")
 
 
-def _copy_working_tree(repository: Path) -> None:
+def copy_working_tree(repository: Path) -> None:
     listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PARTS)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
