@@ -1,6 +1,6 @@
 {#-
   The comment behind every statement, as JSON for an auditor to parse
-  (snowflake/audit/who_ran_what.sql). dbt's own has no run of CI in it.
+  (snowflake/audit/who_did_what.sql). dbt's own has no run of CI in it.
 -#}
 {% macro query_comment(node) %}
     {%- set comment = {
