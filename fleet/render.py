@@ -12,6 +12,7 @@ from typing import Any
 
 from copier._main import Worker
 from copier._template import Template
+from copier._types import RelativePath
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 """This repository: the template whose members the fleet is about."""
@@ -33,8 +34,13 @@ def opened(source: str | Path = TEMPLATE, ref: str | None = "HEAD") -> Iterator[
             template._cleanup()
 
 
-def render(template: Template, folder: Path, answers: Mapping[str, Any]) -> None:
+def render(
+    template: Template, folder: Path, answers: Mapping[str, Any], answers_file: str | None = None
+) -> None:
     """Renders a member into `folder`, whole or not at all.
+
+    `answers_file`: where the member is a folder of the repository `folder`, as `copier copy` is
+    told it, such as `dbt_up/.copier-answers.yml`.
 
     Copier would clone and parse the template for each member; the worker is handed the opened one
     instead (`Worker.template` is a cached property), which saves half of the time.
@@ -48,6 +54,7 @@ def render(template: Template, folder: Path, answers: Mapping[str, Any]) -> None
             dst_path=rendered,
             data=dict(answers),
             vcs_ref=template.ref,
+            answers_file=RelativePath(answers_file) if answers_file else None,
             defaults=True,
             unsafe=True,
             quiet=True,

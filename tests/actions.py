@@ -1,0 +1,263 @@
+"""GitHub Actions on this machine: workflows executed by `act`, without containers.
+
+Every `run` step is the real one. Actions from elsewhere are stubs, small composite actions that do
+what the job needs of them: `checkout` clones the repository at the ref it is told, `configure-aws-credentials` assumes the role with a token of tests.aws_world's issuer,
+`create-github-app-token` a token of the stand-in for GitHub's API, `upload-artifact` copies files.
+
+What act cannot show: events and their types, `on:` filters, concurrency, environments and their
+protection, `permissions:`, cron, OIDC tokens of GitHub's own, caches, and that a hosted runner has
+what a step expects (gh, git).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import BIN, ROOT
+
+PASSED = ("AWS_", "DBT_", "GIT_", "PATH")
+"""What steps get of the tests' own environment."""
+USES = re.compile(r"uses: ([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+
+CHECKOUT = """
+git init --quiet .
+git remote add origin "$(git -C "$ACTIONS_REPOSITORY" remote get-url origin)"
+git fetch --quiet --depth 1 "file://$ACTIONS_REPOSITORY" "${REF:-$GITHUB_SHA}"
+if git -C "$ACTIONS_REPOSITORY" show-ref --quiet --verify "refs/heads/$REF"; then
+  git checkout --quiet -B "$REF" FETCH_HEAD
+else
+  git checkout --quiet --detach FETCH_HEAD
+fi
+"""
+"""As the action does it: one commit, on a branch where a branch is named."""
+
+STUBS: Mapping[str, Mapping[str, Any]] = {
+    "actions/checkout": {
+        "inputs": {"ref": {"default": ""}, "persist-credentials": {"default": "true"}},
+        "env": {"REF": "${{ inputs.ref }}"},
+        "run": CHECKOUT,
+    },
+    "actions/setup-python": {
+        "inputs": {
+            name: {"default": ""} for name in ("python-version", "cache", "cache-dependency-path")
+        },
+        "run": "python --version",
+    },
+    "aws-actions/configure-aws-credentials": {
+        "inputs": {"role-to-assume": {"required": True}, "aws-region": {"required": True}},
+        "env": {"ROLE": "${{ inputs.role-to-assume }}", "REGION": "${{ inputs.aws-region }}"},
+        "run": 'cd "$ACTIONS_TESTS" && credentials=$(python -m tests.aws_world "$ROLE") && '
+        'printf "AWS_REGION=%s\\n%s\\n" "$REGION" "$credentials" >> "$GITHUB_ENV"',
+    },
+    "actions/create-github-app-token": {
+        "inputs": {
+            name: {"default": ""}
+            for name in ("client-id", "private-key", "owner", "repositories")
+            + tuple(f"permission-{it}" for it in ("contents", "pull-requests", "workflows"))
+            + ("permission-environments", "permission-secrets")
+        },
+        "outputs": {"token": {"value": "${{ steps.stub.outputs.token }}"}},
+        "env": {"KEY": "${{ inputs.private-key }}"},
+        "run": '[ -n "$KEY" ] && echo "token=$ACTIONS_APP_TOKEN" >> "$GITHUB_OUTPUT"',
+    },
+    "actions/upload-artifact": {
+        "inputs": {
+            name: {"default": ""}
+            for name in ("name", "path", "if-no-files-found", "retention-days", "overwrite")
+        },
+        "env": {"NAME": "${{ inputs.name }}", "PATHS": "${{ inputs.path }}"},
+        "run": 'for path in $PATHS; do [ ! -e "$path" ] || install -D "$path" '
+        '"$ACTIONS_ARTIFACTS/$NAME/$path"; done',
+    },
+    "actions/upload-pages-artifact": {
+        "inputs": {"path": {"required": True}},
+        "env": {"SITE": "${{ inputs.path }}"},
+        "run": 'mkdir -p "$ACTIONS_ARTIFACTS" && cp -r "$SITE" "$ACTIONS_ARTIFACTS/github-pages"',
+    },
+    "actions/deploy-pages": {
+        "outputs": {"page_url": {"value": "https://pages.invalid/"}},
+        "run": 'test -f "$ACTIONS_ARTIFACTS/github-pages/index.html"',
+    },
+}
+
+@dataclass(frozen=True)
+class Step:
+    """A step that was run. output: what it printed."""
+
+    job: str
+    name: str
+    result: str
+    output: str
+
+    @property
+    def failed(self) -> bool:
+        return self.result == "failure"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a workflow, as act tells it. jobs: name → result."""
+
+    status: int
+    log: str
+    steps: Sequence[Step]
+    jobs: Mapping[str, str]
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 0
+
+    def __str__(self) -> str:
+        """Results by step, with what those that failed have printed."""
+        lines = [f"status {self.status}, jobs {dict(self.jobs)}"]
+        for step in self.steps:
+            lines.append(f"{step.result or 'not run':8} {step.job}: {step.name}")
+            lines += [f"         | {line}" for line in step.output.splitlines() if step.failed]
+        return "\n".join(lines)
+
+    def step(self, name: str) -> Step:
+        (found,) = [step for step in self.steps if step.name == name]
+        return found
+
+    def ran(self, name: str) -> bool:
+        return any(step.name == name and step.result != "skipped" for step in self.steps)
+
+
+@dataclass
+class Actions:
+    """Where workflows run. environment: of every step; artifacts: what runs have uploaded."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    app_token: str = ""
+    number: int = 0
+
+    @property
+    def artifacts(self) -> Path:
+        return self.folder / "artifacts"
+
+    def run(
+        self,
+        repository: Path,
+        workflow: str,
+        event: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        **environment: str,
+    ) -> Run:
+        """Runs a workflow of the repository as it is checked out there, which has to be committed."""
+        self.number += 1
+        place = self.folder / f"run{self.number}"
+        place.mkdir(parents=True)
+        path = repository / ".github/workflows" / workflow
+        (place / "event.json").write_text(json.dumps(payload or {}))
+        (place / "secrets").write_text(_dotenv(secrets or {}))
+        inherited = {
+            **{name: os.environ[name] for name in os.environ if name.startswith(PASSED)},
+            **self.environment,
+            "ACTIONS_ARTIFACTS": str(self.artifacts),
+            "ACTIONS_TESTS": str(ROOT),
+            "ACTIONS_APP_TOKEN": self.app_token,
+            "ACTIONS_REPOSITORY": str(repository),
+            "GITHUB_RUN_ID": str(1000 + self.number),
+            "PIP_NO_INDEX": "1",  # everything is installed already; nothing else may be
+            **environment,
+        }
+        (place / "env").write_text(_dotenv(inherited))
+        command = [BIN / "act", event, "-C", repository, "-W", path, "-e", place / "event.json"]
+        command += ["-P", "ubuntu-latest=-self-hosted", "--json", "--no-cache-server", "--rm"]
+        command += ["--action-cache-path", place / "cache", "--env-file", place / "env"]
+        command += ["--secret-file", place / "secrets", "--no-skip-checkout"]
+        for name, value in (variables or {}).items():
+            command += ["--var", f"{name}={value}"]
+        for action, sha in sorted(set(USES.findall(path.read_text()))):
+            command += ["--local-repository", f"{action}@{sha}={self._stub(action)}"]
+        done = subprocess.run(
+            list(map(str, command)),
+            env={**os.environ, **inherited, "HOME": str(self._home())},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+        (place / "log").write_text(done.stdout)
+        return _read(done.returncode, done.stdout)
+
+    def _home(self) -> Path:
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        return home
+
+    def _stub(self, action: str) -> Path:
+        """The stub as a git repository, which is what act expects."""
+        folder = self.folder / "stubs" / action
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            stub = STUBS[action]
+            step = {"id": "stub", "shell": "bash", "run": stub["run"], "env": stub.get("env", {})}
+            (folder / "action.yml").write_text(
+                json.dumps(
+                    {
+                        "name": f"stub of {action}",
+                        "description": "See tests/actions.py",
+                        "inputs": stub.get("inputs", {}),
+                        "outputs": stub.get("outputs", {}),
+                        "runs": {"using": "composite", "steps": [step]},
+                    }
+                )
+            )
+        return folder
+
+
+def _dotenv(values: Mapping[str, str]) -> str:
+    return "".join(f"{name}={json.dumps(value)}\n" for name, value in values.items())
+
+
+def _read(status: int, log: str) -> Run:
+    """act's log: one JSON object a line; steps are told apart by job and step id."""
+    lines = list(_lines(log))
+    steps: dict[tuple[str, str], dict[str, Any]] = {}
+    jobs: dict[str, str] = {}
+    for line in lines:
+        job = str(line.get("jobID", ""))
+        if "jobResult" in line:
+            jobs[job] = line["jobResult"]
+        if line.get("stage") != "Main" or len(line.get("stepID", ())) != 1:
+            continue  # those of a composite action are the action's own
+        key = (job, line["stepID"][0])
+        step = steps.setdefault(key, {"name": "", "result": "", "output": []})
+        step["name"] = str(line.get("step", "")).removeprefix("Main ")
+        if "stepResult" in line:
+            step["result"] = line["stepResult"]
+        if line.get("raw_output"):
+            step["output"].append(line["msg"])
+    return Run(
+        status,
+        log,
+        [
+            Step(job, each["name"], each["result"], "".join(each["output"]))
+            for (job, _), each in steps.items()
+        ],
+        jobs,
+    )
+
+
+def _lines(log: str) -> Iterator[dict[str, Any]]:
+    for line in log.splitlines():
+        try:
+            loaded = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(loaded, dict):
+            yield loaded

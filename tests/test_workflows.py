@@ -1,0 +1,366 @@
+"""The workflows of every combination of answers, linted and checked for what linters do not see."""
+
+from __future__ import annotations
+
+import copy
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from copier._template import Template
+
+from fleet import render as rendering
+from tests.conftest import BIN, ROOT, Render, questions
+
+KINDS: Mapping[str, dict[str, Any]] = {
+    "upstream": {"kind": "upstream"},
+    "native": {"kind": "native"},
+    "loom": {"kind": "loom"},
+    "native_hub": {"kind": "native", "publishes": True, "upstreams": "dbt_up, finance=FIN"},
+    "loom_hub": {"kind": "loom", "publishes": True},
+}
+CONNECTED = {
+    "snowflake_account": "ACME-MAIN",
+    "registry_bucket": "acme-mesh",
+    "aws_role_arn": "arn:aws:iam::123456789012:role/dbt-mesh-member",
+    "github_repository": "acme/member",
+}
+DEPLOYMENTS = ("sequential", "independent", "on_demand")
+AUTHS = ("key_pair", "workload_identity")
+ALERTS = ("none", "slack", "email")
+ACTIONS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/data/actions.yml").read_text())
+OIDC = ("aws-actions/configure-aws-credentials", "actions/deploy-pages")
+PIN = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<sha>\S+)(?: # (?P<version>\S+))?")
+
+Document = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A rendered workflow. answers: of its member."""
+
+    path: Path
+    answers: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text()
+
+    @property
+    def document(self) -> Document:
+        loaded: Document = yaml.safe_load(self.text)
+        loaded["on"] = loaded.pop(True)  # YAML 1.1 reads `on` so
+        return loaded
+
+
+def combinations() -> Iterator[dict[str, Any]]:
+    for kind, deployment, auth, alerts in product(KINDS, DEPLOYMENTS, AUTHS, ALERTS):
+        answers = {"deployment": deployment, "auth": auth, "alerts": alerts}
+        yield {"project_name": kind, **KINDS[kind], **CONNECTED, **answers}
+    for kind in KINDS:  # a laptop that nothing was connected to yet
+        yield {"project_name": kind, **KINDS[kind]}
+    for kind, pages in product(KINDS, (False, True)):
+        yield {
+            "project_name": f"shared_{kind}",
+            **KINDS[kind],
+            **CONNECTED,
+            "working_directory": "teams/member",
+            "github_pages": pages,
+            "deploy_branch": "upstream/dbt_up",
+        }
+
+
+@pytest.fixture(scope="module")
+def workflows(template: Template, tmp_path_factory: pytest.TempPathFactory) -> list[Workflow]:
+    folder = tmp_path_factory.mktemp("workflows")
+    found: list[Workflow] = []
+    for number, answers in enumerate(combinations()):
+        assert answers.keys() <= questions().keys()
+        member = folder / str(number)
+        folder_of = answers.get("working_directory")
+        answers_file = f"{folder_of}/.copier-answers.yml" if folder_of else None
+        rendering.render(template, member, answers, answers_file)
+        # the rest is of no interest here
+        shutil.move(member / ".github/workflows", folder / f"{number}-workflows")
+        shutil.rmtree(member)
+        paths = sorted((folder / f"{number}-workflows").iterdir())
+        found += [Workflow(path, answers) for path in paths]
+    return found
+
+
+def distinct(workflows: list[Workflow]) -> list[Path]:
+    return list({each.text: each.path for each in workflows}.values())
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    program, *arguments = map(str, command)
+    return subprocess.run(
+        [str(BIN / program), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_every_member_has_three(workflows: list[Workflow]) -> None:
+    number = sum(1 for _ in combinations())
+    assert number == 5 * 3 * 2 * 3 + 5 + 10
+    assert len(workflows) == 3 * number
+
+
+def test_actionlint_and_shellcheck(workflows: list[Workflow]) -> None:
+    done = run("actionlint", "-shellcheck", BIN / "shellcheck", *distinct(workflows))
+    assert done.returncode == 0, done.stdout
+
+
+def test_zizmor(workflows: list[Workflow]) -> None:
+    done = run("zizmor", "--offline", "--persona", "pedantic", "--quiet", *distinct(workflows))
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_schema_of_workflows(workflows: list[Workflow]) -> None:
+    schema = ("--builtin-schema", "vendor.github-workflows")
+    done = run("check-jsonschema", *schema, *distinct(workflows))
+    assert done.returncode == 0, done.stdout
+
+
+# ── what linters do not see ───────────────────────────────────────────────────────────
+
+
+def problems(text: str) -> list[str]:
+    """What is wrong with a workflow."""
+    document = yaml.safe_load(text)
+    found = []
+    if document.get("permissions") != {}:
+        found.append("permissions at the top are not {}")
+    if "concurrency" not in document:
+        found.append("no concurrency")
+    for pin in PIN.finditer(text):
+        known = ACTIONS.get(pin["action"])
+        if not known or pin["sha"] != known["sha"] or pin["version"] != known["version"]:
+            found.append(f"{pin[0]} is not what tests/data/actions.yml says")
+    for name, job in document["jobs"].items():
+        found += [f"{name}: {each}" for each in _problems_of_job(job)]
+    return found
+
+
+def _problems_of_job(job: Document) -> Iterator[str]:
+    if "permissions" not in job:
+        yield "no permissions of its own"
+    if "timeout-minutes" not in job:
+        yield "no timeout"
+    permissions = job.get("permissions") or {}
+    text = yaml.safe_dump(job)
+    uses = {step["uses"].split("@")[0]: step for step in job["steps"] if "uses" in step}
+    asks = "with_snowflake_token.py" in text or any(action in uses for action in OIDC)
+    if asks != ("id-token" in permissions):
+        yield "asks GitHub for a token without id-token: write, or has it for nothing"
+    if "secrets.SNOWFLAKE_PRIVATE_KEY" in text and "environment" not in job:
+        yield "takes the key of Snowflake without an environment"
+    if asks and "environment" not in job:
+        yield "signs in as nobody in particular: no environment"
+    for step in job["steps"]:
+        action = step.get("uses", "").split("@")[0]
+        if action and action in ACTIONS:
+            unknown = (step.get("with") or {}).keys() - set(ACTIONS[action]["inputs"])
+            if unknown:
+                yield f"{action} has no inputs {sorted(unknown)}"
+        if action == "actions/checkout" and step.get("with", {}).get("persist-credentials"):
+            yield "leaves git its token"
+        if action == "actions/checkout" and "persist-credentials" not in step.get("with", {}):
+            yield "leaves git its token"
+        if "${{" in step.get("run", ""):
+            yield f"`{step.get('name')}` has an expression in its script"
+        where = {**(step.get("with") or {})}
+        if any("secrets." in str(value) for value in where.values()) and not action:
+            yield "a secret outside of env"
+    writes = {name for name, level in permissions.items() if level == "write"} - {"id-token"}
+    refs = [(step.get("with") or {}).get("ref") for step in job["steps"] if "uses" in step]
+    pull_request = "github.event.pull_request" in text
+    if writes and pull_request and "${{ github.event.pull_request.base.sha }}" not in refs:
+        yield "may write, and runs code of the pull request"
+
+
+def test_nothing_else_is_wrong(workflows: list[Workflow]) -> None:
+    found = {
+        f"{workflow.path.name} {workflow.answers}": wrong
+        for workflow in workflows
+        if (wrong := problems(workflow.text))
+    }
+    assert not found
+
+
+def _edited(text: str, edit: Callable[[Document], None]) -> str:
+    document = copy.deepcopy(yaml.safe_load(text))
+    edit(document)
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+MISTAKES: Mapping[str, tuple[Callable[[str], str], str]] = {
+    "permissions": (lambda text: text.replace("permissions: {}", "", 1), "at the top"),
+    "too many permissions": (
+        lambda text: text.replace("permissions: {}", "permissions: {contents: write}", 1),
+        "at the top",
+    ),
+    "concurrency": (
+        lambda text: _edited(text, lambda it: it.pop("concurrency")),
+        "no concurrency",
+    ),
+    "a tag": (
+        lambda text: re.sub(r"(actions/checkout)@\S+", r"\1@v7.0.1", text),
+        "is not what",
+    ),
+    "another version in the comment": (
+        lambda text: text.replace("# v7.0.1", "# v6.0.0"),
+        "is not what",
+    ),
+    "an action that is not known": (
+        lambda text: text.replace("actions/checkout@", "actions/check-out@"),
+        "is not what",
+    ),
+    "no id-token": (
+        lambda text: re.sub(r"\n +id-token: write.*", "", text),
+        "without id-token",
+    ),
+    "no environment": (
+        lambda text: re.sub(r"\n    environment: .*", "", text),
+        "without an environment",
+    ),
+    "no timeout": (lambda text: re.sub(r"\n +timeout-minutes: .*", "", text), "no timeout"),
+    "a wrong input": (lambda text: text.replace("aws-region:", "region:"), "has no inputs"),
+    "git keeps the token": (
+        lambda text: text.replace("persist-credentials: false", "persist-credentials: true"),
+        "leaves git its token",
+    ),
+    "an expression in a script": (
+        lambda text: text.replace("run: scripts/", "run: echo ${{ github.head_ref }} scripts/"),
+        "expression in its script",
+    ),
+    "code of the pull request where it may write": (
+        lambda text: text.replace("ref: ${{ github.event.pull_request.base.sha }}", "clean: true"),
+        "runs code of the pull request",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_each_mistake_is_found(mistake: str, workflows: list[Workflow]) -> None:
+    (workflow,) = (
+        each
+        for each in workflows
+        if each.answers == next(combinations()) and each.path.name == "ci.yml"
+    )
+    make, message = MISTAKES[mistake]
+    wrong = make(workflow.text)
+    assert wrong != workflow.text
+    assert any(message in problem for problem in problems(wrong)), problems(wrong)
+
+
+# ── what the answers say ──────────────────────────────────────────────────────────────
+
+
+def deploys(workflows: list[Workflow], **answers: Any) -> list[Workflow]:
+    return [
+        each
+        for each in workflows
+        if each.path.name.endswith("deploy.yml") and each.answers.get("snowflake_account")
+        if all(each.answers.get(key) == value for key, value in answers.items())
+    ]
+
+
+TRIGGERS = {
+    ("sequential", True): {"workflow_dispatch", "push"},
+    ("sequential", False): {"workflow_dispatch", "push", "repository_dispatch"},
+    ("independent", True): {"workflow_dispatch", "schedule"},
+    ("independent", False): {"workflow_dispatch", "schedule"},
+    ("on_demand", True): {"workflow_dispatch"},
+    ("on_demand", False): {"workflow_dispatch", "repository_dispatch"},
+}
+
+
+@pytest.mark.parametrize(("deployment", "is_upstream"), TRIGGERS)
+def test_a_pattern_is_when_it_deploys(
+    deployment: str, is_upstream: bool, workflows: list[Workflow]
+) -> None:
+    found = [
+        each
+        for each in deploys(workflows, deployment=deployment)
+        if (each.answers["kind"] == "upstream") == is_upstream
+    ]
+    assert found
+    for each in found:
+        assert set(each.document["on"]) == TRIGGERS[deployment, is_upstream]
+
+
+def test_an_independent_upstream_deploys_hourly_and_its_readers_look_each_quarter(
+    workflows: list[Workflow],
+) -> None:
+    for each in deploys(workflows, deployment="independent"):
+        (schedule,) = each.document["on"]["schedule"]
+        minutes, hours, *_ = schedule["cron"].split()
+        assert hours == "*"
+        assert ("/15" in minutes) == (each.answers["kind"] != "upstream")
+
+
+def test_two_deploys_of_one_environment_never_run_at_once(workflows: list[Workflow]) -> None:
+    for each in deploys(workflows):
+        concurrency = each.document["concurrency"]
+        assert concurrency["cancel-in-progress"] is False
+        assert "${{" not in concurrency["group"]
+
+
+def test_only_what_publishes_publishes(workflows: list[Workflow]) -> None:
+    for each in deploys(workflows):
+        publishes = each.answers["kind"] == "upstream" or each.answers.get("publishes", False)
+        assert ("scripts/publish_manifest.py" in each.text) == publishes
+        assert ("scripts/announce.py" in each.text) == publishes
+
+
+def test_alerts_are_those_that_were_asked_for(workflows: list[Workflow]) -> None:
+    for alerts in ALERTS:
+        for each in deploys(workflows, alerts=alerts):
+            assert ("alert" in each.document["jobs"]) == (alerts != "none")
+            assert ("SLACK_WEBHOOK_URL" in each.text) == (alerts == "slack")
+            assert ("SMTP_HOST" in each.text) == (alerts == "email")
+
+
+def test_without_answers_nothing_deploys_by_itself(workflows: list[Workflow]) -> None:
+    found = [each for each in workflows if not each.answers.get("snowflake_account")]
+    assert len(found) == 3 * len(KINDS)
+    for each in found:
+        assert "secrets.SNOWFLAKE" not in each.text
+        if each.path.name == "deploy.yml":
+            assert set(each.document["on"]) == {"workflow_dispatch"}
+            assert "copier update --trust --ask snowflake_account" in each.text
+
+
+def test_members_that_share_a_repository_keep_apart(workflows: list[Workflow]) -> None:
+    shared = [each for each in workflows if "working_directory" in each.answers]
+    assert shared
+    for each in shared:
+        name = each.answers["project_name"]
+        assert each.path.name.startswith(f"{name}-")
+        assert each.document["defaults"]["run"]["working-directory"] == "teams/member"
+        assert each.document["concurrency"]["group"].startswith(f"{name}-")
+        environments = set(re.findall(r"^    environment: (\S+)$", each.text, re.MULTILINE))
+        assert environments <= {f"prod-{name}", f"ci-{name}", "${{"}
+        on = each.document["on"]
+        for event in ("push", "pull_request"):
+            if event in on:
+                assert "teams/member/**" in on[event]["paths"]
+
+
+def test_a_member_in_a_folder_has_its_workflows_at_the_top(render: Render, tmp_path: Path) -> None:
+    done = run(
+        *("copier", "copy", "--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD"),
+        *("--answers-file", "dbt_up/.copier-answers.yml", ROOT, tmp_path / "mesh"),
+    )
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "mesh/.github/workflows").iterdir()}
+    assert names == {"dbt_up-ci.yml", "dbt_up-deploy.yml", "dbt_up-maintenance.yml"}
+    assert (tmp_path / "mesh/dbt_up/dbt_project.yml").is_file()
+    assert not (tmp_path / "mesh/dbt_project.yml").exists()
