@@ -33,6 +33,7 @@ ON = ("--connection", "admin")
 UNKNOWN_TO_SQLFLUFF = (
     "ALTER AUTHENTICATION POLICY HUB_PROD.POLICIES.SERVICES SET",
     "ALTER AUTHENTICATION POLICY HUB_PROD.POLICIES.PEOPLE SET",
+    "DROP DATABASE ROLE IF EXISTS ",
 )
 
 
@@ -122,9 +123,11 @@ def test_sqlfluff_parses_everything(mesh: Any, demo: dict[str, Member], hub: Mem
             except sqlfluff.api.APIParsingError:
                 unparsed.append(" ".join(statement.split()))
         assert text.isascii() or "--" in text, name
-    assert len(unparsed) == len(UNKNOWN_TO_SQLFLUFF)
-    for statement, known in zip(unparsed, UNKNOWN_TO_SQLFLUFF, strict=True):
-        assert statement.startswith(known)
+    assert [
+        statement for statement in unparsed if not statement.startswith(UNKNOWN_TO_SQLFLUFF)
+    ] == []
+    for known in UNKNOWN_TO_SQLFLUFF:
+        assert any(statement.startswith(known) for statement in unparsed), known
 
 
 def test_every_statement_is_understood(mesh: Any, demo: dict[str, Member], hub: Member) -> None:

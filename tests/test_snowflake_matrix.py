@@ -24,6 +24,8 @@ MEMBERS = {"DBT_UP": "DBT_UP_WH", "DBT_DOWN": "DBT_DOWN_WH", "DBT_DOWN_LOOM": "D
 SCHEMAS = ("RAW", "STAGING", "MARTS")
 
 PUBLIC_MODEL = "DBT_UP_PROD.MARTS.PUBLIC_ORDERS"
+# Public too, but each for one consumer.
+NAMED_MODELS = {name: f"DBT_UP_PROD.EXTRA.FOR_{name}" for name in ("DBT_DOWN", "DBT_DOWN_LOOM")}
 # What was there before a member's roles were, loaded by somebody else: `ON ALL …` is for that.
 LOADED = [("TABLE", "RAW.LOADED"), ("VIEW", "RAW.LOADED_VIEW")]
 # What each deploy builds, in EXTRA too, a schema that dbt creates.
@@ -34,6 +36,8 @@ BUILT = {
         ("TABLE", "MARTS.PUBLIC_ORDERS"),
         ("TABLE", "MARTS.DAILY_REVENUE"),
         ("VIEW", "EXTRA.PROTECTED_VIEW"),
+        ("TABLE", "EXTRA.FOR_DBT_DOWN"),
+        ("TABLE", "EXTRA.FOR_DBT_DOWN_LOOM"),
     ],
     "DBT_DOWN": [("TABLE", "MARTS.DOWNSTREAM_ORDERS"), ("VIEW", "MARTS.OVER_UPSTREAM")],
     "DBT_DOWN_LOOM": [("TABLE", "MARTS.DOWNSTREAM_ORDERS"), ("VIEW", "EXTRA.OVER_UPSTREAM")],
@@ -103,6 +107,10 @@ def deploy(account: Model, prefix: str) -> None:
         run(f"CREATE OR REPLACE {kind} {prefix}_PROD.{name} AS SELECT * FROM {source} AS S")
     if prefix == "DBT_UP":
         run(f"GRANT SELECT ON {PUBLIC_MODEL} TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ")
+        for consumer, model in NAMED_MODELS.items():
+            to = f"DATABASE ROLE DBT_UP_PROD.READ_{consumer}"
+            run(f"GRANT USAGE ON SCHEMA DBT_UP_PROD.EXTRA TO {to}")
+            run(f"GRANT SELECT ON {model} TO {to}")
 
 
 def pull_request(account: Model, prefix: str) -> None:
@@ -158,6 +166,8 @@ def expected_facts() -> frozenset[Fact]:
                 give(who, "DATABASE", "DBT_UP_PROD", "USAGE")
                 give(who, "SCHEMA", "DBT_UP_PROD.MARTS", "USAGE")
                 give(who, "TABLE", PUBLIC_MODEL, "SELECT", READS)
+                give(who, "SCHEMA", "DBT_UP_PROD.EXTRA", "USAGE")
+                give(who, "TABLE", NAMED_MODELS[prefix], "SELECT", READS)
     return frozenset(facts)
 
 
@@ -249,7 +259,8 @@ def extra_grants() -> list[str]:
     """One statement more, of every kind: each privilege on each of a member's objects to each of
     those who should not have it, memberships and future grants included."""
     found = []
-    strangers = ("ROLE PUBLIC", "ROLE DBT_DOWN_ROLE", "DATABASE ROLE DBT_UP_PROD.PUBLIC_READ")
+    readers = [f"DATABASE ROLE DBT_UP_PROD.{name}" for name in ("PUBLIC_READ", "READ_DBT_DOWN")]
+    strangers = ("ROLE PUBLIC", "ROLE DBT_DOWN_ROLE", *readers)
     own = ("ROLE DBT_UP_ROLE", "ROLE DBT_UP_DEV_ROLE")
     for to in (*strangers, *own):
         database_role = to.startswith("DATABASE ROLE")
@@ -268,7 +279,7 @@ def extra_grants() -> list[str]:
                 found += [f"GRANT {privilege} ON WAREHOUSE DBT_UP_WH TO {to}"]
     for kind, name in (*LOADED, *BUILT["DBT_UP"]):
         for privilege in sorted(PRIVILEGES[kind]):
-            for to in ("DATABASE ROLE DBT_UP_PROD.PUBLIC_READ", "ROLE DBT_UP_DEV_ROLE"):
+            for to in (*readers, "ROLE DBT_UP_DEV_ROLE"):
                 found += [f"GRANT {privilege} ON {kind} DBT_UP_PROD.{name} TO {to}"]
     found += [
         "GRANT USAGE ON WAREHOUSE DBT_UP_WH TO ROLE PUBLIC",
@@ -282,6 +293,8 @@ def extra_grants() -> list[str]:
         "GRANT ROLE DBT_DOWN_ROLE TO ROLE DBT_UP_ROLE",
         "GRANT ROLE SYSADMIN TO USER DBT_UP_SVC",
         "GRANT DATABASE ROLE DBT_UP_PROD.PUBLIC_READ TO ROLE PUBLIC",
+        "GRANT DATABASE ROLE DBT_UP_PROD.READ_DBT_DOWN TO ROLE PUBLIC",
+        "GRANT DATABASE ROLE DBT_UP_PROD.READ_DBT_DOWN TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ",
     ]
     return found
 
@@ -292,7 +305,13 @@ def test_adding_any_grant_is_found(
     """`verify` names every grant that is too much, and nothing of a set-up that is right."""
     names, steps = up
     clean = set_up(scripts)
-    public = [mesh.sqlscript.Object("TABLE", PUBLIC_MODEL)]
+    public = {
+        mesh.sqlscript.Object("TABLE", PUBLIC_MODEL): None,
+        **{
+            mesh.sqlscript.Object("TABLE", model): frozenset({consumer.lower()})
+            for consumer, model in NAMED_MODELS.items()
+        },
+    }
     wanted = mesh.access.expected(steps, public)
 
     def excess(account: Model) -> list[str]:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mesh import MeshError, access, cli, probes, sqlscript
-from mesh.access import Change, Expected, Live, Names
+from mesh.access import Change, Expected, Live, Names, Public
 from mesh.config import Member, load_member
 from mesh.sqlscript import Grant, Object, Step
 
@@ -278,7 +278,7 @@ def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
         for grant in fixed:
             session.run(access.revoke(grant), "SECURITYADMIN")
     left = [grant for grant in excess if grant not in fixed]
-    tried = probes.run(session, names)
+    tried = probes.run(session, names, live.grants.difference(fixed))
     wrong = [probe for probe in tried if not probe.as_it_should]
     if arguments.json:
         found = {
@@ -328,13 +328,14 @@ def report(
         print(f"ok       every grant of {names.project} is as snowflake/ and its public models say")
 
 
-def public_models(manifest: Path | None, member: Member, names: Names) -> list[Object] | None:
-    """Relations of the public models in prod; None where no manifest of prod is at hand.
+def public_models(manifest: Path | None, member: Member, names: Names) -> Public | None:
+    """Relations of the public models in prod, and the projects that they are for; None where no
+    manifest of prod is at hand.
 
     Raises MeshError where the manifest cannot be read.
     """
     if not member.publishes:
-        return []
+        return {}
     from mesh import interface
 
     path = manifest or member.root / "target" / "manifest.json"
@@ -344,13 +345,15 @@ def public_models(manifest: Path | None, member: Member, names: Names) -> list[O
         if manifest:
             raise MeshError(f"{manifest} does not exist") from None
         nodes = {}.values()
-    public = [
-        Object("VIEW" if node["config"].get("materialized") == "view" else "TABLE", name)
+    public = {
+        Object(
+            "VIEW" if node["config"].get("materialized") == "view" else "TABLE", name
+        ): interface.shared_with(node)
         for node in nodes
         if (name := sqlscript.canonical(str(node.get("relation_name") or ""))).startswith(
             f"{names.prod}."
         )
-    ]
+    }
     if public or (nodes and all(str(node.get("database")).upper() == names.prod for node in nodes)):
         return public
     cli.note(

@@ -26,7 +26,10 @@ ADMIN_ROLES = frozenset(
 
 @dataclass(frozen=True)
 class Names:
-    """What a member is called on Snowflake. warehouse: also where it is somebody else's."""
+    """What a member is called on Snowflake. warehouse: also where it is somebody else's.
+
+    readers: its own roles in the databases of its upstreams, in their order.
+    """
 
     project: str
     prod: str
@@ -39,10 +42,13 @@ class Names:
     owns_warehouse: bool
     public_read: Object
     upstreams: tuple[str, ...]
+    readers: tuple[Object, ...]
 
     def owns(self, thing: Object) -> bool:
         """Is this one of the objects that the member's own SQL makes, or inside of one?"""
         inside = thing.name.split(".")[0] in (self.prod, self.dev)
+        if thing in self.readers:
+            return True
         if thing.kind in ("DATABASE", "SCHEMA", "DATABASE ROLE") or thing.kind in RELATIONS:
             return inside
         if thing.kind == "WAREHOUSE":
@@ -70,6 +76,10 @@ def names_of(member: Member) -> Names:
 
     identifier(f"{prefix}_PROD", "database_prefix")
     warehouse = answer("warehouse")
+    upstreams = [
+        identifier(f"{upstream.database_prefix}_PROD", f"upstreams.{upstream.name}")
+        for upstream in member.upstreams
+    ]
     return Names(
         project=member.project,
         prod=f"{prefix}_PROD",
@@ -81,11 +91,14 @@ def names_of(member: Member) -> Names:
         warehouse=Object("WAREHOUSE", warehouse),
         owns_warehouse=warehouse.startswith(f"{prefix}_"),
         public_read=Object("DATABASE ROLE", f"{prefix}_PROD.PUBLIC_READ"),
-        upstreams=tuple(
-            identifier(f"{upstream.database_prefix}_PROD", f"upstreams.{upstream.name}")
-            for upstream in member.upstreams
-        ),
+        upstreams=tuple(upstreams),
+        readers=tuple(reader_role(database, member.project) for database in upstreams),
     )
+
+
+def reader_role(database: str, project: str) -> Object:
+    """The role of a consumer in a database that it reads, for models that name it."""
+    return Object("DATABASE ROLE", f"{database}.READ_{project.upper()}")
 
 
 @dataclass(frozen=True)
@@ -235,45 +248,74 @@ def check_prerequisites(steps: Sequence[Step], live: Live) -> None:
 
 # ── What was granted, and what should be ──────────────────────────────────────────────
 
+Public = Mapping[Object, frozenset[str] | None]
+"""Relations with `access: public` → the projects that they are for; None: all of them."""
+
 
 @dataclass(frozen=True)
 class Expected:
     """What a member's roles should have.
 
-    public: relations with `access: public`; None where no manifest of prod is at hand, in which
-    case SELECT is not judged.
+    public: None where no manifest of prod is at hand, in which case SELECT is not judged.
     """
 
     grants: frozenset[Grant]
-    public: frozenset[Object] | None
+    public: Public | None
 
 
-def expected(steps: Iterable[Step], public: Iterable[Object] | None) -> Expected:
+def expected(steps: Iterable[Step], public: Public | None) -> Expected:
     grants = frozenset(grant for step in steps for grant in step.grants)
-    return Expected(grants, None if public is None else frozenset(public))
+    return Expected(grants, public)
+
+
+def consumer_of(thing: Object, row: Mapping[str, str], database: str) -> str | None:
+    """The project whose reader role in a database this is; None where it is none."""
+    comment = row.get("comment", "")
+    project = comment.removeprefix(marker(""))
+    is_its = thing == reader_role(database, project) and comment == marker(project)
+    return project if is_its else None
+
+
+def readable(public: Public | None, live: Live, names: Names) -> dict[Object, set[str]]:
+    """The database roles by which others read the member, as far as they are set up → the names
+    of the relations that are for them."""
+    meant: dict[str | None, set[str]] = defaultdict(set)
+    for thing, named in (public or {}).items():
+        for project in (None,) if named is None else named:
+            meant[project].add(thing.name)
+    found = {names.public_read: meant[None]}
+    for thing, row in live.objects.items():
+        if project := consumer_of(thing, row, names.prod):
+            found[thing] = meant[project]
+    return found
 
 
 def missing_select(wanted: Expected, live: Live, names: Names) -> list[Grant]:
-    """SELECT that PUBLIC_READ should have on public models that are built, and has not."""
+    """SELECT that readers should have on public models that are built, and have not."""
     built = {
         thing.name: thing
         for kind in RELATIONS
         for thing in live.contents.get((kind, names.prod), ())
     }
-    held = {grant.on.name for grant in live.grants if grant.to == names.public_read}
+    held = {(grant.to, grant.on.name) for grant in live.grants}
     return sorted(
-        Grant("SELECT", built[thing.name], names.public_read)
-        for thing in wanted.public or ()
-        if thing.name in built and thing.name not in held
+        Grant("SELECT", built[name], reader)
+        for reader, meant in readable(wanted.public, live, names).items()
+        for name in meant & built.keys()
+        if (reader, name) not in held
     )
 
 
 def excess(wanted: Expected, live: Live, names: Names) -> list[Grant]:
     """Grants to the member's roles and users, or on its objects, that nothing accounts for."""
-    return sorted(grant for grant in live.grants if not _accounted_for(grant, wanted, names))
+    meant = readable(wanted.public, live, names)
+    return sorted(grant for grant in live.grants if not _accounted_for(grant, wanted, meant, names))
 
 
-def _accounted_for(grant: Grant, wanted: Expected, names: Names) -> bool:
+def _accounted_for(
+    grant: Grant, wanted: Expected, meant: Mapping[Object, set[str]], names: Names
+) -> bool:
+    """meant: as `readable` has it."""
     if grant.to == PUBLIC:
         return False
     if grant in wanted.grants or _covered(grant, wanted.grants):
@@ -282,9 +324,11 @@ def _accounted_for(grant: Grant, wanted: Expected, names: Names) -> bool:
         return False
     if grant.privilege == "OWNERSHIP":
         return _rightful_owner(grant, names)
-    if grant.to == names.public_read:
-        return _published(grant, wanted, names)
-    if grant.on in (names.public_read, names.dev_role):
+    if grant.to in meant:
+        if wanted.public is None:
+            return grant.on.name.split(".")[0] == names.prod
+        return _published(grant, meant[grant.to], names)
+    if grant.on == names.dev_role or grant.on in meant:
         # Which projects read it, and who works on it, is decided elsewhere; not its own deploys.
         return grant.to not in (names.service_user, names.role) and grant.to.kind != "DATABASE ROLE"
     # Other projects may share the warehouse.
@@ -313,15 +357,13 @@ def _rightful_owner(grant: Grant, names: Names) -> bool:
     return grant.to in ADMIN_ROLES
 
 
-def _published(grant: Grant, wanted: Expected, names: Names) -> bool:
-    """SELECT on a public model, and USAGE on the schema of one."""
-    if wanted.public is None:
-        return grant.on.name.startswith(f"{names.prod}.")
-    public = {thing.name for thing in wanted.public}
+def _published(grant: Grant, meant: set[str], names: Names) -> bool:
+    """SELECT on what is for the reader, and USAGE on the schemas of that, and on its database,
+    which a database role has from the start."""
     if grant.privilege == "SELECT":
-        return grant.on.name in public
-    schemas = {name.rsplit(".", 1)[0] for name in public}
-    return grant.privilege == "USAGE" and grant.on.kind == "SCHEMA" and grant.on.name in schemas
+        return grant.on.name in meant
+    containers = {names.prod, *(name.rsplit(".", 1)[0] for name in meant)}
+    return grant.privilege == "USAGE" and grant.on.name in containers
 
 
 def revoke(grant: Grant) -> str:
@@ -350,8 +392,12 @@ def matrix(wanted: Expected, names: Names) -> list[dict[str, str]]:
             who[grant.on] |= {grant.to.name} if grant.to.kind == "USER" else set()
         else:
             cells[grant.to, _where(grant, wanted.grants)].add(grant.privilege)
-    for thing in wanted.public or ():
-        cells[names.public_read, f"`{thing.name}` (public model)"].add("SELECT")
+    for thing, named in (wanted.public or {}).items():
+        for project in named or ():
+            who[reader_role(names.prod, project)].add(project)
+        readers = [reader_role(names.prod, project) for project in named or ()]
+        for reader in [names.public_read] if named is None else readers:
+            cells[reader, f"`{thing.name}` (public model)"].add("SELECT")
     order = [names.role, names.dev_role, names.public_read]
 
     def position(cell: tuple[Object, str]) -> tuple[int, str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mesh import MeshError
 from mesh.access import Names
-from mesh.sqlscript import Object
+from mesh.sqlscript import Grant, Object
 
 if TYPE_CHECKING:
     from mesh.snowflake import Session
@@ -37,14 +38,15 @@ class Probe:
         )
 
 
-def run(session: Session, names: Names) -> list[Probe]:
+def run(session: Session, names: Names, grants: Collection[Grant]) -> list[Probe]:
     """Tries one relation of each schema, so that it costs the same whatever is built.
 
-    No statement changes anything, whether it is allowed or not.
+    grants: of the member, as the account has them. No statement changes anything, whether it is
+    allowed or not.
     """
     probes = []
     warehouses: dict[str, str] = {}
-    for role, statement, wanted in _questions(session, names):
+    for role, statement, wanted in _questions(session, names, grants):
         if role not in warehouses:
             warehouses[role] = _warehouse(session, role)
         outcome = _try(session, role, statement, warehouses[role])
@@ -52,7 +54,9 @@ def run(session: Session, names: Names) -> list[Probe]:
     return probes
 
 
-def _questions(session: Session, names: Names) -> Iterator[tuple[str, str, str]]:
+def _questions(
+    session: Session, names: Names, grants: Collection[Grant]
+) -> Iterator[tuple[str, str, str]]:
     deploys, people = names.role.name, names.dev_role.name
     built = _relations(session, names.prod)
     for thing in _one_of_each_schema(built):
@@ -61,17 +65,16 @@ def _questions(session: Session, names: Names) -> Iterator[tuple[str, str, str]]
         yield people, _delete(thing), "denied"
     for thing in _one_of_each_schema(_relations(session, names.dev)):
         yield deploys, _select(thing), "denied"
-    for upstream in names.upstreams:
-        public, private = _parted(session, upstream)
+    for upstream, reader in zip(names.upstreams, names.readers, strict=True):
+        relations = _relations(session, upstream)
+        public = _readable(session, Object("DATABASE ROLE", f"{upstream}.PUBLIC_READ"), reader)
         for role in (deploys, people):
-            for thing in _one_of_each_schema(public):
+            for thing in _one_of_each_schema(each for each in relations if each.name in public):
                 yield role, _select(thing), "allowed"
-            for thing in _one_of_each_schema(private):
+            for thing in _one_of_each_schema(each for each in relations if each.name not in public):
                 yield role, _select(thing), "denied"
-    own = {names.role, names.dev_role}
-    _, private = _parted(session, names.prod)
-    for consumer in sorted(_consumers(session, names) - own):
-        for thing in _one_of_each_schema(private):
+    for consumer, public in _consumers(names, grants).items():
+        for thing in _one_of_each_schema(each for each in built if each.name not in public):
             yield consumer.name, _select(thing), "denied"
 
 
@@ -100,30 +103,33 @@ def _one_of_each_schema(relations: Iterable[Object]) -> list[Object]:
     return list(first.values())
 
 
-def _parted(session: Session, database: str) -> tuple[list[Object], list[Object]]:
-    """Relations of a producer that PUBLIC_READ may read, and those that it may not."""
+def _readable(session: Session, *roles: Object) -> set[str]:
+    """Names of the relations that database roles may read."""
     from mesh import snowflake
 
-    relations = _relations(session, database)
-    try:
-        rows = session.rows(f"SHOW GRANTS TO DATABASE ROLE {database}.PUBLIC_READ")
-    except snowflake.Refused:
-        return [], []
-    public = {row["name"] for row in rows if row["privilege"] == "SELECT"}
-    return (
-        [thing for thing in relations if thing.name in public],
-        [thing for thing in relations if thing.name not in public],
-    )
+    found = set()
+    for role in roles:
+        try:
+            rows = session.rows(f"SHOW GRANTS TO {role}")
+        except snowflake.Refused:
+            continue
+        found |= {row["name"] for row in rows if row["privilege"] == "SELECT"}
+    return found
 
 
-def _consumers(session: Session, names: Names) -> set[Object]:
-    from mesh import snowflake
-
-    try:
-        rows = session.rows(f"SHOW GRANTS OF {names.public_read}")
-    except snowflake.Refused:
-        return set()
-    return {Object("ROLE", row["grantee_name"]) for row in rows if row["granted_to"] == "ROLE"}
+def _consumers(names: Names, grants: Collection[Grant]) -> dict[Object, set[str]]:
+    """Roles of other projects that read this one → names of the relations that are theirs to read,
+    by the database roles that they have."""
+    given: dict[Object, set[str]] = defaultdict(set)
+    for grant in grants:
+        if grant.privilege == "SELECT" and grant.to.kind == "DATABASE ROLE":
+            given[grant.to].add(grant.on.name)
+    found: dict[Object, set[str]] = defaultdict(set)
+    for grant in sorted(grants):
+        of_ours = grant.on.kind == "DATABASE ROLE" and grant.on.name.startswith(f"{names.prod}.")
+        if of_ours and grant.to.kind == "ROLE" and grant.to not in (names.role, names.dev_role):
+            found[grant.to] |= given[grant.on]
+    return found
 
 
 def _warehouse(session: Session, role: str) -> str:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mesh import MeshError
-from mesh.access import RELATIONS, Live, Names
+from mesh.access import RELATIONS, Live, Names, consumer_of, names_of
 from mesh.sqlscript import Grant, Object, Step, canonical
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from snowflake.connector import SnowflakeConnection
+
+    from mesh.config import Member
 
 LOGIN_TIMEOUT, NETWORK_TIMEOUT = 60, 120
 """Seconds; the connector's own defaults retry for much longer."""
@@ -184,6 +186,56 @@ def sign_in_with_key(user: str, key: RSAPrivateKey, reach: Mapping[str, Any]) ->
     return Session(_sign_in(parameters, name), name)
 
 
+def sign_in_as(member: Member, target: str) -> Session:
+    """A session as dbt has it by a target of profiles.yml, `ci` or `prod`, with that one's role.
+
+    Raises MeshError.
+    """
+    names = names_of(member)
+    user, role = {
+        "ci": (names.ci_user.name, names.dev_role.name),
+        "prod": (names.service_user.name, names.role.name),
+    }[target]
+    reach = reach_of(member.snowflake.get("account"))
+    if not reach:
+        raise MeshError(
+            "mesh.yml names no Snowflake account: `copier update --trust --ask snowflake_account`"
+        )
+    parameters = {**reach, "user": user, "role": role, "warehouse": names.warehouse.name}
+    if member.snowflake.get("auth") == "workload_identity":
+        if not (token := os.environ.get("SNOWFLAKE_TOKEN")):
+            raise MeshError(
+                "SNOWFLAKE_TOKEN is not set: run this by scripts/with_snowflake_token.py"
+            )
+        parameters |= {
+            "authenticator": "WORKLOAD_IDENTITY",
+            "workload_identity_provider": "OIDC",
+            "token": token,
+        }
+    else:
+        from mesh import keypair
+
+        parameters["private_key"] = keypair.private_der(_key_of(user))
+    name = f"{user}, target {target}"
+    session = Session(_sign_in(parameters, name), name)
+    session.use(role)
+    return session
+
+
+def _key_of(user: str) -> RSAPrivateKey:
+    """The key itself from $SNOWFLAKE_PRIVATE_KEY, as CI has it, else from its file."""
+    from mesh import keypair
+
+    passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
+    if text := os.environ.get("SNOWFLAKE_PRIVATE_KEY", "").strip():
+        if "-----" not in text:  # dbt takes base64 alone, too
+            text = f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----"
+        return keypair.parse_private(text.encode(), Path("SNOWFLAKE_PRIVATE_KEY"), passphrase)
+    named = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH")
+    file = Path(named).expanduser() if named else keypair.default_file(user)
+    return keypair.parse_private(keypair.read_private(file), file, passphrase)
+
+
 def reach_of(account: str | None) -> dict[str, Any]:
     """Parameters that lead to the account of the environment, else to this one; {} without any."""
     names = ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_HOST", "SNOWFLAKE_PORT", "SNOWFLAKE_PROTOCOL")
@@ -243,15 +295,16 @@ _IN_DATABASE = frozenset({"SCHEMA", "DATABASE ROLE"})
 def read_live(session: Session, steps: Sequence[Step], names: Names) -> Live:
     """What the account says of everything that steps touch.
 
-    The number of round trips depends on the number of steps, never on that of models.
+    The number of round trips depends on that of steps and of consumers, never on that of models.
     Raises MeshError.
     """
-    objects = _objects(session, steps)
+    objects = _objects(session, steps, names)
     contents = _contents(session, steps, objects)
     return Live(objects, frozenset(_grants(session, steps, objects, names)), contents)
 
 
-def _objects(session: Session, steps: Sequence[Step]) -> dict[Object, Row]:
+def _objects(session: Session, steps: Sequence[Step], names: Names) -> dict[Object, Row]:
+    """Everything that steps name, and the roles that consumers made to read the member."""
     granted = (grant.on for step in steps for grant in step.grants if grant.scope == "ONE")
     wanted = {step.object for step in steps if step.object and step.verb != "GRANT"} | set(granted)
     by_kind = defaultdict(set)
@@ -266,7 +319,7 @@ def _objects(session: Session, steps: Sequence[Step]) -> dict[Object, Row]:
     for kind in ("SCHEMA", "DATABASE ROLE", "AUTHENTICATION POLICY"):
         for database in sorted({name.split(".")[0] for name in by_kind[kind]}):
             for thing, row in _inside(session, kind, database).items():
-                if thing.name in by_kind[kind]:
+                if thing.name in by_kind[kind] or consumer_of(thing, row, names.prod):
                     found[thing] = row
     for thing in [thing for thing in found if thing.kind == "WAREHOUSE" and _sets_it(steps, thing)]:
         parameters = session.rows(f"SHOW PARAMETERS IN WAREHOUSE {thing.name}")
@@ -363,9 +416,11 @@ def _grants(
     without a look at each table.
     """
     show: list[tuple[str, Object, Callable[[Row, Object], Grant]]] = []
-    roles = [names.role, names.dev_role, names.public_read]
+    consumers = [thing for thing, row in objects.items() if consumer_of(thing, row, names.prod)]
+    roles = [names.role, names.dev_role, names.public_read, *consumers]
     show += [("TO", role, _grant_to) for role in roles]
-    show += [("OF", role, _grant_of) for role in roles]
+    # Its own roles in the databases of others: what they may read is decided there.
+    show += [("OF", role, _grant_of) for role in (*roles, *names.readers)]
     show += [("TO", user, _grant_of) for user in (names.service_user, names.ci_user)]
     databases = [Object("DATABASE", name) for name in (names.prod, names.dev)]
     created = dict.fromkeys(step.object for step in steps if step.verb == "CREATE" and step.object)
