@@ -59,13 +59,14 @@ class Request:
 
 @dataclass
 class Fault:
-    """What is answered instead to the next `times` requests that match `METHOD /path`."""
+    """What is answered instead to `times` requests that match `METHOD /path`, after so many."""
 
     pattern: re.Pattern[str]
     status: int
     times: int
     headers: Mapping[str, str]
     body: Any
+    after: int = 0
 
 
 @dataclass
@@ -148,13 +149,20 @@ class GitHubApi:
         }
 
     def fail(
-        self, pattern: str, status: int, *, times: int = 1, body: Any = None, **headers: str
+        self,
+        pattern: str,
+        status: int,
+        *,
+        times: int = 1,
+        after: int = 0,
+        body: Any = None,
+        **headers: str,
     ) -> None:
         """Answers the next requests that match with an error, such as
         fail("POST .*/dispatches", 403, Retry_After="0")."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         body = {"message": "injected"} if body is None else body
-        self._faults.append(Fault(re.compile(pattern), status, times, named, body))
+        self._faults.append(Fault(re.compile(pattern), status, times, named, body, after))
 
     def seen(self, method: str = "") -> list[str]:
         """Requests as `METHOD /path status`, in order."""
@@ -169,6 +177,9 @@ class GitHubApi:
                 (f for f in self._faults if f.pattern.match(f"{request.method} {request.path}")),
                 None,
             )
+            if fault and fault.after:
+                fault.after -= 1
+                fault = None
             if fault:
                 fault.times -= 1
                 if not fault.times:
