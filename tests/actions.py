@@ -1,8 +1,10 @@
 """GitHub Actions on this machine: workflows executed by `act`, without containers.
 
 Every `run` step is the real one. Actions from elsewhere are stubs, small composite actions that do
-what the job needs of them: `checkout` clones the repository at the ref it is told, `configure-aws-credentials` assumes the role with a token of tests.aws_world's issuer,
-`create-github-app-token` a token of the stand-in for GitHub's API, `upload-artifact` copies files.
+what the job needs of them: `checkout` clones the repository at the ref it is told,
+`configure-aws-credentials` assumes the role with a token of the issuer in tests/aws_world.py,
+`create-github-app-token` gives a token of the stand-in for GitHub's API, `upload-artifact` copies
+files.
 
 What act cannot show: events and their types, `on:` filters, concurrency, environments and their
 protection, `permissions:`, cron, OIDC tokens of GitHub's own, caches, and that a hosted runner has
@@ -19,6 +21,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tests.conftest import BIN, ROOT
 
@@ -38,46 +42,27 @@ fi
 """
 """As the action does it: one commit, on a branch where a branch is named."""
 
+ACTIONS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/data/actions.yml").read_text())
+
 STUBS: Mapping[str, Mapping[str, Any]] = {
-    "actions/checkout": {
-        "inputs": {"ref": {"default": ""}, "persist-credentials": {"default": "true"}},
-        "env": {"REF": "${{ inputs.ref }}"},
-        "run": CHECKOUT,
-    },
-    "actions/setup-python": {
-        "inputs": {
-            name: {"default": ""} for name in ("python-version", "cache", "cache-dependency-path")
-        },
-        "run": "python --version",
-    },
+    "actions/checkout": {"env": {"REF": "${{ inputs.ref }}"}, "run": CHECKOUT},
+    "actions/setup-python": {"run": "python --version"},
     "aws-actions/configure-aws-credentials": {
-        "inputs": {"role-to-assume": {"required": True}, "aws-region": {"required": True}},
         "env": {"ROLE": "${{ inputs.role-to-assume }}", "REGION": "${{ inputs.aws-region }}"},
         "run": 'cd "$ACTIONS_TESTS" && credentials=$(python -m tests.aws_world "$ROLE") && '
         'printf "AWS_REGION=%s\\n%s\\n" "$REGION" "$credentials" >> "$GITHUB_ENV"',
     },
     "actions/create-github-app-token": {
-        "inputs": {
-            name: {"default": ""}
-            for name in ("client-id", "private-key", "owner", "repositories")
-            + tuple(f"permission-{it}" for it in ("contents", "pull-requests", "workflows"))
-            + ("permission-environments", "permission-secrets")
-        },
         "outputs": {"token": {"value": "${{ steps.stub.outputs.token }}"}},
         "env": {"KEY": "${{ inputs.private-key }}"},
         "run": '[ -n "$KEY" ] && echo "token=$ACTIONS_APP_TOKEN" >> "$GITHUB_OUTPUT"',
     },
     "actions/upload-artifact": {
-        "inputs": {
-            name: {"default": ""}
-            for name in ("name", "path", "if-no-files-found", "retention-days", "overwrite")
-        },
         "env": {"NAME": "${{ inputs.name }}", "PATHS": "${{ inputs.path }}"},
         "run": 'for path in $PATHS; do [ ! -e "$path" ] || install -D "$path" '
         '"$ACTIONS_ARTIFACTS/$NAME/$path"; done',
     },
     "actions/upload-pages-artifact": {
-        "inputs": {"path": {"required": True}},
         "env": {"SITE": "${{ inputs.path }}"},
         "run": 'mkdir -p "$ACTIONS_ARTIFACTS" && cp -r "$SITE" "$ACTIONS_ARTIFACTS/github-pages"',
     },
@@ -86,6 +71,7 @@ STUBS: Mapping[str, Mapping[str, Any]] = {
         "run": 'test -f "$ACTIONS_ARTIFACTS/github-pages/index.html"',
     },
 }
+
 
 @dataclass(frozen=True)
 class Step:
@@ -154,7 +140,7 @@ class Actions:
         variables: Mapping[str, str] | None = None,
         **environment: str,
     ) -> Run:
-        """Runs a workflow of the repository as it is checked out there, which has to be committed."""
+        """Runs a workflow of the repository, at the commit that is checked out there."""
         self.number += 1
         place = self.folder / f"run{self.number}"
         place.mkdir(parents=True)
@@ -211,7 +197,7 @@ class Actions:
                     {
                         "name": f"stub of {action}",
                         "description": "See tests/actions.py",
-                        "inputs": stub.get("inputs", {}),
+                        "inputs": {name: {"default": ""} for name in ACTIONS[action]["inputs"]},
                         "outputs": stub.get("outputs", {}),
                         "runs": {"using": "composite", "steps": [step]},
                     }

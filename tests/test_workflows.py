@@ -17,6 +17,7 @@ import yaml
 from copier._template import Template
 
 from fleet import render as rendering
+from tests.actions import ACTIONS
 from tests.conftest import BIN, ROOT, Render, questions
 
 KINDS: Mapping[str, dict[str, Any]] = {
@@ -35,7 +36,6 @@ CONNECTED = {
 DEPLOYMENTS = ("sequential", "independent", "on_demand")
 AUTHS = ("key_pair", "workload_identity")
 ALERTS = ("none", "slack", "email")
-ACTIONS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/data/actions.yml").read_text())
 OIDC = ("aws-actions/configure-aws-credentials", "actions/deploy-pages")
 PIN = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<sha>\S+)(?: # (?P<version>\S+))?")
 

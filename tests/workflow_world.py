@@ -1,0 +1,205 @@
+"""Three members, each in a repository of its own, and everything their workflows sign in to.
+
+S3 is a real server that knows each member's roles (tests/aws_world.py); Snowflake and GitHub's API
+are stand-ins on loopback, named in tests/snowflake_standin and tests/github_api.py, and Slack is a
+server that keeps what it is sent. Workflows run by `act` (tests/actions.py).
+
+A pytest plugin: `pytest_plugins = "tests.workflow_world"` gives a module the fixture `mesh`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import aws_world
+from tests.actions import Actions, Run
+from tests.conftest import Render
+from tests.github_api import GitHubApi
+from tests.s3_server import BUCKET
+from tests.snowflake_members import World, demo_answers, make_world
+from tests.snowflake_standin import ADMIN, PASSWORD
+from tests.snowflake_standin.fixtures import rsa_key
+
+ORGANISATION = "acme"
+TOKEN, APP_TOKEN = "ghs_job", "ghs_app"
+DEPLOYMENTS = {"dbt_up": "on_demand", "dbt_down": "sequential", "dbt_down_loom": "on_demand"}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+class Slack:
+    """A stand-in for Slack: a webhook that keeps the texts it is sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        slack = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                slack.messages.append(json.dumps(json.loads(body), ensure_ascii=False))
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/services/T0/B0/x"
+
+    def __enter__(self) -> Slack:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass
+class Mesh:
+    """The members by name, and what they sign in to."""
+
+    snowflake: World
+    aws: aws_world.Aws
+    github: GitHubApi
+    slack: Slack
+    actions: Actions
+    runs: int = field(default=0)
+
+    def repository(self, name: str) -> str:
+        return f"{ORGANISATION}/{name.replace('_', '-')}"
+
+    def folder(self, name: str) -> Path:
+        return self.snowflake.members[name].path
+
+    def commit(self, name: str, files: Mapping[str, str] | None = None) -> str:
+        """Changes files of a member, by their path, and commits; the commit."""
+        for path, text in (files or {}).items():
+            (self.folder(name) / path).write_text(text)
+        git(self.folder(name), "add", "--all")
+        git(self.folder(name), "commit", "--quiet", "--allow-empty", "--message", "change")
+        return git(self.folder(name), "rev-parse", "HEAD")
+
+    def deploy(self, name: str, event: str, payload: Mapping[str, Any] | None = None) -> Run:
+        """Runs deploy.yml; GitHub remembers how it ended."""
+        run = self.run(name, "deploy.yml", event, payload, environment="prod")
+        conclusion = "failure" if "failure" in run.jobs.values() else "success"
+        known = self.github.repository(self.repository(name))
+        known.run("deploy.yml", 1000 + self.actions.number, conclusion)
+        return run
+
+    def run(
+        self,
+        name: str,
+        workflow: str,
+        event: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        environment: str | None,
+        without: tuple[str, ...] = (),
+        **more: str,
+    ) -> Run:
+        """environment: of GitHub, whose secrets and whose subject the jobs have; None for a fork's,
+        which have neither. without: secrets that nobody has set."""
+        repository = self.repository(name)
+        secrets = {"GITHUB_TOKEN": TOKEN}
+        if environment:
+            user = f"{name.upper()}_{'SVC' if environment == 'prod' else 'CI_SVC'}"
+            secrets |= {
+                "SNOWFLAKE_PRIVATE_KEY": rsa_key(user).private_pem,
+                "MESH_APP_PRIVATE_KEY": "the App's",
+                "SLACK_WEBHOOK_URL": self.slack.url,
+            }
+            more = {
+                **self.aws.workflow_environment(aws_world.subject(repository, environment)),
+                **more,
+            }
+        return self.actions.run(
+            self.folder(name),
+            workflow,
+            event,
+            payload,
+            secrets={key: value for key, value in secrets.items() if key not in without},
+            variables={"MESH_APP_CLIENT_ID": "Iv1.app"} if environment else {},
+            **{"GITHUB_API_URL": self.github.url, **more},
+        )
+
+    def told(self, name: str) -> dict[str, Any]:
+        """The newest event that a member's repository got, as its workflow sees it."""
+        event = self.github.repository(self.repository(name)).dispatches[-1]
+        return {"action": event["event_type"], "client_payload": event["client_payload"]}
+
+    def rows(self, relation: str) -> list[tuple[Any, ...]]:
+        """Everything in a relation, as an administrator sees it."""
+        with self.snowflake.standin.connect(
+            user=ADMIN, password=PASSWORD, role="ACCOUNTADMIN"
+        ) as connection:
+            cursor = connection.cursor().execute(f"SELECT * FROM {relation} ORDER BY 1")
+            assert cursor is not None
+            return [tuple(row) for row in cursor.fetchall()]
+
+    def schemas(self, database: str) -> set[str]:
+        """Schemas of a database that dbt has made."""
+        things = self.snowflake.standin.model.account.of_kind("SCHEMA")
+        names = {thing.ref.name[1] for thing in things if thing.ref.name[0] == database}
+        return names - {"PUBLIC", "INFORMATION_SCHEMA"}
+
+    def objects(self, prefix: str) -> dict[str, str]:
+        """Digests of what is in the bucket, by key."""
+        return {
+            key: hashlib.sha256(self.aws.s3.get(f"{prefix}/{key}")).hexdigest()
+            for key in self.aws.s3.keys(prefix)
+        }
+
+
+@pytest.fixture(scope="module")
+def mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    folder = tmp_path_factory.mktemp("mesh")
+    members = {
+        name: render_into(
+            folder / name,
+            **demo_answers(name),
+            registry_bucket=BUCKET,
+            aws_role_arn=f"arn:aws:iam::{aws_world.ACCOUNT}:role/dbt-mesh-{name.replace('_', '-')}",
+            github_repository=f"{ORGANISATION}/{name.replace('_', '-')}",
+            alerts="slack",
+            deployment=deployment,
+        )
+        for name, deployment in DEPLOYMENTS.items()
+    }
+    stacks = [aws_world.stack(member.path) for member in members.values()]
+    with aws_world.running(folder / "aws", stacks) as aws, GitHubApi() as github, Slack() as slack:
+        for world in make_world(folder, members):
+            reach = {
+                name: value
+                for name, value in world.laptop.environment.items()
+                if name in ("SNOWFLAKE_HOST", "SNOWFLAKE_PORT", "SNOWFLAKE_PROTOCOL")
+            }
+            actions = Actions(folder / "actions", reach, app_token=APP_TOKEN)
+            made = Mesh(world, aws, github, slack, actions)
+            for name in members:
+                place = made.folder(name)
+                git(place, "init", "--quiet", "--initial-branch=main")
+                git(place, "remote", "add", "origin", f"https://github.com/{made.repository(name)}")
+                made.commit(name)
+                github.repository(made.repository(name))
+            github.token(TOKEN, contents="read", actions="read", pull_requests="write")
+            github.token(APP_TOKEN, contents="write")
+            yield made
