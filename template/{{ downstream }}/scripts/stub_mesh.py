@@ -7,6 +7,9 @@ For each upstream, from nothing but what it publishes:
                                          empty, or with rows that keep the contract
   $DBT_MESH_HOME/registry/<upstream>/local/latest/manifest.json
                                          the interface, as if it had been published from here
+  state/<upstream>/manifest.json         the interface itself, for a loom project (a native one has
+                                         it of sync_mesh.py). Commit it: pull requests, those of
+                                         forks as well, are built from it without any credential
 
   scripts/stub_mesh.py                   from what is published to prod
   scripts/stub_mesh.py --rows 5          five rows in each table
@@ -66,6 +69,8 @@ def main() -> int:
         if arguments.dry_run:
             print("\n".join(f"{line};" for line in plan.statements(arguments.rows)))
             continue
+        if member.kind == "loom" and not arguments.offline:
+            registry.write_whole(copy_of(member.root, upstream.name), each.body)
         print(make(plan, local, home / f"{upstream.database_prefix}_LOCAL.duckdb", arguments.rows))
     if arguments.dry_run:
         return cli.OK
@@ -84,11 +89,18 @@ def latest(store: registry.Store, upstream: str, env: str) -> interface.Interfac
 
 
 def last_copy(root: Path, upstream: str) -> interface.Interface:
-    path = root / "state" / upstream / "manifest.json"
+    path = copy_of(root, upstream)
     try:
         return interface.read(path.read_bytes(), upstream)
     except FileNotFoundError:
-        raise MeshError(f"no copy of {upstream} at {path}: run it without --offline") from None
+        raise MeshError(
+            f"there is no {path.relative_to(root)}: run scripts/stub_mesh.py without --offline, "
+            "where the registry is in reach, and commit it"
+        ) from None
+
+
+def copy_of(root: Path, upstream: str) -> Path:
+    return root / "state" / upstream / "manifest.json"
 
 
 def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:
