@@ -99,11 +99,12 @@ class CopierSpeed(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        folder = Path(environment.loader.searchpath[0])  # type: ignore[union-attr]
         under_way = list(workers(sys._getframe()))
         if is_known():
-            take_over(under_way)
+            take_over(under_way, folder)
         outermost = under_way[-1][0].__dict__ if under_way else {}
-        environment.bytecode_cache = Codes(environment, outermost.setdefault("codes", {}))
+        environment.bytecode_cache = Codes(folder, outermost.setdefault("codes", {}))
         compiled = cache(environment.from_string)
 
         # copier.yml has some 700 texts for a member, of which 150 differ; most are plain
@@ -119,19 +120,19 @@ def is_known() -> bool:
 
 
 def workers(frame: FrameType | None) -> Iterator[tuple[Worker, bool]]:
-    """Copier's workers that are under way, the innermost first, and which of them update."""
+    """Copier's workers that are under way, the innermost first, and which of them updates."""
     while frame:
         worker = frame.f_locals.get("self")
         if frame.f_globals.get("__name__") == "copier._main" and isinstance(worker, Worker):
-            yield worker, frame.f_code.co_name == "_apply_update"
+            yield worker, frame.f_code.co_name == "run_update"
         frame = frame.f_back
 
 
-def take_over(under_way: Sequence[tuple[Worker, bool]]) -> None:
+def take_over(under_way: Sequence[tuple[Worker, bool]], folder: Path) -> None:
     for worker, updates in under_way:
-        # or that of the template's other version; but no class that somebody made for a purpose
-        ours = type(worker) is Worker or type(worker).__module__ == __name__
-        if ours and is_plain(str(worker.answers_file)):
+        # also from the template's older version, but from no class that somebody made for a purpose
+        older = type(worker).__module__ == __name__ and worker.template.local_abspath == folder
+        if (type(worker) is Worker or older) and is_plain(str(worker.answers_file)):
             worker.__class__ = SharingWorker
             if updates:
                 versions = (worker.template, worker.subproject.template)
@@ -152,9 +153,9 @@ class Text(str):
 class Codes(BytecodeCache):
     """Compiled files, which the template's versions have in common for the most part."""
 
-    def __init__(self, environment: Environment, codes: dict[Any, Any]) -> None:
+    def __init__(self, folder: Path, codes: dict[Any, Any]) -> None:
         # Jinja applies filters to constants when it compiles: other filters, other code
-        filters = Path(environment.loader.searchpath[0], "extensions", "answers.py").read_bytes()  # type: ignore[union-attr]
+        filters = (folder / "extensions" / "answers.py").read_bytes()
         self.codes = codes.setdefault(filters, {})
 
     def get_cache_key(self, name: str, filename: str | None = None) -> str:

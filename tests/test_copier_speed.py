@@ -64,14 +64,16 @@ def copy(template: Path, member: Path, tag: str, **answers: Any) -> None:
     )
 
 
-def updated(template: Path, member: Path, **answers: Any) -> dict[str, tuple[bytes, bool]]:
+def updated(
+    template: Path, member: Path, quiet: bool = True, **answers: Any
+) -> dict[str, tuple[bytes, bool]]:
     """A member with an edit, from the one version to the other: contents and modes."""
     copy(template, member, "v5.0.0", **answers)
     git(member, "init", "--quiet")
     git(member, "config", "core.fileMode", "true")
     (member / ".gitignore").write_text("mine\n")
     commit(member)
-    copier.run_update(member, defaults=True, overwrite=True, unsafe=True, quiet=True)
+    copier.run_update(member, defaults=True, overwrite=True, unsafe=True, quiet=quiet)
     return {
         path: (body, os.access(member / path, os.X_OK))
         for path, body in Member(member, {}).files().items()
@@ -100,6 +102,15 @@ def test_an_update_is_the_same_with_fewer_clones(
         theirs = updated(template, tmp_path / "theirs", **answers)
     assert len(clones) == 1 + 5, "a Copier that nobody has looked at is left alone"
     assert ours == theirs
+
+
+def test_an_update_that_speaks_clones_each_version_once(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with counted(monkeypatch) as clones:
+        ours = updated(template, tmp_path / "ours", quiet=False)
+    assert len(clones) == 1 + 2
+    assert ours == updated(template, tmp_path / "theirs")
 
 
 def test_nothing_is_left_behind(template: Path, tmp_path: Path) -> None:
