@@ -82,7 +82,7 @@ class Repository:
     def run(self, file: str, number: int, conclusion: str | None, **facts: Any) -> None:
         """Adds a run of a workflow; without a conclusion it has not ended."""
         status = "completed" if conclusion else "in_progress"
-        run = {"id": 1000 + number, "run_number": number, "run_attempt": 1, "status": status}
+        run = {"id": number, "run_number": number, "run_attempt": 1, "status": status}
         run |= {"conclusion": conclusion, "head_branch": "main", **facts}
         self.runs.setdefault(file, []).insert(0, run)
 

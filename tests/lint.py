@@ -37,7 +37,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, render.opened() as template:
         scratch = Path(folder)
         for kind in ("native", "loom"):
-            answers = {"kind": kind, "project_name": kind, "publishes": True}
+            answers = {"kind": kind, "project_name": kind, "publishes": True, "alerts": "slack"}
             render.render(template, scratch / kind, answers)
         for program, *arguments in commands(scratch):
             print(f"$ {program} {' '.join(map(str, arguments))}"[:100], flush=True)

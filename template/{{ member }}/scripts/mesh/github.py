@@ -41,12 +41,15 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
+open_here = urllib.request.build_opener(_NoRedirects).open
+"""As urlopen, but what is sent stays where it was sent to."""
+
+
 class GitHub:
     """The API at `url`, with a token. Every method raises MeshError, in one line."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url, self._token = url.rstrip("/"), token
-        self._open = urllib.request.build_opener(_NoRedirects).open
 
     def get(self, path: str, **query: str | int) -> Any:
         return self._ask("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
@@ -82,7 +85,7 @@ class GitHub:
                 self._url + path, data, self._headers(), method=method
             )
             try:
-                with self._open(request, timeout=TIMEOUT) as answer:
+                with open_here(request, timeout=TIMEOUT) as answer:
                     text = answer.read()
                 return json.loads(text) if text else None
             except urllib.error.HTTPError as error:
@@ -154,11 +157,13 @@ def from_environment() -> GitHub:
 
 def check_url(name: str, url: str) -> None:
     """Raises MeshError unless it is https; on this machine, as in tests, http will do."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme != "http" or parts.hostname not in LOOPBACK:
-        raise MeshError(f"{name} is no https:// address")
+    with contextlib.suppress(ValueError):
+        parts = urllib.parse.urlsplit(url)
+        if parts.hostname and (
+            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        ):
+            return
+    raise MeshError(f"{name} is no https:// address")
 
 
 def repository() -> str:
