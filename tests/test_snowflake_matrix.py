@@ -17,6 +17,7 @@ from tests.snowflake_members import (
 )
 from tests.snowflake_standin import READS, Fact, Model, SnowflakeError, matrix
 from tests.snowflake_standin.account import ADMIN_ROLES
+from tests.snowflake_standin.fixtures import rsa_key
 from tests.snowflake_standin.names import Ref, role
 from tests.snowflake_standin.vocabulary import PRIVILEGES
 
@@ -92,6 +93,7 @@ def set_up(scripts: dict[str, dict[str, str]], *, left_out: str = "", **model: A
     for prefix in scripts:
         deploy(account, prefix)
         pull_request(account, prefix)
+        rotate(account, prefix)
     return account
 
 
@@ -122,6 +124,31 @@ def pull_request(account: Model, prefix: str) -> None:
         f"CREATE VIEW {schema}.DEFERRED AS SELECT * FROM {prefix}_PROD.{BUILT[prefix][-1][1]}",
     ):
         account.execute(sql, f"{prefix}_DEV_ROLE", f"{prefix}_CI_SVC")
+
+
+def rotate(account: Model, prefix: str) -> None:
+    """What a rotation of both users' keys sends, as the one that deploys."""
+    for user in (f"{prefix}_SVC", f"{prefix}_CI_SVC"):
+        for sql in (
+            f"DESC USER {user}",
+            f"ALTER USER {user} SET RSA_PUBLIC_KEY_2 = '{rsa_key('rotated').public}'",
+            f"ALTER USER {user} UNSET RSA_PUBLIC_KEY_2",
+        ):
+            account.execute(sql, f"{prefix}_ROLE", f"{prefix}_SVC")
+
+
+def test_nobody_else_rotates_keys(scripts: dict[str, dict[str, str]]) -> None:
+    account = set_up(scripts)
+    new = f"SET RSA_PUBLIC_KEY_2 = '{rsa_key('rotated').public}'"
+    for user, others in (
+        ("DBT_UP_CI_SVC", "DBT_UP_DEV_ROLE"),
+        ("DBT_UP_SVC", "DBT_UP_DEV_ROLE"),
+        ("DBT_UP_SVC", "DBT_DOWN_ROLE"),
+    ):
+        with pytest.raises(SnowflakeError, match=r"Insufficient privileges|not authorized"):
+            account.execute(f"ALTER USER {user} {new}", others, "DBT_UP_CI_SVC")
+    with pytest.raises(SnowflakeError, match=r"Insufficient privileges|not authorized"):
+        account.execute("ALTER USER DBT_UP_CI_SVC SET TYPE = PERSON", "DBT_UP_ROLE", "DBT_UP_SVC")
 
 
 def expected_facts() -> frozenset[Fact]:

@@ -276,9 +276,16 @@ def _assign(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
     return effect
 
 
+_PUBLIC_KEYS = {"RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"}
+
+
 def _set(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
     modify = ref.kind in ("WAREHOUSE", "DATABASE", "SCHEMA", "RESOURCE_MONITOR")
-    ctx.require(ref, ("MODIFY",) if modify else ("OWNERSHIP",))
+    # docs.snowflake.com/user-guide/key-pair-auth: this privilege is enough for a user's public keys
+    keys_only = ref.kind == "USER" and {*statement.properties, *statement.unset} <= _PUBLIC_KEYS
+    how_to_sign_in = "MODIFY PROGRAMMATIC AUTHENTICATION METHODS"
+    if not (keys_only and ctx.account.holds(ctx.roles, how_to_sign_in, ref)):
+        ctx.require(ref, ("MODIFY",) if modify else ("OWNERSHIP",))
     _check_properties(ctx, ref, statement.properties, ctx.thing(ref).properties)
     if "RESOURCE_MONITOR" in statement.unset:
         ctx.require_admin("RESOURCE_MONITOR")
