@@ -24,12 +24,12 @@ import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mesh import MeshError, cli, config, registry, sha256
+from mesh import MeshError, cli, config, freshness, registry, sha256
 
 if TYPE_CHECKING:
     from mesh.interface import Interface
@@ -73,7 +73,7 @@ def main() -> int:
     parser.add_argument("--offline", action="store_true", help="use the last good copy, ask nobody")
     parser.add_argument(
         "--max-age",
-        type=hours,
+        type=freshness.hours,
         metavar="H",
         help="exit 2 where a publication is older than H hours",
     )
@@ -113,13 +113,6 @@ def main() -> int:
     if failures:
         raise MeshError("\n       ".join(failures))
     return cli.FOUND if stale(results, arguments.max_age) else cli.OK
-
-
-def hours(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 1_000_000:  # nor nan
-        raise ValueError
-    return number
 
 
 def attempt(root: Path, one: Callable[[str], Result], upstream: str) -> Result | str:
@@ -291,15 +284,17 @@ def stale(results: Iterable[Result], max_age: float | None) -> bool:
     """Says which publications are older than `max_age` hours."""
     if max_age is None:
         return False
-    oldest = datetime.now(UTC) - timedelta(hours=max_age)
-    found = False
-    for result in results:
-        generated_at = datetime.fromisoformat(result.seen.generated_at)
-        if generated_at < oldest:
-            hours = (datetime.now(UTC) - generated_at) / timedelta(hours=1)
-            print(f"{result.upstream} is stale: built {hours:.1f} hours ago, {max_age:g} allowed")
-            found = True
-    return found
+    now = datetime.now(UTC)
+    aged = (
+        freshness.publication(
+            each.upstream, datetime.fromisoformat(each.seen.generated_at), max_age, now
+        )
+        for each in results
+    )
+    found = [each for each in aged if each.stale]
+    for each in found:
+        print(each)
+    return bool(found)
 
 
 def seen_file(root: Path, upstream: str) -> Path:
