@@ -132,7 +132,9 @@ def test_an_api_that_is_away_costs_seconds(
     record(folder, "down", "acme/down")
     started = time.monotonic()
     away = {"GITHUB_API_URL": "http://127.0.0.1:9"}
-    assert "no answer from http://127.0.0.1:9" in workflow.refused(ANNOUNCE, *folder.flags, **away)
+    assert "no answer from http://127.0.0.1:9" in exporting(workflow, **away).refused(
+        ANNOUNCE, *folder.flags
+    )
     assert time.monotonic() - started < 20
 
 
@@ -150,7 +152,7 @@ def test_the_environment_is_checked_first(
 ) -> None:
     publish(folder, at(1))
     record(folder, "down", "acme/down")
-    assert says in workflow.refused(ANNOUNCE, *folder.flags, **{name: value})
+    assert says in exporting(workflow, **{name: value}).refused(ANNOUNCE, *folder.flags)
 
 
 def test_nobody_to_tell_needs_no_token(

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.conftest import Member
-from tests.registry_world import LATEST, Place, Publish, at, start
+from tests.registry_world import LATEST, Place, Publish, at, exporting, start
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
 
@@ -59,10 +59,12 @@ def test_it_does_not_wait_for_ever(down: Member, folder: Place, publish: Publish
     version = publish(folder, at(1))
     later = version.replace("T0001", "T0002")
     facts = event("dbt_up", later, OTHER)
-    refused = down.refused(AWAIT, *folder.flags, "--timeout", "0.2", **facts)
+    refused = exporting(down, **facts).refused(AWAIT, *folder.flags, "--timeout", "0.2")
     assert f"dbt_up has not published {later} to prod in 0.2 s: latest is {version}" in refused
     never = event("up_b", version, OTHER)
-    assert "latest is nothing" in down.refused(AWAIT, *folder.flags, "--timeout", "0", **never)
+    assert "latest is nothing" in exporting(down, **never).refused(
+        AWAIT, *folder.flags, "--timeout", "0"
+    )
 
 
 def test_another_digest_is_refused(down: Member, place: Place, publish: Publish) -> None:
@@ -86,7 +88,7 @@ def test_a_publication_put_in_anothers_place_is_refused(
     flags = (AWAIT, *folder.flags, "--timeout", "0")
     assert "nothing is deployed" in down.refused(*flags, status=2, **event("dbt_up", version, told))
     folder.put(LATEST, folder.get(LATEST).replace(b"column_0", b"column_X"))
-    damaged = down.refused(*flags, **event("dbt_up", old, digest(folder, old)))
+    damaged = exporting(down, **event("dbt_up", old, digest(folder, old))).refused(*flags)
     assert "the published manifest of dbt_up is damaged" in damaged
 
 
@@ -104,4 +106,4 @@ def test_a_publication_put_in_anothers_place_is_refused(
 def test_what_an_event_says_is_checked(
     down: Member, folder: Place, facts: dict[str, str], says: str
 ) -> None:
-    assert says in down.refused(AWAIT, *folder.flags, **facts)
+    assert says in exporting(down, **facts).refused(AWAIT, *folder.flags)

@@ -195,7 +195,7 @@ def test_an_alert_that_fails_is_a_warning(
     assert done.stdout.startswith("::warning title=alert::nobody was told: ")
     assert says in done.stdout
     assert "swordfish" not in done.stdout + done.stderr
-    assert says in member.refused(NOTIFY, *FAILED, "--strict", **environment)
+    assert says in exporting(member, **environment).refused(NOTIFY, *FAILED, "--strict")
 
 
 def test_slack_that_is_gone_or_elsewhere(member: Member, channel: Slack) -> None:
@@ -270,7 +270,9 @@ def test_mail(rendered: Member, tmp_path: Path, starttls: bool) -> None:
             "dbt_up: the deploy to prod failed.\n  model x: <b>\n"
             "commit c0ffee012345 by ada\nhttps://github.com/acme/up/actions/runs/77\n"
         )
-        wrong = rendered.refused(NOTIFY, *FAILED, "--strict", **{**facts, "SMTP_PASSWORD": "tuna"})
+        wrong = exporting(rendered, **{**facts, "SMTP_PASSWORD": "tuna"}).refused(
+            NOTIFY, *FAILED, "--strict"
+        )
         assert "the mail server 127.0.0.1 answers 535" in wrong
         assert "tuna" not in wrong
 
@@ -281,7 +283,7 @@ def test_a_mail_server_that_nobody_vouches_for_gets_no_password(
     with mail_server(tmp_path, password="swordfish") as mails:
         facts = {**PEOPLE, "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mails.port)}
         facts |= {"SMTP_USER": "alerts", "SMTP_PASSWORD": "swordfish"}
-        refused = rendered.refused(NOTIFY, *FAILED, "--strict", **facts)
+        refused = exporting(rendered, **facts).refused(NOTIFY, *FAILED, "--strict")
         assert "CERTIFICATE_VERIFY_FAILED" in refused
         assert mails.received == []
 
@@ -296,7 +298,7 @@ def test_a_mail_server_that_nobody_vouches_for_gets_no_password(
 )
 def test_headers_are_not_to_be_smuggled_in(rendered: Member, people: dict[str, str]) -> None:
     facts = {**PEOPLE, "SMTP_HOST": "127.0.0.1", "SMTP_PORT": "9", **people}
-    assert "is no address" in rendered.refused(NOTIFY, *FAILED, "--strict", **facts)
+    assert "is no address" in exporting(rendered, **facts).refused(NOTIFY, *FAILED, "--strict")
 
 
 def test_members_without_alerts_have_no_such_script(render: Render) -> None:

@@ -84,7 +84,7 @@ def test_a_long_report_is_cut(member: Member, github: GitHubApi) -> None:
     ],
 )
 def test_what_is_wrong_is_said(member: Member, environment: dict[str, str], says: str) -> None:
-    assert says in member.refused(PULL, "comment", "report.md", **environment)
+    assert says in exporting(member, **environment).refused(PULL, "comment", "report.md")
 
 
 def test_a_token_that_may_not_comment_is_told_so(member: Member, github: GitHubApi) -> None:

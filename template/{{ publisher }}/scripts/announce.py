@@ -48,8 +48,8 @@ def main() -> int:
     for line in notes:
         cli.note(line)
     if arguments.list:
-        names = ",".join(repository.partition("/")[2] for repository in told)
-        cli.output(owner=owner or "", repositories=names)
+        listed = ",".join(repository.partition("/")[2] for repository in told)
+        cli.output(owner=owner or "", repositories=listed)
         print("\n".join(told) or "nobody to tell")
         return cli.OK
     if not told:
