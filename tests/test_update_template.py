@@ -1,0 +1,203 @@
+"""A member brings the template's newest version by itself: the workflow executed by act, with real
+releases, a real remote on disk, and a stand-in for `gh` (tests/keypair_world.py)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import versions
+from tests.actions import Actions, Run
+from tests.conftest import BIN
+from tests.keypair_world import GH_STANDIN
+from tests.workflow_world import git
+
+OLD, NEW = versions.newest(), "v9.0.0"
+ADDRESS = "https://github.com/acme/dbt-up"
+SCRIPT = "scripts/update_template.py"
+
+
+@dataclass
+class Desk:
+    """A member of version OLD with its remote, and the template, of which NEW is out."""
+
+    member: Path
+    remote: Path
+    actions: Actions
+    folder: Path
+    project: str
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.member / self.project
+
+    def environment(self) -> dict[str, Any]:
+        home = self.folder / "home"
+        return {
+            "HOME": str(home),
+            "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+            "PATH": f"{home}:{BIN}:/usr/bin:/bin",
+        }
+
+    def maintain(self) -> Run:
+        (workflow,) = self.member.glob(".github/workflows/*maintenance.yml")
+        return self.actions.run(
+            self.member,
+            workflow.name,
+            "workflow_dispatch",
+            {"inputs": {"task": "template"}},
+            secrets={"GITHUB_TOKEN": "ghs_job"},
+            **self.environment(),
+        )
+
+    def script(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, SCRIPT, *arguments],
+            cwd=self.root,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def branches(self) -> set[str]:
+        return set(git(self.remote, "for-each-ref", "--format=%(refname:short)").split())
+
+    @property
+    def pull_requests(self) -> list[list[str]]:
+        log = self.folder / "home" / "gh.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [json.loads(line)["asked"] for line in lines]
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.root / path
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+        git(self.member, "commit", "--quiet", "--all", "--message", "by hand")
+        git(self.member, "push", "--quiet", str(self.remote), "main")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    repository = tmp_path_factory.mktemp("releases") / "template"
+    versions.build(repository)
+    profiles = repository / "template/{{ member }}/profiles.yml.jinja"
+    profiles.write_text(profiles.read_text().replace("threads: 8", "threads: 16"))
+    project = repository / "template/{{ member }}/dbt_project.yml.jinja"
+    project.write_text(project.read_text().replace('version: "1.0.0"', 'version: "2.0.0"'))
+    changelog = repository / "CHANGELOG.md"
+    entry = f"## {NEW.removeprefix('v')} – 2031-01-01\n\n- Twice the threads.\n\n## "
+    changelog.write_text(changelog.read_text().replace("## ", entry, 1))
+    git(repository, "commit", "--quiet", "--all", "--message", NEW)
+    git(repository, "tag", NEW)
+    return repository
+
+
+@pytest.fixture(params=[".", "dbt_up"], ids=["alone", "in a folder"])
+def desk(template: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Desk:
+    return make(template, tmp_path, request.param)
+
+
+def make(template: Path, folder: Path, project: str) -> Desk:
+    member, remote, home = (folder / name for name in ("member", "remote.git", "home"))
+    home.mkdir()
+    gh = home / "gh"
+    gh.write_text(GH_STANDIN.format(python=sys.executable, log=str(home / "gh.log")))
+    gh.chmod(0o755)
+    identity = '[user]\n name = "Test"\n email = "test@example.com"\n'
+    (home / ".gitconfig").write_text(f'{identity}[url "{remote}"]\n insteadOf = "{ADDRESS}"\n')
+    answers = f"{project}/.copier-answers.yml".removeprefix("./")
+    flags = ("--trust", "--defaults", "--quiet", "--vcs-ref", OLD, "--answers-file", answers)
+    data = ("--data", "project_name=dbt_up", "--data", "starter=false")
+    subprocess.run(
+        [BIN / "copier", "copy", *flags, *data, template, member], check=True, capture_output=True
+    )
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
+    git(member, "init", "--quiet", "--initial-branch=main")
+    git(member, "add", "--all")
+    git(member, "commit", "--quiet", "--message", "rendered")
+    git(member, "remote", "add", "origin", ADDRESS)
+    git(member, "push", "--quiet", str(remote), "main")
+    return Desk(member, remote, Actions(folder / "actions"), folder, project)
+
+
+def test_a_new_version_comes_as_a_pull_request(desk: Desk) -> None:
+    run = desk.maintain()
+    assert run.ok, run
+    assert set(run.jobs) == {"template"}
+    folder = "" if desk.project == "." else f"{desk.project}/"
+    branch = f"template/{folder}{NEW}"
+    assert desk.branches == {"main", branch}
+    changed = git(desk.remote, "diff", "--name-only", f"main..{branch}").split()
+    assert set(changed) == {
+        f"{folder}{name}" for name in (".copier-answers.yml", "dbt_project.yml", "profiles.yml")
+    }
+    (asked,) = desk.pull_requests
+    assert asked[:2] == ["pr", "create"]
+    assert asked[asked.index("--head") + 1] == branch
+    assert asked[asked.index("--base") + 1] == "main"
+    assert "Twice the threads." in asked[asked.index("--body") + 1]
+    assert "--draft" not in asked
+
+    run = desk.maintain()  # a week later, nobody has merged it
+    assert run.ok, run
+    assert "is there already" in run.step("Update").output
+    assert len(desk.pull_requests) == 1
+
+
+def test_conflicts_are_listed_and_the_run_is_red(template: Path, tmp_path: Path) -> None:
+    desk = make(template, tmp_path, ".")
+    desk.edit("dbt_project.yml", 'version: "1.0.0"', 'version: "1.5.0"')
+    run = desk.maintain()
+    assert not run.ok
+    assert run.step("Update").failed
+    assert "in conflict: dbt_project.yml:2" in run.step("Update").output
+    (asked,) = desk.pull_requests
+    assert "--draft" in asked
+    assert "`dbt_project.yml:2`" in asked[asked.index("--body") + 1]
+    branch = f"template/{NEW}"
+    assert "<<<<<<<" in git(desk.remote, "show", f"{branch}:dbt_project.yml")
+    answers = yaml.safe_load(git(desk.remote, "show", f"{branch}:.copier-answers.yml"))
+    assert answers["_commit"] == NEW
+
+
+def test_by_hand_it_changes_the_working_tree_only(template: Path, tmp_path: Path) -> None:
+    desk = make(template, tmp_path, ".")
+    done = desk.script("--to", NEW)
+    assert done.returncode == 0, done.stderr
+    assert "threads: 16" in (desk.root / "profiles.yml").read_text()
+    assert desk.branches == {"main"}
+    assert not desk.pull_requests
+    git(desk.member, "commit", "--quiet", "--all", "--message", "updated")
+    assert "is the newest version" in desk.script().stdout
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda desk: (desk.root / "profiles.yml").write_text("mine"), "dirty"),
+        (lambda desk: (desk.root / ".copier-answers.yml").unlink(), "was not made with Copier"),
+    ],
+)
+def test_what_cannot_be_updated_is_told_and_stays(
+    template: Path, tmp_path: Path, spoil: Any, said: str
+) -> None:
+    desk = make(template, tmp_path, ".")
+    spoil(desk)
+    before = git(desk.member, "status", "--porcelain")
+    done = desk.script("--pull-request")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert git(desk.member, "status", "--porcelain") == before
+    assert desk.branches == {"main"}
