@@ -25,6 +25,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "loom hub": {"kind": "loom", "publishes": True},
 }
 PUBLISHER = {
+    "scripts/announce.py",
     "scripts/publish_manifest.py",
     "scripts/mesh/publication.py",
     "scripts/mesh/contract.py",
@@ -32,8 +33,11 @@ PUBLISHER = {
     "scripts/mesh/history.py",
 }
 DOWNSTREAM = {
+    "scripts/await_upstream.py",
+    "scripts/check_freshness.py",
     "scripts/validate_lineage.py",
     "scripts/stub_mesh.py",
+    "scripts/mesh/freshness.py",
     "scripts/mesh/lineage.py",
     "scripts/mesh/recording.py",
     "scripts/mesh/columns.py",
@@ -49,7 +53,9 @@ EVERYONE = {
     "mesh.yml",
     "profiles.yml",
     "requirements.txt",
+    "scripts/deploy_state.py",
     "scripts/mesh/registry.py",
+    "scripts/pull_request.py",
 }
 
 
