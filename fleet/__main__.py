@@ -115,7 +115,8 @@ def _add_members(parser: argparse.ArgumentParser) -> None:
         "--members",
         type=Path,
         metavar="FILE",
-        help="a list, on each line the folder of a clone, a git URL, or org/repo; # for comments",
+        help="a list, on each line the folder of a clone, a git URL, or org/repo; for a project in "
+        "a folder of it, with that folder: acme/shop#dbt_up; # and a space before it for comments",
     )
     members.add_argument(
         "--clones", type=Path, metavar="FOLDER", help="the git clones that lie in a folder"

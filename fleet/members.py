@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -37,10 +39,15 @@ class NeedsPerson(Exception):
 
 @dataclass(frozen=True)
 class Member:
-    """place: the folder of a clone, or the URL of a repository."""
+    """place: the folder of a clone, or the URL of a repository; subfolder: of the project in it."""
 
     name: str
     place: str
+    subfolder: str = "."
+
+    @property
+    def answers_file(self) -> str:
+        return PurePosixPath(self.subfolder, ANSWERS).as_posix()
 
     @property
     def folder(self) -> Path | None:
@@ -63,14 +70,23 @@ def is_url(place: str) -> bool:
 
 
 def locate(place: str, beside: Path) -> Member:
-    """A member by a line of a list: a folder (relative to `beside`), a git URL, or org/repo."""
+    """A member by a line of a list: a folder (relative to `beside`), a git URL, or org/repo; behind
+    a # the project's folder, where several members share the repository."""
+    place, _, subfolder = place.partition("#")
     if not is_url(place):
         folder = (beside / Path(place).expanduser()).absolute()
         if not folder.exists() and REPOSITORY.fullmatch(place) and not place.startswith("."):
             place = f"https://github.com/{place}.git"
         else:
             place = os.path.normpath(folder)
-    return Member(re.split(r"[/:]", place.rstrip("/"))[-1].removesuffix(".git"), place)
+    name = re.split(r"[/:]", place.rstrip("/"))[-1].removesuffix(".git")
+    return in_subfolder(Member(name, place), PurePosixPath(subfolder).as_posix())
+
+
+def in_subfolder(repository: Member, subfolder: str) -> Member:
+    if subfolder == ".":
+        return repository
+    return replace(repository, name=f"{repository.name}/{subfolder}", subfolder=subfolder)
 
 
 def from_list(path: Path) -> list[Member]:
@@ -80,35 +96,76 @@ def from_list(path: Path) -> list[Member]:
     except (OSError, UnicodeDecodeError) as error:
         raise FleetError(f"cannot read the list of members {path}: {error}") from None
     places = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
-    return distinct(locate(place, path.absolute().parent) for place in places if place)
+    return distinct(
+        member
+        for place in places
+        if place
+        for member in of_clone(locate(place, path.absolute().parent))
+    )
 
 
 def from_folder(folder: Path) -> list[Member]:
-    """The git clones directly below a folder. Raises FleetError where there is none."""
+    """The members in git clones directly below a folder. Raises FleetError where there is none."""
     if not folder.is_dir():
         raise FleetError(f"{folder} is no folder")
     clones = sorted(path for path in folder.absolute().iterdir() if (path / ".git").exists())
     if not clones:
         raise FleetError(f"there is no git clone directly below {folder}")
-    return [Member(path.name, str(path)) for path in clones]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(of_clone, [Member(path.name, str(path)) for path in clones])
+    return [member for members in found for member in members]
+
+
+def of_clone(repository: Member) -> list[Member]:
+    """The members that share a clone; the repository itself where nothing tells of others.
+
+    Answers of other templates, at the top or in folders, have no kind.
+    """
+    if repository.subfolder != "." or not repository.folder:
+        return [repository]
+    try:
+        listed = git(repository.folder, "ls-files", "-z", "--", ANSWERS, f"*/{ANSWERS}")
+    except GitError:
+        return [repository]
+    files = [PurePosixPath(name) for name in listed.split("\0") if name]
+    if files in ([], [PurePosixPath(ANSWERS)]):
+        return [repository]
+    members = [in_subfolder(repository, file.parent.as_posix()) for file in files]
+    return [member for member in members if _is_of_mesh(member)] or [repository]
+
+
+def _is_of_mesh(member: Member) -> bool:
+    assert member.folder
+    try:
+        return read_answers((member.folder / member.answers_file).read_text("utf-8")).kind != "?"
+    except OSError:
+        return False
+    except NeedsPerson:
+        return True  # and says why when it is its turn
 
 
 def distinct(members: Iterable[Member]) -> list[Member]:
     """One of each place; those of the same name are told apart by the folder above."""
-    by_place = {member.place: member for member in members}
-    names = [member.name for member in by_place.values()]
+    by_place = {(member.place, member.subfolder): member for member in members}
+    named = Counter(member.name for member in by_place.values())
     return [
-        Member("/".join(re.split(r"[/:]", member.place.removesuffix(".git"))[-2:]), member.place)
-        if names.count(member.name) > 1
-        else member
+        replace(member, name=_longer_name(member)) if named[member.name] > 1 else member
         for member in by_place.values()
     ]
+
+
+def _longer_name(member: Member) -> str:
+    above = re.split(r"[/:]", member.place.removesuffix(".git"))[-2]
+    return f"{above}/{member.name}"
 
 
 def read_answers(text: str | None) -> Answers:
     """Raises NeedsPerson where a file is missing, broken or not Copier's."""
     if text is None:
-        raise NeedsPerson(f"has no {ANSWERS}: it was not made with Copier, or the file was deleted")
+        raise NeedsPerson(
+            f"has no {ANSWERS}: it was not made with Copier, or the file was deleted, or the "
+            "project is in a folder of the repository (name it in the list: …#folder)"
+        )
     try:
         loaded: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +19,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from fleet.members import (
-    ANSWERS,
     GitError,
     Member,
     NeedsPerson,
@@ -126,23 +126,22 @@ def _stale(project: Project, now: datetime, days: int) -> Iterable[str]:
 
 def gather(members: Sequence[Member], releases: Releases) -> list[Status]:
     """The members' status by their answers; one question for a hundred repositories on GitHub."""
-    texts: dict[str, str | Exception | None] = {}
-    on_github = {
-        member.place: (found[1], found[2])
-        for member in members
-        if not member.folder and (found := GITHUB.fullmatch(normal(member.place)))
-    }
+    texts: dict[Member, str | Exception | None] = {}
+    on_github = [member for member in members if _on_github(member)]
     if on_github and shutil.which("gh"):
-        places = list(on_github)
-        batches = [places[at : at + ASKED_TOGETHER] for at in range(0, len(places), ASKED_TOGETHER)]
+        starts = range(0, len(on_github), ASKED_TOGETHER)
+        batches = [on_github[at : at + ASKED_TOGETHER] for at in starts]
         with ThreadPoolExecutor(4) as pool:
-            asked = pool.map(lambda batch: ask_github([on_github[each] for each in batch]), batches)
-            for batch, answered in zip(batches, asked, strict=True):
+            for batch, answered in zip(batches, pool.map(ask_github, batches), strict=True):
                 texts |= zip(batch, answered, strict=True)
-    rest = [member for member in members if member.place not in texts]
+    rest = [member for member in members if member not in texts]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        texts |= zip((member.place for member in rest), pool.map(read, rest), strict=True)
-    return [_status(member, texts[member.place], releases) for member in members]
+        texts |= zip(rest, pool.map(read, rest), strict=True)
+    return [_status(member, texts[member], releases) for member in members]
+
+
+def _on_github(member: Member) -> re.Match[str] | None:
+    return None if member.folder else GITHUB.fullmatch(normal(member.place))
 
 
 def _status(member: Member, text: str | Exception | None, releases: Releases) -> Status:
@@ -155,23 +154,25 @@ def read(member: Member) -> str | Exception | None:
     """The answers file of a clone, or of a repository that any git server has."""
     try:
         if member.folder:
-            return read_text(member.folder / ANSWERS)
+            return read_text(member.folder, member.answers_file)
         with tempfile.TemporaryDirectory(prefix="fleet.") as scratch:
             only = ("--depth=1", "--filter=blob:none", "--no-checkout")
             git(None, "clone", "--quiet", *only, member.place, scratch)
-            if not git(Path(scratch), "ls-tree", "--name-only", "HEAD", "--", ANSWERS):
+            if not git(Path(scratch), "ls-tree", "--name-only", "HEAD", "--", member.answers_file):
                 return None
-            return git(Path(scratch), "show", f"HEAD:{ANSWERS}")
+            return git(Path(scratch), "show", f"HEAD:{member.answers_file}")
     except (GitError, NeedsPerson, OSError) as error:
         return error
 
 
-def ask_github(repositories: Sequence[tuple[str, str]]) -> list[str | Exception | None]:
-    """The answers files of repositories, in their order, by one question."""
+def ask_github(members: Sequence[Member]) -> list[str | Exception | None]:
+    """The answers files of members on GitHub, in their order, by one question."""
+    repositories = [found.groups() for member in members if (found := _on_github(member))]
     asked = " ".join(
         f"m{number}: repository(owner: {json.dumps(owner)}, name: {json.dumps(name)}) "
-        f'{{ object(expression: "HEAD:{ANSWERS}") {{ ... on Blob {{ text }} }} }}'
-        for number, (owner, name) in enumerate(repositories)
+        f"{{ object(expression: {json.dumps(f'HEAD:{member.answers_file}')}) "
+        "{ ... on Blob { text } } }"
+        for number, (member, (owner, name)) in enumerate(zip(members, repositories, strict=True))
     )
     # ends with 1 where one of them does not exist, and still prints the others
     done = subprocess.run(
@@ -195,11 +196,22 @@ def ask_github(repositories: Sequence[tuple[str, str]]) -> list[str | Exception 
 
 
 def of_registry(mesh: Mesh) -> list[Member]:
-    """The members whose repository the registry knows, by what they said when they read others."""
-    return [
-        replace(locate(repository, Path()), name=project.name)
+    """The members whose repository the registry knows, by what they said when they read others.
+
+    It does not know folders: in a repository that several projects name, they are taken to lie in
+    folders of their names.
+    """
+    repositories = {
+        project.name: next((each.repository for each in project.reads if each.repository), "")
         for project in mesh.projects
-        if (repository := next((each.repository for each in project.reads if each.repository), ""))
+    }
+    named = Counter(repositories.values())
+    return [
+        replace(
+            locate(repository, Path()), name=name, subfolder=name if named[repository] > 1 else "."
+        )
+        for name, repository in repositories.items()
+        if repository
     ]
 
 

@@ -21,10 +21,11 @@ from typing import Any, Literal
 import update_report
 import yaml
 from after_copy import UNTAGGED
-from copier._jinja_ext import SandboxedEnvironment
 from copier._main import Worker
 from copier._subproject import Subproject
 from copier._template import Template
+from copier._types import RelativePath
+from copier_speed import SharingWorker
 
 from fleet.members import (
     ANSWERS,
@@ -77,9 +78,10 @@ class Order:
     def to(self) -> str:
         return self.releases.newest
 
-    @property
-    def branch(self) -> str:
-        return f"template/{self.to}"
+    def branch(self, member: Member) -> str:
+        """One for each member, also of those that share a repository."""
+        of = "" if member.subfolder == "." else f"-{member.subfolder.replace('/', '-')}"
+        return f"template/{self.to}{of}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def update(member: Member, order: Order) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="fleet.", ignore_cleanup_errors=True) as scratch:
             clone = Path(scratch) / Path(member.place).name.removesuffix(".git")
             folder = member.folder or download(member.place, clone)
-            answers = read_answers(read_text(folder / ANSWERS))
+            answers = read_answers(read_text(folder, member.answers_file))
             outcome = replace(outcome, kind=answers.kind, version=answers.version)
             check_version(answers, order.releases)
             if answers.version == order.to:
@@ -142,13 +144,14 @@ def carry_out(
     member: Member, folder: Path, clone: Path, answers: Answers, order: Order, known: Outcome
 ) -> Outcome:
     """Everything from the clone to the pull request. Raises NeedsPerson and GitError."""
-    base = current_branch(folder)
+    base = current_branch(folder, member.subfolder)
     remote = remote_of(folder)
+    branch = order.branch(member)
     if order.goal in ("push", "propose") and not remote:
         raise NeedsPerson("has no remote to push to: add one, or --prepare")
     if order.goal == "prepare" and not member.folder:
         raise NeedsPerson("is no local clone, where a branch could be prepared")
-    if found := earlier(folder, remote, base, answers, order):
+    if found := earlier(folder, remote, base, branch, answers, order):
         return replace(known, **found)
     if member.folder:
         git(None, "clone", "--quiet", "--no-tags", str(folder), str(clone))
@@ -156,13 +159,13 @@ def carry_out(
             git(clone, "remote", "set-url", "origin", remote)
         if order.goal in ("push", "propose"):
             check_in_step(clone, base)
-    check_recorded(clone, answers, order.releases)
+    check_recorded(clone, member.answers_file, answers, order.releases)
 
-    merge(clone, order)
+    merge(clone, member.answers_file, order)
     if in_conflict := update_report.conflicts(clone):
         where = ", ".join(update_report.describe_conflicts(in_conflict))
         return replace(known, result="conflict", detail=where, conflicts=in_conflict)
-    git(clone, "switch", "--quiet", "--create", order.branch)
+    git(clone, "switch", "--quiet", "--create", branch)
     git(clone, "add", "--all")
     title = f"Template {answers.version} → {order.to}"
     git(clone, "commit", "--quiet", "--message", title, "--message", changes(answers, order))
@@ -171,16 +174,16 @@ def carry_out(
             return replace(known, result="check failed", detail=failed)
 
     if order.goal == "dry-run":
-        changed = git(clone, "diff", "--name-only", f"{base}..{order.branch}").splitlines()
+        changed = git(clone, "diff", "--name-only", f"{base}..{branch}").splitlines()
         return replace(known, result="updated", detail=f"{len(changed)} files would change")
     if order.goal == "prepare":
         assert member.folder
-        git(member.folder, "fetch", "--quiet", str(clone), f"{order.branch}:{order.branch}")
-        return replace(known, result="prepared", detail=f"branch {order.branch}")
-    git(clone, "push", "--quiet", "origin", f"{order.branch}:refs/heads/{order.branch}")
+        git(member.folder, "fetch", "--quiet", str(clone), f"{branch}:{branch}")
+        return replace(known, result="prepared", detail=f"branch {branch}")
+    git(clone, "push", "--quiet", "origin", f"{branch}:refs/heads/{branch}")
     if order.goal == "push":
-        return replace(known, result="pushed", detail=f"branch {order.branch}")
-    return replace(known, **propose(clone, base, answers, order))
+        return replace(known, result="pushed", detail=f"branch {branch}")
+    return replace(known, **propose(clone, base, branch, answers, order, pushed=True))
 
 
 # ── the member's repository ───────────────────────────────────────────────────────────
@@ -192,18 +195,19 @@ def download(url: str, clone: Path) -> Path:
     return clone
 
 
-def read_text(path: Path) -> str | None:
+def read_text(clone: Path, answers_file: str) -> str | None:
     """Raises NeedsPerson where the folder is no clone that could be updated."""
-    if not path.parent.is_dir():
-        raise GitError(f"there is no folder {path.parent}")
-    if not (path.parent / ".git").exists():
-        raise NeedsPerson("is no git clone (a folder with .git)")
+    if not clone.is_dir():
+        raise GitError(f"there is no folder {clone}")
+    if not (clone / ".git").exists():
+        raise NeedsPerson("is no git clone (a folder with .git; a folder of one is CLONE#folder)")
+    path = clone / answers_file
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
-def current_branch(folder: Path) -> str:
-    """Raises NeedsPerson where the clone is not as its people committed it."""
-    if changed := git(folder, "status", "--porcelain").splitlines():
+def current_branch(folder: Path, subfolder: str) -> str:
+    """Raises NeedsPerson where the project is not as its people committed it."""
+    if changed := git(folder, "status", "--porcelain", "--", subfolder).splitlines():
         which = changed[0][2:].strip() + (" and others" if len(changed) > 1 else "")
         raise NeedsPerson(f"has uncommitted changes ({which}): commit or stash them")
     try:
@@ -232,30 +236,40 @@ def check_in_step(clone: Path, base: str) -> None:
 
 
 def earlier(
-    folder: Path, remote: str | None, base: str, answers: Answers, order: Order
+    folder: Path, remote: str | None, base: str, branch: str, answers: Answers, order: Order
 ) -> dict[str, Any] | None:
     """What an earlier run, perhaps one that was killed, left of this very update."""
-    branch = f"refs/heads/{order.branch}"
-    there: dict[str, Any] = {"result": "already there", "detail": f"branch {order.branch}"}
+    head = f"refs/heads/{branch}"
+    there: dict[str, Any] = {"result": "already there", "detail": f"branch {branch}"}
     if order.goal == "prepare":
-        return there if git(folder, "for-each-ref", branch) else None
+        return there if git(folder, "for-each-ref", head) else None
     if order.goal == "dry-run" or not remote:
         return None
-    if not git(None, "ls-remote", remote, branch):
+    if not git(None, "ls-remote", remote, head):
         return None
-    return there if order.goal == "push" else propose(folder, base, answers, order)
+    return there if order.goal == "push" else propose(folder, base, branch, answers, order)
 
 
-def propose(folder: Path, base: str, answers: Answers, order: Order) -> dict[str, Any]:
-    """The pull request for the branch, which is on the remote: the one there is, or a new one."""
+def propose(
+    folder: Path, base: str, branch: str, answers: Answers, order: Order, *, pushed: bool = False
+) -> dict[str, Any]:
+    """The pull request for the branch, which is on the remote: the one there is, or a new one.
+
+    pushed: just now; then a closed one was for an earlier branch of that name.
+    """
     fields = ("--json", "url,state", "--jq", '.[0] | select(.) | .url + " " + .state')
-    head = ("--head", order.branch)
-    found = run(["gh", "pr", "list", *head, "--state", "all", *fields], folder, seconds=60)
-    if found:
-        link, state = found.split()
-        result = "refused" if state == "CLOSED" else "already there"
-        return {"result": result, "detail": f"{link} ({state.lower()})", "link": link}
+    head = ("--head", branch)
+    state = ("--state", "open" if pushed else "all")
+    if found := run(["gh", "pr", "list", *head, *state, *fields], folder, seconds=60):
+        link, state_of_it = found.split()
+        if state_of_it == "CLOSED":  # somebody said no, or not yet: not for us to overrule
+            advice = f"reopen it, or delete the branch {branch} and run this again"
+            return {"result": "refused", "detail": f"{link} was closed: {advice}", "link": link}
+        detail = f"{link} ({state_of_it.lower()})"
+        return {"result": "already there", "detail": detail, "link": link}
     title = f"Update the template from {answers.version} to {order.to}"
+    if branch != order.branch(Member("", "")):
+        title += f" in {answers.project}"
     body = (
         f"{changes(answers, order)}\n\nMade by `fleet update`; checked: {', '.join(order.checks)}."
     )
@@ -285,10 +299,6 @@ def template(releases: Releases, url: str, tag: str) -> Template:
     return opened
 
 
-ENVIRONMENTS: dict[Path, SandboxedEnvironment] = {}
-"""By the folder of the template."""
-
-
 @cache
 def worker_of(releases: Releases) -> type[Worker]:
     """Copier's Worker, with the templates that this process has open.
@@ -297,7 +307,7 @@ def worker_of(releases: Releases) -> type[Worker]:
     the new: a class of our own is the one place that all of them ask.
     """
 
-    class SharingWorker(Worker):
+    class FleetWorker(SharingWorker):
         @cached_property
         def template(self) -> Template:
             url = self.src_path or self.subproject.last_answers["_src_path"]
@@ -305,35 +315,23 @@ def worker_of(releases: Releases) -> type[Worker]:
 
         @cached_property
         def subproject(self) -> Subproject:
-            project = Subproject(self.dst_path.absolute(), Path(ANSWERS))
+            project = Subproject(self.dst_path.absolute(), Path(self.answers_file or ANSWERS))
             if recorded := project.last_answers:
                 project.__dict__["template"] = template(
                     releases, recorded["_src_path"], recorded["_commit"]
                 )
             return project
 
-        @cached_property
-        def jinja_env(self) -> SandboxedEnvironment:
-            # with all that it has compiled, which is a third of the work
-            folder = self.template.local_abspath
-            if folder not in ENVIRONMENTS:
-                ENVIRONMENTS[folder] = Worker.__dict__["jinja_env"].func(self)
-            return ENVIRONMENTS[folder]
-
-        def _sync_git_index_executable_bit(self, dst_relpath: Path, src_mode: int) -> None:
-            # asks git, for each file, whether modes are to be kept in the index alone: on Windows
-            if os.name == "nt":
-                super()._sync_git_index_executable_bit(dst_relpath, src_mode)
-
-    return SharingWorker
+    return FleetWorker
 
 
-def merge(clone: Path, order: Order) -> None:
-    """`copier update` of the clone."""
+def merge(clone: Path, answers_file: str, order: Order) -> None:
+    """`copier update` of a member in the clone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         worker = worker_of(order.releases)(
             dst_path=clone,
+            answers_file=RelativePath(answers_file),
             vcs_ref=order.to,
             defaults=True,
             overwrite=True,
@@ -343,18 +341,21 @@ def merge(clone: Path, order: Order) -> None:
         worker.run_update()
 
 
-def check_recorded(clone: Path, answers: Answers, releases: Releases) -> None:
+def check_recorded(clone: Path, answers_file: str, answers: Answers, releases: Releases) -> None:
     """Raises NeedsPerson where the version was edited by hand, as an update never does.
 
     The files would be of an older version than they say, and its changes lost for good. A commit
     that changes the version alone is told by it, unless that version changes nothing here.
     """
-    commit = git(clone, "log", "-1", "--format=%H", "-G^_commit:", "--", ANSWERS)
+    commit = git(clone, "log", "-1", "--format=%H", "-G^_commit:", "--", answers_file)
     shown = git(clone, "show", "--format=", "--unified=0", commit) if commit else ""
     lines = [line for line in shown.splitlines() if re.match(r"[-+](?![-+]{2} )", line)]
     was = [line.partition(":")[2].strip() for line in lines if line.startswith("-_commit:")]
     if len(lines) == 2 and was and was[0] in releases.tags:
-        old, new = (rendering(clone, answers, releases, tag) for tag in (was[0], answers.version))
+        old, new = (
+            rendering(clone, answers_file, answers, releases, tag)
+            for tag in (was[0], answers.version)
+        )
         if old != new:
             raise NeedsPerson(
                 f"its _commit was edited by hand from {was[0]} to {answers.version} "
@@ -362,13 +363,16 @@ def check_recorded(clone: Path, answers: Answers, releases: Releases) -> None:
             )
 
 
-def rendering(clone: Path, answers: Answers, releases: Releases, tag: str) -> dict[Path, bytes]:
+def rendering(
+    clone: Path, answers_file: str, answers: Answers, releases: Releases, tag: str
+) -> dict[Path, bytes]:
     """What the template gives a member with these answers, the answers file left out."""
     with tempfile.TemporaryDirectory(dir=clone.parent) as scratch:
         worker = worker_of(releases)(
             src_path=answers.template,
             dst_path=Path(scratch),
-            data=yaml.safe_load((clone / ANSWERS).read_text(encoding="utf-8")),
+            answers_file=RelativePath(answers_file),
+            data=yaml.safe_load((clone / answers_file).read_text(encoding="utf-8")),
             vcs_ref=tag,
             defaults=True,
             unsafe=True,
@@ -396,20 +400,21 @@ def run_check(check: str, clone: Path, member: Member) -> str:
 
 
 def run_in_member(command: str, clone: Path, member: Member) -> str:
-    beside = (member.folder or Path.cwd() / member.name).parent
+    project = (member.folder or Path.cwd() / Path(member.place).name) / member.subfolder
     ours = [Path(sys.executable).parent]
     if member.folder:
-        ours.insert(0, member.folder / ".venv" / "bin")
+        environments = dict.fromkeys([project, member.folder])  # of the project, or of all
+        ours = [*(folder / ".venv" / "bin" for folder in environments), *ours]
     try:
         run(
             shlex.split(command),
-            clone,
+            clone / member.subfolder,
             seconds=CHECK_SECONDS,
             PATH=os.pathsep.join([*map(str, ours), os.environ.get("PATH", "")]),
-            DBT_MESH_HOME=os.environ.get("DBT_MESH_HOME", str(beside / ".mesh")),
+            DBT_MESH_HOME=os.environ.get("DBT_MESH_HOME", str(project.parent / ".mesh")),
             DBT_SEND_ANONYMOUS_USAGE_STATS="false",
             DBT_USE_COLORS="false",
         )
     except GitError as error:
-        return str(error).replace(f"{clone}/", "")
+        return str(error).replace(f"{clone / member.subfolder}/", "")
     return ""

@@ -1,8 +1,8 @@
 """Runs in a member on `copier update`, after the template's changes are merged into its files.
 
-    migrations.py ANSWERS_FILE renamed-file OLD NEW     the template calls a file by another name now
-    migrations.py ANSWERS_FILE renamed-answer OLD NEW   copier.yml calls a question by another name now
-    migrations.py ANSWERS_FILE updated [quiet]          after every update, last
+    migrations.py ANSWERS_FILE renamed-file OLD NEW    the template has another name for a file
+    migrations.py ANSWERS_FILE renamed-answer OLD NEW  copier.yml has another name for a question
+    migrations.py ANSWERS_FILE updated [quiet]         after every update, last
 
 `_migrations` in copier.yml says which run, and of which version on. Copier puts STAGE,
 VERSION_FROM and VERSION_TO into the environment, and has made sure that everything was committed:
@@ -79,21 +79,24 @@ def updated(answers: Path, quiet: bool) -> None:
     if quiet:
         return
     old, new = os.environ["VERSION_FROM"], os.environ["VERSION_TO"]
+    folder = answers.parent.as_posix()
     if UNTAGGED.fullmatch(new):
+        command = "copier update --trust --vcs-ref TAG"
+        if folder != ".":
+            command += f" --answers-file {answers.as_posix()}"
         print(
             f"\nwarning: {new} is no release of the template, and the next `copier update` cannot "
-            "start from it.\nUndo this, and update to one: copier update --trust --vcs-ref TAG",
+            f"start from it.\nUndo this, and update to one: {command}",
             file=sys.stderr,
         )
     changelog = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
-    project = re.search(
-        r"^project_name: *(.*)$", answers.read_text(encoding="utf-8"), re.MULTILINE
-    )
+    project = re.search(r"^project_name: *(.*)$", answers.read_text(encoding="utf-8"), re.MULTILINE)
     requirements = str(answers.parent / "requirements.txt")
     print(
         "\n"
         + update_report.message(
             project=project[1] if project else "The project",
+            folder=folder,
             old=old,
             new=new,
             changes=update_report.changes_between(changelog, old, new),

@@ -62,6 +62,7 @@ def describe_conflicts(found: dict[str, list[int]]) -> list[str]:
 def message(
     *,
     project: str,
+    folder: str,
     old: str,
     new: str,
     changes: str,
@@ -71,6 +72,7 @@ def message(
 ) -> str:
     """What the person at the terminal reads: what changed, what to check, how to undo it.
 
+    folder: of the project, seen from the top of the repository, where updates run;
     kept: files that are no longer the template's, and stay because they were edited here.
     """
     if old == new:
@@ -88,13 +90,16 @@ def message(
         ]
         lines += [f"  {where}" for where in describe_conflicts(in_conflict)]
         lines += ["  then `git add` these files"]
-    install = ["  pip install -r requirements.txt"] if requirements_changed else []
+    alone = folder == "."
+    requirements = "requirements.txt" if alone else f"{folder}/requirements.txt"
+    install = [f"  pip install -r {requirements}"] if requirements_changed else []
+    build = "dbt parse && dbt build"
     lines += [
         "",
         "Check it, then commit it:",
         "  git diff HEAD                        what the update did",
         *install,
-        "  dbt parse && dbt build",
+        f"  {build}" if alone else f"  (cd {folder} && {build})",
         "Or undo all of it:",
         "  git reset --hard && git clean -fd",
     ]

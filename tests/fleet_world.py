@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 from fleet import releases, update_one
 from fleet import render as rendering
+from fleet.members import ANSWERS
 from fleet.releases import Releases
 from tests.conftest import ROOT
 from tests.versions import git
@@ -23,13 +25,22 @@ FAKE_GH = """#!{python}
 import json, os, subprocess, sys
 from pathlib import Path
 origin = subprocess.run(["git", "remote", "get-url", "origin"], capture_output=True, text=True)
-store = Path(os.environ["FAKE_GH"]) / (Path(origin.stdout.strip()).name + ".json")
+name = Path(origin.stdout.strip()).name.removesuffix(".git")
+store = Path(os.environ["FAKE_GH"]) / (name + ".json")
+made = json.loads(store.read_text()) if store.exists() else []
 flags = dict(zip(sys.argv[3::2], sys.argv[4::2]))
 if sys.argv[1:3] == ["pr", "create"]:
-    store.write_text(json.dumps(flags))
-    print(f"https://github.com/acme/{{store.stem.removesuffix('.git')}}/pull/1")
-elif sys.argv[1:3] == ["pr", "list"] and store.exists():
-    print(f"https://github.com/acme/{{store.stem.removesuffix('.git')}}/pull/1 OPEN")
+    if any(each["--head"] == flags["--head"] and each["state"] == "OPEN" for each in made):
+        sys.exit("a pull request for this branch already exists")
+    made.append({{**flags, "state": "OPEN"}})
+    store.write_text(json.dumps(made))
+    print(f"https://github.com/acme/{{name}}/pull/{{len(made)}}")
+elif sys.argv[1:3] == ["pr", "list"]:
+    for number, each in reversed(list(enumerate(made, start=1))):
+        asked = flags.get("--state", "open").upper()
+        if each["--head"] == flags["--head"] and asked in ("ALL", each["state"]):
+            print(f"https://github.com/acme/{{name}}/pull/{{number}} " + each["state"])
+            break
 """
 
 
@@ -48,23 +59,28 @@ class World:
     def remote(self, name: str) -> Path:
         return self.folder / "remotes" / f"{name}.git"
 
-    def member(self, name: str, tag: str, **answers: Any) -> Path:
-        """A member as its people have it: rendered, committed, pushed."""
-        clone = self.clones / name
+    def member(self, name: str, tag: str, *, shared: str | None = None, **answers: Any) -> Path:
+        """A member as its people have it: rendered, committed, pushed.
+
+        shared: the repository in which it has a folder; without one it has its own.
+        """
+        clone = self.clones / (shared or name)
+        if not clone.exists():
+            self._repository(clone)
         opened = update_one.template(self.releases, str(self.template), tag)
-        rendering.render(opened, clone, {"project_name": name, **answers})
-        git(clone, "init", "--quiet", "--initial-branch=main")
-        git(
-            self.folder,
-            "init",
-            "--quiet",
-            "--bare",
-            "--initial-branch=main",
-            str(self.remote(name)),
-        )
-        git(clone, "remote", "add", "origin", str(self.remote(name)))
+        rendered = self.folder / "rendered" / clone.name
+        answers_file = f"{name}/{ANSWERS}" if shared else None
+        rendering.render(opened, rendered, {"project_name": name, **answers}, answers_file)
+        shutil.copytree(rendered, clone, dirs_exist_ok=True)
         self.push(clone)
         return clone
+
+    def _repository(self, clone: Path) -> None:
+        clone.mkdir()
+        git(clone, "init", "--quiet", "--initial-branch=main")
+        remote = str(self.remote(clone.name))
+        git(self.folder, "init", "--quiet", "--bare", "--initial-branch=main", remote)
+        git(clone, "remote", "add", "origin", remote)
 
     def push(self, clone: Path) -> None:
         git(clone, "add", "--all")
@@ -85,9 +101,17 @@ class World:
             self.remote(name), "for-each-ref", "--format=%(objectname)", "refs/heads/template"
         )
 
+    def pull_requests(self, repository: str) -> list[dict[str, str]]:
+        """What `gh pr create` was told, and the state, the oldest first."""
+        path = self.folder / "gh" / f"{repository}.json"
+        return json.loads(path.read_text()) if path.exists() else []
+
     def pull_request(self, name: str) -> dict[str, str] | None:
-        path = self.folder / "gh" / f"{name}.git.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return next(iter(self.pull_requests(name)), None)
+
+    def close_pull_requests(self, repository: str) -> None:
+        closed = [{**each, "state": "CLOSED"} for each in self.pull_requests(repository)]
+        (self.folder / "gh" / f"{repository}.json").write_text(json.dumps(closed))
 
     def environment(self) -> dict[str, str]:
         return {

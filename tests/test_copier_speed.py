@@ -89,7 +89,7 @@ def commit(member: Path) -> None:
 def test_an_update_is_the_same_with_fewer_clones(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    answers = {"kind": kind, "publishes": True} if kind != "upstream" else {"kind": kind}
+    answers: dict[str, Any] = {"kind": kind, "publishes": kind != "upstream"}
     with counted(monkeypatch) as clones:
         ours = updated(template, tmp_path / "ours", **answers)
     assert len(clones) == 1 + 3, "of another Copier it has to be looked at first: see KNOWN"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,7 +121,7 @@ def fleet(tmp_path: Path) -> Iterator[World]:
 
 def test_clones_and_any_git_server(fleet: World, tmp_path: Path) -> None:
     fleet.member("one", "v0.0.2", kind="native", starter=False)
-    hub = {"kind": "loom", "publishes": True, "starter": False}
+    hub: dict[str, Any] = {"kind": "loom", "publishes": True, "starter": False}
     fleet.member("two", versions.newest(), **hub)
     listed = tmp_path / "members.txt"
     listed.write_text(f"{fleet.remote('one').as_uri()}\nfile://{tmp_path}/nowhere.git\n")

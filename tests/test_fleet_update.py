@@ -218,6 +218,23 @@ def test_dry_run_prepare_push_and_propose_again(fleet: World) -> None:
     assert fleet.branch("one") == pushed
 
 
+def test_a_closed_pull_request_is_a_no_until_its_branch_is_deleted(fleet: World) -> None:
+    fleet.member("one", "v0.1.0", kind="native", starter=False)
+    assert fleet.outcomes("update", "--no-check")["one"]["result"] == "proposed"
+    fleet.close_pull_requests("one")
+
+    told = fleet.outcomes("update", "--no-check", status=2)["one"]
+    assert told["result"] == "refused"
+    assert "pull/1 was closed: reopen it, or delete the branch template/" in told["detail"]
+    assert len(fleet.pull_requests("one")) == 1
+
+    git(fleet.clones / "one", "push", "--quiet", "origin", "--delete", BRANCH)
+    told = fleet.outcomes("update", "--no-check")["one"]
+    assert told["result"] == "proposed"
+    assert told["link"].endswith("/pull/2")
+    assert fleet.branch("one")
+
+
 def test_a_canary_that_needs_a_person_stops_the_roll_out(fleet: World) -> None:
     for name in ("a", "b", "c"):
         fleet.member(name, "v0.0.2", kind="native", starter=False)

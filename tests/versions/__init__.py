@@ -82,18 +82,18 @@ def build(repository: Path) -> None:
         _unpack(kept()[0], repository)
         for change in changes:
             change(repository)
-        _release(repository, tag)
+        release(repository, tag)
     for tag in kept():
         _unpack(tag, repository)
-        _release(repository, tag)
-    _clear(repository)
+        release(repository, tag)
+    clear(repository)
     copy_working_tree(repository)
     older.teach_the_newest(repository, newest(), kept()[0])
-    _release(repository, newest())
+    release(repository, newest())
 
 
 def _unpack(tag: str, repository: Path) -> None:
-    _clear(repository)
+    clear(repository)
     packed = (FOLDER / f"{tag}.tar.xz").read_bytes()
     with tarfile.open(fileobj=io.BytesIO(lzma.decompress(packed))) as opened:
         opened.extractall(repository, filter="data")
@@ -107,7 +107,7 @@ def copy_working_tree(repository: Path) -> None:
             shutil.copy2(ROOT / name, repository / name)
 
 
-def _clear(repository: Path) -> None:
+def clear(repository: Path) -> None:
     for path in repository.iterdir():
         if path.is_dir() and path.name != ".git":
             shutil.rmtree(path)
@@ -115,7 +115,7 @@ def _clear(repository: Path) -> None:
             path.unlink()
 
 
-def _release(repository: Path, tag: str) -> None:
+def release(repository: Path, tag: str) -> None:
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message", tag)
     git(repository, "tag", tag)

@@ -91,8 +91,12 @@ def teach_the_newest(template: Path, tag: str, since: str) -> None:
     """
     migrations = [
         _migration(since, "before", "renamed-answer", *RENAMED_QUESTION),
-        _migration(since, "after", "renamed-file", *RENAMED_MACRO),
-        _migration(since, "after", "renamed-file", *RENAMED_STARTER),
+        *(
+            _migration(
+                since, "after", "renamed-file", *(f"{{{{ member }}}}/{name}" for name in pair)
+            )
+            for pair in (RENAMED_MACRO, RENAMED_STARTER)
+        ),
     ]
     _insert(template / "copier.yml", "_migrations:\n", "".join(migrations))
     changelog = template / "CHANGELOG.md"
