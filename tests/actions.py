@@ -55,7 +55,8 @@ STUBS: Mapping[str, Mapping[str, Any]] = {
     "actions/create-github-app-token": {
         "outputs": {"token": {"value": "${{ steps.stub.outputs.token }}"}},
         "env": {"KEY": "${{ inputs.private-key }}"},
-        "run": '[ -n "$KEY" ] && echo "token=$ACTIONS_APP_TOKEN" >> "$GITHUB_OUTPUT"',
+        "run": '[ -n "$KEY" ] && echo "::add-mask::$ACTIONS_APP_TOKEN" && '
+        'echo "token=$ACTIONS_APP_TOKEN" >> "$GITHUB_OUTPUT"',
     },
     "actions/upload-artifact": {
         "env": {"NAME": "${{ inputs.name }}", "PATHS": "${{ inputs.path }}"},

@@ -149,7 +149,7 @@ class Mesh:
     def rows(self, relation: str) -> list[tuple[Any, ...]]:
         """Everything in a relation, as an administrator sees it."""
         with self.snowflake.standin.connect(
-            user=ADMIN, password=PASSWORD, role="ACCOUNTADMIN"
+            user=ADMIN, password=PASSWORD, role="ACCOUNTADMIN", warehouse="DBT_UP_WH"
         ) as connection:
             cursor = connection.cursor().execute(f"SELECT * FROM {relation} ORDER BY 1")
             assert cursor is not None

@@ -1,0 +1,295 @@
+"""Pull requests and maintenance of the three-member mesh, executed: tests/workflow_world.py says by
+what, and tests/actions.py what that cannot show."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import snowflake.connector
+
+from tests.actions import Run
+from tests.keypair_world import GH_STANDIN, fingerprint
+from tests.s3_server import BUCKET
+from tests.snowflake_standin.fixtures import rsa_key
+from tests.workflow_world import Mesh, git
+
+pytest_plugins = "tests.workflow_world"
+
+PUBLIC_ORDERS = "models/marts/public_orders.sql"
+CONTRACTS = "models/marts/_marts.yml"
+BUILD = "Build what it changes, on top of what is deployed"
+NOTICE = "What would consumers notice?"
+
+
+@pytest.fixture(scope="module")
+def deployed(mesh: Mesh) -> Mesh:
+    """The upstream and its native reader are deployed, and the reader has committed its sources."""
+    for name in ("dbt_up", "dbt_down"):
+        run = mesh.deploy(name, "workflow_dispatch")
+        assert run.ok, run
+    down = mesh.snowflake.members["dbt_down"]
+    where = ("--registry", f"s3://{BUCKET}/registry", "--env", "prod")
+    down.ok("scripts/sync_mesh.py", *where, **mesh.aws.s3.environment())
+    mesh.commit("dbt_down")
+    return mesh
+
+
+@dataclass
+class PullRequest:
+    """A pull request on a branch of a member's repository."""
+
+    mesh: Mesh
+    name: str
+    number: int
+    fork: bool = False
+
+    def event(self, action: str) -> dict[str, Any]:
+        repository = self.mesh.repository(self.name)
+        head = f"somebody/{repository.partition('/')[2]}" if self.fork else repository
+        folder = self.mesh.folder(self.name)
+        return {
+            "action": action,
+            "number": self.number,
+            "pull_request": {
+                "number": self.number,
+                "head": {"ref": "change", "repo": {"full_name": head}},
+                "base": {"ref": "main", "sha": git(folder, "rev-parse", "main")},
+            },
+        }
+
+    def push(self, action: str = "synchronize", **more: Any) -> Run:
+        """What runs when something is pushed, or the pull request is closed."""
+        repository = self.mesh.github.repository(self.mesh.repository(self.name))
+        repository.pulls[self.number] = "closed" if action == "closed" else "open"
+        environment = None if self.fork else "ci"
+        event = self.event(action)
+        return self.mesh.run(
+            self.name, "ci.yml", "pull_request", event, environment=environment, **more
+        )
+
+    @property
+    def comments(self) -> list[str]:
+        repository = self.mesh.github.repository(self.mesh.repository(self.name))
+        return [comment["body"] for comment in repository.comments.get(self.number, [])]
+
+
+@pytest.fixture
+def branch(deployed: Mesh) -> Iterator[Any]:
+    """branch(name, number) → PullRequest, on a branch that is gone after the test."""
+    made: list[str] = []
+
+    def make(name: str, number: int, **more: Any) -> PullRequest:
+        git(deployed.folder(name), "switch", "--quiet", "--create", f"change-{number}")
+        made.append(name)
+        return PullRequest(deployed, name, number, **more)
+
+    yield make
+    for name in made:
+        git(deployed.folder(name), "switch", "--quiet", "--force", "main")
+
+
+def edit(request: PullRequest, path: str, old: str, new: str) -> None:
+    text = (request.mesh.folder(request.name) / path).read_text()
+    assert old in text
+    request.mesh.commit(request.name, {path: text.replace(old, new)})
+
+
+@pytest.mark.parametrize("name", ["dbt_up", "dbt_down"])
+def test_a_fork_without_credentials_is_linted_and_built(branch: Any, name: str) -> None:
+    request = branch(name, 3, fork=True)
+    run = request.push("opened")
+    assert run.ok, run
+    assert run.step("Lint SQL").result == run.step("Build").result == "success"
+    assert set(run.jobs) == {"lint", "local"}
+    assert not request.comments
+
+
+def test_a_fork_is_told_what_does_not_build(branch: Any) -> None:
+    request = branch("dbt_down", 4, fork=True)
+    edit(request, "models/downstream_orders.sql", "order_id,", "no_such_column,")
+    run = request.push("opened")
+    assert run.step("Build").failed
+    assert "no_such_column" in run.step("Build").output
+    assert run.ran("Summary")
+
+
+def test_sql_is_linted(branch: Any) -> None:
+    request = branch("dbt_down", 5, fork=True)
+    path = "models/downstream_orders.sql"
+    edit(request, path, "with orders as (", "with unused as (select 1 as a), orders as (")
+    run = request.push("opened")
+    assert run.step("Lint SQL").failed
+    assert "ST03" in run.step("Lint SQL").output
+
+
+def test_what_a_pull_request_changes_is_built_beside_prod_and_dropped_when_it_closes(
+    deployed: Mesh, branch: Any
+) -> None:
+    request = branch("dbt_down", 7)
+    edit(
+        request, "models/downstream_orders.sql", "country_code,", "upper(country_code) as country,"
+    )
+    before = deployed.rows("DBT_DOWN_PROD.MARTS.DOWNSTREAM_ORDERS")
+    run = request.push("opened")
+    assert run.ok, run
+    assert "PR_7" in deployed.schemas("DBT_DOWN_DEV")
+    assert len(deployed.rows("DBT_DOWN_DEV.PR_7.DOWNSTREAM_ORDERS")) == len(before)
+    assert deployed.rows("DBT_DOWN_PROD.MARTS.DOWNSTREAM_ORDERS") == before
+    users = {
+        record.user for record in deployed.snowflake.standin.statements if "PR_7" in record.sql
+    }
+    assert users == {"DBT_DOWN_CI_SVC"}
+    (comment,) = request.comments
+    assert "downstream_orders" in comment
+    assert "passed" in comment
+
+    request.push()
+    assert len(request.comments) == 1  # the same one, with the newest findings
+    git(deployed.folder("dbt_down"), "switch", "--quiet", "main")
+    closed = request.push("closed")
+    assert closed.ok, closed
+    assert set(closed.jobs) == {"drop"}
+    assert "PR_7" not in deployed.schemas("DBT_DOWN_DEV")
+
+
+def test_only_what_is_changed_is_built(deployed: Mesh, branch: Any) -> None:
+    """A model in the middle: what it reads is prod's, and what reads it is built as well."""
+    request = branch("dbt_up", 8)
+    edit(request, PUBLIC_ORDERS, "final as (", "final as ( -- as it was")
+    run = request.push("opened")
+    assert run.ok, run
+    made = {
+        thing.ref.name[2]
+        for kind in ("TABLE", "VIEW")
+        for thing in deployed.snowflake.standin.model.account.of_kind(kind)
+        if thing.ref.name[:2] == ("DBT_UP_DEV", "PR_8")
+    }
+    assert made == {"PUBLIC_ORDERS", "DAILY_REVENUE"}
+    clones = [
+        record.sql
+        for record in deployed.snowflake.standin.statements
+        if " clone " in record.sql.lower() and "PR_8" in record.sql
+    ]
+    assert len(clones) == 1  # the incremental model starts from what prod has
+    assert "DAILY_REVENUE" in clones[0].upper()
+
+
+def test_a_breaking_change_is_red_and_names_who_reads_it(deployed: Mesh, branch: Any) -> None:
+    request = branch("dbt_up", 9)
+    for path in (CONTRACTS, PUBLIC_ORDERS, "models/marts/daily_revenue.sql"):
+        edit(request, path, "customer_order_number", "number_of_order")
+    run = request.push("opened")
+    assert not run.ok
+    assert run.step(NOTICE).failed
+    for part in ("public_orders", "customer_order_number", "dbt_down"):
+        assert part in run.step(NOTICE).output
+    assert not run.ran(BUILD)
+    (comment,) = request.comments
+    assert "customer\\_order\\_number" in comment or "customer_order_number" in comment
+    assert "dbt_down" in comment or "dbt\\_down" in comment
+
+
+def test_without_a_key_the_contract_is_checked_all_the_same(branch: Any) -> None:
+    request = branch("dbt_up", 10)
+    run = request.push("opened", without=("SNOWFLAKE_PRIVATE_KEY",))
+    assert run.ok, run
+    assert run.ran(NOTICE)
+    assert not run.ran(BUILD)
+    assert "./setup_keypair_auth.sh --user DBT_UP_CI_SVC" in run.log
+
+
+def test_a_pull_request_gets_no_role_that_deploys(deployed: Mesh, branch: Any) -> None:
+    """As somebody would try: the workflow of the pull request asks for the other role."""
+    request = branch("dbt_up", 11)
+    edit(request, ".github/workflows/ci.yml", "dbt-mesh-dbt-up-ci", "dbt-mesh-dbt-up")
+    run = request.push("opened")
+    assert run.step("Sign in to AWS").failed
+    assert "Could not assume role with OIDC" in run.step("Sign in to AWS").output
+
+
+# ── maintenance ───────────────────────────────────────────────────────────────────────
+
+
+def maintain(mesh: Mesh, name: str, task: str, **more: Any) -> Run:
+    inputs = {"inputs": {"task": task}}
+    environment = more.pop("environment", "ci")
+    return mesh.run(
+        name, "maintenance.yml", "workflow_dispatch", inputs, environment=environment, **more
+    )
+
+
+def test_the_sweep_drops_schemas_of_closed_pull_requests_only(deployed: Mesh) -> None:
+    account = deployed.snowflake.standin.model
+    for schema in ("PR_20", "PR_21", "ADA_DEV"):
+        account.execute(f"CREATE SCHEMA DBT_DOWN_DEV.{schema}", "DBT_DOWN_DEV_ROLE")
+    deployed.github.repository(deployed.repository("dbt_down")).pulls |= {20: "open", 21: "closed"}
+    run = maintain(deployed, "dbt_down", "sweep")
+    assert run.ok, run
+    assert set(run.jobs) == {"sweep"}
+    assert {"PR_20", "ADA_DEV"} <= deployed.schemas("DBT_DOWN_DEV")
+    assert "PR_21" not in deployed.schemas("DBT_DOWN_DEV")
+
+
+def test_freshness_is_checked(deployed: Mesh) -> None:
+    run = maintain(deployed, "dbt_down", "freshness")
+    assert run.ok, run
+    assert set(run.jobs) == {"freshness"}
+    assert "dbt_up" in run.step("Manifests and data").output
+
+
+def test_key_pairs_are_rotated(deployed: Mesh, tmp_path: Path) -> None:
+    gh = tmp_path / "gh"
+    gh.write_text(GH_STANDIN.format(python=sys.executable, log=str(tmp_path / "gh.log")))
+    gh.chmod(0o755)
+    users = {"DBT_UP_SVC": "prod", "DBT_UP_CI_SVC": "ci"}
+    old = {user: accepted(deployed, user) for user in users}
+    more = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    run = maintain(deployed, "dbt_up", "keys", environment="prod", **more)
+    try:
+        assert run.ok, run
+        assert set(run.jobs) == {"keys"}
+        calls = [json.loads(line) for line in (tmp_path / "gh.log").read_text().splitlines()]
+        handed = {
+            call["asked"][4]: fingerprint(call["given"].encode())
+            for call in calls
+            if call["asked"][:3] == ["secret", "set", "SNOWFLAKE_PRIVATE_KEY"]
+        }
+        for user, environment in users.items():
+            new = accepted(deployed, user)
+            assert new == {handed[environment]}
+            assert not new & old[user]
+            before = rsa_key(user).private_der
+            with pytest.raises(snowflake.connector.errors.Error):
+                deployed.snowflake.standin.connect(user=user, private_key=before)
+        assert "PRIVATE KEY-----" not in run.log
+    finally:
+        for user in users:
+            deployed.snowflake.standin.model.execute(
+                f"ALTER USER {user} SET RSA_PUBLIC_KEY = '{rsa_key(user).public}'"
+            )
+
+
+def test_there_has_to_be_a_key_to_rotate(deployed: Mesh) -> None:
+    without = ("SNOWFLAKE_PRIVATE_KEY",)
+    run = maintain(deployed, "dbt_up", "keys", environment="prod", without=without)
+    assert not run.ok
+    assert run.step("The key in use").failed
+    assert "./setup_keypair_auth.sh create" in run.log
+    assert not run.ran("Rotate the key that deploys")
+
+
+def accepted(mesh: Mesh, user: str) -> set[str]:
+    """Fingerprints of the keys that a user may sign in with."""
+    answer = mesh.snowflake.standin.model.execute(f"DESC USER {user}", "ACCOUNTADMIN")
+    return {
+        str(row["value"])
+        for row in answer.dicts()
+        if str(row["property"]).endswith("_FP") and row["value"] not in (None, "null", "")
+    }
