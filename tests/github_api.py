@@ -5,7 +5,8 @@ It checks the token, what the token may do and in which repositories, and notes 
 What it cannot show: that GitHub grants a job's token what `permissions:` says, that an App is
 installed, that an event starts a workflow, and rate limits other than those a test asks for.
 
-A pytest plugin: `pytest_plugins = "tests.github_api"` gives a module the fixture `github`.
+A pytest plugin: `pytest_plugins = "tests.github_api"` gives a module the fixture `github`. Its
+helpers are imported too, which is too early for pytest: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations

@@ -163,10 +163,13 @@ def test_a_sweep_drops_nothing_where_github_does_not_answer(
     assert schemas(world) == ALL
 
 
-def test_a_second_page_that_fails_drops_nothing(
-    swept: Member, world: World, github: GitHubApi
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_page_that_is_no_list_or_fails_drops_nothing(
+    swept: Member, world: World, github: GitHubApi, after: int
 ) -> None:
-    github.fail("GET .*/pulls", 404, after=1)
+    github.fail("GET .*/pulls", 200, after=after, body={"message": "sorry"})
+    assert "with no list" in swept.refused(PULL, "sweep")
+    github.fail("GET .*/pulls", 404, after=after)
     swept.refused(PULL, "sweep")
     assert schemas(world) == ALL
 

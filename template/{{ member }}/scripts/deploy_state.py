@@ -5,8 +5,8 @@
   changed   is there anything to deploy: own code, or what an upstream has published?
   push      keeps run_results.json, docs and manifest of this deploy, and deploy.json about it
 
-  scripts/deploy_state.py changed --env prod && dbt build --target prod
-  scripts/deploy_state.py push --env prod              after a deploy; with --failed after a bad one
+  scripts/deploy_state.py changed --env prod    before a deploy
+  scripts/deploy_state.py push --env prod       after it; with --failed after a bad one
 
 `changed` comes before the build: it notes which publications there were, in
 target/mesh_inputs.json, and `push` records them as built against. Where one is newer by then, the

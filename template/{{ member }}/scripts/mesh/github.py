@@ -58,6 +58,8 @@ class GitHub:
         """The entries of a list, page after page."""
         page = 1
         while entries := self.get(path, **query, per_page=PAGE, page=page):
+            if not isinstance(entries, list):
+                raise MeshError(f"GitHub answers GET {path} with no list: try again later")
             yield from entries
             if len(entries) < PAGE:
                 return
