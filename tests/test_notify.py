@@ -14,9 +14,9 @@ import pytest
 from tests.alert_servers import Slack, mail_server, slack
 from tests.conftest import Member, Render
 from tests.github_api import TOKEN, GitHubApi
-from tests.registry_world import exporting
+from tests.registry_world import Shim, exporting
 
-pytest_plugins = ("tests.github_api",)
+pytest_plugins = ("tests.s3_server", "tests.registry_world", "tests.github_api")
 
 NOTIFY = "scripts/notify.py"
 FAILED = ("--result", "failure", "--previous", "")
@@ -275,6 +275,21 @@ def test_mail(rendered: Member, tmp_path: Path, starttls: bool) -> None:
         )
         assert "the mail server 127.0.0.1 answers 535" in wrong
         assert "tuna" not in wrong
+
+
+def test_mail_on_the_port_that_is_encrypted_from_the_first_byte(
+    rendered: Member, tmp_path: Path, shim: Shim
+) -> None:
+    with mail_server(tmp_path, implicit=True) as mails:
+        facts = {
+            **PEOPLE,
+            **shim(f"import smtplib; smtplib.SMTP_SSL_PORT = {mails.port}"),  # as if it were 465
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(mails.port),
+            "SSL_CERT_FILE": str(mails.certificate),
+        }
+        rendered.ok(NOTIFY, *FAILED, "--strict", **facts)
+        assert [secure for _, _, secure, _ in mails.received] == [True]
 
 
 def test_a_mail_server_that_nobody_vouches_for_gets_no_password(

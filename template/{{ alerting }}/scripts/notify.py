@@ -264,7 +264,7 @@ def by_mail(alert: Alert) -> str:
     try:
         port = int(os.environ.get("SMTP_PORT") or 587)
         secure = ssl.create_default_context()
-        whole = port == 465
+        whole = port == smtplib.SMTP_SSL_PORT
         with (
             smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=secure)
             if whole
