@@ -178,6 +178,22 @@ class World:
         ]
 
 
+def write_models(member: Member, **models: str) -> None:
+    """Models by name, as `access materialisation [schema] [for consumer,consumer]`; those that are
+    not named are gone."""
+    folder = member.path / "models/marts"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*"):
+        file.unlink()
+    for name, words in models.items():
+        what, named, consumers = words.partition(" for")
+        access, materialized, *schema = what.split()
+        config = f"access='{access}', materialized='{materialized}'"
+        config += f", schema='{schema[0]}'" if schema else ""
+        config += f", meta={{'consumers': {consumers.strip().split(',')}}}" if named else ""
+        (folder / f"{name}.sql").write_text(f"{{{{ config({config}) }}}}\nselect 1 as id\n")
+
+
 def make_world(folder: Path, members: dict[str, Member], *, kept: bool = False) -> Iterator[World]:
     with Standin(copy_grants_on_replace=kept) as standin:
         laptop = Laptop(folder / "home", standin)

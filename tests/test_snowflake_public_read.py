@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Member, Render
-from tests.snowflake_members import World, demo_answers, make_world
+from tests.conftest import Render
+from tests.snowflake_members import World, demo_answers, make_world, write_models
 from tests.snowflake_standin import matrix
 from tests.snowflake_standin.fixtures import rsa_key
 
@@ -33,19 +33,6 @@ def publisher(
         for name in ("dbt_up", "dbt_down")
     }
     yield from make_world(folder, members, kept=request.param)
-
-
-def write_models(member: Member, **models: str) -> None:
-    """Models by name, as `access materialisation [schema]`; those that are not named are gone."""
-    folder = member.path / "models/marts"
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("*"):
-        file.unlink()
-    for name, words in models.items():
-        access, materialized, *schema = words.split()
-        config = f"access='{access}', materialized='{materialized}'"
-        config += f", schema='{schema[0]}'" if schema else ""
-        (folder / f"{name}.sql").write_text(f"{{{{ config({config}) }}}}\nselect 1 as id\n")
 
 
 def deploy(world: World, *arguments: str) -> str:

@@ -639,6 +639,11 @@ def test_show_lists_what_the_role_may_see(model: Model) -> None:
     assert databases == ["UP_PROD"]
     rows = model.execute("SHOW TERSE SCHEMAS IN DATABASE UP_PROD LIMIT 10", "UP_ROLE").dicts()
     assert [r["name"] for r in rows] == ["MARTS"]
+    # database roles are no secret to who may enter the database
+    model.execute("CREATE DATABASE ROLE UP_PROD.OTHER", "SYSADMIN")
+    shown = model.execute("SHOW DATABASE ROLES IN DATABASE UP_PROD", "UP_ROLE").dicts()
+    assert [r["name"] for r in shown] == ["OTHER", "PUBLIC_READ"]
+    refused(model, "NOBODY", "SHOW DATABASE ROLES IN DATABASE UP_PROD", 2043)
 
 
 def test_show_grants_in_all_its_forms(model: Model) -> None:

@@ -20,6 +20,8 @@ What it shows is model-checked, not Snowflake. It cannot show
   takes the reading that refuses more: USAGE, not any privilege, opens a database and a schema;
   only ACCOUNTADMIN grants global privileges and assigns resource monitors; CREATE … IF NOT
   EXISTS needs the privilege to create. Numbers of rarer errors are guesses.
+- what SHOW GRANTS TO DATABASE ROLE tells a role that may enter the database and has not got that
+  database role: here everything, as its objects are its own.
 - anything that takes the real thing: network policies and authentication policies are objects
   that can be attached, but do not decide who signs in; resource monitors do not suspend,
   warehouses do not cost or resize; ACCOUNT_USAGE has columns and no rows.

@@ -247,12 +247,15 @@ class Account:
     def sees(self, roles: frozenset[Ref], ref: Ref) -> bool:
         """Whether an object exists for these roles: they own it or have any privilege on it.
 
-        The names of roles and users are no secret in an account.
+        The names of roles and users are no secret in an account, nor are database roles to who has
+        any privilege on the database (docs, SHOW DATABASE ROLES).
         """
         if ref not in self.things:
             return False
         if ref.kind in ("ROLE", "USER"):
             return True
+        if ref.kind == "DATABASE_ROLE":
+            return self.sees(roles, Ref("DATABASE", ref.name[:1]))
         if self.owns(roles, ref) or ref in roles or self._imported(roles, ref):
             return True
         if self.manages_grants(roles, ref):

@@ -304,9 +304,10 @@ def read_live(session: Session, steps: Sequence[Step], names: Names) -> Live:
 
 
 def _objects(session: Session, steps: Sequence[Step], names: Names) -> dict[Object, Row]:
-    """Everything that steps name, and the roles that consumers made to read the member."""
+    """Everything that steps name, and the database roles by which others read the member."""
     granted = (grant.on for step in steps for grant in step.grants if grant.scope == "ONE")
-    wanted = {step.object for step in steps if step.object and step.verb != "GRANT"} | set(granted)
+    named = {step.object for step in steps if step.object and step.verb != "GRANT"}
+    wanted = {*named, *granted, names.public_read}
     by_kind = defaultdict(set)
     for thing in wanted:
         by_kind[thing.kind].add(thing.name)
