@@ -34,7 +34,8 @@ def main() -> None:
 
             set_up_snowflake.run(member, answers)
         if answers.get("setup") != "now" and not quiet:
-            print(next_steps(answers, folder_to_enter(member)))
+            # Copier runs this at the top of the repository
+            print(next_steps(answers, folder_to_enter(Path.cwd())))
     except KeyboardInterrupt:
         print("\nStopped. The new project is complete: README.md has the next steps.")
     except Exception as error:  # whatever it is, it must not delete the new member
@@ -78,22 +79,28 @@ def version_warning(commit: str) -> str:
     )
 
 
-def folder_to_enter(member: Path) -> str:
-    """The member as seen from the shell that started Copier."""
-    folder = os.path.relpath(member, os.environ.get("PWD") or member.parent)
-    return str(member) if folder.startswith(f"..{os.sep}..") else folder
+def folder_to_enter(repository: Path) -> str:
+    """The repository as seen from the shell that started Copier."""
+    folder = os.path.relpath(repository, os.environ.get("PWD") or repository.parent)
+    return str(repository) if folder.startswith(f"..{os.sep}..") else folder
 
 
 def next_steps(answers: Mapping[str, str], folder: str) -> str:
-    """The numbered next steps of a new member."""
+    """The numbered next steps of a new member; folder: of the repository."""
     kind = answers.get("kind", "")
+    project = answers.get("working_directory") or "."
+    commit = "git commit -m 'From copier-dbt-mesh'"
+    if project == ".":
+        keep = [f"git init -b {answers.get('deploy_branch', 'main')}", f"git add -A && {commit}"]
+        update = "copier update --trust --ask snowflake_account"
+    else:
+        keep = [f"git add {project} .github && {commit}", f"cd {project}"]
+        top = "/".join([".."] * len(Path(project).parts))
+        which = f"--answers-file {project}/.copier-answers.yml"
+        update = f"(cd {top} && copier update --trust {which} --ask snowflake_account)"
     enter = [] if folder == "." else [f"cd {_quoted(folder)}"]
     sync = [".venv/bin/python scripts/sync_mesh.py"] if kind == "native" else []
-    account = (
-        []
-        if answers.get("snowflake_account")
-        else ["copier update --trust --ask snowflake_account   # name the account"]
-    )
+    account = [] if answers.get("snowflake_account") else [f"{update}   # name the account"]
     key_pairs = (
         []
         if answers.get("auth") == "workload_identity"
@@ -103,11 +110,7 @@ def next_steps(answers: Mapping[str, str], folder: str) -> str:
         ]
     )
     steps = {
-        "Put it under version control:": [
-            *enter,
-            f"git init -b {answers.get('deploy_branch', 'main')}",
-            "git add -A && git commit -m 'From copier-dbt-mesh'",
-        ],
+        "Put it under version control:": [*enter, *keep],
         "Build it on your laptop"
         + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
             "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",

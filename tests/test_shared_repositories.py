@@ -89,6 +89,20 @@ def shop(template: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def test_next_steps_are_those_of_a_repository_that_there_is(template: Path, shop: Path) -> None:
+    answers_file = ("--answers-file", "dbt_new/.copier-answers.yml")
+    done = copier("copy", "--trust", "--defaults", *answers_file, template, ".", folder=shop)
+    assert done.returncode == 0, done.stderr
+    steps = [line.strip() for line in done.stdout.splitlines()]
+    assert not [step for step in steps if step.startswith("git init")]
+    keep = next(step for step in steps if step.startswith("git add"))
+    run_as_said(keep, shop)
+    assert changed(shop) == []
+    into, up = (next(step for step in steps if word in step) for word in ("cd dbt_new", "cd .."))
+    # without the question, which needs a terminal
+    run_as_said(f"{into} && {up.replace('--ask snowflake_account', '--defaults')}", shop)
+
+
 def update(shop: Path, member: str, *flags: str) -> str:
     answers_file = f"{member}/.copier-answers.yml"
     done = copier(

@@ -122,7 +122,8 @@ def update(lab: Lab) -> Iterator[Figure]:
             git(project, "reset", "--quiet", "--hard")
             git(project, "clean", "--quiet", "-dfx")
 
-        return Process([COPIER, "update", *FLAGS], project, before=reset)
+        # as a person does it, who reads what changed
+        return Process([COPIER, "update", "--trust", "--defaults"], project, before=reset)
 
     ours = lab.once("this repository", this_repository)
     theirs = lab.once("template of two files", two_files)
