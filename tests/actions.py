@@ -65,7 +65,7 @@ STUBS: Mapping[str, Mapping[str, Any]] = {
     },
     "actions/upload-pages-artifact": {
         "env": {"SITE": "${{ inputs.path }}"},
-        "run": 'mkdir -p "$ACTIONS_ARTIFACTS" && cp -r "$SITE" "$ACTIONS_ARTIFACTS/github-pages"',
+        "run": 'mkdir -p "$ACTIONS_ARTIFACTS" && cp -rT "$SITE" "$ACTIONS_ARTIFACTS/github-pages"',
     },
     "actions/deploy-pages": {
         "outputs": {"page_url": {"value": "https://pages.invalid/"}},
@@ -220,15 +220,14 @@ def _read(status: int, log: str) -> Run:
         job = str(line.get("jobID", ""))
         if "jobResult" in line:
             jobs[job] = line["jobResult"]
-        if line.get("stage") != "Main" or len(line.get("stepID", ())) != 1:
-            continue  # those of a composite action are the action's own
-        key = (job, line["stepID"][0])
-        step = steps.setdefault(key, {"name": "", "result": "", "output": []})
-        step["name"] = str(line.get("step", "")).removeprefix("Main ")
-        if "stepResult" in line:
-            step["result"] = line["stepResult"]
+        if line.get("stage") != "Main" or not line.get("stepID"):
+            continue
+        step = steps.setdefault((job, line["stepID"][0]), {"name": "", "result": "", "output": []})
         if line.get("raw_output"):
             step["output"].append(line["msg"])
+        if len(line["stepID"]) == 1:  # others are steps of a composite action
+            step["name"] = str(line.get("step", "")).removeprefix("Main ")
+            step["result"] = line.get("stepResult", step["result"])
     return Run(
         status,
         log,

@@ -398,10 +398,10 @@ MATRIX = """
                                                read        write      list
 registry/dbt_up/prod/latest/manifest.json      DC DC DC    D  -  -    DC DC DC
 registry/dbt_up/prod/history/1/manifest.json   DC DC DC    D  -  -    DC DC DC
-registry/dbt_up/prod/consumers/dbt_down.json   DC D  -     -  D  -    DC D  -
-registry/dbt_up/prod/consumers/hub.json        DC -  D     -  -  D    DC -  D
+registry/dbt_up/prod/consumers/dbt_down.json   DC DC -     -  D  -    DC DC -
+registry/dbt_up/prod/consumers/hub.json        DC -  DC    -  -  D    DC -  DC
 registry/hub/prod/latest/manifest.json         -  -  DC    -  -  D    -  -  DC
-registry/hub/prod/consumers/dbt_down.json      -  D  DC    -  D  -    -  D  DC
+registry/hub/prod/consumers/dbt_down.json      -  DC DC    -  D  -    -  DC DC
 registry/stranger/prod/latest/manifest.json    -  -  -     -  -  -    -  -  -
 registry/stranger/prod/history/1/manifest.json -  -  -     -  -  -    -  -  -
 registry/dbt_upper/prod/latest/manifest.json   -  -  -     -  -  -    -  -  -
@@ -470,6 +470,7 @@ def test_a_deploy_that_reads_others_may_list_the_projects(
 CHECK = (PUBLISH, "--check")
 VERSION = (SYNC, "--version", "1")
 RECORDS = (VALIDATE, "--record")
+FRESHNESS = ("scripts/check_freshness.py", "--max-age", "26", "--data")
 PULL, PUSH = (STATE, "pull"), (STATE, "push")
 
 # Permission, and the command that fails without it where the bucket is empty, full, or as after
@@ -507,9 +508,11 @@ NEEDED: dict[tuple[str, bool], dict[str, tuple[tuple[str, ...], str]]] = {
         "GetObject state/dbt_down/*": (PULL, "full"),
         "GetObject registry/dbt_up/*/latest/manifest.json": ((SYNC,), "full"),
         "GetObject registry/dbt_up/*/history/*/manifest.json": (VERSION, "full"),
+        "GetObject registry/*/consumers/dbt_down.json": (FRESHNESS, "full"),
         "ListBucket state/dbt_down/*": (PULL, "empty"),
         "ListBucket registry/dbt_up/*/latest/manifest.json": ((SYNC,), "empty"),
         "ListBucket registry/dbt_up/*/history/*/manifest.json": (VERSION, "empty"),
+        "ListBucket registry/*/consumers/dbt_down.json": (FRESHNESS, "without"),
     },
 }
 

@@ -17,6 +17,7 @@ import snowflake.connector
 from tests.actions import Run
 from tests.keypair_world import GH_STANDIN, fingerprint
 from tests.s3_server import BUCKET
+from tests.snowflake_standin import ADMIN
 from tests.snowflake_standin.fixtures import rsa_key
 from tests.workflow_world import Mesh, git
 
@@ -142,10 +143,9 @@ def test_what_a_pull_request_changes_is_built_beside_prod_and_dropped_when_it_cl
     assert "PR_7" in deployed.schemas("DBT_DOWN_DEV")
     assert len(deployed.rows("DBT_DOWN_DEV.PR_7.DOWNSTREAM_ORDERS")) == len(before)
     assert deployed.rows("DBT_DOWN_PROD.MARTS.DOWNSTREAM_ORDERS") == before
-    users = {
-        record.user for record in deployed.snowflake.standin.statements if "PR_7" in record.sql
-    }
-    assert users == {"DBT_DOWN_CI_SVC"}
+    sent = deployed.snowflake.standin.statements
+    users = {record.user for record in sent if "PR_7" in record.sql}
+    assert users - {ADMIN} == {"DBT_DOWN_CI_SVC"}
     (comment,) = request.comments
     assert "downstream_orders" in comment
     assert "passed" in comment
@@ -226,9 +226,11 @@ def maintain(mesh: Mesh, name: str, task: str, **more: Any) -> Run:
 
 
 def test_the_sweep_drops_schemas_of_closed_pull_requests_only(deployed: Mesh) -> None:
-    account = deployed.snowflake.standin.model
-    for schema in ("PR_20", "PR_21", "ADA_DEV"):
-        account.execute(f"CREATE SCHEMA DBT_DOWN_DEV.{schema}", "DBT_DOWN_DEV_ROLE")
+    user = "DBT_DOWN_CI_SVC"
+    key = rsa_key(user).private_der
+    with deployed.snowflake.standin.connect(user=user, private_key=key) as connection:
+        for schema in ("PR_20", "PR_21", "ADA_DEV"):
+            connection.cursor().execute(f"CREATE SCHEMA DBT_DOWN_DEV.{schema}")
     deployed.github.repository(deployed.repository("dbt_down")).pulls |= {20: "open", 21: "closed"}
     run = maintain(deployed, "dbt_down", "sweep")
     assert run.ok, run

@@ -1,29 +1,34 @@
-"""Three members, each in a repository of its own, and everything their workflows sign in to.
+"""Three members and everything that their workflows sign in to.
+
+Each lives in a repository of its own (`mesh`), or all of them in folders of one (`shared`).
 
 S3 is a real server that knows each member's roles (tests/aws_world.py); Snowflake and GitHub's API
 are stand-ins on loopback, named in tests/snowflake_standin and tests/github_api.py, and Slack is a
 server that keeps what it is sent. Workflows run by `act` (tests/actions.py).
 
-A pytest plugin: `pytest_plugins = "tests.workflow_world"` gives a module the fixture `mesh`.
+A pytest plugin: `pytest_plugins = "tests.workflow_world"` gives a module the fixtures.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from copier._template import Template
 
+from fleet import render as rendering
 from tests import aws_world
 from tests.actions import Actions, Run
-from tests.conftest import Render
+from tests.conftest import Member, Render
 from tests.github_api import GitHubApi
 from tests.s3_server import BUCKET
 from tests.snowflake_members import World, demo_answers, make_world
@@ -81,10 +86,21 @@ class Mesh:
     github: GitHubApi
     slack: Slack
     actions: Actions
-    runs: int = field(default=0)
+    is_shared: bool = False
 
     def repository(self, name: str) -> str:
-        return f"{ORGANISATION}/{name.replace('_', '-')}"
+        return repository_of(name, self.is_shared)
+
+    def workflow(self, name: str, file: str) -> str:
+        return f"{name}-{file}" if self.is_shared else file
+
+    def environment(self, name: str, which: str) -> str:
+        """GitHub's: `prod` or `ci` of a member."""
+        return f"{which}-{name}" if self.is_shared else which
+
+    def checkout(self, name: str) -> Path:
+        """The clone that the member is in."""
+        return self.folder(name).parent if self.is_shared else self.folder(name)
 
     def folder(self, name: str) -> Path:
         return self.snowflake.members[name].path
@@ -102,7 +118,7 @@ class Mesh:
         run = self.run(name, "deploy.yml", event, payload, environment="prod")
         conclusion = "failure" if "failure" in run.jobs.values() else "success"
         known = self.github.repository(self.repository(name))
-        known.run("deploy.yml", 1000 + self.actions.number, conclusion)
+        known.run(self.workflow(name, "deploy.yml"), 1000 + self.actions.number, conclusion)
         return run
 
     def run(
@@ -116,8 +132,8 @@ class Mesh:
         without: tuple[str, ...] = (),
         **more: str,
     ) -> Run:
-        """environment: of GitHub, whose secrets and whose subject the jobs have; None for a fork's,
-        which have neither. without: secrets that nobody has set."""
+        """environment: prod or ci, whose secrets and subject the jobs have; None: a fork's have
+        neither. without: secrets that nobody has set."""
         repository = self.repository(name)
         secrets = {"GITHUB_TOKEN": TOKEN}
         if environment:
@@ -127,13 +143,11 @@ class Mesh:
                 "MESH_APP_PRIVATE_KEY": "the App's",
                 "SLACK_WEBHOOK_URL": self.slack.url,
             }
-            more = {
-                **self.aws.workflow_environment(aws_world.subject(repository, environment)),
-                **more,
-            }
+            subject = aws_world.subject(repository, self.environment(name, environment))
+            more = {**self.aws.workflow_environment(subject), **more}
         return self.actions.run(
-            self.folder(name),
-            workflow,
+            self.checkout(name),
+            self.workflow(name, workflow),
             event,
             payload,
             secrets={key: value for key, value in secrets.items() if key not in without},
@@ -169,21 +183,60 @@ class Mesh:
         }
 
 
+def repository_of(name: str, is_shared: bool) -> str:
+    return f"{ORGANISATION}/{'mesh' if is_shared else name.replace('_', '-')}"
+
+
+def answers_of(name: str, is_shared: bool) -> dict[str, Any]:
+    role = f"dbt-mesh-{name.replace('_', '-')}"
+    return {
+        **demo_answers(name),
+        "registry_bucket": BUCKET,
+        "aws_role_arn": f"arn:aws:iam::{aws_world.ACCOUNT}:role/{role}",
+        "github_repository": repository_of(name, is_shared),
+        "alerts": "slack",
+        "deployment": DEPLOYMENTS[name],
+        "github_pages": name == "dbt_up",
+    }
+
+
 @pytest.fixture(scope="module")
 def mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     folder = tmp_path_factory.mktemp("mesh")
-    members = {
-        name: render_into(
-            folder / name,
-            **demo_answers(name),
-            registry_bucket=BUCKET,
-            aws_role_arn=f"arn:aws:iam::{aws_world.ACCOUNT}:role/dbt-mesh-{name.replace('_', '-')}",
-            github_repository=f"{ORGANISATION}/{name.replace('_', '-')}",
-            alerts="slack",
-            deployment=deployment,
-        )
-        for name, deployment in DEPLOYMENTS.items()
-    }
+    members = {name: render_into(folder / name, **answers_of(name, False)) for name in DEPLOYMENTS}
+    for made in opened(folder, members, False):
+        for name in members:
+            start(made.folder(name), made.repository(name))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """As in the architecture: one repository, whose branch upstream/dbt_up deploys the upstream,
+    and main the others."""
+    folder = tmp_path_factory.mktemp("shared")
+    members = {}
+    for name in DEPLOYMENTS:
+        answers = {**answers_of(name, True), "deployment": "sequential"}
+        if name == "dbt_up":
+            answers["deploy_branch"] = "upstream/dbt_up"
+        rendering.render(template, folder / "one", answers, f"{name}/.copier-answers.yml")
+        shutil.copytree(folder / "one", folder / "mesh", dirs_exist_ok=True)
+        members[name] = Member(folder / "mesh" / name, {})
+    for made in opened(folder, members, True):
+        start(folder / "mesh", made.repository("dbt_up"))
+        git(folder / "mesh", "branch", "upstream/dbt_up")
+        yield made
+
+
+def start(clone: Path, repository: str) -> None:
+    git(clone, "init", "--quiet", "--initial-branch=main")
+    git(clone, "remote", "add", "origin", f"https://github.com/{repository}")
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message", "rendered")
+
+
+def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterator[Mesh]:
     stacks = [aws_world.stack(member.path) for member in members.values()]
     with aws_world.running(folder / "aws", stacks) as aws, GitHubApi() as github, Slack() as slack:
         for world in make_world(folder, members):
@@ -193,13 +246,10 @@ def mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 if name in ("SNOWFLAKE_HOST", "SNOWFLAKE_PORT", "SNOWFLAKE_PROTOCOL")
             }
             actions = Actions(folder / "actions", reach, app_token=APP_TOKEN)
-            made = Mesh(world, aws, github, slack, actions)
+            made = Mesh(world, aws, github, slack, actions, is_shared)
             for name in members:
-                place = made.folder(name)
-                git(place, "init", "--quiet", "--initial-branch=main")
-                git(place, "remote", "add", "origin", f"https://github.com/{made.repository(name)}")
-                made.commit(name)
                 github.repository(made.repository(name))
-            github.token(TOKEN, contents="read", actions="read", pull_requests="write")
+            contents = "write" if is_shared else "read"
+            github.token(TOKEN, contents=contents, actions="read", pull_requests="write")
             github.token(APP_TOKEN, contents="write")
             yield made
