@@ -5,6 +5,7 @@ gathers all that a template may refer to for each part of each path, and compile
 where it is plain text. An update renders three times, each time from a clone, a parsed copier.yml
 and compiled templates of its own. `SharingWorker` does each of these once. It takes the place of
 Copier's Worker where that renders this template, and only if it is the one it was written for.
+What is compiled is kept for the next run, as Jinja does it if asked to.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from types import FrameType
@@ -23,7 +25,7 @@ from copier._main import Worker
 from copier._template import Template
 from copier._vcs import get_git
 from jinja2 import Environment
-from jinja2.bccache import Bucket, BytecodeCache
+from jinja2.bccache import Bucket, FileSystemBytecodeCache
 from jinja2.ext import Extension
 from plumbum.commands.processes import ProcessExecutionError
 
@@ -103,8 +105,8 @@ class CopierSpeed(Extension):
         under_way = list(workers(sys._getframe()))
         if is_known():
             take_over(under_way, folder)
-        outermost = under_way[-1][0].__dict__ if under_way else {}
-        environment.bytecode_cache = Codes(folder, outermost.setdefault("codes", {}))
+        with suppress(OSError, RuntimeError):  # no folder of this user alone
+            environment.bytecode_cache = Compiled(environment, folder)
         compiled = cache(environment.from_string)
 
         # copier.yml has some 700 texts for a member, of which 150 differ; most are plain
@@ -150,19 +152,24 @@ class Text(str):
         return str(self)
 
 
-class Codes(BytecodeCache):
-    """Compiled files, which the template's versions have in common for the most part."""
+class Compiled(FileSystemBytecodeCache):
+    """Compiled files, in Jinja's folder for this user, where Copier's next run finds them.
 
-    def __init__(self, folder: Path, codes: dict[Any, Any]) -> None:
-        # Jinja applies filters to constants when it compiles: other filters, other code
-        filters = (folder / "extensions" / "answers.py").read_bytes()
-        self.codes = codes.setdefault(filters, {})
+    By what they say: each clone lies elsewhere, and versions of the template share most files.
+    """
 
-    def get_cache_key(self, name: str, filename: str | None = None) -> str:
-        return name
+    def __init__(self, environment: Environment, folder: Path) -> None:
+        super().__init__()
+        # what makes other code of the same text: settings, and filters, which Jinja applies to
+        # constants when it compiles
+        options = sorted(
+            each for each in vars(environment).items() if isinstance(each[1], str | bool)
+        )
+        filters = (folder / "extensions" / "answers.py").read_text(encoding="utf-8")
+        self.setting = self.get_source_checksum(f"{options} {filters}")
 
-    def load_bytecode(self, bucket: Bucket) -> None:
-        bucket.code = self.codes.get((bucket.key, bucket.checksum))
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self.codes[bucket.key, bucket.checksum] = bucket.code
+    def get_bucket(
+        self, environment: Environment, name: str, filename: str | None, source: str
+    ) -> Bucket:
+        says = f"{name} {self.get_source_checksum(source)} {self.setting}"
+        return super().get_bucket(environment, says, None, source)

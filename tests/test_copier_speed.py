@@ -114,12 +114,30 @@ def test_an_update_that_speaks_clones_each_version_once(
 
 
 def test_nothing_is_left_behind(template: Path, tmp_path: Path) -> None:
-    """Clones are Copier's to remove, also those that are shared."""
+    """Clones are Copier's to remove, also those that are shared; what is compiled is kept."""
     here = tmp_path / "temporary"
     here.mkdir()
     program = "from tests.test_copier_speed import *; updated(*map(Path, sys.argv[1:]))"
     run_python(program, template, tmp_path / "member", TMPDIR=str(here))
-    assert list(here.iterdir()) == []
+    assert [path.name for path in here.iterdir()] == [f"_jinja2-cache-{os.getuid()}"]
+
+
+def test_what_was_compiled_with_other_filters_is_not_used(template: Path, tmp_path: Path) -> None:
+    """Jinja applies a filter to a constant when it compiles."""
+    repository = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", str(template), str(repository))
+    layer = next(repository.glob("template/*/dbt_project.yml.jinja")).parent
+    (layer / "constant.txt.jinja").write_text("{{ 'a b' | as_project_name }}\n")
+    commit(repository)
+    copy(repository, tmp_path / "before", "HEAD")
+    filters = repository / "extensions" / "answers.py"
+    text = filters.read_text()
+    assert 'or "project"' in text
+    filters.write_text(text.replace('or "project"', '+ "_new"'))
+    commit(repository)
+    copy(repository, tmp_path / "after", "HEAD")
+    constants = [(tmp_path / name / "constant.txt").read_text() for name in ("before", "after")]
+    assert constants == ["a_b\n", "a_b_new\n"]
 
 
 def run_python(program: str, *arguments: Path, **environment: str) -> None:
