@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fleet.errors import FleetError
-from fleet.members import Member
+from fleet.members import ANSWERS, Member
 from fleet.releases import Releases
 from fleet.update_one import FINE, Goal, Order, Outcome, update
 
@@ -205,6 +205,6 @@ def print_table(outcomes: Sequence[Outcome], order: Order, console: Console) -> 
     if counted["conflict"]:
         console.print(
             "Conflicts are left to the member's people, nothing was pushed: in their clone, "
-            f"copier update --trust --vcs-ref {order.to}",
+            f"copier update --trust --vcs-ref {order.to} [--answers-file FOLDER/{ANSWERS}]",
             soft_wrap=True,
         )

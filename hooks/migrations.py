@@ -2,7 +2,8 @@
 
     migrations.py ANSWERS_FILE renamed-file OLD NEW    the template has another name for a file
     migrations.py ANSWERS_FILE renamed-answer OLD NEW  copier.yml has another name for a question
-    migrations.py ANSWERS_FILE updated [quiet]         after every update, last
+    migrations.py ANSWERS_FILE updated [quiet]         after every update, last; if quiet, where
+                                                       files went
 
 `_migrations` in copier.yml says which run, and of which version on. Copier puts STAGE,
 VERSION_FROM and VERSION_TO into the environment, and has made sure that everything was committed:

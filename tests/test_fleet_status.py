@@ -94,6 +94,17 @@ def test_members_that_the_registry_knows(mesh: Mesh) -> None:
     assert status.of_registry(mesh) == [Member("finance", "https://github.com/acme/finance.git")]
 
 
+def test_members_that_share_a_repository_are_taken_to_be_in_folders_of_their_names(
+    mesh: Mesh,
+) -> None:
+    mesh.projects.append(Project("risk", None, {}, [consumption("sales", True)]))
+    address = "https://github.com/acme/finance.git"
+    assert status.of_registry(mesh) == [
+        Member("finance", address, "finance"),
+        Member("risk", address, "risk"),
+    ]
+
+
 def test_github_is_asked_once_for_a_hundred(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
