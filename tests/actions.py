@@ -42,6 +42,13 @@ fi
 """
 """As the action does it: one commit, on a branch where a branch is named."""
 
+AWS = """
+cd "$ACTIONS_TESTS"
+credentials=$(python -m tests.aws_world "$ROLE")
+sed 's/^[A-Z_]*=/::add-mask::/' <<< "$credentials"
+printf 'AWS_REGION=%s\\n%s\\n' "$REGION" "$credentials" >> "$GITHUB_ENV"
+"""
+
 ACTIONS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/data/actions.yml").read_text())
 
 STUBS: Mapping[str, Mapping[str, Any]] = {
@@ -49,8 +56,7 @@ STUBS: Mapping[str, Mapping[str, Any]] = {
     "actions/setup-python": {"run": "python --version"},
     "aws-actions/configure-aws-credentials": {
         "env": {"ROLE": "${{ inputs.role-to-assume }}", "REGION": "${{ inputs.aws-region }}"},
-        "run": 'cd "$ACTIONS_TESTS" && credentials=$(python -m tests.aws_world "$ROLE") && '
-        'printf "AWS_REGION=%s\\n%s\\n" "$REGION" "$credentials" >> "$GITHUB_ENV"',
+        "run": AWS,
     },
     "actions/create-github-app-token": {
         "outputs": {"token": {"value": "${{ steps.stub.outputs.token }}"}},

@@ -1,42 +1,52 @@
 """Three members in folders of one repository, deployed as in the architecture: the branch
-upstream/dbt_up deploys the upstream, and main the others (tests/workflow_world.py)."""
+upstream/dbt_up deploys the upstream, and main the others, of which one has its own schedule
+(tests/workflow_world.py)."""
 
 from __future__ import annotations
 
+from tests.actions import Run
 from tests.workflow_world import TOKEN, Mesh, git
 
 pytest_plugins = "tests.workflow_world"
 
+LOOM = "DBT_DOWN_LOOM_PROD.MARTS.DOWNSTREAM_ORDERS"
+
 
 def test_branches_of_one_repository_deploy_its_members(shared: Mesh) -> None:
-    clone = shared.checkout("dbt_up")
-    git(clone, "switch", "--quiet", "upstream/dbt_up")
-    first = shared.deploy("dbt_up", "push")
-    assert first.ok, first
-    git(clone, "switch", "--quiet", "main")
-    run = shared.deploy("dbt_down", "push")
-    assert run.ok, run
+    def deploy(name: str, event: str) -> Run:
+        branch = "upstream/dbt_up" if name == "dbt_up" else "main"
+        git(shared.checkout(name), "switch", "--quiet", branch)
+        payload = shared.told(name) if event == "repository_dispatch" else None
+        run = shared.deploy(name, event, payload)
+        assert run.ok, run
+        return run
 
-    git(clone, "switch", "--quiet", "upstream/dbt_up")
-    again = shared.deploy("dbt_up", "push")
-    assert again.ok, again
+    deploy("dbt_up", "push")
+    deploy("dbt_down", "push")
+    assert deploy("dbt_down_loom", "schedule").ran("Build")
+    quiet = deploy("dbt_down_loom", "schedule")
+    assert "nothing to deploy" in quiet.step("Has anything changed?").output
+    assert not quiet.ran("Build")
+    assert not quiet.ran("Docs")
+    # another member's code has changed, in the same repository
+    git(shared.checkout("dbt_down"), "rm", "-r", "--quiet", "dbt_down/snowflake")
+    git(shared.checkout("dbt_down"), "commit", "--quiet", "--message", "of dbt_down")
+    assert not deploy("dbt_down_loom", "schedule").ran("Build")
+
+    deploy("dbt_up", "push")
     (event,) = shared.github.repository("acme/mesh").dispatches
     assert event["client_payload"]["project"] == "dbt_up"
-    assert event["client_payload"]["consumers"] == ["dbt_down"]
+    assert event["client_payload"]["consumers"] == ["dbt_down"]  # the other one looks by itself
     # the job's own token will do within a repository: no App is needed
     (told,) = (each for each in shared.github.requests if each.path.endswith("/dispatches"))
     assert told.token == TOKEN
 
-    git(clone, "switch", "--quiet", "main")
-    for name in ("dbt_down", "dbt_down_loom"):
-        run = shared.deploy(name, "repository_dispatch", shared.told(name))
-        assert run.ok, run
-        assert run.ran("Wait for the version it was told, and check it")
+    assert deploy("dbt_down", "repository_dispatch").ran(
+        "Wait for the version it was told, and check it"
+    )
+    loud = deploy("dbt_down_loom", "schedule")
+    assert "dbt_up: " in loud.step("Has anything changed?").output
+    assert loud.ran("Build")
+    assert len(shared.rows(LOOM)) == 56
     deploys = {f"{name}/prod/deploy.json" for name in ("dbt_up", "dbt_down", "dbt_down_loom")}
     assert deploys <= shared.objects("state").keys()
-    native, loom = (
-        shared.rows(f"{name}_PROD.MARTS.DOWNSTREAM_ORDERS")
-        for name in ("DBT_DOWN", "DBT_DOWN_LOOM")
-    )
-    assert native == loom
-    assert len(native) == 56

@@ -220,6 +220,8 @@ def shared(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
         answers = {**answers_of(name, True), "deployment": "sequential"}
         if name == "dbt_up":
             answers["deploy_branch"] = "upstream/dbt_up"
+        if name == "dbt_down_loom":
+            answers["deployment"] = "independent"
         rendering.render(template, folder / "one", answers, f"{name}/.copier-answers.yml")
         shutil.copytree(folder / "one", folder / "mesh", dirs_exist_ok=True)
         members[name] = Member(folder / "mesh" / name, {})

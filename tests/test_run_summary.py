@@ -1,0 +1,140 @@
+"""What a run of dbt did, as people read it; and commands run with a token of GitHub's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.aws_world import TOKEN, issuing
+from tests.conftest import Member, Render
+
+SUMMARY = "scripts/run_summary.py"
+WITH_TOKEN = "scripts/with_snowflake_token.py"
+SHOW = ("python3", "-c", "import os; print(os.environ.get('SNOWFLAKE_TOKEN', 'none'))")
+
+
+@pytest.fixture(scope="module")
+def member(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Member:
+    folder = tmp_path_factory.mktemp("member") / "dbt_up"
+    return render_into(folder, project_name="dbt_up", auth="workload_identity")
+
+
+def result(unique_id: str, status: str = "success", message: str = "", seconds: float = 1) -> Any:
+    return {
+        "unique_id": unique_id,
+        "status": status,
+        "message": message,
+        "execution_time": seconds,
+    }
+
+
+def write(member: Member, *results: Any) -> None:
+    target = member.path / "target"
+    target.mkdir(exist_ok=True)
+    document = {"results": results, "elapsed_time": 12.4}
+    (target / "run_results.json").write_text(json.dumps(document))
+
+
+def outputs(path: Path) -> dict[str, str]:
+    """As GitHub reads $GITHUB_OUTPUT."""
+    found, lines = {}, iter(path.read_text().splitlines())
+    for line in lines:
+        name, _, mark = line.partition("<<")
+        value = []
+        while (line := next(lines)) != mark:
+            value.append(line)
+        found[name] = "\n".join(value)
+    return found
+
+
+def test_a_good_run_names_what_was_built_slowest_first(member: Member) -> None:
+    write(
+        member,
+        result("model.dbt_up.quick", seconds=0.2),
+        result("model.dbt_up.slow", seconds=9),
+        result("test.dbt_up.not_null_slow_id.0123456789", "pass"),
+    )
+    text = member.ok(SUMMARY, "--title", "dbt_up in DBT_UP_PROD")
+    assert "### dbt\\_up in DBT\\_UP\\_PROD" in text
+    assert "✅ passed: 1 pass, 2 success, in 12 s" in text
+    assert text.index("`model slow`") < text.index("`model quick`")
+    assert "not_null_slow_id" not in text
+
+
+def test_a_bad_run_says_what_failed_and_why(member: Member, tmp_path: Path) -> None:
+    message = (
+        "Database Error in model a (models/a.sql)\n  invalid identifier 'X' | <b>\n  at line 3"
+    )
+    write(
+        member,
+        result("model.dbt_up.a", "error", message),
+        result("test.dbt_up.unique_a_id.0123456789", "fail", "Got 2 results, configured to fail"),
+        result("model.dbt_up.b", "skipped"),
+        result("test.dbt_up.few.1", "warn", "Got 1 result"),
+    )
+    env = {
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+    }
+    (tmp_path / "contract.md").write_text("### Contract\n\nnothing changed\n")
+    given = ("--title", "x", "--after", tmp_path / "contract.md", tmp_path / "not.md")
+    assert member.ok(SUMMARY, *given, "--output", "comment", **env) == ""
+    text = (tmp_path / "summary").read_text()
+    assert "❌ failed: 1 error, 1 fail, 1 skipped, 1 warn" in text
+    assert "| `model a` | error | invalid identifier 'X' \\| &lt;b> |" in text
+    assert "| `test few` | warn | Got 1 result |" in text
+    found = outputs(tmp_path / "output")
+    assert found["failures"].splitlines() == [
+        "model a: invalid identifier 'X' | <b>",
+        "test unique_a_id: Got 2 results, configured to fail",
+    ]
+    assert found["comment"].startswith("### Contract\n\nnothing changed\n")
+    assert "❌ failed" in found["comment"]
+
+
+def test_more_than_thirty_are_counted(member: Member) -> None:
+    write(member, *(result(f"model.dbt_up.m{number}", "error", "no") for number in range(42)))
+    text = member.ok(SUMMARY, "--title", "x")
+    assert "and 12 more" in text
+    assert text.count("| error | no |") == 30
+
+
+def test_dbt_may_have_ended_before_it_built_anything(member: Member) -> None:
+    (member.path / "target/run_results.json").unlink(missing_ok=True)
+    assert "before it had built anything" in member.ok(SUMMARY, "--title", "x")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"results": [{}]}', "not json"])
+def test_what_dbt_did_not_write_is_told(member: Member, text: str) -> None:
+    path = member.path / "target/run_results.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    assert "is not what dbt writes" in member.refused(SUMMARY, "--title", "x")
+
+
+def test_a_command_gets_a_token_in_github_actions_and_nowhere_else(member: Member) -> None:
+    with issuing() as issuer:
+        asked = f"{issuer.url}/token?subject=repo:acme/up:environment:ci"
+        actions = {
+            "GITHUB_ACTIONS": "true",
+            "ACTIONS_ID_TOKEN_REQUEST_URL": asked,
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": TOKEN,
+        }
+        masked, token = member.ok(WITH_TOKEN, *SHOW, **actions).splitlines()
+    assert masked == f"::add-mask::{token}"
+    assert token.count(".") == 2
+    assert member.ok(WITH_TOKEN, *SHOW).strip() == "none"
+
+
+def test_a_job_without_the_permission_is_told(member: Member) -> None:
+    said = member.refused(WITH_TOKEN, *SHOW, GITHUB_ACTIONS="true")
+    assert "id-token: write" in said
+
+
+def test_it_ends_as_the_command_ends(member: Member) -> None:
+    assert member.run(WITH_TOKEN, "python3", "-c", "raise SystemExit(3)").returncode == 3
+    assert "no_such_program" in member.refused(WITH_TOKEN, "no_such_program")
+    assert member.run(WITH_TOKEN, SUMMARY, "--help").returncode == 0
