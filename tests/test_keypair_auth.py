@@ -107,6 +107,30 @@ def test_the_environment_is_made_only_where_it_is_missing(laptop: Laptop) -> Non
     assert put["asked"][3] == "repos/acme/dbt-up/environments/prod"
 
 
+def test_only_the_deploy_branch_may_use_the_environment_that_deploys(laptop: Laptop) -> None:
+    laptop.install_gh()
+    laptop.ok("create", GH_STANDIN_FAILS_AT="api repos/acme/dbt-up/environments/prod")
+    *_, put, post, _secret = (call["asked"] for call in laptop.gh_calls)
+    assert "deployment_branch_policy[custom_branch_policies]=true" in put
+    assert post[2:4] == ["POST", "repos/acme/dbt-up/environments/prod/deployment-branch-policies"]
+    assert post[-1] == "name=main"
+
+
+def test_where_github_has_no_such_rule_it_is_told(laptop: Laptop) -> None:
+    laptop.install_gh()
+    fails = "api repos/acme/dbt-up/environments/prod,api --method"
+    said = laptop.ok("create", GH_STANDIN_FAILS_AT=fails)
+    assert "any branch may deploy to prod" in said
+    assert "handed over to GitHub" in said
+
+
+def test_any_branch_may_use_the_environment_of_pull_requests(laptop: Laptop) -> None:
+    laptop.install_gh()
+    fails = "api repos/acme/dbt-up/environments/ci"
+    laptop.ok("create", "--user", "dbt_up_ci_svc", GH_STANDIN_FAILS_AT=fails)
+    assert not any("branch" in str(call["asked"]) for call in laptop.gh_calls)
+
+
 def test_the_key_of_pull_requests_is_a_secret_of_another_environment(laptop: Laptop) -> None:
     laptop.install_gh()
     laptop.ok("create", "--user", "dbt_up_ci_svc")

@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -401,11 +401,13 @@ class Secret:
     """Where GitHub keeps the key of a user that CI signs in as, and how it gets there.
 
     The key that deploys is a secret of the environment `prod`, which GitHub keeps from the
-    workflows of pull requests; theirs is one of the environment `ci`.
+    workflows of pull requests; theirs is one of the environment `ci`. branch: the only one that
+    may use the environment.
     """
 
     environment: str
     repository: str | None
+    branch: str | None = None
     name: str = "SNOWFLAKE_PRIVATE_KEY"
 
     def __str__(self) -> str:
@@ -431,9 +433,27 @@ class Secret:
         # Made only where it is missing: a second PUT would take its protection rules away.
         of = f"repos/{self.repository or '{owner}/{repo}'}/environments/{self.environment}"
         if gh(["gh", "api", of, "--silent"]):
-            gh(["gh", "api", "--method", "PUT", of, "--silent"])
+            self._make_environment(gh, of)
         if complaint := gh(self.command, value):
             raise MeshError(f"gh says: {complaint}")
+
+    def _make_environment(self, gh: Callable[[list[str]], str], of: str) -> None:
+        """https://docs.github.com/en/rest/deployments/environments"""
+        put = ["gh", "api", "--method", "PUT", of, "--silent"]
+        if self.branch is None:
+            gh(put)
+            return
+        rule = "deployment_branch_policy"
+        limit = [f"{rule}[protected_branches]=false", f"{rule}[custom_branch_policies]=true"]
+        post = ["gh", "api", "--method", "POST", f"{of}/deployment-branch-policies", "--silent"]
+        complaint = gh([*put, "-F", limit[0], "-F", limit[1]])
+        complaint = complaint or gh([*post, "-f", f"name={self.branch}"])
+        if complaint:  # a private repository of a plan that has no such rules
+            gh(put)
+            print(
+                f"note        any branch may deploy to {self.environment}, for GitHub did not "
+                f"limit it to {self.branch} ({complaint}): see Settings, Environments"
+            )
 
 
 def _gh(command: list[str], stdin: bytes = b"", *, root: Path) -> str:
@@ -453,7 +473,7 @@ def _gh(command: list[str], stdin: bytes = b"", *, root: Path) -> str:
 def github_secret(names: Names, member: Member, user: str) -> Secret | None:
     """The secret of one of CI's two users; a person's key is nobody else's."""
     if user == names.service_user.name:
-        return Secret(member.deploy_environment, member.github_repository)
+        return Secret(member.deploy_environment, member.github_repository, member.deploy_branch)
     if user == names.ci_user.name:
         return Secret(member.ci_environment, member.github_repository)
     return None

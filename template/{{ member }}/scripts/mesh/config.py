@@ -39,6 +39,7 @@ class Member:
     upstreams: tuple[Upstream, ...]
     snowflake: Mapping[str, Any] = field(default_factory=dict)
     github_repository: str | None = None
+    deploy_branch: str = "main"
     deploy_environment: str = "prod"
     ci_environment: str = "ci"
     deployment: str = "sequential"
@@ -124,6 +125,7 @@ def _member(root: Path, facts: object) -> Member:
         ),
         snowflake=snowflake,
         github_repository=facts.get("github_repository") and text(facts, "github_repository", None),
+        deploy_branch=facts.get("deploy_branch") or "main",
         deploy_environment=facts.get("deploy_environment") or "prod",
         ci_environment=facts.get("ci_environment") or "ci",
         deployment=facts.get("deployment") or "sequential",
