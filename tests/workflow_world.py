@@ -151,7 +151,9 @@ class Mesh:
             event,
             payload,
             secrets={key: value for key, value in secrets.items() if key not in without},
-            variables={"MESH_APP_CLIENT_ID": "Iv1.app"} if environment else {},
+            variables={"MESH_APP_CLIENT_ID": "Iv1.app"}
+            if environment and not self.is_shared
+            else {},
             **{"GITHUB_API_URL": self.github.url, **more},
         )
 
