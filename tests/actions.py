@@ -33,14 +33,15 @@ USES = re.compile(r"uses: ([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 CHECKOUT = """
 git init --quiet .
 git remote add origin "$(git -C "$ACTIONS_REPOSITORY" remote get-url origin)"
-git fetch --quiet --depth 1 "file://$ACTIONS_REPOSITORY" "${REF:-$GITHUB_SHA}"
+if [ "$DEPTH" = 0 ]; then how=--tags; else how=--depth=1; fi
+git fetch --quiet "$how" "file://$ACTIONS_REPOSITORY" "${REF:-$GITHUB_SHA}"
 if git -C "$ACTIONS_REPOSITORY" show-ref --quiet --verify "refs/heads/$REF"; then
   git checkout --quiet -B "$REF" FETCH_HEAD
 else
   git checkout --quiet --detach FETCH_HEAD
 fi
 """
-"""As the action does it: one commit, on a branch where a branch is named."""
+"""As the action does it: one commit, or all with tags, on a branch where a branch is named."""
 
 AWS = """
 cd "$ACTIONS_TESTS"
@@ -52,7 +53,10 @@ printf 'AWS_REGION=%s\\n%s\\n' "$REGION" "$credentials" >> "$GITHUB_ENV"
 ACTIONS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/data/actions.yml").read_text())
 
 STUBS: Mapping[str, Mapping[str, Any]] = {
-    "actions/checkout": {"env": {"REF": "${{ inputs.ref }}"}, "run": CHECKOUT},
+    "actions/checkout": {
+        "env": {"REF": "${{ inputs.ref }}", "DEPTH": "${{ inputs.fetch-depth }}"},
+        "run": CHECKOUT,
+    },
     "actions/setup-python": {"run": "python --version"},
     "aws-actions/configure-aws-credentials": {
         "env": {"ROLE": "${{ inputs.role-to-assume }}", "REGION": "${{ inputs.aws-region }}"},
