@@ -22,6 +22,7 @@ from tests.snowflake_standin.fixtures import rsa_key
 from tests.workflow_world import Mesh, git
 
 pytest_plugins = "tests.workflow_world"
+pytestmark = pytest.mark.timeout(1800)  # some of them run workflow after workflow
 
 PUBLIC_ORDERS = "models/marts/public_orders.sql"
 CONTRACTS = "models/marts/_marts.yml"

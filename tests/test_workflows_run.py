@@ -14,6 +14,7 @@ from tests.actions import Run
 from tests.workflow_world import APP_TOKEN, DEPLOYMENTS, Mesh
 
 pytest_plugins = "tests.workflow_world"
+pytestmark = pytest.mark.timeout(1800)  # some of them run workflow after workflow
 
 BUILT = {
     name: f"{name.upper()}_PROD.MARTS.DOWNSTREAM_ORDERS" for name in DEPLOYMENTS if "down" in name

@@ -4,10 +4,13 @@ upstream/dbt_up deploys the upstream, and main the others, of which one has its 
 
 from __future__ import annotations
 
+import pytest
+
 from tests.actions import Run
 from tests.workflow_world import TOKEN, Mesh, git
 
 pytest_plugins = "tests.workflow_world"
+pytestmark = pytest.mark.timeout(1800)  # some of them run workflow after workflow
 
 LOOM = "DBT_DOWN_LOOM_PROD.MARTS.DOWNSTREAM_ORDERS"
 
