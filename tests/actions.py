@@ -100,12 +100,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of a workflow, as act tells it. jobs: name → result."""
+    """A run of a workflow, as act tells it. log: of act, with what it knows of each line; printed:
+    what GitHub would show of it; jobs: name → result."""
 
     status: int
     log: str
     steps: Sequence[Step]
     jobs: Mapping[str, str]
+    printed: str
 
     @property
     def ok(self) -> bool:
@@ -246,6 +248,7 @@ def _read(status: int, log: str) -> Run:
             for (job, _), each in steps.items()
         ],
         jobs,
+        "\n".join(str(line.get("msg", "")) for line in lines),
     )
 
 

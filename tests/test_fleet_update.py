@@ -253,7 +253,7 @@ def test_a_canary_that_needs_a_person_stops_the_roll_out(fleet: World) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_in_the_middle_it_can_be_run_again(fleet: World, how: signal.Signals) -> None:
-    names = [f"m{number}" for number in range(4)]
+    names = [f"m{number}" for number in range(6)]
     for name in names:
         fleet.member(name, "v0.1.0", kind="native", starter=False)
     flags = ("update", "--push", "--no-check", "--processes", "1")
@@ -266,7 +266,7 @@ def test_stopped_in_the_middle_it_can_be_run_again(fleet: World, how: signal.Sig
         text=True,
     )
     deadline = time.monotonic() + 120
-    while not any(fleet.branch(name) for name in names):
+    while not fleet.branch(names[0]):  # and not the others, which takes as long as an update
         assert time.monotonic() < deadline
         assert child.poll() is None
         time.sleep(0.05)

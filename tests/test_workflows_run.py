@@ -144,8 +144,8 @@ def test_slack_is_told_of_the_failure_and_of_the_recovery_and_of_nothing_else(
 def test_no_secret_is_in_a_log(mesh: Mesh, story: Story) -> None:
     for run in story.runs.values():
         for secret in ("PRIVATE KEY-----", mesh.slack.url, APP_TOKEN):
-            assert secret not in run.log
-        assert not re.search(r"AWS_SECRET_ACCESS_KEY=(?!\*\*\*)", run.log)
+            assert secret not in run.printed
+        assert not re.search(r"AWS_SECRET_ACCESS_KEY=(?!\*\*\*)", run.printed)
 
 
 def test_a_rerun_changes_nothing(mesh: Mesh, story: Story) -> None:
