@@ -10,14 +10,14 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
 from tests.conftest import Member
-from tests.snowflake_standin import ADMIN, PASSWORD, Standin
+from tests.snowflake_standin import Laptop, Standin
 from tests.snowflake_standin.fixtures import rsa_key
 from tests.snowflake_standin.names import Ref
 
@@ -51,40 +51,22 @@ def add_users(standin: Standin, *users: str, prefix: str = "DBT_UP") -> None:
         )
 
 
-@dataclass
-class Laptop:
-    """A person's machine: a home with a connection `admin`, a member, and perhaps `gh`."""
+class TeamLaptop(Laptop):
+    """A laptop with a clone of a member, and perhaps `gh`."""
 
-    home: Path
-    member: Member
-    standin: Standin
-    environment: dict[str, str] = field(default_factory=dict)
+    def __init__(self, home: Path, member: Member, standin: Standin) -> None:
+        super().__init__(home, standin)
+        self.member = member
 
-    def __post_init__(self) -> None:
-        self.connection("admin", user=ADMIN, password=PASSWORD, role="ACCOUNTADMIN")
-        self.environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
             **os.environ,
             **self.member.environment,
-            "HOME": str(self.home),
-            "SNOWFLAKE_HOME": str(self.home / ".snowflake"),
+            **super().environment,
             "DBT_MESH_PYTHON": sys.executable,
-            # The connector's, of what else is installed beside it here.
-            "PYTHONWARNINGS": "ignore",
             "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
-
-    def connection(self, name: str, **parameters: Any) -> None:
-        """Adds a connection to the account; `parameters` come before what leads there."""
-        file = self.home / ".snowflake/connections.toml"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        reach = {"account": ACCOUNT, "host": self.standin.host, "port": self.standin.port}
-        lines = [
-            f"{key} = {json.dumps(v)}"
-            for key, v in (reach | {"protocol": "http"} | parameters).items()
-        ]
-        with file.open("a") as connections:
-            print(f"[{name}]", *lines, sep="\n", file=connections)
-        file.chmod(0o600)
 
     def install_gh(self) -> None:
         gh = self.home / "bin/gh"
@@ -165,7 +147,7 @@ class Laptop:
             (self.home / "gh.log").write_text(json.dumps(call) + "\n")
 
     def file(self, word: str = "", user: str = "DBT_UP_SVC") -> Path:
-        return self.home / ".snowflake/keys" / f"{user}{word and '.'}{word}.p8"
+        return self.keys / f"{user}{word and '.'}{word}.p8"
 
     def accepted(self, user: str = "DBT_UP_SVC") -> set[str]:
         """Fingerprints of the keys that the account lets a user sign in with, as of now."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ import yaml
 from tests.conftest import ROOT, Member, Render
 from tests.snowflake_standin import (
     ADMIN,
-    PASSWORD,
     READS,
+    Laptop,
     Model,
     SnowflakeError,
     Standin,
     matrix,
 )
-from tests.snowflake_standin.fixtures import rsa_key
 
 ACCOUNT = "TESTORG-STANDIN"
 DEMO = ("dbt_up", "dbt_down", "dbt_down_loom")
@@ -112,47 +110,6 @@ class ModelSession:
 
 
 @dataclass
-class Laptop:
-    """A person's machine with a connection `admin` to a stand-in, and the keys of service users."""
-
-    home: Path
-    standin: Standin
-
-    def __post_init__(self) -> None:
-        (self.home / ".snowflake" / "keys").mkdir(parents=True, mode=0o700)
-        self.connection("admin", user=ADMIN, password=PASSWORD, role="ACCOUNTADMIN")
-
-    def connection(self, name: str, **parameters: object) -> None:
-        file = self.home / ".snowflake" / "connections.toml"
-        everything = {**self.standin.account, **parameters}
-        with os.fdopen(os.open(file, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600), "a") as text:
-            print(f"[{name}]", file=text)
-            for key, value in everything.items():
-                print(f"{key} = {value!r}", file=text)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """For scripts and for dbt: where Snowflake is, and where keys are; not who signs in."""
-        return {
-            "HOME": str(self.home),
-            "SNOWFLAKE_HOME": str(self.home / ".snowflake"),
-            "SNOWFLAKE_HOST": self.standin.host,
-            "SNOWFLAKE_PORT": str(self.standin.port),
-            "SNOWFLAKE_PROTOCOL": "http",
-            "PYTHONWARNINGS": "ignore",
-        }
-
-    def give_keys(self, *users: str) -> None:
-        """What setup_keypair_auth.sh does, in short."""
-        for user in users:
-            key = rsa_key(user)
-            file = self.home / ".snowflake" / "keys" / f"{user}.p8"
-            with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w") as text:
-                text.write(key.private_pem)
-            self.standin.model.execute(f"ALTER USER {user} SET RSA_PUBLIC_KEY = '{key.public}'")
-
-
-@dataclass
 class World:
     """A stand-in with members that are set up, and a laptop with the keys of their users."""
 
@@ -199,6 +156,7 @@ def make_world(folder: Path, members: dict[str, Member], *, kept: bool = False) 
         laptop = Laptop(folder / "home", standin)
         environment = {
             **laptop.environment,
+            **standin.reach,
             "DBT_MESH_ENV": "prod",
             "DBT_MESH_REGISTRY": (folder / "registry").as_uri(),
         }

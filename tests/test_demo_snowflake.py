@@ -13,27 +13,19 @@ import pexpect
 import pytest
 
 from tests.conftest import ROOT
-from tests.snowflake_standin import ADMIN, PASSWORD, Standin
+from tests.snowflake_standin import Laptop, Standin
 
 
-class Laptop:
-    """Somebody's machine: a home with a connection `admin`, and a folder for the demo."""
+class DemoLaptop(Laptop):
+    """A laptop with a folder for the demo."""
 
-    def __init__(self, home: Path, standin: Standin) -> None:
-        self.folder = home / "the demo"
-        admin = {"user": ADMIN, "password": PASSWORD, "role": "ACCOUNTADMIN"}
-        file = home / ".snowflake/connections.toml"
-        file.parent.mkdir(parents=True)
-        file.write_text(standin.connections_toml(admin=admin))
-        file.chmod(0o600)
-        self.keys = home / ".snowflake/keys"
-        self.environment = {
-            **os.environ,
-            "HOME": str(home),
-            "SNOWFLAKE_HOME": str(file.parent),
-            "COLUMNS": "150",
-            "PYTHONWARNINGS": "ignore",
-        }
+    @property
+    def folder(self) -> Path:
+        return self.home / "the demo"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **super().environment, "COLUMNS": "150"}
 
     def command(self, *arguments: str) -> list[str]:
         return [
@@ -66,11 +58,11 @@ def standin() -> Iterator[Standin]:
 
 
 @pytest.fixture(scope="module")
-def laptop(standin: Standin, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
-    return Laptop(tmp_path_factory.mktemp("laptop"), standin)
+def laptop(standin: Standin, tmp_path_factory: pytest.TempPathFactory) -> DemoLaptop:
+    return DemoLaptop(tmp_path_factory.mktemp("laptop"), standin)
 
 
-def test_bad_input_is_one_line_and_creates_nothing(laptop: Laptop, standin: Standin) -> None:
+def test_bad_input_is_one_line_and_creates_nothing(laptop: DemoLaptop, standin: Standin) -> None:
     for arguments, says in [
         ((), "which account?"),
         (("--connection", "nobody"), "nobody"),
@@ -84,7 +76,7 @@ def test_bad_input_is_one_line_and_creates_nothing(laptop: Laptop, standin: Stan
     assert not [record for record in standin.statements if record.sql.startswith("CREATE")]
 
 
-def test_it_says_what_it_creates_and_costs_before_it_asks(laptop: Laptop) -> None:
+def test_it_says_what_it_creates_and_costs_before_it_asks(laptop: DemoLaptop) -> None:
     child = pexpect.spawn(
         sys.executable,
         laptop.command("--connection", "admin"),
@@ -105,7 +97,7 @@ def test_it_says_what_it_creates_and_costs_before_it_asks(laptop: Laptop) -> Non
     assert not laptop.folder.exists()
 
 
-def test_the_demo_on_an_account_and_away_with_it(laptop: Laptop, standin: Standin) -> None:
+def test_the_demo_on_an_account_and_away_with_it(laptop: DemoLaptop, standin: Standin) -> None:
     done = laptop.demo("--connection", "admin", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     counts = dict(re.findall(r"(\w+\.\w+)\s*│\s*(\d+)", done.stdout))

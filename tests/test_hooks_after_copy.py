@@ -17,7 +17,7 @@ import pexpect
 import pytest
 
 from tests.conftest import BIN, ROOT, Member
-from tests.keypair_world import ACCOUNT, Laptop, fingerprint
+from tests.keypair_world import ACCOUNT, TeamLaptop, fingerprint
 from tests.snowflake_standin import Standin
 from tests.snowflake_standin.names import Ref
 
@@ -35,11 +35,17 @@ def standin() -> Iterator[Standin]:
 class Desk:
     """A person who makes a member called dbt_up on their laptop."""
 
-    laptop: Laptop
+    laptop: TeamLaptop
 
     @property
     def member(self) -> Path:
         return self.laptop.member.path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The hook has to find Python by itself."""
+        known = self.laptop.environment
+        return {name: value for name, value in known.items() if name != "DBT_MESH_PYTHON"}
 
     def arguments(self, setup: str, *more: str) -> list[str]:
         answers = {"setup": setup, "snowflake_account": ACCOUNT, "project_name": "dbt_up"}
@@ -52,7 +58,7 @@ class Desk:
         done = subprocess.run(
             [COPIER, *self.arguments(setup, *more)],
             cwd=self.member.parent,
-            env=self.laptop.environment | environment | {"PWD": str(self.member.parent)},
+            env=self.environment | environment | {"PWD": str(self.member.parent)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -69,7 +75,7 @@ class Desk:
             COPIER,
             self.arguments(setup, "-q"),
             cwd=str(self.member.parent),
-            env=self.laptop.environment | {"PROMPT_TOOLKIT_NO_CPR": "1"} | environment,
+            env=self.environment | {"PROMPT_TOOLKIT_NO_CPR": "1"} | environment,
             dimensions=(60, 250),
             encoding="utf-8",
             timeout=90,
@@ -94,10 +100,7 @@ def desk(standin: Standin, tmp_path: Path) -> Desk:
     place = tmp_path / "work"
     place.mkdir()
     member = Member(place / "dbt_up", {"DBT_MESH_HOME": str(place / ".mesh")})
-    laptop = Laptop(tmp_path / "home", member, standin)
-    # The hook has to find Python by itself.
-    laptop.environment.pop("DBT_MESH_PYTHON")
-    return Desk(laptop)
+    return Desk(TeamLaptop(tmp_path / "home", member, standin))
 
 
 def created(standin: Standin) -> set[str]:
@@ -244,7 +247,7 @@ def test_nothing_runs_on_update(desk: Desk, tmp_path: Path) -> None:
         "-d",
         f"snowflake_account={ACCOUNT}",
     ]
-    run: dict[str, Any] = {"env": desk.laptop.environment, "capture_output": True, "text": True}
+    run: dict[str, Any] = {"env": desk.environment, "capture_output": True, "text": True}
     first = subprocess.run([COPIER, *copy, template, desk.member], check=True, **run)
     assert "CREATE DATABASE" in first.stdout
     assert "untagged" not in first.stderr
@@ -335,7 +338,7 @@ def test_a_missing_privilege_half_way(desk: Desk) -> None:
     for command in rest:
         words = command.replace(".venv/bin/python", sys.executable).split()
         done = subprocess.run(
-            words, cwd=desk.member, env=desk.laptop.environment, capture_output=True, check=False
+            words, cwd=desk.member, env=desk.environment, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert desk.laptop.accepted() == {fingerprint(desk.laptop.file().read_bytes())}

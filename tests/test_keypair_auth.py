@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.conftest import Member, Render
 from tests.keypair_world import (
     ACCOUNT,
-    Laptop,
+    TeamLaptop,
     add_users,
     fingerprint,
     mode,
@@ -49,8 +49,8 @@ def standin(request: pytest.FixtureRequest) -> Iterator[Standin]:
 
 
 @pytest.fixture
-def laptop(standin: Standin, member: Member, tmp_path: Path) -> Laptop:
-    return Laptop(tmp_path / "home", member, standin)
+def laptop(standin: Standin, member: Member, tmp_path: Path) -> TeamLaptop:
+    return TeamLaptop(tmp_path / "home", member, standin)
 
 
 both_kinds = pytest.mark.parametrize("standin", ["slots", "named"], indirect=True)
@@ -60,7 +60,7 @@ both_kinds = pytest.mark.parametrize("standin", ["slots", "named"], indirect=Tru
 
 
 @both_kinds
-def test_create(laptop: Laptop) -> None:
+def test_create(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     out = laptop.ok("create")
     pem = laptop.file().read_bytes()
@@ -77,7 +77,7 @@ def test_create(laptop: Laptop) -> None:
     assert key.key_size == 3072
 
 
-def test_create_again_changes_nothing(laptop: Laptop) -> None:
+def test_create_again_changes_nothing(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     laptop.ok("create")
     pem = laptop.file().read_bytes()
@@ -86,7 +86,7 @@ def test_create_again_changes_nothing(laptop: Laptop) -> None:
     assert laptop.accepted() == {fingerprint(pem)}
 
 
-def test_the_secret_goes_to_gh_on_standard_input(laptop: Laptop) -> None:
+def test_the_secret_goes_to_gh_on_standard_input(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     laptop.ok("create")
     *before, secret = laptop.gh_calls
@@ -98,7 +98,7 @@ def test_the_secret_goes_to_gh_on_standard_input(laptop: Laptop) -> None:
     assert all(call["given"] == "" for call in before)
 
 
-def test_the_environment_is_made_only_where_it_is_missing(laptop: Laptop) -> None:
+def test_the_environment_is_made_only_where_it_is_missing(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     laptop.ok("create")
     assert not [call for call in laptop.gh_calls if "PUT" in call["asked"]]
@@ -107,7 +107,7 @@ def test_the_environment_is_made_only_where_it_is_missing(laptop: Laptop) -> Non
     assert put["asked"][3] == "repos/acme/dbt-up/environments/prod"
 
 
-def test_only_the_deploy_branch_may_use_the_environment_that_deploys(laptop: Laptop) -> None:
+def test_only_the_deploy_branch_may_use_the_environment_that_deploys(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     laptop.ok("create", GH_STANDIN_FAILS_AT="api repos/acme/dbt-up/environments/prod")
     *_, put, post, _secret = (call["asked"] for call in laptop.gh_calls)
@@ -116,7 +116,7 @@ def test_only_the_deploy_branch_may_use_the_environment_that_deploys(laptop: Lap
     assert post[-1] == "name=main"
 
 
-def test_where_github_has_no_such_rule_it_is_told(laptop: Laptop) -> None:
+def test_where_github_has_no_such_rule_it_is_told(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     fails = "api repos/acme/dbt-up/environments/prod,api --method"
     said = laptop.ok("create", GH_STANDIN_FAILS_AT=fails)
@@ -124,14 +124,14 @@ def test_where_github_has_no_such_rule_it_is_told(laptop: Laptop) -> None:
     assert "handed over to GitHub" in said
 
 
-def test_any_branch_may_use_the_environment_of_pull_requests(laptop: Laptop) -> None:
+def test_any_branch_may_use_the_environment_of_pull_requests(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     fails = "api repos/acme/dbt-up/environments/ci"
     laptop.ok("create", "--user", "dbt_up_ci_svc", GH_STANDIN_FAILS_AT=fails)
     assert not any("branch" in str(call["asked"]) for call in laptop.gh_calls)
 
 
-def test_the_key_of_pull_requests_is_a_secret_of_another_environment(laptop: Laptop) -> None:
+def test_the_key_of_pull_requests_is_a_secret_of_another_environment(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     laptop.ok("create", "--user", "dbt_up_ci_svc")
     assert laptop.gh_calls[-1]["asked"] == [
@@ -143,7 +143,7 @@ def test_the_key_of_pull_requests_is_a_secret_of_another_environment(laptop: Lap
     assert laptop.accepted() == set()
 
 
-def test_a_person_has_a_key_that_github_does_not_get(laptop: Laptop) -> None:
+def test_a_person_has_a_key_that_github_does_not_get(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     laptop.standin.model.run_script(
         """USE ROLE USERADMIN; CREATE USER "ADA@EXAMPLE.COM" TYPE = PERSON"""
@@ -163,7 +163,7 @@ def test_a_person_has_a_key_that_github_does_not_get(laptop: Laptop) -> None:
     ],
 )
 def test_without_github_the_rest_is_done_and_the_command_told(
-    laptop: Laptop, environment: dict[str, str], reason: str
+    laptop: TeamLaptop, environment: dict[str, str], reason: str
 ) -> None:
     laptop.install_gh()
     out = laptop.ok("create", **environment)
@@ -173,12 +173,8 @@ def test_without_github_the_rest_is_done_and_the_command_told(
     assert len(laptop.accepted()) == 1
 
 
-def test_without_a_connection_the_sql_is_told_and_the_next_run_goes_on(laptop: Laptop) -> None:
-    reach = {
-        "SNOWFLAKE_HOST": laptop.standin.host,
-        "SNOWFLAKE_PORT": str(laptop.standin.port),
-        "SNOWFLAKE_PROTOCOL": "http",
-    }
+def test_without_a_connection_the_sql_is_told_and_the_next_run_goes_on(laptop: TeamLaptop) -> None:
+    reach = laptop.standin.reach
     first = laptop.keypair("create", connection=None, **reach)
     assert "no connection to Snowflake" in first.refusal
     assert not laptop.file().exists()
@@ -192,7 +188,7 @@ def test_without_a_connection_the_sql_is_told_and_the_next_run_goes_on(laptop: L
 # ── passphrases ───────────────────────────────────────────────────────────────────────
 
 
-def test_a_passphrase_from_the_environment(laptop: Laptop) -> None:
+def test_a_passphrase_from_the_environment(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     secret = {"SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": "correct horse"}
     laptop.ok("create", "--passphrase", **secret)
@@ -207,7 +203,7 @@ def test_a_passphrase_from_the_environment(laptop: Laptop) -> None:
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes(), b"correct horse")}
 
 
-def test_a_passphrase_is_asked_for_without_echo(laptop: Laptop) -> None:
+def test_a_passphrase_is_asked_for_without_echo(laptop: TeamLaptop) -> None:
     terminal = pexpect.spawn(
         *(laptop.command()[0], ["create", "--passphrase", "--connection", "admin", "--no-github"]),
         cwd=str(laptop.member.path),
@@ -227,7 +223,7 @@ def test_a_passphrase_is_asked_for_without_echo(laptop: Laptop) -> None:
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes(), b"battery staple")}
 
 
-def test_two_different_passphrases_make_nothing(laptop: Laptop) -> None:
+def test_two_different_passphrases_make_nothing(laptop: TeamLaptop) -> None:
     terminal = pexpect.spawn(
         *(laptop.command()[0], ["create", "--passphrase", "--connection", "admin"]),
         cwd=str(laptop.member.path),
@@ -243,7 +239,7 @@ def test_two_different_passphrases_make_nothing(laptop: Laptop) -> None:
     assert not list(laptop.file().parent.glob("*.p8"))
 
 
-def test_a_passphrase_without_anybody_to_ask(laptop: Laptop) -> None:
+def test_a_passphrase_without_anybody_to_ask(laptop: TeamLaptop) -> None:
     assert "needs $SNOWFLAKE_PRIVATE_KEY_PASSPHRASE" in laptop.refused("create", "--passphrase")
 
 
@@ -251,7 +247,7 @@ def test_a_passphrase_without_anybody_to_ask(laptop: Laptop) -> None:
 
 
 @both_kinds
-def test_rotate(laptop: Laptop) -> None:
+def test_rotate(laptop: TeamLaptop) -> None:
     laptop.has_a_key()
     before = laptop.file().read_bytes()
     for _ in range(2):
@@ -268,7 +264,7 @@ def test_rotate(laptop: Laptop) -> None:
 def test_a_named_key_pair_is_bound_to_its_role_and_expires(member: Member, tmp_path: Path) -> None:
     with Standin(account_name=ACCOUNT, named_key_pairs=True) as standin:
         add_users(standin)
-        laptop = Laptop(tmp_path / "home", member, standin)
+        laptop = TeamLaptop(tmp_path / "home", member, standin)
         laptop.ok("create", "--no-github")
         laptop.ok("rotate", "--no-github")
         rows = standin.model.execute("SHOW USER KEY PAIRS FOR USER DBT_UP_SVC").dicts()
@@ -284,7 +280,7 @@ def test_slots_give_way_to_named_pairs(member: Member, tmp_path: Path) -> None:
     """An account that has learnt them since the last rotation."""
     with Standin(account_name=ACCOUNT) as standin:
         add_users(standin)
-        laptop = Laptop(tmp_path / "home", member, standin)
+        laptop = TeamLaptop(tmp_path / "home", member, standin)
         laptop.ok("create", "--no-github")
         standin.model.named_key_pairs = True
         laptop.ok("rotate", "--no-github")
@@ -292,7 +288,7 @@ def test_slots_give_way_to_named_pairs(member: Member, tmp_path: Path) -> None:
         assert "(MESH)" in laptop.ok("status")
 
 
-def test_without_github_the_old_key_stays_until_it_is_told_otherwise(laptop: Laptop) -> None:
+def test_without_github_the_old_key_stays_until_it_is_told_otherwise(laptop: TeamLaptop) -> None:
     laptop.has_a_key(github=False)
     old = fingerprint(laptop.file().read_bytes())
     for _ in range(2):
@@ -320,7 +316,7 @@ def test_without_github_the_old_key_stays_until_it_is_told_otherwise(laptop: Lap
     ],
     indirect=["standin"],
 )
-def test_killed_between_any_steps(laptop: Laptop, request_: str, nth: int) -> None:
+def test_killed_between_any_steps(laptop: TeamLaptop, request_: str, nth: int) -> None:
     """SIGKILL when Snowflake has done what a request says, and has not answered yet. At every
     request before and after, the key on the laptop and the one in GitHub work."""
     laptop.has_a_key()
@@ -346,7 +342,7 @@ def test_killed_between_any_steps(laptop: Laptop, request_: str, nth: int) -> No
 
 
 @both_kinds
-def test_killed_while_it_hands_the_key_to_github(laptop: Laptop) -> None:
+def test_killed_while_it_hands_the_key_to_github(laptop: TeamLaptop) -> None:
     laptop.has_a_key()
     old = fingerprint(laptop.file().read_bytes())
     killed = laptop.keypair("rotate", GH_STANDIN_KILLS_AT="secret set")
@@ -357,7 +353,7 @@ def test_killed_while_it_hands_the_key_to_github(laptop: Laptop) -> None:
     assert laptop.accepted() == {new} == {laptop.github_key}
 
 
-def test_a_statement_that_fails_is_told_and_the_next_run_goes_on(laptop: Laptop) -> None:
+def test_a_statement_that_fails_is_told_and_the_next_run_goes_on(laptop: TeamLaptop) -> None:
     laptop.has_a_key(github=False)
     for pattern in ("SET RSA_PUBLIC_KEY", "UNSET RSA_PUBLIC_KEY"):
         laptop.standin.faults.fail(pattern)
@@ -368,7 +364,7 @@ def test_a_statement_that_fails_is_told_and_the_next_run_goes_on(laptop: Laptop)
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())}
 
 
-def test_a_key_that_died_with_its_machine(laptop: Laptop) -> None:
+def test_a_key_that_died_with_its_machine(laptop: TeamLaptop) -> None:
     """A runner of CI that was stopped in the middle: the next has the key of the secret only."""
     laptop.has_a_key()
     laptop.keypair("rotate", GH_STANDIN_FAILS_AT="secret set")
@@ -379,7 +375,7 @@ def test_a_key_that_died_with_its_machine(laptop: Laptop) -> None:
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())} == {laptop.github_key}
 
 
-def test_two_at_once(laptop: Laptop) -> None:
+def test_two_at_once(laptop: TeamLaptop) -> None:
     laptop.has_a_key()
     laptop.standin.faults.delay("DESC USER", 4, nth=1)
     first = laptop.start("rotate", "--no-github")
@@ -392,7 +388,7 @@ def test_two_at_once(laptop: Laptop) -> None:
 
 
 def test_a_user_rotates_its_own_key_and_an_administrator_runs_what_it_may_not(
-    laptop: Laptop,
+    laptop: TeamLaptop,
 ) -> None:
     """As in a workflow of CI, which has the key of one user and nothing else."""
     laptop.has_a_key()
@@ -400,9 +396,7 @@ def test_a_user_rotates_its_own_key_and_an_administrator_runs_what_it_may_not(
         "SNOWFLAKE_ACCOUNT": ACCOUNT,
         "SNOWFLAKE_USER": "DBT_UP_SVC",
         "SNOWFLAKE_PRIVATE_KEY_PATH": str(laptop.file()),
-        "SNOWFLAKE_HOST": laptop.standin.host,
-        "SNOWFLAKE_PORT": str(laptop.standin.port),
-        "SNOWFLAKE_PROTOCOL": "http",
+        **laptop.standin.reach,
     }
     for change in (" SET RSA_PUBLIC_KEY_2 = ", " UNSET RSA_PUBLIC_KEY;"):
         done = laptop.keypair("rotate", connection=None, **runner)
@@ -416,7 +410,7 @@ def test_a_user_rotates_its_own_key_and_an_administrator_runs_what_it_may_not(
 # ── status ────────────────────────────────────────────────────────────────────────────
 
 
-def test_status(laptop: Laptop) -> None:
+def test_status(laptop: TeamLaptop) -> None:
     empty = laptop.keypair("status")
     assert empty.status == 2
     assert "~/.snowflake/keys/DBT_UP_SVC.p8 is missing" in empty.out
@@ -428,7 +422,7 @@ def test_status(laptop: Laptop) -> None:
     assert "sign-in    works" in out
 
 
-def test_status_of_an_old_key(laptop: Laptop) -> None:
+def test_status_of_an_old_key(laptop: TeamLaptop) -> None:
     laptop.has_a_key(github=False)
     then = time.time() - 91 * 86400
     os.utime(laptop.file(), (then, then))
@@ -438,7 +432,7 @@ def test_status_of_an_old_key(laptop: Laptop) -> None:
     laptop.ok("status", "--max-age", "100")
 
 
-def test_status_of_a_key_that_is_not_registered(laptop: Laptop) -> None:
+def test_status_of_a_key_that_is_not_registered(laptop: TeamLaptop) -> None:
     laptop.has_a_key(github=False)
     laptop.standin.model.execute("ALTER USER DBT_UP_SVC UNSET RSA_PUBLIC_KEY", "USERADMIN")
     found = laptop.keypair("status")
@@ -446,7 +440,7 @@ def test_status_of_a_key_that_is_not_registered(laptop: Laptop) -> None:
     assert "is not registered" in found.out
 
 
-def test_status_of_a_disabled_user(laptop: Laptop) -> None:
+def test_status_of_a_disabled_user(laptop: TeamLaptop) -> None:
     laptop.has_a_key(github=False)
     laptop.standin.model.execute("ALTER USER DBT_UP_SVC SET DISABLED = TRUE", "USERADMIN")
     found = laptop.keypair("status")
@@ -454,15 +448,9 @@ def test_status_of_a_disabled_user(laptop: Laptop) -> None:
     assert "User access disabled" in found.out
 
 
-def test_status_with_the_users_own_key(laptop: Laptop) -> None:
+def test_status_with_the_users_own_key(laptop: TeamLaptop) -> None:
     laptop.has_a_key(github=False)
-    out = laptop.ok(
-        "status",
-        connection=None,
-        SNOWFLAKE_HOST=laptop.standin.host,
-        SNOWFLAKE_PORT=str(laptop.standin.port),
-        SNOWFLAKE_PROTOCOL="http",
-    )
+    out = laptop.ok("status", connection=None, **laptop.standin.reach)
     assert "sign-in    works" in out
 
 
@@ -497,7 +485,7 @@ def public_pem() -> bytes:
         ),
     ],
 )
-def test_a_file_that_is_no_key(laptop: Laptop, content: bytes, complaint: str) -> None:
+def test_a_file_that_is_no_key(laptop: TeamLaptop, content: bytes, complaint: str) -> None:
     laptop.file().parent.mkdir(parents=True)
     laptop.file().write_bytes(content)
     laptop.file().chmod(0o600)
@@ -506,7 +494,7 @@ def test_a_file_that_is_no_key(laptop: Laptop, content: bytes, complaint: str) -
     assert laptop.file().read_bytes() == content
 
 
-def test_a_key_that_others_can_read(laptop: Laptop) -> None:
+def test_a_key_that_others_can_read(laptop: TeamLaptop) -> None:
     laptop.file().parent.mkdir(parents=True)
     laptop.file().write_bytes(rsa_pem())
     laptop.file().chmod(0o644)
@@ -515,14 +503,14 @@ def test_a_key_that_others_can_read(laptop: Laptop) -> None:
     assert "chmod 600" in error
 
 
-def test_a_key_in_a_repository(laptop: Laptop, tmp_path: Path) -> None:
+def test_a_key_in_a_repository(laptop: TeamLaptop, tmp_path: Path) -> None:
     (tmp_path / "repository/.git").mkdir(parents=True)
     file = tmp_path / "repository/keys/x.p8"
     assert "inside the git repository" in laptop.refused("create", "--key-file", str(file))
     assert not file.parent.exists()
 
 
-def test_an_own_key_is_registered(laptop: Laptop) -> None:
+def test_an_own_key_is_registered(laptop: TeamLaptop) -> None:
     laptop.file().parent.mkdir(parents=True)
     laptop.file().write_bytes(rsa_pem())
     laptop.file().chmod(0o600)
@@ -530,23 +518,23 @@ def test_an_own_key_is_registered(laptop: Laptop) -> None:
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())}
 
 
-def test_a_user_who_does_not_exist(laptop: Laptop) -> None:
+def test_a_user_who_does_not_exist(laptop: TeamLaptop) -> None:
     error = laptop.refused("create", "--user", "NOBODY")
     assert "user NOBODY does not exist" in error
 
 
 @pytest.mark.parametrize("user", ["", "x\ny", "x" * 256])
-def test_a_user_who_cannot_exist(laptop: Laptop, user: str) -> None:
+def test_a_user_who_cannot_exist(laptop: TeamLaptop, user: str) -> None:
     assert "is no name of a user" in laptop.refused("status", "--user", user)
 
 
-def test_a_user_who_is_sql(laptop: Laptop) -> None:
+def test_a_user_who_is_sql(laptop: TeamLaptop) -> None:
     error = laptop.refused("create", "--user", 'x"; DROP USER DBT_UP_SVC; --')
     assert "does not exist" in error
     assert laptop.accepted() == set()
 
 
-def test_a_key_that_was_made_elsewhere(laptop: Laptop) -> None:
+def test_a_key_that_was_made_elsewhere(laptop: TeamLaptop) -> None:
     laptop.has_a_key(github=False)
     laptop.file().unlink()
     assert "has a key already, whose file is not here" in laptop.refused("create")
@@ -554,32 +542,32 @@ def test_a_key_that_was_made_elsewhere(laptop: Laptop) -> None:
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())}
 
 
-def test_a_connection_that_does_not_exist(laptop: Laptop) -> None:
+def test_a_connection_that_does_not_exist(laptop: TeamLaptop) -> None:
     assert "nowhere" in laptop.refused("create", connection="nowhere")
     assert not list(laptop.file().parent.glob("*.p8"))
 
 
-def test_a_wrong_password(laptop: Laptop) -> None:
+def test_a_wrong_password(laptop: TeamLaptop) -> None:
     laptop.connection("mistyped", user="STANDIN_ADMIN", password="wrong")
     assert "Incorrect username or password" in laptop.refused("create", connection="mistyped")
     assert not list(laptop.file().parent.glob("*.p8"))
 
 
-def test_a_person_without_the_privilege(laptop: Laptop) -> None:
+def test_a_person_without_the_privilege(laptop: TeamLaptop) -> None:
     laptop.standin.model.add_admin("CLERK", "SYSADMIN", password="clerk")
     laptop.connection("clerk", user="CLERK", password="clerk")
     assert "USERADMIN" in laptop.refused("create", connection="clerk")
     assert not list(laptop.file().parent.glob("*.p8"))
 
 
-def test_the_network_is_gone(laptop: Laptop) -> None:
+def test_the_network_is_gone(laptop: TeamLaptop) -> None:
     laptop.has_a_key(github=False)
     laptop.connection("gone", host="127.0.0.1", port=9, user="X", password="X")
     assert "could not sign in (connection gone)" in laptop.refused("rotate", connection="gone")
     assert [path.name for path in laptop.file().parent.glob("*.p8")] == ["DBT_UP_SVC.p8"]
 
 
-def test_the_network_goes_in_the_middle(laptop: Laptop) -> None:
+def test_the_network_goes_in_the_middle(laptop: TeamLaptop) -> None:
     laptop.has_a_key(github=False)
     laptop.standin.faults.fail(
         "UNSET RSA", errno=604, sqlstate="57014", message="Query was canceled."
@@ -603,7 +591,7 @@ def test_workload_identity_has_no_key(
         github_repository="acme/dbt-up",
         auth="workload_identity",
     )
-    laptop = Laptop(tmp_path / "home", member, standin)
+    laptop = TeamLaptop(tmp_path / "home", member, standin)
     assert "there is no key to make or keep" in laptop.ok("create", connection=None)
     found = laptop.keypair("status")
     assert found.status == 2

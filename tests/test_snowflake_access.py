@@ -17,13 +17,12 @@ from snowflake.connector.util_text import split_statements
 from tests.conftest import Member, Render
 from tests.snowflake_members import (
     HUB,
-    Laptop,
     demo_answers,
     mesh_package,
     render_demo,
     scripts_of,
 )
-from tests.snowflake_standin import ADMIN, PASSWORD, Standin
+from tests.snowflake_standin import ADMIN, PASSWORD, Laptop, Standin
 from tests.snowflake_standin.names import Ref, role
 
 ACCESS = "scripts/snowflake_access.py"
@@ -68,7 +67,7 @@ def laptop(standin: Standin, tmp_path: Path) -> Laptop:
 
 def on(laptop: Laptop, member: Member) -> Member:
     """A member on a laptop that is connected to the stand-in."""
-    return Member(member.path, {**member.environment, **laptop.environment})
+    return Member(member.path, {**member.environment, **laptop.environment, **laptop.standin.reach})
 
 
 # ── the SQL ───────────────────────────────────────────────────────────────────────────

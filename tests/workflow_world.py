@@ -244,12 +244,7 @@ def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterato
     stacks = [aws_world.stack(member.path) for member in members.values()]
     with aws_world.running(folder / "aws", stacks) as aws, GitHubApi() as github, Slack() as slack:
         for world in make_world(folder, members):
-            reach = {
-                name: value
-                for name, value in world.laptop.environment.items()
-                if name in ("SNOWFLAKE_HOST", "SNOWFLAKE_PORT", "SNOWFLAKE_PROTOCOL")
-            }
-            actions = Actions(folder / "actions", reach, app_token=APP_TOKEN)
+            actions = Actions(folder / "actions", world.standin.reach, app_token=APP_TOKEN)
             made = Mesh(world, aws, github, slack, actions, is_shared)
             for name in members:
                 github.repository(made.repository(name))

@@ -37,6 +37,7 @@ What it shows is model-checked, not Snowflake. It cannot show
 """
 
 from .errors import SnowflakeError
+from .laptop import Laptop
 from .lexer import split_statements
 from .matrix import READS, Fact, matrix
 from .model import ADMIN, Model
@@ -47,6 +48,7 @@ __all__ = [
     "PASSWORD",
     "READS",
     "Fact",
+    "Laptop",
     "Model",
     "Record",
     "SnowflakeError",

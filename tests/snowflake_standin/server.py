@@ -124,6 +124,15 @@ class Standin:
             "network_timeout": _TIMEOUT,
         }
 
+    @property
+    def reach(self) -> dict[str, str]:
+        """Environment of a process that signs in here without a connections.toml."""
+        return {
+            "SNOWFLAKE_HOST": self.host,
+            "SNOWFLAKE_PORT": str(self.port),
+            "SNOWFLAKE_PROTOCOL": "http",
+        }
+
     def connect(self, **arguments: Any) -> snowflake.connector.SnowflakeConnection:
         """Connect with the real connector, e.g. ``user=…, private_key_file=…``."""
         return snowflake.connector.connect(**{**self.account, **arguments})

@@ -1,0 +1,50 @@
+"""A person's machine, as far as Snowflake is concerned."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .fixtures import rsa_key
+from .model import ADMIN
+from .server import PASSWORD, Standin
+
+
+class Laptop:
+    """A home with a connection `admin` to a stand-in, and perhaps the keys of service users."""
+
+    def __init__(self, home: Path, standin: Standin) -> None:
+        self.home = home
+        self.standin = standin
+        (home / ".snowflake").mkdir(parents=True)
+        self.connection("admin", user=ADMIN, password=PASSWORD, role="ACCOUNTADMIN")
+
+    @property
+    def keys(self) -> Path:
+        return self.home / ".snowflake/keys"
+
+    def connection(self, name: str, **parameters: object) -> None:
+        """Adds a connection; `parameters` come before what leads to the account."""
+        file = self.home / ".snowflake/connections.toml"
+        with os.fdopen(os.open(file, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600), "a") as text:
+            text.write(self.standin.connections_toml(**{name: parameters}))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to be on this machine and to find its connections."""
+        return {
+            "HOME": str(self.home),
+            "SNOWFLAKE_HOME": str(self.home / ".snowflake"),
+            # The connector's, of what else is installed beside it here.
+            "PYTHONWARNINGS": "ignore",
+        }
+
+    def give_keys(self, *users: str) -> None:
+        """What setup_keypair_auth.sh does, in short."""
+        self.keys.mkdir(mode=0o700, exist_ok=True)
+        for user in users:
+            key = rsa_key(user)
+            file = self.keys / f"{user}.p8"
+            with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w") as text:
+                text.write(key.private_pem)
+            self.standin.model.execute(f"ALTER USER {user} SET RSA_PUBLIC_KEY = '{key.public}'")
