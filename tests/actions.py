@@ -40,6 +40,7 @@ if git -C "$ACTIONS_REPOSITORY" show-ref --quiet --verify "refs/heads/$REF"; the
 else
   git checkout --quiet --detach FETCH_HEAD
 fi
+echo "commit=$(git rev-parse HEAD)" >> "$GITHUB_OUTPUT"
 """
 """As the action does it: one commit, or all with tags, on a branch where a branch is named."""
 
@@ -54,6 +55,7 @@ ACTIONS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/data/actions.
 
 STUBS: Mapping[str, Mapping[str, Any]] = {
     "actions/checkout": {
+        "outputs": {"commit": {"value": "${{ steps.stub.outputs.commit }}"}},
         "env": {"REF": "${{ inputs.ref }}", "DEPTH": "${{ inputs.fetch-depth }}"},
         "run": CHECKOUT,
     },

@@ -163,6 +163,8 @@ def _problems_of_job(job: Document) -> Iterator[str]:
         yield "takes the key of Snowflake without an environment"
     if asks and "environment" not in job:
         yield "signs in as nobody in particular: no environment"
+    if "secrets.MESH_APP_PRIVATE_KEY" in text and "environment" not in job:
+        yield "takes the App's key without an environment"
     for step in job["steps"]:
         action = step.get("uses", "").split("@")[0]
         if action and action in ACTIONS:
@@ -181,8 +183,11 @@ def _problems_of_job(job: Document) -> Iterator[str]:
     writes = {name for name, level in permissions.items() if level == "write"} - {"id-token"}
     refs = [(step.get("with") or {}).get("ref") for step in job["steps"] if "uses" in step]
     pull_request = "github.event.pull_request" in text
-    if writes and pull_request and "${{ github.event.pull_request.base.sha }}" not in refs:
+    of_base = "${{ github.event.pull_request.base.sha }}" in refs
+    if writes and pull_request and not of_base:
         yield "may write, and runs code of the pull request"
+    if of_base and any("cache" in (step.get("with") or {}) for step in job["steps"]):
+        yield "takes what the pull request left in the cache"
 
 
 def test_nothing_else_is_wrong(workflows: list[Workflow]) -> None:
@@ -227,7 +232,7 @@ MISTAKES: Mapping[str, tuple[Callable[[str], str], str]] = {
         "without id-token",
     ),
     "no environment": (
-        lambda text: re.sub(r"\n    environment: .*", "", text),
+        lambda text: re.sub(r"\n    environment:( .*|(\n      .*)+)", "", text),
         "without an environment",
     ),
     "no timeout": (lambda text: re.sub(r"\n +timeout-minutes: .*", "", text), "no timeout"),
@@ -243,6 +248,16 @@ MISTAKES: Mapping[str, tuple[Callable[[str], str], str]] = {
     "code of the pull request where it may write": (
         lambda text: text.replace("ref: ${{ github.event.pull_request.base.sha }}", "clean: true"),
         "runs code of the pull request",
+    ),
+    "a cache that pull requests fill": (
+        lambda text: re.sub(r'(\n +)(python-version: "3.12")', r"\1\2\1cache: pip", text),
+        "left in the cache",
+    ),
+    "the App's key for every branch": (
+        lambda text: re.sub(
+            r"\n    environment:( .*|(\n      .*)+)", "", text.replace("SNOWFLAKE_", "MESH_APP_")
+        ),
+        "takes the App's key",
     ),
 }
 
@@ -310,7 +325,55 @@ def test_two_deploys_of_one_environment_never_run_at_once(workflows: list[Workfl
     for each in deploys(workflows):
         concurrency = each.document["concurrency"]
         assert concurrency["cancel-in-progress"] is False
+        assert concurrency["queue"] == "max"  # else one that waits is dropped for the next
         assert "${{" not in concurrency["group"]
+
+
+def test_keys_are_not_rotated_during_a_deploy(workflows: list[Workflow]) -> None:
+    groups = {
+        (each.path.parent, each.document["concurrency"]["group"]) for each in deploys(workflows)
+    }
+    found = 0
+    for each in workflows:
+        if job := each.document["jobs"].get("keys"):
+            found += 1
+            assert (each.path.parent, job["concurrency"]["group"]) in groups
+            assert job["concurrency"]["queue"] == "max"
+    assert found
+
+
+def test_a_deploy_is_of_what_the_branch_holds_now(workflows: list[Workflow]) -> None:
+    """A run that is run again has the commit of then: it must not bring old code back."""
+    for each in deploys(workflows):
+        for job in each.document["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"]["ref"] == each.answers.get("deploy_branch", "main")
+
+
+def test_a_build_may_take_longer_than_a_session_of_aws(workflows: list[Workflow]) -> None:
+    """An hour; and a job that GitHub stops is cancelled, of which nobody is told."""
+    found = 0
+    for each in deploys(workflows):
+        job = each.document["jobs"]["deploy"]
+        names = [step.get("name", "") for step in job["steps"]]
+        if "Build" not in names:
+            continue
+        found += 1
+        build = names.index("Build")
+        assert names[build + 1].startswith("Sign in to AWS again")
+        assert (
+            job["steps"][build + 1]["with"] == job["steps"][names.index("Sign in to AWS")]["with"]
+        )
+        assert job["steps"][build]["timeout-minutes"] < job["timeout-minutes"]
+    assert found
+
+
+def test_only_deploys_are_deployments(workflows: list[Workflow]) -> None:
+    for each in workflows:
+        for name, job in each.document["jobs"].items():
+            if "environment" in job and name not in ("deploy", "pages"):
+                assert job["environment"]["deployment"] is False
 
 
 def test_only_what_publishes_publishes(workflows: list[Workflow]) -> None:
@@ -346,8 +409,10 @@ def test_members_that_share_a_repository_keep_apart(workflows: list[Workflow]) -
         assert each.path.name.startswith(f"{name}-")
         assert each.document["defaults"]["run"]["working-directory"] == "teams/member"
         assert each.document["concurrency"]["group"].startswith(f"{name}-")
-        environments = set(re.findall(r"^    environment: (\S+)$", each.text, re.MULTILINE))
-        assert environments <= {f"prod-{name}", f"ci-{name}", "${{"}
+        for job in each.document["jobs"].values():
+            named = job.get("environment", f"ci-{name}")
+            named = named if isinstance(named, str) else named["name"]
+            assert named in (f"prod-{name}", f"ci-{name}", "github-pages")
         on = each.document["on"]
         for event in ("push", "pull_request"):
             if event in on:

@@ -33,6 +33,7 @@ from pathlib import Path
 
 from mesh import MeshError, cli, github, runs
 
+ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ("success", "failure", "cancelled", "skipped")
 BAD = ("failure", "timed_out", "startup_failure")
 SHOWN, LONGEST = 10, 300
@@ -77,6 +78,9 @@ def main() -> int:
     parser.add_argument(
         "--run-results", type=Path, metavar="FILE", help="or dbt's own target/run_results.json"
     )
+    parser.add_argument(
+        "--commit", metavar="SHA", help="what was deployed (of another job; default: what is here)"
+    )
     parser.add_argument("--env", metavar="E", help="where to ($DBT_MESH_ENV; default prod)")
     parser.add_argument(
         "--workflow", metavar="FILE", help="of the deploys (default: this run's, or deploy.yml)"
@@ -118,7 +122,7 @@ def notify(arguments: argparse.Namespace) -> int:
         again=before in BAD,
         failing=shortened(lines) if failed else (),
         url=github.run_url(),
-        code=own_code(),
+        code=code(arguments.commit or github.commit(ROOT) or ""),
     )
     tell(alert)
     return cli.OK
@@ -129,9 +133,9 @@ def notify(arguments: argparse.Namespace) -> int:
 
 def own_project() -> str:
     """From mesh.yml, for which no YAML package is needed."""
-    path = Path(__file__).resolve().parents[1] / "mesh.yml"
-    found = re.search(r"(?m)^project: (\w+)$", path.read_text(encoding="utf-8"))
-    return found[1] if found else path.parent.name
+    text = (ROOT / "mesh.yml").read_text(encoding="utf-8")
+    found = re.search(r"(?m)^project: (\w+)$", text)
+    return found[1] if found else ROOT.name
 
 
 def own_workflow() -> str:
@@ -140,9 +144,10 @@ def own_workflow() -> str:
     return named.rpartition("/")[2] or "deploy.yml"
 
 
-def own_code() -> str:
-    commit, actor = os.environ.get("GITHUB_SHA", "")[:12], os.environ.get("GITHUB_ACTOR")
-    return " by ".join(filter(None, (commit and f"commit {commit}", actor)))
+def code(commit: str) -> str:
+    """Which commit, and who started the run, as far as they are known."""
+    actor = os.environ.get("GITHUB_ACTOR")
+    return " by ".join(filter(None, (commit and f"commit {commit[:12]}", actor)))
 
 
 def previous(workflow: str) -> str:

@@ -234,7 +234,7 @@ def push(
         env=place.env,
         result="failure" if arguments.failed else "success",
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=os.environ.get("GITHUB_SHA") or None,
+        commit=github.commit(member.root),
         run=github.run_url(),
     )
     if arguments.failed:

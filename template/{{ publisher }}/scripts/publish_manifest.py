@@ -93,7 +93,11 @@ def main() -> int:
     else:
         path = arguments.manifest or member.root / "target" / "manifest.json"
         manifest = read_manifest(path)
-        commit = os.environ.get("GITHUB_SHA")
+        commit = None
+        if os.environ.get("GITHUB_SHA"):  # in a workflow
+            from mesh import github
+
+            commit = github.commit(member.root)
         built = interface.extract(manifest, member.project, commit=commit, source=str(path))
         warn(built, member.database_prefix, place.env)
     gate = Gate(store, place.env, built, arguments.strict, arguments.allow_breaking)

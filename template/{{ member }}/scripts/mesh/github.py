@@ -10,11 +10,13 @@ import http.client
 import json
 import os
 import re
+import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from mesh import MeshError
@@ -174,6 +176,22 @@ def repository() -> str:
     if not REPOSITORY.fullmatch(named):
         raise MeshError("GITHUB_REPOSITORY names no repository (owner/name)")
     return named
+
+
+def commit(root: Path) -> str | None:
+    """The commit that a workflow has checked out in `root`; None outside of a workflow.
+
+    $GITHUB_SHA is that of the event: of the default branch, or of a run that is run again.
+    """
+    event = os.environ.get("GITHUB_SHA")
+    if not event:
+        return None
+    command = ["git", "rev-parse", "--verify", "HEAD"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return event
+    return done.stdout.strip()
 
 
 def run_url() -> str | None:
