@@ -88,6 +88,14 @@ def test_slack_gets_what_one_has_to_know(member: Member, channel: Slack) -> None
     assert max(map(len, lines)) < 310
 
 
+def test_those_that_another_job_has_only_counted_are_counted(
+    member: Member, channel: Slack
+) -> None:
+    many = "\n".join([*(f"model m{number}: no" for number in range(30)), "… and 1970 more"])
+    member.ok(NOTIFY, *FAILED, "--nodes", many, "--strict")
+    assert channel.messages[0]["text"].splitlines()[-2] == "• and 1990 more"
+
+
 def test_what_dbt_wrote_will_do(member: Member, channel: Slack) -> None:
     results = [
         {"unique_id": "model.dbt_up.good", "status": "success", "message": "OK"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,62 @@ def test_more_than_thirty_are_counted(member: Member) -> None:
     text = member.ok(SUMMARY, "--title", "x")
     assert "and 12 more" in text
     assert text.count("| error | no |") == 30
+
+
+LONGEST_VARIABLE = 128 * 1024
+"""Bytes that Linux takes in one variable or argument of a program, with its name."""
+
+
+def test_what_travels_as_a_variable_fits_into_one(member: Member, tmp_path: Path) -> None:
+    why = "Database Error in model x\n  " + "wörter " * 40
+    write(member, *(result(f"model.dbt_up.m{number}", "error", why) for number in range(2000)))
+    target = member.path / "target"
+    (target / "contract.md").write_text("### Contract\n\n" + "| a | ❌ gone |\n" * 90_000)
+    env = {
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+    }
+    given = ("--title", "x", "--after", target / "contract.md", "--output", "comment")
+    assert member.ok(SUMMARY, *given, **env) == ""
+    found = outputs(tmp_path / "output")
+    *named, rest = found["failures"].splitlines()
+    assert len(named) == 30
+    assert rest == "… and 1970 more"
+    assert "model m0: wörter" in named[0]
+    assert len(found["comment"].encode()) <= 60_000
+    *_, before, blank, note = found["comment"].splitlines()
+    assert (before, blank) == ("| a | ❌ gone |", "")
+    assert note == "… cut: the rest is in the run's summary"
+    # the next step starts
+    shown = {"FAILURES": found["failures"], "COMMENT": found["comment"]}
+    assert all(len(f"{name}={text}\0".encode()) < LONGEST_VARIABLE for name, text in shown.items())
+    done = subprocess.run(["/bin/sh", "-c", "true"], env=shown, check=False)
+    assert done.returncode == 0
+
+
+def test_a_line_that_is_too_long_is_cut_between_characters(member: Member, tmp_path: Path) -> None:
+    write(member)
+    (tmp_path / "contract.md").write_text("x" + "ü" * 50_000)
+    env = {"GITHUB_OUTPUT": str(tmp_path / "output")}
+    given = ("--title", "x", "--after", tmp_path / "contract.md", "--output", "comment")
+    member.ok(SUMMARY, *given, **env)
+    comment = outputs(tmp_path / "output")["comment"]
+    assert 59_000 < len(comment.encode()) <= 60_000
+    assert comment.startswith("xüü")
+    assert comment.endswith("is in the run's summary")
+
+
+def test_the_summary_of_a_step_is_as_long_as_github_takes(member: Member, tmp_path: Path) -> None:
+    """One of more than 1 MiB is not shown at all; commands of one step write after each other."""
+    write(member, *(result(f"model.dbt_up.m{number}", "error", "no") for number in range(2000)))
+    summary = tmp_path / "summary"
+    env = {"GITHUB_STEP_SUMMARY": str(summary)}
+    summary.write_text("ü" * 524_000)
+    for _ in range(3):
+        member.ok(SUMMARY, "--title", "x", **env)
+    text = summary.read_text()
+    assert len(text.encode()) < 2**20
+    assert "… cut: the rest is in the log" in text
 
 
 def test_dbt_may_have_ended_before_it_built_anything(member: Member) -> None:

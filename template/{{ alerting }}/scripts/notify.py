@@ -169,10 +169,14 @@ def previous(workflow: str) -> str:
 
 
 def shortened(lines: Sequence[str]) -> list[str]:
-    """At most SHOWN lines of printable text, and how many more there are."""
+    """At most SHOWN lines of printable text, and how many more there are; another job may have
+    counted some already."""
     clean = ["".join(c if c.isprintable() else " " for c in line).strip() for line in lines]
     kept = [hidden(line)[:LONGEST] for line in clean if line]
-    more = len(kept) - SHOWN
+    counted = runs.MORE.fullmatch(kept[-1]) if kept else None
+    if counted:
+        kept.pop()
+    more = len(kept) - SHOWN + (int(counted[1]) if counted else 0)
     return kept[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
 
 

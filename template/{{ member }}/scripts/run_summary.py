@@ -7,7 +7,8 @@ goes to the step's summary in GitHub Actions, and to the terminal elsewhere. Wha
 have found comes along: --after FILE … are Markdown files of the same report, those that are missing
 left out. --output NAME makes all of it an output of the step, for a comment.
 
-The output `failures` names the nodes that failed, a line each.
+The output `failures` names the nodes that failed, a line each, and counts what is beyond 30. Other
+jobs get both outputs as environment variables, which Linux limits to 128 KiB: they are cut to less.
 
 Exit status: 0 done (whether or not the run failed), 1 it failed.
 """
@@ -18,6 +19,9 @@ import os
 from pathlib import Path
 
 from mesh import MeshError, cli, markdown, runs
+
+LONGEST = 60_000
+"""Bytes of the output for a comment; GitHub takes 65,536 characters in one."""
 
 
 def main() -> int:
@@ -48,8 +52,10 @@ def main() -> int:
         print("\n".join(lines))
     before = [text for path in arguments.after if (text := _text(path))]
     if arguments.output:
-        cli.output(**{arguments.output: "\n".join([*before, *lines])})
-    cli.output(failures="\n".join(runs.failures(run)))
+        whole = "\n".join([*before, *lines])
+        short = markdown.cut(whole, LONGEST, "the rest is in the run's summary")
+        cli.output(**{arguments.output: short})
+    cli.output(failures="\n".join(runs.named(runs.failures(run))))
     return cli.OK
 
 

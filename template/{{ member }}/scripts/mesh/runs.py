@@ -6,6 +6,7 @@ Statuses: https://docs.getdbt.com/reference/artifacts/run-results-json
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from mesh import MeshError, markdown
 BAD = ("error", "fail", "runtime error", "partial success")
 SHOWN = 30
 """Nodes that a summary names; the rest is counted."""
+MORE = re.compile(r"… and (\d+) more")
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,12 @@ def failures(run: Run | None) -> list[str]:
     if run is None:
         return []
     return [f"{node.name}: {node.first_line}" for node in run.nodes if node.status in BAD]
+
+
+def named(lines: Sequence[str]) -> list[str]:
+    """SHOWN of the lines, and how many more there are; MORE reads the number."""
+    more = len(lines) - SHOWN
+    return [*lines[:SHOWN], *([f"… and {more} more"] if more > 0 else [])]
 
 
 def summary(title: str, run: Run | None) -> list[str]:
