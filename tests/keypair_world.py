@@ -24,8 +24,9 @@ from tests.snowflake_standin.names import Ref
 ACCOUNT = "TESTORG-STANDIN"
 
 GH_STANDIN = """#!{python}
-# A stand-in for GitHub's command line tool: notes what it is asked, and answers as it is told.
-import json, os, signal, sys
+# A stand-in for GitHub's command line tool: notes what it is asked, and answers as it is told: by
+# variables, and by gh.json beside its log, which has answers by how a command begins.
+import json, os, pathlib, signal, sys
 asked = sys.argv[1:]
 given = "" if sys.stdin.isatty() else sys.stdin.read()
 with open({log!r}, "a") as log:
@@ -33,10 +34,16 @@ with open({log!r}, "a") as log:
 word = " ".join(asked[:2])
 if os.environ.get("GH_STANDIN_KILLS_AT") == word:
     os.kill(os.getppid(), signal.SIGKILL)
-if word in os.environ.get("GH_STANDIN_FAILS_AT", "").split(","):
-    print("HTTP 403: Resource not accessible", file=sys.stderr)
+if {{word, *asked}} & set(os.environ.get("GH_STANDIN_FAILS_AT", "").split(",")):
+    print(os.environ.get("GH_STANDIN_SAYS", "HTTP 403: Resource not accessible"), file=sys.stderr)
     print(given, file=sys.stderr)
     sys.exit(1)
+answers = pathlib.Path({log!r}).with_suffix(".json")
+known = json.loads(answers.read_text()) if answers.exists() else {{}}
+for begins in sorted(known, key=len, reverse=True):
+    if " ".join(asked).startswith(begins):
+        print(known[begins])
+        break
 """
 
 

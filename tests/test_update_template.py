@@ -39,15 +39,21 @@ class Desk:
         """The project's folder."""
         return self.member / self.project
 
-    def environment(self) -> dict[str, Any]:
+    def environment(self, **more: str) -> dict[str, Any]:
         home = self.folder / "home"
         return {
             "HOME": str(home),
             "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
             "PATH": f"{home}:{BIN}:/usr/bin:/bin",
+            **more,
         }
 
-    def maintain(self) -> Run:
+    def listed(self, *pull_requests: dict[str, Any]) -> None:
+        """What `gh pr list` says from now on."""
+        answers = {"pr list": json.dumps(pull_requests)}
+        (self.folder / "home/gh.json").write_text(json.dumps(answers))
+
+    def maintain(self, **environment: str) -> Run:
         (workflow,) = self.member.glob(".github/workflows/*maintenance.yml")
         return self.actions.run(
             self.member,
@@ -55,14 +61,23 @@ class Desk:
             "workflow_dispatch",
             {"inputs": {"task": "template"}},
             secrets={"GITHUB_TOKEN": "ghs_job"},
-            **self.environment(),
+            **self.environment(**environment),
         )
 
-    def script(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def again(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A later run, on a runner of its own: of the member as it is on main."""
+        git(self.member, "reset", "--quiet", "--hard")
+        git(self.member, "switch", "--quiet", "main")
+        for branch in git(self.member, "branch", "--format=%(refname:short)").split():
+            if branch != "main":
+                git(self.member, "branch", "--quiet", "-D", branch)
+        return self.script("--pull-request", **environment)
+
+    def script(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, SCRIPT, *arguments],
             cwd=self.root,
-            env=self.environment(),
+            env=self.environment(**environment),
             capture_output=True,
             text=True,
             check=False,
@@ -74,9 +89,11 @@ class Desk:
 
     @property
     def pull_requests(self) -> list[list[str]]:
+        """What `gh pr create` was asked."""
         log = self.folder / "home" / "gh.log"
         lines = log.read_text().splitlines() if log.exists() else []
-        return [json.loads(line)["asked"] for line in lines]
+        asked = (json.loads(line)["asked"] for line in lines)
+        return [each for each in asked if each[:2] == ["pr", "create"]]
 
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.root / path
@@ -149,6 +166,7 @@ def test_a_new_version_comes_as_a_pull_request(desk: Desk) -> None:
     assert "Twice the threads." in asked[asked.index("--body") + 1]
     assert "--draft" not in asked
 
+    desk.listed({"number": 7, "state": "OPEN", "isCrossRepository": False})
     run = desk.maintain()  # a week later, nobody has merged it
     assert run.ok, run
     assert "is there already" in run.step("Update").output
@@ -169,6 +187,57 @@ def test_conflicts_are_listed_and_the_run_is_red(template: Path, tmp_path: Path)
     assert "<<<<<<<" in git(desk.remote, "show", f"{branch}:dbt_project.yml")
     answers = yaml.safe_load(git(desk.remote, "show", f"{branch}:.copier-answers.yml"))
     assert answers["_commit"] == NEW
+
+
+def test_a_branch_whose_pull_request_failed_gets_one_in_the_next_run(
+    template: Path, tmp_path: Path
+) -> None:
+    desk = make(template, tmp_path, ".")
+    branch = f"template/{NEW}"
+    failed = desk.script("--pull-request", GH_STANDIN_FAILS_AT="pr create")
+    assert failed.returncode == 1
+    assert "gh pr: HTTP 403" in failed.stderr
+    assert desk.branches == {"main", branch}
+    pushed = git(desk.remote, "rev-parse", branch)
+
+    # a stranger's fork has a branch of that name, too
+    desk.listed({"number": 3, "state": "OPEN", "isCrossRepository": True})
+    done = desk.again()
+    assert done.returncode == 0, done.stderr
+    assert len(desk.pull_requests) == 2
+    asked = desk.pull_requests[-1]
+    assert asked[asked.index("--head") + 1] == branch
+    assert asked[asked.index("--base") + 1] == "main"
+    assert "Twice the threads." in asked[asked.index("--body") + 1]
+    assert git(desk.remote, "rev-parse", branch) == pushed
+
+
+@pytest.mark.parametrize(("state", "says"), [("OPEN", "open"), ("CLOSED", "closed")])
+def test_a_pull_request_that_was_declined_stays_so(
+    template: Path, tmp_path: Path, state: str, says: str
+) -> None:
+    desk = make(template, tmp_path, ".")
+    assert desk.script("--pull-request").returncode == 0
+    desk.listed({"number": 7, "state": state, "isCrossRepository": False})
+    done = desk.again()
+    assert done.returncode == 0, done.stderr
+    assert f"its pull request 7 is {says}" in done.stdout
+    assert len(desk.pull_requests) == 1
+
+
+def test_a_repository_without_drafts_gets_an_ordinary_pull_request(
+    template: Path, tmp_path: Path
+) -> None:
+    """A private one of a plan that has none."""
+    desk = make(template, tmp_path, ".")
+    desk.edit("dbt_project.yml", 'version: "1.0.0"', 'version: "1.5.0"')
+    says = "pull request create failed: GraphQL: Draft pull requests are not supported in this "
+    says += "repository. (createPullRequest)"
+    facts = {"GH_STANDIN_FAILS_AT": "--draft", "GH_STANDIN_SAYS": says}
+    done = desk.script("--pull-request", **facts)
+    assert done.returncode == 2, done.stderr
+    draft, ordinary = desk.pull_requests
+    assert draft == [*ordinary, "--draft"]
 
 
 def test_by_hand_it_changes_the_working_tree_only(template: Path, tmp_path: Path) -> None:

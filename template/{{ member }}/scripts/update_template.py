@@ -6,7 +6,8 @@
 
 `copier update` without questions. Where this project and the template have changed the same lines,
 both are left in the file for somebody to choose: the files are listed, and the pull request is a
-draft. There is one for each version; what is there already is left alone.
+draft. There is one for each version; what is there already is left alone, and one that was closed
+stays closed.
 
 $GH_TOKEN pushes and opens the pull request (it has to be allowed to write workflows), and
 $TEMPLATE_TOKEN reads the template where that is not public.
@@ -16,6 +17,7 @@ Exit status: 0 done, whether there was anything new or not; 1 it failed; 2 there
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -26,6 +28,8 @@ from pathlib import Path
 from mesh import MeshError, cli, markdown
 
 ANSWERS = ".copier-answers.yml"
+NO_DRAFTS = "draft pull requests are not supported"
+"""What GitHub says where a repository has none: a private one of some plans."""
 AUTHOR = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
 
 
@@ -110,18 +114,37 @@ def propose(top: Path, folder: str, done: Update) -> str:
     """Pushes a branch and opens a pull request, unless they are there already; what was done."""
     branch = "/".join(filter(None, ("template", folder, done.new)))
     base = git(top, "rev-parse", "--abbrev-ref", "HEAD")
-    if git(top, "ls-remote", "origin", f"refs/heads/{branch}"):
-        return f"the branch {branch} is there already: it stays as it is"
-    git(top, "switch", "--quiet", "--create", branch)
-    git(top, "add", "--all")
-    name, address = AUTHOR
-    author = ("-c", f"user.name={name}", "-c", f"user.email={address}")
     title = done.title(folder)
-    git(top, *author, "commit", "--quiet", "--message", title)
-    git(top, "push", "--quiet", "origin", f"{branch}:refs/heads/{branch}")
-    what = ["--head", branch, "--base", base, "--title", title, "--body", done.body]
-    draft = ["--draft"] if done.conflicts else []
-    return run(["gh", "pr", "create", *what, *draft], top)
+    if git(top, "ls-remote", "origin", f"refs/heads/{branch}"):
+        if there := pull_request(top, branch):
+            number, state = there
+            return f"the branch {branch} is there already, and its pull request {number} is {state}"
+    else:
+        git(top, "switch", "--quiet", "--create", branch)
+        git(top, "add", "--all")
+        name, address = AUTHOR
+        author = ("-c", f"user.name={name}", "-c", f"user.email={address}")
+        git(top, *author, "commit", "--quiet", "--message", title)
+        git(top, "push", "--quiet", "origin", f"{branch}:refs/heads/{branch}")
+    create = ["gh", "pr", "create", "--head", branch, "--base", base]
+    create += ["--title", title, "--body", done.body]
+    if not done.conflicts:
+        return run(create, top)
+    try:
+        return run([*create, "--draft"], top)
+    except MeshError as error:
+        if NO_DRAFTS not in str(error).lower():
+            raise
+        return run(create, top)
+
+
+def pull_request(top: Path, branch: str) -> tuple[int, str] | None:
+    """Number and state of the newest for the branch, which an earlier run has pushed; None where
+    it was stopped before it opened one. A fork may have a branch of that name, too."""
+    fields = ("--state", "all", "--json", "number,state,isCrossRepository")
+    listed = json.loads(run(["gh", "pr", "list", "--head", branch, *fields], top) or "[]")
+    own = [each for each in listed if not each["isCrossRepository"]]
+    return (int(own[0]["number"]), str(own[0]["state"]).lower()) if own else None
 
 
 def git(folder: Path, *arguments: str) -> str:
