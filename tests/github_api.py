@@ -1,6 +1,8 @@
 """A stand-in for GitHub's REST API on loopback, as far as members' workflows use it.
 
-It checks the token, what the token may do and in which repositories, and notes every request.
+It checks the token, what the token may do and in which repositories, and notes every request. Of
+an App it knows the public key: it checks signature and claims of what the App signs, and gives
+tokens for what it asks, within what it was installed for.
 
 What it cannot show: that GitHub grants a job's token what `permissions:` says, that an App is
 installed, that an event starts a workflow, and rate limits other than those a test asks for.
@@ -14,16 +16,32 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 TOKEN = "ghs_of-the-stand-in"
 BOT = "github-actions[bot]"
+APP = "Iv1.app"
+
+
+@cache
+def app_key() -> tuple[str, RSAPublicKey]:
+    """The private key of the App APP, as GitHub gives it to people, and its public half."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    return pem.decode(), key.public_key()
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,20 @@ class Token:
         granted = self.permissions.get(permission)
         here = self.repositories is None or repository in self.repositories
         return here and (granted == "write" or granted == level)
+
+
+@dataclass
+class Installation:
+    """An App in repositories of an owner, with the permissions that the owner gave it."""
+
+    client_id: str
+    repositories: frozenset[str]
+    permissions: Mapping[str, str]
+    is_suspended: bool = False
+
+
+LONGEST_JWT = 600
+"""Seconds; GitHub's own clock decides."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +105,13 @@ class Fault:
 @dataclass
 class Repository:
     """What the API knows of a repository. comments: by number of the issue or pull request;
-    pulls: number → state; runs: of workflow files, newest first."""
+    pulls: number → state; runs: of workflow files, newest first; an archived one is read only."""
 
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     pulls: dict[int, str] = field(default_factory=dict)
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    is_archived: bool = False
 
     def run(self, file: str, number: int, conclusion: str | None, **facts: Any) -> None:
         """Adds a run of a workflow; without a conclusion it has not ended."""
@@ -101,12 +134,16 @@ Answer = tuple[int, Any]
 class GitHubApi:
     """The API, for as long as the `with` block lasts.
 
-    repositories: by full name, each to be added before it is asked for; tokens: by text.
+    repositories: by full name, each to be added before it is asked for; tokens: by text; apps:
+    public keys by client id; installations: of Apps, by number; issued: tokens of Apps, in order.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.repositories: dict[str, Repository] = {}
         self.tokens: dict[str, Token] = {}
+        self.apps: dict[str, RSAPublicKey] = {}
+        self.installations: dict[int, Installation] = {}
+        self.issued: list[str] = []
         self.requests: list[Request] = []
         self._faults: list[Fault] = []
         self._ids = iter(range(1, 10**9))
@@ -138,6 +175,16 @@ class GitHubApi:
         permissions = {name.replace("_", "-"): level for name, level in may.items()}
         self.tokens[text] = Token(permissions, frozenset(repositories) or None, login)
         return text
+
+    def install(self, *repositories: str, **may: str) -> Installation:
+        """Installs the App in repositories of one owner, which are there then."""
+        permissions = {name.replace("_", "-"): level for name, level in may.items()}
+        made = Installation(APP, frozenset(repositories), permissions)
+        for name in repositories:
+            self.repository(name)
+        self.apps[APP] = app_key()[1]
+        self.installations[next(self._ids)] = made
+        return made
 
     def environment(self, repository: str, token: str = TOKEN, **others: str) -> dict[str, str]:
         """What a step of a workflow of the repository finds."""
@@ -195,6 +242,10 @@ class GitHubApi:
             return status, headers, body
 
     def _route(self, request: Request) -> Answer:
+        for method, pattern, answer in _APP_ROUTES:
+            match = re.fullmatch(pattern, request.path)
+            if method == request.method and match:
+                return answer(self, self._app(request.token), request, *match.groups())
         token = self.tokens.get(request.token)
         if token is None:
             raise Refused(401, "Bad credentials")
@@ -210,8 +261,57 @@ class GitHubApi:
                 needed = permission.split(" or ")
                 if not any(token.may(each, level, name) for each in needed):
                     raise Refused(403, "Resource not accessible by integration")
+                if found.is_archived and request.method != "GET":
+                    raise Refused(403, "Repository was archived so is read-only.")
                 return serve(self, found, token, request, *rest)
         raise Refused(404, "Not Found")
+
+    def _app(self, signed: str) -> str:
+        """The client id of the App that has signed a JWT, minutes ago at most.
+
+        https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
+        """
+        now = time.time()
+        try:
+            client_id = str(jwt.decode(signed, options={"verify_signature": False}).get("iss"))
+            key = self.apps[client_id]
+            claims = jwt.decode(signed, key, ["RS256"], options={"require": ["iat", "exp"]})
+        except (jwt.InvalidTokenError, KeyError):
+            raise Refused(401, "A JSON web token could not be decoded") from None
+        if claims["exp"] > now + LONGEST_JWT or claims["iat"] > now:
+            raise Refused(401, "'Expiration time' claim ('exp') is too far in the future")
+        return client_id
+
+    def _installation(self, client_id: str, _: Request, name: str) -> Answer:
+        for number, each in self.installations.items():
+            known = name in self.repositories and name in each.repositories
+            if known and each.client_id == client_id:
+                return 200, {"id": number, "client_id": client_id}
+        raise Refused(404, "Not Found")
+
+    def _issue(self, client_id: str, request: Request, number: str) -> Answer:
+        found = self.installations.get(int(number))
+        if found is None or found.client_id != client_id:
+            raise Refused(404, "Not Found")
+        if found.is_suspended:
+            raise Refused(403, "This installation has been suspended")
+        asked = request.body or {}
+        owner = next(iter(found.repositories)).partition("/")[0]
+        named = frozenset(f"{owner}/{name}" for name in asked.get("repositories", ()))
+        names = named or found.repositories
+        may = {
+            name.replace("_", "-"): level
+            for name, level in asked.get("permissions", found.permissions).items()
+        }
+        if not names <= found.repositories:
+            raise Refused(422, "There is at least one repository that does not exist")
+        granted = Token(found.permissions)
+        if not all(granted.may(name, level, "") for name, level in may.items()):
+            raise Refused(422, "The permissions requested are not granted to this installation.")
+        text = f"ghs_of-an-app-{next(self._ids)}"
+        self.tokens[text] = Token(may, names, "mesh[bot]")
+        self.issued.append(text)
+        return 201, {"token": text, "permissions": may, "repositories": sorted(names)}
 
     def _dispatch(self, found: Repository, _: Token, request: Request) -> Answer:
         event, payload = request.body.get("event_type"), request.body.get("client_payload", {})
@@ -271,6 +371,11 @@ class GitHubApi:
 _REPO = r"/repos/([^/]+/[^/]+)"
 _Serve = Callable[..., Answer]
 _TALK = "issues or pull-requests"
+_APP_ROUTES: list[tuple[str, str, _Serve]] = [
+    ("GET", f"{_REPO}/installation", GitHubApi._installation),
+    ("POST", r"/app/installations/([0-9]+)/access_tokens", GitHubApi._issue),
+]
+"""By what an App has signed; all others by a token."""
 _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
     ("POST", f"{_REPO}/dispatches", "contents", "write", GitHubApi._dispatch),
     ("GET", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "read", GitHubApi._comments),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from typing import Any
 
+import jwt
 import pytest
 
 from tests.conftest import Member
-from tests.github_api import TOKEN, GitHubApi
+from tests.github_api import APP, TOKEN, GitHubApi, app_key
 from tests.registry_world import LATEST, Place, Publish, at, exporting
+from tests.snowflake_standin.fixtures import rsa_key
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world", "tests.github_api")
 
@@ -25,10 +28,21 @@ def record(place: Place, consumer: str, repository: str | None, **facts: Any) ->
 
 @pytest.fixture
 def workflow(up: Member, github: GitHubApi) -> Member:
-    """The upstream in its workflow."""
-    github.token(TOKEN, contents="write")
-    run = github.environment("acme/dbt-up", GITHUB_RUN_ID="77")
+    """The upstream in its workflow, of a repository of its own: without a token, but with an App,
+    which tests install."""
+    key, _ = app_key()
+    app = {"MESH_APP_CLIENT_ID": APP, "MESH_APP_PRIVATE_KEY": key}
+    run = github.environment("acme/dbt-up", "", GITHUB_RUN_ID="77", **app)
     return exporting(up, **run)
+
+
+def told(github: GitHubApi) -> list[str]:
+    """Requests by which somebody is told."""
+    return [each for each in github.seen() if "/dispatches" in each]
+
+
+def warnings(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in done.stdout.splitlines() if line.startswith("::warning::")]
 
 
 def test_every_repository_gets_one_event(
@@ -39,11 +53,10 @@ def test_every_repository_gets_one_event(
     record(place, "dbt_down_loom", "acme/mesh", deployment="on_demand")
     record(place, "old_one", "acme/old")  # of a template that did not record deployment
     record(place, "hourly", "acme/hourly", deployment="independent")
-    for name in ("acme/mesh", "acme/old", "acme/hourly"):
-        github.repository(name)
-    told = workflow.ok(ANNOUNCE, *place.flags, **place.environment)
-    assert "told acme/mesh (dbt_down, dbt_down_loom)" in told
-    assert github.seen() == [
+    github.install("acme/mesh", "acme/old", "acme/hourly", contents="write")
+    said = workflow.ok(ANNOUNCE, *place.flags, **place.environment)
+    assert "told acme/mesh (dbt_down, dbt_down_loom)" in said
+    assert told(github) == [
         "POST /repos/acme/mesh/dispatches 204",
         "POST /repos/acme/old/dispatches 204",
     ]
@@ -80,49 +93,202 @@ def test_what_others_wrote_in_the_registry_is_taken_for_names_only(
     record(folder, "no-name\n", "acme/down")
     record(folder, "good", "acme/down")
     folder.put("dbt_up/prod/consumers/broken.json", b"{")
-    github.repository("acme/down")
+    github.install("acme/down", contents="write")
     done = workflow.run(ANNOUNCE, *folder.flags)
     assert done.returncode == 0, done.stderr
-    assert github.seen() == ["POST /repos/acme/down/dispatches 204"]
+    assert told(github) == ["POST /repos/acme/down/dispatches 204"]
     assert github.repository("acme/down").dispatches[0]["client_payload"]["consumers"] == ["good"]
     assert "elsewhere/down is not acme's" in done.stderr
     assert "its repository on record is 'acme/../../evil', which is none" in done.stderr
     assert "not everybody may be told: " in done.stderr
 
 
-def test_one_that_fails_does_not_stop_the_others(
+def test_a_token_is_for_one_repository_and_for_what_it_takes(
     workflow: Member, folder: Place, github: GitHubApi, publish: Publish
 ) -> None:
     publish(folder, at(1))
-    for name in ("a", "b", "c"):
+    record(folder, "a", "acme/a")
+    record(folder, "b", "acme/b")
+    github.install("acme/a", "acme/b", contents="write", administration="write")
+    done = workflow.run(ANNOUNCE, *folder.flags)
+    assert done.returncode == 0, done.stderr
+    scopes = [github.tokens[text] for text in github.issued]
+    assert [set(scope.repositories or ()) for scope in scopes] == [{"acme/a"}, {"acme/b"}]
+    assert all(scope.permissions == {"contents": "write"} for scope in scopes)
+    used = [each.token for each in github.requests if each.path.endswith("/dispatches")]
+    assert used == github.issued
+    # nothing of it is told
+    key, public = app_key()
+    signed = [each.token for each in github.requests if each.path.endswith("/installation")]
+    secrets = (*github.issued, *signed, "PRIVATE KEY", key.splitlines()[1])
+    assert not [secret for secret in secrets if secret in done.stdout + done.stderr]
+    claims = jwt.decode(signed[0], public, ["RS256"])
+    assert claims["iss"] == APP
+    assert claims["iat"] <= time.time() - 50
+    assert claims["exp"] <= time.time() + 600
+
+
+def test_a_key_on_one_line_will_do(
+    workflow: Member, folder: Place, github: GitHubApi, publish: Publish
+) -> None:
+    """As the action that makes tokens for other steps of the same secret reads it."""
+    publish(folder, at(1))
+    record(folder, "a", "acme/a")
+    github.install("acme/a", contents="write")
+    key = app_key()[0].replace("\n", "\\n")
+    assert "told acme/a" in workflow.ok(ANNOUNCE, *folder.flags, MESH_APP_PRIVATE_KEY=key)
+
+
+def test_a_repository_that_cannot_be_told_is_a_warning_and_the_others_are_told(
+    workflow: Member, folder: Place, github: GitHubApi, publish: Publish
+) -> None:
+    publish(folder, at(1))
+    names = ("archived", "fine", "gone", "no_app", "no_right", "renamed", "suspended", "taken_out")
+    for name in names:
         record(folder, name, f"acme/{name}")
-    github.repository("acme/a")
-    github.repository("acme/c")
+    github.install("acme/archived", "acme/fine", "acme/renamed", contents="write")
+    github.repository("acme/archived").is_archived = True
+    github.repository("acme/no_app")
+    github.install("acme/no_right", contents="read")
+    github.install("acme/suspended", contents="write").is_suspended = True
+    github.install("acme/taken_out", contents="write")
+    github.fail("GET .*/acme/renamed/", 301)
+    github.fail("POST .*/acme/taken_out/dispatches", 404)
+    done = workflow.run(ANNOUNCE, *folder.flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = warnings(done)
+    assert len(said) == len(names) - 1
+    for name in set(names) - {"fine"}:
+        (line,) = [line for line in said if f"{name} is not told: acme/{name} " in line]
+        assert "Install the App there" in line
+        assert "validate_lineage.py --record" in line
+    assert "::warning::gone is not told: acme/gone " in said[1]
+    assert "with 404" in said[1]
+    assert "with 301" in next(line for line in said if "acme/renamed" in line)
+    assert len(github.repository("acme/fine").dispatches) == 1
+
+
+def test_what_may_pass_fails_and_the_others_are_told(
+    workflow: Member, folder: Place, github: GitHubApi, publish: Publish
+) -> None:
+    publish(folder, at(1))
+    for name in ("a", "b", "c", "gone"):
+        record(folder, name, f"acme/{name}")
+    github.install("acme/a", "acme/b", "acme/c", contents="write")
     github.fail("POST .*/acme/c/", 502, times=2)
-    github.fail("POST .*/acme/a/", 403, Retry_After="0")
-    refused = workflow.refused(ANNOUNCE, *folder.flags)
-    assert "acme/b was not told: GitHub answers POST /repos/acme/b/dispatches with 404" in refused
+    github.fail("GET .*/acme/a/", 403, Retry_After="0")
+    github.fail("POST .*/acme/b/", 502, times=9)
+    done = workflow.run(ANNOUNCE, *folder.flags)
+    assert done.returncode == 1
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "acme/b was not told: GitHub answers POST /repos/acme/b/dispatches with 502" in error
+    assert len(warnings(done)) == 1
     assert len(github.repository("acme/a").dispatches) == 1
     assert len(github.repository("acme/c").dispatches) == 1
 
 
+def test_a_rate_limit_is_nobodys_missing_app(
+    workflow: Member, folder: Place, github: GitHubApi, publish: Publish
+) -> None:
+    publish(folder, at(1))
+    record(folder, "a", "acme/a")
+    github.install("acme/a", contents="write")
+    github.fail("GET .*/acme/a/", 403, times=9, Retry_After="0")
+    assert "acme/a was not told" in workflow.refused(ANNOUNCE, *folder.flags)
+
+
+def test_members_that_share_the_repository_are_told_with_its_own_token(
+    workflow: Member, folder: Place, github: GitHubApi, publish: Publish
+) -> None:
+    publish(folder, at(1))
+    record(folder, "neighbour", "Acme/dbt-up")  # GitHub does not tell Acme from acme
+    record(folder, "other", "acme/other")
+    github.repository("Acme/dbt-up")
+    github.install("acme/other", contents="write")
+    github.token(TOKEN, "Acme/dbt-up", contents="write")
+    shared = exporting(workflow, GITHUB_TOKEN=TOKEN)
+    assert "told acme/other (other)" in shared.ok(ANNOUNCE, *folder.flags)
+    used = [each.token for each in github.requests if each.path.endswith("/dispatches")]
+    assert used == [TOKEN, *github.issued]
+
+    # without an App this is what there is
+    done = exporting(shared, MESH_APP_CLIENT_ID="", MESH_APP_PRIVATE_KEY="").run(
+        ANNOUNCE, *folder.flags
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = warnings(done)
+    assert line == f"{NO_APP}: acme/other"
+    assert told(github)[2:] == ["POST /repos/Acme/dbt-up/dispatches 204"]
+
+
+NO_APP = (
+    "::warning::The projects that read this one were not told: there is no GitHub App yet "
+    "(README.md, CI and deploys)"
+)
+
+
+def test_without_an_app_nobody_is_told_and_that_is_said(
+    workflow: Member, folder: Place, github: GitHubApi, publish: Publish
+) -> None:
+    publish(folder, at(1))
+    record(folder, "b", "acme/b")
+    record(folder, "a", "acme/a")
+    done = exporting(workflow, MESH_APP_CLIENT_ID="", MESH_APP_PRIVATE_KEY="").run(
+        ANNOUNCE, *folder.flags
+    )
+    assert done.returncode == 0, done.stderr
+    assert warnings(done) == [f"{NO_APP}: acme/a, acme/b"]
+    assert github.requests == []
+
+
+@pytest.mark.parametrize(
+    ("app", "says"),
+    [
+        ({"MESH_APP_PRIVATE_KEY": ""}, "MESH_APP_PRIVATE_KEY is not set"),
+        ({"MESH_APP_PRIVATE_KEY": "ghs_no-key"}, "MESH_APP_PRIVATE_KEY is no private key"),
+        ({"MESH_APP_PRIVATE_KEY": rsa_key().private_pem}, "is not the key of the App"),
+        ({"MESH_APP_CLIENT_ID": "Iv1.other"}, "is not the key of the App"),
+        ({"MESH_APP_CLIENT_ID": "a\nb"}, "MESH_APP_CLIENT_ID is no client id"),
+    ],
+)
+def test_an_app_that_is_none_is_told_once(
+    workflow: Member,
+    folder: Place,
+    github: GitHubApi,
+    publish: Publish,
+    app: dict[str, str],
+    says: str,
+) -> None:
+    publish(folder, at(1))
+    for name in ("a", "b", "c"):
+        record(folder, name, f"acme/{name}")
+    github.install("acme/a", "acme/b", "acme/c", contents="write")
+    refused = exporting(workflow, **app).refused(ANNOUNCE, *folder.flags)
+    assert says in refused
+    assert "ghs_no-key" not in refused
+    assert len(refused.splitlines()) == 1
+    assert told(github) == []
+
+
 @pytest.mark.parametrize(
     ("status", "says"),
-    [(301, "has another name now"), (401, "not valid"), (403, "lacks a permission"), (422, "422")],
+    [(301, "has another name now"), (401, "is not valid"), (403, "lacks a permission")],
 )
 def test_what_github_refuses_is_said_once_and_the_token_goes_nowhere_else(
     workflow: Member, folder: Place, github: GitHubApi, publish: Publish, status: int, says: str
 ) -> None:
     publish(folder, at(1))
     record(folder, "down", "acme/down")
-    github.repository("acme/down")
+    github.install("acme/down", contents="write")
     with GitHubApi() as other:
-        github.fail("POST ", status, Location=f"{other.url}/repos/acme/down/dispatches")
-        refused = workflow.refused(ANNOUNCE, *folder.flags)
+        github.fail("POST .*/dispatches", status, Location=f"{other.url}/repos/acme/down")
+        done = workflow.run(ANNOUNCE, *folder.flags)
         assert other.requests == []
-    assert says in refused
-    assert TOKEN not in refused
-    assert len(github.requests) == 1
+    assert done.returncode == (1 if status == 401 else 0)
+    said = done.stdout + done.stderr
+    assert says in said
+    assert github.issued[0] not in said
+    assert len(told(github)) == 1
 
 
 def test_an_api_that_is_away_costs_seconds(
@@ -141,7 +307,6 @@ def test_an_api_that_is_away_costs_seconds(
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("GITHUB_TOKEN", "", "GITHUB_TOKEN is not set"),
         ("GITHUB_TOKEN", "a\nb", "GITHUB_TOKEN is no token"),
         ("GITHUB_API_URL", "http://evil.example", "GITHUB_API_URL is no https:// address"),
         ("GITHUB_API_URL", "ftp://127.0.0.1", "GITHUB_API_URL is no https:// address"),
@@ -151,33 +316,28 @@ def test_the_environment_is_checked_first(
     workflow: Member, folder: Place, publish: Publish, name: str, value: str, says: str
 ) -> None:
     publish(folder, at(1))
-    record(folder, "down", "acme/down")
+    record(folder, "down", "acme/dbt-up")
     assert says in exporting(workflow, **{name: value}).refused(ANNOUNCE, *folder.flags)
 
 
-def test_nobody_to_tell_needs_no_token(
+def test_nobody_to_tell_needs_no_app(
     workflow: Member, folder: Place, publish: Publish, github: GitHubApi
 ) -> None:
     publish(folder, at(1))
     record(folder, "hourly", "acme/hourly", deployment="independent")
-    assert "nobody to tell" in workflow.ok(ANNOUNCE, *folder.flags, GITHUB_TOKEN="")
+    done = workflow.run(ANNOUNCE, *folder.flags, MESH_APP_CLIENT_ID="")
+    assert "nobody to tell" in done.stdout
+    assert not warnings(done)
     assert github.requests == []
 
 
-def test_it_can_be_shown_and_listed_without_a_token(
+def test_it_can_be_shown_without_an_app(
     workflow: Member, folder: Place, publish: Publish, github: GitHubApi
 ) -> None:
     publish(folder, at(1))
     record(folder, "a", "acme/dbt-a")
-    record(folder, "b", "acme/dbt-b")
-    outputs = workflow.path / "outputs"
-    facts = {"GITHUB_TOKEN": "", "GITHUB_OUTPUT": str(outputs)}
-    assert "would tell acme/dbt-a: {" in workflow.ok(ANNOUNCE, *folder.flags, "--dry-run", **facts)
-    listed = workflow.ok(ANNOUNCE, *folder.flags, "--list", **facts)
-    assert listed == "acme/dbt-a\nacme/dbt-b\n"
-    lines = outputs.read_text().splitlines()
-    assert lines[1] == "acme"
-    assert lines[4] == "dbt-a,dbt-b"
+    shown = workflow.ok(ANNOUNCE, *folder.flags, "--dry-run", MESH_APP_CLIENT_ID="")
+    assert shown.startswith("would tell acme/dbt-a: {")
     assert github.requests == []
 
 

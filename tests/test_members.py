@@ -31,6 +31,7 @@ PUBLISHER = {
     "scripts/mesh/contract.py",
     "scripts/mesh/impact.py",
     "scripts/mesh/history.py",
+    "scripts/mesh/github_app.py",
 }
 DOWNSTREAM = {
     "scripts/await_upstream.py",

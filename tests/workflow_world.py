@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from fleet import render as rendering
 from tests import aws_world
 from tests.actions import Actions, Run
 from tests.conftest import Member, Render
-from tests.github_api import GitHubApi
+from tests.github_api import APP, GitHubApi, app_key
 from tests.s3_server import BUCKET
 from tests.snowflake_members import World, demo_answers, make_world
 from tests.snowflake_standin import ADMIN, PASSWORD
@@ -37,6 +37,7 @@ from tests.snowflake_standin.fixtures import rsa_key
 
 ORGANISATION = "acme"
 TOKEN, APP_TOKEN = "ghs_job", "ghs_app"
+"""Of a job, and of the stub of create-github-app-token."""
 DEPLOYMENTS = {"dbt_up": "on_demand", "dbt_down": "sequential", "dbt_down_loom": "on_demand"}
 
 
@@ -79,7 +80,7 @@ class Slack:
 
 @dataclass
 class Mesh:
-    """The members by name, and what they sign in to."""
+    """The members by name, and what they sign in to. variables: of their repositories."""
 
     snowflake: World
     aws: aws_world.Aws
@@ -87,6 +88,7 @@ class Mesh:
     slack: Slack
     actions: Actions
     is_shared: bool = False
+    variables: dict[str, str] = field(default_factory=dict)
 
     def repository(self, name: str) -> str:
         return repository_of(name, self.is_shared)
@@ -140,7 +142,7 @@ class Mesh:
             user = f"{name.upper()}_{'SVC' if environment == 'prod' else 'CI_SVC'}"
             secrets |= {
                 "SNOWFLAKE_PRIVATE_KEY": rsa_key(user).private_pem,
-                "MESH_APP_PRIVATE_KEY": "the App's",
+                "MESH_APP_PRIVATE_KEY": app_key()[0],
                 "SLACK_WEBHOOK_URL": self.slack.url,
             }
             subject = aws_world.subject(repository, self.environment(name, environment))
@@ -151,9 +153,7 @@ class Mesh:
             event,
             payload,
             secrets={key: value for key, value in secrets.items() if key not in without},
-            variables={"MESH_APP_CLIENT_ID": "Iv1.app"}
-            if environment and not self.is_shared
-            else {},
+            variables=self.variables if environment else {},
             **{"GITHUB_API_URL": self.github.url, **more},
         )
 
@@ -246,9 +246,12 @@ def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterato
         for world in make_world(folder, members):
             actions = Actions(folder / "actions", world.standin.reach, app_token=APP_TOKEN)
             made = Mesh(world, aws, github, slack, actions, is_shared)
-            for name in members:
-                github.repository(made.repository(name))
+            repositories = {made.repository(name) for name in members}
+            if is_shared:
+                github.repository(*repositories)
+            else:
+                github.install(*repositories, contents="write")
+                made.variables["MESH_APP_CLIENT_ID"] = APP
             contents = "write" if is_shared else "read"
             github.token(TOKEN, contents=contents, actions="read", pull_requests="write")
-            github.token(APP_TOKEN, contents="write")
             yield made

@@ -31,11 +31,12 @@ PAGE = 100
 
 
 class Refused(MeshError):
-    """GitHub answered with an error. status: of HTTP."""
+    """GitHub answered with an error. status: of HTTP; limited: by a rate limit, so that it may be
+    another answer later."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, limited: bool = False) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.limited = status, limited
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -48,10 +49,13 @@ open_here = urllib.request.build_opener(_NoRedirects).open
 
 
 class GitHub:
-    """The API at `url`, with a token. Every method raises MeshError, in one line."""
+    """The API at `url`, with a token. Every method raises MeshError, in one line.
 
-    def __init__(self, url: str, token: str) -> None:
-        self._url, self._token = url.rstrip("/"), token
+    called: how messages name the token.
+    """
+
+    def __init__(self, url: str, token: str, called: str = "GITHUB_TOKEN") -> None:
+        self._url, self._token, self._called = url.rstrip("/"), token, called
 
     def get(self, path: str, **query: str | int) -> Any:
         return self._ask("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
@@ -94,9 +98,8 @@ class GitHub:
                 return json.loads(text) if text else None
             except urllib.error.HTTPError as error:
                 with error:
-                    refused = _refusal(method, path, error)
-                limited = _limited(error)
-                if last or not (limited or (error.code >= 500 and repeatable)):
+                    refused = _refusal(method, path, error, self._called)
+                if last or not (refused.limited or (error.code >= 500 and repeatable)):
                     raise refused from None
                 pause = _asked_for(error, pause)
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -131,32 +134,37 @@ def _asked_for(error: urllib.error.HTTPError, otherwise: float) -> float:
     return otherwise
 
 
-def _refusal(method: str, path: str, error: urllib.error.HTTPError) -> Refused:
+def _refusal(method: str, path: str, error: urllib.error.HTTPError, token: str) -> Refused:
     message = ""
     with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
         message = " ".join(str(json.loads(error.read()).get("message", "")).split())[:200]
     advice = {
-        401: "GITHUB_TOKEN is not valid (any more)",
-        403: "GITHUB_TOKEN lacks a permission, or a rate limit is reached",
-        404: "it is not there, or GITHUB_TOKEN may not see it",
+        401: f"{token} is not valid (any more)",
+        403: f"{token} lacks a permission, or a rate limit is reached",
+        404: f"it is not there, or {token} may not see it",
     }.get(error.code, "")
     if 300 <= error.code < 400:
         advice = "the repository has another name now"
     what = " ".join(filter(None, (str(error.code), message and f"({message})")))
     text = f"GitHub answers {method} {path.partition('?')[0]} with {what}"
-    return Refused(f"{text}: {advice}" if advice else text, error.code)
+    return Refused(f"{text}: {advice}" if advice else text, error.code, _limited(error))
 
 
 def from_environment() -> GitHub:
     """By $GITHUB_API_URL and $GITHUB_TOKEN, as a workflow has them. Raises MeshError."""
-    url = os.environ.get("GITHUB_API_URL") or "https://api.github.com"
     token = os.environ.get("GITHUB_TOKEN", "").strip()
     if not token:
         raise MeshError("GITHUB_TOKEN is not set: give the step `env: GITHUB_TOKEN: …`")
     if not token.isprintable() or not token.isascii():
         raise MeshError("GITHUB_TOKEN is no token: one line of plain text")
+    return GitHub(api_url(), token)
+
+
+def api_url() -> str:
+    """Raises MeshError where it is one that a token must not go to."""
+    url = os.environ.get("GITHUB_API_URL") or "https://api.github.com"
     check_url("GITHUB_API_URL", url)
-    return GitHub(url, token)
+    return url
 
 
 def check_url(name: str, url: str) -> None:
