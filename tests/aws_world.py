@@ -262,6 +262,7 @@ class Role:
         return [
             Permission(action, key)
             for statement in self.policy["Statement"]
+            if statement["Effect"] == "Allow"
             for action in listed(statement["Action"])
             for key in _keys(statement)
         ]
@@ -271,7 +272,9 @@ class Role:
         statements = []
         for statement in self.policy["Statement"]:
             actions, keys = listed(statement["Action"]), _keys(statement)
-            if permission.action in actions and permission.key in keys:
+            if statement["Effect"] == "Deny":
+                statements.append(statement)
+            elif permission.action in actions and permission.key in keys:
                 others = [each for each in keys if each != permission.key]
                 rest = [each for each in actions if each != permission.action]
                 statements += [{**statement, "Action": rest}] if rest else []

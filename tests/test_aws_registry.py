@@ -402,6 +402,9 @@ registry/dbt_up/prod/consumers/dbt_down.json   DC DC -     -  D  -    DC DC -
 registry/dbt_up/prod/consumers/hub.json        DC -  DC    -  -  D    DC -  DC
 registry/hub/prod/latest/manifest.json         -  -  DC    -  -  D    -  -  DC
 registry/hub/prod/consumers/dbt_down.json      -  DC DC    -  D  -    -  DC DC
+registry/dbt_up/consumers/dbt_down.json        DC -  -     -  -  -    DC -  -
+registry/consumers/dbt_down.json               -  -  -     -  -  -    -  -  -
+registry//prod/consumers/dbt_down.json         -  -  -     -  -  -    -  -  -
 registry/stranger/prod/latest/manifest.json    -  -  -     -  -  -    -  -  -
 registry/stranger/prod/history/1/manifest.json -  -  -     -  -  -    -  -  -
 registry/dbt_upper/prod/latest/manifest.json   -  -  -     -  -  -    -  -  -
@@ -413,6 +416,20 @@ state/dbt_upper/prod/manifest.json             -  -  -     -  -  -    -  -  -
 state/stranger/prod/manifest.json              -  -  -     -  -  -    -  -  -
 elsewhere                                      -  -  -     -  -  -    -  -  -
 """
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["history/zzz", "history", "history/zzz/consumers", "latest", "latest/x", "consumers"],
+)
+def test_a_consumer_writes_its_record_and_nothing_beside_it(mesh: Mesh, place: str) -> None:
+    """A `*` in a policy crosses `/`: what lies in a history would be a version, and stay there."""
+    client = aws_world.client(mesh.signed_in("dbt_down", mesh.role("dbt_down")).environment)
+    for env in ("prod", "ci"):
+        for project in ("dbt_up", "formerly_read"):
+            start = f"registry/{project}/{env}"
+            assert _allowed(client, "s3:PutObject", f"{start}/consumers/dbt_down.json")
+            assert not _allowed(client, "s3:PutObject", f"{start}/{place}/consumers/dbt_down.json")
 
 
 def test_the_matrix_of_rights(mesh: Mesh) -> None:
@@ -496,23 +513,23 @@ NEEDED: dict[tuple[str, bool], dict[str, tuple[tuple[str, ...], str]]] = {
         "PutObject state/dbt_down/*": (PUSH, "full"),
         "GetObject registry/dbt_up/*/latest/manifest.json": ((SYNC,), "full"),
         "GetObject registry/dbt_up/*/history/*/manifest.json": (VERSION, "full"),
-        "GetObject registry/*/consumers/dbt_down.json": (RECORDS, "full"),
-        "PutObject registry/*/consumers/dbt_down.json": (RECORDS, "without"),
+        "GetObject registry/?*/?*/consumers/dbt_down.json": (RECORDS, "full"),
+        "PutObject registry/?*/?*/consumers/dbt_down.json": (RECORDS, "without"),
         "ListBucket registry/": (RECORDS, "full"),
         "ListBucket state/dbt_down/*": (PULL, "empty"),
         "ListBucket registry/dbt_up/*/latest/manifest.json": ((SYNC,), "empty"),
         "ListBucket registry/dbt_up/*/history/*/manifest.json": (VERSION, "empty"),
-        "ListBucket registry/*/consumers/dbt_down.json": (RECORDS, "without"),
+        "ListBucket registry/?*/?*/consumers/dbt_down.json": (RECORDS, "without"),
     },
     ("dbt_down", True): {
         "GetObject state/dbt_down/*": (PULL, "full"),
         "GetObject registry/dbt_up/*/latest/manifest.json": ((SYNC,), "full"),
         "GetObject registry/dbt_up/*/history/*/manifest.json": (VERSION, "full"),
-        "GetObject registry/*/consumers/dbt_down.json": (FRESHNESS, "full"),
+        "GetObject registry/?*/?*/consumers/dbt_down.json": (FRESHNESS, "full"),
         "ListBucket state/dbt_down/*": (PULL, "empty"),
         "ListBucket registry/dbt_up/*/latest/manifest.json": ((SYNC,), "empty"),
         "ListBucket registry/dbt_up/*/history/*/manifest.json": (VERSION, "empty"),
-        "ListBucket registry/*/consumers/dbt_down.json": (FRESHNESS, "without"),
+        "ListBucket registry/?*/?*/consumers/dbt_down.json": (FRESHNESS, "without"),
     },
 }
 

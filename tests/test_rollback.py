@@ -67,6 +67,19 @@ def test_a_version_that_never_was(up: Member, folder: Place, publish: Publish) -
     assert "damaged" in up.refused(PUBLISH, *flags, version)
 
 
+def test_what_others_have_planted_is_no_version(up: Member, place: Place, publish: Publish) -> None:
+    """Before 0.2.0 a consumer's role could write there, and nobody may delete it."""
+    versions = [publish(place, at(minute, columns=minute + 1)) for minute in range(1, 4)]
+    for name in ("zzz", "consumers", "29990101T000000.000000Z-0123456789ab"):
+        place.put(f"dbt_up/prod/history/{name}/consumers/dbt_down.json", b"{}")
+    place.put("dbt_up/prod/history/consumers/dbt_down.json", b"{}")
+    said = up.ok(PUBLISH, *place.flags, "--history", **place.environment).splitlines()
+    assert [line.split()[0] for line in said[::2]] == versions[::-1]
+    wrong = up.refused(PUBLISH, *place.flags, "--rollback", "zzz", **place.environment)
+    assert "has no version 'zzz'" in wrong
+    assert "zzz" not in wrong.splitlines()[1]
+
+
 def test_history(up: Member, place: Place, publish: Publish) -> None:
     assert "has published nothing" in up.ok(PUBLISH, *place.flags, "--history", **place.environment)
     versions = [publish(place, at(minute, columns=minute + 1)) for minute in range(1, 5)]

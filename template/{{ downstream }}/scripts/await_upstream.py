@@ -22,7 +22,6 @@ import time
 
 from mesh import MeshError, cli, config, interface, registry
 
-VERSION = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PAUSE = 5.0
 """Seconds between two looks at the registry."""
@@ -45,7 +44,7 @@ def main() -> int:
 
     member = config.load_member()
     project = given("--project", arguments.project, "MESH_PROJECT", config.NAME)
-    version = given("--version", arguments.version, "MESH_VERSION", VERSION)
+    version = given("--version", arguments.version, "MESH_VERSION", registry.VERSION)
     digest = given("--digest", arguments.digest, "MESH_DIGEST", DIGEST)
     member.upstream(project)
     place = config.locate(

@@ -42,6 +42,8 @@ LOCK_SECONDS = 30
 
 REDIRECTED = "the bucket is in another region: set AWS_REGION, or the answer aws_region"
 BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
+VERSION = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}")
+"""Of a publication: when it was compiled, and the beginning of its digest."""
 
 
 def latest_key(project: str, env: str) -> str:

@@ -8,20 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 from mesh import MeshError, contract, interface
-from mesh.registry import Store, version_key
+from mesh.registry import VERSION, Store, version_key
 
 
 def versions(store: Store, project: str, env: str) -> list[str]:
-    """Versions that were published, oldest first."""
-    return sorted(name.rstrip("/") for name in store.children(f"{project}/{env}/history/"))
+    """Versions that were published, oldest first; what else lies there is nothing to go by."""
+    names = (name.rstrip("/") for name in store.children(f"{project}/{env}/history/"))
+    return sorted(name for name in names if VERSION.fullmatch(name))
 
 
 def fetch(store: Store, project: str, env: str, version: str) -> interface.Interface:
     """A publication of the history. Raises MeshError that names the nearest ones for none."""
-    key = version_key(project, env, version)
-    stored = store.read(key) if version and "/" not in version else None
-    if stored:
-        return interface.read(stored.body, project)
+    if found := _read(store, project, env, version):
+        return found
     known = versions(store, project, env)
     if not known:
         raise MeshError(f"{project} has published nothing to {env} yet ({store.url})")
@@ -30,6 +29,13 @@ def fetch(store: Store, project: str, env: str, version: str) -> interface.Inter
         f"{project} has no version {version!r} in {env} (--history lists all); the nearest are\n"
         f"       {', '.join(near)}"
     )
+
+
+def _read(store: Store, project: str, env: str, version: str) -> interface.Interface | None:
+    if not VERSION.fullmatch(version):
+        return None
+    stored = store.read(version_key(project, env, version))
+    return interface.read(stored.body, project) if stored else None
 
 
 def restored(
@@ -49,7 +55,8 @@ def read_last(
     """The last publications, newest first, each with the one before it."""
     known = versions(store, project, env)[-number - 1 :]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        read = list(pool.map(lambda version: fetch(store, project, env, version), known))
+        found = pool.map(lambda version: _read(store, project, env, version), known)
+        read = [each for each in found if each]
     before: list[interface.Interface | None] = [None, *read]
     pairs = list(zip(before, read, strict=False))
     return pairs[-number:][::-1]
