@@ -375,6 +375,35 @@ def test_a_key_that_died_with_its_machine(laptop: TeamLaptop) -> None:
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())} == {laptop.github_key}
 
 
+@both_kinds
+def test_a_runner_that_cannot_hand_over_unsets_nothing(laptop: TeamLaptop) -> None:
+    """CI rotates the key of pull requests with the one that deploys: there is no file of the key
+    that works, and the new one dies with the runner."""
+    laptop.install_gh()
+    laptop.ok("create")
+    laptop.ok("create", "--user", "DBT_UP_CI_SVC")
+    (works,) = laptop.accepted("DBT_UP_CI_SVC")
+    laptop.file(user="DBT_UP_CI_SVC").unlink()
+    rotate = ("rotate", "--unset-others", "--user", "DBT_UP_CI_SVC")
+    for _ in range(2):  # by hand, a second time with the file of the new key
+        error = laptop.refused(*rotate, GH_STANDIN_FAILS_AT="secret set")
+        assert "GitHub does not have the new key" in error
+        assert "gh says: HTTP 403" in error
+        assert works in laptop.accepted("DBT_UP_CI_SVC")
+    # the next runner has no file at all: which key of two CI uses is not known to it
+    laptop.file(user="DBT_UP_CI_SVC").unlink()
+    laptop.refused(*rotate, GH_STANDIN_FAILS_AT="secret set")
+    assert works in laptop.accepted("DBT_UP_CI_SVC")
+    if not laptop.standin.model.named_key_pairs:
+        assert "CI may use any of them" in laptop.refused(*rotate)
+        assert works in laptop.accepted("DBT_UP_CI_SVC")
+        sql = "ALTER USER DBT_UP_CI_SVC UNSET RSA_PUBLIC_KEY_2"
+        laptop.standin.model.execute(sql, "USERADMIN")
+    laptop.ok(*rotate)
+    (now,) = laptop.accepted("DBT_UP_CI_SVC")
+    assert now == fingerprint(laptop.file(user="DBT_UP_CI_SVC").read_bytes()) != works
+
+
 def test_two_at_once(laptop: TeamLaptop) -> None:
     laptop.has_a_key()
     laptop.standin.faults.delay("DESC USER", 4, nth=1)

@@ -7,7 +7,7 @@ import importlib
 import itertools
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -88,7 +88,7 @@ class World:
                     assert now.next in self.accepted.values()
                     self.change(self.files, "old", now.current)
                     self.files["current"], self.files["next"] = now.next, None  # one rename
-                    seen["signed_in"] = True
+                    seen = {"signed_in": True, "handed_over": False}
                 case step.SIGN_IN:
                     assert now.current in self.accepted.values()
                     seen["signed_in"] = True
@@ -146,10 +146,25 @@ def test_a_rotation_that_died_with_its_machine(keypair: Any) -> None:
         assert ends_well(world)
 
 
-def test_an_unknown_key_is_unset_only_after_the_known_one_has_signed_in(keypair: Any) -> None:
+def test_an_unknown_key_is_unset_only_after_the_known_one_works_here_and_in_ci(
+    keypair: Any,
+) -> None:
     full = {"RSA_PUBLIC_KEY": "ours", "RSA_PUBLIC_KEY_2": "unknown"}
     now = keypair.Situation(full, room=False, current="ours", renew=True, unset_others=True)
     assert keypair.next_step(now) is keypair.Step.SIGN_IN
+    seen = replace(now, signed_in=True)
+    assert keypair.next_step(seen) is keypair.Step.HAND_OVER
+    given = replace(seen, handed_over=True)
+    assert keypair.next_step(given) is keypair.Step.UNSET_OTHER
+
+
+def test_of_two_keys_that_are_not_here_none_is_unset_for_ci_uses_one(keypair: Any) -> None:
+    full = {"RSA_PUBLIC_KEY": "unknown", "RSA_PUBLIC_KEY_2": "unknown, too"}
+    now = keypair.Situation(full, room=False, unset_others=True)
+    with pytest.raises(keypair.MeshError, match=r"CI may use any of them.*--no-github"):
+        keypair.next_step(now)
+    nobody = replace(now, handed_over=True)  # as --no-github says
+    assert keypair.next_step(nobody) is keypair.Step.UNSET_OTHER
 
 
 def test_a_key_made_elsewhere_is_not_replaced_unasked(keypair: Any) -> None:

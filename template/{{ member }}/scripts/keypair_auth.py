@@ -220,7 +220,7 @@ class Work:
 
     def promote(self, now: Situation) -> None:
         self.account.sign_in(self.keys.key(self.files.next))
-        self.signed_in = True
+        self.signed_in, self.handed_over = True, self.secret is None
         self.keys.promote()
         print(
             f"signed in   as {self.account.user} with the new key; it is {self.files.current} now"
@@ -243,6 +243,12 @@ class Work:
                 raise MeshError(
                     f"GitHub does not have the new key, so the old one stays valid: {by_hand}\n"
                     "Then (or if there is no CI yet) run this again with --no-github"
+                ) from None
+            if now.others and self.unset_others:  # one of which is what CI has, for all we know
+                raise MeshError(
+                    f"GitHub does not have the new key, so no other key is unset: {by_hand}\n"
+                    "Then run this again with --no-github; the file dies with a runner of CI, so "
+                    "there run it again once GitHub takes secrets"
                 ) from None
             self.left.append(f"GitHub does not have the key: {by_hand}")
         self.handed_over = True

@@ -283,7 +283,8 @@ class Situation:
     current, next, old: fingerprints of the files, where they are there.
     renew: a rotation is asked for and has not begun.
     unset_others: keys that are not here are lost, and to be unset.
-    signed_in, handed_over: this run has seen to it; neither can be told from outside.
+    signed_in, handed_over: this run has seen to it for the current key; neither can be told from
+    outside. Where there is nobody to hand over to, that is done.
     """
 
     registered: Mapping[str, str]
@@ -309,7 +310,8 @@ class Situation:
 
 def next_step(now: Situation) -> Step:
     """The one thing to do in this situation. At every moment Snowflake accepts a key that works:
-    a key is retired only after a sign-in with the one that replaces it, and after CI has it.
+    a key is retired, or unset, only after a sign-in with the one that replaces it, and after CI
+    has that.
 
     Raises MeshError where only a person can know what to do.
     """
@@ -345,9 +347,18 @@ def _when_there_is_room(now: Situation, step: Step) -> Step:
             f"both of the user's key slots are taken ({_listed(now.registered)}): if the ones that "
             "are not here are lost, add --unset-others"
         )
-    # Not before the key that stays has been seen to work.
-    proven = now.signed_in or now.current not in now.accepted
-    return Step.UNSET_OTHER if proven else Step.SIGN_IN
+    # Not before the key that stays has been seen to work, and CI has it.
+    if now.current in now.accepted:
+        if not now.signed_in:
+            return Step.SIGN_IN
+        return Step.UNSET_OTHER if now.handed_over else Step.HAND_OVER
+    if not now.handed_over:
+        raise MeshError(
+            f"both of the user's key slots are taken by keys that are not here "
+            f"({_listed(now.registered)}), and CI may use any of them: unset the lost one by hand "
+            "(ALTER USER … UNSET …); or, if CI uses neither, add --no-github"
+        )
+    return Step.UNSET_OTHER
 
 
 def _listed(registered: Mapping[str, str]) -> str:
