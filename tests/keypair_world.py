@@ -81,6 +81,10 @@ class TeamLaptop(Laptop):
         gh.write_text(GH_STANDIN.format(python=sys.executable, log=str(self.home / "gh.log")))
         gh.chmod(0o755)
 
+    def github_says(self, answers: dict[str, str]) -> None:
+        """What `gh` prints, by how a command begins."""
+        (self.home / "gh.json").write_text(json.dumps(answers))
+
     @property
     def gh_calls(self) -> list[dict[str, Any]]:
         log = self.home / "gh.log"

@@ -407,8 +407,8 @@ class Secret:
     """Where GitHub keeps the key of a user that CI signs in as, and how it gets there.
 
     The key that deploys is a secret of the environment `prod`, which GitHub keeps from the
-    workflows of pull requests; theirs is one of the environment `ci`. branch: the only one that
-    may use the environment.
+    workflows of pull requests; theirs is one of the environment `ci`. branch: the one that may use
+    the environment; with it the default branch, where that is another.
     """
 
     environment: str
@@ -437,43 +437,89 @@ class Secret:
         if gh(["gh", "auth", "status"]):
             raise MeshError("`gh` is not signed in to GitHub (`gh auth login`)")
         # Made only where it is missing: a second PUT would take its protection rules away.
-        of = f"repos/{self.repository or '{owner}/{repo}'}/environments/{self.environment}"
-        if gh(["gh", "api", of, "--silent"]):
-            self._make_environment(gh, of)
+        of = f"{self._repo}/environments/{self.environment}"
+        complaint = gh(["gh", "api", of, "--silent"])
+        if "404" in complaint:  # which GitHub says to those who may not see it, too
+            self._make_environment(gh, of, complaint, root)
+        elif complaint:
+            self._unread(complaint)
         if complaint := gh(self.command, value):
             raise MeshError(f"gh says: {complaint}")
 
-    def _make_environment(self, gh: Callable[[list[str]], str], of: str) -> None:
+    @property
+    def _repo(self) -> str:
+        return f"repos/{self.repository or '{owner}/{repo}'}"
+
+    def _make_environment(
+        self, gh: Callable[[list[str]], str], of: str, missing: str, root: Path
+    ) -> None:
         """https://docs.github.com/en/rest/deployments/environments"""
         put = ["gh", "api", "--method", "PUT", of, "--silent"]
         if self.branch is None:
-            gh(put)
+            if gh(put):
+                self._unread(missing)
             return
         rule = "deployment_branch_policy"
         limit = [f"{rule}[protected_branches]=false", f"{rule}[custom_branch_policies]=true"]
         post = ["gh", "api", "--method", "POST", f"{of}/deployment-branch-policies", "--silent"]
         complaint = gh([*put, "-F", limit[0], "-F", limit[1]])
         complaint = complaint or gh([*post, "-f", f"name={self.branch}"])
-        if complaint:  # a private repository of a plan that has no such rules
-            gh(put)
+        if not complaint:
+            allowed = [self.branch, *self._let_default_branch(gh, post, root)]
+            print(f"environment {self.environment}: only {' and '.join(allowed)} may deploy")
+        elif gh(put):
+            self._unread(missing)
+        else:  # a private repository of a plan that has no such rules
             print(
                 f"note        any branch may deploy to {self.environment}, for GitHub did not "
                 f"limit it to {self.branch} ({complaint}): see Settings, Environments"
             )
 
+    def _let_default_branch(
+        self, gh: Callable[[list[str]], str], post: list[str], root: Path
+    ) -> list[str]:
+        """The default branch, where it is another and may deploy now: what a schedule or an event
+        starts is a run of that, whichever its job checks out, and GitHub goes by the run."""
+        default, complaint = _ask_gh(["gh", "api", self._repo, "--jq", ".default_branch"], root)
+        if default == self.branch:
+            return []
+        if not default:
+            what = f"the repository's default branch could not be read ({complaint or 'no name'})"
+        elif complaint := gh([*post, "-f", f"name={default}"]):
+            what = f"GitHub did not let {default} deploy, the default branch ({complaint})"
+        else:
+            print(f"note        {default} is the default branch: schedules and events run on it")
+            return [default]
+        print(
+            f"note        {what}: unless it is {self.branch}, no schedule and no event will deploy "
+            f"before it may use {self.environment} (Settings, Environments)"
+        )
+        return []
 
-def _gh(command: list[str], stdin: bytes = b"", *, root: Path) -> str:
-    """Runs gh, and gives what it complains about in one line; nothing where it is content."""
+    def _unread(self, complaint: str) -> None:
+        print(
+            f"note        the environment {self.environment} could not be read ({complaint}) and "
+            "stays as it is: see Settings, Environments for the branches that may use it"
+        )
+
+
+def _ask_gh(command: list[str], root: Path, stdin: bytes = b"") -> tuple[str, str]:
+    """What gh says, and what it complains about in one line; nothing where it is content."""
     try:
         done = subprocess.run(
             command, cwd=root, input=stdin, capture_output=True, timeout=GITHUB_TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
-        return "no answer in time"
+        return "", "no answer in time"
     if not done.returncode:
-        return ""
+        return done.stdout.decode(errors="replace").strip(), ""
     lines = done.stderr.decode(errors="replace").strip().splitlines()
-    return lines[0] if lines else f"exit status {done.returncode}"
+    return "", lines[0] if lines else f"exit status {done.returncode}"
+
+
+def _gh(command: list[str], stdin: bytes = b"", *, root: Path) -> str:
+    """Runs gh, and gives what it complains about."""
+    return _ask_gh(command, root, stdin)[1]
 
 
 def github_secret(names: Names, member: Member, user: str) -> Secret | None:
