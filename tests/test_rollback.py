@@ -75,7 +75,7 @@ def test_what_others_have_planted_is_no_version(up: Member, place: Place, publis
     place.put("dbt_up/prod/history/consumers/dbt_down.json", b"{}")
     said = up.ok(PUBLISH, *place.flags, "--history", **place.environment).splitlines()
     assert [line.split()[0] for line in said[::2]] == versions[::-1]
-    wrong = up.refused(PUBLISH, *place.flags, "--rollback", "zzz", **place.environment)
+    wrong = up.refused(PUBLISH, *place.flags, "--rollback", "zzz", status=1, **place.environment)
     assert "has no version 'zzz'" in wrong
     assert "zzz" not in wrong.splitlines()[1]
 
