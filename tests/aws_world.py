@@ -27,6 +27,7 @@ import base64
 import contextlib
 import functools
 import json
+import math
 import os
 import re
 import sys
@@ -328,17 +329,26 @@ def subject(
 
 class Issuer:
     """A stand-in for GitHub's OIDC provider. It gives anybody a token for any subject, where
-    GitHub decides by the job that asks."""
+    GitHub decides by the job that asks.
+
+    name: who its tokens say has issued them; given: those that were asked for over HTTP;
+    lifetimes: seconds of the next ones, then 300; refuses_after: so many were given.
+    """
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = self.name = url
+        self.given: list[str] = []
+        self.lifetimes: list[int] = []
+        self.refuses_after: float = math.inf
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def token(
         self, subject: str, *, audience: str = AUDIENCE, signed_by: Issuer | None = None
     ) -> str:
         now = int(time.time())
-        claims = {"iss": self.url, "sub": subject, "aud": audience, "iat": now, "exp": now + 300}
+        lifetime = self.lifetimes.pop(0) if self.lifetimes else 300
+        claims = {"iss": self.name, "sub": subject, "aud": audience, "exp": now + lifetime}
+        claims["iat"] = min(now, now + lifetime)
         text = ".".join(
             _base64(json.dumps(part).encode())
             for part in ({"alg": "RS256", "kid": "one", "typ": "JWT"}, claims)
@@ -353,8 +363,11 @@ class Issuer:
             public = self._key.public_key().public_numbers()
             key = {"kty": "RSA", "kid": "one", "use": "sig", "alg": "RS256"}
             return {"keys": [{**key, "n": _number(public.n), "e": _number(public.e)}]}
+        if len(self.given) >= self.refuses_after:
+            return None
         if address.path == "/token" and authorization == f"Bearer {TOKEN}":
-            return {"value": self.token(asked["subject"], audience=asked["audience"])}
+            self.given.append(self.token(asked["subject"], audience=asked["audience"]))
+            return {"value": self.given[-1]}
         return None
 
 

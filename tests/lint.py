@@ -38,6 +38,7 @@ def main() -> int:
         scratch = Path(folder)
         for kind in ("native", "loom"):
             answers = {"kind": kind, "project_name": kind, "publishes": True, "alerts": "slack"}
+            answers["auth"] = "workload_identity"
             render.render(template, scratch / kind, answers)
         for program, *arguments in commands(scratch):
             print(f"$ {program} {' '.join(map(str, arguments))}"[:100], flush=True)

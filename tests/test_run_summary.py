@@ -1,4 +1,4 @@
-"""What a run of dbt did, as people read it; and commands run with a token of GitHub's."""
+"""What a run of dbt did, as people read it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.aws_world import TOKEN, issuing
 from tests.conftest import Member, Render
 
 SUMMARY = "scripts/run_summary.py"
-WITH_TOKEN = "scripts/with_snowflake_token.py"
-SHOW = ("python3", "-c", "import os; print(os.environ.get('SNOWFLAKE_TOKEN', 'none'))")
 
 
 @pytest.fixture(scope="module")
 def member(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Member:
     folder = tmp_path_factory.mktemp("member") / "dbt_up"
-    return render_into(folder, project_name="dbt_up", auth="workload_identity")
+    return render_into(folder, project_name="dbt_up")
 
 
 def result(unique_id: str, status: str = "success", message: str = "", seconds: float = 1) -> Any:
@@ -170,28 +167,3 @@ def test_what_dbt_did_not_write_is_told(member: Member, text: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     assert "is not what dbt writes" in member.refused(SUMMARY, "--title", "x")
-
-
-def test_a_command_gets_a_token_in_github_actions_and_nowhere_else(member: Member) -> None:
-    with issuing() as issuer:
-        asked = f"{issuer.url}/token?subject=repo:acme/up:environment:ci"
-        actions = {
-            "GITHUB_ACTIONS": "true",
-            "ACTIONS_ID_TOKEN_REQUEST_URL": asked,
-            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": TOKEN,
-        }
-        masked, token = member.ok(WITH_TOKEN, *SHOW, **actions).splitlines()
-    assert masked == f"::add-mask::{token}"
-    assert token.count(".") == 2
-    assert member.ok(WITH_TOKEN, *SHOW).strip() == "none"
-
-
-def test_a_job_without_the_permission_is_told(member: Member) -> None:
-    said = member.refused(WITH_TOKEN, *SHOW, GITHUB_ACTIONS="true")
-    assert "id-token: write" in said
-
-
-def test_it_ends_as_the_command_ends(member: Member) -> None:
-    assert member.run(WITH_TOKEN, "python3", "-c", "raise SystemExit(3)").returncode == 3
-    assert "no_such_program" in member.refused(WITH_TOKEN, "no_such_program")
-    assert member.run(WITH_TOKEN, SUMMARY, "--help").returncode == 0

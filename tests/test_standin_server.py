@@ -168,7 +168,7 @@ def test_a_disabled_user_is_refused(standin: Standin) -> None:
     admin(standin, "USE ROLE USERADMIN; ALTER USER UP_CI_SVC SET DISABLED = FALSE")
 
 
-def test_workload_identity_matches_issuer_and_subject_only(standin: Standin) -> None:
+def test_workload_identity_matches_all_but_the_signature(standin: Standin) -> None:
     admin(
         standin,
         f"""USE ROLE USERADMIN;
@@ -178,16 +178,21 @@ def test_workload_identity_matches_issuer_and_subject_only(standin: Standin) -> 
         USE ROLE SECURITYADMIN; GRANT ROLE UP_ROLE TO USER WORKLOAD""",
     )
 
-    def signed_in(subject: str) -> str:
-        """Not with the connector: it sends such a token to *.snowflakecomputing.com alone."""
-        claims = {"iss": ISSUER, "sub": subject, "exp": int(time.time()) + 60}
+    def signed_in(subject: str, audience: str = "snowflakecomputing.com", age: int = 0) -> str:
+        expires = int(time.time()) + 60 - age
+        claims = {"iss": ISSUER, "sub": subject, "aud": audience, "exp": expires}
         token = jwt.encode(claims, rsa_key("github").private_pem, algorithm="RS256")
         data = {"AUTHENTICATOR": "WORKLOAD_IDENTITY", "PROVIDER": "OIDC", "TOKEN": token}
         return sign_in(standin.model, Request(data)).user
 
     assert signed_in("repo:org/repo:environment:prod") == "WORKLOAD"
-    with pytest.raises(SnowflakeError, match="Workload identity"):
-        signed_in("repo:org/repo:pull_request")
+    for wrong in (
+        ("repo:org/repo:pull_request",),
+        ("repo:org/repo:environment:prod", "sts.amazonaws.com"),
+        ("repo:org/repo:environment:prod", "snowflakecomputing.com", 300),
+    ):
+        with pytest.raises(SnowflakeError, match="Workload identity"):
+            signed_in(*wrong)
 
 
 # -- statements -------------------------------------------------------------------------------

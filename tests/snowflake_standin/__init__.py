@@ -25,8 +25,8 @@ What it shows is model-checked, not Snowflake. It cannot show
 - anything that takes the real thing: network policies and authentication policies are objects
   that can be attached, but do not decide who signs in; resource monitors do not suspend,
   warehouses do not cost or resize; ACCOUNT_USAGE has columns and no rows.
-- signatures of OIDC tokens (issuer and subject alone are compared; the connector refuses to send
-  such a token to loopback), SSO, MFA, sign-in through a browser.
+- signatures of OIDC tokens (issuer, subject, audience and age alone are compared; the connector
+  sends such a token to loopback only if told to), SSO, MFA, sign-in through a browser.
 - Snowflake's SQL dialect and types beyond fakesnow on DuckDB: names that differ only in case are
   one table there, an error inside BEGIN … COMMIT rolls back, statements run one at a time.
 - that temporary relations are hidden from other sessions; they do end with their own.

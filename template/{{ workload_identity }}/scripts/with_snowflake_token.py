@@ -3,21 +3,45 @@
 
   scripts/with_snowflake_token.py dbt build --target prod
 
-The token lives for about five minutes, and dbt signs in with it once, at its start: so each command
-gets one of its own. The job needs `permissions: id-token: write`. Elsewhere than in GitHub Actions
-the command runs as it is. It ends with the command's exit status.
+The token lives for about five minutes. dbt signs in once for each thread, when that one first has
+something to do, and again after a lost connection: so dbt runs in this process, and each of its
+sign-ins asks GitHub for a token of its own. Scripts ask when they sign in; any other command has
+the token it started with. The job needs `permissions: id-token: write`. Elsewhere than in GitHub
+Actions the command runs as it is. It ends with the command's exit status.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
 
-from mesh import MeshError, cli, github
+from mesh import MeshError, cli, github, snowflake
 
-AUDIENCE = "snowflakecomputing.com"
-"""What Snowflake expects in a token of an OIDC issuer unless a user is told another:
-https://docs.snowflake.com/en/user-guide/workload-identity-federation"""
+YOUNG = 60
+"""Seconds for which a token may be used again: many threads start at about the same time."""
+
+
+class Tokens:
+    """The token at hand while it is young, else another. For any number of threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token, self._asked = "", 0.0
+
+    def get(self) -> str:
+        """Raises MeshError."""
+        with self._lock:
+            now = self._clock()
+            if not self._token or now - self._asked >= YOUNG:
+                self._token, self._asked = github.identity_token(snowflake.AUDIENCE), now
+            return self._token
 
 
 def main() -> int:
@@ -27,8 +51,10 @@ def main() -> int:
     if not command or command[0] in ("-h", "--help"):
         parser.parse_args(command)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        os.environ["SNOWFLAKE_TOKEN"] = token()
-        print(f"::add-mask::{os.environ['SNOWFLAKE_TOKEN']}", flush=True)
+        tokens = Tokens()
+        os.environ["SNOWFLAKE_TOKEN"] = tokens.get()
+        if command[0] == "dbt" and (dbt := dbt_that_asks(tokens)):
+            run_here(dbt, command)
     if command[0].endswith(".py"):
         command = [sys.executable, *command]
     try:
@@ -37,14 +63,38 @@ def main() -> int:
         raise MeshError(f"{command[0]}: {error.strerror}") from None
 
 
-def token() -> str:
-    """One of GitHub's for this job. Raises MeshError."""
-    url = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
-    if not url:
-        raise MeshError("GitHub gives this job no token: it needs `permissions: id-token: write`")
-    github.check_url("ACTIONS_ID_TOKEN_REQUEST_URL", url)
-    issuer = github.GitHub(url, os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ""))
-    return str(issuer.get(f"&audience={AUDIENCE}")["value"])
+def dbt_that_asks(tokens: Tokens) -> Callable[[], Any] | None:
+    """dbt's command line, whose sign-ins to Snowflake ask for a token each; None, and a note, where
+    the dbt that is installed has no place for that.
+
+    dbt itself takes the one token of the profile for all:
+    https://github.com/dbt-labs/dbt-adapters/issues/2030
+    """
+    try:
+        dbt: Callable[[], Any] = importlib.import_module("dbt.cli.main").cli
+        adapter = importlib.import_module("dbt.adapters.snowflake.connections")
+        sign_in = adapter.SnowflakeCredentials.auth_args
+    except (ImportError, AttributeError) as error:
+        missing = " ".join(str(error).split())
+        cli.note(f"dbt signs in with one token only, which lives five minutes ({missing})")
+        return None
+
+    @functools.wraps(sign_in)
+    def auth_args(credentials: Any) -> dict[str, Any]:
+        arguments: dict[str, Any] = sign_in(credentials)
+        if str(arguments.get("workload_identity_provider")).upper() == "OIDC":
+            arguments["token"] = tokens.get()
+        return arguments
+
+    adapter.SnowflakeCredentials.auth_args = auth_args
+    return dbt
+
+
+def run_here(dbt: Callable[[], Any], command: list[str]) -> NoReturn:
+    """As the program `dbt` does it, which finds its modules elsewhere than in scripts/."""
+    sys.argv = command
+    del sys.path[0]
+    sys.exit(dbt())
 
 
 if __name__ == "__main__":

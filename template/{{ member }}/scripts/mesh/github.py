@@ -11,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -113,7 +114,8 @@ class GitHub:
 
     def _headers(self) -> dict[str, str]:
         return {
-            "Accept": "application/vnd.github+json",
+            # the second for its OIDC issuer, which is no part of the API
+            "Accept": "application/vnd.github+json, application/json",
             "Authorization": f"Bearer {self._token}",
             "Content-Type": "application/json",
             "User-Agent": "dbt-mesh",
@@ -165,6 +167,37 @@ def api_url() -> str:
     url = os.environ.get("GITHUB_API_URL") or "https://api.github.com"
     check_url("GITHUB_API_URL", url)
     return url
+
+
+def identity_token(audience: str) -> str:
+    """What tells `audience` which job this is, for about five minutes; GitHub leaves it out of the
+    job's log. Raises MeshError.
+
+    https://docs.github.com/en/actions/reference/security/oidc
+    """
+    url = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
+    if not url:
+        raise MeshError(
+            "GitHub gives this job no token (ACTIONS_ID_TOKEN_REQUEST_URL is not set): "
+            "it needs `permissions: id-token: write`"
+        )
+    check_url("ACTIONS_ID_TOKEN_REQUEST_URL", url)
+    issuer = GitHub(url, os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ""))
+    try:
+        token = str(issuer.get(f"&audience={audience}")["value"])
+    except Refused as error:
+        raise MeshError(
+            f"GitHub gives this job no token: it answers {error.status} to a request of "
+            "$ACTIONS_ID_TOKEN_REQUEST_URL"
+        ) from None
+    except (LookupError, TypeError):
+        raise MeshError(
+            "GitHub answers $ACTIONS_ID_TOKEN_REQUEST_URL without a token: try again later"
+        ) from None
+    # Not on stdout, which may go to a file; in one piece, whatever other threads write.
+    sys.stderr.write(f"::add-mask::{token}\n")
+    sys.stderr.flush()
+    return token
 
 
 def check_url(name: str, url: str) -> None:

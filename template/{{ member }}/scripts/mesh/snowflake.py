@@ -23,6 +23,9 @@ LOGIN_TIMEOUT, NETWORK_TIMEOUT = 60, 120
 """Seconds; the connector's own defaults retry for much longer."""
 MAX_ROWS = 10_000
 """What a SHOW of objects returns at most."""
+AUDIENCE = "snowflakecomputing.com"
+"""What Snowflake expects in a token of an OIDC issuer unless a user is told another:
+https://docs.snowflake.com/en/user-guide/workload-identity-federation"""
 
 Row = Mapping[str, str]
 
@@ -203,14 +206,10 @@ def sign_in_as(member: Member, target: str) -> Session:
         )
     parameters = {**reach, "user": user, "role": role, "warehouse": names.warehouse.name}
     if member.snowflake.get("auth") == "workload_identity":
-        if not (token := os.environ.get("SNOWFLAKE_TOKEN")):
-            raise MeshError(
-                "SNOWFLAKE_TOKEN is not set: run this by scripts/with_snowflake_token.py"
-            )
         parameters |= {
             "authenticator": "WORKLOAD_IDENTITY",
             "workload_identity_provider": "OIDC",
-            "token": token,
+            "token": _workload_token(),
         }
     else:
         from mesh import keypair
@@ -220,6 +219,17 @@ def sign_in_as(member: Member, target: str) -> Session:
     session = Session(_sign_in(parameters, name), name)
     session.use(role)
     return session
+
+
+def _workload_token() -> str:
+    """One of now in a job of GitHub's that may ask for it, else the one in the environment."""
+    if os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"):
+        from mesh import github
+
+        return github.identity_token(AUDIENCE)
+    if token := os.environ.get("SNOWFLAKE_TOKEN"):
+        return token
+    raise MeshError("SNOWFLAKE_TOKEN is not set: run this by scripts/with_snowflake_token.py")
 
 
 def _key_of(user: str) -> RSAPrivateKey:

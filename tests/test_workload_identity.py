@@ -1,0 +1,229 @@
+"""Signing in to Snowflake with GitHub's tokens: dbt and the members' scripts, by a wrapper.
+
+The connector gives such a token to hosts of Snowflake's alone, and to those that
+$SNOWFLAKE_WIF_ALLOWED_HOST_SUFFIXES names: here it names loopback, and all else is as it will be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.aws_world import TOKEN, Issuer, issuing, subject
+from tests.conftest import Member, Render
+from tests.github_api import GitHubApi
+from tests.registry_world import exporting
+from tests.snowflake_members import ACCOUNT, World, make_world
+
+pytest_plugins = "tests.github_api"
+
+WITH_TOKEN = "scripts/with_snowflake_token.py"
+PULL = "scripts/pull_request.py"
+SHOW = ("python3", "-c", "import os; print(os.environ.get('SNOWFLAKE_TOKEN', 'none'))")
+GITHUB = "https://token.actions.githubusercontent.com"
+EXPIRED = -3600
+
+# The wrapper in a process in which something is different, which is said by the first argument.
+PROBE = """
+import sys
+sys.path.insert(0, "scripts")
+import with_snowflake_token as wrapper
+exec(sys.argv.pop(1))
+wrapper.cli.run(wrapper.main)
+"""
+NO_TOKEN_IS_YOUNG = "wrapper.YOUNG = 0"
+ANOTHER_DBT_SNOWFLAKE = (
+    "from dbt.adapters.snowflake.connections import SnowflakeCredentials as credentials;"
+    "del credentials.auth_args"
+)
+
+
+@pytest.fixture(scope="module")
+def world(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("identity")
+    member = render_into(
+        folder / "dbt_up",
+        kind="upstream",
+        project_name="dbt_up",
+        snowflake_account=ACCOUNT,
+        auth="workload_identity",
+        github_repository="acme/up",
+    )
+    yield from make_world(folder, {"dbt_up": member})
+
+
+@pytest.fixture
+def issuer(world: World) -> Iterator[Issuer]:
+    world.standin.sign_ins.clear()
+    with issuing() as issuer:
+        issuer.name = GITHUB
+        yield issuer
+
+
+def job(world: World, issuer: Issuer, environment: str = "prod") -> Member:
+    """The member in a job of that environment of GitHub's."""
+    who = subject("acme/up", environment)
+    return exporting(
+        world.members["dbt_up"],
+        GITHUB_ACTIONS="true",
+        ACTIONS_ID_TOKEN_REQUEST_URL=f"{issuer.url}/token?subject={who}",
+        ACTIONS_ID_TOKEN_REQUEST_TOKEN=TOKEN,
+        SNOWFLAKE_WIF_ALLOWED_HOST_SUFFIXES="127.0.0.1",
+    )
+
+
+def signed_in(world: World) -> list[tuple[str, str | None]]:
+    return [(record.user, record.error) for record in world.standin.sign_ins]
+
+
+# ── dbt ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_dbt_signs_in_many_times_with_one_token_while_it_is_young(
+    world: World, issuer: Issuer
+) -> None:
+    job(world, issuer).ok(WITH_TOKEN, "dbt", "seed", "--target", "prod", "--threads", "2")
+    assert len(signed_in(world)) > 2
+    assert set(signed_in(world)) == {("DBT_UP_SVC", None)}
+    assert len(issuer.given) == 1
+
+
+def test_a_thread_that_signs_in_when_the_first_token_has_expired_gets_another(
+    world: World, issuer: Issuer
+) -> None:
+    issuer.lifetimes = [EXPIRED]
+    build = ("dbt", "seed", "--target", "prod", "--threads", "2")
+    done = job(world, issuer).run("-c", PROBE, NO_TOKEN_IS_YOUNG, *build)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(signed_in(world)) == {("DBT_UP_SVC", None)}
+    assert len(issuer.given) == 1 + len(signed_in(world))
+    for token in issuer.given:
+        assert f"::add-mask::{token}\n" in done.stderr
+        assert token not in done.stdout
+
+
+def test_dbt_says_so_where_github_gives_no_further_token(world: World, issuer: Issuer) -> None:
+    issuer.refuses_after = 1
+    debug = ("dbt", "debug", "--target", "prod", "--connection")
+    done = job(world, issuer).run("-c", PROBE, NO_TOKEN_IS_YOUNG, *debug)
+    assert done.returncode == 1
+    assert "GitHub gives this job no token: it answers 404" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_another_dbt_snowflake_goes_on_with_the_token_of_the_environment(
+    world: World, issuer: Issuer
+) -> None:
+    parse = ("dbt", "parse", "--target", "prod")
+    done = job(world, issuer).run("-c", PROBE, ANOTHER_DBT_SNOWFLAKE, *parse)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [line for line in done.stderr.splitlines() if not line.startswith("::")]
+    assert len(told) == 1
+    assert "one token only" in told[0]
+    assert "auth_args" in told[0]
+
+
+def test_dbt_gets_its_arguments_and_gives_its_status(world: World, issuer: Issuer) -> None:
+    member = job(world, issuer)
+    listed = member.ok(WITH_TOKEN, "dbt", "--quiet", "ls", "--resource-type", "seed")
+    assert listed.splitlines() == ["dbt_up.customers", "dbt_up.orders"]
+    assert member.run(WITH_TOKEN, "dbt", "ls", "--no-such-flag").returncode == 2
+    assert "Usage: dbt [OPTIONS]" in member.ok(WITH_TOKEN, "dbt", "--help")
+
+
+def test_threads_that_sign_in_together_ask_once(world: World, issuer: Issuer) -> None:
+    ask = """
+import json, sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+sys.path.insert(0, "scripts")
+from with_snowflake_token import YOUNG, Tokens
+
+now, threads, barrier = [0.0], 8, Barrier(8)
+tokens = Tokens(clock=lambda: now[0])
+
+def sign_in(_):
+    barrier.wait()
+    return tokens.get()
+
+found = []
+for now[0] in (0, YOUNG - 1, YOUNG + 1):
+    with ThreadPoolExecutor(threads) as pool:
+        found.append(sorted(set(pool.map(sign_in, range(threads)))))
+print(json.dumps(found))
+"""
+    found = json.loads(job(world, issuer).ok("-c", ask))
+    first, second = issuer.given
+    assert found == [[first], [first], [second]]
+
+
+# ── Scripts, and other commands ───────────────────────────────────────────────────────
+
+
+def test_a_script_asks_when_it_signs_in(world: World, issuer: Issuer, github: GitHubApi) -> None:
+    issuer.lifetimes = [EXPIRED]
+    said = job(world, issuer, "ci").ok(WITH_TOKEN, PULL, "drop", "7")
+    assert said == "dropped DBT_UP_DEV.PR_7\n"
+    assert signed_in(world) == [("DBT_UP_CI_SVC", None)]
+
+
+def test_a_command_gets_a_token_in_github_actions_and_nowhere_else(
+    world: World, issuer: Issuer
+) -> None:
+    done = job(world, issuer).run(WITH_TOKEN, *SHOW)
+    assert done.stderr == f"::add-mask::{done.stdout}"
+    assert issuer.given == [done.stdout.strip()]
+    assert world.members["dbt_up"].ok(WITH_TOKEN, *SHOW).strip() == "none"
+
+
+def test_it_ends_as_the_command_ends(world: World) -> None:
+    member = world.members["dbt_up"]
+    assert member.run(WITH_TOKEN, "python3", "-c", "raise SystemExit(3)").returncode == 3
+    assert "no_such_program" in member.refused(WITH_TOKEN, "no_such_program")
+    assert member.run(WITH_TOKEN, PULL, "--help").returncode == 0
+    assert member.run(WITH_TOKEN, "dbt", "ls", "--no-such-flag").returncode == 2
+
+
+# ── What GitHub answers ───────────────────────────────────────────────────────────────
+
+
+def asking(world: World, github: GitHubApi) -> Member:
+    """The member in a job whose tokens come from a server that answers as a test says."""
+    return exporting(
+        world.members["dbt_up"],
+        GITHUB_ACTIONS="true",
+        ACTIONS_ID_TOKEN_REQUEST_URL=f"{github.url}/token?version=2",
+        ACTIONS_ID_TOKEN_REQUEST_TOKEN=TOKEN,
+    )
+
+
+def test_a_request_that_fails_is_made_again(world: World, github: GitHubApi) -> None:
+    github.fail("GET /token", 503, times=2)
+    github.fail("GET /token", 200, body={"value": "a.b.c"})
+    assert asking(world, github).ok(WITH_TOKEN, *SHOW) == "a.b.c\n"
+    assert github.requests[-1].query == {"version": "2", "audience": "snowflakecomputing.com"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (401, {"message": "expired"}, "gives this job no token: it answers 401"),
+        (200, {"no": "value"}, "without a token"),
+        (200, ["value"], "without a token"),
+    ],
+)
+def test_an_answer_without_a_token_is_told(
+    world: World, github: GitHubApi, status: int, body: object, says: str
+) -> None:
+    github.fail("GET /token", status, body=body)
+    assert says in asking(world, github).refused(WITH_TOKEN, *SHOW)
+
+
+@pytest.mark.parametrize("command", [SHOW, ("dbt", "debug"), (PULL, "drop", "7")])
+def test_a_job_without_the_permission_is_told(world: World, command: tuple[str, ...]) -> None:
+    said = world.members["dbt_up"].refused(WITH_TOKEN, *command, GITHUB_ACTIONS="true")
+    assert "ACTIONS_ID_TOKEN_REQUEST_URL" in said
+    assert "id-token: write" in said
