@@ -180,6 +180,23 @@ def github_repository_error(repository: str) -> str:
     return ""
 
 
+def github_ids_error(ids: str) -> str:
+    if ids and not re.fullmatch(r"[0-9]{1,20}/[0-9]{1,20}", ids):
+        return f"{ids!r} are not two numbers: the owner's id / the repository's (1234/5678)"
+    return ""
+
+
+def github_subject(repository: str, ids: str) -> str:
+    """How GitHub's OIDC tokens name a repository; with its ids since July 2026.
+
+    https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens
+    """
+    parts = repository.split("/")
+    if ids:
+        parts = [f"{name}@{number}" for name, number in zip(parts, ids.split("/"), strict=True)]
+    return f"repo:{'/'.join(parts)}"
+
+
 def branch_error(branch: str) -> str:
     # What `git check-ref-format` allows, less what a workflow file would read as a pattern.
     legal = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", branch)
@@ -239,7 +256,9 @@ FILTERS: dict[str, Callable[..., Any]] = {
         branch_error,
         bucket_error,
         folder_of,
+        github_ids_error,
         github_repository_error,
+        github_subject,
         identifier_error,
         lacks_files,
         one_line_error,

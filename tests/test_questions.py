@@ -18,6 +18,8 @@ from tests.conftest import BIN, ROOT, Render, questions
 
 COPY = [str(BIN / "copier"), "copy", "--trust", "--vcs-ref", "HEAD"]
 
+BY_IDENTITY = {"auth": "workload_identity", "github_repository": "acme/up"}
+
 # answers → the question that refuses, and what its line has to say
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"project_name": "dbt-up"}, "project_name", "no dbt project name"),
@@ -70,6 +72,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"aws_role_arn": "arn:aws:iam::123456789012:role/a/"}, "aws_role_arn", "no role"),
     ({"aws_role_arn": f"arn:aws:iam::123456789012:role/{'a' * 62}"}, "aws_role_arn", "at most 61"),
     ({"github_repository": "just-a-name"}, "github_repository", "org/repo"),
+    ({**BY_IDENTITY, "github_ids": "1234"}, "github_ids", "two numbers"),
+    ({**BY_IDENTITY, "github_ids": "acme/up"}, "github_ids", "two numbers"),
+    ({**BY_IDENTITY, "github_ids": "1234/5678/9"}, "github_ids", "two numbers"),
+    ({**BY_IDENTITY, "github_ids": "1234/5678\n"}, "github_ids", "two numbers"),
+    ({**BY_IDENTITY, "github_ids": "１/２"}, "github_ids", "two numbers"),
     ({"deploy_branch": "a b"}, "deploy_branch", "no branch name"),
     ({"deploy_branch": "a..b"}, "deploy_branch", "no branch name"),
     ({"deployment": "never"}, "deployment", "Invalid choice"),
@@ -121,8 +128,8 @@ def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_b
     keys = """kind project_name description upstreams publishes snowflake_account database_prefix
         warehouse role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy
-        registry_bucket aws_region aws_role_arn github_repository deploy_branch deployment alerts
-        github_pages working_directory starter setup"""
+        registry_bucket aws_region aws_role_arn github_repository github_ids deploy_branch
+        deployment alerts github_pages working_directory starter setup"""
     assert set(questions()) == set(keys.split())
     for key, question in questions().items():
         assert "default" in question, key
@@ -132,8 +139,8 @@ def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_b
 
 
 def test_a_newcomer_is_asked_few_questions() -> None:
-    asked = [key for key, question in questions().items() if question.get("ask", True)]
-    assert len(asked) <= 9, asked
+    asked = {key for key, question in questions().items() if question.get("ask", True)}
+    assert len(asked - {"github_ids"}) <= 9, asked  # asked of who has chosen workload identity
 
 
 @pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
@@ -226,6 +233,33 @@ def test_by_hand_in_a_terminal(tmp_path: Path, kind: str) -> None:
     assert recorded["snowflake_account"] == "ORG-ACCOUNT"
     assert recorded["registry_bucket"] == "acme-dbt-mesh"
     assert recorded["setup"] == "later"
+
+
+def test_ids_are_asked_where_snowflake_compares_them(tmp_path: Path, render: Render) -> None:
+    destination = tmp_path / "member"
+    seen = answer_by_hand(
+        destination,
+        [
+            ("What does this project do", ENTER),
+            ("Name of the dbt project", ENTER),
+            ("What is it about", ENTER),
+            ("Snowflake account", ENTER),
+            ("S3 bucket", ENTER),
+            ("GitHub repository", f"acme/up{ENTER}"),
+            ("made, renamed or transferred since July 2026", f"12-34{ENTER}"),
+            ("two numbers", f"{CLEAR}12/34{ENTER}"),
+            ("Set up Snowflake", ENTER),
+        ],
+        "--data",
+        "auth=workload_identity",
+    )
+    assert "gh api repos/acme/up" in seen
+    recorded = yaml.safe_load((destination / ".copier-answers.yml").read_text())
+    assert recorded["github_ids"] == "12/34"
+    for answers in ({"auth": "workload_identity"}, {"github_repository": "acme/up"}):
+        other = render(kind="upstream", github_ids="12/34", **answers)
+        assert "github_ids" not in (other.path / ".copier-answers.yml").read_text()
+        assert "12" not in (other.path / "snowflake/02_create_roles_and_users.sql").read_text()
 
 
 def test_a_bad_answer_in_a_terminal_is_explained_and_can_be_mended(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from tests.aws_world import TOKEN, Issuer, issuing, subject
 from tests.conftest import Member, Render
 from tests.github_api import GitHubApi
 from tests.registry_world import exporting
-from tests.snowflake_members import ACCOUNT, World, make_world
+from tests.snowflake_members import ACCOUNT, World, make_world, scripts_of
+from tests.snowflake_standin import Model, SnowflakeError
+from tests.snowflake_standin.signin import Request, sign_in
 
 pytest_plugins = "tests.github_api"
 
@@ -76,6 +78,51 @@ def job(world: World, issuer: Issuer, environment: str = "prod") -> Member:
 
 def signed_in(world: World) -> list[tuple[str, str | None]]:
     return [(record.user, record.error) for record in world.standin.sign_ins]
+
+
+# ── Who signs in ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("github_ids", "trusted", "other"),
+    [("", None, (12, 34)), ("12/34", (12, 34), None), ("12/34", (12, 34), (12, 35))],
+)
+def test_snowflake_trusts_one_form_of_the_subject(
+    render: Render,
+    github_ids: str,
+    trusted: tuple[int, int] | None,
+    other: tuple[int, int] | None,
+) -> None:
+    """The one that GitHub gives the repository: Snowflake compares it exactly."""
+    member = render(
+        kind="upstream",
+        auth="workload_identity",
+        github_repository="acme/up",
+        github_ids=github_ids,
+    )
+    model = Model()
+    for text in [*scripts_of(member).values(), *scripts_of(member).values()]:
+        model.run_script(text)
+    github = Issuer(GITHUB)
+
+    def who(environment: str, ids: tuple[int, int] | None) -> str:
+        claimed = subject("acme/up", environment, ids=ids)
+        token = github.token(claimed, audience="snowflakecomputing.com")
+        return sign_in(model, Request({"AUTHENTICATOR": "WORKLOAD_IDENTITY", "TOKEN": token})).user
+
+    assert who("prod", trusted) == "DBT_UP_SVC"
+    assert who("ci", trusted) == "DBT_UP_CI_SVC"
+    for environment in ("prod", "ci"):
+        with pytest.raises(SnowflakeError, match="Workload identity"):
+            who(environment, other)
+
+
+@pytest.mark.parametrize("github_ids", ["", "12/34"])
+def test_its_people_are_told_where_the_numbers_come_from(render: Render, github_ids: str) -> None:
+    answers = {"auth": "workload_identity", "github_repository": "acme/up"}
+    member = render(kind="upstream", **answers, github_ids=github_ids)
+    for file in ("README.md", "snowflake/02_create_roles_and_users.sql"):
+        assert "--data github_ids=" in (member.path / file).read_text()
 
 
 # ── dbt ───────────────────────────────────────────────────────────────────────────────
