@@ -53,8 +53,9 @@ release-check: .venv/dev ## may HEAD be tagged? Version, changelog, kept version
 	$(BIN)/python -m tests.versions check $(VERSION)
 	$(BIN)/python -m pytest -n auto tests/test_updates.py tests/test_fleet_update.py
 
-constraints: .venv/dev ## pin what is installed now
+constraints: .venv/dev ## pin what is installed now, for the members as well
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt
+	$(BIN)/python -m tests.constraints
 
 clean: ## remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -113,7 +113,7 @@ def next_steps(answers: Mapping[str, str], folder: str) -> str:
         "Put it under version control:": [*enter, *keep],
         "Build it on your laptop"
         + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
-            "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
+            "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt -c constraints.txt",
             *sync,
             ".venv/bin/dbt build",
         ],

@@ -92,7 +92,7 @@ def updated(answers: Path, quiet: bool) -> None:
         )
     changelog = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
     project = re.search(r"^project_name: *(.*)$", answers.read_text(encoding="utf-8"), re.MULTILINE)
-    requirements = str(answers.parent / "requirements.txt")
+    requirements = [str(answers.parent / f"{name}.txt") for name in ("requirements", "constraints")]
     print(
         "\n"
         + update_report.message(
@@ -103,7 +103,7 @@ def updated(answers: Path, quiet: bool) -> None:
             changes=update_report.changes_between(changelog, old, new),
             in_conflict=update_report.conflicts(Path()),
             kept=kept,
-            requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", requirements)),
+            requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", *requirements)),
         )
     )
 

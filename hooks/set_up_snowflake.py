@@ -118,7 +118,8 @@ def print_rest(rest: list[Command]) -> None:
     """The commands that are left. Each can be repeated, the one that was interrupted, too."""
     print("To go on, in the new project:")
     if not (Path(".venv") / IN_A_VENV).exists():
-        print("  python3 -m venv .venv && .venv/bin/pip install -r requirements.txt")
+        install = ".venv/bin/pip install -r requirements.txt -c constraints.txt"
+        print(f"  python3 -m venv .venv && {install}")
     for command in rest:
         print(f"  {command}")
 
@@ -155,7 +156,7 @@ def python_with_connector(member: Path) -> str:
         raise NotDone("Nothing was created: the requirements are not installed.")
     for words in (
         (sys.executable, "-m", "venv", ".venv"),
-        (str(own), "-m", "pip", "install", "--quiet", "-r", "requirements.txt"),
+        (str(own), *"-m pip install --quiet -r requirements.txt -c constraints.txt".split()),
     ):
         if call(Command("install", words), member):
             raise NotDone("Nothing was created: the requirements could not be installed.")

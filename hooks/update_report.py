@@ -91,14 +91,14 @@ def message(
         lines += [f"  {where}" for where in describe_conflicts(in_conflict)]
         lines += ["  then `git add` these files"]
     alone = folder == "."
-    requirements = "requirements.txt" if alone else f"{folder}/requirements.txt"
-    install = [f"  pip install -r {requirements}"] if requirements_changed else []
+    at = "" if alone else f"{folder}/"
+    install = f"  pip install -r {at}requirements.txt -c {at}constraints.txt"
     build = "dbt parse && dbt build"
     lines += [
         "",
         "Check it, then commit it:",
         "  git diff HEAD                        what the update did",
-        *install,
+        *([install] if requirements_changed else []),
         f"  {build}" if alone else f"  (cd {folder} && {build})",
         "Or undo all of it:",
         "  git reset --hard && git clean -fd",

@@ -408,7 +408,7 @@ def test_without_the_connector_it_offers_to_install_it(desk: Desk, tmp_path: Pat
     terminal.send("n")
     out = desk.end(terminal)
     assert "the requirements are not installed" in out
-    assert "pip install -r requirements.txt" in out
+    assert "pip install -r requirements.txt -c constraints.txt" in out
 
 
 def test_an_installation_that_fails_is_told(desk: Desk, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ EVERYONE = {
     "mesh.yml",
     "profiles.yml",
     "requirements.txt",
+    "constraints.txt",
     "scripts/deploy_state.py",
     "scripts/mesh/registry.py",
     "scripts/pull_request.py",

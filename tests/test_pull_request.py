@@ -191,11 +191,12 @@ def test_the_key_may_come_as_text(swept: Member, world: World, tmp_path: Path) -
 def test_by_workload_identity(
     render_into: Render, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """As far as the connector, which gives the token to hosts of Snowflake's alone."""
+    """As far as the connector, which gives the token to hosts of Snowflake's alone; on to the end
+    in test_workload_identity.py."""
     folder = tmp_path_factory.mktemp("identity")
     facts = {"auth": "workload_identity", "snowflake_account": ACCOUNT}
     rendered = render_into(folder / "dbt_up", **UP, **facts)
-    member = exporting(rendered, **world.laptop.environment)
+    member = exporting(rendered, **world.laptop.environment, **world.standin.reach)
     assert "SNOWFLAKE_TOKEN is not set" in member.refused(PULL, "drop", "7")
     refused = member.refused(PULL, "drop", "7", SNOWFLAKE_TOKEN="a.b.c")
     assert "WORKLOAD_IDENTITY requires a recognized Snowflake host" in refused

