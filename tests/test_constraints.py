@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+import update_report
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -19,7 +20,7 @@ PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][A-Za-z0-9.!+_]*)")
 
 def pins(text: str) -> dict[str, str]:
     """Versions by canonical name; every line but comments has to be one."""
-    found = {}
+    found: dict[str, str] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
             pin = PIN.fullmatch(line)
@@ -74,3 +75,27 @@ def test_other_systems_and_extras_that_nobody_asked_for_are_left_out(
     assert lines[2:] == ["a==1", "B_b==2", "c==3", "d==4"]
     with pytest.raises(LookupError, match=r"no pin in constraints.txt: d$"):
         constraints.for_members(ours.replace("d==4\n", ""), ["a"])
+
+
+@pytest.mark.parametrize(
+    ("folder", "install"),
+    [
+        (".", "pip install -r requirements.txt -c constraints.txt"),
+        ("shop/up", "pip install -r shop/up/requirements.txt -c shop/up/constraints.txt"),
+    ],
+)
+def test_an_update_that_changes_them_says_what_to_install(folder: str, install: str) -> None:
+    def told(changed: bool) -> str:
+        return update_report.message(
+            project="dbt_up",
+            folder=folder,
+            old="v0.1.0",
+            new="v0.2.0",
+            changes="",
+            in_conflict={},
+            kept=[],
+            requirements_changed=changed,
+        )
+
+    assert f"  {install}\n" in told(True)
+    assert "pip" not in told(False)
