@@ -247,12 +247,14 @@ def build(
     projects: dict[str, Project] = {}
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
+    feeding: set[tuple[str, str]] = set()
     for interface in interfaces:
         projects[interface.project] = Project(
             interface.project, interface.publication, interface.owners
         )
         nodes |= {model.id: model for model in interface.models}
         edges += interface.edges
+    public = set(nodes)
     for upstream, consumers in records.items():
         publication = projects.setdefault(upstream, Project(upstream)).publication
         for record in consumers:
@@ -264,6 +266,13 @@ def build(
                 for reader in read.by or [f"project.{record.consumer}.(somewhere)"]:
                     nodes.setdefault(reader, _reader(reader, record.consumer))
                     edges.append(Edge(read.model, reader, read.columns, read.since))
+            feeding |= {
+                (reader, model)
+                for reader, models in record.feeds.items()
+                for model in public.intersection(models)
+                if reader in nodes
+            }
+    edges += [Edge(reader, model) for reader, model in feeding]
     return Mesh(
         registry,
         env,

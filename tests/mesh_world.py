@@ -59,7 +59,7 @@ READS: dict[str, dict[str, dict[str, list[str]]]] = {
         "shop": {
             "orders": ["revenue_daily"],
             "order_lines": ["revenue_daily", "margins"],
-            "returns": ["revenue_daily"],
+            "returns": ["stg_returns"],
         },
         "crm": {"customers.v2": ["revenue_daily"]},
         "warehouse_ops": {"shipment_costs": ["stg_shipping"]},
@@ -82,6 +82,21 @@ READS: dict[str, dict[str, dict[str, list[str]]]] = {
         "shop": {"products": ["similar_products"], "order_lines": ["similar_products"]},
     },
 }
+# project: private models, and public ones that read them; each with what it reads of the project
+PRIVATE: dict[str, dict[str, list[str]]] = {
+    "finance": {
+        "stg_returns": [],
+        "int_net_revenue": ["stg_returns"],
+        "revenue_daily": ["int_net_revenue"],
+    },
+    "shop": {
+        "int_baskets": ["orders"],
+        "int_valued_baskets": ["int_baskets"],
+        "order_lines": ["int_valued_baskets"],
+    },
+}
+# reader that is not public: the public models that are made of it
+FEEDS = {"finance": {"stg_returns": ["revenue_daily"]}}
 
 
 def unique_id(project: str, name: str) -> str:
@@ -111,6 +126,11 @@ def _publication(project: str, models: dict[str, list[str]]) -> bytes:
         node["group"] = OWNERS[project]
         node["config"]["group"] = OWNERS[project]
         nodes[node["unique_id"]] = node
+    for name, parents in PRIVATE.get(project, {}).items():
+        node = nodes.setdefault(
+            unique_id(project, name), model(project, name, columns=0, adapter="snowflake")
+        )
+        node["depends_on"]["nodes"] = [unique_id(project, parent) for parent in parents]
     document = json.loads(manifest(project, models=0, public=0, adapter="snowflake", nodes=nodes))
     built = NOW - timedelta(hours=3 + 29 * list(SHOP).index(project))
     document["metadata"]["generated_at"] = f"{built:%Y-%m-%dT%H:%M:%S}.000000Z"
@@ -173,6 +193,11 @@ def _record(consumer: str, upstream: str, reads: dict[str, list[str]]) -> dict[s
             }
             for name, by in reads.items()
         ],
+        "feeds": {
+            unique_id(consumer, reader): [unique_id(consumer, name) for name in fed]
+            for reader, fed in FEEDS.get(consumer, {}).items()
+            if any(reader in by for by in reads.values())
+        },
     }
 
 

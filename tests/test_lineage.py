@@ -9,12 +9,15 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from fleet import map as mesh_map
+from mesh.config import Location
 from tests.conftest import Member, Render
 
 # The mesh of this module is made once: one worker runs all of it.
@@ -63,6 +66,21 @@ join {{ ref('up', 'customers', v=1) }} as c on o.id = c.id
 join {{ ref('hub', 'hub_orders') }} as h on o.id = h.id
 """,
 }
+# Public models with private ones between them and what they are made of.
+CHAIN = {
+    "stg_orders.sql": "select id from {{ source('up', 'orders') }}",
+    "cleaned.sql": "select id from {{ ref('stg_orders') }}",
+    "daily.sql": "select id from {{ ref('cleaned') }}",
+    "between.sql": "select id from {{ ref('daily') }}",
+    "monthly.sql": "select id from {{ ref('between') }}",
+    "chain.yml": """
+version: 2
+models:
+  - {name: daily, config: {access: public}}
+  - {name: monthly, config: {access: public}}
+""",
+}
+LEAF = {"leaf.sql": "select id from {{ ref('hub', 'monthly') }}"}
 # What somebody writes who needs one more column soon.
 SHORTCUT = {
     "shortcut.sql": """
@@ -225,6 +243,32 @@ def test_a_source_written_by_hand(made: Mesh, tmp_path: Path) -> None:
         "hub.shortcut reads up.raw.orders at UP_LOCAL.RAW.orders, which up does not publish: read "
         "one of its public models, through the generated source"
     ]
+
+
+def test_a_chain_goes_on_behind_private_models(mesh: Mesh, tmp_path: Path) -> None:
+    """From an upstream through a hub's staging to who reads the hub: the map has every step, and
+    what is private to the hub and reads nobody stays there."""
+    try:
+        for member, files in ((mesh.hub, CHAIN), (mesh.last, LEAF)):
+            write(member, files)
+            target = tmp_path / member.path.name
+            member.dbt("parse", "--target-path", str(target))
+            manifest = ("--manifest", target / "manifest.json")
+            if member is mesh.hub:
+                member.ok("scripts/publish_manifest.py", *manifest)
+            member.ok(VALIDATE, *manifest, "--record")
+    finally:
+        for member, files in ((mesh.hub, CHAIN), (mesh.last, LEAF)):
+            for name in files:
+                (member.path / "models" / name).unlink(missing_ok=True)
+    drawn = mesh_map.gather(Location(mesh.registry.as_uri(), "local"))
+    edges = {(edge.source, edge.target) for edge in drawn.edges}
+    chain = ("up.orders", "hub.stg_orders", "hub.daily", "hub.monthly", "last.leaf")
+    assert edges >= {(f"model.{one}", f"model.{next_}") for one, next_ in pairwise(chain)}
+    assert {"cleaned", "between"}.isdisjoint(node.name for node in drawn.nodes)
+    published = (mesh.registry / "hub" / "local" / "latest" / "manifest.json").read_text()
+    for private in ("stg_orders", "cleaned", "between"):
+        assert f"hub.{private}" not in published
 
 
 def test_an_upstream_that_mesh_yml_does_not_name(mesh: Mesh) -> None:

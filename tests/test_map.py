@@ -66,6 +66,32 @@ def test_an_edge_runs_through_a_hub_from_project_to_project(shop: Path) -> None:
     assert (profile, unique_id("marketing", "campaign_audience")) in edges
 
 
+def test_an_edge_runs_through_private_models(shop: Path) -> None:
+    """Within a project, and from the node that reads another project to what is made of it."""
+    mesh = draw(shop)
+    edges = {(edge.source, edge.target) for edge in mesh.edges}
+    assert (unique_id("shop", "orders"), unique_id("shop", "order_lines")) in edges
+    reader = unique_id("finance", "stg_returns")
+    assert (unique_id("shop", "returns"), reader) in edges
+    assert (reader, unique_id("finance", "revenue_daily")) in edges
+    names = {node.name for node in mesh.nodes}
+    assert names.isdisjoint({"int_net_revenue", "int_baskets", "int_valued_baskets"})
+
+
+def test_what_a_reader_feeds_is_drawn_where_it_is_published(tmp_path: Path) -> None:
+    """Once, whatever the number of projects that the reader reads."""
+    publish(tmp_path, "hub", public("hub", "totals", ["id"]))
+    feeds = {"model.hub.stg": ["model.hub.totals", "model.hub.gone"], "model.hub.other": ["x"]}
+    for upstream in ("one", "two"):
+        read = {"model": unique_id(upstream, "m"), "name": "m", "by": ["model.hub.stg"]}
+        record(tmp_path, upstream, "hub", read, feeds=feeds)
+    mesh = draw(tmp_path)
+    edges = [(edge.source, edge.target) for edge in mesh.edges]
+    assert edges.count(("model.hub.stg", "model.hub.totals")) == 1
+    assert len(edges) == 3
+    assert {node.name for node in mesh.nodes} == {"m", "stg", "totals"}
+
+
 def test_nodes_say_what_they_are(shop: Path) -> None:
     nodes = {node.id: node for node in draw(shop).nodes}
     v1, v2 = (nodes[unique_id("crm", f"customers.v{number}")] for number in (1, 2))
@@ -385,7 +411,7 @@ def click(page: Page, name: str) -> None:
 
 def test_a_small_mesh_opens_with_all_of_its_models(open_page: Open, shop: Path) -> None:
     page = open_page(shop)
-    assert len(rendered(page, ".model")) == 23
+    assert len(rendered(page, ".model")) == 24
     assert "9 projects · 16 public models" in page.inner_text("#summary")
     assert rendered(page, ".missing") == ["shipment_costs"]
 
@@ -394,7 +420,7 @@ def test_search_finds_models_and_columns(open_page: Open, shop: Path) -> None:
     page = open_page(shop)
     page.keyboard.press("/")
     page.keyboard.type("revenue")
-    page.wait_for_selector("#found:has-text('1 of 23 found')")
+    page.wait_for_selector("#found:has-text('1 of 24 found')")
     assert "revenue_daily" in page.inner_text("#tree .row")
     page.fill("#search", "email_hash")
     page.wait_for_selector("#tree .row:has-text('customers v2')")

@@ -62,7 +62,8 @@ def test_only_the_public_interface_gets_out(up: Member, folder: Place) -> None:
     assert published["macros"] == published["parent_map"] == {}
     assert published["nodes"]["model.dbt_up.public_9"]["depends_on"] == {
         "macros": [],
-        "nodes": ["model.dbt_up.public_0"],
+        # the second one through what is private, whose name stays here
+        "nodes": ["model.dbt_up.public_0", "model.dbt_up.public_1"],
     }
     columns = published["nodes"]["model.dbt_up.public_0"]["columns"]
     assert columns["column_1"]["data_type"] == "varchar(200)"

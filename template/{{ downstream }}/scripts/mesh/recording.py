@@ -13,13 +13,13 @@ import msgspec
 from mesh import MeshError, consumers, lineage, registry
 from mesh.config import Member
 from mesh.consumers import Read, Record
-from mesh.interface import reader_name
+from mesh.interface import LINKED, Config, Linked, is_published, nearest, reader_name
 
 ATTEMPTS = 5
 """How often to write against other deploys of this project; hardly ever are there any."""
 
 
-class _Config(msgspec.Struct):
+class _Config(Config):
     meta: dict[str, Any] = {}
 
 
@@ -33,8 +33,8 @@ class _Group(msgspec.Struct):
     owner: _Owner = msgspec.field(default_factory=_Owner)
 
 
-class _Reader(msgspec.Struct):
-    """What a node says of its owner and, once compiled, of the columns it reads."""
+class _Reader(Linked):
+    """What a node says of its owner, of what it reads and, once compiled, of which columns."""
 
     compiled_code: str | None = None
     language: str | None = None
@@ -80,6 +80,21 @@ def uncompiled(found: Iterable[lineage.Edge], nodes: Readers) -> list[str]:
     return [uid for uid in uids if nodes.node(uid).compiled_code is None]
 
 
+def _feeds(reading: Iterable[str], nodes: Readers, project: str) -> dict[str, list[str]]:
+    """The project's public models that are made of each of these nodes: the nearest ones."""
+    below: dict[str, list[str]] = {}
+    public = []
+    for uid, node in nodes.nodes.items():
+        if uid.startswith(LINKED):
+            for parent in (node.depends_on and node.depends_on.nodes) or ():
+                below.setdefault(parent, []).append(uid)
+        if uid.startswith("model.") and node.package_name == project and is_published(node):
+            public.append(uid)
+    private = sorted(set(reading).difference(public))
+    found = nearest(private, public, lambda uid: below.get(uid, ()))
+    return {uid: models for uid, models in found.items() if models}
+
+
 def records(
     member: Member,
     env: str,
@@ -110,6 +125,7 @@ def records(
             if uid not in read.by:
                 read.by.append(uid)
             owners[edge.upstream].update(nodes.owners(uid))
+    fed = _feeds(by_node, nodes, member.project) if member.publishes else {}
     return [
         Record(
             consumer=member.project,
@@ -120,6 +136,11 @@ def records(
             deployment=member.deployment,
             read_version=upstream.interface.version,
             reads=[read for _, read in sorted(reads[name].items())],
+            feeds={
+                uid: fed[uid]
+                for uid in sorted({uid for read in reads[name].values() for uid in read.by})
+                if uid in fed
+            },
         )
         for name, upstream in published.items()
     ]

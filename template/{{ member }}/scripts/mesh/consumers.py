@@ -27,11 +27,12 @@ class Read(msgspec.Struct):
     since: str | None = None
 
 
-class Record(msgspec.Struct):
+class Record(msgspec.Struct, omit_defaults=True):
     """What one consumer reads of one upstream; nothing any more where `reads` is empty.
 
     read_version: the upstream's publication that it was checked against. deployment: when it
-    deploys, as mesh.yml says.
+    deploys, as mesh.yml says. feeds: of nodes that read and are not public, the consumer's public
+    models that are made of them, so that a chain of projects does not end at a private model.
     """
 
     consumer: str
@@ -43,6 +44,7 @@ class Record(msgspec.Struct):
     repository: str | None = None
     deployment: str | None = None
     read_version: str | None = None
+    feeds: dict[str, list[str]] = {}
 
 
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from mesh import MeshError, sha256
 SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
 
 # What a consumer needs of a model: how to name it, read it, and what it promises. Everything else
-# (SQL, macros, hooks, tests, parents) stays with its owner.
+# (SQL, macros, hooks, tests, private parents) stays with its owner.
 NODE_KEYS = (
     "database",
     "schema",
@@ -102,6 +102,9 @@ EMPTY_SECTIONS = (
     "functions",
 )
 
+LINKED = ("model.", "snapshot.")
+"""Nodes that may lie between a public model and those that it is made of."""
+
 VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
 ALLOWED, ROLLBACK, STUB = "DBT_MESH_ALLOWED", "DBT_MESH_ROLLBACK", "DBT_MESH_STUB"
 """Keys of `metadata.env`, the one place where the manifest's schema leaves room for others.
@@ -159,22 +162,32 @@ class _Manifest(msgspec.Struct):
     groups: dict[str, dict[str, Any]] = {}
 
 
-class _Config(msgspec.Struct):
+class Config(msgspec.Struct):
     access: str | None = None
     materialized: str | None = None
 
 
-class _Probe(msgspec.Struct):
+class Probe(msgspec.Struct):
     """As little of a node as tells whether it is published."""
 
     package_name: str
     name: str
     resource_type: str
     access: str | None = None
-    config: _Config = msgspec.field(default_factory=_Config)
+    config: Config = msgspec.field(default_factory=Config)
 
 
-class _Named(_Probe):
+class _DependsOn(msgspec.Struct):
+    nodes: list[str] | None = None
+
+
+class Linked(Probe):
+    """And what it reads, by which the public models below it are linked to those above."""
+
+    depends_on: _DependsOn | None = None
+
+
+class _Named(Probe):
     """And enough to tell what a reader calls it."""
 
     version: Any = None
@@ -198,11 +211,7 @@ class _Column(msgspec.Struct):
     constraints: list[_Constraint] | None = None
 
 
-class _DependsOn(msgspec.Struct):
-    nodes: list[str] | None = None
-
-
-class _Public(_Probe, kw_only=True):
+class _Public(Linked, kw_only=True):
     """The shape that everything downstream of here relies on."""
 
     unique_id: str
@@ -217,12 +226,11 @@ class _Public(_Probe, kw_only=True):
     deprecation_date: str | None = None
     columns: dict[str, _Column] | None = None
     constraints: list[_Constraint] | None = None
-    depends_on: _DependsOn | None = None
 
 
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
 _MANIFEST = msgspec.json.Decoder(_Manifest)
-_PROBE = msgspec.json.Decoder(_Probe)
+_LINKED = msgspec.json.Decoder(Linked)
 _PUBLIC = msgspec.json.Decoder(_Public)
 _NAMES = msgspec.json.Decoder(_Names)
 
@@ -238,9 +246,9 @@ def extract(
     """
     with _explained(source, "build it again with dbt"):
         raw = _decode(manifest, project)
-        nodes, private = _public_nodes(raw, project)
+        nodes, private, parents = _public_nodes(raw, project)
         generated_at = _generated_at(raw.metadata)
-    published = set(nodes)
+    above = nearest(nodes, nodes, lambda uid: parents.get(uid, ()))
     groups = {node.get("group") for node in nodes.values()}
     document: dict[str, Any] = {
         "metadata": {
@@ -250,7 +258,7 @@ def extract(
             "send_anonymous_usage_stats": None,
             "env": {COMMIT: commit} if commit else {},
         },
-        "nodes": {uid: _published(node, published) for uid, node in sorted(nodes.items())},
+        "nodes": {uid: _published(node, above[uid]) for uid, node in sorted(nodes.items())},
         "groups": {
             uid: group
             for uid, group in sorted(raw.groups.items())
@@ -274,7 +282,7 @@ def read(body: bytes, project: str) -> Interface:
         digest = environment.get(DIGEST)
         if digest and sha256(_with_digest(body, digest, UNSEALED)) != digest:
             raise _Malformed("is damaged (its digest does not match)")
-        nodes, private = _public_nodes(raw, project)
+        nodes, private, _ = _public_nodes(raw, project)
         generated_at = _generated_at(raw.metadata)
     return Interface(
         project=project,
@@ -325,31 +333,35 @@ def _decode(body: bytes, project: str) -> _Manifest:
     return raw
 
 
-def _public_nodes(raw: _Manifest, project: str) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
-    """Public models of the project itself, and the names of its others.
+def _public_nodes(
+    raw: _Manifest, project: str
+) -> tuple[dict[str, dict[str, Any]], frozenset[str], dict[str, list[str]]]:
+    """Public models of the project itself, the names of its others, and what each node reads.
 
     Not those of packages it installs, nor of projects that dbt-loom injected: they have owners of
     their own. Not ephemeral ones: there is no relation to read.
     """
-    nodes, private = {}, set()
+    nodes, private, parents = {}, set(), {}
     for uid, encoded in raw.nodes.items():
-        if not uid.startswith("model."):
+        if not uid.startswith(LINKED):
             continue
         try:
-            probe = _PROBE.decode(encoded)
-            if probe.package_name != project:
+            probe = _LINKED.decode(encoded)
+            parents[uid] = (probe.depends_on and probe.depends_on.nodes) or []
+            if probe.package_name != project or not uid.startswith("model."):
                 continue
-            if _is_published(probe):
+            if is_published(probe):
                 _PUBLIC.decode(encoded)
                 nodes[uid] = msgspec.json.decode(encoded, type=dict[str, Any])
             else:
                 private.add(probe.name)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _Malformed(f"has a malformed node {uid} ({error})") from None
-    return nodes, frozenset(private)
+    return nodes, frozenset(private), parents
 
 
-def _is_published(probe: _Probe) -> bool:
+def is_published(probe: Probe) -> bool:
+    """Whether a model of the project itself is part of its interface."""
     public = "public" in (probe.access, probe.config.access)
     return public and probe.config.materialized != "ephemeral"
 
@@ -366,13 +378,54 @@ def names(body: bytes, project: str) -> frozenset[str]:
     published = {
         uid: msgspec.structs.asdict(node)
         for uid, node in nodes.items()
-        if uid.startswith("model.") and node.package_name == project and _is_published(node)
+        if uid.startswith("model.") and node.package_name == project and is_published(node)
     }
     return frozenset(name for name, _ in reader_names(published))
 
 
-def _published(node: Mapping[str, Any], published: set[str]) -> dict[str, Any]:
-    """The part of a public model that its consumers may see."""
+def nearest(
+    starts: Iterable[str], ends: Iterable[str], following: Callable[[str], Iterable[str]]
+) -> dict[str, list[str]]:
+    """The first ends on every way from each start, sorted: a way goes on through nodes that are
+    none.
+
+    Each node is walked once for all starts, without recursion. The ends behind it are kept as bits
+    of a number: as sets they would fill the memory where thousands are behind thousands.
+    """
+    names = sorted(ends)
+    number = {name: place for place, name in enumerate(names)}
+    behind: dict[str, int] = {}
+
+    def gathered(node: str) -> int:
+        bits = 0
+        for other in following(node):
+            bits |= 1 << number[other] if other in number else behind.get(other, 0)
+        return bits
+
+    found: dict[str, list[str]] = {}
+    for start in starts:
+        waiting, entered = [*following(start)], set()
+        while waiting:
+            node = waiting.pop()
+            if node in number or node in behind:
+                continue
+            if node in entered:  # and so is everything that follows it
+                behind[node] = gathered(node)
+                continue
+            entered.add(node)
+            waiting += [node, *following(node)]
+        bits, found[start] = gathered(start), []
+        while bits:
+            last = bits.bit_length() - 1
+            found[start].append(names[last])
+            bits ^= 1 << last
+        found[start].reverse()
+    return found
+
+
+def _published(node: Mapping[str, Any], parents: list[str]) -> dict[str, Any]:
+    """The part of a public model that its consumers may see. parents: the public models that it is
+    made of; what lies between is nobody's business."""
     kept = _only(node, NODE_KEYS)
     kept["config"] = _only(node.get("config") or {}, CONFIG_KEYS)
     kept["constraints"] = _constraints(node)
@@ -383,8 +436,7 @@ def _published(node: Mapping[str, Any], published: set[str]) -> dict[str, Any]:
         }
         for name, column in (node.get("columns") or {}).items()
     }
-    parents = (node.get("depends_on") or {}).get("nodes") or []
-    kept["depends_on"] = {"macros": [], "nodes": [uid for uid in parents if uid in published]}
+    kept["depends_on"] = {"macros": [], "nodes": parents}
     return kept
 
 
