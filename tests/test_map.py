@@ -92,6 +92,20 @@ def test_what_a_reader_feeds_is_drawn_where_it_is_published(tmp_path: Path) -> N
     assert {node.name for node in mesh.nodes} == {"m", "stg", "totals"}
 
 
+def test_who_reads_a_model_since_before_it_had_versions_reads_the_latest(tmp_path: Path) -> None:
+    latest, other = (public("up", f"orders.v{number}", ["id"]) for number in (1, 2))
+    for node in (latest, other):
+        node["latest_version"] = 1
+    publish(tmp_path, "up", latest, other)
+    read = {"model": unique_id("up", "orders"), "name": "orders", "by": ["model.down.daily"]}
+    record(tmp_path, "up", "down", read)
+    mesh = draw(tmp_path)
+    assert {node.kind for node in mesh.nodes} == {"public", "reader"}
+    assert [(edge.source, edge.target) for edge in mesh.edges] == [
+        (unique_id("up", "orders.v1"), "model.down.daily")
+    ]
+
+
 def test_nodes_say_what_they_are(shop: Path) -> None:
     nodes = {node.id: node for node in draw(shop).nodes}
     v1, v2 = (nodes[unique_id("crm", f"customers.v{number}")] for number in (1, 2))
@@ -156,9 +170,16 @@ def test_the_order_of_what_is_read_does_not_matter() -> None:
 def test_a_manifest_of_another_tool_shows_its_public_models_only(tmp_path: Path) -> None:
     from tests.manifests import SECRET, manifest
 
-    write(tmp_path, "up", "latest/manifest.json", manifest("up", models=5, public=2))
+    last = public("up", "public_2", ["id"])
+    last["depends_on"]["nodes"] = [f"model.up.private_2_{SECRET}"]
+    full = manifest("up", models=5, public=2, nodes={last["unique_id"]: last})
+    write(tmp_path, "up", "latest/manifest.json", full)
     mesh = draw(tmp_path)
-    assert [node.name for node in mesh.nodes] == ["public_0", "public_1"]
+    assert [node.name for node in mesh.nodes] == ["public_0", "public_1", "public_2"]
+    assert [(edge.source, edge.target) for edge in mesh.edges] == [
+        (unique_id("up", f"public_{number}"), unique_id("up", f"public_{number + 1}"))
+        for number in range(2)
+    ]
     assert SECRET.encode() not in mesh_map.render(mesh, "json")
 
 
@@ -428,6 +449,19 @@ def test_search_finds_models_and_columns(open_page: Open, shop: Path) -> None:
     assert page.inner_text("#detail h2") == "customers v2"
 
 
+def test_search_finds_owners(open_page: Open, shop: Path) -> None:
+    """A group's, by name and mail; and those that a project names when it records what it reads."""
+    page = open_page(shop)
+    for text, models in (
+        ("Team crm", 4),
+        ("crm@example.com", 4),
+        ("team-marketing", 2),
+        ("acme/finance", 4),
+    ):
+        page.fill("#search", text)
+        page.wait_for_selector(f"#found:has-text('{models} of 24 found')")
+
+
 def test_a_click_on_a_model_shows_what_is_known_of_it(open_page: Open, shop: Path) -> None:
     page = open_page(shop)
     click(page, "customers v1")
@@ -460,6 +494,30 @@ def test_impact_is_highlighted_through_projects(open_page: Open, shop: Path) -> 
     assert "customers v1" in rendered(page, ".up")
     page.check("#alone")
     assert "shipments" not in rendered(page, ".model")
+
+
+@pytest.mark.parametrize(
+    ("model", "reaches"),
+    [
+        # through what is private in finance, and to what is made of it
+        ("shop.returns", "3 models in 2 other projects"),
+        ("shop.orders", "8 models in 5 other projects, 1 of its own"),
+        ("finance.stg_returns", "1 model in 1 other project, 1 of its own"),
+        ("up.orders", "1 model of its own project"),
+        ("up.daily", "No other model, as far as recorded"),
+    ],
+)
+def test_what_a_change_reaches_counts_others_and_its_own(
+    open_page: Open, shop: Path, tmp_path: Path, model: str, reaches: str
+) -> None:
+    registry = shop
+    if model.startswith("up."):
+        registry = tmp_path / "registry"
+        orders, daily = public("up", "orders", ["id"]), public("up", "daily", ["id"])
+        daily["depends_on"]["nodes"] = [orders["unique_id"]]
+        publish(registry, "up", orders, daily)
+    page = open_page(registry, fragment=f"#model.{model}")
+    assert page.inner_text("#impact") == reaches
 
 
 @pytest.mark.parametrize(
@@ -529,6 +587,71 @@ def test_a_model_has_an_address(open_page: Open, shop: Path) -> None:
     page = open_page(shop, fragment="#model.finance.margins")
     page.wait_for_selector("#detail .columns")
     assert page.inner_text("#detail h2") == "margins"
+
+
+@pytest.mark.parametrize("fragment", ["#100%", "#%E0%A4%A", "#model.nobody.knows"])
+def test_an_address_of_nothing_shows_the_whole_mesh(
+    open_page: Open, shop: Path, fragment: str
+) -> None:
+    page = open_page(shop, fragment=fragment)
+    assert len(rendered(page, ".model")) == 24
+    assert page.is_hidden("#detail")
+
+
+def test_what_keeps_the_page_from_starting_is_said(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "mesh.html").write_text(
+        re.sub(
+            r'(id="index">)[^<]*', r"\1AAAA", map_html.page(draw(nasty(tmp_path)), mesh_world.NOW)
+        )
+    )
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto((tmp_path / "mesh.html").as_uri())
+    page.wait_for_selector("#empty:has-text('This page cannot be drawn: ')")
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1180, 1440])
+def test_nothing_in_the_details_is_cut(open_page: Open, shop: Path, width: int) -> None:
+    page = open_page(shop, (width, 900), fragment="#model.shop.orders")
+    for address in ("#model.shop.orders", "#model.crm.customers.v1", "#customer_360", "#shop"):
+        page.evaluate("(address) => { location.hash = address; }", address)
+        title = address.split(".", 2)[-1].lstrip("#").replace(".v", " v")
+        page.wait_for_selector(f"#detail h2:text-is('{title}')")
+        cut = page.evaluate(
+            """() => {
+              const detail = document.querySelector("#detail");
+              const { left } = detail.getBoundingClientRect(), style = getComputedStyle(detail);
+              const inner = detail.clientLeft + detail.clientWidth - parseFloat(style.paddingRight);
+              return [...detail.querySelectorAll(":not(.close)")].filter((each) => {
+                const box = each.getBoundingClientRect();
+                return box.width && (box.right > left + inner + 0.5 || box.left < left);
+              }).map((each) => each.textContent);
+            }"""
+        )
+        assert cut == []
+
+
+@pytest.mark.parametrize("model", ["shop.orders", "crm.customers.v1", "finance.revenue_daily"])
+def test_a_phone_shows_whose_model_is_selected(open_page: Open, shop: Path, model: str) -> None:
+    """Its project's name is neither under the tools nor under the details."""
+    page = open_page(shop, PHONE, fragment=f"#model.{model}")
+    page.wait_for_selector("#detail .columns")
+    project = model.split(".")[0]
+    where = page.evaluate(
+        "(name) => meshMap.cy.nodes('.name').filter((node) => node.data('label') === name)"
+        ".renderedBoundingBox()",
+        project,
+    )
+    row = ask(page, "meshMap.cy.nodes('.model.chosen').renderedBoundingBox()")
+    canvas, tools, sheet = (
+        page.locator(part).bounding_box() for part in ("#canvas", ".tools", "#detail")
+    )
+    assert canvas
+    assert tools
+    assert sheet
+    assert canvas["y"] + where["y1"] > tools["y"] + tools["height"]
+    assert canvas["y"] + row["y2"] < sheet["y"]
 
 
 def test_a_phone_shows_everything_without_moving_sideways(open_page: Open, shop: Path) -> None:

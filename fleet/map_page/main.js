@@ -45,7 +45,8 @@ async function start() {
 
   /** Shows the lineage that is selected, or everything; never larger than it reads well. */
   function frame(smoothly) {
-    const lit = state.lineage ? cy.elements(".chosen, .down, .up") : cy.elements();
+    // a model alone does not tell whose it is, so the names of their projects are seen as well
+    const lit = state.lineage ? cy.elements(".chosen, .down, .up").union(cy.nodes(".name").not(".dim")) : cy.elements();
     const seen = lit.empty() ? cy.elements() : lit;
     if (seen.empty()) return;
     // tools above; below the legend, or on a phone the details
@@ -54,9 +55,13 @@ async function start() {
     const zoom = Math.max(cy.minZoom(), Math.min(1.15, room.x / w, small ? Infinity : room.y / high));
     const pan = { x: side + (room.x - w * zoom) / 2 - x1 * zoom, y: top + (room.y - high * zoom) / 2 - y1 * zoom };
     if (high * zoom > room.y) {
-      // what is higher than the screen begins at what is selected, or at its beginning
+      // what is higher than the screen begins at the project of what is selected, unless that would
+      // leave the model below the screen, or at its beginning
       const chosen = seen.filter(".model.chosen");
-      pan.y = top + 16 - (chosen.nonempty() ? chosen.boundingBox().y1 : y1) * zoom;
+      const row = chosen.nonempty() ? chosen.boundingBox() : null;
+      const box = row && cy.getElementById(`p${state.selected.project.number}`).boundingBox();
+      const begin = !row ? y1 : (row.y2 - box.y1) * zoom < room.y - 16 ? box.y1 : row.y1;
+      pan.y = top + 16 - begin * zoom;
     }
     if (smoothly && !calm.matches) cy.animate({ zoom, pan, duration: 200 });
     else cy.viewport({ zoom, pan });
@@ -201,7 +206,8 @@ async function start() {
   }
 
   function fromHash() {
-    const id = decodeURIComponent(location.hash.slice(1));
+    let id = "";
+    try { id = decodeURIComponent(location.hash.slice(1)); } catch { /* no address that this page gave */ }
     return mesh.byId.get(id) ?? mesh.byName.get(id) ?? null;
   }
 
@@ -294,4 +300,8 @@ async function start() {
   document.body.dataset.ready = "true";
 }
 
-start();
+start().catch((error) => {
+  find("empty").hidden = false;
+  find("empty").textContent = `This page cannot be drawn: ${error.message}`;
+  throw error;
+});

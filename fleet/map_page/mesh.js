@@ -21,11 +21,13 @@ class Mesh {
     this.lowerColumns = index.columns.map((name) => name.toLowerCase());
     this.projects = index.projects.map((project, number) => ({
       ...project, number, nodes: [], published: 0, readsFrom: new Map(), readBy: new Map(),
+      said: distinct(project.reads.flatMap((read) => [read.owner, read.repository])),
     }));
     this.nodes = index.nodes.map((row, number) => {
       const [id, name, project, kind, contract, version, latest, deprecation, group, columns] = row;
       const label = version === null ? name : `${name} v${version}`;
-      const words = `${label} ${this.projects[project].name} ${group ?? ""}`.toLowerCase();
+      const { name: whose, said, owners } = this.projects[project], owner = owners[group];
+      const words = [label, whose, group, owner?.name, owner?.email, said].flat(2).filter(Boolean).join(" ").toLowerCase();
       const node = {
         number, id, name, label, words, kind, contract: Boolean(contract), version,
         latest: Boolean(latest), deprecation, group, columns, project: this.projects[project],
@@ -72,6 +74,10 @@ class Mesh {
   owner(node) {
     return node.group === null ? null : { group: node.group, ...node.project.owners[node.group] };
   }
+}
+
+function distinct(values) {
+  return [...new Set(values.filter(Boolean))];
 }
 
 function reach(start, next) {

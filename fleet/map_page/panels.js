@@ -172,9 +172,11 @@ function impact(node, state, crumb, alone) {
   const down = [...state.lineage.nodes].filter(([, step]) => step.way === "down");
   const groups = new Map();
   for (const [each, { steps }] of down) groups.set(each.project, [...(groups.get(each.project) ?? []), { each, steps }]);
-  const others = [...groups.keys()].filter((project) => project !== node.project).length;
-  const where = others ? `in ${plural(others, "other project")}` : "of its own project";
-  const found = down.length ? `${plural(down.length, "model")} ${where}` : "No other model, as far as recorded";
+  const own = groups.get(node.project)?.length ?? 0, others = groups.size - (own ? 1 : 0);
+  const abroad = `${plural(down.length - own, "model")} in ${plural(others, "other project")}`;
+  const found = !down.length ? "No other model, as far as recorded"
+    : !others ? `${plural(own, "model")} of its own project`
+      : own ? `${abroad}, ${own.toLocaleString("en")} of its own` : abroad;
   return h("section", { class: `impact${down.length ? " hit" : ""}`, "aria-label": "Impact" },
     h("h3", {}, "A change of it reaches"),
     h("strong", { id: "impact" }, found),
