@@ -9,6 +9,7 @@ import msgspec
 
 from mesh import MeshError
 from mesh.consumers import Record
+from mesh.interface import nearest
 
 
 class Constraint(msgspec.Struct, gc=False, omit_defaults=True):
@@ -184,6 +185,8 @@ def read_interface(body: bytes, project: str) -> Interface:
     public = {
         uid: model for uid, model in sorted(manifest.nodes.items()) if _public(model, project)
     }
+    nodes = manifest.nodes
+    above = nearest(public, public, lambda uid: nodes[uid].depends_on.nodes if uid in nodes else ())
     return Interface(
         project=project,
         publication=Publication(
@@ -195,12 +198,7 @@ def read_interface(body: bytes, project: str) -> Interface:
         ),
         owners={group.name: group.owner for group in manifest.groups.values()},
         models=[_node(model, project) for model in public.values()],
-        edges=[
-            Edge(parent, uid)
-            for uid, model in public.items()
-            for parent in model.depends_on.nodes
-            if parent in public
-        ],
+        edges=[Edge(parent, uid) for uid, parents in above.items() for parent in parents],
     )
 
 
@@ -255,17 +253,20 @@ def build(
         nodes |= {model.id: model for model in interface.models}
         edges += interface.edges
     public = set(nodes)
+    latest = _latest(nodes.values())
     for upstream, consumers in records.items():
         publication = projects.setdefault(upstream, Project(upstream)).publication
         for record in consumers:
             consumer = projects.setdefault(record.consumer, Project(record.consumer))
             consumer.reads = [*consumer.reads, _consumption(upstream, record, publication)]
             for read in record.reads:
-                nodes.setdefault(read.model, Node(read.model, upstream, read.name, "missing"))
+                # read before it had versions: since then that name means the latest one
+                source = latest.get(read.model, read.model)
+                nodes.setdefault(source, Node(source, upstream, read.name, "missing"))
                 # who does not say which node reads is drawn as one reader
                 for reader in read.by or [f"project.{record.consumer}.(somewhere)"]:
                     nodes.setdefault(reader, _reader(reader, record.consumer))
-                    edges.append(Edge(read.model, reader, read.columns, read.since))
+                    edges.append(Edge(source, reader, read.columns, read.since))
             feeding |= {
                 (reader, model)
                 for reader, models in record.feeds.items()
@@ -280,6 +281,15 @@ def build(
         nodes=sorted(nodes.values(), key=lambda node: (node.project, node.name, node.id)),
         edges=sorted(edges, key=lambda edge: (edge.source, edge.target)),
     )
+
+
+def _latest(models: Iterable[Node]) -> dict[str, str]:
+    """The latest version of each versioned model, by the unique_id that it has without one."""
+    return {
+        model.id.removesuffix(f".v{model.version}"): model.id
+        for model in models
+        if model.version is not None and model.latest
+    }
 
 
 def _consumption(upstream: str, record: Record, publication: Publication | None) -> Consumption:

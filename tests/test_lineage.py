@@ -198,7 +198,7 @@ def test_a_model_that_moved(mesh: Mesh) -> None:
     mesh.change("hub", change)
     assert mesh.last.refused(VALIDATE, status=2).splitlines()[0] == (
         "last.last reads hub.hub_orders at HUB_LOCAL.MARTS.hub_orders, but it is published at "
-        "HUB_LOCAL.CORE.hub_orders: sync again, for this environment"
+        "HUB_LOCAL.CORE.hub_orders: parse again, for this environment"
     )
 
 
@@ -298,8 +298,76 @@ def test_deprecations_are_told_and_do_not_fail(mesh: Mesh, day: str, when: str) 
     customers, orders = done.stderr.splitlines()
     assert f"reads up.customers_v1, which is deprecated on {day} (" in customers
     assert when in customers
-    assert customers.endswith("move to its latest version")
+    assert customers.endswith("move to customers_v2")
     assert orders.endswith("ask its owners what follows")
+
+
+# orders became two versions, as the gate's way out has it: what was published is the latest one.
+ORDERS_V1 = {
+    **{"unique_id": "model.up.orders.v1", "version": 1, "latest_version": 1},
+    "deprecation_date": "2999-01-01",
+}
+
+
+def versioned(nodes: dict[str, Any]) -> None:
+    orders = nodes.pop("model.up.orders")
+    nodes["model.up.orders.v1"] = orders | ORDERS_V1
+
+
+def newer(nodes: dict[str, Any]) -> None:
+    versioned(nodes)
+    other = {"unique_id": "model.up.orders.v2", "version": 2, "deprecation_date": None}
+    relation = '"UP_LOCAL"."MARTS"."orders_v2"'
+    nodes["model.up.orders.v2"] = nodes["model.up.orders.v1"] | other | {"relation_name": relation}
+
+
+def newer_for_others(nodes: dict[str, Any]) -> None:
+    newer(nodes)
+    node = nodes["model.up.orders.v2"]
+    node["config"] = node["config"] | {"meta": {"consumers": ["somebody_else"]}}
+
+
+def newer_deprecated(nodes: dict[str, Any]) -> None:
+    newer(nodes)
+    nodes["model.up.orders.v2"]["deprecation_date"] = "2999-02-01"
+
+
+@pytest.mark.parametrize(
+    ("change", "way_out"),
+    [
+        (newer, "move to orders_v2"),
+        (versioned, "there is no newer version to move to yet: ask its owners"),
+        (newer_for_others, "there is no newer version to move to yet: ask its owners"),
+        (newer_deprecated, "there is no newer version to move to yet: ask its owners"),
+    ],
+)
+def test_a_model_that_got_versions(
+    mesh: Mesh, change: Callable[[dict[str, Any]], None], way_out: str
+) -> None:
+    """Its readers' sources are those of the sync before; the relation has not changed."""
+    mesh.change("up", change)
+    for member in (mesh.hub, mesh.last):
+        done = member.run(VALIDATE)
+        assert done.returncode == 0, done.stdout
+        assert "all resolve" in done.stdout
+        lines = [line for line in done.stderr.splitlines() if "reads up.orders, " in line]
+        (said,) = {line.split(", which ")[1] for line in lines}
+        assert said.startswith("is deprecated on 2999-01-01 (")
+        assert said.endswith(way_out)
+
+
+def test_a_version_that_took_the_name_of_a_model(mesh: Mesh) -> None:
+    """It lies elsewhere: then the sources have to be synced."""
+
+    def change(nodes: dict[str, Any]) -> None:
+        versioned(nodes)
+        nodes["model.up.orders.v1"]["relation_name"] = '"UP_LOCAL"."MARTS"."orders_v1"'
+
+    mesh.change("up", change)
+    assert mesh.hub.refused(VALIDATE, status=2).splitlines()[1] == (
+        "hub.hub_orders reads up.orders at UP_LOCAL.MARTS.orders, but it is published at "
+        "UP_LOCAL.MARTS.orders_v1: sync again, for this environment"
+    )
 
 
 def test_offline(mesh: Mesh, tmp_path: Path) -> None:
@@ -372,6 +440,43 @@ def test_contracts_of_another_target(on_snowflake: Mesh, tmp_path: Path) -> None
     prod = {"DBT_LOOM_CONFIG": str(loom)}
     assert refused_by_dbt(last, *CHECK, "prod") == ON_A_LAPTOP
     assert refused_by_dbt(last, "build", **prod) == ON_SNOWFLAKE
+
+
+def test_offline_on_a_laptop_a_native_project_reads_what_was_synced(
+    on_snowflake: Mesh, tmp_path: Path
+) -> None:
+    """dbt parses for target local unless told otherwise, whatever the sources name."""
+    hub, where = on_snowflake.hub, ("--registry", on_snowflake.registry.as_uri(), "--env")
+    hub.ok("scripts/sync_mesh.py", *where, "prod")
+    try:
+        hub.dbt("parse", "--target-path", str(tmp_path))
+        assert "all resolve" in hub.ok(
+            VALIDATE, "--offline", "--manifest", tmp_path / "manifest.json"
+        )
+    finally:
+        hub.ok("scripts/sync_mesh.py", *where, "local")
+
+
+def test_offline_on_a_laptop_a_copy_of_prod_stands_for_its_stubs(
+    on_snowflake: Mesh, tmp_path: Path
+) -> None:
+    """A loom project's copies stay those of prod, whose stubs lie in the local databases."""
+    last = on_snowflake.last
+    last.dbt("parse", "--target-path", str(tmp_path))
+    offline = ("--offline", "--manifest", tmp_path / "manifest.json")
+    copies = {name: last.path / "state" / name / "manifest.json" for name in ("up", "hub")}
+    try:
+        for name, copy in copies.items():
+            copy.parent.mkdir(parents=True)
+            copy.write_bytes(
+                (on_snowflake.registry / name / "prod/latest/manifest.json").read_bytes()
+            )
+        assert last.ok(VALIDATE, *offline) == "3 edges to 2 projects, all resolve\n"
+        copies["up"].write_text(copies["up"].read_text().replace("MARTS", "CORE"))
+        said = last.refused(VALIDATE, *offline, status=2)
+        assert "it is published at UP_LOCAL.CORE.orders: parse again, for" in said
+    finally:
+        shutil.rmtree(last.path / "state")
 
 
 def refused_by_dbt(member: Member, *command: str, **environment: str) -> str:

@@ -159,40 +159,74 @@ def _stored(node: Mapping[str, Any], adapter: str) -> Place:
 class Published:
     """What one upstream publishes, found by what a reader knows of it."""
 
-    def __init__(self, interface: Interface) -> None:
+    def __init__(self, interface: Interface, stubs: str | None = None) -> None:
+        """stubs: the local database that holds stand-ins of its models (see mesh.stub), where
+        those are what is read."""
         self.interface = interface
+        self._stubs = stubs
+        self._adapter = "duckdb" if stubs else interface.adapter_type
         self._names = dict(reader_names(interface.nodes))
         self._places = {self._key(self.place(node)): node for node in interface.nodes.values()}
 
     def place(self, node: Mapping[str, Any]) -> Place:
-        return _stored(node, self.interface.adapter_type)
+        database, schema, identifier = _stored(node, self._adapter)
+        return self._stubs or database, schema, identifier
 
     def model(self, edge: Edge) -> Mapping[str, Any] | None:
-        """The model that the edge means: the one it names, else the one that lies there."""
-        if edge.model:
-            return self.interface.nodes.get(edge.model)
-        return self._places.get(self._key(edge.place)) or self._names.get(edge.name)
+        """The model that the edge means: the one it names, else the one that lies there, as does
+        a version of a model that had none; else what that name means now."""
+        node = self.interface.nodes.get(edge.model) if edge.model else None
+        return node or self._places.get(self._key(edge.place)) or self._names.get(edge.name)
 
     def lies_at(self, node: Mapping[str, Any], place: Place) -> bool:
         return self._key(self.place(node)) == self._key(place)
+
+    def way_out(self, node: Mapping[str, Any], reader: str) -> Mapping[str, Any] | None:
+        """The version that a reader of a deprecated one can move to: the latest, else the newest;
+        None where every other one is older, deprecated as well, or not for this reader."""
+        others = [
+            each
+            for each in self.interface.nodes.values()
+            if each["name"] == node["name"]
+            and each.get("version") is not None
+            and not each.get("deprecation_date")
+            and ((named := shared_with(each)) is None or reader in named)
+        ]
+        newer = [each for each in others if _age(each) > _age(node)]
+        latest = [
+            each for each in others if str(each["version"]) == str(each.get("latest_version"))
+        ]
+        return next(iter(latest), None) or max(newer, key=_age, default=None)
 
     def is_private(self, edge: Edge) -> bool:
         name = edge.model.split(".")[2] if edge.model else edge.name.split(".")[-1]
         return name in self.interface.private
 
     def _key(self, place: Place) -> Place:
-        if self.interface.adapter_type == "snowflake":
+        if self._adapter == "snowflake":
             return place
         database, schema, identifier = place
         return database.casefold(), schema.casefold(), identifier.casefold()
 
 
-def problems(found: Iterable[Edge], published: Mapping[str, Published]) -> list[str]:
+def _age(node: Mapping[str, Any]) -> tuple[float, str]:
+    """Versions in their order: numbers as numbers, after which come words, as dbt has them."""
+    version = str(node["version"])
+    try:
+        return float(version), ""
+    except ValueError:
+        return float("inf"), version
+
+
+def problems(
+    found: Iterable[Edge], published: Mapping[str, Published], member: Member
+) -> list[str]:
     """What is wrong with each edge, one line each: a model that is not published, or not any
     more, or that lies elsewhere by now. Empty where every edge resolves.
 
     `published`: by project, for each that mesh.yml names as an upstream.
     """
+    again = "parse" if member.kind == "loom" else "sync"
     lines = []
     for edge in found:
         upstream = published.get(edge.upstream)
@@ -212,7 +246,7 @@ def problems(found: Iterable[Edge], published: Mapping[str, Published]) -> list[
         elif not upstream.lies_at(node, edge.place):
             lines.append(
                 f"{edge} at {'.'.join(edge.place)}, but it is published at "
-                f"{'.'.join(upstream.place(node))}: sync again, for this environment"
+                f"{'.'.join(upstream.place(node))}: {again} again, for this environment"
             )
     return lines
 
@@ -243,8 +277,11 @@ def deprecations(
             until = date.fromisoformat(str(node["deprecation_date"])[:10])
             left = (until - today).days
             when = f"in {left} days" if left >= 0 else f"{-left} days ago"
-            versioned = node.get("version") is not None
-            way_out = "move to its latest version" if versioned else "ask its owners what follows"
+            way_out = "ask its owners what follows"
+            if node.get("version") is not None and upstream:
+                to = upstream.way_out(node, edge.reader)
+                there_is_none = "there is no newer version to move to yet: ask its owners"
+                way_out = f"move to {reader_name(to)}" if to else there_is_none
             lines[edge.upstream, edge.name] = (
                 f"{edge}, which is deprecated on {until} ({when}): {way_out}"
             )

@@ -20,7 +20,7 @@ ATTEMPTS = 5
 
 
 class _Config(Config):
-    meta: dict[str, Any] = {}
+    meta: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class _Owner(msgspec.Struct):
