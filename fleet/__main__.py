@@ -9,11 +9,12 @@ from pathlib import Path
 
 from fleet.errors import FleetError
 from fleet.members import Member
-from mesh import MeshError
+from mesh import MeshError, cli
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="fleet", description=__doc__)
+    parser = cli.parser(__doc__)
+    parser.prog = "fleet"
     commands = parser.add_subparsers(required=True, metavar="command")
     demo = commands.add_parser(
         "demo",
@@ -42,15 +43,23 @@ def main(arguments: list[str] | None = None) -> int:
     _add_map(commands)
     _add_status(commands)
     _add_update(commands)
-    options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        options = parser.parse_args(arguments)
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
     except (FleetError, MeshError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough: nor is the rest for it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"error: {cli.explain(error)}", file=sys.stderr)
+        return 1
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -206,8 +215,10 @@ def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "update",
         help="every member to a release of the template, as a pull request",
         description="Updates each member in a clone of its own, runs its checks there, pushes the "
-        "branch template/<release> and opens a pull request with what changed. Members whose "
-        "people have to decide (conflicts, uncommitted changes, a failing check) are named with "
+        "branch template/<release> (of a folder: template/<folder>/<release>) and opens a pull "
+        "request with what changed, from and into the branch that deploys, as the remote has it. "
+        "Members whose people have to decide (conflicts, uncommitted changes, a failing check) are "
+        "named with "
         "the reason, and left as they are. Stopped or killed, it can be run again: what is there "
         "already is not made twice.",
         epilog="for example: python -m fleet update --members members.txt --canary 3. "
@@ -235,7 +246,9 @@ def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--check",
         action="append",
         metavar="COMMAND",
-        help="what has to succeed in an updated member (default: dbt parse; can be repeated)",
+        help="what has to succeed in an updated member, with its dbt packages and stand-ins of the "
+        "contracts it has committed: one command, without a shell (for more, sh -c '…'; default: "
+        "dbt parse; can be repeated)",
     )
     parser.add_argument("--no-check", action="store_true", help="run no check")
     parser.add_argument(
@@ -251,13 +264,14 @@ def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _update(options: argparse.Namespace) -> int:
     from fleet import releases, update
 
+    checks = () if options.no_check else update.commands(options.check or ["dbt parse"])
     chosen = update.choose(_members(options), options.only)
     with releases.opened(options.template, also=tuple(options.also), to=options.to) as opened:
         return update.run(
             chosen,
             opened,
             goal=options.goal,
-            checks=() if options.no_check else tuple(options.check or ["dbt parse"]),
+            checks=checks,
             canary=max(options.canary, 0),
             processes=max(options.processes, 1),
             as_json=options.json,

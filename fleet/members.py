@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -53,16 +55,25 @@ class Member:
     def folder(self) -> Path | None:
         return None if is_url(self.place) else Path(self.place)
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What two ways to one and the same member have in common."""
+        if is_url(self.place):
+            return self.place.rstrip("/").removesuffix(".git"), self.subfolder
+        return os.path.realpath(self.place), self.subfolder
+
 
 @dataclass(frozen=True)
 class Answers:
-    """What a member's answers file says. version: of the template, as Copier recorded it."""
+    """What a member's answers file says. version: of the template, as Copier recorded it; branch:
+    the one that deploys, from which and into which an update goes."""
 
     kind: str
     version: str
     template: str
     project: str
     repository: str
+    branch: str
 
 
 def is_url(place: str) -> bool:
@@ -74,13 +85,16 @@ def locate(place: str, beside: Path) -> Member:
     a # the project's folder, where several members share the repository."""
     place, _, subfolder = place.partition("#")
     if not is_url(place):
-        folder = (beside / Path(place).expanduser()).absolute()
+        folder = beside / place
+        with suppress(RuntimeError):  # there is no such user
+            folder = beside / Path(place).expanduser()
+        folder = folder.absolute()
         if not folder.exists() and REPOSITORY.fullmatch(place) and not place.startswith("."):
             place = f"https://github.com/{place}.git"
         else:
             place = os.path.normpath(folder)
-    name = re.split(r"[/:]", place.rstrip("/"))[-1].removesuffix(".git")
-    return in_subfolder(Member(name, place), PurePosixPath(subfolder).as_posix())
+    name = _parts(place)[-1].removesuffix(".git")
+    return in_subfolder(Member(name, place), posixpath.normpath(subfolder.strip("/") or "."))
 
 
 def in_subfolder(repository: Member, subfolder: str) -> Member:
@@ -92,16 +106,19 @@ def in_subfolder(repository: Member, subfolder: str) -> Member:
 def from_list(path: Path) -> list[Member]:
     """The members that a file names, one a line; `#` starts a comment. Raises FleetError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # no path has a NUL byte, and asking for one is an error: a line with it names no folder
+        lines = path.read_text(encoding="utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
     except (OSError, UnicodeDecodeError) as error:
         raise FleetError(f"cannot read the list of members {path}: {error}") from None
-    places = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
-    return distinct(
+    places = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines.splitlines()]
+    if not any(places):
+        raise FleetError(f"{path} names no member: one a line, a clone's folder, a URL or org/repo")
+    return [
         member
         for place in places
         if place
         for member in of_clone(locate(place, path.absolute().parent))
-    )
+    ]
 
 
 def from_folder(folder: Path) -> list[Member]:
@@ -137,7 +154,7 @@ def of_clone(repository: Member) -> list[Member]:
 def _is_of_mesh(member: Member) -> bool:
     assert member.folder
     try:
-        return read_answers((member.folder / member.answers_file).read_text("utf-8")).kind != "?"
+        return read_answers(text_of(member.folder / member.answers_file)).kind != "?"
     except OSError:
         return False
     except NeedsPerson:
@@ -145,18 +162,41 @@ def _is_of_mesh(member: Member) -> bool:
 
 
 def distinct(members: Iterable[Member]) -> list[Member]:
-    """One of each place; those of the same name are told apart by the folder above."""
-    by_place = {(member.place, member.subfolder): member for member in members}
-    named = Counter(member.name for member in by_place.values())
-    return [
-        replace(member, name=_longer_name(member)) if named[member.name] > 1 else member
-        for member in by_place.values()
-    ]
+    """One of each place; those of the same name are told apart by as many of the folders above as
+    that takes. To be called once, for all: names only get longer."""
+    each: dict[tuple[str, str], Member] = {}
+    for member in members:
+        each.setdefault(member.identity, member)
+    names = {member: member.name for member in each.values()}
+    above = dict.fromkeys(names, 0)
+    while True:
+        named = Counter(names.values())
+        alike = [member for member, name in names.items() if named[name] > 1]
+        if not alike:
+            return [replace(member, name=name) for member, name in names.items()]
+        for member in alike:
+            above[member] += 1
+            names[member] = _longer_name(member, above[member])
 
 
-def _longer_name(member: Member) -> str:
-    above = re.split(r"[/:]", member.place.removesuffix(".git"))[-2]
-    return f"{above}/{member.name}"
+def _longer_name(member: Member, above: int) -> str:
+    """With so many of the folders above; all of the place where there are no more."""
+    folders = [part for part in _parts(member.place)[:-1] if part]
+    if above > len(folders):
+        return member.place + ("" if member.subfolder == "." else f"#{member.subfolder}")
+    return "/".join([*folders[-above:], member.name])
+
+
+def _parts(place: str) -> list[str]:
+    return re.split(r"[/:]", place.rstrip("/"))
+
+
+def text_of(answers_file: Path) -> str:
+    """Raises NeedsPerson where the file is no text, and OSError."""
+    try:
+        return answers_file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise NeedsPerson(f"{ANSWERS} is not UTF-8 (byte {error.start}): mend it") from None
 
 
 def read_answers(text: str | None) -> Answers:
@@ -168,9 +208,10 @@ def read_answers(text: str | None) -> Answers:
         )
     try:
         loaded: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        raise NeedsPerson(f"{ANSWERS} is not valid YAML (line {line})") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: such as the date 2026-13-01
+        at = getattr(error, "problem_mark", None)
+        where = f"line {at.line + 1}" if at else str(error)
+        raise NeedsPerson(f"{ANSWERS} is not valid YAML ({where})") from None
     if not isinstance(loaded, dict) or not loaded.get("_src_path"):
         raise NeedsPerson(f"{ANSWERS} names no template (_src_path)")
     return Answers(
@@ -179,6 +220,7 @@ def read_answers(text: str | None) -> Answers:
         template=str(loaded["_src_path"]),
         project=str(loaded.get("project_name") or ""),
         repository=str(loaded.get("github_repository") or ""),
+        branch=str(loaded.get("deploy_branch") or "main"),
     )
 
 

@@ -19,11 +19,13 @@ from fleet.render import TEMPLATE
 
 @dataclass(frozen=True)
 class Releases:
-    """scratch: holds the clones; addresses: all of the same template; tags: oldest first."""
+    """scratch: holds the clones; addresses: all of the same template; tags: oldest first; later:
+    those after the one that was asked for."""
 
     scratch: Path
     addresses: frozenset[str]
     tags: tuple[str, ...]
+    later: tuple[str, ...] = ()
 
     @property
     def newest(self) -> str:
@@ -77,8 +79,9 @@ def opened(
             raise FleetError(f"the template {source} has no release {to}")
         if not tags:
             raise FleetError(f"the template {source} has no release: tag one (v1.2.3)")
+        end = tags.index(to) + 1 if to else len(tags)
         yield Releases(
-            Path(folder), frozenset(addresses), tuple(tags[: tags.index(to) + 1] if to else tags)
+            Path(folder), frozenset(addresses), tuple(tags[:end]), later=tuple(tags[end:])
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from multiprocessing.connection import wait as wait_for
@@ -28,21 +30,42 @@ from fleet.releases import Releases
 from fleet.update_one import FINE, Goal, Order, Outcome, update
 
 STYLES = {"conflict": "yellow", "check failed": "red", "refused": "yellow", "failed": "red"}
-STOPPED = "stopped before its turn: run it again"
+NOT_STARTED = "stopped before its turn: run it again"
+STOPPED = "under way when stopped: run it again"
 KILLED = "its process was killed: run it again"
+PATIENCE = 0.2
+"""Seconds between two looks at whether Ctrl-C was pressed."""
 
 
 def choose(members: Sequence[Member], patterns: Sequence[str]) -> list[Member]:
     """Those whose name matches one of the patterns; all without a pattern. Raises FleetError."""
-    chosen = [
+    if not members:
+        raise FleetError("there are no members: name them, --members FILE or --clones FOLDER")
+    for pattern in patterns:
+        if not any(fnmatchcase(member.name, pattern) for member in members):
+            shown = [*(member.name for member in members[:5]), *("…" for _ in members[5:6])]
+            raise FleetError(
+                f"--only {pattern!r} matches none of the {len(members)} members "
+                f"({', '.join(shown)})"
+            )
+    return [
         member
         for member in members
         if not patterns or any(fnmatchcase(member.name, pattern) for pattern in patterns)
     ]
-    if not chosen:
-        names = ", ".join(member.name for member in members[:5])
-        raise FleetError(f"--only matches none of the {len(members)} members ({names}, …)")
-    return chosen
+
+
+def commands(checks: Sequence[str]) -> tuple[str, ...]:
+    """The checks, each of which is a command. Raises FleetError."""
+    for check in checks:
+        try:
+            words = shlex.split(check)
+        except ValueError as error:
+            reason = str(error).lower()
+            raise FleetError(f"--check {check!r} is no command: {reason}") from None
+        if not words:
+            raise FleetError("--check is empty: name a command, or --no-check")
+    return tuple(checks)
 
 
 def run(
@@ -56,8 +79,11 @@ def run(
     as_json: bool,
 ) -> int:
     """The command: 0 where all went well, 2 where some need a person. Raises FleetError."""
-    if goal == "propose" and not shutil.which("gh"):
-        raise FleetError("gh is not on PATH: install it (cli.github.com), or --push, or --prepare")
+    if goal in ("propose", "dry-run") and not shutil.which("gh"):
+        missing = "gh is not on PATH: install it (cli.github.com), or --push, or --prepare"
+        if goal == "propose":
+            raise FleetError(missing)
+        print(f"note: {missing}", file=sys.stderr)
     order = Order(releases, goal, checks)
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     outcomes, stopped = watch(members, order, canary, processes, progress)
@@ -76,7 +102,7 @@ def watch(
     members: Sequence[Member], order: Order, canary: int, processes: int, console: Console
 ) -> tuple[list[Outcome], bool]:
     """The outcome of every member, in their order, and whether Ctrl-C cut it short."""
-    known: dict[str, Outcome] = {}
+    known: dict[Member, Outcome] = {}
     stopped = False
     bar = Progress(
         TextColumn("{task.description}"),
@@ -89,32 +115,30 @@ def watch(
     with bar:
         task = bar.add_task(f"to {order.to}", total=len(members))
         try:
-            for outcome in in_waves(members, order, canary, processes):
-                known[outcome.name] = outcome
+            for member, outcome in in_waves(members, order, canary, processes):
+                known[member] = outcome
                 bar.advance(task)
                 bar.console.print(line(outcome), soft_wrap=True)
         except KeyboardInterrupt:
             stopped = True
-    rest = (
-        Outcome(member.name, "not started", STOPPED)
-        for member in members
-        if member.name not in known
-    )
-    known |= {outcome.name: outcome for outcome in rest}
-    return [known[member.name] for member in members], stopped
+    outcomes = [
+        known.get(member) or Outcome(member.name, "not started", NOT_STARTED) for member in members
+    ]
+    return outcomes, stopped
 
 
 def in_waves(
     members: Sequence[Member], order: Order, canary: int, processes: int
-) -> Iterator[Outcome]:
+) -> Iterator[tuple[Member, Outcome]]:
     """The first `canary` members, and the others only if all went well with those."""
     failed = []
-    for outcome in side_by_side(members[:canary], order, processes):
+    for member, outcome in side_by_side(members[:canary], order, processes):
         if outcome.result not in FINE:
             failed.append(outcome.name)
-        yield outcome
+        yield member, outcome
     for member in members[canary:] if failed else ():
-        yield Outcome(member.name, "not started", f"the canary {failed[0]} needs a person")
+        reason = f"the canary {failed[0]} needs a person"
+        yield member, Outcome(member.name, "not started", reason)
     if not failed:
         yield from side_by_side(members[canary:], order, processes)
 
@@ -124,60 +148,110 @@ def side_by_side(
     order: Order,
     processes: int,
     work: Callable[[Member, Order], Outcome] = update,
-) -> Iterator[Outcome]:
-    """Outcomes as they come. A process that is killed costs the member it worked on, no other; on
-    Ctrl-C the members under way are finished, and then KeyboardInterrupt is raised."""
-    waiting, interrupted = list(members), False
-    while waiting:
-        with ProcessPoolExecutor(
-            min(processes, len(waiting)),
-            # not a fork of a process that has threads
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=start_process,
-        ) as pool:
-            running: dict[Future[Outcome], Member] = {}
-            broken = False
-            while (waiting or running) and not broken:
-                try:
-                    # no more than there are processes: the rest can still be taken back
-                    while waiting and len(running) < processes:
-                        future = pool.submit(work, waiting[0], order)
-                        running[future] = waiting.pop(0)
-                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                except BrokenProcessPool:
-                    break
-                except KeyboardInterrupt:
-                    if interrupted:
-                        raise
-                    interrupted = True
-                    waiting.clear()
-                    print(f"stopping after {len(running)} members under way", file=sys.stderr)
-                    continue
-                for future in finished:
-                    member = running.pop(future)
+) -> Iterator[tuple[Member, Outcome]]:
+    """Outcomes as they come. A process that is killed costs the member it worked on, no other. On
+    Ctrl-C the members under way are finished, on a second one they are stopped, and then
+    KeyboardInterrupt is raised."""
+    waiting = list(members)
+    with interrupts() as pressed:
+        told = False
+        while waiting:
+            with ProcessPoolExecutor(
+                min(processes, len(waiting)),
+                # not a fork of a process that has threads
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=start_process,
+            ) as pool:
+                running: dict[Future[Outcome], Member] = {}
+                broken = False
+                while (waiting or running) and not broken:
+                    if len(pressed) > 1:
+                        break
+                    if pressed and not told:
+                        told = True
+                        waiting.clear()
+                        count = f"{len(running)} members under way"
+                        print(f"stopping after {count} (Ctrl-C again: now)", file=sys.stderr)
+                        continue
                     try:
-                        yield future.result()
+                        # no more than there are processes: the rest can still be taken back
+                        while waiting and len(running) < processes and not pressed:
+                            with held_back():
+                                future = pool.submit(work, waiting[0], order)
+                            running[future] = waiting.pop(0)
                     except BrokenProcessPool:
-                        broken = True
-                        yield Outcome(member.name, "failed", KILLED)
-            for member in running.values():
-                yield Outcome(member.name, "failed", KILLED)
-    if interrupted:
+                        break
+                    finished, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        member = running.pop(future)
+                        try:
+                            yield member, future.result()
+                        except BrokenProcessPool:
+                            broken = True
+                            yield member, Outcome(member.name, "failed", KILLED)
+                if len(pressed) > 1:
+                    kill_processes()
+                for member in running.values():
+                    if len(pressed) > 1:
+                        yield member, Outcome(member.name, "stopped", STOPPED)
+                    else:
+                        yield member, Outcome(member.name, "failed", KILLED)
+            if pressed:
+                break
+    if pressed:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """Ctrl-C, noted in a list instead of raised in the middle of something."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # ignored, as in a shell's background
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Ctrl-C waits, also for a process that is started meanwhile: a terminal sends it to all, and a
+    new one has not got to `start_process` yet."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def start_process() -> None:
-    """Ctrl-C is the parent's to answer, while the members under way are finished; but when the
-    parent is killed nobody waits for them any more."""
+    """Ctrl-C is the parent's to answer, while the members under way are finished: this process and
+    what it starts are a session of their own, which no terminal sends signals to. But when the
+    parent is killed nobody waits for them any more, and all of them end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.setsid()
     parent = multiprocessing.parent_process()
     assert parent
 
     def end_with_parent() -> None:
         wait_for([parent.sentinel])
-        os._exit(1)
+        os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def kill_processes() -> None:
+    """Those of the pool, with what they have started."""
+    for process in multiprocessing.active_children():
+        assert process.pid
+        with suppress(ProcessLookupError):  # it has ended, or has no session of its own yet
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
 
 
 # ── what is shown ─────────────────────────────────────────────────────────────────────
@@ -204,7 +278,8 @@ def print_table(outcomes: Sequence[Outcome], order: Order, console: Console) -> 
     console.print(", ".join(f"{count} {result}" for result, count in counted.items()))
     if counted["conflict"]:
         console.print(
-            "Conflicts are left to the member's people, nothing was pushed: in their clone, "
+            "Conflicts are left to the member's people, nothing was pushed: on the branch, where "
+            "one is there already, or in their clone, "
             f"copier update --trust --vcs-ref {order.to} [--answers-file FOLDER/{ANSWERS}]",
             soft_wrap=True,
         )

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -37,13 +39,18 @@ from fleet.members import (
     read_answers,
     run,
     telling_line,
+    text_of,
 )
 from fleet.releases import Releases
+from mesh import MeshError
+from mesh.config import load_member
 
 CHECK_SECONDS = 900
+STUB_MESH = "scripts/stub_mesh.py"
+"""What a downstream makes stand-ins with."""
 
 Result = Literal[
-    "current",  # on that version already
+    "current",  # on that version already, or ahead of it
     "updated",  # a dry run went well
     "prepared",  # a branch in the local clone
     "pushed",  # a branch on the remote
@@ -53,6 +60,7 @@ Result = Literal[
     "check failed",
     "refused",  # not touched, because of what it is
     "failed",  # git, gh or the disk
+    "stopped",  # under way when it was
     "not started",
 ]
 FINE: tuple[Result, ...] = (
@@ -79,9 +87,10 @@ class Order:
         return self.releases.newest
 
     def branch(self, member: Member) -> str:
-        """One for each member, also of those that share a repository."""
-        of = "" if member.subfolder == "." else f"-{member.subfolder.replace('/', '-')}"
-        return f"template/{self.to}{of}"
+        """One for each member, also of those that share a repository; the one that the member's
+        own scripts/update_template.py takes, for it is the same update."""
+        folder = "" if member.subfolder == "." else f"{member.subfolder}/"
+        return f"template/{folder}{self.to}"
 
 
 @dataclass(frozen=True)
@@ -103,16 +112,24 @@ def update(member: Member, order: Order) -> Outcome:
     started = time.monotonic()
     outcome = Outcome(member.name, "failed")
     try:
-        with tempfile.TemporaryDirectory(prefix="fleet.", ignore_cleanup_errors=True) as scratch:
+        # within what the whole command removes, also after a process of it was killed
+        within = order.releases.scratch
+        with tempfile.TemporaryDirectory(
+            prefix="fleet.", dir=within, ignore_cleanup_errors=True
+        ) as scratch:
             clone = Path(scratch) / Path(member.place).name.removesuffix(".git")
-            folder = member.folder or download(member.place, clone)
-            answers = read_answers(read_text(folder, member.answers_file))
+            answers = cloned(member, clone, order)
+            outcome = replace(outcome, kind=answers.kind, version=answers.version)
+            answers = at_its_branch(member, clone, answers, order)
             outcome = replace(outcome, kind=answers.kind, version=answers.version)
             check_version(answers, order.releases)
             if answers.version == order.to:
                 done = replace(outcome, result="current")
+            elif answers.version in order.releases.later:
+                done = replace(outcome, result="current", detail=f"is ahead ({answers.version})")
             else:
-                done = carry_out(member, folder, clone, answers, order, outcome)
+                check_ready(member, clone, answers.branch)
+                done = carry_out(member, clone, answers, order, outcome)
     except NeedsPerson as reason:
         done = replace(outcome, result="refused", detail=str(reason))
     except GitError as error:
@@ -133,7 +150,7 @@ def check_version(answers: Answers, releases: Releases) -> None:
             f"is of an untagged version ({version or 'none'}): `copier recopy --trust` makes it "
             "one of a release, and git diff shows what that would lose"
         )
-    if version not in releases.tags:
+    if version not in (*releases.tags, *releases.later):
         raise NeedsPerson(
             f"is of {version}, which is no release up to {releases.newest}: was _commit in "
             f"{ANSWERS} edited, or the release withdrawn?"
@@ -141,24 +158,13 @@ def check_version(answers: Answers, releases: Releases) -> None:
 
 
 def carry_out(
-    member: Member, folder: Path, clone: Path, answers: Answers, order: Order, known: Outcome
+    member: Member, clone: Path, answers: Answers, order: Order, known: Outcome
 ) -> Outcome:
-    """Everything from the clone to the pull request. Raises NeedsPerson and GitError."""
-    base = current_branch(folder, member.subfolder)
-    remote = remote_of(folder)
+    """Everything from the clone, which is at the member's branch, to the pull request. Raises
+    NeedsPerson and GitError."""
     branch = order.branch(member)
-    if order.goal in ("push", "propose") and not remote:
-        raise NeedsPerson("has no remote to push to: add one, or --prepare")
-    if order.goal == "prepare" and not member.folder:
-        raise NeedsPerson("is no local clone, where a branch could be prepared")
-    if found := earlier(folder, remote, base, branch, answers, order):
+    if found := earlier(member, clone, branch, answers, order):
         return replace(known, **found)
-    if member.folder:
-        git(None, "clone", "--quiet", "--no-tags", str(folder), str(clone))
-        if remote:
-            git(clone, "remote", "set-url", "origin", remote)
-        if order.goal in ("push", "propose"):
-            check_in_step(clone, base)
     check_recorded(clone, member.answers_file, answers, order.releases)
 
     merge(clone, member.answers_file, order)
@@ -169,12 +175,11 @@ def carry_out(
     git(clone, "add", "--all")
     title = f"Template {answers.version} → {order.to}"
     git(clone, "commit", "--quiet", "--message", title, "--message", changes(answers, order))
-    for check in order.checks:
-        if failed := run_check(check, clone, member):
-            return replace(known, result="check failed", detail=failed)
+    if failed := run_checks(order.checks, clone, member):
+        return replace(known, result="check failed", detail=failed)
 
     if order.goal == "dry-run":
-        changed = git(clone, "diff", "--name-only", f"{base}..{branch}").splitlines()
+        changed = names(git(clone, "diff", "--name-only", "-z", f"{answers.branch}..{branch}"))
         return replace(known, result="updated", detail=f"{len(changed)} files would change")
     if order.goal == "prepare":
         assert member.folder
@@ -183,16 +188,59 @@ def carry_out(
     git(clone, "push", "--quiet", "origin", f"{branch}:refs/heads/{branch}")
     if order.goal == "push":
         return replace(known, result="pushed", detail=f"branch {branch}")
-    return replace(known, **propose(clone, base, branch, answers, order, pushed=True))
+    return replace(known, **propose(clone, branch, answers, order, pushed=True))
 
 
 # ── the member's repository ───────────────────────────────────────────────────────────
 
 
-def download(url: str, clone: Path) -> Path:
-    # all of the history, which tells how a member came to its version; files as they are needed
-    git(None, "clone", "--quiet", "--filter=blob:none", "--single-branch", url, str(clone))
-    return clone
+def cloned(member: Member, clone: Path, order: Order) -> Answers:
+    """The member's answers as checked out; `clone` gets its history, not its files.
+
+    Raises NeedsPerson and GitError.
+    """
+    if not member.folder:
+        # all of the history, which tells how a member came to its version; files as they are needed
+        git(
+            None,
+            "clone",
+            "--quiet",
+            "--filter=blob:none",
+            "--single-branch",
+            member.place,
+            str(clone),
+        )
+        return read_answers(read_text(clone, member.answers_file))
+    answers = read_answers(read_text(member.folder, member.answers_file))
+    git(None, "clone", "--quiet", "--no-tags", "--no-checkout", str(member.folder), str(clone))
+    if remote := remote_of(member.folder):
+        git(clone, "remote", "set-url", "origin", remote)
+    elif order.goal != "prepare":
+        git(clone, "remote", "remove", "origin")
+    return answers
+
+
+def at_its_branch(member: Member, clone: Path, answers: Answers, order: Order) -> Answers:
+    """Checks out the branch that deploys: what the remote has, and to prepare, what the member's
+    people have. The answers in it. Raises NeedsPerson and GitError."""
+    branch = answers.branch
+    if order.goal == "prepare":
+        if not member.folder:
+            raise NeedsPerson("is no local clone, where a branch could be prepared")
+        check_on(branch, member.folder)
+        git(clone, "checkout", "--quiet", "-B", branch, "HEAD")
+    else:
+        if not git(clone, "remote"):
+            return answers
+        if not git(clone, "ls-remote", "origin", f"refs/heads/{branch}"):
+            raise NeedsPerson(
+                f"its remote has no branch {branch}, which deploys: push it, or "
+                "`copier update --trust --ask deploy_branch`"
+            )
+        # not into origin/…, which is what the member's people have
+        git(clone, "fetch", "--quiet", "--refmap=", "origin", f"refs/heads/{branch}")
+        git(clone, "checkout", "--quiet", "--no-track", "-B", branch, "FETCH_HEAD")
+    return read_answers(read_text(clone, member.answers_file))
 
 
 def read_text(clone: Path, answers_file: str) -> str | None:
@@ -202,56 +250,94 @@ def read_text(clone: Path, answers_file: str) -> str | None:
     if not (clone / ".git").exists():
         raise NeedsPerson("is no git clone (a folder with .git; a folder of one is CLONE#folder)")
     path = clone / answers_file
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    return text_of(path) if path.is_file() else None
 
 
-def current_branch(folder: Path, subfolder: str) -> str:
-    """Raises NeedsPerson where the project is not as its people committed it."""
-    if changed := git(folder, "status", "--porcelain", "--", subfolder).splitlines():
-        which = changed[0][2:].strip() + (" and others" if len(changed) > 1 else "")
+def check_ready(member: Member, clone: Path, branch: str) -> None:
+    """What its people have not committed, or not pushed, is theirs to think of before the template
+    changes the same files. Raises NeedsPerson."""
+    if not git(clone, "remote"):
+        raise NeedsPerson("has no remote to push to: add one, or --prepare")
+    if not member.folder:
+        return
+    status = ("status", "--porcelain", "--no-renames", "-z", "--", member.subfolder)
+    if changed := names(git(member.folder, *status)):
+        which = changed[0].strip().partition(" ")[2].strip()
+        which += " and others" if len(changed) > 1 else ""
         raise NeedsPerson(f"has uncommitted changes ({which}): commit or stash them")
+    theirs = f"refs/remotes/origin/{branch}"  # cloned from theirs, before the remote's was fetched
+    if git(clone, "for-each-ref", theirs):
+        ahead = int(git(clone, "rev-list", "--count", f"HEAD..{theirs}"))
+        if ahead:
+            raise NeedsPerson(f"{branch} is {ahead} commits ahead of its remote: push them first")
+
+
+def check_on(branch: str, folder: Path) -> None:
+    """Raises NeedsPerson where another branch is checked out than the one that deploys."""
     try:
-        return git(folder, "symbolic-ref", "--short", "HEAD")
+        current = git(folder, "symbolic-ref", "--short", "HEAD")
     except GitError:
-        raise NeedsPerson("is on no branch (detached HEAD): switch to one") from None
+        raise NeedsPerson(f"is on no branch (detached HEAD): switch to {branch}") from None
+    if current != branch:
+        raise NeedsPerson(f"is on branch {current}, and {branch} deploys: switch to {branch}")
 
 
 def remote_of(folder: Path) -> str | None:
     try:
-        return git(folder, "remote", "get-url", "origin")
+        url = git(folder, "remote", "get-url", "origin")
     except GitError:
         return None
+    return os.path.normpath(folder / url) if url.startswith(".") else url
 
 
-def check_in_step(clone: Path, base: str) -> None:
-    """A pull request is for what the remote has. Raises NeedsPerson."""
-    git(clone, "fetch", "--quiet", "origin", base)
-    counted = git(clone, "rev-list", "--left-right", "--count", "HEAD...FETCH_HEAD")
-    ahead, behind = map(int, counted.split())
-    if ahead or behind:
-        raise NeedsPerson(
-            f"{base} is not what the remote has ({ahead} commits ahead, {behind} behind): "
-            "push or pull first"
-        )
+def names(listed: str) -> list[str]:
+    return [name for name in listed.split("\0") if name]
 
 
 def earlier(
-    folder: Path, remote: str | None, base: str, branch: str, answers: Answers, order: Order
+    member: Member, clone: Path, branch: str, answers: Answers, order: Order
 ) -> dict[str, Any] | None:
-    """What an earlier run, perhaps one that was killed, left of this very update."""
+    """What an earlier run, perhaps one that was killed, or the member's own maintenance left of
+    this very update. Raises NeedsPerson where it is of another version."""
+    where = str(member.folder) if order.goal == "prepare" else "origin"
     head = f"refs/heads/{branch}"
-    there: dict[str, Any] = {"result": "already there", "detail": f"branch {branch}"}
-    if order.goal == "prepare":
-        return there if git(folder, "for-each-ref", head) else None
-    if order.goal == "dry-run" or not remote:
+    if not git(clone, "ls-remote", where, head):
         return None
-    if not git(None, "ls-remote", remote, head):
-        return None
-    return there if order.goal == "push" else propose(folder, base, branch, answers, order)
+    git(clone, "fetch", "--quiet", where, head)
+    git(clone, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+    try:
+        version = read_answers(read_text(clone, member.answers_file)).version
+    except NeedsPerson:
+        version = ""
+    if version != order.to:
+        delete = "git branch -D" if order.goal == "prepare" else "git push origin --delete"
+        raise NeedsPerson(
+            f"the branch {branch} is there, but is of {version or 'no version'}: delete it "
+            f"({delete} {branch}), and run this again"
+        )
+    if in_conflict := left_in_conflict(clone, answers.branch):
+        listed = ", ".join(update_report.describe_conflicts(in_conflict))
+        detail = f"{listed}, on the branch {branch}, which is there already"
+        return {"result": "conflict", "detail": detail, "conflicts": in_conflict}
+    if order.goal == "propose" or (order.goal == "dry-run" and shutil.which("gh")):
+        return propose(clone, branch, answers, order)
+    return {"result": "already there", "detail": f"branch {branch}"}
+
+
+def left_in_conflict(clone: Path, base: str) -> dict[str, list[int]]:
+    """Files that what is checked out changed since `base`, and that hold conflicts; with lines."""
+    changed = names(git(clone, "diff", "--name-only", "-z", f"{base}...HEAD"))
+    paths = ((name, clone / name) for name in changed)
+    found = {
+        name: update_report.conflict_lines(path.read_bytes())
+        for name, path in paths
+        if path.is_file()
+    }
+    return {name: lines for name, lines in found.items() if lines}
 
 
 def propose(
-    folder: Path, base: str, branch: str, answers: Answers, order: Order, *, pushed: bool = False
+    clone: Path, branch: str, answers: Answers, order: Order, *, pushed: bool = False
 ) -> dict[str, Any]:
     """The pull request for the branch, which is on the remote: the one there is, or a new one.
 
@@ -260,21 +346,23 @@ def propose(
     fields = ("--json", "url,state", "--jq", '.[0] | select(.) | .url + " " + .state')
     head = ("--head", branch)
     state = ("--state", "open" if pushed else "all")
-    if found := run(["gh", "pr", "list", *head, *state, *fields], folder, seconds=60):
+    if found := run(["gh", "pr", "list", *head, *state, *fields], clone, seconds=60):
         link, state_of_it = found.split()
         if state_of_it == "CLOSED":  # somebody said no, or not yet: not for us to overrule
             advice = f"reopen it, or delete the branch {branch} and run this again"
             return {"result": "refused", "detail": f"{link} was closed: {advice}", "link": link}
         detail = f"{link} ({state_of_it.lower()})"
         return {"result": "already there", "detail": detail, "link": link}
+    if order.goal == "dry-run":
+        return {"result": "updated", "detail": f"branch {branch} is there, without a pull request"}
     title = f"Update the template from {answers.version} to {order.to}"
     if branch != order.branch(Member("", "")):
         title += f" in {answers.project}"
-    body = (
-        f"{changes(answers, order)}\n\nMade by `fleet update`; checked: {', '.join(order.checks)}."
-    )
+    checked = f"checked: {', '.join(order.checks)}" if order.checks else "not checked"
+    body = f"{changes(answers, order)}\n\nMade by `fleet update`; {checked}."
     text = ("--title", title, "--body", body)
-    link = run(["gh", "pr", "create", *head, "--base", base, *text], folder, seconds=60)
+    into = ("--base", answers.branch)
+    link = run(["gh", "pr", "create", *head, *into, *text], clone, seconds=60)
     link = link.splitlines()[-1] if link else ""
     return {"result": "proposed", "detail": link, "link": link}
 
@@ -389,32 +477,87 @@ def rendering(
 # ── its checks ────────────────────────────────────────────────────────────────────────
 
 
-def run_check(check: str, clone: Path, member: Member) -> str:
-    """What the check found, in one line; empty where it found nothing."""
-    failed = run_in_member(check, clone, member)
-    if failed:
-        git(clone, "checkout", "--quiet", "--force", "--detach", "HEAD~1")
-        before = run_in_member(check, clone, member)
-        return f"`{check}` {'failed before, too' if before else 'fails'}: {failed}"
-    return ""
+def run_checks(checks: Sequence[str], clone: Path, member: Member) -> str:
+    """What the first check that fails found, in one line; empty where none did."""
+    if not (failed := first_failure(checks, clone, member)):
+        return ""
+    command, said = failed
+    git(clone, "checkout", "--quiet", "--force", "--detach", "HEAD~1")
+    before = first_failure(checks, clone, member)
+    since = "failed before, too" if before and before[0] == command else "fails"
+    return f"`{command}` {since}: {said}"
 
 
-def run_in_member(command: str, clone: Path, member: Member) -> str:
-    project = (member.folder or Path.cwd() / Path(member.place).name) / member.subfolder
-    ours = [Path(sys.executable).parent]
+def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[str, str] | None:
+    """Which check fails on what is checked out, and what it said.
+
+    As in the member's CI: with its packages, and stand-ins of what it reads, made of the contracts
+    that it has committed. Where it has none, with this machine's registry.
+    """
+    project = clone / member.subfolder
+    theirs = (member.folder or Path.cwd() / Path(member.place).name) / member.subfolder
+    upstreams = committed_upstreams(project) if checks else []
+    with tempfile.TemporaryDirectory(dir=clone.parent) as home:
+        environment = {"DBT_MESH_HOME": home, "DBT_LOOM_CONFIG": "dbt_loom.config.yml"}
+        if (project / STUB_MESH).is_file() and not upstreams:
+            ours = os.environ.get("DBT_MESH_HOME", str(theirs.parent / ".mesh"))
+            environment = {"DBT_MESH_HOME": ours}
+        stubs = [f"{STUB_MESH} --offline", *(f"--upstream {name}" for name in upstreams)]
+        before = [
+            *(["dbt deps"] if has_packages(project) else []),
+            *([" ".join(stubs)] if upstreams else []),
+        ]
+        for command in [*before, *checks] if checks else []:
+            if said := run_in_member(command, project, member, environment):
+                return command, said
+    return None
+
+
+def has_packages(project: Path) -> bool:
+    """As the members' CI asks before it installs them."""
+    files = (project / "packages.yml", project / "dependencies.yml")
+    return any(
+        line.startswith(b"packages:")
+        for file in files
+        if file.is_file()
+        for line in file.read_bytes().splitlines()
+    )
+
+
+def committed_upstreams(project: Path) -> list[str]:
+    """Those whose contract a downstream has committed, and reads."""
+    if not (project / STUB_MESH).is_file():
+        return []
+    try:
+        upstreams = load_member(project).upstreams
+    except (MeshError, OSError):
+        return []  # the check will say what is wrong
+    return [
+        each.name
+        for each in upstreams
+        if (project / "state" / each.name / "manifest.json").exists()
+    ]
+
+
+def run_in_member(
+    command: str, project: Path, member: Member, environment: Mapping[str, str]
+) -> str:
+    """What the command said when it failed, in one line; empty where it did not."""
+    paths = [Path(sys.executable).parent]
     if member.folder:
-        environments = dict.fromkeys([project, member.folder])  # of the project, or of all
-        ours = [*(folder / ".venv" / "bin" for folder in environments), *ours]
+        # of the project, or of all
+        environments = dict.fromkeys([member.folder / member.subfolder, member.folder])
+        paths = [*(folder / ".venv" / "bin" for folder in environments), *paths]
     try:
         run(
             shlex.split(command),
-            clone / member.subfolder,
+            project,
             seconds=CHECK_SECONDS,
-            PATH=os.pathsep.join([*map(str, ours), os.environ.get("PATH", "")]),
-            DBT_MESH_HOME=os.environ.get("DBT_MESH_HOME", str(project.parent / ".mesh")),
+            PATH=os.pathsep.join([*map(str, paths), os.environ.get("PATH", "")]),
             DBT_SEND_ANONYMOUS_USAGE_STATS="false",
             DBT_USE_COLORS="false",
+            **environment,
         )
     except GitError as error:
-        return str(error).replace(f"{clone / member.subfolder}/", "")
+        return str(error).replace(f"{project}/", "")
     return ""

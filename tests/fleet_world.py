@@ -18,6 +18,8 @@ from fleet import render as rendering
 from fleet.members import ANSWERS
 from fleet.releases import Releases
 from tests.conftest import ROOT
+from tests.manifests import manifest
+from tests.mesh_world import public
 from tests.versions import git
 
 # Only what fleet asks of it: `pr list` and `pr create`, told apart by the repository's remote.
@@ -81,6 +83,17 @@ class World:
         remote = str(self.remote(clone.name))
         git(self.folder, "init", "--quiet", "--bare", "--initial-branch=main", remote)
         git(clone, "remote", "add", "origin", remote)
+
+    def contract(self, name: str, upstream: str) -> None:
+        """What a member reads of another project, as it has committed it."""
+        columns = ["order_id", "customer_id", "country_code", "ordered_on", "is_revenue"]
+        columns += ["net_amount", "customer_order_number"]
+        node = public(upstream, "public_orders", columns)
+        body = manifest(upstream, models=0, adapter="snowflake", nodes={node["unique_id"]: node})
+        state = self.clones / name / "state" / upstream
+        state.mkdir(parents=True)
+        (state / "manifest.json").write_bytes(body)
+        self.push(self.clones / name)
 
     def push(self, clone: Path) -> None:
         git(clone, "add", "--all")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from fleet import __main__ as command
 from fleet import members, releases, update
 from fleet.errors import FleetError
 from fleet.members import Member, NeedsPerson
@@ -74,10 +78,9 @@ def twelve(fleet: World) -> None:
     # both sides changed the line
     fleet.edit("marketing", "dbt_project.yml", 'version: "0.9.0"', 'version: "2.4.0"')
     fleet.edit("core", "dbt_project.yml", 'version: "0.9.0"', 'version: "1.0.7"')
-    # does not parse; planning too reads a registry that has nothing of core
-    fleet.edit("billing", "dbt_project.yml", "model-paths:", "modle-paths:")
-    shutil.rmtree(fleet.clones / "planning/models")
-    fleet.push(fleet.clones / "planning")
+    fleet.edit("billing", "dbt_project.yml", "model-paths:", "modle-paths:")  # does not parse
+    # reads by ref() what no registry on this machine has
+    fleet.contract("planning", "core")
     (fleet.clones / "support/notes.txt").write_text("not committed\n")
 
 
@@ -140,6 +143,12 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
     fleet.push(fleet.clones / "no_answers")
     member("broken_answers")
     answer("broken_answers", "_commit:", "_commit: [")
+    member("no_date")
+    answer("no_date", "description:", "description: 2026-13-45 #")
+    latin = member("latin") / ".copier-answers.yml"
+    latin.write_bytes(latin.read_bytes() + "# Österreich\n".encode("latin-1"))
+    fleet.push(fleet.clones / "latin")
+    (member("umlaut") / "Ärger.txt").write_text("mine\n")
     member("other_template")
     answer("other_template", f"_src_path: {fleet.template}", "_src_path: gh:acme/other")
     member("edited_version", "v0.0.2")
@@ -152,7 +161,6 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
     member("push_refused")
     hook.write_text("#!/bin/sh\necho 'error: no pushes on Fridays' >&2\nexit 1\n")
     hook.chmod(0o755)
-    git(member("detached"), "switch", "--quiet", "--detach")
     git(member("no_remote"), "remote", "remove", "origin")
     (member("ahead") / "mine.txt").write_text("mine\n")
     git(fleet.clones / "ahead", "add", "--all")
@@ -160,7 +168,8 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
     member("remote_gone")
     shutil.rmtree(fleet.remote("remote_gone"))
     listed = tmp_path / "members.txt"
-    listed.write_text(f"# also:\nfile://{tmp_path}/nowhere.git\n{tmp_path}/no_folder  # gone\n")
+    addresses = (f"file://{tmp_path}/nowhere.git", f"{tmp_path}/no_folder  # gone")
+    listed.write_text("\n".join(["# also:", *addresses, "~no_user/mine", "\0x"]))
 
     told = fleet.outcomes("update", "--no-check", "--members", listed, status=2)
 
@@ -168,18 +177,22 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
         "good": ("proposed", "pull/1"),
         "dirty": ("refused", "uncommitted changes (dbt_project.yml)"),
         "no_answers": ("refused", "no .copier-answers.yml"),
-        "broken_answers": ("refused", "not valid YAML"),
+        "broken_answers": ("refused", "not valid YAML (line"),
+        "no_date": ("refused", "not valid YAML (month must be"),
+        "latin": ("refused", "not UTF-8"),
+        "umlaut": ("refused", "uncommitted changes (Ärger.txt)"),
         "other_template": ("refused", "another template, gh:acme/other"),
         "edited_version": ("refused", "edited by hand from v0.0.2 to v0.1.0"),
         "gone_version": ("refused", "v0.0.9, which is no release"),
         "from_head": ("refused", "untagged version (v0.1.0-3-g1234567)"),
         "push_refused": ("failed", "no pushes on Fridays"),
-        "detached": ("refused", "detached HEAD"),
         "no_remote": ("refused", "no remote"),
         "ahead": ("refused", "1 commits ahead"),
         "remote_gone": ("failed", "remote_gone.git"),
         "nowhere": ("failed", "nowhere"),
         "no_folder": ("failed", "there is no folder"),
+        "mine": ("failed", "there is no folder"),
+        "\N{REPLACEMENT CHARACTER}x": ("failed", "there is no folder"),
     }
     seen = {name: (member["result"], member["detail"]) for name, member in told.items()}
     assert seen.keys() == expected.keys()
@@ -187,7 +200,10 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
         assert seen[name][0] == result, (name, seen[name])
         assert part in seen[name][1], (name, seen[name])
         assert "\n" not in seen[name][1]
-    for name in expected.keys() - {"good", "remote_gone", "nowhere", "no_folder"}:
+    assert "not checked" in fleet.pull_requests("good")[0]["--body"]
+    for name in expected.keys() - {"good", "remote_gone"}:
+        if not (fleet.clones / name).exists():
+            continue
         assert untouched(fleet, name), name
 
 
@@ -209,6 +225,9 @@ def test_dry_run_prepare_push_and_propose_again(fleet: World) -> None:
     assert fleet.outcomes("update", "--no-check", "--push")["one"]["result"] == "pushed"
     pushed = fleet.branch("one")
     assert fleet.outcomes("update", "--no-check", "--push")["one"]["result"] == "already there"
+    planned = fleet.outcomes("update", "--no-check", "--dry-run")["one"]
+    assert planned["result"] == "updated"
+    assert "is there, without a pull request" in planned["detail"]
 
     # as after a run that was killed between the push and the pull request
     assert fleet.outcomes("update", "--no-check")["one"]["result"] == "proposed"
@@ -216,6 +235,113 @@ def test_dry_run_prepare_push_and_propose_again(fleet: World) -> None:
     assert again["result"] == "already there"
     assert "pull/1 (open)" in again["detail"]
     assert fleet.branch("one") == pushed
+    planned = fleet.outcomes("update", "--no-check", "--dry-run")["one"]
+    assert (planned["result"], planned["detail"]) == ("already there", again["detail"])
+    assert len(fleet.pull_requests("one")) == 1
+
+
+def test_a_dry_run_says_what_the_real_one_would_refuse(fleet: World) -> None:
+    git(fleet.member("no_remote", "v0.1.0", kind="native", starter=False), "remote", "rm", "origin")
+    ahead = fleet.member("ahead", "v0.1.0", kind="native", starter=False)
+    git(ahead, "commit", "--quiet", "--allow-empty", "--message", "not pushed")
+    stale = fleet.member("stale", "v0.1.0", kind="native", starter=False)
+    git(stale, "push", "--quiet", "origin", f"main:{BRANCH}")
+    dry = fleet.outcomes("update", "--no-check", "--dry-run", status=2)
+    real = fleet.outcomes("update", "--no-check", status=2)
+    for name, part in (
+        ("no_remote", "has no remote"),
+        ("ahead", "1 commits ahead"),
+        ("stale", f"is of v0.1.0: delete it (git push origin --delete {BRANCH})"),
+    ):
+        assert dry[name]["result"] == real[name]["result"] == "refused", name
+        assert part in dry[name]["detail"]
+        assert dry[name]["detail"] == real[name]["detail"]
+
+
+def test_an_update_is_of_the_branch_that_deploys_as_the_remote_has_it(fleet: World) -> None:
+    clone = fleet.member("one", "v0.1.0", kind="native", starter=False)
+    fleet.edit("one", "README.md", "## On your laptop", "## On our laptops")
+    git(clone, "reset", "--quiet", "--hard", "HEAD~1")  # behind
+    git(clone, "switch", "--quiet", "--create", "feature")
+    (clone / "wip.txt").write_text("not for main yet\n")
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message", "wip")
+
+    told = fleet.outcomes("update", "--no-check", "--prepare", status=2)["one"]
+    assert told["result"] == "refused"
+    assert "is on branch feature" in told["detail"]
+    assert fleet.outcomes("update", "--no-check")["one"]["result"] == "proposed"
+    assert fleet.pull_requests("one")[0]["--base"] == "main"
+    files = git(fleet.remote("one"), "ls-tree", "-r", "--name-only", BRANCH).splitlines()
+    assert "wip.txt" not in files
+    assert "## On our laptops" in git(fleet.remote("one"), "show", f"{BRANCH}:README.md")
+    assert git(clone, "rev-parse", "--abbrev-ref", "HEAD") == "feature"
+
+
+def test_ahead_of_the_release_that_is_asked_for_is_fine(fleet: World) -> None:
+    fleet.member("one", NEWEST, kind="native", starter=False)
+    told = fleet.outcomes("update", "--dry-run", "--no-check", "--to", "v0.1.0")["one"]
+    assert (told["result"], told["detail"]) == ("current", f"is ahead ({NEWEST})")
+
+    # a reader that has seen enough, as `head` has
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        fleet.command("update", "--dry-run", "--no-check", "--json"),
+        cwd=ROOT,
+        env=fleet.environment(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_members_of_the_same_name_in_folders_of_the_same_name(fleet: World, tmp_path: Path) -> None:
+    clone = fleet.member("dbt_up", "v0.1.0", kind="upstream", starter=False)
+    for above in ("a", "b"):
+        shutil.copytree(clone, tmp_path / above / "team" / "dbt_up")
+    (tmp_path / "a/team/dbt_up/README.md").write_text("not committed\n")
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    listed = tmp_path / "members.txt"
+    listed.write_text(
+        "a/team/dbt_up\nb/team/dbt_up\nlink/team/dbt_up\n"
+        f"{fleet.clones}/../{fleet.clones.name}/dbt_up\n"
+    )
+    flags = ("update", "--dry-run", "--no-check", "--members", listed)
+    told = fleet.outcomes(*flags, status=2)
+    assert {name: each["result"] for name, each in told.items()} == {
+        "a/team/dbt_up": "refused",
+        "b/team/dbt_up": "updated",
+        "clones/dbt_up": "updated",
+    }
+
+
+# ── its checks ────────────────────────────────────────────────────────────────────────
+
+
+def test_a_check_has_packages_and_what_the_member_reads(fleet: World, tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    (package / "macros").mkdir(parents=True)
+    (package / "dbt_project.yml").write_text("name: shared\nconfig-version: 2\n")
+    (package / "macros/one.sql").write_text("{% macro one() %}1{% endmacro %}\n")
+    reader = fleet.member("reader", "v0.1.0", kind="loom", upstreams="dbt_up")
+    fleet.contract("reader", "dbt_up")
+    (reader / "packages.yml").write_text(f"packages:\n  - local: {package}\n")
+    (reader / "models/one.sql").write_text("select {{ shared.one() }} as one\n")
+    fleet.push(reader)
+    alone = fleet.member("alone", "v0.1.0", kind="loom", upstreams="dbt_up")
+    assert fleet.outcomes("update", "--dry-run", status=2).keys() == {"reader", "alone"}
+    flags = ("update", "--push", "--check", "dbt parse", "--check", "sh -c 'exit 0 && exit 1'")
+    told = fleet.outcomes(*flags, status=2)
+    assert told["reader"]["result"] == "pushed", told
+    assert told["alone"]["result"] == "check failed"
+    assert "failed before, too" in told["alone"]["detail"]
+    assert not list((fleet.folder / ".mesh").iterdir())
+    assert git(alone, "status", "--porcelain") == git(reader, "status", "--porcelain") == ""
 
 
 def test_a_closed_pull_request_is_a_no_until_its_branch_is_deleted(fleet: World) -> None:
@@ -251,31 +377,66 @@ def test_a_canary_that_needs_a_person_stops_the_roll_out(fleet: World) -> None:
     )
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_in_the_middle_it_can_be_run_again(fleet: World, how: signal.Signals) -> None:
+# ── stopped ───────────────────────────────────────────────────────────────────────────
+
+
+class Terminal:
+    """Where the command runs, with all that it starts; Ctrl-C goes to each of its processes."""
+
+    def __init__(self, fleet: World, *arguments: str | Path) -> None:
+        self.child = subprocess.Popen(
+            fleet.command(*arguments),
+            cwd=ROOT,
+            env=fleet.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # a shell's background job ignores Ctrl-C, and so would this
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    def wait_until(self, happened: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 120
+        while not happened():
+            assert time.monotonic() < deadline
+            assert self.child.poll() is None, self.child.communicate()
+            time.sleep(0.02)
+
+    def starts_processes(self) -> bool:
+        pids = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()
+        lines = (Path(f"/proc/{pid}/cmdline") for pid in pids)
+        return any(b"spawn_main" in line.read_bytes() for line in lines if line.exists())
+
+    def press(self, how: signal.Signals = signal.SIGINT) -> None:
+        if how == signal.SIGINT:
+            os.killpg(self.child.pid, how)
+        else:
+            self.child.send_signal(how)
+
+    def ends(self, status: int) -> str:
+        told, said = self.child.communicate(timeout=120)
+        assert "Traceback" not in said, said
+        assert self.child.returncode == status, said
+        return told
+
+
+def four(fleet: World) -> list[str]:
     names = [f"m{number}" for number in range(4)]
     for name in names:
         fleet.member(name, "v0.1.0", kind="native", starter=False)
+    return names
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_in_the_middle_it_can_be_run_again(fleet: World, how: signal.Signals) -> None:
+    names = four(fleet)
     flags = ("update", "--push", "--no-check", "--processes", "1")
-    child = subprocess.Popen(
-        fleet.command(*flags),
-        cwd=ROOT,
-        env=fleet.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a shell's background job ignores Ctrl-C, and so would this
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 120
-    while not fleet.branch(names[0]):  # and not the others, which takes as long as an update
-        assert time.monotonic() < deadline
-        assert child.poll() is None
-        time.sleep(0.05)
-    child.send_signal(how)
-    _, said = child.communicate(timeout=120)
-    assert "Traceback" not in said
-    assert child.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    terminal = Terminal(fleet, *flags)
+    # and not the others, which takes as long as an update
+    terminal.wait_until(lambda: fleet.branch(names[0]))
+    terminal.press(how)
+    terminal.ends(130 if how == signal.SIGINT else -signal.SIGKILL)
     assert not all(fleet.branch(name) for name in names)
     for name in names:
         assert git(fleet.clones / name, "status", "--porcelain") == ""
@@ -285,11 +446,76 @@ def test_stopped_in_the_middle_it_can_be_run_again(fleet: World, how: signal.Sig
     assert all(fleet.branch(name) for name in names)
 
 
+def is_there(process: Path) -> bool:
+    """Whether the process whose id a file holds runs still."""
+    try:
+        return " Z " not in Path(f"/proc/{process.read_text().strip()}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_ctrl_c_lets_members_under_way_finish_and_a_second_one_names_them(
+    fleet: World, tmp_path: Path
+) -> None:
+    names = four(fleet)
+    flags = ("update", "--push", "--json", "--processes", "1")
+
+    def check(seconds: int) -> tuple[str, ...]:
+        return (*flags, "--check", f"sh -c 'echo $$ > {tmp_path}/check; exec sleep {seconds}'")
+
+    def told(terminal: Terminal) -> dict[str, tuple[str, str]]:
+        members = json.loads(terminal.ends(130))["members"]
+        return {each["name"]: (each["result"], each["detail"]) for each in members}
+
+    def under_way(terminal: Terminal) -> None:
+        running = tmp_path / "check"
+        terminal.wait_until(lambda: running.exists() and running.read_text().strip())
+
+    terminal = Terminal(fleet, *flags, "--no-check")
+    terminal.wait_until(terminal.starts_processes)  # which are not ready for a signal yet
+    terminal.press()
+    results = [result for result, _ in told(terminal).values()]
+    assert set(results) <= {"pushed", "not started"}
+    assert results.count("pushed") <= 1
+
+    terminal = Terminal(fleet, *check(2), "--only", "m[12]")
+    under_way(terminal)
+    terminal.press()
+    said = told(terminal)
+    assert said["m1"] == ("pushed", f"branch {BRANCH}")
+    assert said["m2"] == ("not started", "stopped before its turn: run it again")
+
+    (tmp_path / "check").unlink()
+    terminal = Terminal(fleet, *check(300), "--only", "m[23]")
+    under_way(terminal)
+    terminal.press()
+    time.sleep(1)
+    assert is_there(tmp_path / "check")
+    terminal.press()
+    said = told(terminal)
+    assert said["m2"] == ("stopped", "under way when stopped: run it again")
+    assert said["m3"][0] == "not started"
+    assert not is_there(tmp_path / "check")
+
+    (tmp_path / "check").unlink()
+    terminal = Terminal(fleet, *check(300), "--only", "m[23]")
+    under_way(terminal)
+    terminal.press(signal.SIGKILL)
+    terminal.ends(-signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while is_there(tmp_path / "check"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    again = fleet.outcomes(*flags, "--no-check")
+    assert {each["result"] for each in again.values()} == {"pushed", "already there"}
+    assert all(fleet.branch(name) for name in names)
+
+
 def test_a_killed_process_costs_one_member(fleet: World) -> None:
     order = Order(fleet.releases, "dry-run", ())
     everyone = [Member(name, name) for name in ("one", "bad", "two")]
     outcomes = update.side_by_side(everyone, order, 1, work=_die_for_bad)
-    results = {outcome.name: outcome.result for outcome in outcomes}
+    results = {outcome.name: outcome.result for _, outcome in outcomes}
     assert results == {"one": "current", "bad": "failed", "two": "current"}
 
 
@@ -309,7 +535,7 @@ def test_members_of_a_list(tmp_path: Path) -> None:
         "# the fleet\nhere\nhere  # twice\nacme/dbt-up\ngit@github.com:acme/dbt-down.git\n"
         "https://example.com/other/dbt-up.git\n"
     )
-    assert members.from_list(listed) == [
+    assert members.distinct(members.from_list(listed)) == [
         Member("here", str(tmp_path / "here")),
         Member("acme/dbt-up", "https://github.com/acme/dbt-up.git"),
         Member("dbt-down", "git@github.com:acme/dbt-down.git"),
@@ -356,5 +582,43 @@ def test_it_cannot_start_without(tmp_path: Path, template: Path) -> None:
         nowhere.__enter__()
     with pytest.raises(FleetError, match="no git clone directly below"):
         members.from_folder(tmp_path)
-    with pytest.raises(FleetError, match="matches none of the 1 members"):
-        update.choose([Member("a", "a")], ["b"])
+    with pytest.raises(FleetError, match=r"'b\*' matches none of the 1 members \(a\)$"):
+        update.choose([Member("a", "a")], ["a", "b*"])
+    with pytest.raises(FleetError, match="there are no members"):
+        update.choose([], ["a"])
+    listed = tmp_path / "members.txt"
+    listed.write_text("# nobody yet\n")
+    with pytest.raises(FleetError, match=r"members\.txt names no member"):
+        members.from_list(listed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--nonsense"], "required: command"),
+        (["update", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (["update", "--canary", "x"], "invalid int value: 'x'"),
+        (["update", "--prepare", "--push"], "not allowed with"),
+        (["update", "--clones", ".", "--check", ""], "--check is empty"),
+        (["update", "--clones", ".", "--check", "it's"], "no closing quotation"),
+    ],
+)
+def test_what_is_not_understood_needs_no_person_of_a_member(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(arguments) == 1
+    said = capsys.readouterr().err
+    assert says in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_full_disk_ends_it_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def choose(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device", "scratch")
+
+    (tmp_path / "one" / ".git").mkdir(parents=True)
+    monkeypatch.setattr(update, "choose", choose)
+    assert command.main(["update", "--clones", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: scratch: No space left on device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from fleet import members, status
 from fleet.members import Member
+from fleet.update_one import Order
 from tests import versions
 from tests.conftest import BIN
 from tests.fleet_world import World, world
@@ -224,9 +226,9 @@ def test_each_member_is_proposed_by_itself(fleet: World) -> None:
         "shop/dbt_up": "proposed",
     }
     requests = {each["--head"]: each for each in fleet.pull_requests("shop")}
-    assert requests.keys() == {f"template/{NEWEST}-dbt_down", f"template/{NEWEST}-dbt_up"}
+    assert requests.keys() == {f"template/dbt_down/{NEWEST}", f"template/dbt_up/{NEWEST}"}
     for name in ("dbt_down", "dbt_up"):
-        branch = f"template/{NEWEST}-{name}"
+        branch = f"template/{name}/{NEWEST}"
         assert name in requests[branch]["--title"]
         touched = git(fleet.remote("shop"), "diff", "--name-only", "main", branch).splitlines()
         assert touched
@@ -237,6 +239,55 @@ def test_each_member_is_proposed_by_itself(fleet: World) -> None:
 
     again = fleet.outcomes("update", "--no-check")
     assert {each["result"] for each in again.values()} == {"already there"}
+
+
+def test_the_fleet_and_the_members_own_maintenance_make_one_pull_request(
+    fleet: World, tmp_path: Path
+) -> None:
+    """Also where it is a draft, with conflicts in it, which is not done."""
+    fleet.edit("shop", "dbt_up/dbt_project.yml", 'version: "0.9.0"', 'version: "7"')
+    checkout = tmp_path / "checkout"
+    for name, ends in (("shop/dbt_up", 2), ("shop/dbt_down", 0), ("alone", 0)):
+        repository, _, folder = name.partition("/")
+        git(tmp_path, "clone", "--quiet", str(fleet.remote(repository)), str(checkout))
+        done = subprocess.run(
+            [sys.executable, "scripts/update_template.py", "--pull-request"],
+            cwd=checkout / folder,
+            env=fleet.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == ends, done.stdout + done.stderr
+        shutil.rmtree(checkout)
+
+    branch = f"template/dbt_up/{NEWEST}"
+    for flags in (("--dry-run",), ("--push",), ()):
+        told = fleet.outcomes("update", "--no-check", *flags, status=2)
+        assert told["alone"]["result"] == told["shop/dbt_down"]["result"] == "already there"
+        conflict = told["shop/dbt_up"]
+        assert conflict["result"] == "conflict"
+        assert conflict["conflicts"] == {"dbt_up/dbt_project.yml": [2]}
+        assert f"dbt_up/dbt_project.yml:2, on the branch {branch}" in conflict["detail"]
+    heads = sorted(each["--head"] for each in fleet.pull_requests("shop"))
+    assert heads == [f"template/dbt_down/{NEWEST}", branch]
+    assert len(fleet.pull_requests("alone")) == 1
+
+    # somebody chooses
+    git(tmp_path, "clone", "--quiet", "-b", branch, str(fleet.remote("shop")), str(checkout))
+    git(checkout, "checkout", "--quiet", "origin/main", "--", "dbt_up/dbt_project.yml")
+    git(checkout, "commit", "--quiet", "--message", "ours")
+    git(checkout, "push", "--quiet", "origin", branch)
+    told = fleet.outcomes("update", "--no-check")
+    assert {each["result"] for each in told.values()} == {"already there"}
+
+
+def test_each_folder_has_a_branch_of_its_own(fleet: World) -> None:
+    order = Order(fleet.releases, "push", ())
+    folders = [".", "a", "a-b", "a/b", "b"]
+    branches = [order.branch(Member("", "", folder)) for folder in folders]
+    assert branches[0] == f"template/{NEWEST}"
+    assert len(set(branches)) == len(folders)
 
 
 def test_what_one_team_has_not_committed_stops_only_that_member(fleet: World) -> None:
@@ -289,3 +340,9 @@ def test_lines_of_a_list(tmp_path: Path) -> None:
     assert members.locate("acme/shop", tmp_path).answers_file == ".copier-answers.yml"
     twice = [Member("shop/up", "/a/shop", "up"), Member("shop/up", "/b/shop", "up")]
     assert [each.name for each in members.distinct(twice)] == ["a/shop/up", "b/shop/up"]
+    alike = [Member("up", f"/{top}/team/shop/up") for top in "ab"]
+    named = ["a/team/shop/up", "b/team/shop/up"]
+    assert [each.name for each in members.distinct(alike)] == named
+    address = "https://github.com/acme/shop"
+    same = [Member("shop", address), Member("shop", f"{address}.git"), Member("shop", "/shop")]
+    assert [each.name for each in members.distinct(same)] == ["acme/shop", "/shop"]
