@@ -201,15 +201,8 @@ def cloned(member: Member, clone: Path, order: Order) -> Answers:
     """
     if not member.folder:
         # all of the history, which tells how a member came to its version; files as they are needed
-        git(
-            None,
-            "clone",
-            "--quiet",
-            "--filter=blob:none",
-            "--single-branch",
-            member.place,
-            str(clone),
-        )
+        some = ("--filter=blob:none", "--single-branch")
+        git(None, "clone", "--quiet", *some, member.place, str(clone))
         return read_answers(read_text(clone, member.answers_file))
     answers = read_answers(read_text(member.folder, member.answers_file))
     git(None, "clone", "--quiet", "--no-tags", "--no-checkout", str(member.folder), str(clone))
@@ -240,7 +233,7 @@ def at_its_branch(member: Member, clone: Path, answers: Answers, order: Order) -
         # not into origin/…, which is what the member's people have
         git(clone, "fetch", "--quiet", "--refmap=", "origin", f"refs/heads/{branch}")
         git(clone, "checkout", "--quiet", "--no-track", "-B", branch, "FETCH_HEAD")
-    return read_answers(read_text(clone, member.answers_file))
+    return replace(read_answers(read_text(clone, member.answers_file)), branch=branch)
 
 
 def read_text(clone: Path, answers_file: str) -> str | None:
@@ -265,7 +258,7 @@ def check_ready(member: Member, clone: Path, branch: str) -> None:
         which = changed[0].strip().partition(" ")[2].strip()
         which += " and others" if len(changed) > 1 else ""
         raise NeedsPerson(f"has uncommitted changes ({which}): commit or stash them")
-    theirs = f"refs/remotes/origin/{branch}"  # cloned from theirs, before the remote's was fetched
+    theirs = f"refs/remotes/origin/{branch}"  # as cloned from them, see at_its_branch
     if git(clone, "for-each-ref", theirs):
         ahead = int(git(clone, "rev-list", "--count", f"HEAD..{theirs}"))
         if ahead:
