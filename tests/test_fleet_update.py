@@ -19,7 +19,7 @@ from fleet import __main__ as command
 from fleet import members, releases, update
 from fleet.errors import FleetError
 from fleet.members import Member, NeedsPerson
-from fleet.update_one import Order, Outcome
+from fleet.update_one import Goal, Order, Outcome
 from tests import versions
 from tests.conftest import ROOT
 from tests.fleet_world import World, world
@@ -622,3 +622,19 @@ def test_a_full_disk_ends_it_in_a_line(
     monkeypatch.setattr(update, "choose", choose)
     assert command.main(["update", "--clones", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("error: scratch: No space left on device")
+
+
+def test_gh_is_missed_where_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(goal: Goal) -> int:
+        newest = releases.Releases(Path(), frozenset(), (NEWEST,))
+        return update.run([], newest, goal=goal, checks=(), canary=0, processes=1, as_json=False)
+
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(FleetError, match="gh is not on PATH"):
+        run("propose")
+    assert run("dry-run") == 0
+    assert "note: gh is not on PATH" in capsys.readouterr().err
+    assert run("push") == 0
+    assert "gh" not in capsys.readouterr().err
