@@ -63,6 +63,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from mesh.cli import explain
+
+    try:
+        return _run_demo(options)
+    except OSError as error:
+        raise FleetError(explain(error)) from None
+
+
+def _run_demo(options: argparse.Namespace) -> int:
     if options.target == "snowflake":
         from fleet import demo_snowflake
 

@@ -5,6 +5,7 @@ Here on one machine (DuckDB); `fleet.demo_snowflake` runs the same members on an
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,9 @@ from rich.table import Table
 
 from fleet import map as mesh_map
 from fleet.errors import FleetError
+from fleet.members import GitError, git
 from mesh.config import Location
+from mesh.registry import write_whole
 
 MODELS = {
     "dbt_up": "public_orders",
@@ -40,6 +43,8 @@ ORIGINS = {
     "dbt_down_loom": "ref('dbt_up', 'public_orders')",
 }
 ANSWERS = Path(__file__).parent / "demo_members"
+MARKER = ".fleet-demo.json"
+"""In the demo's folder: what the demo made, there and in its homes. --clean goes by it."""
 
 
 class Step(NamedTuple):
@@ -80,8 +85,68 @@ class Demo:
     def map(self) -> Path:
         return self.folder / "mesh.html"
 
+    @property
+    def loom_config(self) -> Path:
+        """Of the demo on Snowflake, whose registry is a folder."""
+        return self.home / "dbt_loom.prod.config.yml"
+
     def database(self, member: str) -> Path:
         return self.home / f"{member.upper()}_LOCAL.duckdb"
+
+    def of_member(self, member: str) -> list[Path]:
+        """What comes of a member, its own folder first."""
+        database = self.database(member)
+        return [
+            self.folder / member,
+            *(self.home / shared / member for shared in ("registry", "state")),
+            *(database.with_name(database.name + suffix) for suffix in ("", ".wal")),
+        ]
+
+    def of_all(self) -> list[Path]:
+        """What comes of all of them together: files, and folders from the inside out."""
+        folders = (self.home / "registry", self.home / "state", self.home, self.folder)
+        return [self.map, self.loom_config, *folders]
+
+
+class Made:
+    """What the demo made: whatever was not there before it came. Kept in a file of the demo's
+    folder, by paths as seen from there, so that the folder can be moved."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FleetError where the file is not as the demo writes it."""
+        self.folder = folder
+        path = folder / MARKER
+        try:
+            noted = json.loads(path.read_bytes()) if path.exists() else {"homes": [], "paths": []}
+            self.homes, self.paths = set(noted["homes"]), set(noted["paths"])
+        except (ValueError, KeyError, TypeError):
+            raise FleetError(
+                f"{path} is damaged, and tells no more what the demo made: remove by hand what "
+                "is not yours to keep"
+            ) from None
+
+    def __contains__(self, path: Path) -> bool:
+        return self._seen(path) in self.paths
+
+    def _seen(self, path: Path) -> str:
+        inside = path.is_relative_to(self.folder)
+        return (path.relative_to(self.folder) if inside else path).as_posix()
+
+    def add(self, home: Path, paths: Iterable[Path]) -> None:
+        self.homes.add(self._seen(home))
+        self.paths |= set(map(self._seen, paths))
+        self.write()
+
+    def discard(self, path: Path) -> None:
+        self.paths.discard(self._seen(path))
+
+    def write(self) -> None:
+        noted = {"homes": sorted(self.homes), "paths": sorted(self.paths)}
+        write_whole(self.folder / MARKER, json.dumps(noted, indent=2).encode())
+
+
+def absent(paths: Iterable[Path]) -> list[Path]:
+    return [path for path in paths if not os.path.lexists(path)]
 
 
 def locate(folder: Path) -> Demo:
@@ -109,16 +174,26 @@ def run(folder: Path) -> int:
 
 def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
     """Renders the members that are missing; those that are there keep what was edited."""
+    made = Made(demo.folder)
     missing = [member for member in MEMBERS if not (demo.folder / member).exists()]
+    try:
+        made.add(demo.home, absent(demo.of_all()))
+    except OSError as error:
+        raise FleetError(
+            f"cannot write in {demo.folder}: {error.strerror}; name another folder (--folder)"
+        ) from None
     for member in MEMBERS:
         if member not in missing:
             report(demo, member, "kept as it is", 0)
+            if demo.folder / member in made:  # the home may be another one than before
+                made.add(demo.home, absent(demo.of_member(member)))
     if not missing:
         return
     from fleet import render as rendering
 
     with rendering.opened() as template:
         for member in missing:
+            to_come = absent(demo.of_member(member))
             answers = yaml.safe_load((ANSWERS / f"{member}.yml").read_text())
             timed(
                 demo,
@@ -131,6 +206,7 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
                     answers | dict(more_answers or {}),
                 ),
             )
+            made.add(demo.home, to_come)
 
 
 def execute(demo: Demo, steps: Iterable[Step]) -> None:
@@ -246,24 +322,67 @@ The same projects on Snowflake: see "From the laptop to Snowflake" in README.md.
 
 
 def clean(folder: Path) -> int:
-    """Removes the members and what they made, and the folders if nothing else is in them."""
+    """Removes the members and what they made, and the folders if nothing else is in them.
+
+    Raises FleetError, after that, where a member stays because it may be somebody's.
+    """
     demo = locate(folder)
-    for member in MEMBERS:
-        for path in (
-            demo.folder / member,
-            demo.home / "registry" / member,
-            demo.home / "state" / member,
-        ):
-            shutil.rmtree(path, ignore_errors=True)
-        for suffix in ("", ".wal"):
-            demo.database(member).with_name(demo.database(member).name + suffix).unlink(
-                missing_ok=True
-            )
-    demo.map.unlink(missing_ok=True)
-    for shared in ("registry", "state"):
-        (demo.home / shared / ".lock").unlink(missing_ok=True)
-    for path in (demo.home / "registry", demo.home / "state", demo.home, demo.folder):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-    demo.console.print("removed what the demo made")
+    made = Made(demo.folder)
+    if made.paths:
+        kept = [member for member in MEMBERS if why_kept(demo, made, member)]
+        demos = [replace(demo, home=demo.folder / home) for home in sorted(made.homes)]
+        for each in demos:
+            for member in MEMBERS:
+                if member not in kept:
+                    remove(made, each.of_member(member))
+        for each in demos:
+            files, folders = each.of_all()[:2], each.of_all()[2:-1]
+            remove(made, files)
+            remove_if_empty(made, folders)
+        if any(demo.folder / member in made for member in MEMBERS):
+            made.write()
+        else:
+            (demo.folder / MARKER).unlink(missing_ok=True)
+            remove_if_empty(made, [demo.folder])
+        demo.console.print("removed what the demo made")
+    else:
+        demo.console.print(f"there is nothing that the demo made in {demo.folder}", markup=False)
+    if reasons := "; ".join(filter(None, (why_kept(demo, made, member) for member in MEMBERS))):
+        raise FleetError(reasons)
     return 0
+
+
+def why_kept(demo: Demo, made: Made, member: str) -> str:
+    """Why --clean leaves a member's folder alone; empty where it may go, or is gone."""
+    path = demo.folder / member
+    if not os.path.lexists(path):
+        return ""
+    if path not in made:
+        return f"kept {path}: nothing says that the demo made it; is it yours to remove?"
+    try:
+        versioned = (path / ".git").exists() or git(demo.folder, "ls-files", "--", member)
+    except GitError:  # of no repository
+        versioned = False
+    return f"kept {path}: it is under version control; is it yours to remove?" if versioned else ""
+
+
+def remove(made: Made, paths: Iterable[Path]) -> None:
+    """Those that the demo made. Raises OSError."""
+    for path in paths:
+        if path in made:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            made.discard(path)
+
+
+def remove_if_empty(made: Made, folders: Iterable[Path]) -> None:
+    """Those that the demo made, and in which nothing is left but a registry's lock."""
+    for folder in folders:
+        if folder in made and folder.is_dir():
+            if [path.name for path in folder.iterdir()] == [".lock"]:
+                (folder / ".lock").unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+                made.discard(folder)

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from fleet import demo as local
-from fleet.demo import MEMBERS, MODELS, Demo, Step, execute
+from fleet.demo import MEMBERS, MODELS, Demo, Made, Step, absent, execute, why_kept
 from fleet.errors import FleetError
 from mesh import MeshError, snowflake
 
@@ -54,6 +54,8 @@ def run(folder: Path, connection: str, *, sure: bool) -> int:
     # An old account locator has no organisation; dbt is told it by the environment all the same.
     local.render(demo, {"snowflake_account": account} if "-" in account else {})
     demo.home.mkdir(parents=True, exist_ok=True)
+    made = Made(demo.folder)
+    made.add(demo.home, absent(key(member) for member in MEMBERS if demo.folder / member in made))
     for member in MEMBERS:
         execute(demo, set_up(member, connection))
     execute(demo, build(demo, reach))
@@ -98,17 +100,26 @@ def _loom_config(demo: Demo) -> Path:
     """A dbt-loom configuration for a registry in a folder; the member's own one for prod is S3."""
     manifest = demo.home / "registry/dbt_up/prod/latest/manifest.json"
     entry = {"name": "dbt_up", "type": "file", "config": {"path": str(manifest)}}
-    path = demo.home / "dbt_loom.prod.config.yml"
-    path.write_text(yaml.safe_dump({"manifests": [entry]}))
-    return path
+    demo.loom_config.write_text(yaml.safe_dump({"manifests": [entry]}))
+    return demo.loom_config
+
+
+def key(member: str) -> Path:
+    """Of the member's service user, where setup_keypair_auth.sh keeps it."""
+    return Path(f"~/.snowflake/keys/{member.upper()}_SVC.p8").expanduser()
 
 
 def destroy(folder: Path, connection: str, *, sure: bool) -> int:
     """Drops what the demo created, and removes its members and keys. Raises FleetError."""
     demo = local.locate(folder)
-    members = [member for member in reversed(MEMBERS) if (demo.folder / member).exists()]
-    if not members:
+    made = Made(demo.folder)
+    there = [member for member in reversed(MEMBERS) if (demo.folder / member).exists()]
+    if not there:
         raise FleetError(f"there is no demo in {demo.folder}: nothing to destroy")
+    kept = {member: reason for member in there if (reason := why_kept(demo, made, member))}
+    members = [member for member in there if member not in kept]
+    if not members:
+        raise FleetError("; ".join(kept.values()))
     demo.console.print(
         "This drops "
         + ", ".join(f"{member.upper()}_PROD, {member.upper()}_DEV" for member in members)
@@ -119,10 +130,10 @@ def destroy(folder: Path, connection: str, *, sure: bool) -> int:
     for member in members:
         teardown = f"scripts/snowflake_access.py teardown --yes --connection {connection}"
         execute(demo, [Step(member, teardown)])
-        for key in Path("~/.snowflake/keys").expanduser().glob(f"{member.upper()}_SVC.*p8"):
-            key.unlink()
+        if key(member) in made:
+            for each in key(member).parent.glob(f"{member.upper()}_SVC.*p8"):
+                each.unlink()
         shutil.rmtree(demo.folder / member)
-    (demo.home / "dbt_loom.prod.config.yml").unlink(missing_ok=True)
     return local.clean(folder)
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from fleet import demo as demos
+from fleet import demo_snowflake
+from fleet.__main__ import main
+from fleet.demo import Step
+from tests.conftest import BIN, ROOT
+from tests.versions import git
 
 
 def fleet(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -91,6 +98,195 @@ def test_clean_removes_what_the_demo_made_and_no_more(
     assert done.returncode == 0, done.stderr
     assert not folder.exists()
     assert [path.name for path in home.iterdir()] == ["mine.duckdb"]
+
+
+# ── --clean takes nobody's project away ───────────────────────────────────────────────
+
+
+def by_a_person(member: Path, **answers: str) -> Path:
+    """A project that a person made; not committed."""
+    data = [word for pair in answers.items() for word in ("--data", "=".join(pair))]
+    flags = ("--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD")
+    command = [BIN / "copier", "copy", *flags, *data, ROOT, member]
+    subprocess.run(command, check=True, capture_output=True)
+    (member / "models/mine.sql").write_text("select 1 as mine\n")
+    return member
+
+
+def data_of(home: Path, member: str) -> list[Path]:
+    """What a member's build and publication leave."""
+    paths = [
+        home / f"registry/{member}/local/latest/manifest.json",
+        home / f"state/{member}/local/manifest.json",
+        home / f"{member.upper()}_LOCAL.duckdb",
+    ]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    return paths
+
+
+def snapshot(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_clean_where_the_demo_never_ran_removes_nothing(tmp_path: Path, versioned: bool) -> None:
+    mine, home = by_a_person(tmp_path / "d/dbt_up"), tmp_path / "home"
+    data_of(home, "dbt_up")
+    if versioned:
+        git(mine, "init", "--quiet")
+    before = snapshot(tmp_path)
+    done = fleet("demo", "--clean", "--folder", tmp_path / "d", DBT_MESH_HOME=str(home))
+    assert done.returncode == 1
+    assert f"kept {mine}" in done.stderr
+    assert "removed" not in done.stdout
+    assert snapshot(tmp_path) == before
+
+    (tmp_path / "empty").mkdir()
+    done = fleet("demo", "--clean", "--folder", tmp_path / "empty", DBT_MESH_HOME=str(home))
+    assert done.returncode == 0
+    assert "nothing that the demo made" in done.stdout
+    assert snapshot(tmp_path) == before | {Path("empty")}
+
+
+def test_clean_keeps_a_project_that_the_demo_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo ran in the folder of a person's project, and in a home that others use too."""
+    mine, home = by_a_person(tmp_path / "d/dbt_up"), tmp_path / "home"
+    data_of(home, "dbt_up")
+    (home / "registry/.lock").touch()
+    before = snapshot(tmp_path)
+    monkeypatch.setenv("DBT_MESH_HOME", str(home))
+    demos.render(demos.locate(tmp_path / "d"))
+    assert re.search(r"dbt_up +kept as it is", capsys.readouterr().out)
+    data_of(home, "dbt_down")
+
+    done = fleet("demo", "--clean", "--folder", tmp_path / "d", DBT_MESH_HOME=str(home))
+    assert done.returncode == 1
+    assert f"kept {mine}" in done.stderr
+    assert "dbt_down" not in done.stderr
+    assert "removed what the demo made" in done.stdout
+    assert snapshot(tmp_path) == before
+
+
+def test_clean_keeps_what_was_put_under_version_control(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DBT_MESH_HOME", raising=False)
+    folder, home = tmp_path / "d", tmp_path / "d/.mesh"
+    demos.render(demos.locate(folder))
+    for member in demos.MEMBERS:
+        data_of(home, member)
+    git(folder / "dbt_down", "init", "--quiet")
+    for _ in range(2):  # said again, and not taken for a person's after the first time
+        done = fleet("demo", "--clean", "--folder", folder)
+        assert done.returncode == 1
+        assert f"kept {folder}/dbt_down: it is under version control" in done.stderr
+        assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [
+            ".mesh",
+            "dbt_down",
+        ]
+        assert (home / "DBT_DOWN_LOCAL.duckdb").exists()
+        assert not (home / "DBT_UP_LOCAL.duckdb").exists()
+    # and the folder as one repository
+    (folder / "dbt_down/.git").rename(folder / ".git")
+    git(folder, "add", "dbt_down")
+    assert fleet("demo", "--clean", "--folder", folder).returncode == 1
+    assert (folder / "dbt_down/models").exists()
+
+
+def test_clean_knows_the_homes_that_the_demo_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        monkeypatch.setenv("DBT_MESH_HOME", str(tmp_path / name))
+        demos.render(demos.locate(tmp_path / "d"))
+        data_of(tmp_path / name, "dbt_up")
+    # a copy of the demo has no say over its members
+    shutil.copytree(tmp_path / "d", tmp_path / "copy")
+    done = fleet("demo", "--clean", "--folder", tmp_path / "copy", DBT_MESH_HOME="")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "d/dbt_up/mesh.yml").exists()
+    done = fleet("demo", "--clean", "--folder", tmp_path / "d", DBT_MESH_HOME="")
+    assert done.returncode == 0, done.stderr
+    assert snapshot(tmp_path) == set()
+
+
+def test_what_clean_cannot_remove_is_said_and_can_be_removed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DBT_MESH_HOME", raising=False)
+    folder = tmp_path / "d"
+    demos.render(demos.locate(folder))
+    clean = ["demo", "--clean", "--folder", str(folder)]
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path / "models"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", refuse)
+        assert main(clean) == 1
+    said = capsys.readouterr()
+    assert f"{folder}/dbt_up/models: Permission denied" in said.err
+    assert "removed" not in said.out
+    marker = folder / demos.MARKER
+    kept = marker.read_text()
+    marker.write_text("[]")
+    assert main(clean) == 1
+    assert f"{marker} is damaged" in capsys.readouterr().err
+    marker.write_text(kept)
+    assert main(clean) == 0
+    assert snapshot(tmp_path) == set()
+
+
+def test_clean_on_snowflake_drops_and_removes_what_the_demo_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """dbt_up is a person's, and so is the key of its user; tests/test_demo_snowflake.py has the
+    account itself."""
+    monkeypatch.setenv("HOME", str(tmp_path / "person"))
+    monkeypatch.setenv("DBT_MESH_HOME", str(tmp_path / "home"))
+    mine = by_a_person(tmp_path / "d/dbt_up")
+    keys = tmp_path / "person/.snowflake/keys"
+    keys.mkdir(parents=True)
+    (keys / "DBT_UP_SVC.p8").write_text("mine")
+    before = snapshot(tmp_path)
+    clean = ["demo", "--target", "snowflake", "--connection", "admin", "--clean", "--yes"]
+    clean += ["--folder", str(tmp_path / "d")]
+    steps: list[Step] = []
+    monkeypatch.setattr(demo_snowflake, "execute", lambda _, given: steps.extend(given))
+    monkeypatch.setattr(demo_snowflake, "_look", lambda _: ({"account": "ORG-A"}, "admin"))
+    monkeypatch.setattr(demo_snowflake, "_counts", lambda _: dict.fromkeys(demos.MEMBERS, (1, 1.0)))
+
+    assert main(clean) == 1
+    assert f"kept {mine}" in capsys.readouterr().err
+    assert steps == []
+    assert snapshot(tmp_path) == before
+
+    demo_snowflake.run(tmp_path / "d", "admin", sure=True)
+    (keys / "DBT_DOWN_SVC.p8").write_text("the demo's")
+    steps.clear()
+    assert main(clean) == 1
+    said = capsys.readouterr()
+    assert f"kept {mine}" in said.err
+    assert "DBT_UP_PROD" not in said.out.partition("This drops")[2]
+    assert [step.member for step in steps] == ["dbt_down_loom", "dbt_down"]
+    assert all("teardown" in step.command for step in steps)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_folder_that_it_cannot_write_to_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", Path("/proc/nowhere")):
+        for flags in ((), ("--clean",)):
+            done = fleet("demo", "--folder", folder, *flags)
+            assert "Traceback" not in done.stderr
+            assert done.returncode == (0 if flags else 1)
+            assert len(done.stderr.splitlines()) == (0 if flags else 1), done.stderr
+            assert flags or f"cannot write in {folder}: " in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_help_teaches() -> None:
