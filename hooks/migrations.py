@@ -49,6 +49,7 @@ def renamed_file(answers: Path, old: str, new: str) -> None:
         if base is None:
             return  # the member's own, by chance of that name
         merge(Path(new), edited, base)
+    forget_rejected(old)
     # the removal is staged, as `git mv` does: it is no loss that `keep_edited_files` has to mend
     git("rm", "--quiet", "--cached", "--", old)
 
@@ -71,7 +72,14 @@ def keep_edited_files(answers: Path) -> list[str]:
     # those that the member's people deleted are not among them: they are not in HEAD either
     if kept:
         git("checkout", "--quiet", "HEAD", "--", *kept)
+        forget_rejected(*kept)
     return kept
+
+
+def forget_rejected(*paths: str) -> None:
+    """Removes the edits that did not fit (`copier update --conflict rej`): they are kept anyway."""
+    for path in paths:
+        Path(path + update_report.REJECTED).unlink(missing_ok=True)
 
 
 def updated(answers: Path, quiet: bool) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 ENTRY = re.compile(r"^## v?(?P<version>\d+\.\d+\.\d+)\b.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 CONFLICT = b"<<<<<<< "
+REJECTED = ".rej"
+"""Where Copier (by `git apply`) leaves an edit that does not fit any more, unless it merges."""
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -33,14 +35,14 @@ def changes_between(changelog: str, old: str, new: str) -> str:
 def conflicts(member: Path) -> dict[str, list[int]]:
     """Files that the update left in conflict, with the lines where each conflict starts.
 
-    No lines: the file as a whole (a binary, or a `.rej` beside it).
+    No lines: the file as a whole, such as a binary, or the `.rej` that has the edit of another.
     """
     found = {
         path: conflict_lines((member / path).read_bytes()) if (member / path).is_file() else []
         for path in _git(member, "diff", "--name-only", "--relative", "--diff-filter=U", "-z")
     }
-    rejected = _git(member, "ls-files", "--others", "-z", "--", "*.rej")
-    return found | {path.removesuffix(".rej"): [] for path in rejected}
+    rejected = _git(member, "ls-files", "--others", "-z", "--", f"*{REJECTED}")
+    return found | {path: [] for path in rejected}
 
 
 def conflict_lines(body: bytes) -> list[int]:
@@ -83,13 +85,19 @@ def message(
     if kept:
         lines += ["", "No longer the template's, but kept, because you had edited them:"]
         lines += [f"  {path}" for path in kept]
-    if in_conflict:
+    rejected = sorted(path for path in in_conflict if path.endswith(REJECTED))
+    if merged := {path: at for path, at in in_conflict.items() if path not in rejected}:
         lines += [
             "",
             "You and the template changed the same lines; choose between <<<<<<< and >>>>>>>:",
         ]
-        lines += [f"  {where}" for where in describe_conflicts(in_conflict)]
+        lines += [f"  {where}" for where in describe_conflicts(merged)]
         lines += ["  then `git add` these files"]
+    if rejected:
+        lines += ["", "Your changes of these files did not fit, and are not in them any more:"]
+        for path in rejected:
+            file = path.removesuffix(REJECTED)
+            lines += [f"  your change is in {path}: put it back into {file}, then delete {path}"]
     alone = folder == "."
     at = "" if alone else f"{folder}/"
     install = f"  pip install -r {at}requirements.txt -c {at}constraints.txt"

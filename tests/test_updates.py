@@ -362,6 +362,36 @@ def test_what_changed_what_to_check_and_how_to_undo(line: Line, tmp_path: Path) 
     assert answers(member)["_commit"] == "v0.0.2"
 
 
+@pytest.mark.parametrize("asked", ["by flag", "by git's settings"])
+def test_edits_that_were_rejected_are_told_from_conflicts(
+    line: Line, tmp_path: Path, asked: str
+) -> None:
+    """Copier finds none of its `.rej` to merge where git does not show files that it does not
+    know."""
+    member = line.member("v0.0.2", tmp_path / "member", **KINDS["upstream"])
+    renamed, name = older.RENAMED_MACRO
+    both_changed = "models/staging/stg_the_customers.sql"
+    edit(member, "dbt_project.yml", lambda text: text.replace('"0.9.0"', '"3.1.4"'))
+    edit(member, both_changed, lambda text: text.replace("the customers, cleaned", "ours"))
+    edit(member, renamed, append("-- mine\n"))
+    edit(member, older.REMOVED, append("# mine\n"))
+    commit(member)
+    git(member, "config", "status.showUntrackedFiles", "no" if asked != "by flag" else "normal")
+
+    said = by_hand(member, *(["--conflict", "rej"] if asked == "by flag" else []))
+
+    rejected = "dbt_project.yml.rej"
+    assert "3.1.4" in (member / rejected).read_text()
+    assert f"is in {rejected}: put it back into dbt_project.yml, then delete {rejected}\n" in said
+    assert [str(path.relative_to(member)) for path in member.rglob("*.rej")] == [rejected]
+    # what was merged by a migration has markers, and is told as ever
+    merged = said.partition("choose between <<<<<<< and >>>>>>>:\n")[2].partition("  then")[0]
+    assert re.fullmatch(rf"  {older.RENAMED_STARTER[1]}:\d+\n", merged)
+    # and these have all of the edits
+    assert (member / older.REMOVED).read_text().endswith("# mine\n")
+    assert (member / name).read_text().endswith("-- mine\n")
+
+
 def test_quiet_says_nothing_and_keeps_all_the_same(line: Line, tmp_path: Path) -> None:
     member = line.member("v0.0.2", tmp_path / "member", **KINDS["native"])
     edit(member, older.REMOVED, append("# mine\n"))
