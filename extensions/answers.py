@@ -210,8 +210,26 @@ def folder_of(answers_file: PurePath) -> str:
     return answers_file.parent.as_posix()
 
 
+def moved_error(folder: str, answers_file: PurePath) -> str:
+    """What to do where the answers file, and so the project, is not in the folder it records."""
+    now = folder_of(answers_file)
+    if folder == now:
+        return ""
+    name = answers_file.as_posix()
+    old = ", then delete the workflows of the old name" if "." in (folder, now) else ""
+    return (
+        f"{name} is of a project in {folder}: was it moved to {now}? Then, at the top of the "
+        "repository, with everything committed: copier recopy --trust --defaults --overwrite "
+        f"--vcs-ref=:current: --answers-file {name} --data working_directory={now}{old}; read "
+        "`git diff`, keep the new folder and take your own edits back"
+    )
+
+
 def working_directory_error(folder: str, answers_file: PurePath) -> str:
-    if folder != folder_of(answers_file):
+    if folder_of(answers_file) != ".":  # else it may be that Copier was run in the folder
+        if moved := moved_error(folder, answers_file):
+            return moved
+    elif folder != ".":
         expected = PurePosixPath(folder, answers_file.name)
         return (
             f"the project's folder is that of its answers file: run Copier at the top of the "

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from answers import moved_error
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -147,7 +148,14 @@ def _on_github(member: Member) -> re.Match[str] | None:
 def _status(member: Member, text: str | Exception | None, releases: Releases) -> Status:
     if isinstance(text, Exception):
         return Status(member.name, problem=str(text), project=member.name)
-    return of_answers(member.name, text, releases)
+    status = of_answers(member.name, text, releases)
+    return replace(status, problem=status.problem or _moved(member, text or ""))
+
+
+def _moved(member: Member, text: str) -> str:
+    """Why an update could not find the project's folder; older versions do not record it."""
+    recorded = re.search(r"^working_directory: *(.*)$", text, re.MULTILINE)
+    return moved_error(recorded[1].strip("'\""), Path(member.answers_file)) if recorded else ""
 
 
 def read(member: Member) -> str | Exception | None:

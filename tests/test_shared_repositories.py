@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fleet import members, status
+from fleet import members, releases, status
 from fleet.members import Member
 from fleet.update_one import Order
 from tests import versions
@@ -184,6 +185,49 @@ def test_an_update_from_elsewhere_is_refused_in_a_line(shop: Path, where: str) -
         assert "--answers-file dbt_up/.copier-answers.yml" in done.stderr.strip().splitlines()[-1]
     assert changed(shop) == []
     assert files(shop) == before
+
+
+def test_a_member_that_was_moved_is_told_how_it_gets_its_updates_again(
+    template: Path, shop: Path
+) -> None:
+    (shop / "dbt_up/models/mine.sql").write_text("select 1 as mine\n")
+    with (shop / "dbt_up/dbt_project.yml").open("a") as project:
+        project.write("# mine\n")
+    commit(shop)
+    (shop / "teams").mkdir()
+    git(shop, "mv", "dbt_up", "teams/dbt_up")
+    commit(shop)
+    answers_file = "teams/dbt_up/.copier-answers.yml"
+    done = copier("update", "--trust", "--defaults", "--answers-file", answers_file, folder=shop)
+    assert done.returncode == 1
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "was it moved to teams/dbt_up?" in said
+    assert changed(shop) == []
+
+    with releases.opened(str(template)) as opened:
+        for subfolder in ("teams/dbt_up", "dbt_down"):
+            (told,) = status.gather([Member("up", str(shop), subfolder)], opened)
+            assert ("was it moved" in told.problem) is (subfolder != "dbt_down")
+
+    recopy = re.search(r"copier recopy .*?(?=;)", said)
+    assert recopy
+    run_as_said(recopy[0], shop)
+    workflows = shop / ".github/workflows"
+    assert {path.name.partition("-")[0] for path in workflows.iterdir()} == {"dbt_up", "dbt_down"}
+    ours = "".join(path.read_text() for path in sorted(workflows.glob("dbt_up-*")))
+    assert "working-directory: teams/dbt_up" in ours
+    assert not re.search(r"(?<!teams/)\bdbt_up/", ours)
+    assert "working-directory: dbt_down" in (workflows / "dbt_down-ci.yml").read_text()
+    # what the person took back of `git diff`
+    run_as_said("git checkout -- teams/dbt_up/dbt_project.yml", shop)
+    commit(shop)
+
+    assert f"dbt_up is updated from {BEFORE} to {NEWEST}" in update(shop, "teams/dbt_up")
+    text = (shop / "teams/dbt_up/dbt_project.yml").read_text()
+    assert text.endswith("# mine\n")
+    assert 'version: "1.0.0"' in text
+    assert (shop / "teams/dbt_up/models/mine.sql").exists()
+    assert git(shop, "diff", "--name-only", "--diff-filter=U") == ""
 
 
 def test_a_release_that_is_none_is_warned_of_with_the_right_command(
