@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fleet.errors import FleetError
@@ -62,13 +64,25 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _demo(options: argparse.Namespace) -> int:
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A disk or a pipe that does not take what is written, in a line. Raises FleetError."""
     from mesh.cli import explain
 
     try:
-        return _run_demo(options)
+        yield
+        sys.stdout.flush()
     except OSError as error:
+        if not error.filename:  # stdout: what is left would fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has seen enough
+            sys.exit(0)
         raise FleetError(explain(error)) from None
+
+
+def _demo(options: argparse.Namespace) -> int:
+    with _explained():
+        return _run_demo(options)
 
 
 def _run_demo(options: argparse.Namespace) -> int:
@@ -116,14 +130,15 @@ def _add_map(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _map(options: argparse.Namespace) -> int:
     from fleet import map as mesh_map
 
-    return mesh_map.run(
-        bucket=options.bucket,
-        registry=options.registry,
-        env=options.env,
-        form=options.format,
-        models=options.models,
-        output=options.output,
-    )
+    with _explained():
+        return mesh_map.run(
+            bucket=options.bucket,
+            registry=options.registry,
+            env=options.env,
+            form=options.format,
+            models=options.models,
+            output=options.output,
+        )
 
 
 def _add_members(parser: argparse.ArgumentParser) -> None:
@@ -184,7 +199,9 @@ def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "to GitHub for a hundred members) and, where a registry is named, what the members "
         "published there and on what they built. With a registry and no list, the members are "
         "those whose repository it knows.",
-        epilog="for example: python -m fleet status --members members.txt --bucket acme-mesh",
+        epilog="for example: python -m fleet status --members members.txt --bucket acme-mesh. "
+        "Exit status: 0 all could be read, 1 it could not start, 2 some have a problem; to be "
+        "behind or stale is none.",
     )
     _add_members(parser)
     add_registry_flags(parser)
@@ -203,20 +220,35 @@ def _status(options: argparse.Namespace) -> int:
 
     from fleet import map as mesh_map
     from fleet import releases, status, update
+    from mesh.cli import FOUND, note
 
-    mesh = None
-    if options.bucket or options.registry:
+    named = _members(options) if options.members or options.clones else []
+    mesh = unread = None
+    flags = options.bucket or options.registry
+    if flags or os.environ.get("DBT_MESH_REGISTRY") or os.environ.get("DBT_MESH_BUCKET"):
         where = mesh_map.location(options.bucket, options.registry, options.env)
-        mesh = mesh_map.gather(where)
-    listed = options.members or options.clones or not mesh
-    named = _members(options) if listed or not mesh else status.of_registry(mesh)
+        try:
+            mesh = mesh_map.gather(where)
+        except (FleetError, MeshError) as error:
+            if not named:
+                raise
+            note(f"{error}; what the members publish is left out")
+            unread = isinstance(error, MeshError)  # and not just empty
+        named = named or (status.of_registry(mesh) if mesh else [])
+        if not named:
+            raise FleetError(
+                f"{where.url} knows no member's repository (consumers record theirs, the answer "
+                "github_repository): --members FILE or --clones FOLDER names them"
+            )
+    named = named or _members(options)
     with releases.opened(options.template, also=tuple(options.also)) as opened:
         told = status.gather(update.choose(named, options.only), opened)
         newest = opened.newest
     if mesh:
         now = datetime.now(UTC)
         told = [status.with_registry(each, mesh, now, options.stale_after) for each in told]
-    return status.show(told, newest, options.json)
+    shown = status.show(told, newest, options.json)
+    return FOUND if unread else shown
 
 
 def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

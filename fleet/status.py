@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from answers import moved_error
 from rich.console import Console
@@ -36,14 +37,18 @@ AT_ONCE = 16
 """Repositories asked side by side."""
 ASKED_TOGETHER = 100
 """Repositories in one question to GitHub, which limits how much one may ask for."""
+GITHUB_SECONDS = 60
+"""Patience with one question to GitHub."""
+WIDE = 1000
+"""Columns of a console where nothing is shown in a window: no line is broken."""
 
 GITHUB = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+)")
 
 
 @dataclass(frozen=True)
 class Status:
-    """One line. behind: releases; contract: of what it publishes and reads; problem: what keeps it
-    from an update, or from being looked at."""
+    """One line. behind: releases; contract: of what it publishes; stale: what is out of date, of
+    what it publishes or reads; problem: what keeps it from an update, or from being looked at."""
 
     name: str
     kind: str = ""
@@ -84,20 +89,18 @@ def with_registry(status: Status, mesh: Mesh, now: datetime, days: int) -> Statu
         unpublished = "never published" if "hub" in status.kind or status.kind == "upstream" else ""
         return replace(status, contract=unpublished)
     published = project.publication.published_at if project.publication else ""
+    public = [node for node in mesh.nodes if node.project == project.name and node.kind == "public"]
+    enforced = sum(node.contract for node in public)
     return replace(
         status,
         kind=status.kind or next((read.kind for read in project.reads if read.kind), ""),
         published_at=published,
-        contract="; ".join(_contract(project, mesh)),
-        stale="; ".join(_stale(project, now, days)),
+        contract=f"{enforced} of {len(public)} public models" if public else "",
+        stale="; ".join([*_stale(project, now, days), *_gone(project, mesh)]),
     )
 
 
-def _contract(project: Project, mesh: Mesh) -> Iterable[str]:
-    public = [node for node in mesh.nodes if node.project == project.name and node.kind == "public"]
-    if public:
-        enforced = sum(node.contract for node in public)
-        yield f"{enforced} of {len(public)} public models under contract"
+def _gone(project: Project, mesh: Mesh) -> Iterable[str]:
     nodes = {node.id: node for node in mesh.nodes}
     read = [
         nodes[edge.source] for edge in mesh.edges if _project_of(edge.target, nodes) == project.name
@@ -182,25 +185,43 @@ def ask_github(members: Sequence[Member]) -> list[str | Exception | None]:
         "{ ... on Blob { text } } }"
         for number, (member, (owner, name)) in enumerate(zip(members, repositories, strict=True))
     )
-    # ends with 1 where one of them does not exist, and still prints the others
-    done = subprocess.run(
-        ["gh", "api", "graphql", "-f", f"query={{ {asked} }}"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        data = json.loads(done.stdout)["data"]
-    except (ValueError, KeyError):
-        said = telling_line(done.stderr) or "gh auth status may tell why"
+
+    def failed(said: str) -> list[str | Exception | None]:
         return [GitError(f"gh cannot ask GitHub: {said}")] * len(repositories)
+
+    try:
+        # ends with 1 where one of them does not exist, and still prints the others
+        done = subprocess.run(
+            ["gh", "api", "graphql", "-f", f"query={{ {asked} }}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=GITHUB_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return failed(f"no answer in {GITHUB_SECONDS} s")
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        answer = None
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(data, dict):
+        said = telling_line(done.stderr) or _first_error(answer)
+        return failed(said or "gh auth status may tell why")
     return [
         (data[f"m{number}"]["object"] or {}).get("text")
         if data.get(f"m{number}")
         else GitError(f"GitHub has no repository {owner}/{name}, or shows it to others only")
         for number, (owner, name) in enumerate(repositories)
     ]
+
+
+def _first_error(answer: Any) -> str:
+    try:
+        return telling_line(str(answer["errors"][0]["message"]))
+    except (LookupError, TypeError):
+        return ""
 
 
 def of_registry(mesh: Mesh) -> list[Member]:
@@ -227,27 +248,24 @@ def of_registry(mesh: Mesh) -> list[Member]:
 
 
 def show(statuses: Sequence[Status], newest: str, as_json: bool) -> int:
-    """Always 0: a member that is behind is no failure."""
+    """2 where some have a problem, or else 0: a member that is behind is no failure."""
+    status = 2 if any(each.problem for each in statuses) else 0
     if as_json:
         print(
             json.dumps({"newest": newest, "members": [asdict(each) for each in statuses]}, indent=2)
         )
-        return 0
-    table = Table(title=f"Template {newest}", title_justify="left")
-    for column in ("member", "kind", "version", "behind", "published"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("contract")
-    table.add_column("to do")
-    for each in statuses:
-        behind = "" if each.behind is None else str(each.behind)
-        to_do = "; ".join(filter(None, (each.problem, each.stale)))
-        table.add_row(
-            *map(escape, (each.name, each.kind, each.version, behind, each.published_at[:10])),
-            escape(each.contract),
-            f"[yellow]{escape(to_do)}[/yellow]" if to_do else "",
-        )
+        return status
     console = Console(highlight=False)
-    console.print(table)
+    if not console.is_terminal:  # such as a log, which is nobody's window
+        console = Console(highlight=False, width=WIDE)
+    console.print(table(statuses, newest))
+    for each in statuses:
+        for word, text in (
+            ("[red]problem[/red]", each.problem),
+            ("[yellow]stale[/yellow]", each.stale),
+        ):
+            if text:
+                console.print(f"{word} {escape(each.name)}  {escape(text)}", soft_wrap=True)
     counts = (
         f"{len(statuses)} members",
         f"{sum(each.behind == 0 for each in statuses)} on {newest}",
@@ -255,4 +273,31 @@ def show(statuses: Sequence[Status], newest: str, as_json: bool) -> int:
         f"{sum(bool(each.problem or each.stale) for each in statuses)} with something to do",
     )
     console.print(", ".join(counts))
-    return 0
+    return status
+
+
+def table(statuses: Sequence[Status], newest: str) -> Table:
+    """What is short of each member, without columns that nobody fills."""
+    columns = {
+        "member": [each.name for each in statuses],
+        "kind": [each.kind for each in statuses],
+        "version": [each.version for each in statuses],
+        "behind": ["" if each.behind is None else str(each.behind) for each in statuses],
+        "published": [each.published_at[:10] for each in statuses],
+        "under contract": [each.contract for each in statuses],
+    }
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
+    made = Table(
+        title=f"Template {newest}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    for name, cells in filled.items():
+        # only the names of members may be broken within a word
+        word = max(len(word) for cell in (name, *cells) for word in cell.split())
+        made.add_column(name, min_width=None if name == "member" else word, overflow="fold")
+    for cells in zip(*filled.values(), strict=True):
+        made.add_row(*map(escape, cells))
+    return made

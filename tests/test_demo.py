@@ -16,7 +16,10 @@ from fleet import demo as demos
 from fleet import demo_snowflake
 from fleet.__main__ import main
 from fleet.demo import Step
+from mesh.interface import extract
 from tests.conftest import BIN, ROOT
+from tests.manifests import manifest
+from tests.mesh_world import ENV, public, write
 from tests.versions import git
 
 
@@ -287,6 +290,21 @@ def test_a_folder_that_it_cannot_write_to_is_one_line(tmp_path: Path) -> None:
             assert len(done.stderr.splitlines()) == (0 if flags else 1), done.stderr
             assert flags or f"cannot write in {folder}: " in done.stderr
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_map_for_which_there_is_no_room_is_one_line(tmp_path: Path) -> None:
+    models = [public("up", f"model_{number}", ["id"]) for number in range(500)]
+    nodes = {model["unique_id"]: model for model in models}
+    body = extract(manifest("up", models=0, nodes=nodes), "up").body
+    write(tmp_path, "up", "latest/manifest.json", body)
+    command = f"{sys.executable} -m fleet map --registry {tmp_path} --env {ENV} --output -"
+    for reader, status, said in (("> /dev/full", 1, 1), ("| true; exit ${PIPESTATUS[0]}", 0, 0)):
+        done = subprocess.run(
+            ["bash", "-c", f"{command} {reader}"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == status, done.stderr
+        assert len(done.stderr.splitlines()) == said, done.stderr
+        assert "No space left" in done.stderr or not said
 
 
 def test_help_teaches() -> None:

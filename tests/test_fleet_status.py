@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,8 +18,12 @@ from fleet.members import Member
 from fleet.mesh_graph import Consumption, Edge, Mesh, Node, Project, Publication
 from fleet.releases import Releases
 from fleet.status import Status
+from mesh.interface import extract
 from tests import versions
 from tests.fleet_world import World, world
+from tests.manifests import manifest
+from tests.mesh_world import ENV, public, write
+from tests.test_demo import fleet as run_fleet
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RELEASES = Releases(Path("/"), frozenset({"https://github.com/acme/mesh"}), ("v1.0.0", "v1.1.0"))
@@ -80,12 +85,14 @@ def test_what_the_registry_says(mesh: Mesh) -> None:
         return status.with_registry(Status(name, kind, project=name), mesh, NOW, days=30)
 
     sales, old, finance = of("sales"), of("old"), of("finance", "native")
-    assert sales.contract == "1 of 2 public models under contract"
+    assert sales.contract == "1 of 2 public models"
     assert sales.published_at.startswith("2026-05-30")
     assert sales.stale == ""
     assert old.stale == "not published for 150 days"
-    assert finance.contract == "reads what is published no more: old.gone"
-    assert finance.stale == "built on an older publication of sales"
+    assert finance.contract == ""
+    assert finance.stale == (
+        "built on an older publication of sales; reads what is published no more: old.gone"
+    )
     assert of("new").contract == "never published"
     assert of("reader", "native").contract == ""
 
@@ -123,6 +130,33 @@ def test_github_is_asked_once_for_a_hundred(
     assert len((tmp_path / "asked").read_text().splitlines()) == 5
 
 
+@pytest.mark.parametrize(
+    ("gh", "says"),
+    [
+        (
+            """echo '{"data": null, "errors": [{"message": "rate limited"}]}'; exit 1""",
+            "rate limited",
+        ),
+        ("echo 'gh: rate limited' >&2; echo '{\"data\": null}'; exit 1", "rate limited"),
+        ("echo '[]'", "gh auth status"),
+        ("echo 'no JSON'", "gh auth status"),
+        ("""echo '{"data": []}'""", "gh auth status"),
+        ("sleep 30", "no answer in 1 s"),
+    ],
+)
+def test_what_else_gh_may_answer_is_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gh: str, says: str
+) -> None:
+    (tmp_path / "gh").write_text(f"#!/bin/sh\n{gh}\n")
+    (tmp_path / "gh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(status, "GITHUB_SECONDS", 1)
+    everyone = [Member(name, f"https://github.com/acme/{name}.git") for name in ("a", "b")]
+    for each in status.gather(everyone, RELEASES):
+        assert each.problem.startswith("gh cannot ask GitHub: ")
+        assert says in each.problem
+
+
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[World]:
     versions.build(tmp_path / "template")
@@ -136,7 +170,7 @@ def test_clones_and_any_git_server(fleet: World, tmp_path: Path) -> None:
     fleet.member("two", versions.newest(), **hub)
     listed = tmp_path / "members.txt"
     listed.write_text(f"{fleet.remote('one').as_uri()}\nfile://{tmp_path}/nowhere.git\n")
-    told = json.loads(fleet.fleet("status", "--members", listed, "--json"))
+    told = json.loads(fleet.fleet("status", "--members", listed, "--json", status=2))
     assert told["newest"] == versions.newest()
     seen = {member["name"]: member for member in told["members"]}
     releases_since = len(versions.earlier()) + 1 - 2
@@ -150,5 +184,92 @@ def test_clones_and_any_git_server(fleet: World, tmp_path: Path) -> None:
     assert "1 members, 1 on" in table
 
 
-def test_an_empty_registry_and_no_list_is_said(fleet: World, tmp_path: Path) -> None:
-    fleet.fleet("status", "--registry", tmp_path.as_uri() + "/registry", status=1)
+def test_registries_that_say_nothing(fleet: World, tmp_path: Path) -> None:
+    """By flag or by environment; with a list of members they are a note."""
+    fleet.member("one", "v0.0.2", kind="native", starter=False)
+    empty = (tmp_path / "registry").as_uri()
+    listed = ("--clones", fleet.clones, "--template", fleet.template)
+    for flags, environment, ends, says in (
+        (("--registry", empty), {}, 1, f"{empty} is empty"),
+        ((), {"DBT_MESH_REGISTRY": empty}, 1, f"{empty} is empty"),
+        ((), {}, 1, "which members?"),
+        ((*listed, "--registry", empty), {}, 0, f"note: {empty} is empty"),
+        (listed, {"DBT_MESH_REGISTRY": empty}, 0, f"note: {empty} is empty"),
+        (listed, {"DBT_MESH_REGISTRY": "ftp://nowhere/registry"}, 2, "note: "),
+    ):
+        done = run_fleet("status", *flags, **environment)
+        assert done.returncode == ends, done.stdout + done.stderr
+        assert says in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert ("v0.0.2" in done.stdout) is (ends != 1)
+
+    model = public("sales", "orders", ["id"])
+    body = manifest("sales", models=0, nodes={model["unique_id"]: model})
+    write(tmp_path / "registry", "sales", "latest/manifest.json", extract(body, "sales").body)
+    prod = ("--env", ENV)
+    done = run_fleet("status", "--registry", empty, *prod)
+    assert done.returncode == 1
+    assert "knows no member's repository" in done.stderr
+    assert "--members FILE" in done.stderr
+    # and what the environment names is read
+    fleet.member("sales", versions.newest(), kind="upstream", starter=False)
+    done = run_fleet("status", *listed, *prod, "--json", DBT_MESH_REGISTRY=empty)
+    assert done.stderr == ""
+    told = {each["name"]: each for each in json.loads(done.stdout)["members"]}
+    assert told["sales"]["contract"] == "1 of 1 public models"
+
+
+# ── what is shown ─────────────────────────────────────────────────────────────────────
+
+ALL_WELL = Status(
+    "acme/marketing_analytics",
+    "upstream",
+    "v1.1.0",
+    0,
+    "2026-05-30T10:00:00Z",
+    "12 of 14 public models",
+)
+REASON = "gh cannot ask GitHub: gh: To use GitHub CLI in a GitHub Actions workflow, set GH_TOKEN"
+STALE = "built on an older publication of sales"
+
+
+@pytest.mark.parametrize("width", [60, 80, None], ids=str)
+def test_a_table_can_be_read_in_any_window_and_in_a_log(
+    width: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if width:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    told = [
+        ALL_WELL,
+        Status("acme/risk", "native hub", "v1.0.0", 1, "", "", STALE),
+        Status("hidden", problem=REASON),
+    ]
+    assert status.show(told, "v1.1.0", as_json=False) == 2
+    shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    rows = shown.partition("problem hidden")[0].replace("\n", " ")
+    table = shown.splitlines()[: shown.splitlines().index(f"stale acme/risk  {STALE}")]
+    assert f"problem hidden  {REASON}" in shown.splitlines()
+    for word in ("v1.1.0", "2026-05-30", "upstream", "native", "hub", "1"):
+        assert re.search(rf"(^|\s){word}(\s|$)", rows), (word, shown)
+    assert "…" not in shown
+    if width:
+        assert max(map(len, table)) <= width
+    else:
+        assert re.search(
+            r"^acme/marketing_analytics +upstream .* 12 of 14 public models", shown, re.M
+        )
+
+
+def test_columns_that_nobody_fills_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.show([Status("one", "native", "v1.0.0", 1)], "v1.1.0", as_json=False) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"member +kind +version +behind *$", shown, re.MULTILINE)
+
+
+def test_exit_status_is_2_where_some_have_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    behind_and_stale = Status("one", "native", "v1.0.0", 7, stale=STALE)
+    for as_json in (False, True):
+        assert status.show([behind_and_stale], "v1.1.0", as_json) == 0
+        assert status.show([behind_and_stale, Status("b", problem="no")], "v1.1.0", as_json) == 2
+    assert "Exit status: 0" in run_fleet("status", "--help").stdout
