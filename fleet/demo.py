@@ -360,7 +360,7 @@ def why_kept(demo: Demo, made: Made, member: str) -> str:
     if path not in made:
         return f"kept {path}: nothing says that the demo made it; is it yours to remove?"
     try:
-        versioned = (path / ".git").exists() or git(demo.folder, "ls-files", "--", member)
+        versioned = (path / ".git").exists() or bool(git(demo.folder, "ls-files", "--", member))
     except GitError:  # of no repository
         versioned = False
     return f"kept {path}: it is under version control; is it yours to remove?" if versioned else ""

@@ -298,6 +298,6 @@ def table(statuses: Sequence[Status], newest: str) -> Table:
         # only the names of members may be broken within a word
         word = max(len(word) for cell in (name, *cells) for word in cell.split())
         made.add_column(name, min_width=None if name == "member" else word, overflow="fold")
-    for cells in zip(*filled.values(), strict=True):
-        made.add_row(*map(escape, cells))
+    for row in zip(*filled.values(), strict=True):
+        made.add_row(*map(escape, row))
     return made

@@ -27,7 +27,11 @@ def main() -> None:
         answers = read_answers(answers_file.read_text(encoding="utf-8"))
         make_mesh_home(member)
         quiet = sys.argv[2:] == ["quiet"]
-        if not quiet and (warning := version_warning(answers.get("_commit", ""))):
+        warnings = (
+            version_warning(answers.get("_commit", "")),
+            source_warning(answers.get("_src_path", "")),
+        )
+        for warning in filter(None, () if quiet else warnings):
             print(f"\n{warning}", file=sys.stderr)
         if answers.get("setup") in ("plan", "now"):
             import set_up_snowflake
@@ -76,6 +80,20 @@ def version_warning(commit: str) -> str:
         "and `copier update` cannot start from one.\n"
         "Before you work in it, tag the template (or choose a tag) and render it again: "
         "copier copy --trust --vcs-ref TAG …"
+    )
+
+
+def source_warning(source: str) -> str:
+    """What to say of a template that the member knows by a path from where Copier was started."""
+    if not source or source.startswith(("/", "~")) or ":" in source:  # gh:, https:, git@host:
+        return ""
+    shell = Path(os.environ.get("PWD", ""))
+    absolute = (shell / source).resolve() if (shell / source).exists() else "/PATH/TO/IT"
+    return (
+        f"warning: this project has recorded its template as {source}, seen from the folder that "
+        "you are in, and `copier update` will not find it from there.\n"
+        "Before you work in it, render it again from a URL or an absolute path: "
+        f"copier copy --trust {absolute} …"
     )
 
 

@@ -110,7 +110,7 @@ def by_a_person(member: Path, **answers: str) -> Path:
     """A project that a person made; not committed."""
     data = [word for pair in answers.items() for word in ("--data", "=".join(pair))]
     flags = ("--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD")
-    command = [BIN / "copier", "copy", *flags, *data, ROOT, member]
+    command = [str(BIN / "copier"), "copy", *flags, *data, str(ROOT), str(member)]
     subprocess.run(command, check=True, capture_output=True)
     (member / "models/mine.sql").write_text("select 1 as mine\n")
     return member

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -219,6 +220,61 @@ def test_an_untagged_template_is_warned_of(
     )
     assert ("untagged version of the template" in done.stderr) is warned
     assert "is ready. Next:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "warned"),
+    [
+        ("../template", True),
+        ("template", True),
+        (".", True),
+        ("/srv/template", False),
+        ("~/template", False),
+        ("gh:acme/template", False),
+        ("https://git.example.com/template.git", False),
+        ("git@example.com:acme/template", False),
+    ],
+)
+def test_a_template_by_a_relative_path_is_warned_of(
+    tmp_path: Path, source: str, warned: bool
+) -> None:
+    answers = tmp_path / "answers.yml"
+    answers.write_text(
+        f"_commit: v1.2.0\n_src_path: {source}\nkind: upstream\ndatabase_prefix: A\n"
+    )
+    for quiet in ([], ["quiet"]):
+        done = subprocess.run(
+            [sys.executable, ROOT / "hooks/after_copy.py", answers, *quiet],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ("from a URL or an absolute path" in done.stderr) is (warned and not quiet)
+        assert "untagged" not in done.stderr
+
+
+def test_what_it_says_of_a_relative_path_makes_updates_work(desk: Desk, tmp_path: Path) -> None:
+    template = tmp_path / "template"
+    copied = ["git", "clone", "--quiet", str(ROOT), str(template)]
+    subprocess.run(copied, check=True, capture_output=True)
+    shutil.copy(ROOT / "hooks/after_copy.py", template / "hooks")
+    for line in ("commit -qam x --allow-empty", "tag v9.0.0"):
+        subprocess.run(["git", *line.split()], cwd=template, check=True, capture_output=True)
+    work = desk.member.parent
+    environment = desk.environment | {"PWD": str(work)}
+    run: dict[str, Any] = {"cwd": work, "env": environment, "capture_output": True}
+    run |= {"text": True, "check": True}
+    flags = ["--trust", "--defaults", "--overwrite"]
+    first = subprocess.run([COPIER, "copy", *flags, "../template", desk.member], **run)
+    assert "has recorded its template as ../template" in first.stderr
+    again = re.search(r"copier copy --trust (\S+) …", first.stderr)
+    assert again
+    second = subprocess.run([COPIER, "copy", *flags, again[1], desk.member], **run)
+    assert "warning" not in second.stderr
+    for line in ("init -q", "add -A", "commit -qm x"):
+        subprocess.run(["git", *line.split()], cwd=desk.member, check=True, capture_output=True)
+    subprocess.run([COPIER, "update", "--trust", "--defaults"], **run | {"cwd": desk.member})
 
 
 def test_nothing_runs_on_update(desk: Desk, tmp_path: Path) -> None:
