@@ -29,7 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument(
         "--folder", type=Path, help="where the members go (default ./demo, or ./demo-snowflake)"
     )
-    demo.add_argument("--clean", action="store_true", help="remove what the demo made, and no more")
+    demo.add_argument(
+        "--clean",
+        action="store_true",
+        help="remove what the demo made, and no more: members under version control stay",
+    )
     demo.add_argument(
         "--target",
         choices=["local", "snowflake"],

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from fleet import map as mesh_map
 from fleet.errors import FleetError
+from fleet.members import ANSWERS as COPIER_ANSWERS
 from fleet.members import GitError, git
 from mesh.config import Location
 from mesh.registry import write_whole
@@ -117,9 +118,10 @@ class Made:
         self.folder = folder
         path = folder / MARKER
         try:
-            noted = json.loads(path.read_bytes()) if path.exists() else {"homes": [], "paths": []}
-            self.homes, self.paths = set(noted["homes"]), set(noted["paths"])
-        except (ValueError, KeyError, TypeError):
+            noted = json.loads(path.read_bytes()) if path.exists() else {}
+            self.homes, self.paths = set(noted.get("homes", ())), set(noted.get("paths", ()))
+            self.rendered: dict[str, int] = dict(noted.get("rendered", {}))
+        except (ValueError, AttributeError, TypeError):
             raise FleetError(
                 f"{path} is damaged, and tells no more what the demo made: remove by hand what "
                 "is not yours to keep"
@@ -137,11 +139,28 @@ class Made:
         self.paths |= set(map(self._seen, paths))
         self.write()
 
+    def add_rendered(self, member: str, home: Path, paths: Iterable[Path]) -> None:
+        self.rendered[member] = self._stamp(member)
+        self.add(home, paths)
+
+    def has_rendered(self, member: str) -> bool:
+        """Whether it is the demo's still, and not another project that somebody put there."""
+        return self.rendered.get(member, 0) == self._stamp(member) != 0
+
+    def _stamp(self, member: str) -> int:
+        """When Copier wrote a member's answers, which nobody edits; 0 where there are none."""
+        path = self.folder / member / COPIER_ANSWERS
+        return path.stat().st_mtime_ns if path.exists() else 0
+
     def discard(self, path: Path) -> None:
         self.paths.discard(self._seen(path))
 
     def write(self) -> None:
-        noted = {"homes": sorted(self.homes), "paths": sorted(self.paths)}
+        noted = {
+            "homes": sorted(self.homes),
+            "paths": sorted(self.paths),
+            "rendered": self.rendered,
+        }
         write_whole(self.folder / MARKER, json.dumps(noted, indent=2).encode())
 
 
@@ -185,7 +204,7 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
     for member in MEMBERS:
         if member not in missing:
             report(demo, member, "kept as it is", 0)
-            if demo.folder / member in made:  # the home may be another one than before
+            if made.has_rendered(member):  # the home may be another one than before
                 made.add(demo.home, absent(demo.of_member(member)))
     if not missing:
         return
@@ -206,7 +225,7 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
                     answers | dict(more_answers or {}),
                 ),
             )
-            made.add(demo.home, to_come)
+            made.add_rendered(member, demo.home, to_come)
 
 
 def execute(demo: Demo, steps: Iterable[Step]) -> None:
@@ -339,7 +358,7 @@ def clean(folder: Path) -> int:
             files, folders = each.of_all()[:2], each.of_all()[2:-1]
             remove(made, files)
             remove_if_empty(made, folders)
-        if any(demo.folder / member in made for member in MEMBERS):
+        if any(made.has_rendered(member) for member in MEMBERS):
             made.write()
         else:
             (demo.folder / MARKER).unlink(missing_ok=True)
@@ -357,12 +376,14 @@ def why_kept(demo: Demo, made: Made, member: str) -> str:
     path = demo.folder / member
     if not os.path.lexists(path):
         return ""
-    if path not in made:
+    if not made.has_rendered(member):
         return f"kept {path}: nothing says that the demo made it; is it yours to remove?"
     try:
         versioned = (path / ".git").exists() or bool(git(demo.folder, "ls-files", "--", member))
-    except GitError:  # of no repository
-        versioned = False
+    except GitError as error:
+        if "not a git repository" in str(error):
+            return ""
+        return f"kept {path}: is it under version control? {error}"
     return f"kept {path}: it is under version control; is it yours to remove?" if versioned else ""
 
 

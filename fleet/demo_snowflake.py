@@ -55,7 +55,7 @@ def run(folder: Path, connection: str, *, sure: bool) -> int:
     local.render(demo, {"snowflake_account": account} if "-" in account else {})
     demo.home.mkdir(parents=True, exist_ok=True)
     made = Made(demo.folder)
-    made.add(demo.home, absent(key(member) for member in MEMBERS if demo.folder / member in made))
+    made.add(demo.home, absent(key(member) for member in MEMBERS if made.has_rendered(member)))
     for member in MEMBERS:
         execute(demo, set_up(member, connection))
     execute(demo, build(demo, reach))
@@ -120,6 +120,12 @@ def destroy(folder: Path, connection: str, *, sure: bool) -> int:
     members = [member for member in there if member not in kept]
     if not members:
         raise FleetError("; ".join(kept.values()))
+    for member in kept:
+        demo.console.print(
+            f"{member} stays, here and on the account: see below. Its own "
+            "scripts/snowflake_access.py teardown drops what it has there.",
+            markup=False,
+        )
     demo.console.print(
         "This drops "
         + ", ".join(f"{member.upper()}_PROD, {member.upper()}_DEV" for member in members)

@@ -16,6 +16,7 @@ from fleet import demo as demos
 from fleet import demo_snowflake
 from fleet.__main__ import main
 from fleet.demo import Step
+from fleet.members import GitError
 from mesh.interface import extract
 from tests.conftest import BIN, ROOT
 from tests.manifests import manifest
@@ -198,6 +199,38 @@ def test_clean_keeps_what_was_put_under_version_control(
     git(folder, "add", "dbt_down")
     assert fleet("demo", "--clean", "--folder", folder).returncode == 1
     assert (folder / "dbt_down/models").exists()
+
+
+def test_clean_keeps_a_project_that_has_taken_the_place_of_the_demo_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DBT_MESH_HOME", raising=False)
+    folder = tmp_path / "d"
+    demos.render(demos.locate(folder))
+    shutil.rmtree(folder / "dbt_up")
+    mine = by_a_person(folder / "dbt_up", project_name="dbt_up")
+    data_of(folder / ".mesh", "dbt_up")
+    before = snapshot(mine)
+    done = fleet("demo", "--clean", "--folder", folder)
+    assert done.returncode == 1
+    assert f"kept {mine}: nothing says that the demo made it" in done.stderr
+    assert snapshot(mine) == before
+    assert (folder / ".mesh/DBT_UP_LOCAL.duckdb").exists()
+    assert not (folder / "dbt_down").exists()
+
+
+def test_clean_keeps_what_git_cannot_tell_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object) -> str:
+        raise GitError("fatal: detected dubious ownership in repository")
+
+    folder = tmp_path / "d"
+    demos.render(demos.locate(folder))
+    monkeypatch.setattr(demos, "git", failing)
+    assert main(["demo", "--clean", "--folder", str(folder)]) == 1
+    assert "dubious ownership" in capsys.readouterr().err
+    assert (folder / "dbt_up/mesh.yml").exists()
 
 
 def test_clean_knows_the_homes_that_the_demo_had(
