@@ -296,6 +296,28 @@ def test_the_way_out_of_a_breaking_change_passes_the_gate() -> None:
     assert not contract.summarise(changes, strict=True)[0]
 
 
+def test_the_way_out_of_a_latest_version_that_breaks_passes_the_gate() -> None:
+    """A date for the old one, and on it the move: that is told, and then not stopped."""
+    narrow = {"columns": {"id": "integer"}}
+    dated = {"deprecation_date": "2026-07-20"}
+
+    def models(latest: int, **first: Any) -> dict[str, Any]:
+        versions = {"orders.v1": first, "orders.v2": narrow}
+        return {name: spec | {"latest_version": latest} for name, spec in versions.items()}
+
+    (change,) = contract.compare(*_interfaces({"old": models(1), "new": models(2)}), today=TODAY)
+    assert change.rule == "latest_incompatible"
+    assert "keep `latest_version: 1` until the deprecation_date of orders.v1" in change.way_out
+    steps = [models(1), models(1, **dated), models(2, **dated)]
+    for old, new, day in zip(steps, steps[1:], (TODAY, date(2026, 7, 20)), strict=False):
+        changes = contract.compare(*_interfaces({"old": old, "new": new}), today=day)
+        assert not contract.summarise(changes)[0]
+    assert changes[0].message == (
+        "without a version, readers now get 2, not 1, whose date has come (2026-07-20); "
+        "column_removed status; column_removed amount; not_null_dropped id; unique_dropped id"
+    )
+
+
 def test_a_date_gives_notice_before_a_model_goes() -> None:
     """Announced, then kept until the day before, then removed on the day: never stopped."""
     deprecated = {"orders": {"deprecation_date": "2026-08-01"}}

@@ -26,6 +26,9 @@ What counts as the same is decided by what the warehouse stores, not by how it i
   sooner than NOTICE_DAYS after it is published, or is moved there, breaks like the removal it
   allows. Once a date has come, readers have had their notice; a model that is published with a
   date from the first day had no reader before.
+- The latest version. Who reads a model without a version gets another one when the latest moves, so
+  the old and the new latest are compared like one model that changed: columns, contract, who may
+  read it, and until when. Once the old one's date has come, what the new one lacks stops nothing.
 
 What an interface lists is promised, contracted or not: readers were shown it. Descriptions, meta
 (but for `consumers`), tags and docs break nobody and are not listed at all.
@@ -145,7 +148,8 @@ RULES: Mapping[str, Rule] = {
     "latest_incompatible": Rule(
         _BREAKING,
         "A `ref` without a version now means a version that breaks what read the old one.",
-        "keep `latest_version: {before}` until readers pin `v={before}` or have moved",
+        "keep `latest_version: {before}` until the deprecation_date of {model} has come: readers"
+        " pin `v={before}` or move before it",
     ),
     "contract_dropped": Rule(
         _BREAKING,
@@ -178,8 +182,9 @@ RULES: Mapping[str, Rule] = {
     ),
     "latest_moved": Rule(
         _RISKY,
-        "A `ref` without a version now means another version, which still has what the old had.",
-        "keep `latest_version: {before}` until readers have tried the new one",
+        "A `ref` without a version now means another version, which still has what the old had, or"
+        " the old one's date has come.",
+        "keep {model} and `latest_version: {before}` until readers have tried the new one",
     ),
     "type_resized": Rule(
         _RISKY, "The same type in another size or collation: values may be cut, or no longer fit."
@@ -760,7 +765,7 @@ def compare(
         changes += [_change(finding, unique_id, node) for finding in findings]
     changes += _added_changes(before, after, heirs)
     changes += _gone_changes(before, after, heirs, frozenset(private), today, adapter)
-    changes += _latest_changes(before, after, adapter)
+    changes += _latest_changes(before, after, adapter, today)
     changes.sort(key=lambda c: (_SEVERITY_ORDER[c.severity], c.unique_id, _RULE_ORDER[c.rule]))
     return changes
 
@@ -848,7 +853,9 @@ def _shape(node: Node, adapter: str) -> _Shape:
     )
 
 
-def _latest_changes(before: _Interface, after: _Interface, adapter: str) -> Iterator[Change]:
+def _latest_changes(
+    before: _Interface, after: _Interface, adapter: str, today: date
+) -> Iterator[Change]:
     """What readers without a version get: the old latest version against the new latest one."""
     for base, old_id in before.latest.items():
         new_id = after.latest.get(base, old_id)
@@ -856,17 +863,29 @@ def _latest_changes(before: _Interface, after: _Interface, adapter: str) -> Iter
         if new_id == old_id or old is None:
             continue
         was, now = (unique_id.removeprefix(f"{base}.v") for unique_id in (old_id, new_id))
-        broken = ["it is not public"]
-        if new is not None:
-            broken = [
-                f"{finding.rule} {finding.column or ''}".strip()
-                for finding in _promise_findings(old, new, adapter)
-                if RULES[finding.rule].severity is _BREAKING
-            ]
-        rule = "latest_incompatible" if broken else "latest_moved"
+        broken = ["it is not public"] if new is None else _broken(old, new, adapter, today)
+        due = _deprecation(old)
         message = f"without a version, readers now get {now}, not {was}"
-        message = "; ".join([message, *broken])
-        yield _change(_Finding(rule, message, was, now), old_id, old)
+        if come := due is not None and due <= today:
+            message += f", whose date has come ({due})"
+        rule = "latest_incompatible" if broken and not come else "latest_moved"
+        yield _change(_Finding(rule, "; ".join([message, *broken]), was, now), old_id, old)
+
+
+def _broken(old: Node, new: Node, adapter: str, today: date) -> list[str]:
+    """What breaks those who read `old` and now get `new`, wherever that lies."""
+    findings = (
+        *_promise_findings(old, new, adapter),
+        *_sharing_findings(old, new),
+        *_deprecation_findings(old, new, today),
+    )
+    return [
+        f"{finding.rule} {finding.column}"
+        if finding.column
+        else f"{finding.rule}: {finding.message}"
+        for finding in findings
+        if RULES[finding.rule].severity is _BREAKING
+    ]
 
 
 def _change(finding: _Finding, unique_id: str, node: Node) -> Change:
