@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.conftest import Member
 from tests.manifests import manifest
 from tests.registry_world import LATEST, PUBLISH, STATE, Place, Publish, at, build
@@ -58,9 +60,8 @@ def test_a_version_that_never_was(up: Member, folder: Place, publish: Publish) -
     flags = (*folder.flags, "--rollback")
     assert "has published nothing" in up.refused(PUBLISH, *flags, "20260203")
     version = publish(folder, at(1))
-    for wrong in (version[:-3], "../latest", ""):
-        said = up.refused(PUBLISH, *flags, wrong) if wrong else version
-        assert version in said
+    for wrong in (version[:-3], "../latest"):
+        assert version in up.refused(PUBLISH, *flags, wrong)
     body = folder.get(f"dbt_up/prod/history/{version}/manifest.json")
     folder.put(f"dbt_up/prod/history/{version}/manifest.json", body[:-1] + b" }")
     folder.put(LATEST, body)
@@ -78,6 +79,26 @@ def test_what_others_have_planted_is_no_version(up: Member, place: Place, publis
     wrong = up.refused(PUBLISH, *place.flags, "--rollback", "zzz", status=1, **place.environment)
     assert "has no version 'zzz'" in wrong
     assert "zzz" not in wrong.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    "flag", ["rollback", "history", "manifest", "summary", "env", "registry", "bucket"]
+)
+def test_an_unset_variable_publishes_nothing(
+    up: Member, folder: Place, publish: Publish, flag: str
+) -> None:
+    """`--rollback "$VERSION"`, and there is none: neither the build at hand, nor elsewhere."""
+    version = publish(folder, at(1))
+    build(up, at(2, columns=4))
+    where = [
+        each for each in folder.flags if flag in ("rollback", "history", "manifest", "summary")
+    ]
+    for empty in ([f"--{flag}", ""], [f"--{flag}="]):
+        said = up.refused(PUBLISH, *where, *empty)
+        assert f"--{flag}: " in said
+        assert len(said.splitlines()) == 1
+    assert folder.history() == [version]
+    assert not (up.path.parent / ".mesh" / "registry").exists()
 
 
 def test_history(up: Member, place: Place, publish: Publish) -> None:

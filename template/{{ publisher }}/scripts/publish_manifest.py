@@ -24,6 +24,7 @@ Exit status: 0 done, 1 it failed, 2 a breaking change was found and nothing was 
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -47,7 +48,7 @@ def main() -> int:
     parser = cli.parser(__doc__)
     cli.add_registry_flags(parser)
     parser.add_argument(
-        "--manifest", type=Path, metavar="FILE", help="default target/manifest.json"
+        "--manifest", type=cli.file, metavar="FILE", help="default target/manifest.json"
     )
     parser.add_argument(
         "--check", action="store_true", help="compare only; exit 2 if it breaks consumers"
@@ -60,10 +61,13 @@ def main() -> int:
     )
     parser.add_argument("--strict", action="store_true", help="refuse risky changes, too")
     parser.add_argument(
-        "--summary", type=Path, metavar="FILE", help="write the findings as Markdown, too"
+        "--summary", type=cli.file, metavar="FILE", help="write the findings as Markdown, too"
     )
     parser.add_argument(
-        "--rollback", metavar="VERSION", help="publish the interface of that version again"
+        "--rollback",
+        type=a_version,
+        metavar="VERSION",
+        help="publish the interface of that version again",
     )
     parser.add_argument(
         "--history",
@@ -81,10 +85,10 @@ def main() -> int:
     )
     store = registry.open_store(place.url, member.aws_region)
     repair = arguments.allow_breaking
-    if arguments.history:
+    if arguments.history is not None:
         return show_history(store, member.project, place.env, arguments.history)
     manifest = None
-    if arguments.rollback:
+    if arguments.rollback is not None:
         current, _ = publication.published(store, member.project, place.env, repair=repair)
         built = earlier(store, place.env, arguments.rollback, member.project, current)
         if current and current.nodes == built.nodes:
@@ -203,6 +207,13 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def a_version(text: str) -> str:
+    # An unset variable of a shell: without a version, the build at hand would be published.
+    if not text:
+        raise argparse.ArgumentTypeError("name a version (--history lists them)")
+    return text
 
 
 def earlier(

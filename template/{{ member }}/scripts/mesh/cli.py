@@ -31,19 +31,35 @@ def parser(doc: str) -> argparse.ArgumentParser:
     )
 
 
+def given(text: str) -> str:
+    """A flag's value, which is not empty: an unset variable of a shell is no choice of a default."""
+    if not text:
+        raise argparse.ArgumentTypeError("its value is empty (a variable that is not set?)")
+    return text
+
+
+def file(text: str) -> Path:
+    return Path(given(text))
+
+
 def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
     """Which registry and which environment; see `mesh.config.Member.registry_url`."""
     where = arguments.add_mutually_exclusive_group()
     where.add_argument(
         "--bucket",
+        type=given,
         metavar="B",
         help="registry in this S3 bucket (s3://B/registry; $DBT_MESH_BUCKET)",
     )
     where.add_argument(
-        "--registry", metavar="URL", help="registry at s3://… or file:///… ($DBT_MESH_REGISTRY)"
+        "--registry",
+        type=given,
+        metavar="URL",
+        help="registry at s3://… or file:///… ($DBT_MESH_REGISTRY)",
     )
     arguments.add_argument(
         "--env",
+        type=given,
         metavar="E",
         help="environment (local, prod; $DBT_MESH_ENV; default prod with an S3 registry named "
         "here or in the environment, else local)",
