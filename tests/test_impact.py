@@ -228,9 +228,11 @@ def test_deploys_at_once_and_a_damaged_record(down: Member, place: Place, publis
 # --- The gate -----------------------------------------------------------------------------------
 
 
-def recorded(place: Place, consumer: str, names: list[str] | None, **facts: Any) -> None:
+def recorded(
+    place: Place, consumer: str, names: list[str] | None, *, version: str = "", **facts: Any
+) -> None:
     """Puts the record of a consumer that reads these columns of public_0."""
-    read = {"model": "model.dbt_up.public_0", "name": "public_0", "columns": names}
+    read = {"model": f"model.dbt_up.public_0{version}", "name": "public_0", "columns": names}
     read |= {"by": [f"model.{consumer}.orders"], "since": "2026-01-02T03:04:05+00:00"}
     body = json.dumps({"consumer": consumer, "reads": [read], **facts}).encode()
     place.put(f"dbt_up/prod/consumers/{consumer}.json", body)
@@ -272,6 +274,56 @@ def test_the_gate_names_who_breaks(up: Member, place: Place, publish: Publish) -
     assert said[0].startswith("breaking  column_removed  public_0.column_3")
     assert said[1] == "    nobody reads it, by what consumers have recorded"
     assert said[-2:] == ["1 breaking, 0 risky, 0 fine: stopped", "nothing was published"]
+
+
+def versioned(*numbers: int, latest: int, gone: str = "") -> bytes:
+    """The next build of dbt_up, public_0 in these versions, the first where public_0 was."""
+    document = json.loads(
+        manifest(columns=4, generated_at=f"2026-01-0{2 + len(numbers)}T00:00:00Z")
+    )
+    node = document["nodes"].pop("model.dbt_up.public_0")
+    for number in numbers:
+        uid = f"model.dbt_up.public_0.v{number}"
+        columns = {name: each for name, each in node["columns"].items() if name != gone}
+        facts = {"unique_id": uid, "version": number, "latest_version": latest, "columns": columns}
+        alias = "public_0" if number == 1 else f"public_0_v{number}"
+        place = str(node["relation_name"]).replace("public_0", alias)
+        document["nodes"][uid] = {**node, **facts, "alias": alias, "relation_name": place}
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("gone", ["column", "version"])
+def test_who_read_a_model_before_it_had_versions_is_named(
+    up: Member, folder: Place, publish: Publish, gone: str
+) -> None:
+    """The gate's own way out, then a change of version 1: its readers are on record at public_0."""
+    publish(folder, manifest(columns=4))
+    recorded(folder, "dbt_down", ["column_1"])
+    build(up, versioned(1, latest=1))
+    up.ok(PUBLISH, *folder.flags, "--strict")
+    narrower = versioned(1, 2, latest=1, gone="column_1")
+    build(up, narrower if gone == "column" else versioned(2, 3, latest=2))
+    said = up.refused(PUBLISH, *folder.flags, "--check", status=2).splitlines()
+    expected = "column_removed  public_0.v1.column_1" if gone == "column" else "version_removed "
+    at = next(number for number, line in enumerate(said) if expected in line)
+    assert said[at + 1].startswith("    dbt_down reads it: orders, since 2026-01-02")
+    assert not any("nobody reads it" in line for line in said)
+
+
+def test_who_read_a_version_that_is_gone_reads_the_latest(
+    up: Member, folder: Place, publish: Publish
+) -> None:
+    publish(folder, versioned(1, 2, latest=2))
+    recorded(folder, "dbt_down", ["column_1"])  # long before
+    recorded(folder, "dbt_far", ["column_1"], version=".v1")
+    recorded(folder, "dbt_old", ["column_1"], version=".v0")
+    build(up, versioned(1, 2, latest=2, gone="column_1").replace(b"2026-01-04", b"2026-01-05"))
+    said = up.refused(PUBLISH, *folder.flags, "--check", status=2).splitlines()
+    heads = [number for number, line in enumerate(said) if "column_removed" in line]
+    named = [
+        [line.split()[0] for line in said[at + 1 : at + 3] if " reads it" in line] for at in heads
+    ]
+    assert named == [["dbt_far"], ["dbt_down", "dbt_old"]], said
 
 
 def test_what_was_allowed_is_kept(up: Member, folder: Place, publish: Publish) -> None:
@@ -389,3 +441,31 @@ def test_taking_a_consumer_off_the_list_breaks_it(
     assert said[0].startswith("breaking  consumer_removed  public_0")
     assert said[1].startswith("    dbt_down reads it: orders")
     assert "dbt_far reads" not in "\n".join(said)
+
+
+def test_consumers_are_named_for_the_first_time(
+    up: Member, folder: Place, publish: Publish
+) -> None:
+    """All who read it by their records: said, not stopped. Who is left out is named."""
+    publish(folder, manifest(columns=4))
+    recorded(folder, "dbt_down", ["column_0"])
+    recorded(folder, "dbt_far", ["column_0"])
+
+    build(up, changed(consumers=["dbt_down", "dbt_new"]))
+    said = up.refused(PUBLISH, *folder.flags, "--check", status=2).splitlines()
+    assert said[0].startswith("breaking  consumers_limited  public_0")
+    assert said[1].startswith("    dbt_far reads it: orders")
+    assert said[2].startswith("way out: name every project that reads public_0")
+
+    build(up, changed(consumers=["dbt_down", "dbt_far"]))
+    kept = "    all who are on record as readers stay: dbt_down, dbt_far"
+    said = up.refused(PUBLISH, *folder.flags, "--check", "--strict", status=2).splitlines()
+    assert said[0].startswith("risky  consumers_named  public_0  may be read by dbt_down, dbt_far")
+    assert said[1] == kept
+    folder.put("dbt_up/prod/consumers/dbt_bad.json", b"{")
+    said = up.refused(PUBLISH, *folder.flags, "--check", status=2).splitlines()
+    assert said[0].startswith("breaking  consumers_limited")
+    assert said[1] == f"{kept}, but not all records could be read"
+    folder.put("dbt_up/prod/consumers/dbt_bad.json", b'{"consumer": "dbt_bad", "reads": []}')
+    said = up.ok(PUBLISH, *folder.flags)
+    assert "0 breaking, 1 risky, 0 fine: not stopped" in said

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 from mesh import MeshError, cli, config, contract, interface, publication, registry
 
 if TYPE_CHECKING:
+    from mesh.consumers import Record
     from mesh.impact import Readers
 
 
@@ -154,6 +155,7 @@ class Gate:
         self._store, self._env, self._built = store, env, built
         self._strict, self._allowing = strict, allowing
         self._changes: list[contract.Change] | None = None
+        self._records: tuple[list[Record], bool] | None = None  # and whether these are all
         self._readers: Readers | None = None
         self.lines: list[str] = []
 
@@ -173,12 +175,16 @@ class Gate:
             return None
         from mesh import consumers, impact
 
-        if self._readers is None and any(map(impact.concerns, self._changes)):
+        if self._records is None and any(map(impact.concerns, self._changes)):
             records, unread = consumers.recorded(self._store, self._built.project, self._env)
             for problem in unread:
                 cli.note(f"who reads what is not all known: {problem}")
-            self._readers = impact.Readers(records, complete=not unread)
-        readers = self._readers or impact.Readers(())
+            self._records = records, not unread
+        records, complete = self._records or ([], True)
+        readers = self._readers = impact.Readers(
+            records, complete=complete, old=current.manifest, new=self._built.manifest
+        )
+        self._changes = contract.weighed(self._changes, readers.left_out)
         blocked, self.lines = contract.summarise(
             self._changes, strict=self._strict, beneath=readers.lines
         )

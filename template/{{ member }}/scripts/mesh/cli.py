@@ -32,7 +32,7 @@ def parser(doc: str) -> argparse.ArgumentParser:
 
 
 def given(text: str) -> str:
-    """A flag's value, which is not empty: an unset variable of a shell is no choice of a default."""
+    """A flag's value, never empty: a variable that a shell does not know chooses no default."""
     if not text:
         raise argparse.ArgumentTypeError("its value is empty (a variable that is not set?)")
     return text

@@ -26,6 +26,9 @@ What counts as the same is decided by what the warehouse stores, not by how it i
   sooner than NOTICE_DAYS after it is published, or is moved there, breaks like the removal it
   allows. Once a date has come, readers have had their notice; a model that is published with a
   date from the first day had no reader before.
+- Consumers. A list in `meta.consumers` refuses all who are not in it, so it breaks them. Where it
+  is known who reads the model, and the list leaves none of them out, it is risky: one that is about
+  to read it has put nothing on record yet (`weighed`).
 - The latest version. Who reads a model without a version gets another one when the latest moves, so
   the old and the new latest are compared like one model that changed: columns, contract, who may
   read it, and until when. Once the old one's date has come, what the new one lacks stops nothing.
@@ -43,7 +46,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -202,6 +205,11 @@ RULES: Mapping[str, Rule] = {
     "custom_dropped": Rule(_RISKY, "What the constraint promised, only its author knows."),
     "constraint_changed": Rule(
         _RISKY, "A check, foreign key or custom constraint promises something else."
+    ),
+    "consumers_named": Rule(
+        _RISKY,
+        "All who are on record as readers may read on; who has not recorded it yet is refused.",
+        "name every project that reads {model} in its `meta.consumers`",
     ),
     "constraints_unenforced": Rule(
         _RISKY,
@@ -766,8 +774,36 @@ def compare(
     changes += _added_changes(before, after, heirs)
     changes += _gone_changes(before, after, heirs, frozenset(private), today, adapter)
     changes += _latest_changes(before, after, adapter, today)
-    changes.sort(key=lambda c: (_SEVERITY_ORDER[c.severity], c.unique_id, _RULE_ORDER[c.rule]))
-    return changes
+    return _worst_first(changes)
+
+
+def _worst_first(changes: Iterable[Change]) -> list[Change]:
+    return sorted(
+        changes, key=lambda c: (_SEVERITY_ORDER[c.severity], c.unique_id, _RULE_ORDER[c.rule])
+    )
+
+
+def limits(change: Change) -> bool:
+    """Whether it concerns only projects that are not in the list `after`."""
+    return change.rule in ("consumers_limited", "consumer_removed", "consumers_named")
+
+
+def weighed(changes: Iterable[Change], left_out: Callable[[Change], bool]) -> list[Change]:
+    """The changes by what is known of readers: a list of consumers that leaves out none of them is
+    risky. `left_out`: may it be that a list leaves out somebody who reads the model?"""
+    named = "consumers_named"
+    way_out = RULES[named].way_out + _LAST_RESORT[_RISKY]
+    return _worst_first(
+        replace(change, severity=_RISKY, rule=named, way_out=way_out.format(model=change.model))
+        if limits(change) and not left_out(change)
+        else change
+        for change in changes
+    )
+
+
+def latest_versions(manifest: Manifest) -> Mapping[str, str]:
+    """The unique_id of each model that has versions, without any → that of its latest one."""
+    return _Interface.of(manifest).latest
 
 
 def _heirs(before: _Interface, after: _Interface) -> dict[str, str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mesh import markdown
 from mesh.consumers import Read, Record
-from mesh.contract import Change, Severity, counted, stopping
+from mesh.contract import (
+    Change,
+    Manifest,
+    Severity,
+    counted,
+    latest_versions,
+    limits,
+    stopping,
+)
 
 TOLD = ("deprecation_set", "model_retired")
 """Rules whose readers have to move, though nothing stops the change."""
@@ -40,21 +48,30 @@ class Reader:
 
 class Readers:
     """Who reads what, from the records of all consumers. complete: False where some could not be
-    read."""
+    read; old, new: what is published, and what takes its place."""
 
-    def __init__(self, records: Iterable[Record], *, complete: bool = True) -> None:
+    def __init__(
+        self,
+        records: Iterable[Record],
+        *,
+        complete: bool = True,
+        old: Manifest | None = None,
+        new: Manifest | None = None,
+    ) -> None:
         self._complete = complete
         self._all: list[tuple[Record, Read]] = []
         self._by_model: dict[str, list[tuple[Record, Read]]] = {}
+        latest = [latest_versions(each) for each in (old, new) if each]
+        published = old["nodes"] if old else {}
         for record in records:
             for read in record.reads:
                 self._all.append((record, read))
-                self._by_model.setdefault(read.model, []).append((record, read))
+                gone = read.model not in published
+                for uid in {read.model, *(_meant(read.model, latest) if gone else ())}:
+                    self._by_model.setdefault(uid, []).append((record, read))
 
     def of(self, change: Change) -> list[Reader]:
         """Those whom the change concerns: of a column, those who read it or may do so."""
-        found = self._by_model.get(change.unique_id, []) if change.unique_id else self._all
-        kept = set(change.after.split(", ")) if change.after and _limits(change) else set()
         return [
             Reader(
                 record.consumer,
@@ -64,9 +81,16 @@ class Readers:
                 record.repository,
                 change.column is None or read.columns is not None,
             )
-            for record, read in found
-            if record.consumer not in kept and _reads(read, change.column)
+            for record, read in self._found(change)
+            if not _stays(change, record.consumer) and _reads(read, change.column)
         ]
+
+    def left_out(self, change: Change) -> bool:
+        """May a list of consumers leave out somebody who reads the model?"""
+        return not self._complete or bool(self.of(change))
+
+    def _found(self, change: Change) -> list[tuple[Record, Read]]:
+        return self._by_model.get(change.unique_id, []) if change.unique_id else self._all
 
     def lines(self, change: Change) -> list[str]:
         """What to say beneath a change; nothing where nobody has to care."""
@@ -74,7 +98,11 @@ class Readers:
             return []
         readers = [str(reader) for reader in self.of(change)]
         more = [f"and {len(readers) - SHOWN} more"] if len(readers) > SHOWN else []
-        if self._complete:
+        known = dict.fromkeys(record.consumer for record, _ in self._found(change))
+        if limits(change) and (stay := [name for name in known if _stays(change, name)]):
+            nobody = f"all who are on record as readers stay: {_some(stay)}"
+            nobody += "" if self._complete else ", but not all records could be read"
+        elif self._complete:
             nobody = "nobody reads it, by what consumers have recorded"
         else:
             nobody = "nobody is known to read it, but not all records could be read"
@@ -86,9 +114,23 @@ def concerns(change: Change) -> bool:
     return change.severity is not Severity.FINE or change.rule in TOLD
 
 
-def _limits(change: Change) -> bool:
-    """Does it concern only those who are not in the list that is `after`?"""
-    return change.rule in ("consumers_limited", "consumer_removed")
+def _meant(model: str, latest: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """What a recorded model that is not published any more is by now.
+
+    It had no versions when it was recorded, or other ones, or lost them since; and who pinned none
+    has read the latest from then on. `latest`: before the change, and after it.
+    """
+    base = model.rpartition(".v")[0]
+    yield from (each[name] for each in latest for name in (model, base) if name in each)
+    yield base
+
+
+def _stays(change: Change, consumer: str) -> bool:
+    """Does it not concern this one, for a list of consumers names it, or has never done so?"""
+    if not limits(change):
+        return False
+    before, after = ((names or "").split(", ") for names in (change.before, change.after))
+    return consumer in after or (change.before is not None and consumer not in before)
 
 
 def _reads(read: Read, column: str | None) -> bool:
