@@ -16,7 +16,10 @@ What counts as the same is decided by what the warehouse stores, not by how it i
   in widths: there `integer` is 32 bits, `bigint` 64, `decimal` is `decimal(18,3)`, and `float` and
   `double` are two sizes. Lengths of text count on DuckDB too, though it ignores them, because the
   same models run on Snowflake. If the engines differ, or a type is spelled as only Snowflake spells
-  it, both sides are read as Snowflake's. A type in neither table is its own text.
+  it, both sides are read as Snowflake's. Types inside of types (`array(integer)`, `integer[]`,
+  `struct(a integer)`) are compared by the same rules. NOT NULL inside of one counts as a size: it
+  is the same type, and readers that take it apart meet a null where there was none, or the other
+  way round, so it is risky. A type in neither table is its own text.
 - Constraints. A primary key promises unique and not null; unique over fewer columns promises more;
   it does not matter whether a constraint stands at the column or at the model, or what it is
   called. A foreign key is known by its columns and by the last name of its target, because dbt
@@ -190,7 +193,9 @@ RULES: Mapping[str, Rule] = {
         "keep {model} and `latest_version: {before}` until readers have tried the new one",
     ),
     "type_resized": Rule(
-        _RISKY, "The same type in another size or collation: values may be cut, or no longer fit."
+        _RISKY,
+        "The same type in another size or collation, or NOT NULL inside of it comes or goes: values"
+        " may be cut, no longer fit, or be null.",
     ),
     "type_undeclared": Rule(
         _RISKY, "The type may well be the same, but is no longer promised.", "declare the data_type"
@@ -256,8 +261,10 @@ class _Finding(NamedTuple):
 
 
 class _Type(NamedTuple):
+    """size: of a type that holds others, the sizes of these."""
+
     family: str
-    size: tuple[int | str, ...]
+    size: tuple[Any, ...]
 
 
 def _spellings(table: Iterable[tuple[str, tuple[int, ...], str]]) -> dict[str, _Type]:
@@ -313,19 +320,28 @@ _DUCKDB = _spellings(
 )
 _ONLY_SNOWFLAKE = _SNOWFLAKE.keys() - _DUCKDB.keys()
 
-_COLLATE = re.compile(r"\s+collate\s+")
+_COLLATE = re.compile(r"\s*\bcollate\s+")
 _SIZED = re.compile(r"([^()]*?)\s*(?:\((\d+(?:,\d+)*)\))?\s*([^()]*)")
 _PUNCTUATION = re.compile(r"\s*([(),<>\[\]:])\s*")
+_LIST = re.compile(r"(.+)(\[\d*\])")
+_NESTED = re.compile(r"(array|map|object|struct|row|union)\((.+)\)")
+_FIELD = re.compile(r"(\"(?:[^\"]|\"\")*\"|[^\s()\[\]]+(?= )) ?(.+)")
+_NOT_NULL = re.compile(r"(.+?) ?\bnot null")
+_WORD = re.compile(r"\"(?:[^\"]|\"\")*\"|'[^']*'|[^\"']")
+
+
+def _plain(text: str) -> str:
+    return _PUNCTUATION.sub(r"\1", " ".join(text.lower().split()))
 
 
 @lru_cache(maxsize=4096)
-def _split_type(text: str) -> tuple[str, tuple[int | str, ...], str]:
+def _split_type(text: str) -> tuple[str, tuple[int, ...], str]:
     """Name, numbers in parentheses, and collation; `timestamp(3) with time zone` has them inside.
 
     A type with anything but numbers in parentheses is all name.
     """
-    base, *collation = _COLLATE.split(" ".join(text.lower().split()), maxsplit=1)
-    base = _PUNCTUATION.sub(r"\1", base).replace(")", ") ").strip()
+    base, *collation = _COLLATE.split(_plain(text), maxsplit=1)
+    base = base.replace(")", ") ").strip()
     sized = _SIZED.fullmatch(base)
     if sized is None:
         return base, (), "".join(collation)
@@ -334,7 +350,64 @@ def _split_type(text: str) -> tuple[str, tuple[int | str, ...], str]:
     return f"{head} {tail}".strip(), sizes, "".join(collation)
 
 
+class _Inner(NamedTuple):
+    """A type inside of another; name: of a field."""
+
+    name: str
+    type: str
+    not_null: bool
+
+
+@lru_cache(maxsize=4096)
+def _take_apart(text: str) -> tuple[str, tuple[_Inner, ...]]:
+    """What holds, and the types that it holds: `array(integer)`, `integer[3]`; a plain one none."""
+    text = _plain(text)
+    if many := _LIST.fullmatch(text):
+        return many[2], (_Inner("", many[1], not_null=False),)
+    if not (nested := _NESTED.fullmatch(text)):
+        return "", ()
+    kind = nested[1].replace("row", "struct")
+    inner = []
+    for part in _split_commas(nested[2]):
+        bare = _NOT_NULL.fullmatch(part)
+        name, data_type = "", bare[1] if bare else part
+        if kind in ("object", "struct", "union") and (field := _FIELD.fullmatch(data_type)):
+            name, data_type = field.groups()
+        inner.append(_Inner(name, data_type, not_null=bool(bare)))
+    return kind, tuple(inner)
+
+
+def _split_commas(text: str) -> list[str]:
+    """At commas outside of parentheses and quotes."""
+    parts, depth = [""], 0
+    for word in _WORD.findall(text):
+        depth += (word in ("(", "[")) - (word in (")", "]"))
+        if word == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += word
+    return parts
+
+
+def _only_snowflake(text: str) -> bool:
+    """Is it spelled as only Snowflake spells it, or is something inside of it?"""
+    inner = _take_apart(text)[1]
+    if inner:
+        return any(_only_snowflake(each.type) for each in inner)
+    return _split_type(text)[0] in _ONLY_SNOWFLAKE
+
+
 def _read_type(text: str, adapter: str) -> _Type:
+    holder, inner = _take_apart(text)
+    if inner:
+        held = [_read_type(each.type, adapter) for each in inner]
+        names = [f"{e.name} {t.family}" for e, t in zip(inner, held, strict=True)]
+        sizes = tuple((t.size, e.not_null) for e, t in zip(inner, held, strict=True))
+        return _Type(f"{holder}({','.join(names)})", sizes)
+    return _read_plain_type(text, adapter)
+
+
+def _read_plain_type(text: str, adapter: str) -> _Type:
     name, sizes, collation = _split_type(text)
     table = _DUCKDB if adapter == "duckdb" else _SNOWFLAKE
     family, default = table.get(name, _Type(name, ()))
@@ -352,7 +425,7 @@ def _type_rule(old: str | None, new: str | None, adapter: str) -> str | None:
         if not old and not new:
             return None
         return "type_undeclared" if old else "type_declared"
-    if not _ONLY_SNOWFLAKE.isdisjoint((_split_type(old)[0], _split_type(new)[0])):
+    if _only_snowflake(old) or _only_snowflake(new):
         adapter = "snowflake"
     before, after = _read_type(old, adapter), _read_type(new, adapter)
     if before == after:
