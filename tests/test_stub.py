@@ -27,6 +27,7 @@ TYPES = {
     "number(12,2)": "DECIMAL(12,2)",
     "number(3,3)": "DECIMAL(3,3)",
     "float": "DOUBLE",
+    "decfloat": "DOUBLE",
     "varchar": "VARCHAR",
     "varchar(3)": "VARCHAR",
     "string": "VARCHAR",
@@ -50,10 +51,16 @@ TYPES = {
     "vector(float, 3)": "FLOAT[]",
     "geography": "VARCHAR",
     "geometry": "VARCHAR",
+    "array(varchar(3) not null)": "VARCHAR[]",
+    "map(varchar, number(4,1) not null)": "MAP(VARCHAR, DECIMAL(4,1))",
+    "object(a int not null)": "JSON",
+    "number(2,1)": "DECIMAL(2,1)",
+    "number(2,2)": "DECIMAL(2,2)",
     "no such type": "VARCHAR",
 }
 # of which DuckDB cannot make as many values as there are rows, or which it cannot compare
-UNKEYED = ("BOOLEAN", "MAP(VARCHAR, BIGINT)", "DECIMAL(4,1)[]", "FLOAT[]")
+UNKEYED = ("BOOLEAN", "MAP(VARCHAR, BIGINT)", "DECIMAL(4,1)[]", "FLOAT[]", "VARCHAR[]")
+UNKEYED += ("MAP(VARCHAR, DECIMAL(4,1))",)
 
 
 def on_snowflake(project: str = "dbt_up", **types: str) -> bytes:
@@ -94,7 +101,8 @@ def test_every_type_of_snowflake_and_rows_that_keep_the_contract(
     publish(folder, on_snowflake(**names))
     done = one.run(STUB, *folder.flags, "--rows", "12")
     assert done.returncode == 0, done.stderr
-    assert f"does not tell the type of c{len(TYPES) - 1}: text" in done.stderr
+    told = f"has types without a stand-in, c{len(TYPES) - 1} (no such type): text"
+    assert done.stderr.splitlines() == [f"note: dbt_up: public_0 {told}"]
     made = {row[0]: row[1] for row in ask(one, "describe MARTS.PUBLIC_0")}
     assert made == dict(zip(names, TYPES.values(), strict=True))
     assert ask(one, "select count(*) from MARTS.PUBLIC_0") == [(12,)]
@@ -103,10 +111,32 @@ def test_every_type_of_snowflake_and_rows_that_keep_the_contract(
         ((filled, distinct),) = ask(one, query)
         assert filled == 12, kind
         assert distinct == 12 or kind in UNKEYED, kind
-    assert ask(one, "select max(length(c7)) from MARTS.PUBLIC_0") == [(3,)]
+    text = next(name for name, declared in names.items() if declared == "varchar(3)")
+    assert ask(one, f"select max(length({text})) from MARTS.PUBLIC_0") == [(3,)]
     # empty again, without a word about what is there
     assert "1 stub, empty, of 2026" in one.ok(STUB, *folder.flags)
     assert ask(one, "select count(*) from MARTS.PUBLIC_0") == [(0,)]
+
+
+def test_small_types_hold_what_fits(one: Member, folder: Place, publish: Publish) -> None:
+    small = {"a": "number(1,1)", "b": "number(2,2)", "code": "char", "d": "char(2)", "e": "nchar"}
+    publish(folder, on_snowflake(**small, f="interval", g="array(interval)"))
+    done = one.run(STUB, *folder.flags, "--rows", "100")
+    assert done.returncode == 0, done.stderr
+    assert "types without a stand-in, f (interval), g (array(interval)): text" in done.stderr
+    counted = "select count(distinct a), count(distinct b), count(e) from MARTS.PUBLIC_0"
+    assert ask(one, counted) == [(10, 100, 100)]
+    lengths = "select max(length(code)), max(length(d)), max(length(e)) from MARTS.PUBLIC_0"
+    assert ask(one, lengths) == [(1, 2, 1)]
+
+
+def test_a_column_that_cannot_be_made_is_named(
+    one: Member, folder: Place, publish: Publish
+) -> None:
+    publish(folder, on_snowflake(a="integer", b="number(77,2)"))
+    said = one.refused(STUB, *folder.flags, "--rows", "3")
+    assert said.startswith("error: no stub of dbt_up.public_0.b (DECIMAL(77, 2)): ")
+    assert not list(home(one).glob("*LOCAL*"))
 
 
 def test_what_was_really_built_stays(one: Member, folder: Place, publish: Publish) -> None:

@@ -19,6 +19,10 @@ and then `dbt build` (target local). A native project's sources are synced on th
 name the local databases; `scripts/sync_mesh.py --env prod` turns them back. What has really been
 built or published on this machine stays as it is.
 
+A unit test of a loom project cannot have another project's model as an input (`given: - input:
+ref('alpha', 'orders')`): dbt says that the node is protected (dbt-loom#159). Put a staging model in
+between, which selects from it, and have the unit test name that.
+
 Exit status: 0 done, 1 it failed.
 """
 
@@ -29,8 +33,12 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mesh import MeshError, cli, config, interface, registry, stub
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 def main() -> int:
@@ -117,7 +125,7 @@ def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:
             f"{project} has published something else on this machine, {local.url}/{key}: remove "
             "that, or name another folder in $DBT_MESH_HOME"
         )
-    write_database(path, plan.statements(rows))
+    write_database(path, plan, rows)
     if not real:
         local.write(key, plan.interface.body, replaces=stored.etag if stored else None)
     count = f"{len(plan.tables)} stub{'' if len(plan.tables) == 1 else 's'}"
@@ -147,7 +155,7 @@ def really_built(path: Path) -> str | None:
     return str(row[0]) if row and row[0] else None
 
 
-def write_database(path: Path, statements: Iterable[str]) -> None:
+def write_database(path: Path, plan: stub.Plan, rows: int) -> None:
     """A new database in place of the old one, whole or not at all."""
     import duckdb
 
@@ -155,14 +163,30 @@ def write_database(path: Path, statements: Iterable[str]) -> None:
     scratch = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
     try:
         with duckdb.connect(str(scratch)) as connection:
-            for statement in statements:
-                connection.execute(statement)
+            try:
+                for statement in plan.statements(rows):
+                    connection.execute(statement)
+            except duckdb.Error as error:
+                raise refused(connection, plan, rows) or error from None
         scratch.replace(path)
     except duckdb.Error as error:
         raise MeshError(f"cannot make {path}: {str(error).splitlines()[0]}") from None
     finally:
         for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):
             left.unlink(missing_ok=True)
+
+
+def refused(connection: duckdb.DuckDBPyConnection, plan: stub.Plan, rows: int) -> MeshError | None:
+    """What DuckDB says of the first column that it cannot fill, if it is for one."""
+    import duckdb
+
+    for column, query in plan.trials(rows):
+        try:
+            connection.execute(query)
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0]
+            return MeshError(f"no stub of {plan.interface.project}.{column}: {reason}")
+    return None
 
 
 def sync(root: Path, url: str, upstreams: Iterable[str]) -> int:

@@ -6,6 +6,7 @@ row, so that keys are unique. Snowflake's semi-structured types become JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,13 +36,16 @@ _WORDS = (_T.GEOGRAPHY, _T.GEOMETRY, _T.FILE)
 _SIMPLE = {
     **dict.fromkeys(_WHOLE, "BIGINT"),
     **dict.fromkeys((*_TEXT, *_WORDS), "VARCHAR"),
-    **dict.fromkeys((_T.FLOAT, _T.DOUBLE), "DOUBLE"),
+    **dict.fromkeys((_T.FLOAT, _T.DOUBLE, _T.DECFLOAT), "DOUBLE"),
     **dict.fromkeys(_BINARY, "BLOB"),
     **dict.fromkeys(_ZONED, "TIMESTAMPTZ"),
     **dict.fromkeys(_UNZONED, "TIMESTAMP"),
     **dict.fromkeys((_T.VARIANT, _T.OBJECT, _T.STRUCT, _T.JSON), "JSON"),
     **{kind: kind.value for kind in (_T.BOOLEAN, _T.DATE, _T.TIME, _T.UUID)},
 }
+
+
+_NOT_NULL = re.compile(r"\s+not\s+null\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
+    """model: whose stub it is."""
+
+    model: str
     schema: str
     name: str
     columns: tuple[Column, ...]
@@ -86,6 +93,16 @@ class Plan:
             yield f"create table {place} as select {columns} from {source}"  # noqa: S608
             yield f"comment on table {place} is '{MARK}{self.interface.notes[STUB]}'"
 
+    def trials(self, rows: int) -> Iterator[tuple[str, str]]:
+        """Each column by itself, to find the one that DuckDB refuses: its name and type, SQL."""
+        for table in self.tables:
+            for column in table.columns:
+                value = f"cast({column.value} as {column.type})"
+                yield (
+                    f"{table.model}.{column.name} ({column.type})",
+                    f"select count({value}) from range(1, {rows + 1}) as r(i)",  # noqa: S608
+                )
+
 
 def plan(published: Interface, database_prefix: str) -> Plan:
     """Stubs of all models, in the one local database that this project attaches.
@@ -100,10 +117,12 @@ def plan(published: Interface, database_prefix: str) -> Plan:
         place = schema.casefold(), name.casefold()
         if place in tables:
             raise MeshError(f"{published.project}: two models lie at {schema}.{name} on DuckDB")
-        columns, untyped = _columns(node, published.adapter_type)
-        tables[place] = Table(schema, name, columns)
+        columns, untyped, foreign = _columns(node, published.adapter_type)
+        tables[place] = Table(node["name"], schema, name, columns)
         if untyped:
             notes.append(f"{node['name']} does not tell the type of {', '.join(untyped)}: text")
+        if foreign:
+            notes.append(f"{node['name']} has types without a stand-in, {', '.join(foreign)}: text")
         if not node.get("columns"):
             notes.append(f"{node['name']} lists no columns: its stub cannot be read by name")
         nodes[uid] = {
@@ -122,32 +141,52 @@ def _local(published: Interface, nodes: Mapping[str, Any]) -> Interface:
     return annotated(replace(again, manifest=manifest), {STUB: of})
 
 
-def _columns(node: Mapping[str, Any], adapter: str) -> tuple[tuple[Column, ...], list[str]]:
-    """A model's columns, and the names of those whose type is not known."""
+def _columns(
+    node: Mapping[str, Any], adapter: str
+) -> tuple[tuple[Column, ...], list[str], list[str]]:
+    """A model's columns, and the names of those that have no type, or one that is not known."""
     found: dict[str, Column] = {}
-    untyped = []
+    untyped, foreign = [], []
     for name, column in (node.get("columns") or {}).items():
         if name.casefold() in found:
             raise MeshError(f"{node['name']}: column {name} is there twice, on DuckDB")
-        kind = _parsed(column.get("data_type"), adapter)
-        if kind is None:
+        data_type = column.get("data_type")
+        kind = _parsed(data_type, adapter)
+        if not data_type:
             untyped.append(name)
-            kind = exp.DataType.build("varchar")
+        elif kind is None or not _known(kind):
+            foreign.append(f"{name} ({data_type})")
+        kind = kind or exp.DataType.build("varchar")
         declared = duckdb_type(kind)
         found[name.casefold()] = Column(name, declared, _value(name, kind, declared))
     # a table has one column at least
-    return tuple(found.values()) or (Column("_no_columns_known", "BOOLEAN", "true"),), untyped
+    return (
+        tuple(found.values()) or (Column("_no_columns_known", "BOOLEAN", "true"),),
+        untyped,
+        foreign,
+    )
 
 
 def _parsed(data_type: str | None, adapter: str) -> exp.DataType | None:
     if not data_type:
         return None
+    # An array that rules out nulls is beyond the parser; no stub has any.
+    data_type = _NOT_NULL.sub("", data_type)
+    dialect = "duckdb" if adapter == "duckdb" else "snowflake"
     try:
-        return exp.DataType.build(
-            data_type, dialect="duckdb" if adapter == "duckdb" else "snowflake"
-        )
+        kind = exp.DataType.build(data_type, dialect=dialect)
     except (SqlglotError, ValueError):
         return None
+    if dialect == "snowflake" and kind.this in (_T.CHAR, _T.NCHAR) and not kind.expressions:
+        return exp.DataType.build("char(1)", dialect=dialect)  # Snowflake's default
+    return kind
+
+
+def _known(kind: exp.DataType) -> bool:
+    """Has it a stand-in, and what it holds too?"""
+    if kind.this in (_T.ARRAY, _T.MAP):
+        return all(_known(each) for each in kind.expressions if isinstance(each, exp.DataType))
+    return kind.this in _SIMPLE or kind.this in (_T.DECIMAL, _T.VECTOR)
 
 
 def duckdb_type(kind: exp.DataType) -> str:
@@ -186,7 +225,11 @@ def _value(name: str, kind: exp.DataType, declared: str) -> str:
         return f"right({text}, {size})" if size and kind.this in _TEXT else text
     if declared.startswith("DECIMAL"):
         precision, scale = _sizes(kind, (18, 3))
-        return "i" if precision - scale >= 6 else f"i / power(10, {scale})"
+        if precision - scale >= 6:
+            return "i"
+        # ten to the precision is one more than fits
+        number = "i" if precision >= 6 else f"(i % {10**precision})"
+        return f"{number} / power(10, {scale})"
     return {
         "BOOLEAN": "i % 2 = 1",
         "BLOB": "encode(cast(i as varchar))",
