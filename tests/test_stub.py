@@ -59,8 +59,10 @@ TYPES = {
     "no such type": "VARCHAR",
 }
 # of which DuckDB cannot make as many values as there are rows, or which it cannot compare
-UNKEYED = ("BOOLEAN", "MAP(VARCHAR, BIGINT)", "DECIMAL(4,1)[]", "FLOAT[]", "VARCHAR[]")
-UNKEYED += ("MAP(VARCHAR, DECIMAL(4,1))",)
+UNKEYED = (
+    *("BOOLEAN", "MAP(VARCHAR, BIGINT)", "MAP(VARCHAR, DECIMAL(4,1))"),
+    *("DECIMAL(4,1)[]", "FLOAT[]", "VARCHAR[]"),
+)
 
 
 def on_snowflake(project: str = "dbt_up", **types: str) -> bytes:
