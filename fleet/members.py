@@ -66,7 +66,8 @@ class Member:
 @dataclass(frozen=True)
 class Answers:
     """What a member's answers file says. version: of the template, as Copier recorded it; branch:
-    the one that deploys, from which and into which an update goes."""
+    the one that deploys, from which and into which an update goes; subfolder: the project's in its
+    repository, which versions before 0.2.0 do not record."""
 
     kind: str
     version: str
@@ -74,6 +75,7 @@ class Answers:
     project: str
     repository: str
     branch: str
+    subfolder: str | None = None
 
 
 def is_url(place: str) -> bool:
@@ -221,6 +223,7 @@ def read_answers(text: str | None) -> Answers:
         project=str(loaded.get("project_name") or ""),
         repository=str(loaded.get("github_repository") or ""),
         branch=str(loaded.get("deploy_branch") or "main"),
+        subfolder=str(loaded["working_directory"]) if loaded.get("working_directory") else None,
     )
 
 

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import update_report
 import yaml
 from after_copy import UNTAGGED
+from answers import moved_error
 from copier._main import Worker
 from copier._subproject import Subproject
 from copier._template import Template
@@ -123,6 +124,10 @@ def update(member: Member, order: Order) -> Outcome:
             answers = at_its_branch(member, clone, answers, order)
             outcome = replace(outcome, kind=answers.kind, version=answers.version)
             check_version(answers, order.releases)
+            if moved := moved_error(
+                answers.subfolder or member.subfolder, Path(member.answers_file)
+            ):
+                raise NeedsPerson(moved)
             if answers.version == order.to:
                 done = replace(outcome, result="current")
             elif answers.version in order.releases.later:

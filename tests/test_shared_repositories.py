@@ -15,6 +15,7 @@ import pytest
 from fleet import members, releases, status
 from fleet.members import Member
 from fleet.update_one import Order
+from fleet.update_one import update as update_member
 from tests import versions
 from tests.conftest import BIN
 from tests.fleet_world import World, world
@@ -208,6 +209,10 @@ def test_a_member_that_was_moved_is_told_how_it_gets_its_updates_again(
         for subfolder in ("teams/dbt_up", "dbt_down"):
             (told,) = status.gather([Member("up", str(shop), subfolder)], opened)
             assert ("was it moved" in told.problem) is (subfolder != "dbt_down")
+        moved = Member("up", str(shop), "teams/dbt_up")
+        outcome = update_member(moved, Order(opened, "prepare", ()))
+        assert outcome.result == "refused"
+        assert "was it moved to teams/dbt_up?" in outcome.detail
 
     recopy = re.search(r"copier recopy .*?(?=;)", said)
     assert recopy
