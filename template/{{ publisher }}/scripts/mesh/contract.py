@@ -410,7 +410,8 @@ def _read_type(text: str, adapter: str) -> _Type:
 def _read_plain_type(text: str, adapter: str) -> _Type:
     name, sizes, collation = _split_type(text)
     table = _DUCKDB if adapter == "duckdb" else _SNOWFLAKE
-    family, default = table.get(name, _Type(name, ()))
+    plain = table.get(name, _Type(name, ()))
+    family, default = plain.family, plain.size
     if family == "number":
         # number(10) is number(10,0), whatever the scale of a bare number is.
         sizes = (*sizes, 0) if len(sizes) == 1 else sizes
