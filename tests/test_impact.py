@@ -448,10 +448,13 @@ def test_consumers_are_named_for_the_first_time(
 ) -> None:
     """All who read it by their records: said, not stopped. Who is left out is named."""
     publish(folder, manifest(columns=4))
+    build(up, changed(consumers=["dbt_down", "dbt_new"]))
+    said = up.refused(PUBLISH, *folder.flags, "--check", status=2).splitlines()
+    assert said[0].startswith("breaking  consumers_limited  public_0")
+    assert "nobody reads it, by what consumers have recorded" in said[1]
+
     recorded(folder, "dbt_down", ["column_0"])
     recorded(folder, "dbt_far", ["column_0"])
-
-    build(up, changed(consumers=["dbt_down", "dbt_new"]))
     said = up.refused(PUBLISH, *folder.flags, "--check", status=2).splitlines()
     assert said[0].startswith("breaking  consumers_limited  public_0")
     assert said[1].startswith("    dbt_far reads it: orders")

@@ -86,8 +86,9 @@ class Readers:
         ]
 
     def left_out(self, change: Change) -> bool:
-        """May a list of consumers leave out somebody who reads the model?"""
-        return not self._complete or bool(self.of(change))
+        """May a list of consumers leave out somebody who reads the model? Where nobody is on record,
+        nothing is known of who does."""
+        return not self._complete or not self._found(change) or bool(self.of(change))
 
     def _found(self, change: Change) -> list[tuple[Record, Read]]:
         return self._by_model.get(change.unique_id, []) if change.unique_id else self._all
