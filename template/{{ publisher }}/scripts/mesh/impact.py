@@ -86,8 +86,8 @@ class Readers:
         ]
 
     def left_out(self, change: Change) -> bool:
-        """May a list of consumers leave out somebody who reads the model? Where nobody is on record,
-        nothing is known of who does."""
+        """May a list of consumers leave out somebody who reads the model? Of whom nothing is known
+        where nobody is on record."""
         return not self._complete or not self._found(change) or bool(self.of(change))
 
     def _found(self, change: Change) -> list[tuple[Record, Read]]:
