@@ -56,6 +56,15 @@ def seeded(proxy: Proxy, publish: Publish) -> Place:
     return place
 
 
+def test_an_unset_variable_is_not_the_default(down: Member, folder: Place) -> None:
+    """`--version "$VERSION"`, and there is none."""
+    before = touched(down)
+    for script, flag in ((SYNC, "--version"), (LINEAGE, "--manifest"), (LINEAGE, "--summary")):
+        said = down.refused(script, *folder.flags, flag, "")
+        assert said.startswith(f"error: argument {flag}: its value is empty"), said
+    assert touched(down) == before
+
+
 # --- What an upstream leaves behind --------------------------------------------------------------
 
 

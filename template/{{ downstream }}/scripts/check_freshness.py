@@ -44,7 +44,7 @@ def main() -> int:
         "--target", choices=("ci", "prod"), default="ci", help="as whom to sign in (default ci)"
     )
     parser.add_argument(
-        "--summary", type=Path, metavar="FILE", help="write the findings as Markdown, too"
+        "--summary", type=cli.file, metavar="FILE", help="write the findings as Markdown, too"
     )
     arguments = parser.parse_args()
 

@@ -38,7 +38,7 @@ def main() -> int:
     parser = cli.parser(__doc__)
     cli.add_registry_flags(parser)
     parser.add_argument(
-        "--manifest", type=Path, metavar="FILE", help="default target/manifest.json"
+        "--manifest", type=cli.file, metavar="FILE", help="default target/manifest.json"
     )
     parser.add_argument("--offline", action="store_true", help="compare with the last good copies")
     parser.add_argument(
@@ -48,7 +48,7 @@ def main() -> int:
         "--dry-run", action="store_true", help="with --record: show it, and write nothing"
     )
     parser.add_argument(
-        "--summary", type=Path, metavar="FILE", help="write the findings as Markdown, too"
+        "--summary", type=cli.file, metavar="FILE", help="write the findings as Markdown, too"
     )
     arguments = parser.parse_args()
     if arguments.record and arguments.offline:

@@ -69,7 +69,9 @@ def main() -> int:
     parser.add_argument(
         "--upstream", action="append", metavar="U", help="only this one (may be given again)"
     )
-    parser.add_argument("--version", metavar="V", help="this publication instead of the latest")
+    parser.add_argument(
+        "--version", type=cli.given, metavar="V", help="this publication instead of the latest"
+    )
     parser.add_argument("--offline", action="store_true", help="use the last good copy, ask nobody")
     parser.add_argument(
         "--max-age",
