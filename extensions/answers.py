@@ -6,12 +6,14 @@ string; copier.yml uses them as validators. Nothing here reads or writes anythin
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import PurePath, PurePosixPath
+from functools import cache
+from pathlib import Path, PurePath, PurePosixPath
 from types import TracebackType
 from typing import Any
 
@@ -247,6 +249,26 @@ def lacks_files(member: PurePath) -> bool:
     return bool(done.returncode or done.stdout)
 
 
+@cache
+def library_version(template: PurePath, commit: str) -> str:
+    """The version of the library that a member of this version of the template gets.
+
+    commit: what `git describe` says of the template. That of a tag is the tag's; any other version
+    carries a digest of the library's files, because pip does not install a version twice.
+    """
+    tag, *beyond = re.split(r"-\d+-g", commit)
+    base = tag.removeprefix("v") if re.fullmatch(r"v?\d+(\.\d+)*((a|b|rc)\d+)?", tag) else "0"
+    if base != "0" and not beyond:
+        return base
+    package = Path(template, "src")
+    files = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".toml"))
+    names = (path.relative_to(package).as_posix().encode() for path in files)
+    digest = hashlib.sha256(
+        b"".join(name + path.read_bytes() for name, path in zip(names, files, strict=True))
+    )
+    return f"{base}+untagged.{digest.hexdigest()[:12]}"
+
+
 def split_list(text: str) -> list[str]:
     """Entries of a comma-separated answer, without blanks around them and without empty ones."""
     return [entry.strip() for entry in text.split(",") if entry.strip()]
@@ -279,6 +301,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         github_subject,
         identifier_error,
         lacks_files,
+        library_version,
         one_line_error,
         parse_upstreams,
         project_name_error,

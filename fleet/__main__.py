@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dbtmesh import MeshError, cli
 from fleet.errors import FleetError
 from fleet.members import Member
-from mesh import MeshError, cli
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
 @contextmanager
 def _explained() -> Iterator[None]:
     """A disk or a pipe that does not take what is written, in a line. Raises FleetError."""
-    from mesh.cli import explain
+    from dbtmesh.cli import explain
 
     try:
         yield
@@ -107,7 +107,7 @@ def _run_demo(options: argparse.Namespace) -> int:
 
 
 def _add_map(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from mesh.cli import add_registry_flags
+    from dbtmesh.cli import add_registry_flags
 
     parser = commands.add_parser(
         "map",
@@ -194,7 +194,7 @@ def _members(options: argparse.Namespace) -> list[Member]:
 
 
 def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from mesh.cli import add_registry_flags
+    from dbtmesh.cli import add_registry_flags
 
     parser = commands.add_parser(
         "status",
@@ -222,9 +222,9 @@ def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _status(options: argparse.Namespace) -> int:
     from datetime import UTC, datetime
 
+    from dbtmesh.cli import FOUND, note
     from fleet import map as mesh_map
     from fleet import releases, status, update
-    from mesh.cli import FOUND, note
 
     named = _members(options) if options.members or options.clones else []
     mesh = unread = None

@@ -24,12 +24,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dbtmesh.config import Location
+from dbtmesh.registry.store import write_whole
 from fleet import map as mesh_map
 from fleet.errors import FleetError
 from fleet.members import ANSWERS as COPIER_ANSWERS
 from fleet.members import GitError, git
-from mesh.config import Location
-from mesh.registry import write_whole
 
 MODELS = {
     "dbt_up": "public_orders",

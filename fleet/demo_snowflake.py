@@ -15,10 +15,11 @@ from typing import Any
 
 import yaml
 
+from dbtmesh import MeshError
+from dbtmesh.snowflake import session as snowflake
 from fleet import demo as local
 from fleet.demo import MEMBERS, MODELS, Demo, Made, Step, absent, execute, why_kept
 from fleet.errors import FleetError
-from mesh import MeshError, snowflake
 
 FOLDER = Path("demo-snowflake")
 CREATED = """\

@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dbtmesh import MeshError
+from dbtmesh.cli import note
+from dbtmesh.config import Location, Member, locate
+from dbtmesh.registry import records as consumers
+from dbtmesh.registry.store import Store, latest_key, open_store, write_whole
 from fleet import map_html, map_mermaid
 from fleet.errors import FleetError
 from fleet.mesh_graph import (
@@ -19,10 +24,6 @@ from fleet.mesh_graph import (
     counted,
     read_interface,
 )
-from mesh import MeshError, consumers
-from mesh.cli import note
-from mesh.config import Location, Member, locate
-from mesh.registry import Store, latest_key, open_store, write_whole
 
 AT_ONCE = 8
 """Objects read side by side: enough to hide S3's latency, few enough to fit into memory."""

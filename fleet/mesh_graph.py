@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from mesh import MeshError
-from mesh.consumers import Record
-from mesh.interface import nearest
+from dbtmesh import MeshError
+from dbtmesh.manifest.interface import nearest
+from dbtmesh.registry.records import Record
 
 
 class Constraint(msgspec.Struct, gc=False, omit_defaults=True):

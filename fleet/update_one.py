@@ -30,6 +30,8 @@ from copier._template import Template
 from copier._types import RelativePath
 from copier_speed import SharingWorker
 
+from dbtmesh import MeshError
+from dbtmesh.config import load_member
 from fleet.members import (
     ANSWERS,
     Answers,
@@ -43,8 +45,6 @@ from fleet.members import (
     text_of,
 )
 from fleet.releases import Releases
-from mesh import MeshError
-from mesh.config import load_member
 
 CHECK_SECONDS = 900
 STUB_MESH = "scripts/stub_mesh.py"

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from copier._template import Template
 
+from dbtmesh.__main__ import COMMANDS
 from fleet import render as rendering
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +48,13 @@ def questions() -> dict[str, Any]:
     }
 
 
+def program(command: str) -> list[str]:
+    """How people start `scripts/….py`, a command of the library, or `dbt`."""
+    if command in COMMANDS:
+        return [sys.executable, "-m", "dbtmesh", command]
+    return ["dbt"] if command == "dbt" else [sys.executable, command]
+
+
 @dataclass(frozen=True)
 class Member:
     """A rendered member, and how its people run its commands.
@@ -60,10 +68,9 @@ class Member:
     def run(
         self, command: str, *arguments: str | Path, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Runs `scripts/….py` or `dbt` in the member's folder."""
-        program = ["dbt"] if command == "dbt" else [sys.executable, command]
+        """Runs `scripts/….py`, a command of the library or `dbt` in the member's folder."""
         return subprocess.run(
-            [*program, *map(str, arguments)],
+            [*program(command), *map(str, arguments)],
             cwd=self.path,
             env={**os.environ, **self.environment, **environment},
             stdin=subprocess.DEVNULL,

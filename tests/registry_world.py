@@ -5,11 +5,9 @@ A pytest plugin, as tests/s3_server.py is (PYTEST_DONT_REWRITE).
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +16,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.conftest import Member, Render
+from dbtmesh import MeshError, config
+from dbtmesh.manifest import interface
+from dbtmesh.registry import publication
+from dbtmesh.registry import store as registry
+from tests.conftest import Member, Render, program
 from tests.manifests import manifest
 from tests.s3_server import BUCKET, S3
 
@@ -86,7 +88,7 @@ def at(minute: int, **options: object) -> bytes:
 def start(member: Member, command: str, *arguments: str, **environment: str) -> Process:
     """Runs a command in the background."""
     return subprocess.Popen(
-        [sys.executable, command, *arguments],
+        [*program(command), *arguments],
         cwd=member.path,
         env={**os.environ, **member.environment, **environment},
         stdin=subprocess.DEVNULL,
@@ -176,23 +178,15 @@ def folder(tmp_path: Path) -> Place:
 
 
 @pytest.fixture(scope="session")
-def mesh(originals: dict[str, Member]) -> SimpleNamespace:
-    """Modules of a publisher's `mesh` package, apart from what other tests have imported."""
-    names = ("config", "interface", "publication", "registry")
-    others = {name: sys.modules.pop(name) for name in list(sys.modules) if _ours(name)}
-    sys.path.insert(0, str(originals["dbt_up"].path / "scripts"))
-    try:
-        modules = {name: importlib.import_module(f"mesh.{name}") for name in names}
-        error = importlib.import_module("mesh").MeshError
-        # msgspec looks types up when they are first used, in the module that it finds by name
-        sealed = modules["interface"].extract(manifest(), "dbt_up").body
-        modules["interface"].read(sealed, "dbt_up")
-    finally:
-        del sys.path[0]
-        for name in [name for name in sys.modules if _ours(name)]:
-            del sys.modules[name]
-        sys.modules.update(others)
-    return SimpleNamespace(**modules, MeshError=error)
+def mesh() -> SimpleNamespace:
+    """Modules of the library that the tests of publishing and syncing look into."""
+    return SimpleNamespace(
+        config=config,
+        interface=interface,
+        publication=publication,
+        registry=registry,
+        MeshError=MeshError,
+    )
 
 
 Publish = Callable[..., str]
@@ -218,10 +212,6 @@ def publish(mesh: SimpleNamespace) -> Publish:
         return version
 
     return publish
-
-
-def _ours(module: str) -> bool:
-    return module == "mesh" or module.startswith("mesh.")
 
 
 @pytest.fixture(scope="session")

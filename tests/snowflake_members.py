@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from dbtmesh import MeshError, config
+from dbtmesh.snowflake import access, probes, session, sqlscript
 from tests.conftest import ROOT, Member, Render
 from tests.snowflake_standin import (
     ADMIN,
@@ -56,31 +55,20 @@ def scripts_of(member: Member) -> dict[str, str]:
     return {f"snowflake/{file.name}": file.read_text() for file in files}
 
 
-@contextlib.contextmanager
-def mesh_package() -> Iterator[Any]:
-    """The members' package `mesh`, as access, config, snowflake, … of one namespace.
-
-    Other tests may know another member's: theirs is put back.
-    """
-
-    def ours() -> dict[str, Any]:
-        return {n: sys.modules.pop(n) for n in list(sys.modules) if n.split(".")[0] == "mesh"}
-
-    others = ours()
-    sys.path.insert(0, str(ROOT / "template/{{ member }}/scripts"))
-    names = ("access", "config", "probes", "snowflake", "sqlscript")
-    try:
-        package = importlib.import_module("mesh")
-        modules = {name: importlib.import_module(f"mesh.{name}") for name in names}
-        yield SimpleNamespace(**modules, MeshError=package.MeshError)
-    finally:
-        sys.path.pop(0)
-        ours()
-        sys.modules.update(others)
+def library() -> SimpleNamespace:
+    """The parts of the library that the tests of access look into."""
+    return SimpleNamespace(
+        access=access,
+        config=config,
+        probes=probes,
+        snowflake=session,
+        sqlscript=sqlscript,
+        MeshError=MeshError,
+    )
 
 
 class ModelSession:
-    """What `mesh.snowflake.Session` is, straight on the pure model: no server, no connector."""
+    """A session, straight on the pure model: no server, no connector."""
 
     user = ADMIN
     name = "the model"

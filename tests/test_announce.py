@@ -17,7 +17,7 @@ from tests.snowflake_standin.fixtures import rsa_key
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world", "tests.github_api")
 
-ANNOUNCE = "scripts/announce.py"
+ANNOUNCE = "announce"
 READS = [{"model": "model.dbt_up.public_0", "name": "public_0"}]
 
 

@@ -12,7 +12,7 @@ from tests.registry_world import LATEST, Place, Publish, at, exporting, start
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
 
-AWAIT = "scripts/await_upstream.py"
+AWAIT = "await-upstream"
 OTHER = "ab" * 32
 
 

@@ -34,7 +34,7 @@ from tests.s3_server import BUCKET
 PUBLISH = "scripts/publish_manifest.py"
 SYNC = "scripts/sync_mesh.py"
 VALIDATE = "scripts/validate_lineage.py"
-STATE = "scripts/deploy_state.py"
+STATE = "deploy-state"
 ENV = ("--env", "prod")
 
 REPOSITORIES = {"dbt_up": "acme/dbt-up", "dbt_down": "acme/dbt-down", "hub": "acme/hub"}
@@ -487,7 +487,7 @@ def test_a_deploy_that_reads_others_may_list_the_projects(
 CHECK = (PUBLISH, "--check")
 VERSION = (SYNC, "--version", "1")
 RECORDS = (VALIDATE, "--record")
-FRESHNESS = ("scripts/check_freshness.py", "--max-age", "26", "--data")
+FRESHNESS = ("check-freshness", "--max-age", "26", "--data")
 PULL, PUSH = (STATE, "pull"), (STATE, "push")
 
 # Permission, and the command that fails without it where the bucket is empty, full, or as after

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,28 +10,15 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from time import perf_counter
-from types import ModuleType
 from typing import Any
 
 import msgspec
 import pytest
 import yaml
 
+from dbtmesh.gate import contract
+
 HERE = Path(__file__).parent
-SOURCE = HERE.parent / "template" / "{{ publisher }}" / "scripts" / "mesh" / "contract.py"
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("contract", SOURCE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-contract = _load()
 Severity = contract.Severity
 
 TABLE: dict[str, Any] = yaml.safe_load((HERE / "data" / "interface_changes.yml").read_text())

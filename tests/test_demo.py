@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from dbtmesh.manifest.interface import extract
 from fleet import demo as demos
 from fleet import demo_snowflake
 from fleet.__main__ import main
 from fleet.demo import Step
 from fleet.members import GitError
-from mesh.interface import extract
 from tests.conftest import BIN, ROOT
 from tests.manifests import manifest
 from tests.mesh_world import ENV, public, write

@@ -16,7 +16,7 @@ from tests.s3_server import BUCKET, S3, Proxy
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
 
-STATE = "scripts/deploy_state.py"
+STATE = "deploy-state"
 RUN = {
     "GITHUB_REPOSITORY": "acme/down",
     "GITHUB_RUN_ID": "7",

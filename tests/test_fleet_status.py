@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from dbtmesh.manifest.interface import extract
 from fleet import status
 from fleet.members import Member
 from fleet.mesh_graph import Consumption, Edge, Mesh, Node, Project, Publication
 from fleet.releases import Releases
 from fleet.status import Status
-from mesh.interface import extract
 from tests import versions
 from tests.fleet_world import World, world
 from tests.manifests import manifest

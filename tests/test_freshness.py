@@ -17,7 +17,7 @@ from tests.snowflake_standin.names import Ref
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
 
-CHECK = "scripts/check_freshness.py"
+CHECK = "check-freshness"
 
 
 def ago(hours: float) -> str:
@@ -148,9 +148,8 @@ def test_a_view_does_not_tell(down: Member, tmp_path: Path) -> None:
     row = dict(zip(("table_catalog", "table_schema", "table_name"), ORDERS.name, strict=True))
     row |= {"table_type": "VIEW", "last_altered": "2020-01-01 00:00:00+00:00"}
     (tmp_path / "probe.py").write_text(
-        "import sys; sys.path.insert(0, 'scripts')\n"
         "from datetime import UTC, datetime\n"
-        "from mesh import freshness\n"
+        "from dbtmesh.downstream import freshness\n"
         f"found = freshness.data('dbt_up', {{{ORDERS.name!r}}}, [{row!r}], 26, datetime.now(UTC))\n"
         "print(*found, [each.stale for each in found])\n"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Member
+from dbtmesh.downstream import columns
+from tests.conftest import Member
 from tests.manifests import manifest, model
 from tests.registry_world import LATEST, PUBLISH, SYNC, Place, Publish, Shim, build, start
 
@@ -21,14 +21,6 @@ RECORD = "dbt_up/prod/consumers/dbt_down.json"
 LATER = "2026-01-03T00:00:00.000000Z"
 
 # --- Columns of compiled SQL --------------------------------------------------------------------
-
-_SPEC = importlib.util.spec_from_file_location(
-    "columns", ROOT / "template" / "{{ downstream }}" / "scripts" / "mesh" / "columns.py"
-)
-assert _SPEC
-assert _SPEC.loader
-columns = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(columns)
 
 ALL = "id customer status net"
 DUCKDB = [

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import itertools
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from dbtmesh.snowflake import keypair as keypair_module
 
 
 @pytest.fixture(scope="module")
-def keypair() -> Iterator[Any]:
-    """`mesh.keypair`; other tests may know another member's `mesh`."""
-
-    def ours() -> dict[str, Any]:
-        return {name: sys.modules.pop(name) for name in list(sys.modules) if name[:4] == "mesh"}
-
-    others = ours()
-    sys.path.insert(0, str(ROOT / "template/{{ member }}/scripts"))
-    yield importlib.import_module("mesh.keypair")
-    sys.path.pop(0)
-    ours()
-    sys.modules.update(others)
+def keypair() -> Any:
+    return keypair_module
 
 
 class Killed(BaseException):

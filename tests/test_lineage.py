@@ -16,8 +16,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from dbtmesh.config import Location
 from fleet import map as mesh_map
-from mesh.config import Location
 from tests.conftest import Member, Render
 
 # The mesh of this module is made once: one worker runs all of it.

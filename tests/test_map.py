@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from dbtmesh.config import Location
+from dbtmesh.registry import records as consumers
 from fleet import map as mesh_map
 from fleet import map_html, map_mermaid
 from fleet.mesh_graph import Mesh, between_projects, build, public_counts
-from mesh import consumers
-from mesh.config import Location
 from tests import mesh_world
 from tests.mesh_world import ENV, public, unique_id, write
 from tests.s3_server import BUCKET, S3
@@ -39,7 +39,7 @@ def draw(root: Path) -> Mesh:
 
 
 def publish(root: Path, project: str, *nodes: dict[str, Any]) -> None:
-    from mesh.interface import extract
+    from dbtmesh.manifest.interface import extract
     from tests.manifests import manifest
 
     body = manifest(project, models=0, nodes={node["unique_id"]: node for node in nodes})

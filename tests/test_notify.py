@@ -18,7 +18,7 @@ from tests.registry_world import Shim, exporting
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world", "tests.github_api")
 
-NOTIFY = "scripts/notify.py"
+NOTIFY = "notify"
 FAILED = ("--result", "failure", "--previous", "")
 RUN = {
     "GITHUB_SERVER_URL": "https://github.com",

@@ -16,7 +16,7 @@ from tests.snowflake_standin.fixtures import rsa_key
 
 pytest_plugins = ("tests.github_api",)
 
-PULL = "scripts/pull_request.py"
+PULL = "pull-request"
 MARKER = "<!-- dbt-mesh dbt_up -->"
 UP = {"kind": "upstream", "project_name": "dbt_up", "starter": False}
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Member, Render
 
-SUMMARY = "scripts/run_summary.py"
+SUMMARY = "run-summary"
 
 
 @pytest.fixture(scope="module")

@@ -300,7 +300,7 @@ def test_the_fleet_and_the_members_own_maintenance_make_one_pull_request(
         repository, _, folder = name.partition("/")
         git(tmp_path, "clone", "--quiet", str(fleet.remote(repository)), str(checkout))
         done = subprocess.run(
-            [sys.executable, "scripts/update_template.py", "--pull-request"],
+            [sys.executable, "update-template", "--pull-request"],
             cwd=checkout / folder,
             env=fleet.environment(),
             capture_output=True,

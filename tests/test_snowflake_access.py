@@ -18,7 +18,7 @@ from tests.conftest import Member, Render
 from tests.snowflake_members import (
     HUB,
     demo_answers,
-    mesh_package,
+    library,
     render_demo,
     scripts_of,
 )
@@ -39,9 +39,8 @@ UNKNOWN_TO_SQLFLUFF = (
 
 
 @pytest.fixture(scope="module")
-def mesh() -> Iterator[Any]:
-    with mesh_package() as package:
-        yield package
+def mesh() -> Any:
+    return library()
 
 
 @pytest.fixture(scope="module")

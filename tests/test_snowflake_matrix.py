@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tests.snowflake_members import (
     HUB,
     ModelSession,
-    mesh_package,
+    library,
     render_demo,
     scripts_of,
 )
@@ -70,9 +69,8 @@ def scripts(
 
 
 @pytest.fixture(scope="module")
-def mesh() -> Iterator[Any]:
-    with mesh_package() as package:
-        yield package
+def mesh() -> Any:
+    return library()
 
 
 def set_up(scripts: dict[str, dict[str, str]], *, left_out: str = "", **model: Any) -> Model:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
+from dbtmesh.downstream import sources
 from tests.conftest import Member, Render
 
 # The mesh of this module is made once: one worker runs all of it.
@@ -417,21 +416,10 @@ def test_the_same_interface_gives_the_same_bytes(mesh: Mesh) -> None:
 
 
 @pytest.fixture(scope="module")
-def written_back(mesh: Mesh) -> Any:
+def written_back() -> Any:
     """A function that writes a text as sync does, and reads it as dbt does: (as a description,
     which dbt renders as text, and as anything else, which it renders natively)."""
     from dbt.clients.jinja import get_rendered
-
-    # the package `mesh` of other tests has no such module
-    others = {name: sys.modules.pop(name) for name in list(sys.modules) if _of_mesh(name)}
-    sys.path.insert(0, str(mesh.reader.path / "scripts"))
-    try:
-        sources = importlib.import_module("mesh.sources")
-    finally:
-        sys.path.pop(0)
-        for name in filter(_of_mesh, list(sys.modules)):
-            del sys.modules[name]
-        sys.modules.update(others)
 
     def through(text: str) -> tuple[Any, Any]:
         document = {"sources": [{"name": text}]}
@@ -440,10 +428,6 @@ def written_back(mesh: Mesh) -> Any:
         return get_rendered(value, {}), get_rendered(value, {}, native=True)
 
     return through
-
-
-def _of_mesh(module: str) -> bool:
-    return module.partition(".")[0] == "mesh"
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))

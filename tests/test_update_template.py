@@ -21,7 +21,7 @@ from tests.workflow_world import git
 
 OLD, NEW = versions.newest(), "v9.0.0"
 ADDRESS = "https://github.com/acme/dbt-up"
-SCRIPT = "scripts/update_template.py"
+SCRIPT = "update-template"
 
 
 @dataclass

@@ -21,8 +21,8 @@ from tests.snowflake_standin.signin import Request, sign_in
 
 pytest_plugins = "tests.github_api"
 
-WITH_TOKEN = "scripts/with_snowflake_token.py"
-PULL = "scripts/pull_request.py"
+WITH_TOKEN = "with-snowflake-token"
+PULL = "pull-request"
 SHOW = ("python3", "-c", "import os; print(os.environ.get('SNOWFLAKE_TOKEN', 'none'))")
 GITHUB = "https://token.actions.githubusercontent.com"
 EXPIRED = -3600
@@ -30,10 +30,10 @@ EXPIRED = -3600
 # The wrapper in a process in which something is different, which is said by the first argument.
 PROBE = """
 import sys
-sys.path.insert(0, "scripts")
-import with_snowflake_token as wrapper
+from pathlib import Path
+from dbtmesh.commands import with_snowflake_token as wrapper
 exec(sys.argv.pop(1))
-wrapper.cli.run(wrapper.main)
+wrapper.cli.run(lambda: wrapper.main(sys.argv[1:], Path.cwd()))
 """
 NO_TOKEN_IS_YOUNG = "wrapper.YOUNG = 0"
 ANOTHER_DBT_SNOWFLAKE = (
@@ -186,8 +186,7 @@ import json, sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-sys.path.insert(0, "scripts")
-from with_snowflake_token import YOUNG, Tokens
+from dbtmesh.commands.with_snowflake_token import YOUNG, Tokens
 
 now, threads, barrier = [0.0], 8, Barrier(8)
 tokens = Tokens(clock=lambda: now[0])

@@ -12,4 +12,4 @@ if [[ -z $python ]]; then
   done
 fi
 
-exec "$python" "$here/scripts/keypair_auth.py" "$@"
+exec "$python" -m dbtmesh --project-dir "$here" keypair-auth "$@"

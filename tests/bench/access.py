@@ -12,8 +12,8 @@ from tests.bench.lab import Figure, Lab, Process, bench, python, run
 PLAN = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, "scripts")
-from mesh import access, sqlscript
+from dbtmesh.snowflake import access
+from dbtmesh.snowflake import sqlscript
 files = {p.name: p.read_text() for p in sorted(Path("snowflake").glob("0*.sql"))}
 mesh = [
     {name: text.replace("DBT_UP", f"MEMBER_{number}") for name, text in files.items()}

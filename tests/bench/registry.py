@@ -34,8 +34,7 @@ except client.exceptions.ClientError as error:
 # the publication. So it is left out, in the same process with the same imports.
 PUBLISH_WITHOUT_STATE = """
 import runpy, sys
-sys.path.insert(0, "scripts")
-from mesh import publication
+from dbtmesh.registry import publication
 publication.keep_state = lambda *_: None
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -53,8 +52,7 @@ import msgspec
 manifests = [msgspec.json.decode(open(path, "rb").read()) for path in sys.argv[1:3]]
 """
 COMPARE_TWO = f"""{LOAD_TWO}
-sys.path.insert(0, "scripts")
-from mesh import contract
+from dbtmesh.gate import contract
 changes = contract.compare(*manifests, today=date(2026, 1, 1), private=())
 assert len(changes) > 1000
 """

@@ -19,7 +19,7 @@ from tests.versions import older
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
-PARTS = ("CHANGELOG.md", "copier.yml", "extensions", "hooks", "template")
+PARTS = ("CHANGELOG.md", "copier.yml", "extensions", "hooks", "src", "template")
 """What Copier reads of the template, and so what a version is."""
 
 

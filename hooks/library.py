@@ -1,0 +1,121 @@
+"""The library that a member's commands run on, as one sealed file: `vendor/dbtmesh-….whl`.
+
+    library.py FOLDER VERSION    builds it into FOLDER/vendor, and removes other versions
+
+Built here and not by `pip wheel`, because a hook can rely on Python alone, without a build backend
+and without a network. The same sources and version give the same bytes wherever they are built, so
+a member's file can be compared with what a version released (`fleet status`). Entries are stored,
+not compressed: git then keeps the next version as a small difference.
+
+https://packaging.python.org/en/latest/specifications/binary-distribution-format/
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+import sys
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+FOLDER = "vendor"
+DISTRIBUTION = "dbtmesh"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every entry: the first that a ZIP file can hold."""
+
+
+def wheel_name(version: str) -> str:
+    return f"{DISTRIBUTION}-{version}-py3-none-any.whl"
+
+
+def build(member: Path, version: str, source: Path = SOURCE) -> Path:
+    """Writes the wheel of `version` into the member's folder, whole or not at all; its path.
+
+    Wheels of other versions go. Raises OSError where the folder cannot be written.
+    """
+    folder = member / FOLDER
+    folder.mkdir(exist_ok=True)
+    target = folder / wheel_name(version)
+    body = contents(source, version)
+    if not target.is_file() or target.read_bytes() != body:
+        scratch = folder / f".{target.name}.tmp"
+        scratch.write_bytes(body)
+        scratch.replace(target)
+    for other in folder.glob(f"{DISTRIBUTION}-*.whl"):
+        if other != target:
+            other.unlink()
+    return target
+
+
+def contents(source: Path, version: str) -> bytes:
+    """The wheel of the sources in `source`, which holds pyproject.toml and the package."""
+    project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    package = source / DISTRIBUTION
+    files = {
+        path.relative_to(source).as_posix(): path.read_bytes().replace(b"\r\n", b"\n")
+        for path in sorted(package.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    info = f"{DISTRIBUTION}-{version}.dist-info"
+    files[f"{info}/METADATA"] = metadata(project, version).encode()
+    files[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: copier-dbt-mesh\n"
+        b"Root-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    record = [f"{name},sha256={_digest(body)},{len(body)}" for name, body in files.items()]
+    files[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, body in files.items():
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.create_system = 3  # Unix, whatever it is built on
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, body)
+    return packed.getvalue()
+
+
+def metadata(project: Mapping[str, Any], version: str) -> str:
+    """METADATA of the wheel, from [project] of pyproject.toml."""
+    extras: Mapping[str, list[str]] = project["optional-dependencies"]
+    lines = [
+        "Metadata-Version: 2.4",
+        f"Name: {project['name']}",
+        f"Version: {version}",
+        f"Summary: {project['description']}",
+        f"License-Expression: {project['license']}",
+        f"Requires-Python: {project['requires-python']}",
+        *(f"Requires-Dist: {each}" for each in project["dependencies"]),
+    ]
+    for extra, requirements in extras.items():
+        lines.append(f"Provides-Extra: {extra}")
+        lines += [f'Requires-Dist: {each}; extra == "{extra}"' for each in requirements]
+    return "\n".join(lines) + "\n"
+
+
+def _digest(body: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=").decode()
+
+
+def main() -> None:
+    member, version = Path(sys.argv[1]), sys.argv[2]
+    if not re.fullmatch(r"[0-9A-Za-z.+]+", version):
+        sys.exit(f"error: {version!r} is not a version")
+    try:
+        build(member, version)
+    except OSError as error:
+        # A task that fails would make Copier delete the new project.
+        print(
+            f"error: {error.filename}: {error.strerror}: the project lacks its library; mend that, "
+            "then run: copier update --trust --vcs-ref=:current:",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    main()

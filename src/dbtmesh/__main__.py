@@ -1,0 +1,100 @@
+"""python -m dbtmesh COMMAND …: the commands of a member of a dbt mesh.
+
+`scripts/<command>.py` of a member runs the same command; what only workflows call has no script.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from dbtmesh import cli
+
+COMMANDS = {
+    "publish-manifest": "publish this project's public interface to the registry",
+    "sync-mesh": "write what the upstreams publish as dbt sources",
+    "stub-mesh": "make stand-ins for the upstreams' models on DuckDB",
+    "validate-lineage": "check that everything this project reads is published",
+    "check-freshness": "find publications and tables that are too old",
+    "snowflake-access": "plan, apply and verify roles and grants on Snowflake",
+    "keypair-auth": "create and rotate key pairs (./setup_keypair_auth.sh)",
+    "announce": "tell the projects that read this one of a new publication",
+    "await-upstream": "wait for the publication that an event told of",
+    "deploy-state": "keep what a deploy made, and fetch it",
+    "notify": "tell people of a failed deploy",
+    "pull-request": "comment on a pull request; drop its schema",
+    "run-summary": "summarise a run of dbt as Markdown",
+    "update-template": "update this project to a newer version of the template",
+    "with-snowflake-token": "run a command with a token of GitHub Actions for Snowflake",
+}
+"""Name of each command, and what it does. Its module is `dbtmesh.commands.<name>`."""
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    listed = [f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: python -m dbtmesh [--project-dir FOLDER] COMMAND [ARGUMENT ...]",
+            "",
+            *listed,
+            "",
+            "python -m dbtmesh COMMAND --help tells more. FOLDER holds mesh.yml (default: the",
+            "nearest one from here upwards).",
+        ]
+    )
+
+
+def project_folder(start: Path) -> Path:
+    """The nearest folder, from `start` upwards, that holds mesh.yml; `start` where none does."""
+    for folder in (start, *start.parents):
+        if (folder / "mesh.yml").is_file():
+            return folder
+    return start
+
+
+def run(command: str, words: Sequence[str], root: Path | None = None) -> NoReturn:
+    """Runs a command and exits with its status.
+
+    words: what follows its name on the command line. root: the project's folder (default: the
+    nearest one that holds mesh.yml).
+    """
+
+    def main() -> int:
+        module = import_module(f"dbtmesh.commands.{command.replace('-', '_')}")
+        status: int = module.main(words, root or project_folder(Path.cwd()))
+        return status
+
+    cli.run(main)
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case [] | ["-h" | "--help"]:
+            print(usage())
+            sys.exit(cli.OK)
+        case ["--version"]:
+            from importlib.metadata import version
+
+            print(version("dbtmesh"))
+            sys.exit(cli.OK)
+        case ["--project-dir", folder, command, *words] if command in COMMANDS:
+            run(command, words, Path(folder).resolve())
+        case [command, *words] if command in COMMANDS:
+            run(command, words)
+        case ["--project-dir", _, command, *_]:
+            unknown(command)
+        case [command, *_]:
+            unknown(command)
+
+
+def unknown(command: str) -> NoReturn:
+    print(f"error: {command!r} is not a command: see python -m dbtmesh --help", file=sys.stderr)
+    sys.exit(cli.FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""GitHub's REST API, as far as the workflows need it. Standard library only.
+
+The token goes to the API's host and nowhere else: no redirection is followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dbtmesh import MeshError
+
+REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+TIMEOUT = 20
+ATTEMPTS = 4
+WAIT, LONGEST_WAIT = 0.5, 60.0
+"""Seconds before the second attempt, doubled each time; and at most, whatever GitHub asks for."""
+PAGE = 100
+
+
+class Refused(MeshError):
+    """GitHub answered with an error. status: of HTTP; limited: by a rate limit, so that it may be
+    another answer later."""
+
+    def __init__(self, message: str, status: int, limited: bool = False) -> None:
+        super().__init__(message)
+        self.status, self.limited = status, limited
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+open_here = urllib.request.build_opener(_NoRedirects).open
+"""As urlopen, but what is sent stays where it was sent to."""
+
+
+class GitHub:
+    """The API at `url`, with a token. Every method raises MeshError, in one line.
+
+    called: how messages name the token.
+    """
+
+    def __init__(self, url: str, token: str, called: str = "GITHUB_TOKEN") -> None:
+        self._url, self._token, self._called = url.rstrip("/"), token, called
+
+    def get(self, path: str, **query: str | int) -> Any:
+        return self._ask("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
+
+    def pages(self, path: str, **query: str | int) -> Iterator[Any]:
+        """The entries of a list, page after page."""
+        page = 1
+        while entries := self.get(path, **query, per_page=PAGE, page=page):
+            if not isinstance(entries, list):
+                raise MeshError(f"GitHub answers GET {path} with no list: try again later")
+            yield from entries
+            if len(entries) < PAGE:
+                return
+            page += 1
+
+    def post(self, path: str, body: Mapping[str, Any], *, repeatable: bool = False) -> Any:
+        """`repeatable`: to do it twice does no harm, so it may be tried again after no answer."""
+        return self._ask("POST", path, body, repeatable)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._ask("PATCH", path, body)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        repeatable: bool = True,
+    ) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            pause = WAIT * 2**attempt
+            request = urllib.request.Request(  # noqa: S310 from_environment checked the scheme
+                self._url + path, data, self._headers(), method=method
+            )
+            try:
+                with open_here(request, timeout=TIMEOUT) as answer:
+                    text = answer.read()
+                return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:
+                with error:
+                    refused = _refusal(method, path, error, self._called)
+                if last or not (refused.limited or (error.code >= 500 and repeatable)):
+                    raise refused from None
+                pause = _asked_for(error, pause)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                if last or not repeatable:
+                    reason = getattr(error, "reason", None) or error
+                    raise MeshError(
+                        f"no answer from {self._url} to {method} {path} ({reason}): try again later"
+                    ) from None
+            time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            # the second for its OIDC issuer, which is no part of the API
+            "Accept": "application/vnd.github+json, application/json",
+            "Authorization": f"Bearer {self._token}",
+            "Content-Type": "application/json",
+            "User-Agent": "dbt-mesh",
+            "X-GitHub-Api-Version": "2022-11-28",
+        }
+
+
+def _limited(error: urllib.error.HTTPError) -> bool:
+    """Told to wait: by one of GitHub's rate limits."""
+    told = error.headers.get("Retry-After") or error.headers.get("X-RateLimit-Remaining") == "0"
+    return error.code == 429 or (error.code == 403 and bool(told))
+
+
+def _asked_for(error: urllib.error.HTTPError, otherwise: float) -> float:
+    """Seconds to wait, as GitHub says."""
+    with contextlib.suppress(ValueError):
+        return min(float(error.headers.get("Retry-After") or otherwise), LONGEST_WAIT)
+    return otherwise
+
+
+def _refusal(method: str, path: str, error: urllib.error.HTTPError, token: str) -> Refused:
+    message = ""
+    with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
+        message = " ".join(str(json.loads(error.read()).get("message", "")).split())[:200]
+    advice = {
+        401: f"{token} is not valid (any more)",
+        403: f"{token} lacks a permission, or a rate limit is reached",
+        404: f"it is not there, or {token} may not see it",
+    }.get(error.code, "")
+    if 300 <= error.code < 400:
+        advice = "the repository has another name now"
+    what = " ".join(filter(None, (str(error.code), message and f"({message})")))
+    text = f"GitHub answers {method} {path.partition('?')[0]} with {what}"
+    return Refused(f"{text}: {advice}" if advice else text, error.code, _limited(error))
+
+
+def from_environment() -> GitHub:
+    """By $GITHUB_API_URL and $GITHUB_TOKEN, as a workflow has them. Raises MeshError."""
+    token = os.environ.get("GITHUB_TOKEN", "").strip()
+    if not token:
+        raise MeshError("GITHUB_TOKEN is not set: give the step `env: GITHUB_TOKEN: …`")
+    if not token.isprintable() or not token.isascii():
+        raise MeshError("GITHUB_TOKEN is no token: one line of plain text")
+    return GitHub(api_url(), token)
+
+
+def api_url() -> str:
+    """Raises MeshError where it is one that a token must not go to."""
+    url = os.environ.get("GITHUB_API_URL") or "https://api.github.com"
+    check_url("GITHUB_API_URL", url)
+    return url
+
+
+def identity_token(audience: str) -> str:
+    """What tells `audience` which job this is, for about five minutes; GitHub leaves it out of the
+    job's log. Raises MeshError.
+
+    https://docs.github.com/en/actions/reference/security/oidc
+    """
+    url = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
+    if not url:
+        raise MeshError(
+            "GitHub gives this job no token (ACTIONS_ID_TOKEN_REQUEST_URL is not set): "
+            "it needs `permissions: id-token: write`"
+        )
+    check_url("ACTIONS_ID_TOKEN_REQUEST_URL", url)
+    issuer = GitHub(url, os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ""))
+    try:
+        token = str(issuer.get(f"&audience={audience}")["value"])
+    except Refused as error:
+        raise MeshError(
+            f"GitHub gives this job no token: it answers {error.status} to a request of "
+            "$ACTIONS_ID_TOKEN_REQUEST_URL"
+        ) from None
+    except (LookupError, TypeError):
+        raise MeshError(
+            "GitHub answers $ACTIONS_ID_TOKEN_REQUEST_URL without a token: try again later"
+        ) from None
+    # Not on stdout, which may go to a file; in one piece, whatever other threads write.
+    sys.stderr.write(f"::add-mask::{token}\n")
+    sys.stderr.flush()
+    return token
+
+
+def check_url(name: str, url: str) -> None:
+    """Raises MeshError unless it is https; on this machine, as in tests, http will do."""
+    with contextlib.suppress(ValueError):
+        parts = urllib.parse.urlsplit(url)
+        if parts.hostname and (
+            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        ):
+            return
+    raise MeshError(f"{name} is no https:// address")
+
+
+def repository() -> str:
+    """The repository of the workflow that this runs in. Raises MeshError outside of one."""
+    named = os.environ.get("GITHUB_REPOSITORY", "")
+    if not REPOSITORY.fullmatch(named):
+        raise MeshError("GITHUB_REPOSITORY names no repository (owner/name)")
+    return named
+
+
+def commit(root: Path) -> str | None:
+    """The commit that a workflow has checked out in `root`; None outside of a workflow.
+
+    $GITHUB_SHA is that of the event: of the default branch, or of a run that is run again.
+    """
+    event = os.environ.get("GITHUB_SHA")
+    if not event:
+        return None
+    command = ["git", "rev-parse", "--verify", "HEAD"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return event
+    return done.stdout.strip()
+
+
+def run_url() -> str | None:
+    """The page of the workflow run that this is part of; None outside of one."""
+    run = os.environ.get("GITHUB_RUN_ID")
+    named = os.environ.get("GITHUB_REPOSITORY")
+    server = os.environ.get("GITHUB_SERVER_URL") or "https://github.com"
+    return f"{server}/{named}/actions/runs/{run}" if run and named else None

@@ -1,0 +1,85 @@
+"""A GitHub App, which acts in each repository with a token that is good there and nowhere else.
+
+https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+
+from dbtmesh import MeshError
+from dbtmesh.ci import github
+from dbtmesh.ci.github import GitHub
+
+CLIENT_ID, PRIVATE_KEY = "MESH_APP_CLIENT_ID", "MESH_APP_PRIVATE_KEY"
+SKEW, LIFE = 60, 540
+"""Seconds that what the App signs is good before and after now: clocks differ, and GitHub takes
+ten minutes at most."""
+
+
+class BadApp(MeshError):
+    """It is the App that is at fault, and would be in any repository."""
+
+
+@dataclass(frozen=True)
+class App:
+    """private_key: in PEM form; never part of a message."""
+
+    url: str
+    client_id: str
+    private_key: str = field(repr=False)
+
+    def acting_in(self, repository: str) -> GitHub:
+        """The API with a token that may write contents of one repository, for an hour.
+
+        Raises github.Refused where the App is not installed there; BadApp; MeshError.
+        """
+        api = GitHub(self.url, self._signed(), "the App's signature")
+        owner, _, name = repository.partition("/")
+        try:
+            found = api.get(f"/repos/{owner}/{name}/installation")
+            only = {"repositories": [name], "permissions": {"contents": "write"}}
+            path = f"/app/installations/{int(found['id'])}/access_tokens"
+            # A second token does no harm.
+            token = str(api.post(path, only, repeatable=True)["token"])
+        except github.Refused as error:
+            if error.status == 401:
+                raise BadApp(
+                    f"{PRIVATE_KEY} is not the key of the App {CLIENT_ID}, or this machine's clock "
+                    f"is wrong ({error})"
+                ) from None
+            raise
+        except (KeyError, TypeError, ValueError):
+            raise MeshError(f"GitHub gives no token for {repository}: try again later") from None
+        return GitHub(self.url, token, "the App")
+
+    def _signed(self) -> str:
+        import jwt
+
+        now = int(time.time())
+        claims = {"iss": self.client_id, "iat": now - SKEW, "exp": now + LIFE}
+        try:
+            return jwt.encode(claims, self.private_key, algorithm="RS256")
+        except (jwt.PyJWTError, ValueError, TypeError):
+            raise BadApp(
+                f"{PRIVATE_KEY} is no private key in PEM form (-----BEGIN RSA PRIVATE KEY-----)"
+            ) from None
+
+
+def from_environment() -> App | None:
+    """By $MESH_APP_CLIENT_ID and $MESH_APP_PRIVATE_KEY; None where there is no App yet.
+
+    Raises MeshError.
+    """
+    client_id = os.environ.get(CLIENT_ID, "").strip()
+    # On one line, as the action create-github-app-token takes it, too.
+    private_key = os.environ.get(PRIVATE_KEY, "").replace("\\n", "\n").strip()
+    if not client_id:
+        return None
+    if not client_id.isprintable() or not client_id.isascii():
+        raise MeshError(f"{CLIENT_ID} is no client id: one line of plain text")
+    if not private_key:
+        raise MeshError(f"{PRIVATE_KEY} is not set: the App's key is a secret of that name")
+    return App(github.api_url(), client_id, private_key)

@@ -1,0 +1,123 @@
+"""What a run of dbt did (target/run_results.json). Standard library only: alerts use it, too.
+
+Statuses: https://docs.getdbt.com/reference/artifacts/run-results-json
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbtmesh import MeshError
+from dbtmesh.output import markdown
+
+BAD = ("error", "fail", "runtime error", "partial success")
+SHOWN = 30
+"""Nodes that a summary names; the rest is counted."""
+MORE = re.compile(r"… and (\d+) more")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a run. unique_id: such as model.dbt_up.public_orders; message: dbt's, whole."""
+
+    unique_id: str
+    status: str
+    message: str
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """`model public_orders`; tests have a hash at the end, which tells nobody anything."""
+        kind, _, name, *_ = [*self.unique_id.split("."), "", ""]
+        return f"{kind} {name}"
+
+    @property
+    def first_line(self) -> str:
+        """The line of the message that says most: dbt's first is often only where it happened."""
+        lines = [line.strip() for line in self.message.splitlines() if line.strip()]
+        telling = [line for line in lines if not line.startswith(("Database Error in", "Runtime"))]
+        return (telling or lines or [""])[0][:200]
+
+
+@dataclass(frozen=True)
+class Run:
+    """nodes: in the order in which they ended; elapsed: seconds."""
+
+    nodes: Sequence[Node]
+    elapsed: float
+
+
+def read(path: Path) -> Run | None:
+    """None where dbt ended before it wrote the file. Raises MeshError where it is another."""
+    try:
+        loaded = json.loads(path.read_bytes())
+        nodes = [
+            Node(
+                unique_id=str(each["unique_id"]),
+                status=str(each["status"]),
+                message=str(each.get("message") or ""),
+                seconds=float(each.get("execution_time") or 0),
+            )
+            for each in loaded["results"]
+        ]
+        return Run(nodes, float(loaded.get("elapsed_time") or 0))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise MeshError(f"{path} is not what dbt writes: run dbt again") from None
+
+
+def failures(run: Run | None) -> list[str]:
+    """A line for each node that failed: its name, and why."""
+    if run is None:
+        return []
+    return [f"{node.name}: {node.first_line}" for node in run.nodes if node.status in BAD]
+
+
+def named(lines: Sequence[str]) -> list[str]:
+    """SHOWN of the lines, and how many more there are; MORE reads the number."""
+    more = len(lines) - SHOWN
+    return [*lines[:SHOWN], *([f"… and {more} more"] if more > 0 else [])]
+
+
+def summary(title: str, run: Run | None) -> list[str]:
+    """The run as Markdown."""
+    if run is None:
+        return [f"### {markdown.text(title)}", "", "dbt ended before it had built anything.", ""]
+    counted = Counter(node.status for node in run.nodes)
+    failed = [node for node in run.nodes if node.status in BAD]
+    warned = [node for node in run.nodes if node.status == "warn"]
+    built = [node for node in run.nodes if not node.unique_id.startswith(("test.", "unit_test."))]
+    verdict = "❌ failed" if failed else "✅ passed"
+    counts = ", ".join(f"{number} {status}" for status, number in sorted(counted.items()))
+    lines = [
+        f"### {markdown.text(title)}",
+        "",
+        f"{verdict}: {counts or 'nothing to do'}, in {run.elapsed:.0f} s",
+        "",
+    ]
+    if failed or warned:
+        rows = [
+            [markdown.code(node.name), node.status, markdown.text(node.first_line)]
+            for node in [*failed, *warned][:SHOWN]
+        ]
+        lines += [*markdown.table(("node", "", "why"), rows), ""]
+        lines += _rest(len(failed) + len(warned))
+    if built:
+        rows = [
+            [markdown.code(node.name), node.status, f"{node.seconds:.1f} s"]
+            for node in sorted(built, key=lambda node: -node.seconds)[:SHOWN]
+        ]
+        lines += [f"<details><summary>{len(built)} built</summary>", ""]
+        lines += [*markdown.table(("node", "", "took"), rows), ""]
+        lines += [*_rest(len(built)), "</details>", ""]
+    return lines
+
+
+def _rest(number: int) -> list[str]:
+    return [f"and {number - SHOWN} more", ""] if number > SHOWN else []

@@ -1,0 +1,130 @@
+"""What every command does the same way: exit status, errors, shared flags."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from dbtmesh import MeshError
+
+OK, FAILED, FOUND = 0, 1, 2
+"""Exit status: done; it failed; the check found something (breaking change, drift, staleness)."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # argparse would exit with 2, which here means that a check found something
+        raise MeshError(f"{message}: see {self.prog} --help")
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """An argument parser whose --help is the command's docstring: summary first, then the rest."""
+    summary, _, rest = doc.strip().partition("\n\n")
+    return _Parser(
+        prog=_program(sys.argv),
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _program(argv: Sequence[str]) -> str:
+    """How the command was started: `sync_mesh.py`, or `python -m dbtmesh sync-mesh`."""
+    name = Path(argv[0]).name
+    return " ".join(["python -m dbtmesh", *argv[1:2]]) if name == "__main__.py" else name
+
+
+def given(text: str) -> str:
+    """A flag's value, never empty: a variable that a shell does not know chooses no default."""
+    if not text:
+        raise argparse.ArgumentTypeError("its value is empty (a variable that is not set?)")
+    return text
+
+
+def file(text: str) -> Path:
+    return Path(given(text))
+
+
+def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
+    """Which registry and which environment; see `mesh.config.Member.registry_url`."""
+    where = arguments.add_mutually_exclusive_group()
+    where.add_argument(
+        "--bucket",
+        type=given,
+        metavar="B",
+        help="registry in this S3 bucket (s3://B/registry; $DBT_MESH_BUCKET)",
+    )
+    where.add_argument(
+        "--registry",
+        type=given,
+        metavar="URL",
+        help="registry at s3://… or file:///… ($DBT_MESH_REGISTRY)",
+    )
+    arguments.add_argument(
+        "--env",
+        type=given,
+        metavar="E",
+        help="environment (local, prod; $DBT_MESH_ENV; default prod with an S3 registry named "
+        "here or in the environment, else local)",
+    )
+
+
+def output(**values: str) -> None:
+    """Outputs of the step of GitHub Actions that this runs in; nothing elsewhere."""
+    if not (step := os.environ.get("GITHUB_OUTPUT")):
+        return
+    # A mark that nobody can guess ends a value, so that none can smuggle in another output.
+    mark = f"end-{os.urandom(16).hex()}"
+    lines = [f"{name}<<{mark}\n{text}\n{mark}\n" for name, text in values.items()]
+    with Path(step).open("a", encoding="utf-8") as outputs:
+        outputs.write("".join(lines))
+
+
+def note(text: str) -> None:
+    """Something worth knowing that does not change the result, on stderr."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def explain(error: OSError) -> str:
+    """Which file, and what is wrong with it or with the disk it is on."""
+    hint = ": free some space and run it again" if error.errno == errno.ENOSPC else ""
+    return f"{error.filename or 'disk'}: {error.strerror or error}{hint}"
+
+
+def run(command: Callable[[], int]) -> NoReturn:
+    """Runs a command's main function and exits with its status; errors become one or two lines."""
+    try:
+        status = command()
+        sys.stdout.flush()
+    except MeshError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = FAILED
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "dbtmesh":
+            raise
+        print(
+            f"error: {sys.executable} lacks the package {error.name}: activate the project's "
+            "environment, or pip install -r requirements.txt -c constraints.txt",
+            file=sys.stderr,
+        )
+        status = FAILED
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr, flush=True)
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+        # At once: Snowflake's connector leaves a thread behind that times the interrupted
+        # statement, and Python would wait for it, two minutes.
+        os._exit(130)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        status = OK
+    except OSError as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        status = FAILED
+    sys.exit(status)

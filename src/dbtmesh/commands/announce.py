@@ -1,0 +1,187 @@
+"""Tell the projects that read this one that there is a new publication.
+
+Who they are is in the registry, where each keeps on record what it reads and in which repository
+it lives. Each repository gets one event, `mesh_published`, by which its deploy workflow starts;
+those that deploy on their own schedule (`independent`) need none.
+
+  python -m dbtmesh announce --env prod              after scripts/publish_manifest.py --env prod
+  python -m dbtmesh announce --env prod --dry-run    who would be told, and what
+
+It makes a token for each of these repositories, with a GitHub App: $MESH_APP_CLIENT_ID, and its key
+$MESH_APP_PRIVATE_KEY. Without an App it says who was not told. The repository that this runs in,
+where others share it, is told with $GITHUB_TOKEN. `--dry-run` needs none of them.
+
+A record is what another project wrote: one whose repository is gone, archived or without the App is
+a warning, and stops nobody else's news.
+
+Exit status: 0 done, 1 it failed, for at least one repository.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dbtmesh import MeshError, cli, config
+from dbtmesh.ci import github, github_app
+from dbtmesh.manifest import interface
+from dbtmesh.registry import records as consumers
+from dbtmesh.registry import store as registry
+
+EVENT = "mesh_published"
+PASSING = (400, 401, 429)
+"""Refusals that say nothing of a repository; nor does any from 500 on."""
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    cli.add_registry_flags(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show it, and tell nobody")
+    arguments = parser.parse_args(words)
+
+    member = config.load_member(root)
+    place = config.locate(
+        member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
+    )
+    store = registry.open_store(place.url, member.aws_region)
+    records, unread = consumers.recorded(store, member.project, place.env)
+    for problem in unread:
+        cli.note(f"not everybody may be told: {problem}")
+    own = own_repository(member)
+    told, notes = recipients(records, own.partition("/")[0])
+    for line in notes:
+        cli.note(line)
+    if not told:
+        print(f"nobody to tell: no project that reads {member.project} waits for it")
+        return cli.OK
+    payload = news(store, member.project, place.env)
+    if arguments.dry_run:
+        for repository, names in told.items():
+            event = {"event_type": EVENT, "client_payload": {**payload, "consumers": names}}
+            print(f"would tell {repository}: {json.dumps(event)}")
+        return cli.OK
+    # Here it takes no App; and where the App is at fault, whoever is here is told by then.
+    here = {name: told.pop(name) for name in [*told] if is_own(name, own)}
+    failed = [*tell_here(here, payload), *tell_others(told, payload)]
+    if failed:
+        raise MeshError("\n       ".join(failed))
+    return cli.OK
+
+
+def own_repository(member: config.Member) -> str:
+    """owner/name of the repository that this is; empty where nobody has said."""
+    return os.environ.get("GITHUB_REPOSITORY") or member.github_repository or ""
+
+
+def is_own(repository: str, own: str) -> bool:
+    """Is it the repository that this runs in, whose token is at hand?"""
+    return repository.lower() == own.lower() and bool(os.environ.get("GITHUB_TOKEN"))
+
+
+def recipients(
+    records: Iterable[consumers.Record], owner: str
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Repository → projects in it that wait for this one; and who is left out, and why.
+
+    What others have written in the registry is taken for nothing but a name.
+    """
+    told: dict[str, list[str]] = {}
+    notes = []
+    for record in records:
+        repository = record.repository or ""
+        if record.deployment == "independent":
+            continue
+        if not config.NAME.fullmatch(record.consumer):
+            notes.append(f"a record is of {record.consumer[:80]!r}, which is no project: not told")
+        elif not github.REPOSITORY.fullmatch(repository):
+            named = f"{repository[:80]!r}, which is none" if repository else "none"
+            notes.append(f"{record.consumer} is not told: its repository on record is {named}")
+        elif owner and repository.partition("/")[0].lower() != owner.lower():
+            notes.append(
+                f"{record.consumer} is not told: {repository} is not {owner}'s, and no event goes "
+                "to others; let it deploy on a schedule (deployment=independent)"
+            )
+        else:
+            told.setdefault(repository, []).append(record.consumer)
+    return dict(sorted(told.items())), notes
+
+
+def news(store: registry.Store, project: str, env: str) -> dict[str, Any]:
+    """What there is to tell of: what consumers would read now."""
+    stored = store.read(registry.latest_key(project, env))
+    if stored is None:
+        raise MeshError(
+            f"{project} has published nothing to {env} yet ({store.url}): "
+            "scripts/publish_manifest.py comes first"
+        )
+    current = interface.read(stored.body, project)
+    return {
+        "project": project,
+        "env": env,
+        "version": current.version,
+        "digest": current.digest,
+        "run_url": github.run_url(),
+    }
+
+
+def tell_here(told: Mapping[str, list[str]], payload: Mapping[str, Any]) -> Iterator[str]:
+    """Tells those who share this repository; what failed."""
+    for repository, names in told.items():
+        try:
+            tell(github.from_environment(), repository, names, payload)
+        except MeshError as error:
+            yield f"{repository} was not told: {error}"
+
+
+def tell_others(told: Mapping[str, list[str]], payload: Mapping[str, Any]) -> Iterator[str]:
+    """Tells all who have a repository of their own, each with a token for it; what failed.
+
+    A refusal that is of one repository is a warning.
+    """
+    if not told:
+        return
+    try:
+        app = github_app.from_environment()
+    except MeshError as error:
+        yield f"{', '.join(told)} not told: {error}"
+        return
+    if app is None:
+        warn(
+            "The projects that read this one were not told: there is no GitHub App yet "
+            f"(README.md, CI and deploys): {', '.join(told)}"
+        )
+        return
+    for number, (repository, names) in enumerate(told.items()):
+        try:
+            tell(app.acting_in(repository), repository, names, payload)
+        except github_app.BadApp as error:
+            yield f"{', '.join([*told][number:])} not told: {error}"
+            return
+        except github.Refused as error:
+            if error.limited or error.status in PASSING or error.status >= 500:
+                yield f"{repository} was not told: {error}"
+            else:
+                warn(
+                    f"{', '.join(names)} is not told: {repository} is gone, renamed, archived or "
+                    f"without the App ({error}). Install the App there (contents: write); after a "
+                    "move, deploy there once, which puts the new name on record "
+                    "(validate_lineage.py --record)"
+                )
+        except MeshError as error:
+            yield f"{repository} was not told: {error}"
+
+
+def tell(api: github.GitHub, repository: str, names: list[str], payload: Mapping[str, Any]) -> None:
+    """Raises MeshError."""
+    event = {"event_type": EVENT, "client_payload": {**payload, "consumers": names}}
+    # Twice is once too often, but harmless: a deploy of the same version changes nothing.
+    api.post(f"/repos/{repository}/dispatches", event, repeatable=True)
+    print(f"told {repository} ({', '.join(names)}) of version {payload['version']}")
+
+
+def warn(text: str) -> None:
+    """Where GitHub shows it, on the page of the run."""
+    print(f"::warning::{text}")

@@ -1,0 +1,127 @@
+"""Wait for the publication that an event told of, and check that it is that very one.
+
+An upstream tells the projects that read it (`announce`) which version it has published, and the
+digest of it. A deploy that the event has started begins with this command: it waits until
+the registry has that version, or a newer one, and compares the digest with that of the version in
+the registry's history. What an event says is believed for nothing else.
+
+  python -m dbtmesh await-upstream --project dbt_up --version 20260102T… --digest 1b4e28ba…
+
+In a workflow the three come as $MESH_PROJECT, $MESH_VERSION and $MESH_DIGEST, so that no shell
+sees what others have written.
+
+Exit status: 0 it is there, 1 it failed or took too long, 2 the digest is another: deploy nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dbtmesh import MeshError, cli, config
+from dbtmesh.manifest import interface
+from dbtmesh.registry import store as registry
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+PAUSE = 5.0
+"""Seconds between two looks at the registry."""
+
+
+class OtherDigest(Exception):
+    """What is in the registry is not what the event told of."""
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    cli.add_registry_flags(parser)
+    parser.add_argument("--project", metavar="U", help="the upstream ($MESH_PROJECT)")
+    parser.add_argument("--version", metavar="V", help="its publication ($MESH_VERSION)")
+    parser.add_argument("--digest", metavar="D", help="SHA-256 of it ($MESH_DIGEST)")
+    parser.add_argument(
+        "--timeout", type=float, default=600, metavar="SECONDS", help="how long to wait (600)"
+    )
+    arguments = parser.parse_args(words)
+
+    member = config.load_member(root)
+    project = given("--project", arguments.project, "MESH_PROJECT", config.NAME)
+    version = given("--version", arguments.version, "MESH_VERSION", registry.VERSION)
+    digest = given("--digest", arguments.digest, "MESH_DIGEST", DIGEST)
+    member.upstream(project)
+    place = config.locate(
+        member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
+    )
+    store = registry.open_store(place.url, member.aws_region)
+    try:
+        latest = await_version(store, project, place.env, version, digest, arguments.timeout)
+    except OtherDigest as error:
+        print(error)
+        return cli.FOUND
+    newer = "" if latest.version == version else f", and {latest.version} since"
+    print(f"{project} has published {version}, as told{newer}")
+    cli.output(version=latest.version)
+    return cli.OK
+
+
+def given(flag: str, value: str | None, variable: str, pattern: re.Pattern[str]) -> str:
+    value = value or os.environ.get(variable)
+    if not value:
+        raise MeshError(f"{flag} (or ${variable}) is missing: the event names it")
+    if not pattern.fullmatch(value):
+        raise MeshError(f"{flag} is {value[:80]!r}, which is no {flag.strip('-')}")
+    return value
+
+
+def await_version(
+    store: registry.Store, project: str, env: str, version: str, digest: str, timeout: float
+) -> interface.Interface:
+    """What is published once it is the version or a newer one. Versions sort by time.
+
+    Raises OtherDigest; MeshError where it takes too long.
+    """
+    deadline = time.monotonic() + timeout
+    checked = False
+    etag = None
+    seen = "nothing"
+    while True:
+        checked = checked or told(store, project, env, version, digest)
+        try:
+            stored = store.read(registry.latest_key(project, env), known=etag)
+        except registry.NotModified:
+            stored = None
+        if stored:
+            latest = interface.read(stored.body, project)  # which checks its seal
+            if latest.version == version and latest.digest != digest:
+                raise OtherDigest(_differs(project, version, latest.digest, digest))
+            if checked and latest.version >= version:
+                return latest
+            # Only what is too old need not be read again.
+            etag = stored.etag if latest.version < version else None
+            seen = latest.version
+        if (left := deadline - time.monotonic()) <= 0:
+            missing = "" if checked else f", and there is no history/{version} of it"
+            raise MeshError(
+                f"{project} has not published {version} to {env} in {timeout:g} s: latest is "
+                f"{seen}{missing}: look at its deploy, then run this again"
+            )
+        time.sleep(min(PAUSE, left))
+
+
+def told(store: registry.Store, project: str, env: str, version: str, digest: str) -> bool:
+    """Is the version in the history, and the one that was told of? Raises OtherDigest."""
+    stored = store.read(registry.version_key(project, env, version))
+    if stored is None:
+        return False
+    published = interface.read(stored.body, project)
+    if (published.version, published.digest) != (version, digest):
+        raise OtherDigest(_differs(project, version, published.digest, digest))
+    return True
+
+
+def _differs(project: str, version: str, found: str, told: str) -> str:
+    return (
+        f"{project} {version} has digest {found[:12]}… in the registry, and {told[:12]}… in the "
+        "event: nothing is deployed; find out who sent it"
+    )

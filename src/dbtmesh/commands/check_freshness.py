@@ -1,0 +1,174 @@
+"""Check that what this project reads of other projects is not too old.
+
+Looks at when each upstream has built what it publishes; with --data also at when the relations were
+last changed that this project reads of it (all that are public, before its first deploy has put on
+record which). Snowflake tells of tables, not of views; DuckDB does not tell. What `dbt source
+freshness` has found (target/sources.json) counts too, where it was run.
+
+  python -m dbtmesh check-freshness --env prod --max-age 26
+  python -m dbtmesh check-freshness --env prod --max-age 26 --data
+
+With --data it signs in to Snowflake as the target `ci` does, or `prod` with --target prod: by the
+key in $SNOWFLAKE_PRIVATE_KEY or its file, or by workload identity. In GitHub Actions the findings
+go to the step's summary as well, as Markdown.
+
+Exit status: 0 all is fresh, 1 it failed, 2 something is stale, or not there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dbtmesh import MeshError, cli, config
+from dbtmesh.downstream import freshness
+from dbtmesh.downstream.freshness import Finding, Place
+from dbtmesh.manifest import interface
+from dbtmesh.output import markdown
+from dbtmesh.registry import records as consumers
+from dbtmesh.registry import store as registry
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    cli.add_registry_flags(parser)
+    parser.add_argument(
+        "--max-age",
+        type=freshness.hours,
+        required=True,
+        metavar="HOURS",
+        help="how old a publication, and with --data a table, may be",
+    )
+    parser.add_argument("--data", action="store_true", help="look at the tables, too")
+    parser.add_argument(
+        "--target", choices=("ci", "prod"), default="ci", help="as whom to sign in (default ci)"
+    )
+    parser.add_argument(
+        "--summary", type=cli.file, metavar="FILE", help="write the findings as Markdown, too"
+    )
+    arguments = parser.parse_args(words)
+
+    member = config.load_member(root)
+    place = config.locate(
+        member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
+    )
+    store = registry.open_store(place.url, member.aws_region)
+    published = latest(store, member, place.env)
+    now = datetime.now(UTC)
+    findings = [
+        freshness.publication(name, each.generated_at, arguments.max_age, now)
+        if each
+        else Finding(name, "", f"has published nothing to {place.env} ({store.url})", stale=True)
+        for name, each in published.items()
+    ]
+    if arguments.data:
+        there = [each for each in published.values() if each]
+        places = {each.project: read_of(store, member, place.env, each) for each in there}
+        findings += data(member, arguments.target, there, places, arguments.max_age, now)
+    findings += dbt_found(member.root / "target" / "sources.json")
+
+    stale = [each for each in findings if each.stale]
+    for each in stale:
+        print(each)
+    total = f"{len(findings)} looked at, {len(stale)} stale" if stale else "all is fresh"
+    print(f"{member.project} reads {', '.join(published) or 'no project'}: {total}")
+    markdown.publish(summary(member.project, findings, total), arguments.summary)
+    return cli.FOUND if stale else cli.OK
+
+
+def latest(
+    store: registry.Store, member: config.Member, env: str
+) -> dict[str, interface.Interface | None]:
+    """What each upstream publishes now."""
+
+    def one(name: str) -> interface.Interface | None:
+        stored = store.read(registry.latest_key(name, env))
+        return interface.read(stored.body, name) if stored else None
+
+    names = [upstream.name for upstream in member.upstreams]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
+
+
+def read_of(
+    store: registry.Store, member: config.Member, env: str, published: interface.Interface
+) -> set[Place]:
+    """The relations that this project reads of an upstream, as on record."""
+    stored = store.read(consumers.key(published.project, env, member.project))
+    nodes = published.nodes
+    if stored:
+        record = consumers.decode(stored.body, f"the record of {member.project}")
+        nodes = {read.model: nodes[read.model] for read in record.reads if read.model in nodes}
+    else:
+        nodes = {
+            uid: node
+            for uid, node in nodes.items()
+            if (named := interface.shared_with(node)) is None or member.project in named
+        }
+    relations = (interface.relation(node, published.adapter_type) for node in nodes.values())
+    return {(one.text, two.text, three.text) for one, two, three in relations}
+
+
+def data(
+    member: config.Member,
+    target: str,
+    published: Iterable[interface.Interface],
+    places: dict[str, set[Place]],
+    max_age: float,
+    now: datetime,
+) -> list[Finding]:
+    """The age of tables: one query for each database."""
+    findings, on_snowflake = [], []
+    for each in published:
+        if each.adapter_type == "snowflake":
+            on_snowflake.append(each)
+        else:
+            seen = f"has an age that nobody can tell ({each.adapter_type})"
+            findings.append(Finding(each.project, "data", seen))
+    if not any(places[each.project] for each in on_snowflake):
+        return findings
+
+    from dbtmesh.snowflake import session as snowflake
+
+    session = snowflake.sign_in_as(member, target)
+    for each in on_snowflake:
+        by_database = defaultdict(set)
+        for one in places[each.project]:
+            by_database[one[0]].add(one)
+        for database, wanted in sorted(by_database.items()):
+            rows = session.rows(
+                "SELECT TABLE_CATALOG, TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, LAST_ALTERED "  # noqa: S608
+                f"FROM {snowflake.canonical_of(database)}.INFORMATION_SCHEMA.TABLES",
+                session.role,
+            )
+            findings += freshness.data(each.project, wanted, rows, max_age, now)
+    session.close()
+    return findings
+
+
+def dbt_found(path: Path) -> list[Finding]:
+    try:
+        return freshness.of_dbt(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return []
+    except (MeshError, ValueError):
+        raise MeshError(
+            f"{path} is not what `dbt source freshness` writes: run it again, or remove it"
+        ) from None
+
+
+def summary(project: str, findings: Iterable[Finding], total: str) -> list[str]:
+    rows = [
+        [
+            markdown.code(each.upstream),
+            markdown.text(each.what or "publication"),
+            f"**{markdown.text(each.seen)}**" if each.stale else markdown.text(each.seen),
+        ]
+        for each in findings
+    ]
+    title = f"### How fresh is what {markdown.code(project)} reads? {total}"
+    return [title, "", *(markdown.table(["project", "what", "seen"], rows) if rows else ()), ""]

@@ -1,0 +1,323 @@
+"""What this project's deploys leave beside the registry, in <state>/<project>/<env>/.
+
+  pull      the full manifest of the last deploy, for `--state` in slim CI
+  changed   is there anything to deploy: own code, or what an upstream has published?
+  push      keeps run_results.json, docs and manifest of this deploy, and deploy.json about it
+
+  python -m dbtmesh deploy-state changed --env prod    before a deploy
+  python -m dbtmesh deploy-state push --env prod       after it; with --failed after a bad one
+
+`changed` comes before the build: it notes which publications there were, in
+target/mesh_inputs.json, and `push` records them as built against. Where one is newer by then, the
+next `changed` says so. A failed deploy keeps manifest and docs of the last good one, and what that
+was built from.
+
+In GitHub Actions `pull` sets the output `found`, and `changed` sets `changed`: true or false.
+
+Exit status: 0 done (also where nothing is found, or changed), 1 it failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from dbtmesh import MeshError, cli, config
+from dbtmesh.ci import github
+from dbtmesh.registry import store as registry
+
+ATTEMPTS = 5
+"""How often to write against other deploys of this project; hardly ever are there any."""
+INPUTS = "mesh_inputs.json"
+
+
+class Input(msgspec.Struct, frozen=True):
+    """A publication of an upstream, and the ETag by which it is known again."""
+
+    version: str
+    etag: str
+
+
+class Built(msgspec.Struct):
+    """What the last good deploy was built from, and what it published.
+
+    code: git's hash of the project's folder, so that other folders of the repository may change.
+    """
+
+    at: str
+    commit: str | None
+    run: str | None
+    code: str | None
+    upstreams: dict[str, Input]
+    published: str | None = None
+
+
+class Deploy(msgspec.Struct):
+    """deploy.json: the last deploy, and the last good one, which is the same unless it failed."""
+
+    project: str
+    env: str
+    result: str
+    at: str
+    commit: str | None
+    run: str | None
+    built: Built | None = None
+
+
+class Synced(msgspec.Struct):
+    """What sync_mesh.py has noted of an upstream, as far as it matters here."""
+
+    env: str
+    version: str
+    etag: str
+
+
+T = TypeVar("T")
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    arguments = _arguments(words)
+    member = config.load_member(root)
+    place = config.locate(
+        member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
+    )
+    state = registry.open_store(place.state_url, member.aws_region)
+    command = {"pull": pull, "changed": changed, "push": push}[arguments.command]
+    return command(arguments, member, place, state)
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = cli.parser(__doc__ or "")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    where = argparse.ArgumentParser(add_help=False)
+    cli.add_registry_flags(where)
+    pulled = commands.add_parser("pull", parents=[where], help="the manifest of the last deploy")
+    pulled.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="where to (default target/deployed)"
+    )
+    commands.add_parser("changed", parents=[where], help="is there anything to deploy?")
+    pushed = commands.add_parser("push", parents=[where], help="keep what this deploy made")
+    pushed.add_argument("--failed", action="store_true", help="it failed")
+    pushed.add_argument(
+        "--run-results",
+        type=Path,
+        metavar="FILE",
+        help="default target/run_results.json, which `dbt docs generate` overwrites",
+    )
+    pushed.add_argument("--dry-run", action="store_true", help="show it, and write nothing")
+    return parser.parse_args(words)
+
+
+# ── pull ──────────────────────────────────────────────────────────────────────────────
+
+
+def pull(
+    arguments: argparse.Namespace,
+    member: config.Member,
+    place: config.Location,
+    state: registry.Store,
+) -> int:
+    path = (arguments.into or member.root / "target" / "deployed") / "manifest.json"
+    stored = state.read(registry.state_key(member.project, place.env))
+    if stored:
+        registry.write_whole(path, stored.body)
+        print(f"{path}: the last deploy of {member.project} to {place.env}")
+    else:
+        path.unlink(missing_ok=True)  # another registry's, perhaps
+        print(f"{member.project} has no deploy to {place.env} on record yet ({state.url})")
+    cli.output(found="true" if stored else "false")
+    return cli.OK
+
+
+# ── changed ───────────────────────────────────────────────────────────────────────────
+
+
+def changed(
+    _: argparse.Namespace, member: config.Member, place: config.Location, state: registry.Store
+) -> int:
+    last = last_deploy(state, member.project, place.env)
+    store = registry.open_store(place.url, member.aws_region)
+    now = published(member, place, store, last.built.upstreams if last and last.built else {})
+    registry.write_whole(member.root / "target" / INPUTS, msgspec.json.encode(now))
+    why = reasons(last, code_of(member.root), now)
+    print("\n".join(why) or f"nothing to deploy: {member.project} is as it was built")
+    cli.output(changed="true" if why else "false")
+    return cli.OK
+
+
+def reasons(last: Deploy | None, code: str | None, now: Mapping[str, Input]) -> list[str]:
+    """Why there is something to deploy; nothing where there is not."""
+    if last is None or last.built is None:
+        return ["no deploy has succeeded yet"]
+    why = []
+    if last.result != "success":
+        why.append(f"the last deploy failed ({last.run or last.at})")
+    if code is None:
+        why.append("it is not known which code this is: neither git nor $GITHUB_SHA tells")
+    elif code != last.built.code:
+        why.append(f"own code has changed since {last.built.commit or last.built.at}")
+    for name, found in now.items():
+        before = last.built.upstreams.get(name)
+        if before is None:
+            why.append(f"{name}: it is not known which version was built against")
+        elif before.version != found.version:
+            why.append(f"{name}: {found.version} is published, {before.version} was built against")
+    return why
+
+
+def published(
+    member: config.Member,
+    place: config.Location,
+    store: registry.Store,
+    known: Mapping[str, Input],
+) -> dict[str, Input]:
+    """What each upstream publishes now; a request without a body for one that has not changed."""
+
+    def one(name: str) -> Input:
+        key = registry.latest_key(name, place.env)
+        etag = store.etag(key)
+        if (before := known.get(name)) and before.etag == etag:
+            return before
+        stored = store.read(key)
+        if stored is None:
+            raise MeshError(f"{name} has published nothing to {place.env} ({store.url})")
+        from dbtmesh.manifest import interface
+
+        return Input(interface.read(stored.body, name).version, stored.etag)
+
+    names = [upstream.name for upstream in member.upstreams]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
+
+
+def code_of(root: Path) -> str | None:
+    """Git's hash of the project's folder as committed; else the commit of the workflow."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD:./"], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return os.environ.get("GITHUB_SHA") or None
+    return done.stdout.strip()
+
+
+def last_deploy(state: registry.Store, project: str, env: str) -> Deploy | None:
+    """What deploy.json says. One that cannot be read says nothing."""
+    key = registry.state_key(project, env, "deploy.json")
+    stored = state.read(key)
+    try:
+        return msgspec.json.decode(stored.body, type=Deploy) if stored else None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        cli.note(f"{state.url}/{key} is not what a deploy writes ({error}): taken for none")
+        return None
+
+
+# ── push ──────────────────────────────────────────────────────────────────────────────
+
+
+def push(
+    arguments: argparse.Namespace,
+    member: config.Member,
+    place: config.Location,
+    state: registry.Store,
+) -> int:
+    made = files(arguments, member)
+    now = Deploy(
+        project=member.project,
+        env=place.env,
+        result="failure" if arguments.failed else "success",
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=github.commit(member.root),
+        run=github.run_url(),
+    )
+    if arguments.failed:
+        last = last_deploy(state, member.project, place.env)
+        now.built = last.built if last else None
+    else:
+        now.built = built(now, member, place)
+    text = msgspec.json.format(msgspec.json.encode(now), indent=1) + b"\n"
+    for name, body in {**made, "deploy.json": text}.items():
+        key = registry.state_key(member.project, place.env, name)
+        if arguments.dry_run:
+            print(f"would write {state.url}/{key} ({len(body):,} bytes)")
+        else:
+            put(state, key, body)
+    if arguments.dry_run:
+        print(text.decode(), end="")
+    else:
+        print(f"kept what the deploy of {member.project} to {place.env} made ({now.result})")
+    return cli.OK
+
+
+def files(arguments: argparse.Namespace, member: config.Member) -> dict[str, bytes]:
+    """What to keep of this deploy, by name. Raises MeshError where a good one lacks something."""
+    target = member.root / "target"
+    needed = {"run_results.json": arguments.run_results or target / "run_results.json"}
+    if not arguments.failed and not member.publishes:
+        # A publisher's is kept by publish_manifest.py, with the publication that it belongs to.
+        needed["manifest.json"] = target / "manifest.json"
+    for path in needed.values():
+        if not arguments.failed and not path.is_file():
+            raise MeshError(f"{path} is missing: run `dbt build` first")
+    wanted = needed if arguments.failed else {**needed, "index.html": target / "static_index.html"}
+    return {name: path.read_bytes() for name, path in wanted.items() if path.is_file()}
+
+
+def built(now: Deploy, member: config.Member, place: config.Location) -> Built:
+    """What this deploy was built from, and what it has published."""
+    version = None
+    if member.publishes:
+        from dbtmesh.manifest import interface
+
+        store = registry.open_store(place.url, member.aws_region)
+        if stored := store.read(registry.latest_key(member.project, place.env)):
+            version = interface.read(stored.body, member.project).version
+    return Built(
+        at=now.at,
+        commit=now.commit,
+        run=now.run,
+        code=code_of(member.root),
+        upstreams=inputs(member, place.env),
+        published=version,
+    )
+
+
+def inputs(member: config.Member, env: str) -> dict[str, Input]:
+    """The publications that were built against: as synced, else as `changed` has noted them.
+
+    An upstream that neither knows is left out, so that the next `changed` asks for a deploy.
+    """
+    noted = _read(member.root / "target" / INPUTS, dict[str, Input]) or {}
+    found = {}
+    for name in (upstream.name for upstream in member.upstreams):
+        synced = _read(member.root / "state" / name / ".sync.json", Synced)
+        if synced and synced.env == env:
+            found[name] = Input(synced.version, synced.etag)
+        elif name in noted:
+            found[name] = noted[name]
+    return found
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    """None where there is no such file, or it holds something else."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def put(store: registry.Store, key: str, body: bytes) -> None:
+    for _ in range(ATTEMPTS):
+        try:
+            return store.write(key, body, replaces=store.etag(key))
+        except registry.Changed:
+            continue
+    raise MeshError(f"{store.url}/{key} is being written by others again and again: try again")

@@ -1,0 +1,137 @@
+"""What a pull request leaves behind: one comment, and a schema on Snowflake.
+
+  comment FILE   writes the Markdown in FILE as this project's comment, or updates it
+  drop N         drops its schema <PREFIX>_DEV.PR_<N>, when it closes
+  sweep          drops the schemas of all that are not open any more
+
+  python -m dbtmesh pull-request comment report.md --number 42
+  python -m dbtmesh pull-request drop 42
+  python -m dbtmesh pull-request sweep --dry-run
+
+It talks to GitHub with $GITHUB_TOKEN, and to Snowflake as the target `ci` does: by the key in
+$SNOWFLAKE_PRIVATE_KEY or its file, or by workload identity. Only schemas called PR_<number> are
+dropped, and none where GitHub does not tell which pull requests are open.
+
+Exit status: 0 done, 1 it failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbtmesh import MeshError, cli, config
+from dbtmesh.ci import github
+
+if TYPE_CHECKING:
+    from dbtmesh.snowflake.session import Session
+
+SCHEMA = re.compile(r"PR_(\d+)")
+LONGEST = 65_000
+"""Characters; GitHub takes 65,536 in a comment."""
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commented = commands.add_parser("comment", help="write or update this project's comment")
+    commented.add_argument("file", type=Path, metavar="FILE", help="Markdown")
+    commented.add_argument(
+        "--number", type=positive, metavar="N", help="of the pull request (default: this run's)"
+    )
+    commented.add_argument(
+        "--author",
+        default="github-actions[bot]",
+        metavar="LOGIN",
+        help="as whom the token writes (default github-actions[bot]); others' comments stay",
+    )
+    dropped = commands.add_parser("drop", help="drop the schema of one that closes")
+    dropped.add_argument("number", type=positive, metavar="N", help="of the pull request")
+    swept = commands.add_parser("sweep", help="drop the schemas of all that are closed")
+    swept.add_argument("--dry-run", action="store_true", help="say which, and drop none")
+    arguments = parser.parse_args(words)
+    command = {"comment": comment, "drop": drop, "sweep": sweep}[arguments.command]
+    return command(arguments, config.load_member(root))
+
+
+def positive(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", text):
+        raise ValueError
+    return int(text)
+
+
+# ── comment ───────────────────────────────────────────────────────────────────────────
+
+
+def comment(arguments: argparse.Namespace, member: config.Member) -> int:
+    try:
+        text = arguments.file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise MeshError(f"{arguments.file} is no text") from None
+    number = arguments.number or own_number()
+    # Projects that share a repository have a comment each.
+    marker = f"<!-- dbt-mesh {member.project} -->"
+    body = {"body": f"{marker}\n{fitting(text)}"}
+    api = github.from_environment()
+    repository = f"/repos/{github.repository()}"
+    for each in api.pages(f"{repository}/issues/{number}/comments"):
+        author = (each.get("user") or {}).get("login")
+        if author == arguments.author and str(each.get("body")).startswith(marker):
+            api.patch(f"{repository}/issues/comments/{each['id']}", body)
+            print(f"updated the comment on pull request {number}")
+            return cli.OK
+    api.post(f"{repository}/issues/{number}/comments", body)
+    print(f"commented on pull request {number}")
+    return cli.OK
+
+
+def own_number() -> int:
+    """Of the pull request whose workflow this runs in."""
+    found = re.fullmatch(r"refs/pull/(\d+)/(?:merge|head)", os.environ.get("GITHUB_REF", ""))
+    if not found:
+        raise MeshError("this is no pull request's workflow: name the pull request with --number")
+    return int(found[1])
+
+
+def fitting(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}\n\n… cut: the rest is in the summary of the run"
+
+
+# ── drop and sweep ────────────────────────────────────────────────────────────────────
+
+
+def drop(arguments: argparse.Namespace, member: config.Member) -> int:
+    from dbtmesh.snowflake import session as snowflake
+
+    drop_schema(snowflake.sign_in_as(member, "ci"), member, f"PR_{arguments.number}")
+    return cli.OK
+
+
+def drop_schema(session: Session, member: config.Member, schema: str) -> None:
+    session.run(f"DROP SCHEMA IF EXISTS {member.database_prefix}_DEV.{schema}", session.role)
+    print(f"dropped {member.database_prefix}_DEV.{schema}")
+
+
+def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
+    from dbtmesh.snowflake import session as snowflake
+
+    api, repository = github.from_environment(), github.repository()
+    session = snowflake.sign_in_as(member, "ci")
+    # The schemas first: a pull request that opens after that has none among them.
+    rows = session.rows(f"SHOW SCHEMAS IN DATABASE {member.database_prefix}_DEV", session.role)
+    schemas = {row["name"]: int(of[1]) for row in rows if (of := SCHEMA.fullmatch(row["name"]))}
+    opened = {int(each["number"]) for each in api.pages(f"/repos/{repository}/pulls", state="open")}
+    closed = sorted(name for name, number in schemas.items() if number not in opened)
+    for name in closed:
+        if arguments.dry_run:
+            print(f"would drop {member.database_prefix}_DEV.{name}")
+        else:
+            drop_schema(session, member, name)
+    print(f"{len(schemas)} schemas of pull requests, {len(closed)} of them closed")
+    return cli.OK

@@ -1,0 +1,70 @@
+"""Say what a run of dbt did, as Markdown that a reviewer can read.
+
+  python -m dbtmesh run-summary --title "dbt_up in DBT_UP_PROD"
+
+goes to the step's summary in GitHub Actions, and to the terminal elsewhere. What other commands
+have found comes along: --after FILE … are Markdown files of the same report, those that are missing
+left out. --output NAME makes all of it an output of the step, for a comment.
+
+The output `failures` names the nodes that failed, a line each, and counts what is beyond 30. Other
+jobs get both outputs as environment variables, which Linux limits to 128 KiB: they are cut to less.
+
+Exit status: 0 done (whether or not the run failed), 1 it failed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from dbtmesh import MeshError, cli
+from dbtmesh.ci import runs
+from dbtmesh.output import markdown
+
+LONGEST = 60_000
+"""Bytes of the output for a comment; GitHub takes 65,536 characters in one."""
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--title", required=True, help="of what")
+    parser.add_argument(
+        "--run-results",
+        type=Path,
+        default=Path("target/run_results.json"),
+        metavar="FILE",
+        help="default target/run_results.json",
+    )
+    parser.add_argument(
+        "--after",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="Markdown that comes first",
+    )
+    parser.add_argument("--output", metavar="NAME", help="output of the step that gets all of it")
+    arguments = parser.parse_args(words)
+    run = runs.read(arguments.run_results)
+    lines = runs.summary(arguments.title, run)
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        markdown.publish(lines, None)
+    else:
+        print("\n".join(lines))
+    before = [text for path in arguments.after if (text := _text(path))]
+    if arguments.output:
+        whole = "\n".join([*before, *lines])
+        short = markdown.cut(whole, LONGEST, "the rest is in the run's summary")
+        cli.output(**{arguments.output: short})
+    cli.output(failures="\n".join(runs.named(runs.failures(run))))
+    return cli.OK
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError:
+        raise MeshError(f"{path} is no text") from None

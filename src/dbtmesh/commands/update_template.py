@@ -1,0 +1,181 @@
+"""Update this project to the newest version of the template, as a pull request.
+
+  python -m dbtmesh update-template                    into the working tree, which has to be clean
+  python -m dbtmesh update-template --pull-request     as a pull request
+
+`copier update` without questions. Where this project and the template have changed the same lines,
+both are left in the file for somebody to choose: the files are listed, and the pull request is a
+draft. There is one for each version; what is there already is left alone, and one that was closed
+stays closed.
+
+$GH_TOKEN pushes and opens the pull request (it has to be allowed to write workflows), and
+$TEMPLATE_TOKEN reads the template where that is not public.
+
+Exit status: 0 done, whether there was anything new or not; 1 it failed; 2 there are conflicts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbtmesh import MeshError, cli
+from dbtmesh.output import markdown
+
+ANSWERS = ".copier-answers.yml"
+NO_DRAFTS = "draft pull requests are not supported"
+"""What GitHub says where a repository has none: a private one of some plans."""
+AUTHOR = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
+
+
+@dataclass(frozen=True)
+class Update:
+    """What `copier update` did. said: the template's own report; conflicts: `path:lines`."""
+
+    old: str
+    new: str
+    said: str
+    conflicts: list[str]
+
+    def title(self, folder: str) -> str:
+        return f"Template {self.old} → {self.new}" + (f" ({folder})" if folder else "")
+
+    @property
+    def body(self) -> str:
+        lines = ["```text", *self.said.splitlines(), "```"]
+        if self.conflicts:
+            listed = [f"- `{where}`" for where in self.conflicts]
+            lines = ["**In conflict; choose before you merge:**", "", *listed, "", *lines]
+        return "\n".join(lines)
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--to", metavar="TAG", help="another version than the newest")
+    parser.add_argument("--pull-request", action="store_true", help="push a branch, and open one")
+    arguments = parser.parse_args(words)
+    top = Path(git(root, "rev-parse", "--show-toplevel"))
+    folder = git(root, "rev-parse", "--show-prefix").rstrip("/")
+    old = version(root)
+    said = update(top, Path(folder, ANSWERS), arguments.to)
+    if not git(top, "status", "--porcelain"):
+        print(f"{old} is the newest version of the template")
+        return cli.OK
+    done = Update(old, version(root), said, in_conflict(top))
+    print(said)
+    if arguments.pull_request:
+        print(propose(top, folder, done))
+    for where in done.conflicts:
+        print(f"in conflict: {where}")
+    title = done.title(folder)
+    markdown.publish([f"### {markdown.text(title)}", "", *done.body.splitlines()], None)
+    return cli.FOUND if done.conflicts else cli.OK
+
+
+def version(root: Path) -> str:
+    """Of the template that the project is of. Raises MeshError."""
+    try:
+        text = (root / ANSWERS).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MeshError(f"{ANSWERS} is missing: this project was not made with Copier") from None
+    found = re.search(r"^_commit: *(\S+)", text, re.MULTILINE)
+    if not found:
+        raise MeshError(f"{ANSWERS} does not say which version of the template this is (_commit)")
+    return found[1].strip("'\"")
+
+
+def update(top: Path, answers: Path, to: str | None) -> str:
+    """Runs Copier at the top of the repository; what the template says of the update."""
+    command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults"]
+    command += ["--skip-answered", "--conflict", "inline", "--answers-file", answers.as_posix()]
+    command += ["--vcs-ref", to] if to else []
+    token = "TEMPLATE_TOKEN" if os.environ.get("TEMPLATE_TOKEN") else "GH_TOKEN"
+    return run(command, top, token)
+
+
+def in_conflict(top: Path) -> list[str]:
+    """`path:lines` of the files in which both sides changed the same lines."""
+    paths = git(top, "diff", "--name-only", "--diff-filter=U").splitlines()
+    return [f"{path}:{','.join(_lines(top / path))}" for path in paths]
+
+
+def _lines(path: Path) -> list[str]:
+    body = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    return [str(number) for number, line in enumerate(body, 1) if line.startswith("<<<<<<< ")]
+
+
+def propose(top: Path, folder: str, done: Update) -> str:
+    """Pushes a branch and opens a pull request, unless they are there already; what was done."""
+    branch = "/".join(filter(None, ("template", folder, done.new)))
+    base = git(top, "rev-parse", "--abbrev-ref", "HEAD")
+    title = done.title(folder)
+    if git(top, "ls-remote", "origin", f"refs/heads/{branch}"):
+        if there := pull_request(top, branch):
+            number, state = there
+            return f"the branch {branch} is there already, and its pull request {number} is {state}"
+    else:
+        git(top, "switch", "--quiet", "--create", branch)
+        git(top, "add", "--all")
+        name, address = AUTHOR
+        author = ("-c", f"user.name={name}", "-c", f"user.email={address}")
+        git(top, *author, "commit", "--quiet", "--message", title)
+        git(top, "push", "--quiet", "origin", f"{branch}:refs/heads/{branch}")
+    create = ["gh", "pr", "create", "--head", branch, "--base", base]
+    create += ["--title", title, "--body", done.body]
+    if not done.conflicts:
+        return run(create, top)
+    try:
+        return run([*create, "--draft"], top)
+    except MeshError as error:
+        if NO_DRAFTS not in str(error).lower():
+            raise
+        return run(create, top)
+
+
+def pull_request(top: Path, branch: str) -> tuple[int, str] | None:
+    """Number and state of the newest for the branch, which an earlier run has pushed; None where
+    it was stopped before it opened one. A fork may have a branch of that name, too."""
+    fields = ("--state", "all", "--json", "number,state,isCrossRepository")
+    listed = json.loads(run(["gh", "pr", "list", "--head", branch, *fields], top) or "[]")
+    own = [each for each in listed if not each["isCrossRepository"]]
+    return (int(own[0]["number"]), str(own[0]["state"]).lower()) if own else None
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return run(["git", *arguments], folder)
+
+
+def run(command: list[str], folder: Path, token: str = "GH_TOKEN") -> str:  # noqa: S107
+    """What the command printed. `token`: the variable with which git signs in to GitHub; it stays
+    in the environment. Raises MeshError with the last line that the command printed."""
+    environment = dict(os.environ)
+    if environment.get(token):
+        helper = f'!f() {{ echo username=x-access-token; echo "password=${token}"; }}; f'
+        environment |= {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "credential.https://github.com.helper",
+            "GIT_CONFIG_VALUE_0": helper,
+        }
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise MeshError(f"{command[0]}: {error.strerror}") from None
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        what = "copier update" if "copier" in command else " ".join(command[:2])
+        raise MeshError(f"{what}: {lines[-1] if lines else 'failed'}")
+    return done.stdout.strip()

@@ -1,0 +1,201 @@
+"""Check that everything this project reads of other projects is published by them.
+
+Takes every edge of target/manifest.json that crosses a project's boundary, through a source or
+through ref, and looks it up in what the upstream publishes now. Finds models that are gone or
+never were public, relations that have moved, and sources that reach into an upstream's database
+past its contract.
+
+  dbt parse && scripts/validate_lineage.py              against the registry on this machine
+  scripts/validate_lineage.py --env prod                against the registry on S3
+  scripts/validate_lineage.py --offline                 against state/<upstream>/manifest.json
+
+A deploy says what it reads, so that an upstream knows who a change would break:
+
+  dbt build --target prod && scripts/validate_lineage.py --env prod --record
+
+keeps <registry>/<upstream>/<env>/consumers/<this project>.json: the models that are read, their
+columns as far as the compiled SQL tells, which models read them, and their owner (of a dbt group,
+or `meta: {owner: …}`). With --dry-run it only shows what would be kept.
+
+In GitHub Actions the findings go to the step's summary as well, as Markdown.
+
+Exit status: 0 every edge resolves, 1 it failed, 2 at least one does not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dbtmesh import MeshError, cli, config
+from dbtmesh.downstream import lineage
+from dbtmesh.manifest import interface
+from dbtmesh.output import markdown
+from dbtmesh.registry import store as registry
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    cli.add_registry_flags(parser)
+    parser.add_argument(
+        "--manifest", type=cli.file, metavar="FILE", help="default target/manifest.json"
+    )
+    parser.add_argument("--offline", action="store_true", help="compare with the last good copies")
+    parser.add_argument(
+        "--record", action="store_true", help="keep in the registry what is read (for deploys)"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --record: show it, and write nothing"
+    )
+    parser.add_argument(
+        "--summary", type=cli.file, metavar="FILE", help="write the findings as Markdown, too"
+    )
+    arguments = parser.parse_args(words)
+    if arguments.record and arguments.offline:
+        raise MeshError("--record needs the registry: leave out --offline")
+    if arguments.dry_run and not arguments.record:
+        raise MeshError("--dry-run goes with --record: the check itself writes nothing")
+
+    member = config.load_member(root)
+    path = arguments.manifest or member.root / "target" / "manifest.json"
+    body = read_file(path)
+    try:
+        manifest = lineage.read(body, member.project)
+    except MeshError as error:
+        raise MeshError(f"{path} {error}") from None
+    found = lineage.edges(manifest, member)
+    known = {upstream.name for upstream in member.upstreams}
+    upstreams = sorted({edge.upstream for edge in found} & known)
+    if arguments.offline:
+        interfaces = [last_copy(member.root, name) for name in upstreams]
+    else:
+        place = config.locate(
+            member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
+        )
+        store = registry.open_store(place.url, member.aws_region)
+        interfaces = current(store, upstreams, place.env)
+    published = {
+        each.project: lineage.Published(
+            each, stubs(member, each, found) if arguments.offline else None
+        )
+        for each in interfaces
+    }
+    lines = lineage.problems(found, published, member)
+    warnings = lineage.deprecations(found, published, datetime.now(UTC).date())
+    for line in warnings:
+        cli.note(line)
+    for line in lines:
+        print(line)
+    total = f"{counted(len(found), 'edge')} to {counted(len(upstreams), 'project')}, " + (
+        f"{len(lines)} of them unresolved" if lines else "all resolve"
+    )
+    print(total)
+    markdown.publish(summary(member.project, total, lines, warnings), arguments.summary)
+    if lines:
+        return cli.FOUND
+    if arguments.record:
+        adapter = manifest.metadata.adapter_type or "snowflake"
+        record(member, place.env, store, found, body, published, adapter, arguments.dry_run)
+    return cli.OK
+
+
+def summary(project: str, total: str, problems: list[str], warnings: list[str]) -> list[str]:
+    """For a reviewer, who may not know this command."""
+    rows = [
+        ["**stops**" if line in problems else "warning", markdown.text(line)]
+        for line in (*problems, *warnings)
+    ]
+    title = f"### What {markdown.code(project)} reads of other projects: {total}"
+    return [title, "", *(markdown.table(["", "what"], rows) if rows else ())]
+
+
+def record(
+    member: config.Member,
+    env: str,
+    store: registry.Store,
+    found: list[lineage.Edge],
+    body: bytes,
+    published: Mapping[str, lineage.Published],
+    adapter: str,
+    dry_run: bool,
+) -> None:
+    """Keeps, or shows, what this project reads now, and that it does not read others any more."""
+    from dbtmesh.downstream import recording
+    from dbtmesh.registry.records import Record
+
+    nodes = recording.readers(body)
+    if missing := recording.uncompiled(found, nodes):
+        cli.note(
+            f"{missing[0].split('.', 1)[1]}"
+            + (f" and {len(missing) - 1} more have" if len(missing) > 1 else " has")
+            + " no compiled SQL in the manifest, so all columns count as read: run `dbt build` or "
+            "`dbt compile` right before"
+        )
+    repository = os.environ.get("GITHUB_REPOSITORY") or member.github_repository
+    made = recording.records(member, env, repository, found, nodes, published, adapter)
+    wanted = dict(zip(published, made, strict=True))
+    try:
+        gone = recording.former(store, env, member.project, wanted)
+    except MeshError as error:
+        cli.note(f"records of projects that are not read any more may remain: {error}")
+        gone = []
+    for name in gone:
+        wanted[name] = Record(member.project, [], kind=member.kind, env=env, repository=repository)
+    for upstream, each in wanted.items():
+        if dry_run:
+            kept = recording.plan(store, upstream, each)[0]
+        else:
+            kept = recording.keep(store, upstream, each)
+        if kept is None:
+            print(f"{upstream}: on record already")
+            continue
+        done = "would record" if dry_run else "recorded"
+        print(f"{upstream}: {done}{'' if kept.reads else ' that nothing is read'}")
+        for read in kept.reads:
+            columns = "all columns" if read.columns is None else ", ".join(read.columns)
+            print(f"  {read.name} ({columns or 'no column'}) since {str(read.since)[:10]}")
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise MeshError(f"{path} is missing: run `dbt parse` first") from None
+
+
+def current(store: registry.Store, upstreams: Iterable[str], env: str) -> list[interface.Interface]:
+    def fetch(upstream: str) -> interface.Interface:
+        stored = store.read(registry.latest_key(upstream, env))
+        if stored is None:
+            raise MeshError(f"{upstream} has published nothing to {store.url} ({env})")
+        return interface.read(stored.body, upstream)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(fetch, upstreams))
+
+
+def stubs(
+    member: config.Member, copy: interface.Interface, found: Iterable[lineage.Edge]
+) -> str | None:
+    """The local database, where that is read and the copy is of Snowflake: a loom project keeps it
+    as it is, to make stubs of."""
+    local = f"{member.upstream(copy.project).database_prefix}_LOCAL"
+    read = {edge.place[0].upper() for edge in found if edge.upstream == copy.project}
+    return local if copy.adapter_type != "duckdb" and local.upper() in read else None
+
+
+def last_copy(root: Path, upstream: str) -> interface.Interface:
+    path = root / "state" / upstream / "manifest.json"
+    try:
+        return interface.read(path.read_bytes(), upstream)
+    except FileNotFoundError:
+        raise MeshError(f"no copy of {upstream} at {path}: run it without --offline") from None
+    except MeshError:
+        raise MeshError(f"{path} is not what was synced: run it without --offline") from None

@@ -1,0 +1,187 @@
+"""What this member is (mesh.yml), and which registry and environment a command means."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dbtmesh import MeshError
+
+KINDS = ("upstream", "native", "loom")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]*")
+SCHEME = re.compile(r"[a-z0-9]{2,}:")
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A project this member reads."""
+
+    name: str
+    database_prefix: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """This project, as mesh.yml tells it; `root` is the folder that holds mesh.yml."""
+
+    root: Path
+    project: str
+    kind: str
+    publishes: bool
+    database_prefix: str
+    bucket: str | None
+    aws_region: str | None
+    upstreams: tuple[Upstream, ...]
+    snowflake: Mapping[str, Any] = field(default_factory=dict)
+    github_repository: str | None = None
+    deploy_branch: str = "main"
+    deploy_environment: str = "prod"
+    ci_environment: str = "ci"
+    deployment: str = "sequential"
+
+    def upstream(self, name: str) -> Upstream:
+        for upstream in self.upstreams:
+            if upstream.name == name:
+                return upstream
+        known = ", ".join(upstream.name for upstream in self.upstreams) or "none"
+        raise MeshError(
+            f"{name!r} is no upstream of {self.project} (mesh.yml names {known}): add it with "
+            "`copier update --trust --ask upstreams`"
+        )
+
+
+def load_member(root: Path) -> Member:
+    """Reads mesh.yml of the member in `root`.
+
+    Raises MeshError where it is missing, is not YAML, or lacks what the commands need.
+    """
+    import yaml
+
+    path = root / "mesh.yml"
+    try:
+        facts = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        raise MeshError(f"{path} is missing: `copier update --trust` brings it back") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: such as the date 2026-13-01
+        at = getattr(error, "problem_mark", None)
+        where = f" (line {at.line + 1})" if at else ""
+        raise MeshError(
+            f"mesh.yml is not valid YAML{where}: mend it, or `git checkout mesh.yml`"
+        ) from None
+    return _member(root, facts)
+
+
+def _member(root: Path, facts: object) -> Member:
+    def wrong(what: str) -> MeshError:
+        return MeshError(f"mesh.yml: {what}: mend it, or `git checkout mesh.yml`")
+
+    if not isinstance(facts, dict):
+        raise wrong("is not a mapping of keys to values")
+
+    def text(holder: Mapping[str, Any], key: str, pattern: re.Pattern[str] | None = NAME) -> str:
+        value = holder.get(key)
+        if not isinstance(value, str) or not value:
+            raise wrong(f"`{key}` is missing or is no text")
+        if pattern and not pattern.fullmatch(value):
+            raise wrong(f"`{key}` is {value!r}, which is no name")
+        return value
+
+    kind = text(facts, "kind")
+    if kind not in KINDS:
+        raise wrong(f"`kind` is {kind!r}, not one of {', '.join(KINDS)}")
+    publishes = facts.get("publishes", kind == "upstream")
+    if not isinstance(publishes, bool):
+        raise wrong("`publishes` is neither true nor false")
+    upstreams = facts.get("upstreams") or []
+    if not isinstance(upstreams, list) or not all(isinstance(entry, dict) for entry in upstreams):
+        raise wrong("`upstreams` is no list of {name, database_prefix}")
+    snowflake = facts.get("snowflake") or {}
+    if not isinstance(snowflake, dict):
+        raise wrong("`snowflake` is not a mapping of keys to values")
+    names = [text(entry, "name") for entry in upstreams]
+    for name in names:
+        if names.count(name) > 1:
+            raise wrong(f"upstream {name!r} is named twice")
+    bucket, region = facts.get("bucket"), facts.get("aws_region")
+    if not isinstance(bucket, str | None) or not isinstance(region, str | None):
+        raise wrong("`bucket` or `aws_region` is no text")
+    return Member(
+        root=root,
+        project=text(facts, "project"),
+        kind=kind,
+        publishes=publishes,
+        database_prefix=text(facts, "database_prefix"),
+        bucket=bucket or None,
+        aws_region=region or None,
+        upstreams=tuple(
+            Upstream(name, text(entry, "database_prefix"))
+            for name, entry in zip(names, upstreams, strict=True)
+        ),
+        snowflake=snowflake,
+        github_repository=facts.get("github_repository") and text(facts, "github_repository", None),
+        deploy_branch=facts.get("deploy_branch") or "main",
+        deploy_environment=facts.get("deploy_environment") or "prod",
+        ci_environment=facts.get("ci_environment") or "ci",
+        deployment=facts.get("deployment") or "sequential",
+    )
+
+
+def mesh_home(root: Path) -> Path:
+    """Folder that the members on this machine share: DuckDB files and the local registry."""
+    return (root / os.environ.get("DBT_MESH_HOME", "../.mesh")).resolve()
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a command reads and writes: the registry's root URL, and the environment in it."""
+
+    url: str
+    env: str
+
+    @property
+    def state_url(self) -> str:
+        """Where members keep their full manifests: beside the registry, so that a bucket policy
+        can keep it private."""
+        return f"{self.url.rsplit('/', 1)[0]}/state"
+
+
+def locate(
+    member: Member, *, bucket: str | None, registry: str | None, env: str | None
+) -> Location:
+    """Flags first, then the environment, then mesh.yml, then the registry on this machine.
+
+    Raises MeshError where the environment's name is none, or it has no registry.
+    """
+    named = (
+        registry
+        or (bucket and f"s3://{bucket}/registry")
+        or os.environ.get("DBT_MESH_REGISTRY")
+        or (os.environ.get("DBT_MESH_BUCKET") and f"s3://{os.environ['DBT_MESH_BUCKET']}/registry")
+    )
+    env = (
+        env
+        or os.environ.get("DBT_MESH_ENV")
+        or ("prod" if named and named.startswith("s3:") else "local")
+    )
+    if not ENVIRONMENT.fullmatch(env):
+        raise MeshError(f"{env!r} is no environment: lower-case letters, digits, _ and - (prod)")
+    if not named and env == "local":
+        named = (mesh_home(member.root) / "registry").as_uri()
+    if not named and member.bucket:
+        named = f"s3://{member.bucket}/registry"
+    if not named:
+        raise MeshError(
+            f"no registry for environment {env}: name one with --bucket, $DBT_MESH_BUCKET, or the "
+            "answer registry_bucket (`copier update --trust --ask registry_bucket`)"
+        )
+    if not SCHEME.match(named):
+        named = Path(named).absolute().as_uri()
+    url = named.rstrip("/")
+    if url.count("/") < 3:
+        raise MeshError(f"{named}: name a folder in it too, such as s3://bucket/registry")
+    return Location(url, env)

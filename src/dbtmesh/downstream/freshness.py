@@ -1,0 +1,104 @@
+"""How old what other projects publish is, and the data behind it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dbtmesh import MeshError
+
+Place = tuple[str, str, str]
+"""Database, schema and identifier, as the warehouse stores them."""
+
+DBT_SAYS = {
+    "error": "is stale",
+    "warn": "is almost stale",
+    "runtime error": "could not be read",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, '' for the publication itself, and what was seen.
+
+    stale: somebody has to be told.
+    """
+
+    upstream: str
+    what: str
+    seen: str
+    stale: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.upstream}{self.what and f': {self.what}'} {self.seen}"
+
+
+def hours(text: str) -> float:
+    """An age on the command line."""
+    number = float(text)
+    if not 0 <= number < 1_000_000:  # nor nan
+        raise ValueError
+    return number
+
+
+def publication(upstream: str, generated_at: datetime, max_age: float, now: datetime) -> Finding:
+    return _aged(upstream, "", "built", generated_at, max_age, now)
+
+
+def _aged(
+    upstream: str, what: str, done: str, when: datetime, max_age: float, now: datetime
+) -> Finding:
+    age = (now - when) / timedelta(hours=1)
+    stale = age > max_age
+    seen = f"is stale: {done} {age:.1f} hours ago, {max_age:g} allowed"
+    return Finding(upstream, what, seen if stale else f"{done} {age:.1f} hours ago", stale)
+
+
+def data(
+    upstream: str,
+    places: Iterable[Place],
+    rows: Sequence[Mapping[str, str]],
+    max_age: float,
+    now: datetime,
+) -> list[Finding]:
+    """Of each relation that is read, by what INFORMATION_SCHEMA.TABLES says of it.
+
+    Of a view that tells only when it was made, which says nothing of its data.
+    """
+    known = {(row["table_catalog"], row["table_schema"], row["table_name"]): row for row in rows}
+    findings = []
+    for place in sorted(places):
+        what = f"data of {'.'.join(place)}"
+        row = known.get(place)
+        if row is None:
+            seen = "cannot be read: it is not there, or this role has no SELECT on it"
+            findings.append(Finding(upstream, what, seen, stale=True))
+        elif row["table_type"] == "VIEW" or not row["last_altered"]:
+            findings.append(Finding(upstream, what, "has an age that nobody can tell (a view)"))
+        else:
+            when = datetime.fromisoformat(row["last_altered"])
+            when = when if when.tzinfo else when.replace(tzinfo=UTC)
+            findings.append(_aged(upstream, what, "changed", when, max_age, now))
+    return findings
+
+
+def of_dbt(document: Any) -> list[Finding]:
+    """What `dbt source freshness` has found (target/sources.json), by its own thresholds.
+
+    Raises MeshError where the document is something else.
+    """
+    try:
+        findings = []
+        for each in document["results"]:
+            _, _, source, table = each["unique_id"].split(".", 3)
+            status = str(each["status"])
+            loaded = each.get("max_loaded_at")
+            seen = f"{DBT_SAYS.get(status, 'is fresh')}, says dbt"
+            seen += f" (loaded at {loaded})" if loaded else ""
+            bad = status in ("error", "runtime error")
+            findings.append(Finding(source, f"source {table}", seen, stale=bad))
+        return findings
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise MeshError("is not what `dbt source freshness` writes") from None

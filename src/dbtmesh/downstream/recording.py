@@ -1,0 +1,228 @@
+"""This project's record of what it reads of each upstream, worked out and kept in the registry."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from dbtmesh import MeshError
+from dbtmesh.config import Member
+from dbtmesh.downstream import lineage
+from dbtmesh.manifest.interface import LINKED, Config, Linked, is_published, nearest, reader_name
+from dbtmesh.registry import records as consumers
+from dbtmesh.registry import store as registry
+from dbtmesh.registry.records import Read, Record
+
+ATTEMPTS = 5
+"""How often to write against other deploys of this project; hardly ever are there any."""
+
+
+class _Config(Config):
+    meta: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _Owner(msgspec.Struct):
+    name: str | None = None
+    email: str | list[str] | None = None
+
+
+class _Group(msgspec.Struct):
+    name: str
+    owner: _Owner = msgspec.field(default_factory=_Owner)
+
+
+class _Reader(Linked):
+    """What a node says of its owner, of what it reads and, once compiled, of which columns."""
+
+    compiled_code: str | None = None
+    language: str | None = None
+    group: str | None = None
+    config: _Config = msgspec.field(default_factory=_Config)
+    owner: _Owner | None = None
+
+
+class Readers(msgspec.Struct):
+    """The part of a full manifest that a record is made of."""
+
+    nodes: dict[str, _Reader]
+    exposures: dict[str, _Reader] = {}
+    groups: dict[str, _Group] = {}
+
+    def node(self, uid: str) -> _Reader:
+        return self.nodes.get(uid) or self.exposures[uid]
+
+    def owners(self, uid: str) -> Iterator[str]:
+        """Who answers for a node: its group's owner, else what its `meta: owner` says."""
+        node = self.node(uid)
+        for group in self.groups.values():
+            if group.name == node.group:
+                email = group.owner.email
+                yield group.owner.name or (email if isinstance(email, str) else group.name)
+                return
+        named = node.config.meta.get("owner") or (node.owner and node.owner.name)
+        if isinstance(named, str):
+            yield named
+
+
+def readers(body: bytes) -> Readers:
+    """Raises MeshError where the manifest in `body` cannot be read."""
+    try:
+        return msgspec.json.decode(body, type=Readers)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MeshError(f"is no dbt manifest ({error}): run `dbt build` again") from None
+
+
+def uncompiled(found: Iterable[lineage.Edge], nodes: Readers) -> list[str]:
+    """Readers whose SQL dbt has not compiled, so that nobody can tell which columns they read."""
+    uids = dict.fromkeys(edge.node for edge in found if not edge.node.startswith("exposure."))
+    return [uid for uid in uids if nodes.node(uid).compiled_code is None]
+
+
+def _feeds(reading: Iterable[str], nodes: Readers, project: str) -> dict[str, list[str]]:
+    """The project's public models that are made of each of these nodes: the nearest ones."""
+    below: dict[str, list[str]] = {}
+    public = []
+    for uid, node in nodes.nodes.items():
+        if uid.startswith(LINKED):
+            for parent in (node.depends_on and node.depends_on.nodes) or ():
+                below.setdefault(parent, []).append(uid)
+        if uid.startswith("model.") and node.package_name == project and is_published(node):
+            public.append(uid)
+    private = sorted(set(reading).difference(public))
+    found = nearest(private, public, lambda uid: below.get(uid, ()))
+    return {uid: models for uid, models in found.items() if models}
+
+
+def records(
+    member: Member,
+    env: str,
+    repository: str | None,
+    found: Iterable[lineage.Edge],
+    nodes: Readers,
+    published: Mapping[str, lineage.Published],
+    adapter: str,
+) -> list[Record]:
+    """One for each project in `published`; every edge has to resolve. Without its dates."""
+    by_node: dict[str, list[tuple[lineage.Edge, Mapping[str, Any]]]] = {}
+    for edge in found:
+        model = published[edge.upstream].model(edge)
+        assert model is not None
+        by_node.setdefault(edge.node, []).append((edge, model))
+    reads: dict[str, dict[str, Read]] = {name: {} for name in published}
+    owners: dict[str, set[str]] = {name: set() for name in published}
+    for uid, edges in sorted(by_node.items()):
+        columns = _columns(nodes.node(uid), edges, adapter)
+        for edge, model in edges:
+            name = model["unique_id"]
+            read = reads[edge.upstream].setdefault(name, Read(name, reader_name(model), []))
+            seen = columns.get(edge.place)
+            if seen is None or read.columns is None:
+                read.columns = None
+            else:
+                read.columns = sorted({*read.columns, *seen})
+            if uid not in read.by:
+                read.by.append(uid)
+            owners[edge.upstream].update(nodes.owners(uid))
+    fed = _feeds(by_node, nodes, member.project) if member.publishes else {}
+    return [
+        Record(
+            consumer=member.project,
+            kind=member.kind,
+            env=env,
+            owner=", ".join(sorted(owners[name])) or None,
+            repository=repository,
+            deployment=member.deployment,
+            read_version=upstream.interface.version,
+            reads=[read for _, read in sorted(reads[name].items())],
+            feeds={
+                uid: fed[uid]
+                for uid in sorted({uid for read in reads[name].values() for uid in read.by})
+                if uid in fed
+            },
+        )
+        for name, upstream in published.items()
+    ]
+
+
+def _columns(
+    node: _Reader, edges: Iterable[tuple[lineage.Edge, Mapping[str, Any]]], adapter: str
+) -> dict[lineage.Place, set[str] | None]:
+    """The columns that a node reads at each place, by the names in the upstream's interface."""
+    if not node.compiled_code or node.language != "sql":
+        return {}
+    from dbtmesh.downstream.columns import read_columns
+
+    stored = {
+        edge.place: {
+            name if adapter == "duckdb" or column.get("quote") else name.upper(): name
+            for name, column in (model.get("columns") or {}).items()
+        }
+        for edge, model in edges
+    }
+    read = read_columns(
+        node.compiled_code, {place: list(names) for place, names in stored.items()}, adapter
+    )
+    return {
+        place: names and {stored[place].get(name, name) for name in names}
+        for place, names in read.items()
+    }
+
+
+def dated(record: Record, old: Record | None, now: datetime) -> Record | None:
+    """The record with its dates; None where `old` says the same already."""
+    today = now.isoformat(timespec="seconds")
+    since = {read.model: read.since or old.recorded_at for read in old.reads} if old else {}
+    new = msgspec.structs.replace(
+        record,
+        recorded_at=today,
+        reads=[
+            msgspec.structs.replace(read, since=since.get(read.model) or today)
+            for read in record.reads
+        ],
+    )
+    same = old and msgspec.structs.replace(new, recorded_at=old.recorded_at) == old
+    return None if same or not (old or new.reads) else new
+
+
+def plan(store: registry.Store, upstream: str, record: Record) -> tuple[Record | None, str | None]:
+    """What to write now, if anything, and the ETag of what it replaces.
+
+    A record that cannot be read is replaced: the new one says all there is to say.
+    """
+    stored = store.read(consumers.key(upstream, str(record.env), record.consumer))
+    old = None
+    if stored:
+        with contextlib.suppress(MeshError):
+            old = consumers.decode(stored.body, upstream)
+    return dated(record, old, datetime.now(UTC)), stored.etag if stored else None
+
+
+def keep(store: registry.Store, upstream: str, record: Record) -> Record | None:
+    """Writes the record where it says something new; what was written."""
+    key = consumers.key(upstream, str(record.env), record.consumer)
+    for _ in range(ATTEMPTS):
+        new, etag = plan(store, upstream, record)
+        if new is None:
+            return None
+        try:
+            store.write(key, consumers.encode(new), replaces=etag)
+        except registry.Changed:
+            continue
+        return new
+    raise MeshError(f"{store.url}/{key} is being written by others again and again: try again")
+
+
+def former(store: registry.Store, env: str, consumer: str, current: Iterable[str]) -> list[str]:
+    """Projects that are no longer read, where the registry holds a record of this one all the
+    same: also those that mesh.yml does not name any more."""
+    known = set(current)
+    projects = [name.rstrip("/") for name in store.children("") if name.endswith("/")]
+    others = [name for name in projects if name not in known]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        etags = pool.map(lambda name: store.etag(consumers.key(name, env, consumer)), others)
+        return [name for name, etag in zip(others, etags, strict=True) if etag]

@@ -1,0 +1,127 @@
+"""Publishing an interface: the immutable version first, then `latest` by compare-and-swap.
+
+Whatever is interrupted, and wherever: a reader sees the old or the new interface, whole; of
+several publishers none is lost (each has its version in the history), and an older build never
+takes the place of a newer one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dbtmesh import MeshError
+from dbtmesh.manifest.interface import STUB, Interface, annotated, read
+from dbtmesh.registry.store import Changed, Store, latest_key, state_key, version_key
+
+ATTEMPTS = 12
+"""How often to try against other publishers; each attempt that fails means that one of them won."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a publication; `newer`: version of the build that stays `latest` instead."""
+
+    version: str
+    newer: str | None = None
+
+
+def published(
+    store: Store, project: str, env: str, *, repair: bool = False
+) -> tuple[Interface | None, str | None]:
+    """The interface that consumers read now, and its ETag; (None, None) before the first.
+
+    A stub counts as none: somebody on this machine needed a stand-in. `repair`: so does one that is
+    damaged, to be replaced.
+    Raises MeshError where it is damaged otherwise, or out of reach.
+    """
+    stored = store.read(latest_key(project, env))
+    if stored is None:
+        return None, None
+    try:
+        current = read(stored.body, project)
+    except MeshError as error:
+        if repair:
+            return None, stored.etag
+        raise MeshError(f"{error}, with --allow-breaking, for it cannot be compared") from None
+    return None if STUB in current.notes else current, stored.etag
+
+
+def publish(
+    store: Store,
+    env: str,
+    interface: Interface,
+    check: Callable[[Interface | None], Mapping[str, str] | None],
+    *,
+    repair: bool = False,
+) -> Outcome:
+    """Makes the interface what consumers read.
+
+    `check` sees what is published now and raises to refuse, or returns what the publication is to
+    note of itself; it is asked again whenever that has changed. Nothing is written before it
+    agrees. `repair`: replace it even where it is damaged.
+    """
+    project = interface.project
+    for attempt in range(ATTEMPTS):
+        current, etag = published(store, project, env, repair=repair)
+        if current and current.same_build(interface):
+            return Outcome(current.version)  # a rerun, or our own write whose answer got lost
+        superseded = current is not None and current.generated_at > interface.generated_at
+        notes = None if superseded else check(current)
+        sealed = annotated(interface, notes) if notes else interface
+        _write_once(store, version_key(project, env, sealed.version), sealed.body)
+        if current and superseded:
+            return Outcome(sealed.version, newer=current.version)
+        try:
+            store.write(latest_key(project, env), sealed.body, replaces=etag)
+        except Changed:
+            _wait(attempt)
+        else:
+            return Outcome(sealed.version)
+    raise MeshError(f"{project}/{env} is being published by others again and again: try again")
+
+
+def _write_once(store: Store, key: str, body: bytes) -> None:
+    """Writes an object that is never replaced. One of the same content is our own, from a write
+    that was interrupted or whose answer got lost."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return store.write(key, body, replaces=None)
+        except Changed:
+            stored = store.read(key)
+        if stored and stored.body == body:
+            return None
+        if stored:
+            raise MeshError(
+                f"{store.url}/{key} has other content, and versions are never replaced: find out "
+                "who wrote it, and build again"
+            )
+        _wait(attempt)  # S3 refuses too while another write of it is under way
+    raise MeshError(f"{store.url}/{key} is being written by others again and again: try again")
+
+
+def keep_state(
+    state: Store, registry: Store, env: str, interface: Interface, manifest: bytes
+) -> None:
+    """Keeps the full manifest for the member's own slim CI, unless a newer build has published.
+
+    The ETag is read before `latest`: whoever publishes in between changes one or the other.
+    """
+    key = state_key(interface.project, env)
+    for attempt in range(ATTEMPTS):
+        etag = state.etag(key)
+        current, _ = published(registry, interface.project, env)
+        if current is None or not current.same_build(interface):
+            return
+        try:
+            return state.write(key, manifest, replaces=etag)
+        except Changed:
+            _wait(attempt)
+    raise MeshError(f"{state.url}/{key} is being written by others again and again: try again")
+
+
+def _wait(attempt: int) -> None:
+    """Seconds, not the same for everyone who lost, so that they do not meet again."""
+    time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))

@@ -1,0 +1,156 @@
+"""What must fail on an account, and what must not: tried for real, as the role in question."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dbtmesh import MeshError
+from dbtmesh.snowflake.access import Names
+from dbtmesh.snowflake.sqlscript import Grant, Object
+
+if TYPE_CHECKING:
+    from dbtmesh.snowflake.session import Session
+
+DENIED = frozenset({2003, 2043, 3001, 2140})
+"""Snowflake's errors for "does not exist or not authorized" and "insufficient privileges"."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One statement, tried. outcome: `allowed`, `denied`, or why it could not be told."""
+
+    role: str
+    statement: str
+    expected: str
+    outcome: str
+
+    @property
+    def as_it_should(self) -> bool:
+        """What could not be tried is no finding."""
+        return self.outcome == self.expected or self.outcome.startswith("not tried")
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.statement} is {self.outcome}" + (
+            "" if self.outcome == self.expected else f" (expected: {self.expected})"
+        )
+
+
+def run(session: Session, names: Names, grants: Collection[Grant]) -> list[Probe]:
+    """Tries one relation of each schema, so that it costs the same whatever is built.
+
+    grants: of the member, as the account has them. No statement changes anything, whether it is
+    allowed or not.
+    """
+    probes = []
+    warehouses: dict[str, str] = {}
+    for role, statement, wanted in _questions(session, names, grants):
+        if role not in warehouses:
+            warehouses[role] = _warehouse(session, role)
+        outcome = _try(session, role, statement, warehouses[role])
+        probes.append(Probe(role, statement, wanted, outcome))
+    return probes
+
+
+def _questions(
+    session: Session, names: Names, grants: Collection[Grant]
+) -> Iterator[tuple[str, str, str]]:
+    deploys, people = names.role.name, names.dev_role.name
+    built = _relations(session, names.prod)
+    for thing in _one_of_each_schema(built):
+        yield people, _select(thing), "allowed"
+    for thing in _one_of_each_schema(thing for thing in built if thing.kind == "TABLE"):
+        yield people, _delete(thing), "denied"
+    for thing in _one_of_each_schema(_relations(session, names.dev)):
+        yield deploys, _select(thing), "denied"
+    for upstream, reader in zip(names.upstreams, names.readers, strict=True):
+        relations = _relations(session, upstream)
+        public = _readable(session, Object("DATABASE ROLE", f"{upstream}.PUBLIC_READ"), reader)
+        for role in (deploys, people):
+            for thing in _one_of_each_schema(each for each in relations if each.name in public):
+                yield role, _select(thing), "allowed"
+            for thing in _one_of_each_schema(each for each in relations if each.name not in public):
+                yield role, _select(thing), "denied"
+    for consumer, public in _consumers(names, grants).items():
+        for thing in _one_of_each_schema(each for each in built if each.name not in public):
+            yield consumer.name, _select(thing), "denied"
+
+
+# Names as SHOW gives them: quoted where they have to be.
+def _select(thing: Object) -> str:
+    return f"SELECT * FROM {thing.name} LIMIT 0"  # noqa: S608
+
+
+def _delete(thing: Object) -> str:
+    return f"DELETE FROM {thing.name} WHERE FALSE"  # noqa: S608
+
+
+def _relations(session: Session, database: str) -> list[Object]:
+    from dbtmesh.snowflake import session as snowflake
+
+    try:
+        return snowflake.list_relations(session, database) or []
+    except snowflake.Refused:
+        return []
+
+
+def _one_of_each_schema(relations: Iterable[Object]) -> list[Object]:
+    first: dict[str, Object] = {}
+    for thing in sorted(relations, key=lambda thing: thing.name):
+        first.setdefault(thing.name.rsplit(".", 1)[0], thing)
+    return list(first.values())
+
+
+def _readable(session: Session, *roles: Object) -> set[str]:
+    """Names of the relations that database roles may read."""
+    from dbtmesh.snowflake import session as snowflake
+
+    found = set()
+    for role in roles:
+        try:
+            rows = session.rows(f"SHOW GRANTS TO {role}")
+        except snowflake.Refused:
+            continue
+        found |= {row["name"] for row in rows if row["privilege"] == "SELECT"}
+    return found
+
+
+def _consumers(names: Names, grants: Collection[Grant]) -> dict[Object, set[str]]:
+    """Roles of other projects that read this one → names of the relations that are theirs to read,
+    by the database roles that they have."""
+    given: dict[Object, set[str]] = defaultdict(set)
+    for grant in grants:
+        if grant.privilege == "SELECT" and grant.to.kind == "DATABASE ROLE":
+            given[grant.to].add(grant.on.name)
+    found: dict[Object, set[str]] = defaultdict(set)
+    for grant in sorted(grants):
+        of_ours = grant.on.kind == "DATABASE ROLE" and grant.on.name.startswith(f"{names.prod}.")
+        if of_ours and grant.to.kind == "ROLE" and grant.to not in (names.role, names.dev_role):
+            found[grant.to] |= given[grant.on]
+    return found
+
+
+def _warehouse(session: Session, role: str) -> str:
+    """A warehouse that the role may use; empty where there is none."""
+    rows = session.rows(f"SHOW GRANTS TO ROLE {role}")
+    usable = {row["name"] for row in rows if row["granted_on"] == "WAREHOUSE"}
+    return min(usable, default="")
+
+
+def _try(session: Session, role: str, statement: str, warehouse: str) -> str:
+    """Whether Snowflake allows a statement."""
+    from dbtmesh.snowflake import session as snowflake
+
+    try:
+        session.use(role)
+    except MeshError:
+        return f"not tried: {session.user} has no role {role}"
+    try:
+        if warehouse:
+            session.run(f"USE WAREHOUSE {warehouse}", role)
+        session.run(statement, role)
+    except snowflake.Refused as error:
+        return "denied" if error.number in DENIED else f"not tried: {error}"
+    return "allowed"

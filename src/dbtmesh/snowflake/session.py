@@ -1,0 +1,485 @@
+"""A session on Snowflake: connecting, running statements, and reading who may do what."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbtmesh import MeshError
+from dbtmesh.snowflake.access import RELATIONS, Live, Names, consumer_of, names_of
+from dbtmesh.snowflake.sqlscript import Grant, Object, Step, canonical
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from snowflake.connector import SnowflakeConnection
+
+    from dbtmesh.config import Member
+
+LOGIN_TIMEOUT, NETWORK_TIMEOUT = 60, 120
+"""Seconds; the connector's own defaults retry for much longer."""
+MAX_ROWS = 10_000
+"""What a SHOW of objects returns at most."""
+AUDIENCE = "snowflakecomputing.com"
+"""What Snowflake expects in a token of an OIDC issuer unless a user is told another:
+https://docs.snowflake.com/en/user-guide/workload-identity-federation"""
+
+Row = Mapping[str, str]
+
+# Where the environment names what the connector calls something else.
+ENVIRONMENT = {
+    "SNOWFLAKE_ACCOUNT": "account",
+    "SNOWFLAKE_USER": "user",
+    "SNOWFLAKE_PASSWORD": "password",
+    "SNOWFLAKE_AUTHENTICATOR": "authenticator",
+    "SNOWFLAKE_TOKEN": "token",
+    "SNOWFLAKE_PASSCODE": "passcode",
+    "SNOWFLAKE_HOST": "host",
+    "SNOWFLAKE_PORT": "port",
+    "SNOWFLAKE_PROTOCOL": "protocol",
+}
+
+
+class Refused(MeshError):
+    """Snowflake refused a statement. number: its error number."""
+
+    def __init__(self, message: str, number: int | None) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class Session:
+    """A connection that switches roles, and has no secondary ones.
+
+    `sent` counts statements: round trips are what takes time here.
+    """
+
+    def __init__(self, connection: SnowflakeConnection, name: str) -> None:
+        self._cursor = connection.cursor()
+        self._connection = connection
+        self._role = ""
+        self.name = name
+        self.sent = 0
+        self._run("USE SECONDARY ROLES NONE")
+
+    @property
+    def user(self) -> str:
+        return str(self._connection.user)
+
+    @property
+    def role(self) -> str:
+        """The role that statements run with now."""
+        return str(self._connection.role)
+
+    @property
+    def reach(self) -> dict[str, Any]:
+        """Parameters that lead to this account, for a sign-in as somebody else."""
+        names = ("account", "host", "port", "_protocol")
+        return {name.strip("_"): getattr(self._connection, name) for name in names}
+
+    def use(self, role: str) -> None:
+        """Raises MeshError, naming the role and how to get it, where the user has not got it."""
+        if role == self._role:
+            return
+        try:
+            self._run(f"USE ROLE {role}")
+        except Refused:
+            raise MeshError(
+                f"{self.user} ({self.name}) has no role {role}, which this needs: a person with "
+                f"ACCOUNTADMIN grants it by GRANT ROLE {role} TO USER {self.user}, or runs this"
+            ) from None
+        self._role = role
+
+    def rows(self, sql: str, role: str = "SECURITYADMIN") -> list[Row]:
+        """What a statement answers; column names in lower case, values as text, NULL as ''.
+
+        SECURITYADMIN sees every object of an account, because it may manage all grants:
+        https://docs.snowflake.com/en/sql-reference/sql/show-objects#usage-notes
+        Raises Refused, or MeshError where the role or the connection is missing.
+        """
+        self.use(role)
+        values = self._run(sql)
+        names = [column.name.lower() for column in self._cursor.description or ()]
+        return [
+            {name: _text(value) for name, value in zip(names, row, strict=True)} for row in values
+        ]
+
+    def run(self, sql: str, role: str) -> None:
+        """Raises Refused, or MeshError where the role or the connection is missing."""
+        self.use(role)
+        self._run(sql)
+
+    def _run(self, sql: str) -> list[Sequence[Any]]:
+        from snowflake.connector.errors import Error, ProgrammingError
+
+        self.sent += 1
+        try:
+            self._cursor.execute(sql)
+            return list(self._cursor.fetchall())
+        except ProgrammingError as error:
+            raise Refused(_first_lines(error.raw_msg or str(error)), error.errno) from None
+        except Error as error:
+            raise MeshError(
+                f"the connection to Snowflake failed: {_first_lines(str(error))}"
+            ) from None
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _first_lines(message: str) -> str:
+    """An error of Snowflake's as one line."""
+    return " ".join(message.split())[:300]
+
+
+# ── Connecting ────────────────────────────────────────────────────────────────────────
+
+
+def is_configured(connection: str | None) -> bool:
+    """Is there anything to connect with: a named connection, or one in the environment?"""
+    return bool(
+        connection
+        or os.environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME")
+        or os.environ.get("SNOWFLAKE_USER")
+    )
+
+
+def connect(connection: str | None, account: str | None) -> Session:
+    """Signs in by a connection of connections.toml, or by what the environment says.
+
+    account: of mesh.yml; where the connection is for another one, nothing is done there.
+    Raises MeshError.
+    """
+    if not is_configured(connection):
+        raise MeshError(
+            "no connection to Snowflake: name one of ~/.snowflake/connections.toml with "
+            "--connection, or export SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and how to sign in "
+            "(SNOWFLAKE_PRIVATE_KEY_PATH, …)"
+        )
+    connection = connection or os.environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME")
+    parameters = {"connection_name": connection} if connection else _from_environment(account)
+    name = f"connection {connection}" if connection else "by the environment"
+    opened = _sign_in(parameters, name)
+    found = str(opened.account).upper().replace("_", "-")
+    if account and "-" in found and found != account.upper().replace("_", "-"):
+        opened.close()
+        raise MeshError(
+            f"{name} is for account {found}, and this project is on {account} (mesh.yml): use "
+            "another connection, or `copier update --trust --ask snowflake_account`"
+        )
+    return Session(opened, name)
+
+
+def sign_in_with_key(user: str, key: RSAPrivateKey, reach: Mapping[str, Any]) -> Session:
+    """A session of a user, by one of its keys. reach: of another session, or `reach_of`.
+
+    Raises Refused where Snowflake does not accept the key, else MeshError.
+    """
+    from dbtmesh.snowflake import keypair
+
+    name = f"key of {user}"
+    parameters = {**reach, "user": user, "private_key": keypair.private_der(key)}
+    return Session(_sign_in(parameters, name), name)
+
+
+def sign_in_as(member: Member, target: str) -> Session:
+    """A session as dbt has it by a target of profiles.yml, `ci` or `prod`, with that one's role.
+
+    Raises MeshError.
+    """
+    names = names_of(member)
+    user, role = {
+        "ci": (names.ci_user.name, names.dev_role.name),
+        "prod": (names.service_user.name, names.role.name),
+    }[target]
+    reach = reach_of(member.snowflake.get("account"))
+    if not reach:
+        raise MeshError(
+            "mesh.yml names no Snowflake account: `copier update --trust --ask snowflake_account`"
+        )
+    parameters = {**reach, "user": user, "role": role, "warehouse": names.warehouse.name}
+    if member.snowflake.get("auth") == "workload_identity":
+        parameters |= {
+            "authenticator": "WORKLOAD_IDENTITY",
+            "workload_identity_provider": "OIDC",
+            "token": _workload_token(),
+        }
+    else:
+        from dbtmesh.snowflake import keypair
+
+        parameters["private_key"] = keypair.private_der(_key_of(user))
+    name = f"{user}, target {target}"
+    session = Session(_sign_in(parameters, name), name)
+    session.use(role)
+    return session
+
+
+def _workload_token() -> str:
+    """One of now in a job of GitHub's that may ask for it, else the one in the environment."""
+    if os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"):
+        from dbtmesh.ci import github
+
+        return github.identity_token(AUDIENCE)
+    if token := os.environ.get("SNOWFLAKE_TOKEN"):
+        return token
+    raise MeshError(
+        "SNOWFLAKE_TOKEN is not set: run this by python -m dbtmesh with-snowflake-token"
+    )
+
+
+def _key_of(user: str) -> RSAPrivateKey:
+    """The key itself from $SNOWFLAKE_PRIVATE_KEY, as CI has it, else from its file."""
+    from dbtmesh.snowflake import keypair
+
+    passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
+    if text := os.environ.get("SNOWFLAKE_PRIVATE_KEY", "").strip():
+        if "-----" not in text:  # dbt takes base64 alone, too
+            text = f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----"
+        return keypair.parse_private(text.encode(), Path("SNOWFLAKE_PRIVATE_KEY"), passphrase)
+    named = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH")
+    file = Path(named).expanduser() if named else keypair.default_file(user)
+    return keypair.parse_private(keypair.read_private(file), file, passphrase)
+
+
+def reach_of(account: str | None) -> dict[str, Any]:
+    """Parameters that lead to the account of the environment, else to this one; {} without any."""
+    names = ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_HOST", "SNOWFLAKE_PORT", "SNOWFLAKE_PROTOCOL")
+    found = {ENVIRONMENT[name]: os.environ[name] for name in names if os.environ.get(name)}
+    return {"account": account, **found} if account or "account" in found else {}
+
+
+def _from_environment(account: str | None) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        parameter: os.environ[name]
+        for name, parameter in ENVIRONMENT.items()
+        if os.environ.get(name)
+    }
+    if account:
+        parameters.setdefault("account", account)
+    if "account" not in parameters:
+        raise MeshError("SNOWFLAKE_ACCOUNT is not set, and mesh.yml names no account: export it")
+    if path := os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH"):
+        from dbtmesh.snowflake import keypair
+
+        file = Path(path).expanduser()
+        passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
+        key = keypair.parse_private(keypair.read_private(file), file, passphrase)
+        parameters["private_key"] = keypair.private_der(key)
+    return parameters
+
+
+def _sign_in(parameters: dict[str, Any], name: str) -> SnowflakeConnection:
+    """Raises Refused where Snowflake says no, else MeshError; in one line, whatever goes wrong."""
+    try:
+        import snowflake.connector
+        from snowflake.connector.errors import DatabaseError, Error, OperationalError
+    except ModuleNotFoundError:
+        raise MeshError(
+            f"{sys.executable} lacks snowflake-connector-python: `pip install -r requirements.txt`"
+        ) from None
+    timeouts = {"login_timeout": LOGIN_TIMEOUT, "network_timeout": NETWORK_TIMEOUT}
+    try:
+        return snowflake.connector.connect(**parameters, **timeouts)
+    except Error as error:
+        message = f"could not sign in ({name}): {_first_lines(error.msg or str(error))}"
+        # An OperationalError is a DatabaseError, too, and means that there was no answer.
+        if isinstance(error, DatabaseError) and not isinstance(error, OperationalError):
+            raise Refused(message, error.errno) from None
+        raise MeshError(message) from None
+    except (OSError, TypeError, ValueError) as error:
+        # The connector passes on what reading a key or connections.toml raises.
+        raise MeshError(f"could not sign in ({name}): {_first_lines(str(error))}") from None
+
+
+# ── Reading ───────────────────────────────────────────────────────────────────────────
+
+# Kinds of objects that lie in a database, and not in a schema of it.
+_IN_DATABASE = frozenset({"SCHEMA", "DATABASE ROLE"})
+
+
+def read_live(session: Session, steps: Sequence[Step], names: Names) -> Live:
+    """What the account says of everything that steps touch.
+
+    The number of round trips depends on that of steps and of consumers, never on that of models.
+    Raises MeshError.
+    """
+    objects = _objects(session, steps, names)
+    contents = _contents(session, steps, objects)
+    return Live(objects, frozenset(_grants(session, steps, objects, names)), contents)
+
+
+def _objects(session: Session, steps: Sequence[Step], names: Names) -> dict[Object, Row]:
+    """Everything that steps name, and the database roles by which others read the member."""
+    granted = (grant.on for step in steps for grant in step.grants if grant.scope == "ONE")
+    named = {step.object for step in steps if step.object and step.verb != "GRANT"}
+    wanted = {*named, *granted, names.public_read}
+    by_kind = defaultdict(set)
+    for thing in wanted:
+        by_kind[thing.kind].add(thing.name)
+    found: dict[Object, Row] = {}
+    for kind in ("DATABASE", "WAREHOUSE", "ROLE", "USER", "RESOURCE MONITOR", "NETWORK POLICY"):
+        for name in sorted(by_kind[kind]):
+            for row in _show(session, kind, name):
+                if canonical_of(row["name"]) == name:
+                    found[Object(kind, name)] = row
+    for kind in ("SCHEMA", "DATABASE ROLE", "AUTHENTICATION POLICY"):
+        for database in sorted({name.split(".")[0] for name in by_kind[kind]}):
+            for thing, row in _inside(session, kind, database).items():
+                if thing.name in by_kind[kind] or consumer_of(thing, row, names.prod):
+                    found[thing] = row
+    for thing in [thing for thing in found if thing.kind == "WAREHOUSE" and _sets_it(steps, thing)]:
+        parameters = session.rows(f"SHOW PARAMETERS IN WAREHOUSE {thing.name}")
+        found[thing] = {**found[thing], **{row["key"].upper(): row["value"] for row in parameters}}
+    return found
+
+
+def _sets_it(steps: Iterable[Step], thing: Object) -> bool:
+    """Do the steps set properties of it?"""
+    return any(step.verb == "ALTER" and step.object == thing for step in steps)
+
+
+def _show(session: Session, kind: str, name: str) -> list[Row]:
+    if kind == "NETWORK POLICY":
+        return session.rows("SHOW NETWORK POLICIES")
+    # Only ACCOUNTADMIN sees monitors. An underscore in LIKE is any character: callers compare.
+    role = "ACCOUNTADMIN" if kind == "RESOURCE MONITOR" else "SECURITYADMIN"
+    return session.rows(f"SHOW {kind}S LIKE '{name}'", role)
+
+
+def _inside(session: Session, kind: str, database: str) -> dict[Object, Row]:
+    """Objects of a kind in a database; none where there is no such database."""
+    plural = "AUTHENTICATION POLICIES" if kind == "AUTHENTICATION POLICY" else f"{kind}S"
+    try:
+        rows = session.rows(f"SHOW {plural} IN DATABASE {database}")
+    except Refused:
+        return {}
+    found = {}
+    for row in rows:
+        parts = (
+            [database, row["name"]]
+            if kind in _IN_DATABASE
+            else [database, row["schema_name"], row["name"]]
+        )
+        found[Object(kind, ".".join(canonical_of(part) for part in parts))] = row
+    return found
+
+
+def canonical_of(stored: str) -> str:
+    """A stored name, as SHOW has it in a column of its own, as part of an SQL name."""
+    return canonical('"' + stored.replace('"', '""') + '"')
+
+
+def _contents(
+    session: Session, steps: Sequence[Step], objects: Mapping[Object, Row]
+) -> dict[tuple[str, str], frozenset[Object]]:
+    """What is in the databases that steps grant ALL of something in."""
+    found: dict[tuple[str, str], frozenset[Object]] = {}
+    databases = {grant.on.name for step in steps for grant in step.grants if grant.scope == "ALL"}
+    for database in sorted(databases):
+        if Object("DATABASE", database) not in objects:
+            continue
+        schemas = {
+            thing
+            for thing in _inside(session, "SCHEMA", database)
+            if not thing.name.endswith(".INFORMATION_SCHEMA")
+        }
+        found["SCHEMA", database] = frozenset(schemas)
+        relations = list_relations(session, database)
+        if relations is not None:
+            for kind in RELATIONS:
+                found[kind, database] = frozenset(r for r in relations if r.kind == kind)
+    return found
+
+
+def list_relations(session: Session, database: str) -> list[Object] | None:
+    """Tables and views of a database; None where there are more than one SHOW tells."""
+    rows = session.rows(f"SHOW OBJECTS IN DATABASE {database}")
+    if len(rows) >= MAX_ROWS:
+        return None
+    return [
+        Object(
+            "DYNAMIC TABLE"
+            if row.get("is_dynamic") in ("Y", "true")
+            else _relation_kind(row["kind"]),
+            ".".join(canonical_of(row[key]) for key in ("database_name", "schema_name", "name")),
+        )
+        for row in rows
+        if row["schema_name"] != "INFORMATION_SCHEMA"
+    ]
+
+
+def _relation_kind(kind: str) -> str:
+    """TRANSIENT and such are tables to GRANT."""
+    return kind if kind in RELATIONS else "TABLE"
+
+
+def _grants(
+    session: Session, steps: Sequence[Step], objects: Mapping[Object, Row], names: Names
+) -> Iterable[Grant]:
+    """Grants to the member's roles and users, of its roles, and on what is its own to enter.
+
+    Whoever reads a table needs USAGE on its database, so grants on databases show every outsider
+    without a look at each table.
+    """
+    show: list[tuple[str, Object, Callable[[Row, Object], Grant]]] = []
+    consumers = [thing for thing, row in objects.items() if consumer_of(thing, row, names.prod)]
+    roles = [names.role, names.dev_role, names.public_read, *consumers]
+    show += [("TO", role, _grant_to) for role in roles]
+    # Its own roles in the databases of others: what they may read is decided there.
+    show += [("OF", role, _grant_of) for role in (*roles, *names.readers)]
+    show += [("TO", user, _grant_of) for user in (names.service_user, names.ci_user)]
+    databases = [Object("DATABASE", name) for name in (names.prod, names.dev)]
+    created = dict.fromkeys(step.object for step in steps if step.verb == "CREATE" and step.object)
+    containers = [*databases, *(thing for thing in created if thing.kind == "SCHEMA")]
+    show += [("ON", container, _grant_on) for container in containers]
+    if names.owns_warehouse:
+        show.append(("ON", names.warehouse, _grant_on))
+    for direction, thing, read in show:
+        if thing in objects:
+            for row in session.rows(f"SHOW GRANTS {direction} {thing}"):
+                yield read(row, thing)
+    for container in containers:
+        if container in objects:
+            for row in session.rows(f"SHOW FUTURE GRANTS IN {container}"):
+                yield _future_grant(row, container)
+
+
+def _kind(text: str) -> str:
+    return text.replace("_", " ")
+
+
+def _grantee(row: Row, database: str) -> Object:
+    """Database roles are shown without their database."""
+    kind, name = _kind(row.get("granted_to") or row["grant_to"]), row["grantee_name"]
+    if kind == "DATABASE ROLE" and "." not in name:
+        name = f"{database}.{name}"
+    return Object(kind, canonical(name))
+
+
+def _grant_to(row: Row, to: Object) -> Grant:
+    """A line of SHOW GRANTS TO ROLE."""
+    return Grant(row["privilege"], Object(_kind(row["granted_on"]), row["name"]), to)
+
+
+def _grant_on(row: Row, on: Object) -> Grant:
+    """A line of SHOW GRANTS ON."""
+    return Grant(row["privilege"], on, _grantee(row, on.name.split(".")[0]))
+
+
+def _grant_of(row: Row, thing: Object) -> Grant:
+    """A line of SHOW GRANTS OF ROLE, or of SHOW GRANTS TO USER."""
+    if thing.kind == "USER":
+        return Grant("USAGE", Object("ROLE", canonical(row["role"])), thing)
+    return Grant("USAGE", thing, _grantee(row, thing.name.split(".")[0]))
+
+
+def _future_grant(row: Row, container: Object) -> Grant:
+    on = Object(_kind(row["grant_on"]), container.name)
+    return Grant(row["privilege"], on, _grantee(row, container.name.split(".")[0]), "FUTURE")
