@@ -119,7 +119,9 @@ def _judged(case: dict[str, Any]) -> list[Any]:
     if "readers" not in case:
         return changes
     return list(
-        contract.weighed(changes, lambda c: bool({*case["readers"]} - {*c.after.split(", ")}))
+        contract.weighed(
+            changes, lambda c: bool({*case["readers"]} - {*(c.after or "").split(", ")})
+        )
     )
 
 

@@ -26,11 +26,12 @@ from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.downstream import freshness
-from dbtmesh.downstream.freshness import Finding, Place
+from dbtmesh.downstream.freshness import Finding
 from dbtmesh.manifest import interface
 from dbtmesh.output import markdown
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
+from dbtmesh.warehouse.names import Place, Warehouse, relation, sql_name
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -109,8 +110,8 @@ def read_of(
             for uid, node in nodes.items()
             if (named := interface.shared_with(node)) is None or member.project in named
         }
-    relations = (interface.relation(node, published.adapter_type) for node in nodes.values())
-    return {(one.text, two.text, three.text) for one, two, three in relations}
+    warehouse = Warehouse.of(published.adapter_type)
+    return {relation(node, warehouse).place for node in nodes.values()}
 
 
 def data(
@@ -142,7 +143,7 @@ def data(
         for database, wanted in sorted(by_database.items()):
             rows = session.rows(
                 "SELECT TABLE_CATALOG, TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, LAST_ALTERED "  # noqa: S608
-                f"FROM {snowflake.canonical_of(database)}.INFORMATION_SCHEMA.TABLES",
+                f"FROM {sql_name(database)}.INFORMATION_SCHEMA.TABLES",
                 session.role,
             )
             findings += freshness.data(each.project, wanted, rows, max_age, now)

@@ -33,6 +33,7 @@ from dbtmesh.snowflake import keypair
 from dbtmesh.snowflake.access import Names, names_of
 from dbtmesh.snowflake.keypair import KeyFiles, Situation, Step
 from dbtmesh.snowflake.session import Refused
+from dbtmesh.warehouse.names import sql_name
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -552,7 +553,7 @@ class Account:
         assert self.session is not None
         role = self.session.role
         try:
-            rows = self.session.rows(f"DESC USER {keypair.identifier(self.user)}", role)
+            rows = self.session.rows(f"DESC USER {sql_name(self.user)}", role)
         except Refused:
             raise MeshError(
                 f"user {self.user} does not exist, or {role} may not see it: "
@@ -574,7 +575,7 @@ class Account:
         """SHOW USER KEY PAIRS; accounts that do not know it are asked once."""
         if self._knows_named_pairs:
             try:
-                user = keypair.identifier(self.user)
+                user = sql_name(self.user)
                 return session.rows(f"SHOW USER KEY PAIRS FOR USER {user}", session.role)
             except Refused:
                 self._knows_named_pairs = False
@@ -639,7 +640,7 @@ def open_session(
     if snowflake.is_configured(arguments.connection):
         session = snowflake.connect(arguments.connection, member.snowflake.get("account"))
         if session.user.upper() != user:
-            session.use(keypair.identifier(arguments.role))
+            session.use(sql_name(arguments.role))
         return session
     reach = snowflake.reach_of(member.snowflake.get("account"))
     if keys and reach:

@@ -34,6 +34,7 @@ from dbtmesh.config import Member, load_member
 from dbtmesh.snowflake import access, probes, sqlscript
 from dbtmesh.snowflake.access import Change, Expected, Live, Names, Public
 from dbtmesh.snowflake.sqlscript import Grant, Object, Step
+from dbtmesh.warehouse.names import canonical
 
 if TYPE_CHECKING:
     from dbtmesh.snowflake.session import Session
@@ -350,9 +351,7 @@ def public_models(manifest: Path | None, member: Member, names: Names) -> Public
             "VIEW" if node["config"].get("materialized") == "view" else "TABLE", name
         ): interface.shared_with(node)
         for node in nodes
-        if (name := sqlscript.canonical(str(node.get("relation_name") or ""))).startswith(
-            f"{names.prod}."
-        )
+        if (name := canonical(str(node.get("relation_name") or ""))).startswith(f"{names.prod}.")
     }
     if public or (nodes and all(str(node.get("database")).upper() == names.prod for node in nodes)):
         return public

@@ -17,8 +17,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 from sqlglot.schema import MappingSchema
 
-Place = tuple[str, str, str]
-"""Database, schema and identifier, as the warehouse stores them."""
+from dbtmesh.warehouse.names import Place
 
 
 def read_columns(

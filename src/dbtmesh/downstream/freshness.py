@@ -8,9 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dbtmesh import MeshError
-
-Place = tuple[str, str, str]
-"""Database, schema and identifier, as the warehouse stores them."""
+from dbtmesh.warehouse.names import Place
 
 DBT_SAYS = {
     "error": "is stale",

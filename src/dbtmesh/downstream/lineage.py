@@ -11,10 +11,8 @@ import msgspec
 
 from dbtmesh import MeshError
 from dbtmesh.config import Member
-from dbtmesh.manifest.interface import Interface, reader_name, reader_names, relation, shared_with
-
-Place = tuple[str, str, str]
-"""Database, schema and identifier, as the warehouse stores them."""
+from dbtmesh.manifest.interface import Interface, reader_name, reader_names, shared_with
+from dbtmesh.warehouse.names import Place, Warehouse, relation
 
 
 @dataclass(frozen=True)
@@ -97,10 +95,10 @@ def edges(manifest: Manifest, member: Member) -> list[Edge]:
 
     A source that lies in a database of an upstream is an edge too, whatever it is called.
     """
-    adapter = manifest.metadata.adapter_type or "snowflake"
+    warehouse = Warehouse.of(manifest.metadata.adapter_type)
     targets = {
-        **dict(_source_targets(manifest, member, adapter)),
-        **dict(_ref_targets(manifest, member, adapter)),
+        **dict(_source_targets(manifest, member, warehouse)),
+        **dict(_ref_targets(manifest, member, warehouse)),
     }
     return sorted(
         (
@@ -118,7 +116,7 @@ _Target = tuple[str, str, str | None, Place]
 
 
 def _source_targets(
-    manifest: Manifest, member: Member, adapter: str
+    manifest: Manifest, member: Member, warehouse: Warehouse
 ) -> Iterator[tuple[str, _Target]]:
     names = {upstream.name for upstream in member.upstreams}
     owners = {
@@ -127,7 +125,7 @@ def _source_targets(
         for suffix in ("PROD", "DEV", "LOCAL")
     }
     for uid, source in manifest.sources.items():
-        place = _place(source, adapter)
+        place = _place(source, warehouse)
         named = source.source_name if source.source_name in names else None
         owner = source.config.meta.get("mesh_upstream") or owners.get(place[0].upper()) or named
         if owner:
@@ -135,25 +133,25 @@ def _source_targets(
             yield uid, (owner, called, source.config.meta.get("unique_id"), place)
 
 
-def _ref_targets(manifest: Manifest, member: Member, adapter: str) -> Iterator[tuple[str, _Target]]:
+def _ref_targets(
+    manifest: Manifest, member: Member, warehouse: Warehouse
+) -> Iterator[tuple[str, _Target]]:
     """Models that no file of this project or its packages defines: a plugin put them there."""
     for uid, node in manifest.nodes.items():
         external = node.resource_type == "model" and not node.original_file_path
         if external and node.package_name != member.project:
-            yield uid, (node.package_name, reader_name(_mapping(node)), uid, _place(node, adapter))
+            yield (
+                uid,
+                (node.package_name, reader_name(_mapping(node)), uid, _place(node, warehouse)),
+            )
 
 
-def _place(node: _Node, adapter: str) -> Place:
-    return _stored(_mapping(node) | {"alias": node.alias or node.identifier}, adapter)
+def _place(node: _Node, warehouse: Warehouse) -> Place:
+    return relation(_mapping(node) | {"alias": node.alias or node.identifier}, warehouse).place
 
 
 def _mapping(node: _Node) -> dict[str, Any]:
     return msgspec.structs.asdict(node)
-
-
-def _stored(node: Mapping[str, Any], adapter: str) -> Place:
-    database, schema, identifier = relation(node, adapter)
-    return database.text, schema.text, identifier.text
 
 
 class Published:
@@ -164,12 +162,12 @@ class Published:
         those are what is read."""
         self.interface = interface
         self._stubs = stubs
-        self._adapter = "duckdb" if stubs else interface.adapter_type
+        self._warehouse = Warehouse.of("duckdb" if stubs else interface.adapter_type)
         self._names = dict(reader_names(interface.nodes))
         self._places = {self._key(self.place(node)): node for node in interface.nodes.values()}
 
     def place(self, node: Mapping[str, Any]) -> Place:
-        database, schema, identifier = _stored(node, self._adapter)
+        database, schema, identifier = relation(node, self._warehouse).place
         return self._stubs or database, schema, identifier
 
     def model(self, edge: Edge) -> Mapping[str, Any] | None:
@@ -203,10 +201,7 @@ class Published:
         return name in self.interface.private
 
     def _key(self, place: Place) -> Place:
-        if self._adapter == "snowflake":
-            return place
-        database, schema, identifier = place
-        return database.casefold(), schema.casefold(), identifier.casefold()
+        return self._warehouse.place_key(place)
 
 
 def _age(node: Mapping[str, Any]) -> tuple[float, str]:

@@ -17,6 +17,7 @@ from dbtmesh.manifest.interface import LINKED, Config, Linked, is_published, nea
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 from dbtmesh.registry.records import Read, Record
+from dbtmesh.warehouse.names import Place, Warehouse
 
 ATTEMPTS = 5
 """How often to write against other deploys of this project; hardly ever are there any."""
@@ -151,15 +152,16 @@ def records(
 
 def _columns(
     node: _Reader, edges: Iterable[tuple[lineage.Edge, Mapping[str, Any]]], adapter: str
-) -> dict[lineage.Place, set[str] | None]:
+) -> dict[Place, set[str] | None]:
     """The columns that a node reads at each place, by the names in the upstream's interface."""
     if not node.compiled_code or node.language != "sql":
         return {}
     from dbtmesh.downstream.columns import read_columns
 
+    warehouse = Warehouse.of(adapter)
     stored = {
         edge.place: {
-            name if adapter == "duckdb" or column.get("quote") else name.upper(): name
+            warehouse.stored(name, quoted=bool(column.get("quote"))): name
             for name, column in (model.get("columns") or {}).items()
         }
         for edge, model in edges

@@ -15,7 +15,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from dbtmesh import MeshError
-from dbtmesh.manifest.interface import STUB, Interface, annotated, extract, relation
+from dbtmesh.manifest.interface import STUB, Interface, annotated, extract
+from dbtmesh.warehouse.names import Warehouse, quoted, relation
 
 MARK = "stub of "
 """How the comment on each stub begins: what lacks it was really built."""
@@ -82,11 +83,11 @@ class Plan:
     def statements(self, rows: int) -> Iterator[str]:
         """SQL that makes the tables in an empty database."""
         for schema in dict.fromkeys(table.schema for table in self.tables):
-            yield f"create schema if not exists {_quoted(schema)}"
+            yield f"create schema if not exists {quoted(schema)}"
         for table in self.tables:
-            place = f"{_quoted(table.schema)}.{_quoted(table.name)}"
+            place = f"{quoted(table.schema)}.{quoted(table.name)}"
             columns = ", ".join(
-                f"cast({column.value} as {column.type}) as {_quoted(column.name)}"
+                f"cast({column.value} as {column.type}) as {quoted(column.name)}"
                 for column in table.columns
             )
             source = f"range(1, {rows + 1}) as r(i)"
@@ -113,7 +114,7 @@ def plan(published: Interface, database_prefix: str) -> Plan:
     tables: dict[tuple[str, str], Table] = {}
     nodes, notes = {}, []
     for uid, node in extract(published.body, published.project).nodes.items():
-        _, schema, name = (part.text for part in relation(node, "duckdb"))
+        _, schema, name = (part.text for part in relation(node, Warehouse.DUCKDB))
         place = schema.casefold(), name.casefold()
         if place in tables:
             raise MeshError(f"{published.project}: two models lie at {schema}.{name} on DuckDB")
@@ -128,7 +129,7 @@ def plan(published: Interface, database_prefix: str) -> Plan:
         nodes[uid] = {
             **node,
             "database": database,
-            "relation_name": ".".join(map(_quoted, (database, schema, name))),
+            "relation_name": ".".join(map(quoted, (database, schema, name))),
         }
     return Plan(_local(published, nodes), tuple(tables.values()), tuple(notes))
 
@@ -244,7 +245,3 @@ def _value(name: str, kind: exp.DataType, declared: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -495,37 +495,6 @@ def _generated_at(metadata: Mapping[str, Any]) -> datetime:
     return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Name:
-    """One part of a relation's name: as it is stored, and whether it has to be quoted for that."""
-
-    text: str
-    quoted: bool
-
-
-_PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
-
-
-def relation(node: Mapping[str, Any], adapter_type: str) -> tuple[Name, Name, Name]:
-    """Database, schema and identifier of a model, as its warehouse stores them.
-
-    Snowflake stores what is not quoted in upper case; DuckDB keeps it as it was written and
-    compares without regard to case, so nothing has to be quoted for it.
-    """
-    parts = [
-        Name(quoted.replace('""', '"') if quoted else plain, bool(quoted))
-        for quoted, plain in _PART.findall(node.get("relation_name") or "")
-    ]
-    if len(parts) != 3:
-        named = (node.get("database"), node.get("schema"), node.get("alias") or node["name"])
-        parts = [Name(part or "", False) for part in named]
-    if adapter_type == "snowflake":
-        stored = [part if part.quoted else Name(part.text.upper(), False) for part in parts]
-    else:
-        stored = [Name(part.text, False) for part in parts]
-    return stored[0], stored[1], stored[2]
-
-
 def reader_name(node: Mapping[str, Any]) -> str:
     """`m`, or `m_v1` for a version, spelled as dbt spells its alias."""
     version = node.get("version")

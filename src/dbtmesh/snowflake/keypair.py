@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError
+from dbtmesh.warehouse.names import sql_name
 
 if TYPE_CHECKING:  # cryptography takes as long to import as Python to start
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -202,13 +203,6 @@ def parse_private(pem: bytes, path: Path, passphrase: str | None = None) -> RSAP
 # ── Keys in the account ───────────────────────────────────────────────────────────────
 
 
-def identifier(name: str) -> str:
-    """A name as SQL writes it: users may be called after an e-mail address."""
-    if re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name):
-        return name
-    return '"' + name.replace('"', '""') + '"'
-
-
 def registered_keys(
     properties: Mapping[str, str | None], pairs: Iterable[Mapping[str, object]]
 ) -> dict[str, str]:
@@ -232,7 +226,7 @@ def free_slot(registered: Iterable[str]) -> str | None:
 
 
 def set_slot_sql(user: str, slot: str, key: RSAPrivateKey) -> str:
-    return f"ALTER USER {identifier(user)} SET {slot} = '{public_text(key)}'"
+    return f"ALTER USER {sql_name(user)} SET {slot} = '{public_text(key)}'"
 
 
 def add_pair_sql(user: str, key: RSAPrivateKey, role: str | None, *, replaces: bool) -> str:
@@ -241,7 +235,7 @@ def add_pair_sql(user: str, key: RSAPrivateKey, role: str | None, *, replaces: b
     role: the only one whose privileges a session signed in with this key has.
     https://docs.snowflake.com/sql-reference/sql/alter-user-add-key-pair and …-rotate-key-pair
     """
-    alter, public = f"ALTER USER {identifier(user)}", f"PUBLIC_KEY = '{public_text(key)}'"
+    alter, public = f"ALTER USER {sql_name(user)}", f"PUBLIC_KEY = '{public_text(key)}'"
     if replaces:
         return (
             f"{alter} ROTATE KEY PAIR {PAIR} {public} "
@@ -253,8 +247,8 @@ def add_pair_sql(user: str, key: RSAPrivateKey, role: str | None, *, replaces: b
 
 def remove_sql(user: str, name: str) -> str:
     """Takes a key from a user, by slot or name."""
-    verb = f"UNSET {name}" if name in SLOTS else f"REMOVE KEY PAIR {identifier(name)}"
-    return f"ALTER USER {identifier(user)} {verb}"
+    verb = f"UNSET {name}" if name in SLOTS else f"REMOVE KEY PAIR {sql_name(name)}"
+    return f"ALTER USER {sql_name(user)} {verb}"
 
 
 # ── What to do next ───────────────────────────────────────────────────────────────────

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbtmesh import MeshError
 from dbtmesh.snowflake.access import RELATIONS, Live, Names, consumer_of, names_of
-from dbtmesh.snowflake.sqlscript import Grant, Object, Step, canonical
+from dbtmesh.snowflake.sqlscript import Grant, Object, Step
+from dbtmesh.warehouse.names import canonical, sql_name
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -327,7 +328,7 @@ def _objects(session: Session, steps: Sequence[Step], names: Names) -> dict[Obje
     for kind in ("DATABASE", "WAREHOUSE", "ROLE", "USER", "RESOURCE MONITOR", "NETWORK POLICY"):
         for name in sorted(by_kind[kind]):
             for row in _show(session, kind, name):
-                if canonical_of(row["name"]) == name:
+                if sql_name(row["name"]) == name:
                     found[Object(kind, name)] = row
     for kind in ("SCHEMA", "DATABASE ROLE", "AUTHENTICATION POLICY"):
         for database in sorted({name.split(".")[0] for name in by_kind[kind]}):
@@ -367,13 +368,8 @@ def _inside(session: Session, kind: str, database: str) -> dict[Object, Row]:
             if kind in _IN_DATABASE
             else [database, row["schema_name"], row["name"]]
         )
-        found[Object(kind, ".".join(canonical_of(part) for part in parts))] = row
+        found[Object(kind, ".".join(sql_name(part) for part in parts))] = row
     return found
-
-
-def canonical_of(stored: str) -> str:
-    """A stored name, as SHOW has it in a column of its own, as part of an SQL name."""
-    return canonical('"' + stored.replace('"', '""') + '"')
 
 
 def _contents(
@@ -408,7 +404,7 @@ def list_relations(session: Session, database: str) -> list[Object] | None:
             "DYNAMIC TABLE"
             if row.get("is_dynamic") in ("Y", "true")
             else _relation_kind(row["kind"]),
-            ".".join(canonical_of(row[key]) for key in ("database_name", "schema_name", "name")),
+            ".".join(sql_name(row[key]) for key in ("database_name", "schema_name", "name")),
         )
         for row in rows
         if row["schema_name"] != "INFORMATION_SCHEMA"

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from dbtmesh.warehouse.names import canonical
+
 # Comments, strings and quoted names may hold a semicolon; $$…$$ is a body of a script.
 TOKEN = re.compile(
     r"""(?P<comment>--[^\n]*|//[^\n]*|/\*.*?\*/)
@@ -18,7 +20,6 @@ TOKEN = re.compile(
       | (?P<end>;)""",
     re.VERBOSE | re.DOTALL,
 )
-PLAIN = re.compile(r"[A-Z_][A-Z0-9_$]*")
 NAME = r'(?:"(?:[^"]|"")+"|[A-Za-z_][\w$]*)(?:\.(?:"(?:[^"]|"")+"|[A-Za-z_][\w$]*))*'
 OBJECT_KINDS = (
     "AUTHENTICATION POLICY",
@@ -140,19 +141,6 @@ def split(text: str) -> Iterator[tuple[int, str, str]]:
         at = token.end()
     if found := statement(len(text)):
         yield found
-
-
-def canonical(name: str) -> str:
-    """A name as Snowflake stores and prints it: `db."x"` is `DB."x"`, `"DB"` is `DB`."""
-    parts = re.findall(r'"((?:[^"]|"")+)"|([^."]+)', name)
-    return ".".join(
-        quoted
-        if not plain and PLAIN.fullmatch(quoted)
-        else f'"{quoted}"'
-        if quoted
-        else plain.upper()
-        for quoted, plain in parts
-    )
 
 
 def _rule(pattern: str) -> re.Pattern[str]:

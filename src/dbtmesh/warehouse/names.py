@@ -1,0 +1,149 @@
+"""Names as the warehouse stores them: parsed, folded, quoted and compared. Pure.
+
+Snowflake stores an unquoted name in upper case and compares exactly. DuckDB keeps a name as it is
+written, quoted or not, and compares without regard to case.
+https://docs.snowflake.com/en/sql-reference/identifiers-syntax
+https://duckdb.org/docs/stable/sql/dialect/keywords_and_identifiers
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+Place = tuple[str, str, str]
+"""Database, schema and identifier, as stored."""
+
+MAX_LENGTH = 255
+"""Characters of a name; Snowflake's limit."""
+
+_PLAIN = re.compile(r"[A-Z_][A-Z0-9_$]*")
+_WRITTEN_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+"""DuckDB tells `Ä` and `ä` apart, though not `A` and `a`."""
+
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
+
+
+class Warehouse(Enum):
+    """What tells names and types apart: Snowflake, or DuckDB on a laptop and in pull requests."""
+
+    SNOWFLAKE = "snowflake"
+    DUCKDB = "duckdb"
+
+    @classmethod
+    def of(cls, adapter_type: object) -> Warehouse:
+        """By `metadata.adapter_type` of a manifest; all but `duckdb` is read as Snowflake."""
+        return cls.DUCKDB if adapter_type == cls.DUCKDB.value else cls.SNOWFLAKE
+
+    def stored(self, written: str, *, quoted: bool) -> str:
+        """How a name is stored. `written`: without its quotes."""
+        return written.upper() if self is Warehouse.SNOWFLAKE and not quoted else written
+
+    def key(self, stored: str) -> str:
+        """Equal for stored names that mean the same object or column, and for no others."""
+        return stored.translate(_LOWER) if self is Warehouse.DUCKDB else stored
+
+    def place_key(self, place: Place) -> Place:
+        """`key` of each part."""
+        database, schema, identifier = place
+        return self.key(database), self.key(schema), self.key(identifier)
+
+
+class Name(NamedTuple):
+    """One name: as it is stored, and whether it is quoted where it is written.
+
+    A quoted name has to stay quoted even where it looks plain: `"ORDER"` is a word of SQL.
+    """
+
+    text: str
+    quoted: bool = False
+
+
+class Relation(NamedTuple):
+    """Where a model lies."""
+
+    database: Name
+    schema: Name
+    identifier: Name
+
+    @property
+    def place(self) -> Place:
+        return self.database.text, self.schema.text, self.identifier.text
+
+    def __str__(self) -> str:
+        return ".".join(self.place)
+
+
+class NotAName(ValueError):
+    """A text that is not a dotted name."""
+
+
+def parse(dotted: str) -> tuple[Name, ...]:
+    """The parts of a dotted name as written, without their quotes: `db."a.b"` is `db` and `a.b`.
+
+    Raises NotAName where the text is something else, or leaves something over.
+    """
+    parts, at = [], 0
+    while match := _PART.match(dotted, at):
+        quoted, plain = match.groups()
+        name = Name(plain) if plain is not None else Name(quoted.replace('""', '"'), quoted=True)
+        parts.append(name)
+        at = match.end()
+        if at == len(dotted):
+            return tuple(parts)
+        if dotted[at] != ".":
+            break
+        at += 1
+    raise NotAName(f"{dotted!r} is not a valid name")
+
+
+def is_plain(written: str) -> bool:
+    """Whether a name needs no quotes; reserved words aside."""
+    return len(written) <= MAX_LENGTH and bool(_WRITTEN_PLAIN.fullmatch(written))
+
+
+def quoted(stored: str) -> str:
+    """A stored name as an SQL identifier in quotes, on either warehouse."""
+    return '"' + stored.replace('"', '""') + '"'
+
+
+def sql_name(stored: str) -> str:
+    """A stored name as Snowflake prints it and SQL writes it: in quotes only where it needs them.
+
+    Users may be called after an e-mail address.
+    """
+    return stored if _PLAIN.fullmatch(stored) else quoted(stored)
+
+
+def canonical(dotted: str) -> str:
+    """A dotted name in SQL as Snowflake stores and prints it: `db."x"` is `DB."x"`, `"DB"` is `DB`.
+
+    What is not a name, such as the signature of a function, stays as it is.
+    """
+    try:
+        parts = parse(dotted)
+    except NotAName:
+        return dotted
+    return ".".join(sql_name(Warehouse.SNOWFLAKE.stored(text, quoted=by)) for text, by in parts)
+
+
+def relation(node: Mapping[str, Any], warehouse: Warehouse) -> Relation:
+    """Where a model of a manifest lies, by its `relation_name`, else by its fields.
+
+    Nothing is quoted on DuckDB, where quotes change nothing but what a word of SQL means, and dbt
+    quotes every name there itself.
+    """
+    try:
+        written = parse(node.get("relation_name") or "")
+    except NotAName:
+        written = ()
+    if len(written) != 3:
+        fields = (node.get("database"), node.get("schema"), node.get("alias") or node["name"])
+        written = tuple(Name(str(field or "")) for field in fields)
+    keeps = warehouse is Warehouse.SNOWFLAKE
+    parts = [Name(warehouse.stored(text, quoted=by), by and keeps) for text, by in written]
+    return Relation(*parts)
