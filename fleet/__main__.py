@@ -307,7 +307,7 @@ def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _update(options: argparse.Namespace) -> int:
-    from fleet import releases, update
+    from fleet import outcome, releases, update
 
     checks = () if options.no_check else update.commands(options.check or ["dbt parse"])
     chosen = update.choose(_members(options), options.only)
@@ -315,7 +315,7 @@ def _update(options: argparse.Namespace) -> int:
         return update.run(
             chosen,
             opened,
-            goal=options.goal,
+            goal=outcome.Goal(options.goal),
             checks=checks,
             canary=max(options.canary, 0),
             processes=max(options.processes, 1),

@@ -28,8 +28,8 @@ from dbtmesh.config import Location
 from dbtmesh.registry.store import write_whole
 from fleet import map as mesh_map
 from fleet.errors import FleetError
+from fleet.git import GitError, git
 from fleet.members import ANSWERS as COPIER_ANSWERS
-from fleet.members import GitError, git
 
 MODELS = {
     "dbt_up": "public_orders",
@@ -210,22 +210,22 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
         return
     from fleet import render as rendering
 
-    with rendering.opened() as template:
-        for member in missing:
-            to_come = absent(demo.of_member(member))
-            answers = yaml.safe_load((ANSWERS / f"{member}.yml").read_text())
-            timed(
-                demo,
-                member,
-                f"copier copy --data-file fleet/demo_members/{member}.yml",
-                partial(
-                    rendering.render,
-                    template,
-                    demo.folder / member,
-                    answers | dict(more_answers or {}),
-                ),
-            )
-            made.add_rendered(member, demo.home, to_come)
+    for member in missing:
+        to_come = absent(demo.of_member(member))
+        answers = yaml.safe_load((ANSWERS / f"{member}.yml").read_text())
+        timed(
+            demo,
+            member,
+            f"copier copy --data-file fleet/demo_members/{member}.yml",
+            partial(
+                rendering.render,
+                rendering.Source(),
+                demo.folder / member,
+                answers | dict(more_answers or {}),
+                tasks=True,
+            ),
+        )
+        made.add_rendered(member, demo.home, to_come)
 
 
 def execute(demo: Demo, steps: Iterable[Step]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,22 +16,10 @@ from typing import Any
 import yaml
 
 from fleet.errors import FleetError
+from fleet.git import GitError, git
 
 ANSWERS = ".copier-answers.yml"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-SECONDS = 300
-"""Patience with a git server."""
-
-# Git never asks, and says things in the language that we look for.
-_QUIET_GIT = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -o BatchMode=yes"),
-    "LC_ALL": "C",
-}
-
-
-class GitError(Exception):
-    """What git, or another command, said last: one line."""
 
 
 class NeedsPerson(Exception):
@@ -230,47 +217,3 @@ def read_answers(text: str | None) -> Answers:
 def _kind(answers: dict[str, Any]) -> str:
     kind = str(answers.get("kind") or "?")
     return f"{kind} hub" if answers.get("publishes") and kind != "upstream" else kind
-
-
-def git(folder: Path | None, *arguments: str, seconds: float = SECONDS) -> str:
-    """What git printed. Raises GitError with the line in which it said why it failed."""
-    return run(["git", *arguments], folder, seconds=seconds)
-
-
-def run(command: list[str], folder: Path | None, *, seconds: float, **environment: str) -> str:
-    """What the command printed. Raises GitError with the last line that it printed."""
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, **_QUIET_GIT, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise GitError(f"`{' '.join(command[:2])}` took more than {seconds:.0f} s") from None
-    except OSError as error:
-        raise GitError(f"{command[0]}: {error.strerror}") from None
-    if done.returncode:
-        raise GitError(telling_line(done.stderr) or telling_line(done.stdout) or "failed silently")
-    return done.stdout.strip()
-
-
-TELLING = (r"remote: (error|fatal|ERROR)\b", r"! \[.*rejected\]", r"(fatal|error)\b")
-
-
-def telling_line(output: str) -> str:
-    """The line that says what went wrong: the server's word first, or else the last line."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for number, line in enumerate(lines):
-        if line.endswith("Encountered an error:"):  # dbt: the kind of error, then which
-            return ": ".join(lines[number + 1 : number + 3])
-    for pattern in TELLING:
-        for line in lines:
-            if re.match(pattern, line):
-                return line
-    return lines[-1] if lines else ""

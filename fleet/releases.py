@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from fleet.errors import FleetError
-from fleet.members import GitError, git
+from fleet.git import GitError, git
 from fleet.render import TEMPLATE
 
 
@@ -39,13 +39,18 @@ class Releases:
         """Whether this is an address of the template."""
         return normal(address) in self.addresses
 
+    @property
+    def mirror(self) -> Path:
+        """The bare clone that holds all of them."""
+        return self.scratch / "mirror.git"
+
     def checkout(self, tag: str) -> Path:
         """A folder with that version, made by whichever process needs it first."""
         folder = self.scratch / tag
         if not folder.exists():
             made = Path(tempfile.mkdtemp(dir=self.scratch))
-            mirror = self.scratch / "mirror.git"
-            git(None, "clone", "--quiet", "--shared", "--branch", tag, str(mirror), str(made / tag))
+            shared = ("clone", "--quiet", "--shared", "--branch", tag)
+            git(None, *shared, str(self.mirror), str(made / tag))
             try:
                 (made / tag).rename(folder)
             except OSError:  # another process was faster

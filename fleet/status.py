@@ -20,18 +20,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fleet.members import (
-    GitError,
-    Member,
-    NeedsPerson,
-    git,
-    locate,
-    read_answers,
-    telling_line,
-)
+from fleet.git import GitError, git, telling_line
+from fleet.members import Member, NeedsPerson, locate, read_answers
 from fleet.mesh_graph import Mesh, Project
 from fleet.releases import Releases, normal
-from fleet.update_one import check_version, read_text
+from fleet.repository import check_version, read_text
 
 AT_ONCE = 16
 """Repositories asked side by side."""

@@ -26,10 +26,16 @@ from rich.table import Table
 
 from fleet.errors import FleetError
 from fleet.members import ANSWERS, Member
+from fleet.outcome import FINE, Goal, Order, Outcome, Result
 from fleet.releases import Releases
-from fleet.update_one import FINE, Goal, Order, Outcome, update
+from fleet.update_one import update
 
-STYLES = {"conflict": "yellow", "check failed": "red", "refused": "yellow", "failed": "red"}
+STYLES = {
+    Result.CONFLICT: "yellow",
+    Result.CHECK_FAILED: "red",
+    Result.REFUSED: "yellow",
+    Result.FAILED: "red",
+}
 NOT_STARTED = "stopped before its turn: run it again"
 STOPPED = "under way when stopped: run it again"
 KILLED = "its process was killed: run it again"
@@ -79,9 +85,9 @@ def run(
     as_json: bool,
 ) -> int:
     """The command: 0 where all went well, 2 where some need a person. Raises FleetError."""
-    if goal in ("propose", "dry-run") and not shutil.which("gh"):
+    if goal in (Goal.PROPOSE, Goal.DRY_RUN) and not shutil.which("gh"):
         missing = "gh is not on PATH: install it (cli.github.com), or --push, or --prepare"
-        if goal == "propose":
+        if goal is Goal.PROPOSE:
             raise FleetError(missing)
         print(f"note: {missing}", file=sys.stderr)
     order = Order(releases, goal, checks)
@@ -122,7 +128,8 @@ def watch(
         except KeyboardInterrupt:
             stopped = True
     outcomes = [
-        known.get(member) or Outcome(member.name, "not started", NOT_STARTED) for member in members
+        known.get(member) or Outcome(member.name, Result.NOT_STARTED, NOT_STARTED)
+        for member in members
     ]
     return outcomes, stopped
 
@@ -138,7 +145,7 @@ def in_waves(
         yield member, outcome
     for member in members[canary:] if failed else ():
         reason = f"the canary {failed[0]} needs a person"
-        yield member, Outcome(member.name, "not started", reason)
+        yield member, Outcome(member.name, Result.NOT_STARTED, reason)
     if not failed:
         yield from side_by_side(members[canary:], order, processes)
 
@@ -188,14 +195,14 @@ def side_by_side(
                             yield member, future.result()
                         except BrokenProcessPool:
                             broken = True
-                            yield member, Outcome(member.name, "failed", KILLED)
+                            yield member, Outcome(member.name, Result.FAILED, KILLED)
                 if len(pressed) > 1:
                     kill_processes()
                 for member in running.values():
                     if len(pressed) > 1:
-                        yield member, Outcome(member.name, "stopped", STOPPED)
+                        yield member, Outcome(member.name, Result.STOPPED, STOPPED)
                     else:
-                        yield member, Outcome(member.name, "failed", KILLED)
+                        yield member, Outcome(member.name, Result.FAILED, KILLED)
             if pressed:
                 break
     if pressed:
@@ -276,7 +283,7 @@ def print_table(outcomes: Sequence[Outcome], order: Order, console: Console) -> 
     console.print(table)
     counted = Counter(outcome.result for outcome in outcomes)
     console.print(", ".join(f"{count} {result}" for result, count in counted.items()))
-    if counted["conflict"]:
+    if counted[Result.CONFLICT]:
         console.print(
             "Conflicts are left to the member's people, nothing was pushed: on the branch, where "
             "one is there already, or in their clone, "

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from copier._template import Template
 
 from dbtmesh.__main__ import COMMANDS
 from fleet import render as rendering
+from fleet.render import Source
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -115,17 +115,16 @@ class Member:
 
 
 @pytest.fixture(scope="session")
-def template() -> Iterator[Template]:
-    """This repository as it is, opened once for every member that the tests render."""
-    with rendering.opened() as opened:
-        yield opened
+def template() -> Source:
+    """This repository as it is."""
+    return Source()
 
 
 Render = Callable[..., Member]
 
 
 @pytest.fixture(scope="session")
-def render_into(template: Template) -> Render:
+def render_into(template: Source) -> Render:
     """render_into(folder, **answers) → Member; members in one folder share its .mesh."""
 
     def render(folder: Path, **answers: Any) -> Member:

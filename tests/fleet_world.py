@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet import releases, update_one
+from fleet import releases
 from fleet import render as rendering
 from fleet.members import ANSWERS
 from fleet.releases import Releases
@@ -69,10 +69,11 @@ class World:
         clone = self.clones / (shared or name)
         if not clone.exists():
             self._repository(clone)
-        opened = update_one.template(self.releases, str(self.template), tag)
+        source = rendering.Source(str(self.template), tag)
         rendered = self.folder / "rendered" / clone.name
         answers_file = f"{name}/{ANSWERS}" if shared else None
-        rendering.render(opened, rendered, {"project_name": name, **answers}, answers_file)
+        given = {"project_name": name, **answers}
+        rendering.render(source, rendered, given, answers_file, tasks=True)
         shutil.copytree(rendered, clone, dirs_exist_ok=True)
         self.push(clone)
         return clone

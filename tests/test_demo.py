@@ -17,7 +17,7 @@ from fleet import demo as demos
 from fleet import demo_snowflake
 from fleet.__main__ import main
 from fleet.demo import Step
-from fleet.members import GitError
+from fleet.git import GitError
 from tests.conftest import BIN, ROOT
 from tests.manifests import manifest
 from tests.mesh_world import ENV, public, write

@@ -19,7 +19,7 @@ from fleet import __main__ as command
 from fleet import members, releases, update
 from fleet.errors import FleetError
 from fleet.members import Member, NeedsPerson
-from fleet.update_one import Goal, Order, Outcome
+from fleet.outcome import Goal, Order, Outcome, Result
 from tests import versions
 from tests.conftest import ROOT
 from tests.fleet_world import World, world
@@ -512,7 +512,7 @@ def test_ctrl_c_lets_members_under_way_finish_and_a_second_one_names_them(
 
 
 def test_a_killed_process_costs_one_member(fleet: World) -> None:
-    order = Order(fleet.releases, "dry-run", ())
+    order = Order(fleet.releases, Goal.DRY_RUN, ())
     everyone = [Member(name, name) for name in ("one", "bad", "two")]
     outcomes = update.side_by_side(everyone, order, 1, work=_die_for_bad)
     results = {outcome.name: outcome.result for _, outcome in outcomes}
@@ -522,7 +522,7 @@ def test_a_killed_process_costs_one_member(fleet: World) -> None:
 def _die_for_bad(member: Member, order: Order) -> Outcome:
     if member.name == "bad":
         os.kill(os.getpid(), signal.SIGKILL)
-    return Outcome(member.name, "current")
+    return Outcome(member.name, Result.CURRENT)
 
 
 # ── which members, which template ─────────────────────────────────────────────────────
@@ -633,8 +633,8 @@ def test_gh_is_missed_where_it_is_needed(
 
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(FleetError, match="gh is not on PATH"):
-        run("propose")
-    assert run("dry-run") == 0
+        run(Goal.PROPOSE)
+    assert run(Goal.DRY_RUN) == 0
     assert "note: gh is not on PATH" in capsys.readouterr().err
-    assert run("push") == 0
+    assert run(Goal.PUSH) == 0
     assert "gh" not in capsys.readouterr().err

@@ -11,9 +11,9 @@ from typing import Any
 import pexpect
 import pytest
 import yaml
-from copier._template import Template
 
 from fleet import render as rendering
+from fleet.render import Source
 from tests.conftest import BIN, ROOT, Render, questions
 
 COPY = [str(BIN / "copier"), "copy", "--trust", "--vcs-ref", "HEAD"]
@@ -91,7 +91,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ids=lambda value: str(value)[:40].encode("unicode_escape").decode(),
 )
 def test_a_bad_answer_is_refused_and_nothing_is_written(
-    template: Template, tmp_path: Path, answers: dict[str, Any], question: str, says: str
+    template: Source, tmp_path: Path, answers: dict[str, Any], question: str, says: str
 ) -> None:
     assert answers.keys() <= questions().keys()
     with pytest.raises((ValueError, TypeError)) as refusal:

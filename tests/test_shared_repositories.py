@@ -14,7 +14,7 @@ import pytest
 
 from fleet import members, releases, status
 from fleet.members import Member
-from fleet.update_one import Order
+from fleet.outcome import Goal, Order
 from fleet.update_one import update as update_member
 from tests import versions
 from tests.conftest import BIN
@@ -210,7 +210,7 @@ def test_a_member_that_was_moved_is_told_how_it_gets_its_updates_again(
             (told,) = status.gather([Member("up", str(shop), subfolder)], opened)
             assert ("was it moved" in told.problem) is (subfolder != "dbt_down")
         moved = Member("up", str(shop), "teams/dbt_up")
-        outcome = update_member(moved, Order(opened, "prepare", ()))
+        outcome = update_member(moved, Order(opened, Goal.PREPARE, ()))
         assert outcome.result == "refused"
         assert "was it moved to teams/dbt_up?" in outcome.detail
 
@@ -332,7 +332,7 @@ def test_the_fleet_and_the_members_own_maintenance_make_one_pull_request(
 
 
 def test_each_folder_has_a_branch_of_its_own(fleet: World) -> None:
-    order = Order(fleet.releases, "push", ())
+    order = Order(fleet.releases, Goal.PUSH, ())
     folders = [".", "a", "a-b", "a/b", "b"]
     branches = [order.branch(Member("", "", folder)) for folder in folders]
     assert branches[0] == f"template/{NEWEST}"

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import copier
 import pytest
 import yaml
 
-from fleet import releases, update_one
+from fleet import releases
 from fleet import render as rendering
 from fleet.releases import Releases
 from tests import versions
@@ -38,8 +39,8 @@ class Line:
     releases: Releases
 
     def render(self, tag: str, folder: Path, **answers: Any) -> Path:
-        opened = update_one.template(self.releases, str(self.repository), tag)
-        rendering.render(opened, folder, answers)
+        source = rendering.Source(str(self.repository), tag)
+        rendering.render(source, folder, answers, tasks=True)
         return folder
 
     def member(self, tag: str, folder: Path, **answers: Any) -> Path:
@@ -50,9 +51,9 @@ class Line:
         return folder
 
     def update(self, member: Path, **data: Any) -> None:
-        """`copier update`, without a clone of the template for each."""
-        worker = update_one.worker_of(self.releases)(
-            dst_path=member,
+        """`copier update`."""
+        copier.run_update(
+            member,
             data=data,
             vcs_ref=versions.newest(),
             defaults=True,
@@ -60,7 +61,6 @@ class Line:
             unsafe=True,
             quiet=True,
         )
-        worker.run_update()
 
 
 @pytest.fixture(scope="module")

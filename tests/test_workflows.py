@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
-from copier._template import Template
 
 from fleet import render as rendering
+from fleet.render import Source
 from tests.actions import ACTIONS
 from tests.conftest import BIN, ROOT, Render, questions
 
@@ -78,7 +78,7 @@ def combinations() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def workflows(template: Template, tmp_path_factory: pytest.TempPathFactory) -> list[Workflow]:
+def workflows(template: Source, tmp_path_factory: pytest.TempPathFactory) -> list[Workflow]:
     folder = tmp_path_factory.mktemp("workflows")
     found: list[Workflow] = []
     for number, answers in enumerate(combinations()):

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from copier._template import Template
 
 from fleet import render as rendering
+from fleet.render import Source
 from tests import aws_world
 from tests.actions import Actions, Run
 from tests.conftest import Member, Render
@@ -213,7 +213,7 @@ def mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="module")
-def shared(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+def shared(template: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """As in the architecture: one repository, whose branch upstream/dbt_up deploys the upstream,
     and main the others."""
     folder = tmp_path_factory.mktemp("shared")

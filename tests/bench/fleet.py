@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fleet import releases, update_one
 from fleet import render as rendering
 from tests import versions
 from tests.bench.lab import Figure, Lab, Process, Word, bench
@@ -45,14 +44,13 @@ def fleet_of(folder: Path, size: int) -> Fleet:
     fleet = Fleet(folder / "template", folder / "clones")
     versions.build(fleet.template)
     git(fleet.template, "gc", "--quiet")
-    with releases.opened(str(fleet.template)) as opened:
-        before = update_one.template(opened, str(fleet.template), versions.kept()[-1])
-        for number in range(size):
-            member = fleet.clones / f"member_{number}"
-            rendering.render(before, member, {"kind": KINDS[number % len(KINDS)]})
-            git(member, "init", "--quiet", "--initial-branch=main")
-            git(member, "add", "--all")
-            git(member, "commit", "--quiet", "--message", "rendered")
+    before = rendering.Source(str(fleet.template), versions.kept()[-1])
+    for number in range(size):
+        member = fleet.clones / f"member_{number}"
+        rendering.render(before, member, {"kind": KINDS[number % len(KINDS)]})
+        git(member, "init", "--quiet", "--initial-branch=main")
+        git(member, "add", "--all")
+        git(member, "commit", "--quiet", "--message", "rendered")
     return fleet
 
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from copier._template import Template
-
 from fleet import render as rendering
+from fleet.render import Source
 from tests import conftest, s3_server
 
 
@@ -77,11 +76,9 @@ class Lab:
         return self._kept[name]
 
     @property
-    def template(self) -> Template:
+    def template(self) -> Source:
         """This repository as it is."""
-        made = self.once("template", lambda _: self.stack.enter_context(rendering.opened()))
-        assert isinstance(made, Template)
-        return made
+        return Source()
 
     @property
     def s3(self) -> s3_server.S3:

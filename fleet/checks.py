@@ -1,0 +1,133 @@
+"""Checks of an updated member, which run its code: with as few rights as its own CI has.
+
+What a check can still do is told in docs/fleet.md: it runs as the operator's user, so it can read
+what that user can read by an absolute path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dbtmesh import MeshError
+from dbtmesh.config import load_member
+from fleet.git import GitError, git, run
+from fleet.members import Member
+
+CHECK_SECONDS = 900
+STUB_MESH = "scripts/stub_mesh.py"
+"""What a downstream makes stand-ins with."""
+
+ALLOWED = re.compile(
+    r"LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|TERM|COLUMNS|NO_COLOR"
+    r"|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|PYTHONUTF8|PYTHONWARNINGS|PYTHONDONTWRITEBYTECODE"
+    r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE"
+    r"|SYSTEMROOT|SYSTEMDRIVE|COMSPEC|PATHEXT|NUMBER_OF_PROCESSORS|PROCESSOR_ARCHITECTURE"
+)
+"""Variables that members' code may see. Those of a proxy are left out: they may hold a password."""
+
+
+def run_checks(checks: Sequence[str], clone: Path, member: Member) -> str:
+    """What the first check that fails found, in one line; empty where none did."""
+    if not (failed := first_failure(checks, clone, member)):
+        return ""
+    command, said = failed
+    git(clone, "checkout", "--quiet", "--force", "--detach", "HEAD~1")
+    before = first_failure(checks, clone, member)
+    since = "failed before, too" if before and before[0] == command else "fails"
+    return f"`{command}` {since}: {said}"
+
+
+def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[str, str] | None:
+    """Which check fails on what is checked out, and what it said.
+
+    As in the member's CI: with its packages, and stand-ins of what it reads, made of the contracts
+    that it has committed. Where it has none, with this machine's registry.
+    """
+    project = clone / member.subfolder
+    theirs = (member.folder or Path.cwd() / Path(member.place).name) / member.subfolder
+    upstreams = committed_upstreams(project) if checks else []
+    with tempfile.TemporaryDirectory(dir=clone.parent) as home:
+        environment = {"DBT_MESH_HOME": home, "DBT_LOOM_CONFIG": "dbt_loom.config.yml"}
+        if (project / STUB_MESH).is_file() and not upstreams:
+            ours = os.environ.get("DBT_MESH_HOME", str(theirs.parent / ".mesh"))
+            environment = {"DBT_MESH_HOME": ours}
+        stubs = [f"{STUB_MESH} --offline", *(f"--upstream {name}" for name in upstreams)]
+        before = [
+            *(["dbt deps"] if has_packages(project) else []),
+            *([" ".join(stubs)] if upstreams else []),
+        ]
+        for command in [*before, *checks] if checks else []:
+            if said := run_in_member(command, project, member, environment):
+                return command, said
+    return None
+
+
+def has_packages(project: Path) -> bool:
+    """As the members' CI asks before it installs them."""
+    files = (project / "packages.yml", project / "dependencies.yml")
+    return any(
+        line.startswith(b"packages:")
+        for file in files
+        if file.is_file()
+        for line in file.read_bytes().splitlines()
+    )
+
+
+def committed_upstreams(project: Path) -> list[str]:
+    """Those whose contract a downstream has committed, and reads."""
+    if not (project / STUB_MESH).is_file():
+        return []
+    try:
+        upstreams = load_member(project).upstreams
+    except (MeshError, OSError):
+        return []  # the check will say what is wrong
+    return [
+        each.name
+        for each in upstreams
+        if (project / "state" / each.name / "manifest.json").exists()
+    ]
+
+
+def run_in_member(
+    command: str, project: Path, member: Member, environment: Mapping[str, str]
+) -> str:
+    """What the command said when it failed, in one line; empty where it did not.
+
+    environment: what it needs on top of the machine's own. It sees nothing else of the operator's
+    environment: no token of theirs, no credentials, an empty home.
+    """
+    paths = [Path(sys.executable).parent]
+    if member.folder:
+        # of the project, or of all
+        environments = dict.fromkeys([member.folder / member.subfolder, member.folder])
+        paths = [*(folder / ".venv" / "bin" for folder in environments), *paths]
+    with tempfile.TemporaryDirectory(prefix="fleet.home.", ignore_cleanup_errors=True) as home:
+        try:
+            run(
+                shlex.split(command),
+                project,
+                seconds=CHECK_SECONDS,
+                environment={
+                    **machine(os.environ),
+                    "PATH": os.pathsep.join([*map(str, paths), os.environ.get("PATH", "")]),
+                    "HOME": home,
+                    "USERPROFILE": home,
+                    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+                    "DBT_USE_COLORS": "false",
+                    **environment,
+                },
+            )
+        except GitError as error:
+            return str(error).replace(f"{project}/", "")
+    return ""
+
+
+def machine(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that tell of the machine, not of who uses it."""
+    return {name: text for name, text in environment.items() if ALLOWED.fullmatch(name.upper())}

@@ -1,0 +1,124 @@
+"""A member's repository: a clone of it at the branch that deploys, and whether it may change."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from after_copy import UNTAGGED
+
+from fleet.git import GitError, git
+from fleet.members import ANSWERS, Answers, Member, NeedsPerson, read_answers, text_of
+from fleet.outcome import Goal, Order
+from fleet.releases import Releases
+
+
+def check_version(answers: Answers, releases: Releases) -> None:
+    """Raises NeedsPerson where there is nothing to update from."""
+    version = answers.version
+    if not releases.is_at(answers.template):
+        raise NeedsPerson(f"is of another template, {answers.template} (--also names an address)")
+    if not version or UNTAGGED.fullmatch(version):
+        raise NeedsPerson(
+            f"is of an untagged version ({version or 'none'}): `copier recopy --trust` makes it "
+            "one of a release, and git diff shows what that would lose"
+        )
+    if version not in (*releases.tags, *releases.later):
+        raise NeedsPerson(
+            f"is of {version}, which is no release up to {releases.newest}: was _commit in "
+            f"{ANSWERS} edited, or the release withdrawn?"
+        )
+
+
+def cloned(member: Member, clone: Path, order: Order) -> Answers:
+    """The member's answers as checked out; `clone` gets its history, not its files.
+
+    Raises NeedsPerson and GitError.
+    """
+    if not member.folder:
+        # all of the history, which tells how a member came to its version; files as they are needed
+        some = ("--filter=blob:none", "--single-branch")
+        git(None, "clone", "--quiet", *some, member.place, str(clone))
+        return read_answers(read_text(clone, member.answers_file))
+    answers = read_answers(read_text(member.folder, member.answers_file))
+    git(None, "clone", "--quiet", "--no-tags", "--no-checkout", str(member.folder), str(clone))
+    if remote := remote_of(member.folder):
+        git(clone, "remote", "set-url", "origin", remote)
+    elif order.goal is not Goal.PREPARE:
+        git(clone, "remote", "remove", "origin")
+    return answers
+
+
+def at_its_branch(member: Member, clone: Path, answers: Answers, order: Order) -> Answers:
+    """Checks out the branch that deploys: what the remote has, and to prepare, what the member's
+    people have. The answers in it. Raises NeedsPerson and GitError."""
+    branch = answers.branch
+    if order.goal is Goal.PREPARE:
+        if not member.folder:
+            raise NeedsPerson("is no local clone, where a branch could be prepared")
+        check_on(branch, member.folder)
+        git(clone, "checkout", "--quiet", "-B", branch, "HEAD")
+    else:
+        if not git(clone, "remote"):
+            return answers
+        if not git(clone, "ls-remote", "origin", f"refs/heads/{branch}"):
+            raise NeedsPerson(
+                f"its remote has no branch {branch}, which deploys: push it, or "
+                "`copier update --trust --ask deploy_branch`"
+            )
+        # not into origin/…, which is what the member's people have
+        git(clone, "fetch", "--quiet", "--refmap=", "origin", f"refs/heads/{branch}")
+        git(clone, "checkout", "--quiet", "--no-track", "-B", branch, "FETCH_HEAD")
+    return replace(read_answers(read_text(clone, member.answers_file)), branch=branch)
+
+
+def read_text(clone: Path, answers_file: str) -> str | None:
+    """Raises NeedsPerson where the folder is no clone that could be updated."""
+    if not clone.is_dir():
+        raise GitError(f"there is no folder {clone}")
+    if not (clone / ".git").exists():
+        raise NeedsPerson("is no git clone (a folder with .git; a folder of one is CLONE#folder)")
+    path = clone / answers_file
+    return text_of(path) if path.is_file() else None
+
+
+def check_ready(member: Member, clone: Path, branch: str) -> None:
+    """What its people have not committed, or not pushed, is theirs to think of before the template
+    changes the same files. Raises NeedsPerson."""
+    if not git(clone, "remote"):
+        raise NeedsPerson("has no remote to push to: add one, or --prepare")
+    if not member.folder:
+        return
+    status = ("status", "--porcelain", "--no-renames", "-z", "--", member.subfolder)
+    if changed := names(git(member.folder, *status)):
+        which = changed[0].strip().partition(" ")[2].strip()
+        which += " and others" if len(changed) > 1 else ""
+        raise NeedsPerson(f"has uncommitted changes ({which}): commit or stash them")
+    theirs = f"refs/remotes/origin/{branch}"  # as cloned from them, see at_its_branch
+    if git(clone, "for-each-ref", theirs):
+        ahead = int(git(clone, "rev-list", "--count", f"HEAD..{theirs}"))
+        if ahead:
+            raise NeedsPerson(f"{branch} is {ahead} commits ahead of its remote: push them first")
+
+
+def check_on(branch: str, folder: Path) -> None:
+    """Raises NeedsPerson where another branch is checked out than the one that deploys."""
+    try:
+        current = git(folder, "symbolic-ref", "--short", "HEAD")
+    except GitError:
+        raise NeedsPerson(f"is on no branch (detached HEAD): switch to {branch}") from None
+    if current != branch:
+        raise NeedsPerson(f"is on branch {current}, and {branch} deploys: switch to {branch}")
+
+
+def remote_of(folder: Path) -> str | None:
+    try:
+        url = git(folder, "remote", "get-url", "origin")
+    except GitError:
+        return None
+    return os.path.normpath(folder / url) if url.startswith(".") else url
+
+
+def names(listed: str) -> list[str]:
+    return [name for name in listed.split("\0") if name]
