@@ -149,7 +149,7 @@ IN_UPSTREAM: dict[str, tuple[Break, str, list[str], str]] = {
     ),
     "4 not public": (
         protected,
-        "model_not_public  public_orders  is still there, but not public",
+        "model_not_public  public_orders  still exists, but is not public",
         BOTH,
         "publish public_orders again",
     ),
@@ -167,7 +167,7 @@ IN_UPSTREAM: dict[str, tuple[Break, str, list[str], str]] = {
     ),
     "7 consumer off the list": (
         for_one_only,
-        "consumers_limited  public_orders  may be read by dbt_down only",
+        "consumers_limited  public_orders  may be read only by dbt_down",
         BOTH[1:],
         "name every project that reads public_orders in its `meta.consumers`",
     ),

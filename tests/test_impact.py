@@ -393,8 +393,9 @@ def test_who_reads_is_asked_only_where_it_matters(
     done = up.run(PUBLISH, *folder.flags, **shim(late))
     assert done.returncode == 0, done.stderr
     loaded = set(done.stderr.split())
-    assert "mesh.contract" in loaded
-    assert not {"mesh.impact", "mesh.consumers", "mesh.history", "mesh.markdown"} & loaded
+    assert "dbtmesh.gate.compare" in loaded
+    unused = ("gate.impact", "gate.report", "registry.records", "registry.history")
+    assert not {f"dbtmesh.{name}" for name in (*unused, "output.markdown")} & loaded
     build(up, changed(column_1=None, generated_at=LATER))
     done = up.run(PUBLISH, *folder.flags, "--check")
     assert done.returncode == 2, "another project's bad record stops nobody"
@@ -453,9 +454,9 @@ def test_consumers_are_named_for_the_first_time(
     assert said[2].startswith("way out: name every project that reads public_0")
 
     build(up, changed(consumers=["dbt_down", "dbt_far"]))
-    kept = "    all who are on record as readers stay: dbt_down, dbt_far"
+    kept = "    every reader on record may read on: dbt_down, dbt_far"
     said = up.refused(PUBLISH, *folder.flags, "--check", "--strict", status=2).splitlines()
-    assert said[0].startswith("risky  consumers_named  public_0  may be read by dbt_down, dbt_far")
+    assert said[0].startswith("risky  consumers_named  public_0  may be read only by dbt_down, ")
     assert said[1] == kept
     folder.put("dbt_up/prod/consumers/dbt_bad.json", b"{")
     said = up.refused(PUBLISH, *folder.flags, "--check", status=2).splitlines()

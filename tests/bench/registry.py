@@ -52,8 +52,8 @@ import msgspec
 manifests = [msgspec.json.decode(open(path, "rb").read()) for path in sys.argv[1:3]]
 """
 COMPARE_TWO = f"""{LOAD_TWO}
-from dbtmesh.gate import contract
-changes = contract.compare(*manifests, today=date(2026, 1, 1), private=())
+from dbtmesh.gate.compare import compare
+changes = compare(*manifests, today=date(2026, 1, 1), private=())
 assert len(changes) > 1000
 """
 

@@ -31,7 +31,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli, config
-from dbtmesh.gate import contract
+from dbtmesh.gate.changes import Change, stopping
+from dbtmesh.gate.compare import compare
+from dbtmesh.gate.consumers import weighed
 from dbtmesh.manifest import interface
 from dbtmesh.registry import publication
 from dbtmesh.registry import store as registry
@@ -157,7 +159,7 @@ class Gate:
     ) -> None:
         self._store, self._env, self._built = store, env, built
         self._strict, self._allowing = strict, allowing
-        self._changes: list[contract.Change] | None = None
+        self._changes: list[Change] | None = None
         self._records: tuple[list[Record], bool] | None = None  # and whether these are all
         self._readers: Readers | None = None
         self.lines: list[str] = []
@@ -167,16 +169,16 @@ class Gate:
         if current is None:
             self.lines = ["nothing to compare with: nobody reads it yet"]
             return None
-        self._changes = contract.compare(
+        self._changes = compare(
             current.manifest,
             self._built.manifest,
             today=datetime.now(UTC).date(),
             private=self._built.private,
         )
         if not self._changes:  # the usual case: nobody has to be asked
-            self.lines = contract.summarise([])[1]
+            self.lines = ["the public interface is unchanged"]
             return None
-        from dbtmesh.gate import impact
+        from dbtmesh.gate import impact, report
         from dbtmesh.registry import records as consumers
 
         if self._records is None and any(map(impact.concerns, self._changes)):
@@ -188,28 +190,26 @@ class Gate:
         readers = self._readers = impact.Readers(
             records, complete=complete, old=current.manifest, new=self._built.manifest
         )
-        self._changes = contract.weighed(self._changes, readers.left_out)
-        blocked, self.lines = contract.summarise(
-            self._changes, strict=self._strict, beneath=readers.lines
-        )
-        if not blocked:
+        self._changes = weighed(self._changes, readers.left_out)
+        self.lines = report.lines(self._changes, readers, strict=self._strict)
+        stops = stopping(self._changes, strict=self._strict)
+        if not stops:
             return None
         if not self._allowing:
             raise Breaking(self.lines)
         self.lines.append("allowed (--allow-breaking), which the history keeps")
-        stopping = contract.stopping(self._changes, strict=self._strict)
-        return {interface.ALLOWED: impact.allowed(stopping)}
+        return {interface.ALLOWED: report.allowed(stops)}
 
     def summarise(self, file: Path | None) -> None:
         """The findings as Markdown, where somebody wants them and there are any."""
         if self._changes is None or not (file or os.environ.get("GITHUB_STEP_SUMMARY")):
             return
-        from dbtmesh.gate import impact
+        from dbtmesh.gate import report
         from dbtmesh.output import markdown
 
-        readers = self._readers or impact.Readers(())
-        project = self._built.project
-        lines = impact.summary(project, self._env, self._changes, readers, strict=self._strict)
+        lines = report.summary(
+            self._built.project, self._env, self._changes, self._readers, strict=self._strict
+        )
         markdown.publish(lines, file)
 
 

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 from dbtmesh import MeshError
-from dbtmesh.gate import contract
+from dbtmesh.gate.changes import Change, counted
+from dbtmesh.gate.compare import compare
 from dbtmesh.manifest import interface
 from dbtmesh.registry.store import VERSION, Store, version_key
 
@@ -94,11 +95,9 @@ SHOWN = 4
 def _changed(before: interface.Interface | None, after: interface.Interface, day: date) -> str:
     if before is None:
         return "the first that is listed"
-    changes: Sequence[contract.Change] = contract.compare(
-        before.manifest, after.manifest, today=day
-    )
+    changes: Sequence[Change] = compare(before.manifest, after.manifest, today=day)
     if not changes:
         return "the interface is unchanged"
     named = [f"{change.rule} {change.where}" for change in changes[:SHOWN]]
     more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
-    return f"{contract.counted(changes)}: {', '.join(named)}{more}"
+    return f"{counted(changes)}: {', '.join(named)}{more}"

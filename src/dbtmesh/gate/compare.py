@@ -1,0 +1,136 @@
+"""Compare a project's public interface with the published one: breaking, risky or fine?
+
+Pure: two decoded manifests in, a list of `Change` out. Nodes that say they are not public, or are
+not models, are passed over, so a whole manifest works as well as a published one. What counts as
+the same is decided by what the warehouse stores, not by how it is spelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
+
+from dbtmesh.gate.changes import Change, Finding, worst_first
+from dbtmesh.gate.consumers import sharing_findings
+from dbtmesh.gate.models import (
+    deprecation_findings,
+    group_findings,
+    materialization_findings,
+    promise_findings,
+    relation_findings,
+)
+from dbtmesh.gate.nodes import Manifest, Node, base_id, columns_by_name, deprecation, display
+from dbtmesh.gate.rules import Rule
+from dbtmesh.gate.versions import Published, heirs, latest_changes, versioning_findings
+from dbtmesh.warehouse.types import Type, read_type
+
+
+def compare(
+    old: Manifest | None, new: Manifest, *, today: date, private: Collection[str] = ()
+) -> list[Change]:
+    """Every change from the published interface `old` to `new`, most severe first.
+
+    `private` names models that the new project has but does not publish: by unique_id, as a
+    selector does (`orders.v1`), or all versions by one name (`orders`). It only tells "no longer
+    public" from "removed". Without an `old` nobody reads anything yet, and nothing has changed. The
+    order of the result depends on what the interfaces say, not on the order of their models.
+
+    Raises ValueError if the two are interfaces of different projects.
+    """
+    if old is None:
+        return []
+    was, now = (manifest["metadata"].get("project_name") for manifest in (old, new))
+    if was != now:
+        raise ValueError(f"these are interfaces of two projects: {was} and {now}")
+    engine, new_engine = (
+        manifest["metadata"].get("adapter_type") or "snowflake" for manifest in (old, new)
+    )
+    adapter = "duckdb" if engine == new_engine == "duckdb" else "snowflake"
+    before, after = Published.of(old), Published.of(new)
+    going_on = heirs(before, after)
+    changes: list[Change] = []
+    if engine != new_engine:
+        message = f"{engine} became {new_engine}"
+        finding = Finding(Rule.ADAPTER_CHANGED, message, engine, new_engine)
+        changes.append(Change.of(finding, "", {"name": was}))
+    for unique_id, heir in going_on.items():
+        node, successor = before.models[unique_id], after.models[heir]
+        if unique_id == heir and _same_model(node, successor):
+            continue
+        findings = [
+            *(versioning_findings(node, successor) if unique_id != heir else ()),
+            *promise_findings(node, successor, adapter),
+            *materialization_findings(node, successor, adapter),
+            # On another engine everything lies elsewhere; `adapter_changed` says it once.
+            *(relation_findings(node, successor, adapter) if engine == new_engine else ()),
+            *deprecation_findings(node, successor, today),
+            *group_findings(node, successor),
+            *sharing_findings(node, successor),
+        ]
+        changes += [Change.of(finding, unique_id, node) for finding in findings]
+    changes += _added_changes(before, after, going_on)
+    changes += _gone_changes(before, after, going_on, frozenset(private), today, adapter)
+    changes += latest_changes(before, after, adapter, today)
+    return worst_first(changes)
+
+
+def _same_model(old: Node, new: Node) -> bool:
+    """Equal to the last value; equal dicts may still differ in the order of the columns."""
+    return old == new and [*(old.get("columns") or ())] == [*(new.get("columns") or ())]
+
+
+def _added_changes(
+    before: Published, after: Published, going_on: Mapping[str, str]
+) -> Iterator[Change]:
+    known = {base_id(unique_id, node) for unique_id, node in before.models.items()}
+    for unique_id in after.models.keys() - going_on.values():
+        node = after.models[unique_id]
+        if base_id(unique_id, node) in known:
+            finding = Finding(Rule.VERSION_ADDED, "version is new", None, display(node))
+        else:
+            finding = Finding(Rule.MODEL_ADDED, "model is new", None, display(node))
+        yield Change.of(finding, unique_id, node)
+
+
+def _gone_changes(
+    before: Published,
+    after: Published,
+    going_on: Mapping[str, str],
+    private: frozenset[str],
+    today: date,
+    adapter: str,
+) -> Iterator[Change]:
+    gone = before.models.keys() - going_on.keys()
+    new_shapes: dict[_Shape, list[str]] = {}
+    for unique_id in after.models.keys() - going_on.values() if gone else ():
+        node = after.models[unique_id]
+        new_shapes.setdefault(_shape(node, adapter), []).append(display(node))
+    for unique_id in gone:
+        node = before.models[unique_id]
+        name, due = display(node), deprecation(node)
+        notice = f"deprecated on {due}" if due else "it was never deprecated"
+        if due and due <= today:
+            finding = Finding(Rule.MODEL_RETIRED, f"is gone, as announced: {notice}", name)
+        elif not private.isdisjoint((unique_id, name, node["name"])):
+            message = f"still exists, but is not public, or is ephemeral; {notice}"
+            finding = Finding(Rule.MODEL_NOT_PUBLIC, message, name)
+        elif node.get("version") is not None:
+            finding = Finding(Rule.VERSION_REMOVED, f"is gone; {notice}", name)
+        else:
+            shape = _shape(node, adapter)
+            same = new_shapes.get(shape, ()) if shape else ()
+            guess = same[0] if len(same) == 1 else None
+            hint = f"; renamed to {guess}? it has the same columns" if guess else ""
+            finding = Finding(Rule.MODEL_REMOVED, f"is gone; {notice}{hint}", name, guess)
+        yield Change.of(finding, unique_id, node)
+
+
+_Shape = frozenset[tuple[str, Type]]
+
+
+def _shape(node: Node, adapter: str) -> _Shape:
+    """The stored names and types of a model's columns."""
+    return frozenset(
+        (key, read_type(column.get("data_type") or "", adapter))
+        for key, (_, column) in columns_by_name(node, adapter).items()
+    )

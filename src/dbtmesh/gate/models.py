@@ -1,0 +1,84 @@
+"""One model before and after: contract, materialization, relation, deprecation date and group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from dbtmesh.gate.changes import Finding
+from dbtmesh.gate.columns import column_findings
+from dbtmesh.gate.constraints import constraint_findings, promises
+from dbtmesh.gate.nodes import Node, deprecation, is_enforced, location, materialized
+from dbtmesh.gate.rules import NOTICE_DAYS, Rule
+
+
+def promise_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
+    """What readers notice wherever the relation lies: contract, columns, constraints."""
+    was, now = is_enforced(old), is_enforced(new)
+    if was != now:
+        rule = Rule.CONTRACT_DROPPED if was else Rule.CONTRACT_ADDED
+        message = f"the contract is {'no longer' if was else 'now'} enforced"
+        yield Finding(rule, message, was, now)
+    old_columns, new_columns = old.get("columns") or {}, new.get("columns") or {}
+    # Equal dicts may still differ in order.
+    if old_columns != new_columns or [*old_columns] != [*new_columns]:
+        yield from column_findings(old, new, adapter)
+        yield from constraint_findings(old, new, adapter)
+    elif old.get("constraints") != new.get("constraints"):
+        yield from constraint_findings(old, new, adapter)
+
+
+def materialization_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
+    before, after = materialized(old), materialized(new)
+    if before == after:
+        return
+    # dbt's ModelNode.materialization_enforces_constraints
+    tables = ("table", "incremental")
+    if after == "ephemeral":
+        rule = Rule.MODEL_EPHEMERAL
+    elif before in tables and after not in tables and promises(new, adapter):
+        rule = Rule.CONSTRAINTS_UNENFORCED
+    else:
+        rule = Rule.MATERIALIZATION_CHANGED
+    yield Finding(rule, f"{before} became {after}", before, after)
+
+
+def relation_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
+    keys = ("relation_name", "database", "schema", "alias")
+    if all(old.get(key) == new.get(key) for key in keys):
+        return
+    # An ephemeral model has no relation, which is a finding of its own.
+    if "ephemeral" in (materialized(old), materialized(new)):
+        return
+    before, after = location(old, adapter), location(new, adapter)
+    if before[:3] != after[:3] or (before[3:] and after[3:] and before[3:] != after[3:]):
+        was, now = (".".join(place[:3]) for place in (before, after))
+        if was == now:
+            was, now = (str(node["relation_name"]) for node in (old, new))
+        yield Finding(Rule.RELATION_MOVED, f"{was} is now {now}", was, now)
+
+
+def deprecation_findings(old: Node, new: Node, today: date) -> Iterator[Finding]:
+    if old.get("deprecation_date") == new.get("deprecation_date"):
+        return
+    was, now = deprecation(old), deprecation(new)
+    if was == now:
+        return
+    if now is None or (was and now > was):
+        rule = Rule.DEPRECATION_POSTPONED
+        message = f"deprecated on {now}, no longer on {was}" if now else "no longer deprecated"
+    elif (was is None or was > today) and (now - today).days < NOTICE_DAYS:
+        rule, left = Rule.DEPRECATION_SHORT_NOTICE, max((now - today).days, 0)
+        message = f"deprecated on {now}, which leaves readers {left} day{'' if left == 1 else 's'}"
+    elif was:
+        rule, message = Rule.DEPRECATION_ADVANCED, f"deprecated on {now}, before {was}"
+    else:
+        rule, message = Rule.DEPRECATION_SET, f"deprecated on {now}"
+    yield Finding(rule, message, was, now)
+
+
+def group_findings(old: Node, new: Node) -> Iterator[Finding]:
+    before, after = old.get("group"), new.get("group")
+    if before != after:
+        message = f"group {before or 'none'} became {after or 'none'}"
+        yield Finding(Rule.GROUP_CHANGED, message, before, after)

@@ -1,0 +1,236 @@
+"""The rulebook: what can happen to a public interface, how bad each change is, and the way out.
+
+What an interface lists is promised, contracted or not: readers were shown it. Descriptions, tags,
+docs and meta (but for `consumers`) break nobody and have no rule.
+
+- Notice. After its deprecation date a model may go. A date that is set or moved to less than
+  NOTICE_DAYS ahead therefore breaks readers like the removal it allows. Once a date has come,
+  readers have had their notice. A model published with a date from the first day had no reader.
+- Consumers. A list in `meta.consumers` refuses every project that is not in it, so it breaks them.
+  Where records tell who reads the model and the list leaves none of them out, the change is risky
+  only: a project that is about to read the model has recorded nothing yet.
+- The latest version. A reader without a version gets another model when the latest moves, so the
+  old and the new latest are compared like one model that changed. After the old one's date, what
+  the new one lacks stops nothing.
+
+dbt's own rule is `ModelNode.same_contract` (`state:modified.contract`). It looks at contracted
+models only and stops at what breaks a contract; this rulebook also follows access, names,
+relations, order and versions. tests/test_contract.py compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+NOTICE_DAYS = 14
+"""How many days ahead, at least, readers learn of a deprecation date."""
+
+
+class Severity(StrEnum):
+    """What a change does to readers, worst first."""
+
+    BREAKING = "breaking"
+    RISKY = "risky"
+    FINE = "fine"
+
+
+class Rule(StrEnum):
+    """What happened, in the order in which a model's changes are listed within one severity."""
+
+    ADAPTER_CHANGED = "adapter_changed"
+    MODEL_REMOVED = "model_removed"
+    MODEL_NOT_PUBLIC = "model_not_public"
+    VERSION_REMOVED = "version_removed"
+    MODEL_UNVERSIONED = "model_unversioned"
+    CONSUMERS_LIMITED = "consumers_limited"
+    CONSUMER_REMOVED = "consumer_removed"
+    MODEL_EPHEMERAL = "model_ephemeral"
+    RELATION_MOVED = "relation_moved"
+    LATEST_INCOMPATIBLE = "latest_incompatible"
+    CONTRACT_DROPPED = "contract_dropped"
+    COLUMN_REMOVED = "column_removed"
+    COLUMN_RENAMED = "column_renamed"
+    COLUMN_RECASED = "column_recased"
+    TYPE_CHANGED = "type_changed"
+    NOT_NULL_DROPPED = "not_null_dropped"
+    UNIQUE_DROPPED = "unique_dropped"
+    PRIMARY_KEY_DROPPED = "primary_key_dropped"
+    DEPRECATION_SHORT_NOTICE = "deprecation_short_notice"
+    LATEST_MOVED = "latest_moved"
+    TYPE_RESIZED = "type_resized"
+    TYPE_UNDECLARED = "type_undeclared"
+    COLUMN_REORDERED = "column_reordered"
+    FOREIGN_KEY_DROPPED = "foreign_key_dropped"
+    CHECK_DROPPED = "check_dropped"
+    CUSTOM_DROPPED = "custom_dropped"
+    CONSTRAINT_CHANGED = "constraint_changed"
+    CONSUMERS_NAMED = "consumers_named"
+    CONSTRAINTS_UNENFORCED = "constraints_unenforced"
+    DEPRECATION_ADVANCED = "deprecation_advanced"
+    MODEL_ADDED = "model_added"
+    VERSION_ADDED = "version_added"
+    MODEL_VERSIONED = "model_versioned"
+    MODEL_RETIRED = "model_retired"
+    MATERIALIZATION_CHANGED = "materialization_changed"
+    CONSUMERS_WIDENED = "consumers_widened"
+    CONTRACT_ADDED = "contract_added"
+    COLUMN_ADDED = "column_added"
+    TYPE_DECLARED = "type_declared"
+    CONSTRAINT_ADDED = "constraint_added"
+    DEPRECATION_SET = "deprecation_set"
+    DEPRECATION_POSTPONED = "deprecation_postponed"
+    GROUP_CHANGED = "group_changed"
+
+
+class Ruling(NamedTuple):
+    """How bad a change is, why, and how to bring it to readers without breaking them.
+
+    `way_out` is a template with `{model}`, `{before}` and `{new_version}` (see `Change.of`).
+    """
+
+    severity: Severity
+    why: str
+    way_out: str = "{new_version}"
+
+
+_BREAKING, _RISKY, _FINE = Severity
+_RETIRE = "bring {model} back, give it a deprecation_date, and remove it on that date"
+
+RULES: Mapping[Rule, Ruling] = {
+    Rule.ADAPTER_CHANGED: Ruling(
+        _BREAKING,
+        "Readers query the engine they know; on another one they find nothing.",
+        "publish to another environment of the registry",
+    ),
+    Rule.MODEL_REMOVED: Ruling(_BREAKING, "Whatever reads the model fails.", _RETIRE),
+    Rule.MODEL_NOT_PUBLIC: Ruling(
+        _BREAKING,
+        "The model still exists, but not for other projects.",
+        "publish {model} again (`access: public`, not ephemeral); to retire it, give it a"
+        " deprecation_date first",
+    ),
+    Rule.VERSION_REMOVED: Ruling(
+        _BREAKING,
+        "Readers pinned to the version fail before the date they were given, or without any date.",
+        _RETIRE,
+    ),
+    Rule.MODEL_UNVERSIONED: Ruling(
+        _BREAKING,
+        "A `ref` with a version resolves to nothing once the model has no versions.",
+        "keep {model} as a version",
+    ),
+    Rule.CONSUMERS_LIMITED: Ruling(
+        _BREAKING,
+        "Projects that read the model and are not named in `consumers` are refused.",
+        "name every project that reads {model} in its `meta.consumers`",
+    ),
+    Rule.CONSUMER_REMOVED: Ruling(
+        _BREAKING,
+        "The project's sync leaves the model out, and its check refuses what reads it.",
+        "keep the project in `meta.consumers` of {model} until it has stopped reading it",
+    ),
+    Rule.MODEL_EPHEMERAL: Ruling(
+        _BREAKING,
+        "An ephemeral model has no relation that another project could read.",
+        "materialize {model} as a table or a view",
+    ),
+    Rule.RELATION_MOVED: Ruling(
+        _BREAKING,
+        "Readers query the relation by database, schema and name; the old one goes stale or away.",
+        "set database, schema and alias so that {model} stays {before}, or {new_version}",
+    ),
+    Rule.LATEST_INCOMPATIBLE: Ruling(
+        _BREAKING,
+        "A `ref` without a version now means a version that breaks what read the old one.",
+        "keep `latest_version: {before}` until the deprecation_date of {model} has come: readers"
+        " pin `v={before}` or move before it",
+    ),
+    Rule.CONTRACT_DROPPED: Ruling(
+        _BREAKING,
+        "Nothing holds columns and types to what was promised any more.",
+        "set `contract: {{enforced: true}}` on {model} again",
+    ),
+    Rule.COLUMN_REMOVED: Ruling(_BREAKING, "Whatever names the column fails."),
+    Rule.COLUMN_RENAMED: Ruling(
+        _BREAKING,
+        "Whatever names the column fails; one of the same type took its place.",
+        "publish the column under both names, or {new_version}",
+    ),
+    Rule.COLUMN_RECASED: Ruling(
+        _BREAKING,
+        "The stored name differs in case, so on Snowflake it is another column.",
+        "keep the column's spelling and `quote`, or {new_version}",
+    ),
+    Rule.TYPE_CHANGED: Ruling(
+        _BREAKING, "Comparisons, joins and casts of readers mean something else, or fail."
+    ),
+    Rule.NOT_NULL_DROPPED: Ruling(
+        _BREAKING, "Rows with nulls silently drop out of readers' joins and filters."
+    ),
+    Rule.UNIQUE_DROPPED: Ruling(_BREAKING, "Duplicates silently multiply rows in readers' joins."),
+    Rule.PRIMARY_KEY_DROPPED: Ruling(
+        _BREAKING, "Duplicates and nulls silently change the result of readers' joins."
+    ),
+    Rule.DEPRECATION_SHORT_NOTICE: Ruling(
+        _BREAKING,
+        "On its date the model may go, and readers get too little time to move.",
+        f"give a deprecation_date {NOTICE_DAYS} days ahead, or later",
+    ),
+    Rule.LATEST_MOVED: Ruling(
+        _RISKY,
+        "A `ref` without a version now means another version, which still has what the old one"
+        " had, or the old one's date has come.",
+        "keep {model} and `latest_version: {before}` until readers have tried the new one",
+    ),
+    Rule.TYPE_RESIZED: Ruling(
+        _RISKY,
+        "The same type in another size or collation, or NOT NULL inside it comes or goes: values"
+        " may be cut, no longer fit, or be null.",
+    ),
+    Rule.TYPE_UNDECLARED: Ruling(
+        _RISKY,
+        "The type may well be the same, but is no longer promised.",
+        "declare the data_type",
+    ),
+    Rule.COLUMN_REORDERED: Ruling(
+        _RISKY,
+        "By name nothing changes; `insert … select *` and `union all` go by position.",
+        "restore the order of the columns, or {new_version}",
+    ),
+    Rule.FOREIGN_KEY_DROPPED: Ruling(_RISKY, "Inner joins along the key may lose rows."),
+    Rule.CHECK_DROPPED: Ruling(_RISKY, "Values that were ruled out may appear."),
+    Rule.CUSTOM_DROPPED: Ruling(_RISKY, "Only the constraint's author knows what it promised."),
+    Rule.CONSTRAINT_CHANGED: Ruling(
+        _RISKY, "A check, foreign key or custom constraint promises something else."
+    ),
+    Rule.CONSUMERS_NAMED: Ruling(
+        _RISKY,
+        "Every reader on record may read on; a project that has not recorded yet is refused.",
+        "name every project that reads {model} in its `meta.consumers`",
+    ),
+    Rule.CONSTRAINTS_UNENFORCED: Ruling(
+        _RISKY,
+        "Only tables carry constraints; after the change they are written down but not enforced.",
+        "keep {model} a table or incremental",
+    ),
+    Rule.DEPRECATION_ADVANCED: Ruling(
+        _RISKY, "Readers planned with the later date.", "keep the deprecation_date {before}"
+    ),
+    Rule.MODEL_ADDED: Ruling(_FINE, "Nobody reads it yet."),
+    Rule.VERSION_ADDED: Ruling(_FINE, "Readers keep the version that they pinned, or the latest."),
+    Rule.MODEL_VERSIONED: Ruling(
+        _FINE, "A `ref` without a version finds the latest, which is compared with the old model."
+    ),
+    Rule.MODEL_RETIRED: Ruling(_FINE, "Its published deprecation date has come."),
+    Rule.MATERIALIZATION_CHANGED: Ruling(_FINE, "Readers select from tables and views alike."),
+    Rule.CONSUMERS_WIDENED: Ruling(_FINE, "More projects may read the model."),
+    Rule.CONTRACT_ADDED: Ruling(_FINE, "More is promised than before."),
+    Rule.COLUMN_ADDED: Ruling(_FINE, "Nobody names it yet."),
+    Rule.TYPE_DECLARED: Ruling(_FINE, "More is promised than before."),
+    Rule.CONSTRAINT_ADDED: Ruling(_FINE, "More is promised than before."),
+    Rule.DEPRECATION_SET: Ruling(_FINE, "This is how readers are told in time."),
+    Rule.DEPRECATION_POSTPONED: Ruling(_FINE, "Readers get more time."),
+    Rule.GROUP_CHANGED: Ruling(_FINE, "Another owner, the same data."),
+}

@@ -1,0 +1,104 @@
+"""Versions of models: which model takes the place of another, and what the latest one means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from dbtmesh.gate.changes import Change, Finding
+from dbtmesh.gate.consumers import sharing_findings
+from dbtmesh.gate.models import deprecation_findings, promise_findings
+from dbtmesh.gate.nodes import Manifest, Node, base_id, deprecation, display, is_public
+from dbtmesh.gate.rules import RULES, Rule, Severity
+
+
+@dataclass(frozen=True)
+class Published:
+    """Public models by unique_id, and of each versioned model the unique_id of the latest one.
+
+    The keys of `latest` are unique_ids without a version.
+    """
+
+    models: Mapping[str, Node]
+    latest: Mapping[str, str]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Published:
+        models: dict[str, Node] = {
+            unique_id: node
+            for unique_id, node in manifest["nodes"].items()
+            if node.get("resource_type", "model") == "model" and is_public(node)
+        }
+        latest = {}
+        for unique_id, node in models.items():
+            if node.get("version") is not None:
+                base = base_id(unique_id, node)
+                latest[base] = f"{base}.v{node.get('latest_version')}"
+        return cls(models, latest)
+
+
+def heirs(before: Published, after: Published) -> dict[str, str]:
+    """Old unique_id → new one, of every model that goes on.
+
+    Almost always they are the same. If a model gained or lost its versions, the heir is what a
+    `ref` without a version finds.
+    """
+    found = {}
+    for unique_id, node in before.models.items():
+        heir: str | None = unique_id
+        if unique_id not in after.models:
+            base = base_id(unique_id, node)
+            if base == unique_id:
+                heir = after.latest.get(base)
+            else:
+                heir = base if before.latest[base] == unique_id else None
+        if heir and heir in after.models:
+            found[unique_id] = heir
+    return found
+
+
+def versioning_findings(old: Node, new: Node) -> Iterator[Finding]:
+    """A model that gained its versions, or lost them."""
+    was, now = display(old), display(new)
+    if new.get("version") is None:
+        yield Finding(Rule.MODEL_UNVERSIONED, "no longer has versions", was, now)
+    else:
+        message = f"now has versions; without one, {now} is meant"
+        yield Finding(Rule.MODEL_VERSIONED, message, was, now)
+
+
+def latest_changes(
+    before: Published, after: Published, adapter: str, today: date
+) -> Iterator[Change]:
+    """What readers without a version get: the old latest version against the new latest one."""
+    for base, old_id in before.latest.items():
+        new_id = after.latest.get(base, old_id)
+        old, new = before.models.get(old_id), after.models.get(new_id)
+        if new_id == old_id or old is None:
+            continue
+        was, now = (unique_id.removeprefix(f"{base}.v") for unique_id in (old_id, new_id))
+        broken = ["it is not public"] if new is None else _broken(old, new, adapter, today)
+        due = deprecation(old)
+        message = f"without a version, readers now get {now}, not {was}"
+        if come := due is not None and due <= today:
+            message += f", whose date has come ({due})"
+        rule = Rule.LATEST_INCOMPATIBLE if broken and not come else Rule.LATEST_MOVED
+        finding = Finding(rule, "; ".join([message, *broken]), was, now)
+        yield Change.of(finding, old_id, old)
+
+
+def _broken(old: Node, new: Node, adapter: str, today: date) -> list[str]:
+    """What breaks those who read `old` and now get `new`, wherever that lies."""
+    findings = (
+        *promise_findings(old, new, adapter),
+        *sharing_findings(old, new),
+        *deprecation_findings(old, new, today),
+    )
+    return [
+        f"{finding.rule} {finding.column}"
+        if finding.column
+        else f"{finding.rule}: {finding.message}"
+        for finding in findings
+        if RULES[finding.rule].severity is Severity.BREAKING
+    ]
