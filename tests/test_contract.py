@@ -23,6 +23,7 @@ from dbtmesh.gate.columns import RULE_OF
 from dbtmesh.gate.compare import compare
 from dbtmesh.gate.consumers import weighed
 from dbtmesh.gate.rules import NOTICE_DAYS, RULES, Rule, Severity
+from dbtmesh.warehouse.names import Warehouse
 from dbtmesh.warehouse.types import same_type, type_change
 
 HERE = Path(__file__).parent
@@ -159,9 +160,10 @@ def _type_cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("old", "new", "adapter", "verdict"), list(_type_cases()))
 def test_type(old: str | None, new: str | None, adapter: str, verdict: str) -> None:
-    change = type_change(old, new, adapter)
+    warehouse = Warehouse(adapter)
+    change = type_change(old, new, warehouse)
     assert (RULES[RULE_OF[change]].severity if change else "same") == verdict
-    assert same_type(old, new, adapter) == (verdict == "same")
+    assert same_type(old, new, warehouse) == (verdict == "same")
 
 
 def test_the_table_is_large_and_covers_every_rule() -> None:

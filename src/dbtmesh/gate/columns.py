@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dbtmesh.gate.changes import Finding
 from dbtmesh.gate.nodes import Node, columns_by_name
 from dbtmesh.gate.rules import Rule
+from dbtmesh.warehouse.names import Warehouse
 from dbtmesh.warehouse.types import TypeChange, type_change
 
 RULE_OF: Mapping[TypeChange, Rule] = {
@@ -17,8 +18,8 @@ RULE_OF: Mapping[TypeChange, Rule] = {
 }
 
 
-def column_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
-    before, after = columns_by_name(old, adapter), columns_by_name(new, adapter)
+def column_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[Finding]:
+    before, after = columns_by_name(old, warehouse), columns_by_name(new, warehouse)
     removed = [key for key in before if key not in after]
     added = {key: None for key in after if key not in before}
     in_place = dict(zip(before, after, strict=False))
@@ -28,12 +29,12 @@ def column_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
         recased = next((other for other in added if other.upper() == key.upper()), None)
         heir = recased or in_place.get(key)
         if heir in added and (
-            recased or type_change(data_type, after[heir][1].get("data_type"), adapter) is None
+            recased or type_change(data_type, after[heir][1].get("data_type"), warehouse) is None
         ):
             del added[heir]
             rule = Rule.COLUMN_RECASED if recased else Rule.COLUMN_RENAMED
             yield Finding(rule, f"{key} is now stored as {heir}", name, after[heir][0], name)
-            yield from _type_finding(name, column, after[heir][1], adapter)
+            yield from _type_finding(name, column, after[heir][1], warehouse)
         else:
             was = f" (was {data_type})" if data_type else ""
             yield Finding(Rule.COLUMN_REMOVED, f"column is gone{was}", name, None, name)
@@ -43,7 +44,7 @@ def column_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
         yield Finding(Rule.COLUMN_ADDED, message, None, name, name)
     for key, (name, column) in before.items():
         if key in after:
-            yield from _type_finding(name, column, after[key][1], adapter)
+            yield from _type_finding(name, column, after[key][1], warehouse)
     old_order = tuple(key for key in before if key in after)
     new_order = tuple(key for key in after if key in before)
     if old_order != new_order:
@@ -53,8 +54,8 @@ def column_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
         yield Finding(Rule.COLUMN_REORDERED, message, old_order, new_order)
 
 
-def _type_finding(name: str, old: Node, new: Node, adapter: str) -> Iterator[Finding]:
+def _type_finding(name: str, old: Node, new: Node, warehouse: Warehouse) -> Iterator[Finding]:
     before, after = old.get("data_type"), new.get("data_type")
-    if change := type_change(before, after, adapter):
+    if change := type_change(before, after, warehouse):
         message = f"{before or 'no type'} became {after or 'no type'}"
         yield Finding(RULE_OF[change], message, before, after, name)

@@ -22,6 +22,7 @@ from dbtmesh.gate.models import (
 from dbtmesh.gate.nodes import Manifest, Node, base_id, columns_by_name, deprecation, display
 from dbtmesh.gate.rules import Rule
 from dbtmesh.gate.versions import Published, heirs, latest_changes, versioning_findings
+from dbtmesh.warehouse.names import Warehouse
 from dbtmesh.warehouse.types import Type, read_type
 
 
@@ -43,9 +44,11 @@ def compare(
     if was != now:
         raise ValueError(f"these are interfaces of two projects: {was} and {now}")
     engine, new_engine = (
-        manifest["metadata"].get("adapter_type") or "snowflake" for manifest in (old, new)
+        manifest["metadata"].get("adapter_type") or Warehouse.SNOWFLAKE.value
+        for manifest in (old, new)
     )
-    adapter = "duckdb" if engine == new_engine == "duckdb" else "snowflake"
+    # Between two engines names and types are read as Snowflake's, which tells more of them apart.
+    warehouse = Warehouse.of(engine if engine == new_engine else None)
     before, after = Published.of(old), Published.of(new)
     going_on = heirs(before, after)
     changes: list[Change] = []
@@ -59,18 +62,18 @@ def compare(
             continue
         findings = [
             *(versioning_findings(node, successor) if unique_id != heir else ()),
-            *promise_findings(node, successor, adapter),
-            *materialization_findings(node, successor, adapter),
+            *promise_findings(node, successor, warehouse),
+            *materialization_findings(node, successor, warehouse),
             # On another engine everything lies elsewhere; `adapter_changed` says it once.
-            *(relation_findings(node, successor, adapter) if engine == new_engine else ()),
+            *(relation_findings(node, successor, warehouse) if engine == new_engine else ()),
             *deprecation_findings(node, successor, today),
             *group_findings(node, successor),
             *sharing_findings(node, successor),
         ]
         changes += [Change.of(finding, unique_id, node) for finding in findings]
     changes += _added_changes(before, after, going_on)
-    changes += _gone_changes(before, after, going_on, frozenset(private), today, adapter)
-    changes += latest_changes(before, after, adapter, today)
+    changes += _gone_changes(before, after, going_on, frozenset(private), today, warehouse)
+    changes += latest_changes(before, after, warehouse, today)
     return worst_first(changes)
 
 
@@ -98,13 +101,13 @@ def _gone_changes(
     going_on: Mapping[str, str],
     private: frozenset[str],
     today: date,
-    adapter: str,
+    warehouse: Warehouse,
 ) -> Iterator[Change]:
     gone = before.models.keys() - going_on.keys()
     new_shapes: dict[_Shape, list[str]] = {}
     for unique_id in after.models.keys() - going_on.values() if gone else ():
         node = after.models[unique_id]
-        new_shapes.setdefault(_shape(node, adapter), []).append(display(node))
+        new_shapes.setdefault(_shape(node, warehouse), []).append(display(node))
     for unique_id in gone:
         node = before.models[unique_id]
         name, due = display(node), deprecation(node)
@@ -117,7 +120,7 @@ def _gone_changes(
         elif node.get("version") is not None:
             finding = Finding(Rule.VERSION_REMOVED, f"is gone; {notice}", name)
         else:
-            shape = _shape(node, adapter)
+            shape = _shape(node, warehouse)
             same = new_shapes.get(shape, ()) if shape else ()
             guess = same[0] if len(same) == 1 else None
             hint = f"; renamed to {guess}? it has the same columns" if guess else ""
@@ -128,9 +131,9 @@ def _gone_changes(
 _Shape = frozenset[tuple[str, Type]]
 
 
-def _shape(node: Node, adapter: str) -> _Shape:
+def _shape(node: Node, warehouse: Warehouse) -> _Shape:
     """The stored names and types of a model's columns."""
     return frozenset(
-        (key, read_type(column.get("data_type") or "", adapter))
-        for key, (_, column) in columns_by_name(node, adapter).items()
+        (key, read_type(column.get("data_type") or "", warehouse))
+        for key, (_, column) in columns_by_name(node, warehouse).items()
     )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from dbtmesh.gate.changes import Finding
 from dbtmesh.gate.nodes import Node, columns_by_name
 from dbtmesh.gate.rules import Rule
+from dbtmesh.warehouse.names import Warehouse
 
 _LAST_NAME = re.compile(r"[\w$]+")
 _REF_VERSION = re.compile(r"\b(?:v|version)\s*=\s*['\"]?(\w+)")
@@ -58,9 +59,9 @@ class Promise(NamedTuple):
         return f"{self.kind}{columns} {self.terms}".strip()
 
 
-def promises(node: Node, adapter: str) -> dict[Promise, frozenset[str]]:
+def promises(node: Node, warehouse: Warehouse) -> dict[Promise, frozenset[str]]:
     """What the constraints of a model promise → the stored names of the columns concerned."""
-    columns = columns_by_name(node, adapter)
+    columns = columns_by_name(node, warehouse)
     stored = {name: key for key, (name, _) in columns.items()}
     declared = [
         (constraint, (key,))
@@ -88,11 +89,11 @@ def promises(node: Node, adapter: str) -> dict[Promise, frozenset[str]]:
     return found
 
 
-def constraint_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
-    before, after = promises(old, adapter), promises(new, adapter)
+def constraint_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[Finding]:
+    before, after = promises(old, warehouse), promises(new, warehouse)
     if before.keys() == after.keys():
         return
-    old_columns, new_columns = columns_by_name(old, adapter), columns_by_name(new, adapter)
+    old_columns, new_columns = columns_by_name(old, warehouse), columns_by_name(new, warehouse)
 
     def column(scope: frozenset[str]) -> str | None:
         return old_columns[next(iter(scope))][0] if len(scope) == 1 else None

@@ -8,11 +8,12 @@ from datetime import date
 from dbtmesh.gate.changes import Finding
 from dbtmesh.gate.columns import column_findings
 from dbtmesh.gate.constraints import constraint_findings, promises
-from dbtmesh.gate.nodes import Node, deprecation, is_enforced, location, materialized
+from dbtmesh.gate.nodes import Node, deprecation, is_enforced, materialized, places
 from dbtmesh.gate.rules import NOTICE_DAYS, Rule
+from dbtmesh.warehouse.names import Warehouse, relation
 
 
-def promise_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
+def promise_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[Finding]:
     """What readers notice wherever the relation lies: contract, columns, constraints."""
     was, now = is_enforced(old), is_enforced(new)
     if was != now:
@@ -22,13 +23,13 @@ def promise_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
     old_columns, new_columns = old.get("columns") or {}, new.get("columns") or {}
     # Equal dicts may still differ in order.
     if old_columns != new_columns or [*old_columns] != [*new_columns]:
-        yield from column_findings(old, new, adapter)
-        yield from constraint_findings(old, new, adapter)
+        yield from column_findings(old, new, warehouse)
+        yield from constraint_findings(old, new, warehouse)
     elif old.get("constraints") != new.get("constraints"):
-        yield from constraint_findings(old, new, adapter)
+        yield from constraint_findings(old, new, warehouse)
 
 
-def materialization_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
+def materialization_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[Finding]:
     before, after = materialized(old), materialized(new)
     if before == after:
         return
@@ -36,23 +37,23 @@ def materialization_findings(old: Node, new: Node, adapter: str) -> Iterator[Fin
     tables = ("table", "incremental")
     if after == "ephemeral":
         rule = Rule.MODEL_EPHEMERAL
-    elif before in tables and after not in tables and promises(new, adapter):
+    elif before in tables and after not in tables and promises(new, warehouse):
         rule = Rule.CONSTRAINTS_UNENFORCED
     else:
         rule = Rule.MATERIALIZATION_CHANGED
     yield Finding(rule, f"{before} became {after}", before, after)
 
 
-def relation_findings(old: Node, new: Node, adapter: str) -> Iterator[Finding]:
+def relation_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[Finding]:
     keys = ("relation_name", "database", "schema", "alias")
     if all(old.get(key) == new.get(key) for key in keys):
         return
     # An ephemeral model has no relation, which is a finding of its own.
     if "ephemeral" in (materialized(old), materialized(new)):
         return
-    before, after = location(old, adapter), location(new, adapter)
-    if before[:3] != after[:3] or (before[3:] and after[3:] and before[3:] != after[3:]):
-        was, now = (".".join(place[:3]) for place in (before, after))
+    before, after = places(old, warehouse), places(new, warehouse)
+    if before[0] != after[0] or (before[1] and after[1] and before[1] != after[1]):
+        was, now = (str(relation(node, warehouse)) for node in (old, new))
         if was == now:
             was, now = (str(node["relation_name"]) for node in (old, new))
         yield Finding(Rule.RELATION_MOVED, f"{was} is now {now}", was, now)

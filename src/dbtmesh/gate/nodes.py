@@ -1,52 +1,49 @@
-"""What the gate reads of a published model: its names, columns, place, access and dates.
-
-Names are compared as the warehouse stores them: Snowflake stores an unquoted name in upper case and
-a quoted one as it is; DuckDB ignores case.
-"""
+"""What the gate reads of a published model: its names, columns, place, access and dates."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
+
+from dbtmesh.warehouse.names import NotAName, Place, Warehouse, parse
 
 Manifest = Mapping[str, Any]
 """A decoded dbt manifest (schema v12), whole or reduced to the public models."""
 Node = Mapping[str, Any]
 """A node of such a manifest, or a column or constraint of one."""
 
-_IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[^."]+')
 
-
-def stored(name: str, quoted: bool, adapter: str) -> str:
-    return name if quoted and adapter != "duckdb" else name.upper()
-
-
-def columns_by_name(node: Node, adapter: str) -> dict[str, tuple[str, Node]]:
+def columns_by_name(node: Node, warehouse: Warehouse) -> dict[str, tuple[str, Node]]:
     """Stored name → (declared name, column), in the declared order."""
     columns: Mapping[str, Node] = node.get("columns") or {}
     return {
-        stored(name, bool(column.get("quote")), adapter): (name, column)
+        warehouse.key(warehouse.stored(name, quoted=bool(column.get("quote")))): (name, column)
         for name, column in columns.items()
     }
 
 
-def location(node: Node, adapter: str) -> tuple[str, ...]:
-    """Database, schema and identifier as stored, by their fields and by `relation_name`.
+def places(node: Node, warehouse: Warehouse) -> tuple[Place, Place | None]:
+    """Where a model lies by its fields, and by its `relation_name`; None where that has not three
+    parts.
 
     Whether a name is quoted stands in `relation_name` only. Both are looked at, so that a manifest
     in which they disagree does not hide a move.
     """
-    written = _IDENTIFIER.findall(node.get("relation_name") or "")
-    fields = [node.get("database"), node.get("schema"), node.get("alias") or node.get("name")]
-    quoted = [name.startswith('"') for name in written]
-    if len(quoted) != len(fields):
-        quoted = [False] * len(fields)
-    return (
-        *(stored(str(name), q, adapter) for name, q in zip(fields, quoted, strict=True)),
-        *(stored(name.strip('"'), name.startswith('"'), adapter) for name in written),
-    )
+    try:
+        written = parse(node.get("relation_name") or "")
+    except NotAName:
+        written = ()
+    fields = (node.get("database"), node.get("schema"), node.get("alias") or node.get("name"))
+    if len(written) != len(fields):
+        return _place([(str(field), False) for field in fields], warehouse), None
+    by_fields = [(str(field), name.quoted) for field, name in zip(fields, written, strict=True)]
+    return _place(by_fields, warehouse), _place(written, warehouse)
+
+
+def _place(names: Iterable[tuple[str, bool]], warehouse: Warehouse) -> Place:
+    database, schema, identifier = (warehouse.stored(text, quoted=by) for text, by in names)
+    return warehouse.place_key((database, schema, identifier))
 
 
 def display(node: Node) -> str:

@@ -11,6 +11,7 @@ from dbtmesh.gate.consumers import sharing_findings
 from dbtmesh.gate.models import deprecation_findings, promise_findings
 from dbtmesh.gate.nodes import Manifest, Node, base_id, deprecation, display, is_public
 from dbtmesh.gate.rules import RULES, Rule, Severity
+from dbtmesh.warehouse.names import Warehouse
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def versioning_findings(old: Node, new: Node) -> Iterator[Finding]:
 
 
 def latest_changes(
-    before: Published, after: Published, adapter: str, today: date
+    before: Published, after: Published, warehouse: Warehouse, today: date
 ) -> Iterator[Change]:
     """What readers without a version get: the old latest version against the new latest one."""
     for base, old_id in before.latest.items():
@@ -78,7 +79,7 @@ def latest_changes(
         if new_id == old_id or old is None:
             continue
         was, now = (unique_id.removeprefix(f"{base}.v") for unique_id in (old_id, new_id))
-        broken = ["it is not public"] if new is None else _broken(old, new, adapter, today)
+        broken = ["it is not public"] if new is None else _broken(old, new, warehouse, today)
         due = deprecation(old)
         message = f"without a version, readers now get {now}, not {was}"
         if come := due is not None and due <= today:
@@ -88,10 +89,10 @@ def latest_changes(
         yield Change.of(finding, old_id, old)
 
 
-def _broken(old: Node, new: Node, adapter: str, today: date) -> list[str]:
+def _broken(old: Node, new: Node, warehouse: Warehouse, today: date) -> list[str]:
     """What breaks those who read `old` and now get `new`, wherever that lies."""
     findings = (
-        *promise_findings(old, new, adapter),
+        *promise_findings(old, new, warehouse),
         *sharing_findings(old, new),
         *deprecation_findings(old, new, today),
     )

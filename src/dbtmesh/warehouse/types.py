@@ -26,6 +26,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from dbtmesh.warehouse.names import Warehouse
+
 
 class TypeChange(StrEnum):
     """How a column's declared type differs from what it was."""
@@ -175,20 +177,20 @@ def _only_snowflake(text: str) -> bool:
     return _split_type(text)[0] in _ONLY_SNOWFLAKE
 
 
-def read_type(text: str, adapter: str) -> Type:
-    """The meaning of a type's spelling on `adapter`; any text is accepted."""
+def read_type(text: str, warehouse: Warehouse) -> Type:
+    """The meaning of a type's spelling on `warehouse`; any text is accepted."""
     holder, inner = _take_apart(text)
     if inner:
-        held = [read_type(each.type, adapter) for each in inner]
+        held = [read_type(each.type, warehouse) for each in inner]
         names = [f"{e.name} {t.family}" for e, t in zip(inner, held, strict=True)]
         sizes = tuple((t.size, e.not_null) for e, t in zip(inner, held, strict=True))
         return Type(f"{holder}({','.join(names)})", sizes)
-    return _read_plain_type(text, adapter)
+    return _read_plain_type(text, warehouse)
 
 
-def _read_plain_type(text: str, adapter: str) -> Type:
+def _read_plain_type(text: str, warehouse: Warehouse) -> Type:
     name, sizes, collation = _split_type(text)
-    table = _DUCKDB if adapter == "duckdb" else _SNOWFLAKE
+    table = _DUCKDB if warehouse is Warehouse.DUCKDB else _SNOWFLAKE
     plain = table.get(name, Type(name, ()))
     family, default = plain.family, plain.size
     if family == "number":
@@ -200,11 +202,10 @@ def _read_plain_type(text: str, adapter: str) -> Type:
 
 
 @lru_cache(maxsize=4096)
-def type_change(old: str | None, new: str | None, adapter: str = "snowflake") -> TypeChange | None:
+def type_change(old: str | None, new: str | None, warehouse: Warehouse) -> TypeChange | None:
     """How the declared type `new` differs from `old`; None where both mean the same type.
 
-    `adapter` is the manifest's `metadata.adapter_type`; every adapter but `duckdb` is read as
-    Snowflake. An empty or missing text is a type that is not declared.
+    An empty or missing text is a type that is not declared.
     """
     if old == new or not (old or new):
         return None
@@ -213,13 +214,13 @@ def type_change(old: str | None, new: str | None, adapter: str = "snowflake") ->
     if not new:
         return TypeChange.UNDECLARED
     if _only_snowflake(old) or _only_snowflake(new):
-        adapter = "snowflake"
-    before, after = read_type(old, adapter), read_type(new, adapter)
+        warehouse = Warehouse.SNOWFLAKE
+    before, after = read_type(old, warehouse), read_type(new, warehouse)
     if before == after:
         return None
     return TypeChange.RESIZED if before.family == after.family else TypeChange.CHANGED
 
 
-def same_type(old: str | None, new: str | None, adapter: str = "snowflake") -> bool:
-    """Whether two spellings mean one type on `adapter`, size included."""
-    return type_change(old, new, adapter) is None
+def same_type(old: str | None, new: str | None, warehouse: Warehouse) -> bool:
+    """Whether two spellings mean one type on `warehouse`, size included."""
+    return type_change(old, new, warehouse) is None
