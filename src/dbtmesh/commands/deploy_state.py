@@ -32,6 +32,7 @@ import msgspec
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.ci import github
+from dbtmesh.downstream import committed
 from dbtmesh.registry import store as registry
 
 ATTEMPTS = 5
@@ -70,14 +71,6 @@ class Deploy(msgspec.Struct):
     commit: str | None
     run: str | None
     built: Built | None = None
-
-
-class Synced(msgspec.Struct):
-    """What sync_mesh.py has noted of an upstream, as far as it matters here."""
-
-    env: str
-    version: str
-    etag: str
 
 
 T = TypeVar("T")
@@ -298,7 +291,7 @@ def inputs(member: config.Member, env: str) -> dict[str, Input]:
     noted = _read(member.root / "target" / INPUTS, dict[str, Input]) or {}
     found = {}
     for name in (upstream.name for upstream in member.upstreams):
-        synced = _read(member.root / "state" / name / ".sync.json", Synced)
+        synced = committed.note(member.root, name)
         if synced and synced.env == env:
             found[name] = Input(synced.version, synced.etag)
         elif name in noted:

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli, config
-from dbtmesh.downstream import stub
+from dbtmesh.downstream import committed, stub
 from dbtmesh.manifest import interface
 from dbtmesh.registry import store as registry
 
@@ -67,7 +67,7 @@ def main(words: Sequence[str], root: Path) -> int:
     home = config.mesh_home(member.root)
     local = registry.open_store((home / "registry").as_uri())
     if arguments.offline:
-        published = [last_copy(member.root, upstream.name) for upstream in upstreams]
+        published = [committed.read(member.root, upstream.name) for upstream in upstreams]
     else:
         place = config.locate(member, bucket=arguments.bucket, registry=arguments.registry, env=env)
         store = registry.open_store(place.url, member.aws_region)
@@ -80,7 +80,7 @@ def main(words: Sequence[str], root: Path) -> int:
             print("\n".join(f"{line};" for line in plan.statements(arguments.rows)))
             continue
         if member.kind == "loom" and not arguments.offline:
-            registry.write_whole(copy_of(member.root, upstream.name), each.body)
+            registry.write_whole(member.root / committed.manifest_path(upstream.name), each.body)
         print(make(plan, local, home / f"{upstream.database_prefix}_LOCAL.duckdb", arguments.rows))
     if arguments.dry_run:
         return cli.OK
@@ -96,21 +96,6 @@ def latest(store: registry.Store, upstream: str, env: str) -> interface.Interfac
     if stored is None:
         raise MeshError(f"{upstream} has published nothing to {store.url} ({env})")
     return interface.read(stored.body, upstream)
-
-
-def last_copy(root: Path, upstream: str) -> interface.Interface:
-    path = copy_of(root, upstream)
-    try:
-        return interface.read(path.read_bytes(), upstream)
-    except FileNotFoundError:
-        raise MeshError(
-            f"there is no {path.relative_to(root)}: run scripts/stub_mesh.py without --offline, "
-            "where the registry is in reach, and commit it"
-        ) from None
-
-
-def copy_of(root: Path, upstream: str) -> Path:
-    return root / "state" / upstream / "manifest.json"
 
 
 def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:

@@ -31,7 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
-from dbtmesh.downstream import lineage
+from dbtmesh.downstream import committed, lineage
 from dbtmesh.manifest import interface
 from dbtmesh.output import markdown
 from dbtmesh.registry import store as registry
@@ -70,7 +70,7 @@ def main(words: Sequence[str], root: Path) -> int:
     known = {upstream.name for upstream in member.upstreams}
     upstreams = sorted({edge.upstream for edge in found} & known)
     if arguments.offline:
-        interfaces = [last_copy(member.root, name) for name in upstreams]
+        interfaces = [committed.read(member.root, name) for name in upstreams]
     else:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
@@ -189,13 +189,3 @@ def stubs(
     local = f"{member.upstream(copy.project).database_prefix}_LOCAL"
     read = {edge.place[0].upper() for edge in found if edge.upstream == copy.project}
     return local if copy.adapter_type != "duckdb" and local.upper() in read else None
-
-
-def last_copy(root: Path, upstream: str) -> interface.Interface:
-    path = root / "state" / upstream / "manifest.json"
-    try:
-        return interface.read(path.read_bytes(), upstream)
-    except FileNotFoundError:
-        raise MeshError(f"no copy of {upstream} at {path}: run it without --offline") from None
-    except MeshError:
-        raise MeshError(f"{path} is not what was synced: run it without --offline") from None

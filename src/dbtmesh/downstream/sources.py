@@ -96,24 +96,6 @@ def _column(column: Mapping[str, Any]) -> dict[str, Any]:
     return {key: column[key] for key in keys if column.get(key)}
 
 
-SHOWN = 20
-"""How many names of added or removed tables are told; the rest is a number."""
-
-
-def differences(before: frozenset[str], after: frozenset[str]) -> list[str]:
-    """Which tables come and go between two publications, one line each."""
-    return [
-        f"{what}: {some(names)}"
-        for what, names in (("added", after - before), ("removed", before - after))
-        if names
-    ]
-
-
-def some(names: frozenset[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(sorted(names)[:SHOWN]) + more
-
-
 # What a YAML reader or Jinja would not give back: a brace that opens something for Jinja (or could,
 # with what comes in after it), the last newline, carriage returns, the other line breaks of
 # YAML 1.1, and characters that no YAML file may hold.

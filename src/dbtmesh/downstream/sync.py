@@ -1,0 +1,178 @@
+"""What a sync of an upstream changes in this project: planned first, then applied.
+
+A plan is made of what the registry holds and what lies in the project; only `apply` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbtmesh import MeshError, sha256
+from dbtmesh.config import Location, Member
+from dbtmesh.downstream import committed
+from dbtmesh.downstream.committed import Note
+from dbtmesh.registry import store as registry
+
+# What reads a manifest is imported where there is one to read: most syncs find nothing new.
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an interface holds for this project, and how that differs from the last copy.
+
+    models: how many public models it has. withheld: names of models that are shared with other
+    projects only. added, removed: names that come and go; none without a copy to compare with.
+    """
+
+    models: int
+    withheld: frozenset[str] = frozenset()
+    added: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sync of one upstream changes.
+
+    note: what was seen, to be kept last. files: path below the root → content, for each file that
+    differs from what is there. content: None where the registry holds nothing new.
+    """
+
+    upstream: str
+    note: Note
+    files: Mapping[str, bytes]
+    content: Content | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An upstream that could not be synced. kept: version of the copy that stays, if any."""
+
+    upstream: str
+    reason: str
+    kept: str | None
+
+
+def plans(
+    root: Path, upstreams: Iterable[str], plan: Callable[[str], Plan]
+) -> list[Plan | Failure]:
+    """The plan of each upstream, made side by side. One that fails does not stop the others."""
+
+    def attempt(upstream: str) -> Plan | Failure:
+        try:
+            return plan(upstream)
+        except MeshError as error:
+            copy = committed.known(root, upstream)
+            return Failure(upstream, str(error), copy.version if copy else None)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(attempt, upstreams))
+
+
+def from_registry(
+    member: Member, store: registry.Store, place: Location, version: str | None, upstream: str
+) -> Plan:
+    """A plan to bring in the latest publication, or `version`.
+
+    Raises MeshError where the registry does not have it, is out of reach or holds something else.
+    """
+    last = committed.note(member.root, upstream)
+    asked = (store.url, place.env, version, generator())
+    same = last is not None and (last.url, last.env, last.pinned, last.generator) == asked
+    whole = last is not None and committed.intact(member.root, last)
+    key = (
+        registry.version_key(upstream, place.env, version)
+        if version
+        else registry.latest_key(upstream, place.env)
+    )
+    try:
+        stored = store.read(key, known=last.etag if last and same and whole else None)
+    except registry.NotModified:
+        assert last is not None
+        return Plan(upstream, last, {}, None)
+    if stored is None:
+        raise MeshError(
+            f"nothing at {store.url}/{key}: "
+            + (
+                "is there such a version?"
+                if version
+                else f"has {upstream} published to {place.env}? (scripts/publish_manifest.py there)"
+            )
+        )
+    return _plan(member, upstream, stored, store.url, place.env, version)
+
+
+def from_copy(member: Member, upstream: str) -> Plan:
+    """A plan that makes do with the last good copy: files made of it that were edited or lost are
+    made again. Raises MeshError where there is no copy, or it was edited."""
+    copy = committed.read(member.root, upstream)
+    last = committed.note(member.root, upstream)
+    stored = registry.Stored(copy.body, last.etag if last else "")
+    return _plan(
+        member,
+        upstream,
+        stored,
+        last.url if last else "",
+        last.env if last else "",
+        last.pinned if last else None,
+    )
+
+
+def _plan(
+    member: Member,
+    upstream: str,
+    stored: registry.Stored,
+    url: str,
+    env: str,
+    version: str | None,
+) -> Plan:
+    """Checks a download and works out the files it becomes."""
+    from dbtmesh.downstream import sources
+    from dbtmesh.manifest import interface
+
+    published, withheld = sources.shared(interface.read(stored.body, upstream), member.project)
+    files = {
+        committed.manifest_path(upstream): stored.body,
+        committed.sources_path(upstream): sources.to_yaml(sources.sources(published), upstream),
+    }
+    note = Note(
+        url=url,
+        env=env,
+        pinned=version,
+        etag=stored.etag,
+        version=published.version,
+        generated_at=published.generated_at.isoformat(),
+        generator=generator(),
+        written={path: sha256(body) for path, body in files.items()},
+    )
+    changed = {
+        path: body
+        for path, body in files.items()
+        if not committed.same_file(member.root / path, body)
+    }
+    before = committed.names(member.root, upstream) if changed else None
+    if before is None:
+        return Plan(upstream, note, changed, Content(len(published.nodes), withheld))
+    old, new = before - withheld, interface.names(stored.body, upstream) - withheld
+    content = Content(len(published.nodes), withheld, added=new - old, removed=old - new)
+    return Plan(upstream, note, changed, content)
+
+
+def apply(root: Path, plan: Plan) -> None:
+    """Writes the files, and last what was seen: interrupted before that, the next sync asks for
+    the whole interface again. Raises OSError where a file cannot be written."""
+    for path, content in plan.files.items():
+        registry.write_whole(root / path, content)
+    committed.keep_note(root, plan.upstream, plan.note)
+
+
+def generator() -> str:
+    """Digest of the code that makes the files: what an update of the template has mended is made
+    again."""
+    library = Path(__file__).parents[1]
+    folders = (library / "manifest", library / "downstream", library / "warehouse")
+    code = (path for each in folders for path in sorted(each.glob("*.py")))
+    return sha256(b"".join(path.read_bytes() for path in code))
