@@ -229,7 +229,12 @@ class Shim:
     folder: Path
 
     def __call__(self, code: str) -> dict[str, str]:
-        return {"PYTHONPATH": str(self.folder), "MESH_SHIM": code}
+        # No bytecode: a fault must not leave a broken file in the library that all tests share.
+        return {
+            "PYTHONPATH": str(self.folder),
+            "MESH_SHIM": code,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
 
     def hurried(self) -> dict[str, str]:
         """Waiting between attempts takes no time."""

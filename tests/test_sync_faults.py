@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import Member
+from tests.conftest import ROOT, Member
 from tests.manifests import manifest
 from tests.registry_world import (
     LATEST,
