@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,15 @@ from fleet.members import Member, NeedsPerson, locate, read_answers
 from fleet.mesh_graph import Mesh, Project
 from fleet.releases import Releases, normal
 from fleet.repository import check_version, read_text
+from fleet.seal import (
+    REQUIREMENTS,
+    VENDOR,
+    Library,
+    Vendored,
+    committed,
+    judge,
+    released,
+)
 
 AT_ONCE = 16
 """Repositories asked side by side."""
@@ -39,9 +49,18 @@ GITHUB = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+)")
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What a member's repository holds. answers: of its answers file, None where it has none."""
+
+    answers: str | None
+    vendored: Vendored = field(default_factory=Vendored)
+
+
+@dataclass(frozen=True)
 class Status:
     """One line. behind: releases; contract: of what it publishes; stale: what is out of date, of
-    what it publishes or reads; problem: what keeps it from an update, or from being looked at."""
+    what it publishes or reads; problem: what keeps it from an update, from being looked at, or from
+    running what was released; library: what its commands run on."""
 
     name: str
     kind: str = ""
@@ -52,6 +71,7 @@ class Status:
     stale: str = ""
     problem: str = ""
     project: str = ""
+    library: Library = Library.UNKNOWN
 
 
 # ── pure: what is said of a member ────────────────────────────────────────────────────
@@ -123,29 +143,36 @@ def _stale(project: Project, now: datetime, days: int) -> Iterable[str]:
 
 def gather(members: Sequence[Member], releases: Releases) -> list[Status]:
     """The members' status by their answers; one question for a hundred repositories on GitHub."""
-    texts: dict[Member, str | Exception | None] = {}
+    seen: dict[Member, Seen | Exception] = {}
     on_github = [member for member in members if _on_github(member)]
     if on_github and shutil.which("gh"):
         starts = range(0, len(on_github), ASKED_TOGETHER)
         batches = [on_github[at : at + ASKED_TOGETHER] for at in starts]
         with ThreadPoolExecutor(4) as pool:
             for batch, answered in zip(batches, pool.map(ask_github, batches), strict=True):
-                texts |= zip(batch, answered, strict=True)
-    rest = [member for member in members if member not in texts]
+                seen |= zip(batch, answered, strict=True)
+    rest = [member for member in members if member not in seen]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        texts |= zip(rest, pool.map(read, rest), strict=True)
-    return [_status(member, texts[member], releases) for member in members]
+        seen |= zip(rest, pool.map(read, rest), strict=True)
+    return [_status(member, seen[member], releases) for member in members]
 
 
 def _on_github(member: Member) -> re.Match[str] | None:
     return None if member.folder else GITHUB.fullmatch(normal(member.place))
 
 
-def _status(member: Member, text: str | Exception | None, releases: Releases) -> Status:
-    if isinstance(text, Exception):
-        return Status(member.name, problem=str(text), project=member.name)
-    status = of_answers(member.name, text, releases)
-    return replace(status, problem=status.problem or _moved(member, text or ""))
+def _status(member: Member, seen: Seen | Exception, releases: Releases) -> Status:
+    if isinstance(seen, Exception):
+        return Status(member.name, problem=str(seen), project=member.name)
+    status = of_answers(member.name, seen.answers, releases)
+    problem = status.problem or _moved(member, seen.answers or "")
+    if status.version not in releases.tags:
+        return replace(status, problem=problem)
+    try:
+        found = judge(released(releases, status.version), seen.vendored)
+    except GitError as error:
+        return replace(status, problem=problem or str(error))
+    return replace(status, library=found.library, problem=problem or found.problem(status.version))
 
 
 def _moved(member: Member, text: str) -> str:
@@ -154,32 +181,43 @@ def _moved(member: Member, text: str) -> str:
     return moved_error(recorded[1].strip("'\""), Path(member.answers_file)) if recorded else ""
 
 
-def read(member: Member) -> str | Exception | None:
-    """The answers file of a clone, or of a repository that any git server has."""
+def read(member: Member) -> Seen | Exception:
+    """Of a clone, or of a repository that any git server has."""
     try:
         if member.folder:
-            return read_text(member.folder, member.answers_file)
+            answers = read_text(member.folder, member.answers_file)
+            return Seen(answers, _committed(member.folder, member))
         with tempfile.TemporaryDirectory(prefix="fleet.") as scratch:
             only = ("--depth=1", "--filter=blob:none", "--no-checkout")
             git(None, "clone", "--quiet", *only, member.place, scratch)
             if not git(Path(scratch), "ls-tree", "--name-only", "HEAD", "--", member.answers_file):
-                return None
-            return git(Path(scratch), "show", f"HEAD:{member.answers_file}")
+                return Seen(None)
+            answers = git(Path(scratch), "show", f"HEAD:{member.answers_file}")
+            return Seen(answers, _committed(Path(scratch), member))
     except (GitError, NeedsPerson, OSError) as error:
         return error
 
 
-def ask_github(members: Sequence[Member]) -> list[str | Exception | None]:
-    """The answers files of members on GitHub, in their order, by one question."""
+def _committed(clone: Path, member: Member) -> Vendored:
+    try:
+        return committed(clone, member.subfolder)
+    except GitError:  # nothing is committed yet
+        return Vendored()
+
+
+def ask_github(members: Sequence[Member]) -> list[Seen | Exception]:
+    """What the repositories of members on GitHub hold, in their order, by one question."""
     repositories = [found.groups() for member in members if (found := _on_github(member))]
     asked = " ".join(
         f"m{number}: repository(owner: {json.dumps(owner)}, name: {json.dumps(name)}) "
-        f"{{ object(expression: {json.dumps(f'HEAD:{member.answers_file}')}) "
-        "{ ... on Blob { text } } }"
+        f"{{ answers: {_blob(member.answers_file)} "
+        f"requirements: {_blob(posixpath.join(member.subfolder, REQUIREMENTS))} "
+        f"vendor: object(expression: {_at(posixpath.join(member.subfolder, VENDOR))}) "
+        "{ ... on Tree { entries { name oid } } } }"
         for number, (member, (owner, name)) in enumerate(zip(members, repositories, strict=True))
     )
 
-    def failed(said: str) -> list[str | Exception | None]:
+    def failed(said: str) -> list[Seen | Exception]:
         return [GitError(f"gh cannot ask GitHub: {said}")] * len(repositories)
 
     try:
@@ -203,11 +241,27 @@ def ask_github(members: Sequence[Member]) -> list[str | Exception | None]:
         said = telling_line(done.stderr) or _first_error(answer)
         return failed(said or "gh auth status may tell why")
     return [
-        (data[f"m{number}"]["object"] or {}).get("text")
+        _seen(data[f"m{number}"])
         if data.get(f"m{number}")
         else GitError(f"GitHub has no repository {owner}/{name}, or shows it to others only")
         for number, (owner, name) in enumerate(repositories)
     ]
+
+
+def _at(path: str) -> str:
+    return json.dumps(f"HEAD:{posixpath.normpath(path)}")
+
+
+def _blob(path: str) -> str:
+    return f"object(expression: {_at(path)}) {{ ... on Blob {{ text }} }}"
+
+
+def _seen(repository: Mapping[str, Any]) -> Seen:
+    answers, requirements, vendor = (
+        repository.get(part) or {} for part in ("answers", "requirements", "vendor")
+    )
+    wheels = {entry["name"]: entry["oid"] for entry in vendor.get("entries") or ()}
+    return Seen(answers.get("text"), Vendored(requirements.get("text") or "", wheels))
 
 
 def _first_error(answer: Any) -> str:
@@ -276,6 +330,7 @@ def table(statuses: Sequence[Status], newest: str) -> Table:
         "kind": [each.kind for each in statuses],
         "version": [each.version for each in statuses],
         "behind": ["" if each.behind is None else str(each.behind) for each in statuses],
+        "library": [each.library.value for each in statuses],
         "published": [each.published_at[:10] for each in statuses],
         "under contract": [each.contract for each in statuses],
     }

@@ -39,7 +39,7 @@ data = {{}}
 for alias, name in re.findall(r'(m\\d+): repository\\(owner: "acme", name: "([^"]+)"', query):
     text = {answers!r}.format("v1.0.0", name)
     file = {{"text": text}} if name != "member_without" else None
-    data[alias] = {{"object": file}} if name.startswith("member") else None
+    data[alias] = {{"answers": file, "requirements": None, "vendor": None}} if name.startswith("member") else None
 print(json.dumps({{"data": data}}))
 sys.exit(None in data.values())
 """
@@ -122,6 +122,7 @@ def test_github_is_asked_once_for_a_hundred(
     monkeypatch.setenv("FAKE_GH", str(tmp_path))
     names = [f"member{number}" for number in range(498)] + ["member_without", "hidden"]
     everyone = [Member(name, f"https://github.com/acme/{name}.git") for name in names]
+    monkeypatch.setattr(status, "released", lambda *_: None)
     told = status.gather(everyone, RELEASES)
     assert [each.name for each in told] == names
     assert {each.behind for each in told[:498]} == {1}
@@ -182,6 +183,43 @@ def test_clones_and_any_git_server(fleet: World, tmp_path: Path) -> None:
 
     table = fleet.fleet("status", "--only", "two")
     assert "1 members, 1 on" in table
+
+
+def test_who_runs_what_was_released_and_who_does_not(fleet: World) -> None:
+    """By what is committed: an edit that is not committed runs nowhere else."""
+
+    def wheel(name: str) -> Path:
+        (found,) = (fleet.clones / name / "vendor").glob("dbtmesh-*.whl")
+        return found
+
+    def requiring(name: str, line: str) -> None:
+        path = fleet.clones / name / "requirements.txt"
+        path.write_text(re.sub(r"(?m)^\./vendor/.*$", line, path.read_text()))
+
+    names = ("sealed", "edited", "another", "indexed", "unsealed")
+    for name in names:
+        fleet.member(name, versions.newest(), starter=False)
+    wheel("edited").write_bytes(wheel("sealed").read_bytes() + b" ")
+    other = wheel("another").with_name("dbtmesh-99.0-py3-none-any.whl")
+    wheel("another").rename(other)
+    requiring("another", f"./vendor/{other.name}[s3]")
+    version = wheel("sealed").name.split("-")[1]
+    requiring("indexed", f"dbtmesh[s3]=={version}")
+    wheel("unsealed").unlink()
+    for name in names[1:]:
+        fleet.push(fleet.clones / name)
+    wheel("sealed").write_bytes(b"an experiment that nobody committed")
+
+    told = json.loads(fleet.fleet("status", "--json", status=2))["members"]
+    seen = {each["name"]: (each["library"], each["problem"]) for each in told}
+    assert seen["sealed"] == ("as released", "")
+    assert seen["indexed"] == ("from an index", "")
+    assert seen["edited"][0] == "edited"
+    assert f"not what {versions.newest()} released" in seen["edited"][1]
+    assert seen["another"][0] == "another version"
+    assert other.name in seen["another"][1]
+    assert seen["unsealed"][0] == "missing"
+    assert "copier update" in seen["unsealed"][1]
 
 
 def test_registries_that_say_nothing(fleet: World, tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Does a member run the library that its version of the template released?
+
+The library is built by the template's hook, and the same version gives the same bytes: so git's
+object of a member's file tells whether it is that one, without reading it. Nobody edits the
+sealed file by accident; who does it on purpose, or installs another one, is seen here.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from answers import library_version
+
+from fleet.git import GitError, git
+from fleet.releases import Releases
+
+VENDOR, REQUIREMENTS = "vendor", "requirements.txt"
+HOOK = "hooks/library.py"
+BUILD_SECONDS = 60
+
+_VENDORED = re.compile(r"^\s*\./vendor/(dbtmesh-[^\s\[;]+\.whl)", re.MULTILINE)
+_INDEXED = re.compile(r"^\s*dbtmesh(?:\[[^\]]*\])?\s*==\s*([^\s;#]+)", re.MULTILINE)
+
+
+class Library(StrEnum):
+    """What a member's commands run on."""
+
+    RELEASED = "as released"
+    EDITED = "edited"  # the file of the right name has other contents
+    ANOTHER = "another version"
+    MISSING = "missing"
+    INDEX = "from an index"  # of the right version; its contents are the index's to vouch for
+    UNKNOWN = ""  # the template had no library yet, or the version is not known
+
+
+PROBLEMS = {
+    Library.EDITED: "its library is not what {version} released: copier recopy --trust brings it "
+    "back, or ask its people why",
+    Library.ANOTHER: "it runs another library than {version} released ({seen})",
+    Library.MISSING: "its library is missing: copier update --trust --vcs-ref=:current: builds it",
+}
+"""What keeps a member from running what was released, by what was found."""
+
+
+@dataclass(frozen=True)
+class Vendored:
+    """What a member has committed. wheels: git's object of each file in vendor/, by its name."""
+
+    requirements: str = ""
+    wheels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The library of a release: its version, the file's name, and git's object of the file."""
+
+    version: str
+    name: str
+    object_id: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """library, and what was seen in place of the released one."""
+
+    library: Library
+    seen: str = ""
+
+    def problem(self, version: str) -> str:
+        return PROBLEMS.get(self.library, "").format(version=version, seen=self.seen)
+
+
+def judge(seal: Seal | None, member: Vendored) -> Found:
+    """What a member runs, against what its version released; None: that had no library. Pure."""
+    if seal is None:
+        return Found(Library.UNKNOWN)
+    if found := _VENDORED.search(member.requirements):
+        name = found[1]
+        if name != seal.name:
+            return Found(Library.ANOTHER, name)
+        if name not in member.wheels:
+            return Found(Library.MISSING)
+        same = member.wheels[name] == seal.object_id
+        return Found(Library.RELEASED if same else Library.EDITED)
+    if found := _INDEXED.search(member.requirements):
+        same = found[1] == seal.version
+        return Found(Library.INDEX if same else Library.ANOTHER, f"dbtmesh {found[1]}")
+    return Found(Library.MISSING)
+
+
+@cache
+def released(releases: Releases, tag: str) -> Seal | None:
+    """The library of a release, built by that release's own hook; None where it has none.
+
+    Raises GitError where the hook fails.
+    """
+    template = releases.checkout(tag)
+    if not (template / HOOK).is_file():
+        return None
+    version = library_version(template, tag)
+    with tempfile.TemporaryDirectory(dir=releases.scratch) as folder:
+        build: list[str | Path] = [sys.executable, template / HOOK, folder, version]
+        try:
+            subprocess.run(build, capture_output=True, timeout=BUILD_SECONDS, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise GitError(f"the library of {tag} cannot be built: {error}") from None
+        wheels = sorted(Path(folder, VENDOR).glob("*.whl"))
+        if len(wheels) != 1:
+            raise GitError(f"the library of {tag} cannot be built: {HOOK} made {len(wheels)} files")
+        return Seal(version, wheels[0].name, git(None, "hash-object", str(wheels[0])))
+
+
+def committed(clone: Path, subfolder: str) -> Vendored:
+    """What a clone has at HEAD. Raises GitError."""
+    base = PurePosixPath(subfolder)
+    requirements = (base / REQUIREMENTS).as_posix()
+    listed = git(clone, "ls-tree", "-z", "HEAD", "--", requirements, f"{base / VENDOR}/")
+    entries = [entry.split("\t", 1) for entry in listed.split("\0") if entry]
+    objects = {PurePosixPath(path): about.split()[2] for about, path in entries}
+    text = objects.pop(PurePosixPath(requirements), None)
+    return Vendored(
+        git(clone, "cat-file", "blob", text) if text else "",
+        {path.name: object_id for path, object_id in objects.items()},
+    )
