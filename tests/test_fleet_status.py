@@ -39,7 +39,8 @@ data = {{}}
 for alias, name in re.findall(r'(m\\d+): repository\\(owner: "acme", name: "([^"]+)"', query):
     text = {answers!r}.format("v1.0.0", name)
     file = {{"text": text}} if name != "member_without" else None
-    data[alias] = {{"answers": file, "requirements": None, "vendor": None}} if name.startswith("member") else None
+    found = {{"answers": file, "requirements": None, "vendor": None}}
+    data[alias] = found if name.startswith("member") else None
 print(json.dumps({{"data": data}}))
 sys.exit(None in data.values())
 """
