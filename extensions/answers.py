@@ -119,16 +119,16 @@ def identifier_error(name: str, room: int = 0) -> str:
     return ""
 
 
-def role_error(name: str, database_prefix: str) -> str:
+def role_error(name: str, dev_role: str) -> str:
     if name in SYSTEM_ROLES:
         return f"{name!r} is a role of Snowflake's own: deploys get a role with less"
-    if name == f"{database_prefix}_DEV_ROLE":
+    if name == dev_role:
         return f"{name!r} is the role of people and pull requests: deploys need another"
     return ""
 
 
-def service_user_error(name: str, database_prefix: str) -> str:
-    if name == f"{database_prefix}_CI_SVC":
+def service_user_error(name: str, ci_user: str) -> str:
+    if name == ci_user:
         return f"{name!r} is the user of pull requests: deploys need another"
     return ""
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import yaml
 
-from dbtmesh import MeshError, config
-from dbtmesh.snowflake import access, probes, session, sqlscript
+from dbtmesh.snowflake.session import Refused
 from tests.conftest import ROOT, Member, Render
 from tests.snowflake_standin import (
     ADMIN,
@@ -55,27 +53,14 @@ def scripts_of(member: Member) -> dict[str, str]:
     return {f"snowflake/{file.name}": file.read_text() for file in files}
 
 
-def library() -> SimpleNamespace:
-    """The parts of the library that the tests of access look into."""
-    return SimpleNamespace(
-        access=access,
-        config=config,
-        probes=probes,
-        snowflake=session,
-        sqlscript=sqlscript,
-        MeshError=MeshError,
-    )
-
-
 class ModelSession:
     """A session, straight on the pure model: no server, no connector."""
 
     user = ADMIN
     name = "the model"
 
-    def __init__(self, model: Model, refused: type[Exception]) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
-        self.refused = refused
         self.sent: list[str] = []
         self.role = "PUBLIC"
 
@@ -87,7 +72,7 @@ class ModelSession:
         try:
             answer = self.model.execute(sql, role)
         except SnowflakeError as error:
-            raise self.refused(error.message, error.errno) from None
+            raise Refused(error.message, error.errno) from None
         return [
             {name: "" if value is None else str(value) for name, value in row.items()}
             for row in answer.dicts()

@@ -8,17 +8,17 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlfluff
 from snowflake.connector.util_text import split_statements
 
+from dbtmesh.snowflake import plan, sqlscript
+from dbtmesh.snowflake.sqlscript import Verb
 from tests.conftest import Member, Render
 from tests.snowflake_members import (
     HUB,
     demo_answers,
-    library,
     render_demo,
     scripts_of,
 )
@@ -36,11 +36,6 @@ UNKNOWN_TO_SQLFLUFF = (
     "GRANT MODIFY PROGRAMMATIC AUTHENTICATION METHODS ON USER",
     "GRANT MONITOR, MODIFY PROGRAMMATIC AUTHENTICATION METHODS ON USER",
 )
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Any:
-    return library()
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +76,14 @@ def all_sql(*members: Member) -> dict[str, str]:
 
 
 def test_statements_are_the_connectors_and_their_lines_are_right(
-    mesh: Any, demo: dict[str, Member], hub: Member
+    demo: dict[str, Member], hub: Member
 ) -> None:
     for text in all_sql(*demo.values(), hub).values():
         theirs = [
             statement.strip().rstrip(";").strip()
             for statement, _ in split_statements(io.StringIO(text), remove_comments=True)
         ]
-        ours = list(mesh.sqlscript.split(text))
+        ours = list(sqlscript.split(text))
         squeezed = [" ".join(statement.split()) for _, _, statement in ours]
         assert squeezed == [" ".join(s.split()) for s in theirs if s]
         for line, _, statement in ours:
@@ -108,16 +103,14 @@ def test_statements_are_the_connectors_and_their_lines_are_right(
         ("  \n", []),
     ],
 )
-def test_a_semicolon_does_not_always_end_a_statement(
-    mesh: Any, text: str, statements: list[str]
-) -> None:
-    assert [statement for _, _, statement in mesh.sqlscript.split(text)] == statements
+def test_a_semicolon_does_not_always_end_a_statement(text: str, statements: list[str]) -> None:
+    assert [statement for _, _, statement in sqlscript.split(text)] == statements
 
 
-def test_sqlfluff_parses_everything(mesh: Any, demo: dict[str, Member], hub: Member) -> None:
+def test_sqlfluff_parses_everything(demo: dict[str, Member], hub: Member) -> None:
     unparsed = []
     for name, text in all_sql(*demo.values(), hub).items():
-        for _, _, statement in mesh.sqlscript.split(text):
+        for _, _, statement in sqlscript.split(text):
             try:
                 sqlfluff.parse(f"{statement};", dialect="snowflake")
             except sqlfluff.api.APIParsingError:
@@ -130,12 +123,12 @@ def test_sqlfluff_parses_everything(mesh: Any, demo: dict[str, Member], hub: Mem
         assert any(statement.startswith(known) for statement in unparsed), known
 
 
-def test_every_statement_is_understood(mesh: Any, demo: dict[str, Member], hub: Member) -> None:
+def test_every_statement_is_understood(demo: dict[str, Member], hub: Member) -> None:
     """So that `plan` can tell whether it changes anything, and `verify` what it gives."""
     for member in (*demo.values(), hub):
-        for step in mesh.sqlscript.read_steps(scripts_of(member)):
+        for step in sqlscript.read_steps(scripts_of(member)):
             assert all((step.verb, step.object, step.role, step.why)), step.place
-            assert bool(step.grants) == (step.verb == "GRANT"), step.place
+            assert bool(step.grants) == (step.verb is Verb.GRANT), step.place
 
 
 def test_nothing_is_replaced_and_no_secret_is_written(demo: dict[str, Member], hub: Member) -> None:
@@ -145,9 +138,7 @@ def test_nothing_is_replaced_and_no_secret_is_written(demo: dict[str, Member], h
         assert not re.search(r"PASSWORD\s*=|RSA_PUBLIC_KEY|PRIVATE", code), name
 
 
-def test_every_statement_runs_under_the_least_role(
-    mesh: Any, demo: dict[str, Member], hub: Member
-) -> None:
+def test_every_statement_runs_under_the_least_role(demo: dict[str, Member], hub: Member) -> None:
     roles = {
         "CREATE ROLE": "USERADMIN",
         "CREATE USER": "USERADMIN",
@@ -160,10 +151,11 @@ def test_every_statement_runs_under_the_least_role(
         "CREATE AUTHENTICATION POLICY": "ACCOUNTADMIN",
     }
     for member in (*demo.values(), hub):
-        for step in mesh.sqlscript.read_steps(scripts_of(member)):
-            if step.verb == "GRANT":
+        for step in sqlscript.read_steps(scripts_of(member)):
+            if step.verb is Verb.GRANT:
                 assert step.role == "SECURITYADMIN", step.place
-            if step.verb == "CREATE":
+            if step.verb is Verb.CREATE:
+                assert step.object
                 assert step.role == roles[f"CREATE {step.object.kind}"], step.place
 
 
@@ -193,14 +185,14 @@ def test_plan_without_an_account_shows_everything(demo: dict[str, Member]) -> No
     assert f"{len(plan)} statements." in text
 
 
-def test_plan_of_many_members_grows_with_their_number(mesh: Any, demo: dict[str, Member]) -> None:
+def test_plan_of_many_members_grows_with_their_number(demo: dict[str, Member]) -> None:
     """Pure: no more than 12 times the work for 10 times the members; here, of the statements."""
     text = scripts_of(demo["dbt_up"])
-    assert len(mesh.access.plan(mesh.sqlscript.read_steps(text))) * 10 == len(
-        mesh.access.plan(
+    assert len(plan.plan(sqlscript.read_steps(text))) * 10 == len(
+        plan.plan(
             step
             for number in range(10)
-            for step in mesh.sqlscript.read_steps(
+            for step in sqlscript.read_steps(
                 {file: sql.replace("DBT_UP", f"M{number}") for file, sql in text.items()}
             )
         )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from dbtmesh.config import load_member
+from dbtmesh.snowflake import expected, sqlscript
+from dbtmesh.snowflake.account import read_live
+from dbtmesh.snowflake.names import names_of
+from dbtmesh.snowflake.objects import Object
+from dbtmesh.snowflake.session import Session
 from tests.snowflake_members import (
     HUB,
     ModelSession,
-    library,
     render_demo,
     scripts_of,
 )
@@ -66,11 +71,6 @@ def scripts(
 ) -> dict[str, dict[str, str]]:
     members = render_demo(render_into, tmp_path_factory.mktemp("matrix"))
     return {name.upper(): scripts_of(member) for name, member in members.items()}
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Any:
-    return library()
 
 
 def set_up(scripts: dict[str, dict[str, str]], *, left_out: str = "", **model: Any) -> Model:
@@ -251,13 +251,11 @@ def properties(account: Model) -> dict[Ref, dict[str, Any]]:
     return {ref: dict(thing.properties) for ref, thing in account.account.things.items()}
 
 
-def test_dropping_any_grant_breaks_what_must_work(
-    scripts: dict[str, dict[str, str]], mesh: Any
-) -> None:
+def test_dropping_any_grant_breaks_what_must_work(scripts: dict[str, dict[str, str]]) -> None:
     """Each privilege of each GRANT is needed: without it a build fails, or the matrix differs."""
     without_effect = []
     for prefix, files in scripts.items():
-        for step in mesh.sqlscript.read_steps(files):
+        for step in sqlscript.read_steps(files):
             for grant in step.grants:
                 others = [g.privilege for g in step.grants if g != grant]
                 less = step.statement.replace(
@@ -324,25 +322,23 @@ def extra_grants() -> list[str]:
     return found
 
 
-def test_adding_any_grant_is_found(
-    scripts: dict[str, dict[str, str]], mesh: Any, up: tuple[Any, Any]
-) -> None:
+def test_adding_any_grant_is_found(scripts: dict[str, dict[str, str]], up: tuple[Any, Any]) -> None:
     """`verify` names every grant that is too much, and nothing of a set-up that is right."""
     names, steps = up
     clean = set_up(scripts)
     public = {
-        mesh.sqlscript.Object("TABLE", PUBLIC_MODEL): None,
+        Object("TABLE", PUBLIC_MODEL): None,
         **{
-            mesh.sqlscript.Object("TABLE", model): frozenset({consumer.lower()})
+            Object("TABLE", model): frozenset({consumer.lower()})
             for consumer, model in NAMED_MODELS.items()
         },
     }
-    wanted = mesh.access.expected(steps, public)
+    wanted = expected.expected(steps, public)
 
     def excess(account: Model) -> list[str]:
-        session = ModelSession(account, mesh.snowflake.Refused)
-        live = mesh.snowflake.read_live(session, steps, names)
-        return [str(grant) for grant in mesh.access.excess(wanted, live, names)]
+        session = cast("Session", ModelSession(account))
+        live = read_live(session, steps, names)
+        return [str(grant) for grant in expected.excess(wanted, live, names)]
 
     assert excess(clean) == []
     noticed: list[str] = []
@@ -376,12 +372,10 @@ def members(account: Model) -> frozenset[tuple[Ref, Ref]]:
 
 
 @pytest.fixture(scope="module")
-def up(
-    mesh: Any, render_into: Any, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Any, list[Any]]:
+def up(render_into: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[Any]]:
     member = render_demo(render_into, tmp_path_factory.mktemp("up"))["dbt_up"]
-    names = mesh.access.names_of(mesh.config.load_member(member.path))
-    return names, mesh.sqlscript.read_steps(scripts_of(member))
+    names = names_of(load_member(member.path))
+    return names, sqlscript.read_steps(scripts_of(member))
 
 
 def test_a_hub_gives_and_takes(render_into: Any, tmp_path: Any) -> None:

@@ -12,15 +12,14 @@ from tests.bench.lab import Figure, Lab, Process, bench, python, run
 PLAN = """
 import sys, time
 from pathlib import Path
-from dbtmesh.snowflake import access
-from dbtmesh.snowflake import sqlscript
+from dbtmesh.snowflake import plan, sqlscript
 files = {p.name: p.read_text() for p in sorted(Path("snowflake").glob("0*.sql"))}
 mesh = [
     {name: text.replace("DBT_UP", f"MEMBER_{number}") for name, text in files.items()}
     for number in range(int(sys.argv[1]))
 ]
 started = time.process_time()
-steps = sum(len(access.plan(sqlscript.read_steps(member))) for member in mesh)
+steps = sum(len(plan.plan(sqlscript.read_steps(member))) for member in mesh)
 print(time.process_time() - started)
 """
 

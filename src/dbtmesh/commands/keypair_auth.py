@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING
 from dbtmesh import MeshError, cli
 from dbtmesh.config import Member, load_member
 from dbtmesh.snowflake import keypair
-from dbtmesh.snowflake.access import Names, names_of
 from dbtmesh.snowflake.keypair import KeyFiles, Situation, Step
+from dbtmesh.snowflake.names import Names, names_of
 from dbtmesh.snowflake.session import Refused
 from dbtmesh.warehouse.names import sql_name
 

@@ -25,15 +25,17 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli
 from dbtmesh.config import Member, load_member
-from dbtmesh.snowflake import access, probes, sqlscript
-from dbtmesh.snowflake.access import Change, Expected, Live, Names, Public
-from dbtmesh.snowflake.sqlscript import Grant, Object, Step
+from dbtmesh.snowflake import expected, matrix, plan, report, sqlscript
+from dbtmesh.snowflake.expected import Public
+from dbtmesh.snowflake.names import Names, names_of
+from dbtmesh.snowflake.objects import Object
+from dbtmesh.snowflake.plan import Change, Live
+from dbtmesh.snowflake.sqlscript import Step
 from dbtmesh.warehouse.names import canonical
 
 if TYPE_CHECKING:
@@ -45,12 +47,12 @@ TEARDOWN = "99_teardown.sql"
 def main(words: Sequence[str], root: Path) -> int:
     arguments = _arguments(words)
     member = load_member(root)
-    names = access.names_of(member)
+    names = names_of(member)
     commands = {
-        "plan": plan,
+        "plan": show_plan,
         "apply": apply,
         "verify": verify,
-        "matrix": matrix,
+        "matrix": show_matrix,
         "teardown": teardown,
     }
     return commands[arguments.command](arguments, member, names)
@@ -91,17 +93,17 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 # ── plan ──────────────────────────────────────────────────────────────────────────────
 
 
-def plan(arguments: argparse.Namespace, member: Member, names: Names) -> int:
+def show_plan(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     from dbtmesh.snowflake import session as snowflake
 
     steps = read_steps(member)
     if arguments.offline or not snowflake.is_configured(arguments.connection):
-        show(access.plan(steps), arguments.json)
+        show(plan.plan(steps), arguments.json)
         cli.note("everything is shown; with --connection NAME only what would change there")
         return cli.OK
     session, live = _look(arguments, member, names, steps)
     session.close()
-    show(access.plan(steps, live), arguments.json)
+    show(plan.plan(steps, live), arguments.json)
     return cli.OK
 
 
@@ -121,81 +123,29 @@ def read_steps(member: Member, *, teardown: bool = False) -> list[Step]:
         ) from None
     except UnicodeDecodeError as error:
         raise MeshError(f"{folder}: not UTF-8 ({error.reason})") from None
-    steps = sqlscript.read_steps(texts)
-    for step in steps:
-        if not step.role:
-            raise MeshError(
-                f"{step.place}: no USE ROLE before this statement: say under which role it runs"
-            )
-    return steps
+    return sqlscript.read_steps(texts)
 
 
 def _look(
     arguments: argparse.Namespace, member: Member, names: Names, steps: Sequence[Step]
 ) -> tuple[Session, Live]:
     """A session, and the account as it is. Raises MeshError where something is somebody else's."""
+    from dbtmesh.snowflake import account
     from dbtmesh.snowflake import session as snowflake
 
     session = snowflake.connect(arguments.connection, member.snowflake.get("account"))
-    live = snowflake.read_live(session, steps, names)
-    access.check_ownership(steps, live, names.project)
-    access.check_prerequisites(steps, live)
+    live = account.read_live(session, steps, names)
+    plan.check_ownership(steps, live, names.project)
+    plan.check_prerequisites(steps, live)
     return session, live
 
 
 def show(changes: Sequence[Change], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([_as_data(change) for change in changes], indent=2))
+        print(json.dumps([report.as_data(change) for change in changes], indent=2))
         return
-    if not changes:
-        print("Nothing to change: the account is as snowflake/ says.")
-        return
-    rows = [(f"{c.step.place}", c.step.role, _title(c.step), c.what) for c in changes]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        print(
-            "  ".join(
-                text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)
-            ).rstrip()
-        )
-    role = why = ""
-    print()
-    for change in changes:
-        if change.step.role != role:
-            role = change.step.role
-            print(f"USE ROLE {role};")
-        if change.step.why != why:
-            why = change.step.why
-            print(f"-- {why}")
-        print(f"{change.step.statement};")
-    print(f"\n{_counted(len(changes))}.")
-
-
-def _as_data(change: Change) -> dict[str, Any]:
-    """A step as JSON: {file, line, role, verb, object, statement, why, change}."""
-    step = change.step
-    return {
-        "file": step.file,
-        "line": step.line,
-        "role": step.role,
-        "verb": step.verb,
-        "object": str(step.object) if step.object else None,
-        "statement": step.statement,
-        "why": step.why,
-        "change": change.what,
-    }
-
-
-def _title(step: Step) -> str:
-    """A statement in a few words."""
-    if step.grants:
-        privileges = ", ".join(grant.privilege for grant in step.grants)
-        return f"GRANT {step.grants[0]._replace(privilege=privileges)}"
-    return f"{step.verb} {step.object}" if step.object else " ".join(step.statement.split())[:60]
-
-
-def _counted(number: int) -> str:
-    return f"{number} statement{'' if number == 1 else 's'}"
+    for line in report.plan_lines(changes):
+        print(line)
 
 
 # ── apply ─────────────────────────────────────────────────────────────────────────────
@@ -204,7 +154,7 @@ def _counted(number: int) -> str:
 def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     steps = read_steps(member)
     session, live = _look(arguments, member, names, steps)
-    changes = access.plan(steps, live)
+    changes = plan.plan(steps, live)
     _check_roles(session, changes)
     if not arguments.json:
         show(changes, as_json=False)
@@ -212,7 +162,7 @@ def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
         _ask(f"Run {'it' if len(changes) == 1 else 'them'} on {session.name}?", "y", arguments)
         _run(session, changes, "apply", quiet=arguments.json)
     if arguments.json:
-        print(json.dumps({"done": [_as_data(change) for change in changes]}, indent=2))
+        print(json.dumps({"done": [report.as_data(change) for change in changes]}, indent=2))
     return cli.OK
 
 
@@ -243,90 +193,50 @@ def _run(session: Session, changes: Sequence[Change], command: str, *, quiet: bo
     for done, change in enumerate(changes):
         step = change.step
         again = (
-            f"{done} of {_counted(len(changes))} done, the rest not tried: "
+            f"{done} of {report.counted(len(changes))} done, the rest not tried: "
             f"`scripts/snowflake_access.py {command}` goes on from there"
         )
         try:
             session.run(step.statement, step.role)
         except MeshError as error:
             raise MeshError(
-                f"{step.place}: {_title(step)} (as {step.role}): {error}\n{again}"
+                f"{step.place}: {report.title(step)} (as {step.role}): {error}\n{again}"
             ) from None
         except KeyboardInterrupt:
             cli.note(again)
             raise
         if not quiet:
-            print(f"ok  {step.place}  {_title(step)}")
+            print(f"ok  {step.place}  {report.title(step)}")
 
 
 # ── verify ────────────────────────────────────────────────────────────────────────────
 
 
 def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
+    from dbtmesh.snowflake import probes
+
     steps = read_steps(member)
     session, live = _look(arguments, member, names, steps)
-    wanted = access.expected(steps, public_models(arguments.manifest, member, names))
-    missing = [
-        f"{_title(change.step)} ({change.step.place}: {change.what})"
-        for change in access.plan(steps, live)
-        if change.what not in access.AGAIN
-    ]
-    unpublished = access.missing_select(wanted, live, names)
-    excess = access.excess(wanted, live, names)
+    wanted = expected.expected(steps, public_models(arguments.manifest, member, names))
+    excess = expected.excess(wanted, live, names)
     fixed = []
     if arguments.fix:
-        fixed = [grant for grant in excess if access.revocable(grant, names)]
+        fixed = [grant for grant in excess if expected.revocable(grant, names)]
         for grant in fixed:
-            session.run(access.revoke(grant), "SECURITYADMIN")
-    left = [grant for grant in excess if grant not in fixed]
-    tried = probes.run(session, names, live.grants.difference(fixed))
-    wrong = [probe for probe in tried if not probe.as_it_should]
-    if arguments.json:
-        found = {
-            "missing": missing + [str(grant) for grant in unpublished],
-            "extra": [str(grant) for grant in left],
-            "revoked": [str(grant) for grant in fixed],
-            "probes": [asdict(probe) for probe in tried],
-        }
-        print(json.dumps(found, indent=2))
-    else:
-        report(missing, unpublished, left, fixed, tried, names)
+            session.run(expected.revoke(grant), "SECURITYADMIN")
+    found = report.Findings(
+        missing=[change for change in plan.plan(steps, live) if change.effect.is_certain],
+        unpublished=expected.missing_select(wanted, live, names),
+        extra=[grant for grant in excess if grant not in fixed],
+        revoked=fixed,
+        probes=probes.run(session, names, live.grants.difference(fixed)),
+    )
     session.close()
-    return cli.FOUND if missing or unpublished or left or wrong else cli.OK
-
-
-def report(
-    missing: Sequence[str],
-    unpublished: Sequence[Grant],
-    left: Sequence[Grant],
-    fixed: Sequence[Grant],
-    tried: Sequence[probes.Probe],
-    names: Names,
-) -> None:
-    for line in missing:
-        print(f"missing  {line}")
-    if missing:
-        print("         `scripts/snowflake_access.py apply` brings it back")
-    for grant in unpublished:
-        print(f"missing  {grant}")
-    if unpublished:
-        print("         `dbt build --target prod` grants it")
-    for grant in fixed:
-        print(f"revoked  {grant}")
-    for grant in left:
-        print(f"extra    {grant}")
-        whose = (
-            "--fix runs it"
-            if access.revocable(grant, names)
-            else "not this project's: ask its owner"
-        )
-        print(f"         {access.revoke(grant)};  ({whose})")
-    for probe in tried:
-        print(f"{'ok     ' if probe.as_it_should else 'WRONG  '}  {probe}")
-    if not tried:
-        print("note     nothing is built yet, so no SELECT was tried")
-    if not (missing or unpublished or left):
-        print(f"ok       every grant of {names.project} is as snowflake/ and its public models say")
+    if arguments.json:
+        print(json.dumps(found.as_data(), indent=2))
+    else:
+        print("\n".join(found.lines(names)))
+    return cli.OK if found.is_clean else cli.FOUND
 
 
 def public_models(manifest: Path | None, member: Member, names: Names) -> Public | None:
@@ -365,28 +275,27 @@ def public_models(manifest: Path | None, member: Member, names: Names) -> Public
 # ── matrix, teardown ──────────────────────────────────────────────────────────────────
 
 
-def matrix(arguments: argparse.Namespace, member: Member, names: Names) -> int:
-    wanted: Expected = access.expected(
-        read_steps(member), public_models(arguments.manifest, member, names)
-    )
-    rows = access.matrix(wanted, names)
-    print(json.dumps(rows, indent=2) if arguments.json else access.markdown(rows, names))
+def show_matrix(arguments: argparse.Namespace, member: Member, names: Names) -> int:
+    public = public_models(arguments.manifest, member, names)
+    rows = matrix.matrix(expected.expected(read_steps(member), public), names)
+    print(json.dumps(rows, indent=2) if arguments.json else matrix.markdown(rows, names))
     return cli.OK
 
 
 def teardown(arguments: argparse.Namespace, member: Member, names: Names) -> int:
+    from dbtmesh.snowflake import account
     from dbtmesh.snowflake import session as snowflake
 
     steps = read_steps(member, teardown=True)
     session = snowflake.connect(arguments.connection, member.snowflake.get("account"))
-    live = snowflake.read_live(session, steps, names)
-    access.check_ownership(steps, live, names.project)
-    changes = access.plan(steps, live)
+    live = account.read_live(session, steps, names)
+    plan.check_ownership(steps, live, names.project)
+    changes = plan.plan(steps, live)
     _check_roles(session, changes)
     if not arguments.json:
         for change in changes:
-            print(f"{_title(change.step)}  (as {change.step.role})")
-        for line in bereft(live, names):
+            print(f"{report.title(change.step)}  (as {change.step.role})")
+        for line in report.bereft(live, names):
             print(line)
     if changes:
         _ask(
@@ -398,26 +307,5 @@ def teardown(arguments: argparse.Namespace, member: Member, names: Names) -> int
     elif not arguments.json:
         print("Nothing to drop.")
     if arguments.json:
-        print(json.dumps({"done": [_as_data(change) for change in changes]}, indent=2))
+        print(json.dumps({"done": [report.as_data(change) for change in changes]}, indent=2))
     return cli.OK
-
-
-def bereft(live: Live, names: Names) -> list[str]:
-    """Who else loses something."""
-    own = (names.role, names.dev_role)
-    readers = [
-        g.to.name for g in sorted(live.grants) if g.on == names.public_read and g.to not in own
-    ]
-    sharers = [
-        g.to.name
-        for g in sorted(live.grants)
-        if g.on == names.warehouse and g.privilege == "USAGE" and g.to not in own
-    ]
-    return [
-        f"warning: these roles {what}, and cannot any more: {', '.join(roles)}"
-        for what, roles in (
-            ("read its public models", readers),
-            (f"use {names.warehouse.name}", sharers),
-        )
-        if roles
-    ]

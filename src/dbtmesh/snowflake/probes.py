@@ -5,37 +5,46 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import Enum
 
 from dbtmesh import MeshError
-from dbtmesh.snowflake.access import Names
-from dbtmesh.snowflake.sqlscript import Grant, Object
+from dbtmesh.snowflake import account
+from dbtmesh.snowflake.names import Names, public_read
+from dbtmesh.snowflake.objects import Grant, Object
+from dbtmesh.snowflake.session import Refused, Session
 
-if TYPE_CHECKING:
-    from dbtmesh.snowflake.session import Session
-
-DENIED = frozenset({2003, 2043, 3001, 2140})
+DENIED = frozenset({2003, 2043, 3001})
 """Snowflake's errors for "does not exist or not authorized" and "insufficient privileges"."""
+
+
+class Outcome(Enum):
+    """What became of a statement."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    NOT_TRIED = "not tried"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One statement, tried. outcome: `allowed`, `denied`, or why it could not be told."""
+    """One statement, tried as a role. why: it was not tried."""
 
     role: str
     statement: str
-    expected: str
-    outcome: str
+    expected: Outcome
+    outcome: Outcome
+    why: str = ""
 
     @property
-    def as_it_should(self) -> bool:
-        """What could not be tried is no finding."""
-        return self.outcome == self.expected or self.outcome.startswith("not tried")
+    def is_wrong(self) -> bool:
+        """Whether the account allows what it should deny, or denies what it should allow."""
+        return self.outcome not in (self.expected, Outcome.NOT_TRIED)
 
     def __str__(self) -> str:
-        return f"{self.role}: {self.statement} is {self.outcome}" + (
-            "" if self.outcome == self.expected else f" (expected: {self.expected})"
-        )
+        said = f"{self.role}: {self.statement} is {self.outcome.value}"
+        if self.outcome is Outcome.NOT_TRIED:
+            return f"{said}: {self.why}"
+        return f"{said} (expected: {self.expected.value})" if self.is_wrong else said
 
 
 def run(session: Session, names: Names, grants: Collection[Grant]) -> list[Probe]:
@@ -49,33 +58,33 @@ def run(session: Session, names: Names, grants: Collection[Grant]) -> list[Probe
     for role, statement, wanted in _questions(session, names, grants):
         if role not in warehouses:
             warehouses[role] = _warehouse(session, role)
-        outcome = _try(session, role, statement, warehouses[role])
-        probes.append(Probe(role, statement, wanted, outcome))
+        outcome, why = _try(session, role, statement, warehouses[role])
+        probes.append(Probe(role, statement, wanted, outcome, why))
     return probes
 
 
 def _questions(
     session: Session, names: Names, grants: Collection[Grant]
-) -> Iterator[tuple[str, str, str]]:
+) -> Iterator[tuple[str, str, Outcome]]:
     deploys, people = names.role.name, names.dev_role.name
     built = _relations(session, names.prod)
     for thing in _one_of_each_schema(built):
-        yield people, _select(thing), "allowed"
+        yield people, _select(thing), Outcome.ALLOWED
     for thing in _one_of_each_schema(thing for thing in built if thing.kind == "TABLE"):
-        yield people, _delete(thing), "denied"
+        yield people, _delete(thing), Outcome.DENIED
     for thing in _one_of_each_schema(_relations(session, names.dev)):
-        yield deploys, _select(thing), "denied"
+        yield deploys, _select(thing), Outcome.DENIED
     for upstream, reader in zip(names.upstreams, names.readers, strict=True):
         relations = _relations(session, upstream)
-        public = _readable(session, Object("DATABASE ROLE", f"{upstream}.PUBLIC_READ"), reader)
+        public = _readable(session, public_read(upstream), reader)
         for role in (deploys, people):
             for thing in _one_of_each_schema(each for each in relations if each.name in public):
-                yield role, _select(thing), "allowed"
+                yield role, _select(thing), Outcome.ALLOWED
             for thing in _one_of_each_schema(each for each in relations if each.name not in public):
-                yield role, _select(thing), "denied"
+                yield role, _select(thing), Outcome.DENIED
     for consumer, public in _consumers(names, grants).items():
         for thing in _one_of_each_schema(each for each in built if each.name not in public):
-            yield consumer.name, _select(thing), "denied"
+            yield consumer.name, _select(thing), Outcome.DENIED
 
 
 # Names as SHOW gives them: quoted where they have to be.
@@ -88,30 +97,26 @@ def _delete(thing: Object) -> str:
 
 
 def _relations(session: Session, database: str) -> list[Object]:
-    from dbtmesh.snowflake import session as snowflake
-
     try:
-        return snowflake.list_relations(session, database) or []
-    except snowflake.Refused:
+        return account.list_relations(session, database) or []
+    except Refused:
         return []
 
 
 def _one_of_each_schema(relations: Iterable[Object]) -> list[Object]:
     first: dict[str, Object] = {}
     for thing in sorted(relations, key=lambda thing: thing.name):
-        first.setdefault(thing.name.rsplit(".", 1)[0], thing)
+        first.setdefault(thing.container, thing)
     return list(first.values())
 
 
 def _readable(session: Session, *roles: Object) -> set[str]:
     """Names of the relations that database roles may read."""
-    from dbtmesh.snowflake import session as snowflake
-
     found = set()
     for role in roles:
         try:
             rows = session.rows(f"SHOW GRANTS TO {role}")
-        except snowflake.Refused:
+        except Refused:
             continue
         found |= {row["name"] for row in rows if row["privilege"] == "SELECT"}
     return found
@@ -126,7 +131,7 @@ def _consumers(names: Names, grants: Collection[Grant]) -> dict[Object, set[str]
             given[grant.to].add(grant.on.name)
     found: dict[Object, set[str]] = defaultdict(set)
     for grant in sorted(grants):
-        of_ours = grant.on.kind == "DATABASE ROLE" and grant.on.name.startswith(f"{names.prod}.")
+        of_ours = grant.on.kind == "DATABASE ROLE" and grant.on.database == names.prod
         if of_ours and grant.to.kind == "ROLE" and grant.to not in (names.role, names.dev_role):
             found[grant.to] |= given[grant.on]
     return found
@@ -139,18 +144,18 @@ def _warehouse(session: Session, role: str) -> str:
     return min(usable, default="")
 
 
-def _try(session: Session, role: str, statement: str, warehouse: str) -> str:
-    """Whether Snowflake allows a statement."""
-    from dbtmesh.snowflake import session as snowflake
-
+def _try(session: Session, role: str, statement: str, warehouse: str) -> tuple[Outcome, str]:
+    """Whether Snowflake allows a statement; else why that cannot be told."""
     try:
         session.use(role)
     except MeshError:
-        return f"not tried: {session.user} has no role {role}"
+        return Outcome.NOT_TRIED, f"{session.user} has no role {role}"
     try:
         if warehouse:
             session.run(f"USE WAREHOUSE {warehouse}", role)
         session.run(statement, role)
-    except snowflake.Refused as error:
-        return "denied" if error.number in DENIED else f"not tried: {error}"
-    return "allowed"
+    except Refused as error:
+        if error.number in DENIED:
+            return Outcome.DENIED, ""
+        return Outcome.NOT_TRIED, str(error)
+    return Outcome.ALLOWED, ""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from enum import Enum
 
+from dbtmesh import MeshError
+from dbtmesh.snowflake.objects import Grant, Object, Scope
 from dbtmesh.warehouse.names import canonical
 
 # Comments, strings and quoted names may hold a semicolon; $$…$$ is a body of a script.
@@ -38,35 +40,14 @@ OBJECT_KINDS = (
 VALUE = r"\((?:[^()']|'(?:[^']|'')*')*\)|'(?:[^']|'')*'|[\w$.\-]+"
 
 
-class Object(NamedTuple):
-    """Something on Snowflake. name: as SHOW prints it, quoted only where it has to be."""
+class Verb(Enum):
+    """What a statement does; OTHER is one that the template does not write."""
 
-    kind: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
-
-
-class Grant(NamedTuple):
-    """One privilege on one object to one grantee.
-
-    Membership of a role is USAGE on it. scope: ONE, or ALL or FUTURE objects of the kind in the
-    database or schema that `on.name` is.
-    """
-
-    privilege: str
-    on: Object
-    to: Object
-    scope: str = "ONE"
-
-    def __str__(self) -> str:
-        where = (
-            str(self.on)
-            if self.scope == "ONE"
-            else f"{self.scope} {self.on.kind}S IN {self.on.name}"
-        )
-        return f"{self.privilege} ON {where} TO {self.to}"
+    CREATE = "CREATE"
+    ALTER = "ALTER"
+    GRANT = "GRANT"
+    DROP = "DROP"
+    OTHER = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +55,7 @@ class Step:
     """One statement of a file.
 
     role: the admin role that it runs under. why: the comment above it.
-    verb: CREATE, ALTER, GRANT, DROP, or empty where the statement is none of those that the
-    template writes. properties: of CREATE and ALTER … SET, by name, as written.
+    properties: of CREATE and ALTER … SET, by name, as written.
     """
 
     file: str
@@ -83,7 +63,7 @@ class Step:
     role: str
     statement: str
     why: str
-    verb: str = ""
+    verb: Verb = Verb.OTHER
     object: Object | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
@@ -96,18 +76,37 @@ class Step:
 def read_steps(scripts: Mapping[str, str]) -> list[Step]:
     """Every statement of the files, in the order given, but USE ROLE, which is the steps' role.
 
-    scripts: file name → text.
+    scripts: file name → text. Raises MeshError, with file and line, where an update has left marks
+    of a conflict, or where no USE ROLE says under which role a statement runs.
     """
     steps = []
     for file, text in scripts.items():
+        refuse_conflicts(file, text)
         role = why = ""
         for line, comment, statement in split(text):
             why = comment or why
             if use := _USE_ROLE.fullmatch(statement):
                 role, why = canonical(use[1]), ""
+            elif not role:
+                raise MeshError(
+                    f"{file}:{line}: no USE ROLE before this statement: say which role runs it"
+                )
             else:
                 steps.append(_understood(Step(file, line, role, statement, why)))
     return steps
+
+
+_CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
+
+
+def refuse_conflicts(file: str, text: str) -> None:
+    """Raises MeshError at the first line that a merge has left for somebody to decide."""
+    if found := _CONFLICT.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise MeshError(
+            f"{file}:{line}: `{found[0][:40]}` is the mark of a merge conflict: keep one of the "
+            "two sides and delete the marks"
+        )
 
 
 def split(text: str) -> Iterator[tuple[int, str, str]]:
@@ -173,23 +172,26 @@ def _understood(step: Step) -> Step:
     if found := _CREATE.fullmatch(statement) or _ALTER.fullmatch(statement):
         return replace(
             step,
-            verb="CREATE" if found.re is _CREATE else "ALTER",
+            verb=Verb.CREATE if found.re is _CREATE else Verb.ALTER,
             object=_object(found[1], found[2]),
             properties={key.upper(): value for key, value in _PROPERTY.findall(found[3])},
         )
     if found := _DROP.fullmatch(statement):
-        return replace(step, verb="DROP", object=_object(found[1], found[2]))
+        return replace(step, verb=Verb.DROP, object=_object(found[1], found[2]))
     if found := _GRANT_ROLE.fullmatch(statement):
         on, to = _object(found[1], found[2]), _object(found[3], found[4])
-        return replace(step, verb="GRANT", object=on, grants=(Grant("USAGE", on, to),))
+        return replace(step, verb=Verb.GRANT, object=on, grants=(Grant("USAGE", on, to),))
     if found := _GRANT_MANY.fullmatch(statement):
         on, to = _object(found[3], found[4]), _object(found[5], found[6])
         return replace(
-            step, verb="GRANT", object=on, grants=_each(found[1], on, to, found[2].upper())
+            step,
+            verb=Verb.GRANT,
+            object=on,
+            grants=_each(found[1], on, to, Scope(found[2].upper())),
         )
     if found := _GRANT_ONE.fullmatch(statement):
         on, to = _object(found[2], found[3]), _object(found[4], found[5])
-        return replace(step, verb="GRANT", object=on, grants=_each(found[1], on, to, "ONE"))
+        return replace(step, verb=Verb.GRANT, object=on, grants=_each(found[1], on, to, Scope.ONE))
     return step
 
 
@@ -197,6 +199,6 @@ def _object(kind: str, name: str) -> Object:
     return Object(" ".join(kind.upper().split()), canonical(name))
 
 
-def _each(privileges: str, on: Object, to: Object, scope: str) -> tuple[Grant, ...]:
+def _each(privileges: str, on: Object, to: Object, scope: Scope) -> tuple[Grant, ...]:
     words = (" ".join(privilege.upper().split()) for privilege in privileges.split(","))
     return tuple(Grant(word, on, to, scope) for word in words)

@@ -1,0 +1,161 @@
+"""Plans and findings as text for people and as JSON for programs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dbtmesh.snowflake import expected
+from dbtmesh.snowflake.names import Names
+from dbtmesh.snowflake.objects import Grant
+from dbtmesh.snowflake.plan import Change, Live
+from dbtmesh.snowflake.probes import Probe
+from dbtmesh.snowflake.sqlscript import Step
+
+# ── A plan ────────────────────────────────────────────────────────────────────────────
+
+
+def plan_lines(changes: Sequence[Change]) -> Iterator[str]:
+    """A table of the changes, and their SQL as it can be run by hand."""
+    if not changes:
+        yield "Nothing to change: the account is as snowflake/ says."
+        return
+    rows = [(c.step.place, c.step.role, title(c.step), c.what) for c in changes]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        padded = (text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True))
+        yield "  ".join(padded).rstrip()
+    role = why = ""
+    yield ""
+    for change in changes:
+        if change.step.role != role:
+            role = change.step.role
+            yield f"USE ROLE {role};"
+        if change.step.why != why:
+            why = change.step.why
+            yield f"-- {why}"
+        yield f"{change.step.statement};"
+    yield f"\n{counted(len(changes))}."
+
+
+def as_data(change: Change) -> dict[str, Any]:
+    """A change as JSON: {file, line, role, verb, object, statement, why, change}."""
+    step = change.step
+    return {
+        "file": step.file,
+        "line": step.line,
+        "role": step.role,
+        "verb": step.verb.value,
+        "object": str(step.object) if step.object else None,
+        "statement": step.statement,
+        "why": step.why,
+        "change": change.what,
+    }
+
+
+def title(step: Step) -> str:
+    """A statement in a few words."""
+    if step.grants:
+        privileges = ", ".join(grant.privilege for grant in step.grants)
+        return f"GRANT {step.grants[0]._replace(privilege=privileges)}"
+    if step.object:
+        return f"{step.verb.value} {step.object}"
+    return " ".join(step.statement.split())[:60]
+
+
+def counted(number: int) -> str:
+    return f"{number} statement{'' if number == 1 else 's'}"
+
+
+# ── What verify found ─────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Findings:
+    """How an account differs from the SQL and the public models.
+
+    missing: steps that are not as the SQL says. unpublished: SELECT that readers lack. extra: what
+    nothing accounts for, as far as it was not revoked. probes: what was tried, as it should be or
+    not.
+    """
+
+    missing: Sequence[Change]
+    unpublished: Sequence[Grant]
+    extra: Sequence[Grant]
+    revoked: Sequence[Grant]
+    probes: Sequence[Probe]
+
+    @property
+    def is_clean(self) -> bool:
+        wrong = any(probe.is_wrong for probe in self.probes)
+        return not (self.missing or self.unpublished or self.extra or wrong)
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON: {missing, extra, revoked: texts, probes: [{role, statement, …}]}."""
+        return {
+            "missing": [_missing(change) for change in self.missing]
+            + [str(grant) for grant in self.unpublished],
+            "extra": [str(grant) for grant in self.extra],
+            "revoked": [str(grant) for grant in self.revoked],
+            "probes": [
+                {
+                    "role": probe.role,
+                    "statement": probe.statement,
+                    "expected": probe.expected.value,
+                    "outcome": probe.outcome.value,
+                    "why": probe.why,
+                }
+                for probe in self.probes
+            ],
+        }
+
+    def lines(self, names: Names) -> Iterator[str]:
+        for change in self.missing:
+            yield f"missing  {_missing(change)}"
+        if self.missing:
+            yield "         `scripts/snowflake_access.py apply` brings it back"
+        for grant in self.unpublished:
+            yield f"missing  {grant}"
+        if self.unpublished:
+            yield "         `dbt build --target prod` grants it"
+        for grant in self.revoked:
+            yield f"revoked  {grant}"
+        for grant in self.extra:
+            yield f"extra    {grant}"
+            own = expected.revocable(grant, names)
+            whose = "--fix runs it" if own else "not this project's: ask its owner"
+            yield f"         {expected.revoke(grant)};  ({whose})"
+        for probe in self.probes:
+            yield f"{'WRONG  ' if probe.is_wrong else 'ok     '}  {probe}"
+        if not self.probes:
+            yield "note     nothing is built yet, so no SELECT was tried"
+        if not (self.missing or self.unpublished or self.extra):
+            yield f"ok       all grants of {names.project} are as snowflake/ and its models say"
+
+
+def _missing(change: Change) -> str:
+    return f"{title(change.step)} ({change.step.place}: {change.what})"
+
+
+# ── What a teardown takes from others ─────────────────────────────────────────────────
+
+
+def bereft(live: Live, names: Names) -> list[str]:
+    """Who else loses something."""
+    own = (names.role, names.dev_role)
+    others = [grant for grant in sorted(live.grants) if grant.to not in own]
+    readers = [grant.to.name for grant in others if grant.on == names.public_read]
+    sharers = [
+        grant.to.name
+        for grant in others
+        if grant.on == names.warehouse and grant.privilege == "USAGE"
+    ]
+    return [
+        f"warning: these roles {what}, and cannot any more: {', '.join(roles)}"
+        for what, roles in (
+            ("read its public models", readers),
+            (f"use {names.warehouse.name}", sharers),
+        )
+        if roles
+    ]
