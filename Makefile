@@ -19,6 +19,11 @@ help: ## show this list
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ./src --editable '.[dev]'
 	@touch $@
 
+# dbt Core 1.10 and 1.12 and dbt v2, each in an environment of its own: the tests run members on them
+.venv/engines/all: .venv/dev tests/engines.py fleet/engines.py
+	@$(BIN)/python -m tests.engines
+	@mkdir -p $(@D) && touch $@
+
 TARGET ?= local
 SNOWFLAKE := --target snowflake $(if $(CONNECTION),--connection '$(CONNECTION)') $(if $(YES),--yes)
 
@@ -31,7 +36,7 @@ demo-clean: .venv/demo ## remove what `make demo` made
 demo-destroy: .venv/demo ## drop what the demo created on Snowflake; CONNECTION=…
 	@$(BIN)/python -m fleet demo --clean $(SNOWFLAKE)
 
-test: .venv/dev ## everything that a machine without accounts can prove
+test: .venv/dev .venv/engines/all ## everything that a machine without accounts can prove
 	$(BIN)/python -m pytest -n auto
 
 lint: .venv/dev ## format, lint and types, in the template as well

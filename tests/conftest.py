@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from dbtmesh.__main__ import COMMANDS
+from dbtmesh.config import Engine
 from fleet import render as rendering
 from fleet.render import Source
+from tests import engines
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -120,6 +122,36 @@ def template() -> Source:
     return Source()
 
 
+def dbt_of(release: str) -> engines.Dbt:
+    """A dbt of that release (tests.engines.ALL); where there is none here the test is skipped."""
+    found = engines.found(release)
+    if found is None:
+        why = f"no dbt {release} here: python -m tests.engines makes it, where it can"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return found
+
+
+@pytest.fixture(scope="session")
+def quick() -> dict[str, str]:
+    """Answers for members that are built, but not for the sake of the engine: dbt v2 builds one in
+    a tenth of the time, where it is here."""
+    return {"engine": Engine.V2 if engines.found(engines.V2) else Engine.CORE}
+
+
+def pytest_report_header() -> str:
+    here = [release for release in engines.ALL if engines.found(release)]
+    return f"engines: {', '.join(here)}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if missing := [release for release in engines.ALL if not engines.found(release)]:
+        terminalreporter.write_line(
+            f"not run on dbt {', '.join(missing)}: python -m tests.engines makes them, where it can"
+        )
+
+
 Render = Callable[..., Member]
 
 
@@ -130,10 +162,11 @@ def render_into(template: Source) -> Render:
     def render(folder: Path, **answers: Any) -> Member:
         unknown = answers.keys() - questions().keys()
         assert not unknown, f"no such questions: {unknown}"
+        dbt = dbt_of(engines.V2) if answers.get("engine") == Engine.V2 else None
         rendering.render(template, folder, answers)
         home = folder.parent / ".mesh"
         home.mkdir(exist_ok=True)
-        return Member(folder, {"DBT_MESH_HOME": str(home)})
+        return Member(folder, {"DBT_MESH_HOME": str(home), **(dbt.environment if dbt else {})})
 
     return render
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from fleet import engines
+
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ROOT / "constraints.txt"
-MEMBERS = ROOT / "template/{{ member }}/constraints.txt"
+MEMBERS = ROOT / "template/{{ member }}/constraints.txt.jinja"
 REQUIREMENTS = ROOT / "template/{{ member }}/requirements.txt.jinja"
+LIBRARY = "dbtmesh[s3,snowflake,publisher,reader]"
+"""The line for the wheel in a member's `vendor/`, with all of its extras."""
 WORKFLOWS_INSTALL = ["copier", "copier-template-extensions", "PyYAML", "sqlfluff"]
+DBT = re.compile(r"^dbt-core==(.+)$", re.MULTILINE)
 HEADER = """\
 # What this template's tests ran with: pip install -r requirements.txt -c constraints.txt
 # You need another version of something? Change its line. A release of the template renews the rest.
@@ -23,7 +29,8 @@ HEADER = """\
 def required(template: str) -> list[str]:
     """What members of any kind require: every line of their requirements.txt, whatever its `if`."""
     lines = (line.strip() for line in template.splitlines())
-    return [line for line in lines if line and not line.startswith(("#", "{%"))]
+    packages = (LIBRARY if line.startswith("./vendor/") else line for line in lines)
+    return [line for line in packages if line and not line.startswith(("#", "{%"))]
 
 
 def with_dependencies(requirements: Iterable[str]) -> set[str]:
@@ -49,16 +56,20 @@ def for_members(pins: str, requirements: Iterable[str]) -> str:
     """
     lines = {canonicalize_name(line.partition("==")[0]): line for line in pins.splitlines()}
     # `make constraints` leaves these out: they are of the environment, not of a project
-    names = with_dependencies(requirements) - {"pip", "setuptools"}
+    names = with_dependencies(requirements) - {"pip", "setuptools", "dbtmesh"}
     if missing := names - lines.keys():
         raise LookupError(f"no pin in {OURS.name}: {', '.join(sorted(missing))}")
     return HEADER + "".join(f"{line}\n" for name, line in lines.items() if name in names)
 
 
 def derived() -> str:
-    """What the members' file has to be."""
+    """What the members' file has to be: our pins, and dbt's of the engine that they chose."""
     wanted = required(REQUIREMENTS.read_text(encoding="utf-8")) + WORKFLOWS_INSTALL
-    return for_members(OURS.read_text(encoding="utf-8"), wanted)
+    text = for_members(OURS.read_text(encoding="utf-8"), wanted)
+    return DBT.sub(
+        lambda core: f"dbt-core=={{{{ '{engines.V2_PIN}' if engine == 'v2' else '{core[1]}' }}}}",
+        text,
+    )
 
 
 if __name__ == "__main__":

@@ -6,12 +6,22 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from dbtmesh import MeshError
 
 KINDS = ("upstream", "native", "loom")
+
+
+class Engine(StrEnum):
+    """Which dbt runs a member: dbt Core 1.x, or dbt v2."""
+
+    CORE = "core"
+    V2 = "v2"
+
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]*")
 SCHEME = re.compile(r"[a-z0-9]{2,}:")
@@ -43,6 +53,7 @@ class Member:
     deploy_environment: str = "prod"
     ci_environment: str = "ci"
     deployment: str = "sequential"
+    engine: Engine = Engine.CORE
 
     def upstream(self, name: str) -> Upstream:
         for upstream in self.upstreams:
@@ -94,6 +105,9 @@ def _member(root: Path, facts: object) -> Member:
     kind = text(facts, "kind")
     if kind not in KINDS:
         raise wrong(f"`kind` is {kind!r}, not one of {', '.join(KINDS)}")
+    engine = facts.get("engine", Engine.CORE)
+    if engine not in list(Engine):
+        raise wrong(f"`engine` is {engine!r}, not one of {', '.join(Engine)}")
     publishes = facts.get("publishes", kind == "upstream")
     if not isinstance(publishes, bool):
         raise wrong("`publishes` is neither true nor false")
@@ -128,6 +142,7 @@ def _member(root: Path, facts: object) -> Member:
         deploy_environment=facts.get("deploy_environment") or "prod",
         ci_environment=facts.get("ci_environment") or "ci",
         deployment=facts.get("deployment") or "sequential",
+        engine=Engine(engine),
     )
 
 

@@ -149,7 +149,7 @@ def write_database(path: Path, plan: stub.Plan, rows: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
     try:
-        with duckdb.connect(str(scratch)) as connection:
+        with duckdb.connect(str(scratch), config=stub.FORMAT) as connection:
             try:
                 for statement in plan.statements(rows):
                     connection.execute(statement)

@@ -1,5 +1,5 @@
--- depends_on: {{ ref('customers') }}
--- The source is loaded by the seed of the same name: the line above has dbt load it first.
+-- The source is loaded by the seed of the same name: the next line has dbt load it first.
+{% if not execute %}{{ ref('customers') }}{% endif %}
 
 with source as (
 

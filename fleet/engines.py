@@ -1,0 +1,161 @@
+"""dbt v2 beside this repository's own dbt Core: for the demo, and for the tests.
+
+Both are called `dbt`, so v2 lives in an environment of its own, beside the one that runs this. Its
+database drivers are ADBC libraries, which v2 loads from the environment's `lib` folder, and fetches
+itself where there is none:
+
+  DuckDB      comes out of the npm package of DuckDB's Node bindings, where npm is at hand
+  Snowflake   comes out of the Python package adbc-driver-snowflake
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import venv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fleet.errors import FleetError
+
+V2_PIN = "2.0.0a4"
+"""Of the Python package dbt-core. Later ones are built on installation, which fetches a binary."""
+DUCKDB_PIN = "1.5.4-r.1"
+"""Of the npm packages @duckdb/node-bindings-…: the DuckDB that this v2 was made for."""
+ADBC_SNOWFLAKE_PIN = "1.11.0"
+SECONDS = 600
+_WINDOWS = sys.platform == "win32"
+_BIN = "Scripts" if _WINDOWS else "bin"
+_LIBRARY = {"linux": "libduckdb.so", "darwin": "libduckdb.dylib", "win32": "duckdb.dll"}
+_MACHINE = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+NO_DRIVER = re.compile(r"Failed to load `(\w+)` driver")
+"""What v2 says where it neither finds a driver nor can fetch it."""
+
+
+def folder() -> Path:
+    """Where environments of other engines go: below the one that runs this."""
+    return Path(sys.prefix) / "engines"
+
+
+def v2() -> Path:
+    """The program dbt v2: the first on PATH, else one in an environment of its own, made here.
+
+    Raises FleetError where it cannot be installed.
+    """
+    return on_path() or own() or make()
+
+
+def on_path() -> Path | None:
+    """The first `dbt` on PATH that is 2.x; not the one of this environment, which is Core."""
+    return next(filter(is_v2, _named_dbt()), None)
+
+
+def _named_dbt() -> Iterator[Path]:
+    ours = Path(sys.executable).parent
+    for entry in os.get_exec_path():
+        found = shutil.which("dbt", path=entry)
+        if found and Path(found).parent != ours:
+            yield Path(found)
+
+
+def is_v2(program: Path) -> bool:
+    try:
+        done = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and re.match(r"dbt\S* 2\.", done.stdout.strip()) is not None
+
+
+def own() -> Path | None:
+    """The program in the environment that `make` makes, if that is done and as pinned."""
+    home = folder() / "v2"
+    stamp = home / "done"
+    return _program(home) if stamp.is_file() and stamp.read_text() == _pins() else None
+
+
+def make(*, snowflake: bool = False) -> Path:
+    """An environment with dbt v2 and its DuckDB driver, and Snowflake's where asked for.
+
+    Without npm the DuckDB driver is left for v2 to fetch. Raises FleetError.
+    """
+    home = folder() / "v2"
+    (home / "done").unlink(missing_ok=True)
+    _install(home, f"dbt-core=={V2_PIN}")
+    (home / "lib").mkdir(exist_ok=True)
+    if snowflake:
+        _install(home, f"adbc-driver-snowflake=={ADBC_SNOWFLAKE_PIN}")
+        (library,) = home.rglob("adbc_driver_snowflake/libadbc_driver_snowflake.so")
+        shutil.copy(library, home / "lib" / library.name)
+    _bring_duckdb(home / "lib")
+    (home / "done").write_text(_pins())
+    return _program(home)
+
+
+def has_driver(name: str) -> bool:
+    """Whether the environment holds the library of `duckdb` or `snowflake`."""
+    return any((folder() / "v2" / "lib").glob(f"*{name}*.*"))
+
+
+def _pins() -> str:
+    return f"{V2_PIN} {DUCKDB_PIN}"
+
+
+def _program(home: Path) -> Path:
+    return home / _BIN / ("dbt.exe" if _WINDOWS else "dbt")
+
+
+def _install(home: Path, requirement: str) -> None:
+    """Raises FleetError with the last line of pip's."""
+    if not (home / "pyvenv.cfg").exists():
+        venv.create(home, with_pip=False, symlinks=not _WINDOWS)
+    python = home / _BIN / ("python.exe" if _WINDOWS else "python")
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    done = _run([*pip, "install", "--quiet", "--no-deps", requirement])
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+        raise FleetError(
+            f"dbt v2 cannot be installed here ({requirement}: {reason.removeprefix('ERROR: ')}): "
+            "put a dbt 2.x on PATH, or stay on dbt Core"
+        )
+
+
+def _bring_duckdb(lib: Path) -> None:
+    """The DuckDB library out of the npm package, where npm is and has it."""
+    system = sys.platform
+    machine = _MACHINE.get(platform.machine().lower())
+    npm = shutil.which("npm")
+    if not npm or not machine or system not in _LIBRARY:
+        return
+    package = f"@duckdb/node-bindings-{system}-{machine}@{DUCKDB_PIN}"
+    with tempfile.TemporaryDirectory() as scratch:
+        done = _run([npm, "pack", "--silent", "--pack-destination", scratch, package])
+        packed = list(Path(scratch).glob("*.tgz"))
+        if done.returncode or not packed:
+            return
+        with tarfile.open(packed[0]) as opened:
+            held = opened.extractfile(f"package/{_LIBRARY[system]}")
+            if held:
+                with (lib / _LIBRARY[system]).open("wb") as library:
+                    shutil.copyfileobj(held, library)
+
+
+def _run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(command, 1, "", str(error))

@@ -1,0 +1,105 @@
+"""The engines that members run on, for the tests: `python -m tests.engines` makes them all.
+
+Each has an environment below the one that runs this: `.venv/engines/1.10` and so on. Those of
+dbt Core hold only what differs from this environment, which they see as well; v2 is a binary.
+`make test` makes them. Where one cannot be made (v2 needs a binary for the machine, and npm for
+its driver), its tests are skipped, which the summary says; in CI they fail.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbtmesh.config import Engine
+from fleet import engines
+from fleet.errors import FleetError
+
+PINS = {
+    "1.10": ("dbt-core==1.10.23", "sqlparse==0.5.4"),
+    # without dbt-core-experimental-parser, whose build fetches a binary
+    "1.12": ("dbt-core==1.12.6", "metricflow==0.213.0"),
+}
+"""What an environment of a dbt Core holds, by release; the rest is this environment's."""
+OURS = "1.11"
+"""The release of dbt Core in this environment."""
+V2 = "v2"
+ALL = ("1.10", OURS, "1.12", V2)
+
+
+@dataclass(frozen=True)
+class Dbt:
+    """A dbt to run members on. release: one of ALL; program: its path."""
+
+    release: str
+    program: Path
+
+    @property
+    def engine(self) -> Engine:
+        """What a member that runs on it answers."""
+        return Engine.V2 if self.release == V2 else Engine.CORE
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a member's commands and their own calls of dbt."""
+        path = f"{self.program.parent}{os.pathsep}{os.environ['PATH']}"
+        more = {"DBT_LOAD_STANDARD_SNOWFLAKE_DRIVER": "1"} if self.release == V2 else {}
+        return {"PATH": path, **more}
+
+
+def found(release: str) -> Dbt | None:
+    """The dbt of that release, where its environment has been made."""
+    if release == OURS:
+        return Dbt(release, Path(sys.executable).parent / "dbt")
+    if release == V2:
+        program = engines.own() if engines.has_driver("duckdb") else None
+        return Dbt(release, program) if program else None
+    home = engines.folder() / release
+    stamp = home / "done"
+    done = stamp.is_file() and stamp.read_text().split() == list(PINS[release])
+    return Dbt(release, home / "bin" / "dbt") if done else None
+
+
+def make(release: str) -> None:
+    """Makes the environment of a release. Raises FleetError."""
+    if release == OURS:
+        return
+    if release == V2:
+        engines.make(snowflake=True)
+        if not engines.has_driver("duckdb"):
+            raise FleetError("npm did not bring dbt v2's DuckDB driver")
+        return
+    home = engines.folder() / release
+    venv.create(home, with_pip=False, symlinks=True)
+    python = home / "bin" / "python"
+    (packages,) = home.glob("lib/python*/site-packages")
+    # a `.pth` file's lines that start with `import` are run, so that files of that kind count there
+    lines = (f"import site; site.addsitedir({folder!r})" for folder in site.getsitepackages())
+    (packages / "shared.pth").write_text("\n".join(lines))
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    done = subprocess.run([*pip, "install", "--quiet", "--no-deps", *PINS[release]], check=False)
+    if done.returncode:
+        raise FleetError(f"dbt Core {release} cannot be installed here")
+    (home / "done").write_text(" ".join(PINS[release]))
+
+
+def main() -> int:
+    """Makes what is missing; exit status 1 in CI where that fails."""
+    failed = False
+    for release in ALL:
+        if not found(release):
+            try:
+                make(release)
+            except FleetError as error:
+                print(f"note: {error}; its tests are skipped", file=sys.stderr)
+                failed = True
+    return int(failed and bool(os.environ.get("CI")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
