@@ -125,7 +125,8 @@ def _about_a_dirty_template(line: str) -> bool:
 
 
 def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_be_wrong() -> None:
-    keys = """kind project_name description upstreams publishes snowflake_account database_prefix
+    keys = """kind engine
+        project_name description upstreams publishes snowflake_account database_prefix
         warehouse role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy
         registry_bucket aws_region aws_role_arn github_repository github_ids deploy_branch
