@@ -18,7 +18,9 @@ from dbtmesh import MeshError
 from dbtmesh.manifest.interface import STUB, Interface, annotated, extract
 from dbtmesh.warehouse.names import Warehouse, quoted, relation
 
-FORMAT = {"storage_compatibility_version": "v1.5.0"}
+FORMAT: dict[str, str | bool | int | float | list[str]] = {
+    "storage_compatibility_version": "v1.5.0"
+}
 """How a database is written: so that members on dbt v2, which has DuckDB 1.5, can read it too."""
 MARK = "stub of "
 """How the comment on each stub begins: what lacks it was really built."""
