@@ -9,12 +9,9 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
-from types import TracebackType
 from typing import Any
 
 from jinja2 import Environment
@@ -242,13 +239,6 @@ def working_directory_error(folder: str, answers_file: PurePath) -> str:
     return ""
 
 
-def lacks_files(member: PurePath) -> bool:
-    """Whether files that git knows are missing, as those that an update has removed."""
-    command = ["git", "ls-files", "--deleted"]
-    done = subprocess.run(command, cwd=member, capture_output=True, check=False)
-    return bool(done.returncode or done.stdout)
-
-
 @cache
 def library_version(template: PurePath, commit: str) -> str:
     """The version of the library that a member of this version of the template gets.
@@ -300,7 +290,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
         github_repository_error,
         github_subject,
         identifier_error,
-        lacks_files,
         library_version,
         one_line_error,
         parse_upstreams,
@@ -314,38 +303,9 @@ FILTERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def refused_answer(error: BaseException, traceback: TracebackType | None) -> str | None:
-    """One line about an answer given by --data that Copier refuses; None for any other error.
-
-    Copier (9.19) ends with a traceback there, which names the question only in a local variable
-    of the function that asks.
-    """
-    while traceback is not None and isinstance(error, ValueError | TypeError):
-        frame = traceback.tb_frame
-        if frame.f_code.co_name == "_ask" and frame.f_globals.get("__name__") == "copier._main":
-            question = str(frame.f_locals["var_name"])
-            message = str(error).removeprefix(f"Validation error for question {question!r}: ")
-            choices = frame.f_locals["details"].get("choices")
-            if choices and isinstance(choices, dict):
-                choices = list(choices.values())
-            return f"{question}: {message}" + (f" (one of {', '.join(choices)})" if choices else "")
-        traceback = traceback.tb_next
-    return None
-
-
-def _report(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-) -> None:
-    if line := refused_answer(error, traceback):
-        print(f"error: {line}", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
-
-
 class Answers(Extension):
     """Adds the filters above to Copier's Jinja environment."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters.update(FILTERS)
-        sys.excepthook = _report

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,12 +14,12 @@ from typing import Any
 
 import pytest
 import yaml
+from pytest_copie.plugin import Copie
 
 from dbtmesh.__main__ import COMMANDS
 from dbtmesh.config import Engine
-from fleet import render as rendering
 from fleet.render import Source
-from tests import engines
+from tests import engines, versions
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -117,9 +119,10 @@ class Member:
 
 
 @pytest.fixture(scope="session")
-def template() -> Source:
-    """This repository as it is."""
-    return Source()
+def template(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """This repository as it is, as if it were released."""
+    repository = versions.snapshot(tmp_path_factory.mktemp("template") / "template")
+    return Source(str(repository), versions.newest())
 
 
 def dbt_of(release: str) -> engines.Dbt:
@@ -156,14 +159,26 @@ Render = Callable[..., Member]
 
 
 @pytest.fixture(scope="session")
-def render_into(template: Source) -> Render:
-    """render_into(folder, **answers) → Member; members in one folder share its .mesh."""
+def render_into(template: Source, copie_session: Copie) -> Render:
+    """render_into(folder, **answers) → Member; members in one folder share its .mesh.
+
+    A member of the same answers is rendered once, and copied from then on.
+    """
+    known: dict[str, Path] = {}
 
     def render(folder: Path, **answers: Any) -> Member:
         unknown = answers.keys() - questions().keys()
         assert not unknown, f"no such questions: {unknown}"
         dbt = dbt_of(engines.V2) if answers.get("engine") == Engine.V2 else None
-        rendering.render(template, folder, answers)
+        key = json.dumps({"project_name": folder.name, **answers}, sort_keys=True)
+        if key not in known:
+            done = copie_session.copy(json.loads(key), Path(template.url), str(template.ref))
+            if done.exception:
+                raise done.exception
+            assert done.project_dir
+            known[key] = done.project_dir
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(known[key], folder)
         home = folder.parent / ".mesh"
         home.mkdir(exist_ok=True)
         return Member(folder, {"DBT_MESH_HOME": str(home), **(dbt.environment if dbt else {})})

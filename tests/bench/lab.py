@@ -15,7 +15,7 @@ from typing import Any
 
 from fleet import render as rendering
 from fleet.render import Source
-from tests import conftest, s3_server
+from tests import conftest, s3_server, versions
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Lab:
     @property
     def template(self) -> Source:
         """This repository as it is."""
-        return Source()
+        made = self.once("template", lambda folder: versions.snapshot(folder / "template"))
+        return Source(str(made), versions.newest())
 
     @property
     def s3(self) -> s3_server.S3:

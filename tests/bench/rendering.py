@@ -24,9 +24,9 @@ import sys
 from pathlib import Path
 import yaml
 from fleet import demo, render
-for member in sys.argv[2:]:
+for member in sys.argv[3:]:
     answers = yaml.safe_load((demo.ANSWERS / f"{member}.yml").read_text())
-    render.render(render.Source(), Path(sys.argv[1]) / member, answers)
+    render.render(render.Source(sys.argv[2]), Path(sys.argv[1]) / member, answers)
 """
 
 
@@ -96,7 +96,7 @@ def render(lab: Lab) -> Iterator[Figure]:
 
     def mesh(*members: str) -> Process:
         target = lab.folder / f"mesh_{len(members)}"
-        return Process([*python(RENDER), target, *members], ROOT)
+        return Process([*python(RENDER), target, ours, *members], ROOT)
 
     measured, baseline = lab.compare(
         "three members", mesh("dbt_up", "dbt_down", "dbt_down_loom"), mesh("dbt_up")

@@ -86,10 +86,18 @@ def build(repository: Path) -> None:
     for tag in kept():
         _unpack(tag, repository)
         release(repository, tag)
-    clear(repository)
     copy_working_tree(repository)
     older.teach_the_newest(repository, newest(), kept()[0])
     release(repository, newest())
+
+
+def snapshot(repository: Path) -> Path:
+    """Makes the repository with the newest version alone: the working tree, tagged."""
+    repository.mkdir(parents=True)
+    git(repository, "init", "--quiet", "--initial-branch=main")
+    copy_working_tree(repository)
+    release(repository, newest())
+    return repository
 
 
 def _unpack(tag: str, repository: Path) -> None:
@@ -100,6 +108,7 @@ def _unpack(tag: str, repository: Path) -> None:
 
 
 def copy_working_tree(repository: Path) -> None:
+    clear(repository)
     listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PARTS)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():

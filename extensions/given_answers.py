@@ -1,0 +1,140 @@
+"""Answers that nobody typed at a prompt: refused in one line, before anything is written.
+
+Copier ends with a traceback where an answer of `--data` or of a data file is not valid, takes keys
+that are no questions without a word, and replaces an answer of the answers file that is not valid
+by the default. The first question's `when` asks this filter instead, which refuses all of these by
+Copier's own error for people (`UserMessageError`: one line, exit status 1).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from copier.errors import UserMessageError
+from jinja2 import Environment, meta, pass_context
+from jinja2.ext import Extension
+from jinja2.runtime import Context
+
+Question = Mapping[str, Any]
+
+TRUE, FALSE = {"y", "yes", "t", "true", "on", "1"}, {"n", "no", "f", "false", "off", "0"}
+"""What Copier takes for a yes or no."""
+
+
+def text(answer: Any) -> str:
+    if not isinstance(answer, str):  # 1.10 of a YAML file would be 1.1 here
+        raise ValueError(f"{answer!r} is not text: put it in quotes")
+    return answer
+
+
+def whole_number(answer: Any) -> int:
+    try:
+        if isinstance(answer, str | int) and not isinstance(answer, bool):
+            return int(answer)
+    except ValueError:
+        pass
+    raise ValueError(f"{answer!r} is not a whole number")
+
+
+def yes_or_no(answer: Any) -> bool:
+    word = str(answer).lower()
+    if word not in TRUE | FALSE:
+        raise ValueError(f"{answer!r} is neither yes nor no")
+    return word in TRUE
+
+
+TYPES: Mapping[str, Callable[[Any], Any]] = {"str": text, "int": whole_number, "bool": yes_or_no}
+
+
+class Form:
+    """The questions, and the answers at hand. What is not answered has its default, worked out
+    when a validator looks at it."""
+
+    def __init__(
+        self, questions: Mapping[str, Question], given: Mapping[str, Any], context: Context
+    ) -> None:
+        self.questions = questions
+        self.environment: Environment = context.environment
+        self.values: dict[str, Any] = {
+            key: value for key, value in context.get_all().items() if key not in questions
+        }
+        self.given = given
+
+    def problem(self, key: str) -> str:
+        """What is wrong with the answer to a question, in one line; empty where nothing is."""
+        question = self.questions[key]
+        try:
+            answer = self.value(key)
+        except ValueError as error:
+            return str(error)
+        choices = question.get("choices")
+        allowed = list(choices.values() if isinstance(choices, dict) else choices or [])
+        if allowed and answer not in allowed:
+            return f"{answer!r} is not one of {', '.join(allowed)}"
+        return self.rendered(question.get("validator", "")).strip()
+
+    def value(self, key: str) -> Any:
+        """Raises ValueError where it is not of the question's type."""
+        if key not in self.values:
+            question = self.questions[key]
+            answer = self.given[key] if key in self.given else self.default(question)
+            of_type = TYPES.get(question["type"])
+            self.values[key] = of_type(answer) if of_type else answer
+        return self.values[key]
+
+    def default(self, question: Question) -> Any:
+        default = question["default"]
+        return self.rendered(default) if isinstance(default, str) else default
+
+    def rendered(self, template: str) -> str:
+        if "{" not in template:
+            return template
+        names = meta.find_undeclared_variables(self.environment.parse(template))
+        seen = {name: self.value(name) for name in names & self.questions.keys()}
+        return self.environment.from_string(template).render({**self.values, **seen})
+
+
+@pass_context
+def accepted(context: Context, recorded: Mapping[str, Any], conf: Mapping[str, Any]) -> bool:
+    """True. Raises UserMessageError on the first answer that is not valid.
+
+    recorded: `_copier_answers`, which at the first question are all that are known; conf:
+    `_copier_conf`.
+    """
+    data: Mapping[str, Any] = conf["data"]
+    # Copier hands a whole answers file on as data where it renders the version of an update's start
+    whole_file = "_commit" in data
+    source = Path(conf["src_path"], "copier.yml").read_text(encoding="utf-8")
+    every = yaml.safe_load(source)
+    questions = {key: each for key, each in every.items() if not key.startswith("_")}
+    asked = [key for key, each in questions.items() if each.get("when") is not False]
+    for key in () if whole_file else data:
+        if key not in asked:
+            raise UserMessageError(f"error: {unknown(key, asked)}")
+    form = Form(questions, {**recorded, **data}, context)
+    for key in asked:
+        if key in form.given and (problem := form.problem(key)):
+            where, way_out = "", ""
+            if whole_file or key not in data:
+                where = f"{conf['answers_file']}: "
+                way_out = " (correct it there)" if whole_file else f" (give it by --data {key}=…)"
+            raise UserMessageError(f"error: {where}{key}: {problem}{way_out}")
+    return True
+
+
+def unknown(key: str, asked: list[str]) -> str:
+    near = difflib.get_close_matches(key, asked, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "copier.yml of the template lists them"
+    return f"{key} is not a question of this template: {hint}"
+
+
+class GivenAnswers(Extension):
+    """Adds the filter `accepted` to Copier's Jinja environment."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters["accepted"] = accepted
