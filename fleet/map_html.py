@@ -29,6 +29,8 @@ SCRIPTS = (
     "mesh.js",
     "drawing.js",
     "panels.js",
+    "canvas.js",
+    "events.js",
     "main.js",
 )
 KINDS = {"public": 0, "reader": 1, "missing": 2}
