@@ -13,6 +13,7 @@ from dbtmesh import MeshError
 from dbtmesh.cli import note
 from dbtmesh.config import Location, Member, locate
 from dbtmesh.registry import records as consumers
+from dbtmesh.registry.cycles import described
 from dbtmesh.registry.store import Store, latest_key, open_store, write_whole
 from fleet import map_html, map_mermaid
 from fleet.errors import FleetError
@@ -139,6 +140,8 @@ def run(
     body = render(mesh, form, models=models)
     if form == "mermaid" and map_mermaid.too_large(body.decode()):
         note("GitHub will not draw one as large as this")
+    for group in mesh.cycles:
+        note(f"{described(group)}: their deploys start each other")
     target = output or ("mesh.html" if form == "html" else "-")
     if target == "-":
         sys.stdout.buffer.write(body)

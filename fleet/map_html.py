@@ -107,6 +107,7 @@ def _index(mesh: Mesh, drawn_at: datetime) -> dict[str, Any]:
         "registry": mesh.registry,
         "drawn_at": drawn_at,
         "projects": mesh.projects,
+        "cycles": mesh.cycles,
         "columns": list(columns),
         "nodes": nodes,
         "edges": edges,

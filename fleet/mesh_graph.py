@@ -9,6 +9,7 @@ import msgspec
 
 from dbtmesh import MeshError
 from dbtmesh.manifest.interface import nearest
+from dbtmesh.registry.cycles import cycles
 from dbtmesh.registry.records import Record
 
 
@@ -103,6 +104,11 @@ class Mesh(msgspec.Struct):
     projects: list[Project]
     nodes: list[Node]
     edges: list[Edge]
+
+    @property
+    def cycles(self) -> list[tuple[str, ...]]:
+        """Groups of projects that read each other."""
+        return cycles({each.name: [read.upstream for read in each.reads] for each in self.projects})
 
 
 class Interface(msgspec.Struct):
@@ -313,7 +319,8 @@ def _reader(unique_id: str, project: str) -> Node:
 
 def as_json(mesh: Mesh) -> bytes:
     """The whole graph for other tools."""
-    return msgspec.json.format(msgspec.json.encode(mesh), indent=1) + b"\n"
+    document = msgspec.structs.asdict(mesh) | {"cycles": mesh.cycles}
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
 def between_projects(mesh: Mesh) -> dict[tuple[str, str], int]:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dbtmesh.registry.cycles import described
 from fleet.git import GitError, git, telling_line
 from fleet.members import Member, NeedsPerson, locate, read_answers
 from fleet.mesh_graph import Mesh, Project
@@ -60,7 +61,8 @@ class Seen:
 class Status:
     """One line. behind: releases; contract: of what it publishes; stale: what is out of date, of
     what it publishes or reads; problem: what keeps it from an update, from being looked at, or from
-    running what was released; library: what its commands run on."""
+    running what was released; library: what its commands run on; cycle: projects that it reads and
+    that read it, so that their deploys start each other."""
 
     name: str
     kind: str = ""
@@ -72,6 +74,11 @@ class Status:
     problem: str = ""
     project: str = ""
     library: Library = Library.UNKNOWN
+    cycle: str = ""
+
+    @property
+    def needs_somebody(self) -> bool:
+        return bool(self.problem or self.stale or self.cycle)
 
 
 # ── pure: what is said of a member ────────────────────────────────────────────────────
@@ -110,6 +117,7 @@ def with_registry(status: Status, mesh: Mesh, now: datetime, days: int) -> Statu
         published_at=published,
         contract=f"{enforced} of {len(public)} public models" if public else "",
         stale="; ".join([*_stale(project, now, days), *_gone(project, mesh)]),
+        cycle="; ".join(described(group) for group in mesh.cycles if project.name in group),
     )
 
 
@@ -310,6 +318,7 @@ def show(statuses: Sequence[Status], newest: str, as_json: bool) -> int:
         for word, text in (
             ("[red]problem[/red]", each.problem),
             ("[yellow]stale[/yellow]", each.stale),
+            ("[yellow]cycle[/yellow]", each.cycle),
         ):
             if text:
                 console.print(f"{word} {escape(each.name)}  {escape(text)}", soft_wrap=True)
@@ -317,7 +326,7 @@ def show(statuses: Sequence[Status], newest: str, as_json: bool) -> int:
         f"{len(statuses)} members",
         f"{sum(each.behind == 0 for each in statuses)} on {newest}",
         f"{sum(bool(each.behind) for each in statuses)} behind",
-        f"{sum(bool(each.problem or each.stale) for each in statuses)} with something to do",
+        f"{sum(each.needs_somebody for each in statuses)} with something to do",
     )
     console.print(", ".join(counts))
     return status

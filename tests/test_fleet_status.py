@@ -96,6 +96,15 @@ def test_what_the_registry_says(mesh: Mesh) -> None:
     )
     assert of("new").contract == "never published"
     assert of("reader", "native").contract == ""
+    assert finance.cycle == ""
+
+
+def test_projects_that_read_each_other_are_named(mesh: Mesh) -> None:
+    (sales,) = (project for project in mesh.projects if project.name == "sales")
+    sales.reads = [consumption("finance", True)]
+    seen = status.with_registry(Status("sales", project="sales"), mesh, NOW, days=30)
+    assert seen.cycle == "finance and sales read each other"
+    assert seen.needs_somebody
 
 
 def test_members_that_the_registry_knows(mesh: Mesh) -> None:

@@ -549,6 +549,30 @@ def test_a_project_closes_opens_and_tells_about_itself(open_page: Open, shop: Pa
     assert "orders" in rendered(page, ".model")
 
 
+def test_projects_that_read_each_other_are_told(
+    open_page: Open, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for one, other in (("sales", "finance"), ("finance", "sales")):
+        publish(tmp_path, one, public(one, "orders", ["id"]))
+        record(tmp_path, one, other, {"model": unique_id(one, "orders"), "name": "orders"})
+    mesh = draw(tmp_path)
+    assert mesh.cycles == [("finance", "sales")]
+    assert json.loads(mesh_map.render(mesh, "json"))["cycles"] == [["finance", "sales"]]
+    mesh_map.run(
+        bucket=None,
+        registry=tmp_path.as_uri(),
+        env=ENV,
+        form="html",
+        models=False,
+        output=str(tmp_path / "map.html"),
+    )
+    assert "finance and sales read each other" in capsys.readouterr().err
+    page = open_page(tmp_path)
+    assert "finance, sales read each other" in page.inner_text("#summary")
+    click(page, "sales")
+    assert "Their deploys start each other" in page.inner_text("#detail")
+
+
 def test_all_of_it_by_keyboard(open_page: Open, shop: Path) -> None:
     page = open_page(shop)
     page.focus("#tree")

@@ -162,7 +162,8 @@ class App {
     const cross = mesh.edges.filter((edge) => edge.source.project !== edge.target.project).length;
     find("summary").append(
       `${plural(mesh.projects.length, "project")} · ${plural(published, "public model")} · ${plural(cross, "edge")} between projects · drawn `,
-      time(mesh.drawnAt));
+      time(mesh.drawnAt),
+      ...mesh.cycles.map((names) => h("span", { class: "warning" }, ` · ${names.join(", ")} read each other`)));
     find("summary").title = mesh.registry;
     find("project").append(...mesh.projects.map((project) => h("option", { value: project.name }, `${project.name} (${project.nodes.length.toLocaleString("en")})`)));
     find("flags").append(...Object.entries(FLAGS).map((flag) => this.flagButton(...flag)));

@@ -17,6 +17,7 @@ class Mesh {
     this.env = index.env;
     this.registry = index.registry;
     this.drawnAt = index.drawn_at;
+    this.cycles = index.cycles;
     this.columns = index.columns;
     this.lowerColumns = index.columns.map((name) => name.toLowerCase());
     this.projects = index.projects.map((project, number) => ({
@@ -69,6 +70,12 @@ class Mesh {
   details(project) {
     project.details ??= unpack(`details-${project.number}`);
     return project.details;
+  }
+
+  /** The other projects of the cycle that a project is in: it reads them, and they read it. */
+  cycleOf(project) {
+    const group = this.cycles.find((names) => names.includes(project.name)) ?? [];
+    return group.filter((name) => name !== project.name).map((name) => this.byName.get(name));
   }
 
   owner(node) {

@@ -249,6 +249,11 @@ function projectDetail(mesh, project, { go, close, only }) {
       ["Owner", said?.owner],
       ["Repository", repository(said?.repository)],
     ]),
+    mesh.cycleOf(project).length ? [
+      h("h3", {}, "Reads and is read by"),
+      h("p", { class: "warning" }, "Their deploys start each other."),
+      h("ul", { class: "items" }, mesh.cycleOf(project).map((other) => h("li", {}, h("span", {}, crumb(other, other.name))))),
+    ] : null,
     flagged.length ? [h("h3", {}, "Look at"), h("ul", { class: "items" }, flagged.map(([flag, label, count]) => h("li", {}, h("span", {}, h("button", { type: "button", class: "crumb", click: () => only(project, flag) }, label)), h("span", { class: "muted" }, count.toLocaleString("en")))))] : null,
     groups.length ? [h("h3", {}, "Groups"), h("ul", { class: "items" }, groups.map(([name, owner]) => h("li", {}, h("span", {}, name), h("span", { class: "muted" }, ownerText(owner) ?? ""))))] : null,
     neighbours("Read by", project.readBy),
