@@ -25,7 +25,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dbtmesh.config import Location
-from dbtmesh.registry.store import write_whole
+from dbtmesh.files import write_whole
 from fleet import map as mesh_map
 from fleet.errors import FleetError
 from fleet.git import GitError, git

@@ -12,9 +12,11 @@ from pathlib import Path
 from dbtmesh import MeshError
 from dbtmesh.cli import note
 from dbtmesh.config import Location, Member, locate
+from dbtmesh.files import write_whole
+from dbtmesh.registry import keys
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry.cycles import described
-from dbtmesh.registry.store import Store, latest_key, open_store, write_whole
+from dbtmesh.registry.store import Store, open_store
 from fleet import map_html, map_mermaid
 from fleet.errors import FleetError
 from fleet.mesh_graph import (
@@ -82,12 +84,12 @@ class _Found:
 
 def _project(store: Store, name: str, env: str) -> _Found:
     found = _Found(name)
-    if stored := store.read(latest_key(name, env)):
+    if stored := store.read(keys.latest(name, env)):
         try:
             found.interface = read_interface(stored.body, name)
         except MeshError as error:
             found.problems.append(str(error))
-    folder = consumers.folder(name, env)
+    folder = keys.records(name, env)
     for child in store.children(folder):
         if child.endswith(".json") and (stored := store.read(folder + child)):
             try:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from dbtmesh import MeshError
-from dbtmesh.manifest.interface import nearest
+from dbtmesh.manifest.graph import nearest
 from dbtmesh.registry.cycles import cycles
 from dbtmesh.registry.records import Record
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fleet  # noqa: F401  puts the members' package `mesh` on the path
-from dbtmesh.manifest.interface import extract
+from dbtmesh.manifest.extract import extract
 from tests.manifests import manifest, model
 
 ENV = "prod"

@@ -17,7 +17,8 @@ from types import SimpleNamespace
 import pytest
 
 from dbtmesh import MeshError, config
-from dbtmesh.manifest import interface
+from dbtmesh.manifest.extract import extract
+from dbtmesh.manifest.published import read
 from dbtmesh.registry import publication
 from dbtmesh.registry import store as registry
 from tests.conftest import Member, Render, program
@@ -182,7 +183,8 @@ def mesh() -> SimpleNamespace:
     """Modules of the library that the tests of publishing and syncing look into."""
     return SimpleNamespace(
         config=config,
-        interface=interface,
+        extract=extract,
+        read=read,
         publication=publication,
         registry=registry,
         MeshError=MeshError,
@@ -205,7 +207,7 @@ def publish(mesh: SimpleNamespace) -> Publish:
                 patch.setenv("AWS_ENDPOINT_URL_S3", place.s3.url)
             store = mesh.registry.open_store(place.url)
             state = mesh.registry.open_store(place.url.rpartition("/")[0] + "/state")
-            built = mesh.interface.extract(body, project)
+            built = mesh.extract(body, project)
             mesh.publication.publish(store, "prod", built, lambda current: None)
             mesh.publication.keep_state(state, store, "prod", built, body)
         version: str = built.version

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dbtmesh.manifest.interface import extract
+from dbtmesh.manifest.extract import extract
 from fleet import demo as demos
 from fleet import demo_snowflake
 from fleet.__main__ import main

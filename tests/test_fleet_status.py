@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dbtmesh.manifest.interface import extract
+from dbtmesh.manifest.extract import extract
 from fleet import status
 from fleet.members import Member
 from fleet.mesh_graph import Consumption, Edge, Mesh, Node, Project, Publication

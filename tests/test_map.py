@@ -39,7 +39,7 @@ def draw(root: Path) -> Mesh:
 
 
 def publish(root: Path, project: str, *nodes: dict[str, Any]) -> None:
-    from dbtmesh.manifest.interface import extract
+    from dbtmesh.manifest.extract import extract
     from tests.manifests import manifest
 
     body = manifest(project, models=0, nodes={node["unique_id"]: node for node in nodes})

@@ -263,7 +263,7 @@ def test_a_bad_manifest_is_refused_and_nothing_written(
         assert expected in said
         assert str(up.path / "target/manifest.json") in said
         assert folder.keys() == folder.keys("state") == []
-    for read in (mesh.interface.extract, mesh.interface.read) if body is not None else ():
+    for read in (mesh.extract, mesh.read) if body is not None else ():
         with pytest.raises(mesh.MeshError, match=expected) as told:
             read(body, "dbt_up")
         assert len(str(told.value).splitlines()) == 1
@@ -323,7 +323,7 @@ def test_of_rivals_none_is_lost_and_the_newest_wins(
         seen = []
         while not over.is_set():
             if stored := store.read(LATEST):
-                seen.append(mesh.interface.read(stored.body, "dbt_up").version)  # checks the digest
+                seen.append(mesh.read(stored.body, "dbt_up").version)  # checks the digest
         return seen
 
     minutes = list(range(8))
@@ -372,7 +372,7 @@ def kill_at(number: int, when: str, process: list[Process]) -> Callable[..., Ans
 
 def check_interrupted(up: Member, place: Place, mesh: SimpleNamespace, old: bytes) -> None:
     """Readers see old or new, whole, and the next run completes what was begun."""
-    assert mesh.interface.read(place.get(LATEST), "dbt_up")
+    assert mesh.read(place.get(LATEST), "dbt_up")
     assert place.get(LATEST) in {old, *(history(place, version) for version in place.history())}
     up.ok(PUBLISH, *place.flags, **place.environment)
     assert len(place.history()) == 2
@@ -479,7 +479,7 @@ def test_a_rival_who_takes_the_place_between_our_write_and_its_answer(
     """The lost answer's 412 must not be taken for our own success where a newer build is latest."""
     place = s3_place(proxy.s3, proxy.url)
     build(up, at(1))
-    rival = mesh.interface.extract(at(5), "dbt_up").body
+    rival = mesh.extract(at(5), "dbt_up").body
 
     def rule(request: Request, forward: Callable[[], Answer]) -> Answer | None:
         answer = forward()

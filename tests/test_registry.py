@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from dbtmesh.registry import folder as folder_store
+from dbtmesh.registry import s3 as s3_store
 from tests.conftest import Member
 from tests.manifests import manifest
 from tests.registry_world import (
@@ -193,7 +195,7 @@ def test_a_stuck_lock_is_told(
 
     store = opened(folder, mesh, monkeypatch)
     store.write("key", b"0", replaces=None)
-    monkeypatch.setattr(mesh.registry, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(folder_store, "LOCK_SECONDS", 0.1)
     with (
         FileLock(store.root / ".lock"),
         pytest.raises(mesh.MeshError, match="another process"),
@@ -292,8 +294,8 @@ def test_nobody_answers(
     hung: str, mesh: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, s3: S3
 ) -> None:
     """A host that drops what is sent to it, and a server that accepts and then says nothing."""
-    monkeypatch.setattr(mesh.registry, "CONNECT_SECONDS", 0.2)
-    monkeypatch.setattr(mesh.registry, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(s3_store, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(s3_store, "READ_SECONDS", 0.2)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -311,7 +313,7 @@ def test_nobody_answers(
         for each in filling:
             each.close()
     assert attempts < 6
-    registry = mesh.registry
+    registry = s3_store
     monkeypatch.undo()
     assert attempts * max(registry.CONNECT_SECONDS, registry.READ_SECONDS) < 45
 

@@ -27,7 +27,7 @@ from typing import Any
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.ci import github, github_app
-from dbtmesh.manifest import interface
+from dbtmesh.registry import latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 
@@ -111,13 +111,7 @@ def recipients(
 
 def news(store: registry.Store, project: str, env: str) -> dict[str, Any]:
     """What there is to tell of: what consumers would read now."""
-    stored = store.read(registry.latest_key(project, env))
-    if stored is None:
-        raise MeshError(
-            f"{project} has published nothing to {env} yet ({store.url}): "
-            "scripts/publish_manifest.py comes first"
-        )
-    current = interface.read(stored.body, project)
+    current = latest.get(store, project, env).interface
     return {
         "project": project,
         "env": env,

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.manifest import interface
+from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -47,7 +48,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
     member = config.load_member(root)
     project = given("--project", arguments.project, "MESH_PROJECT", config.NAME)
-    version = given("--version", arguments.version, "MESH_VERSION", registry.VERSION)
+    version = given("--version", arguments.version, "MESH_VERSION", keys.VERSION)
     digest = given("--digest", arguments.digest, "MESH_DIGEST", DIGEST)
     member.upstream(project)
     place = config.locate(
@@ -88,18 +89,18 @@ def await_version(
     while True:
         checked = checked or told(store, project, env, version, digest)
         try:
-            stored = store.read(registry.latest_key(project, env), known=etag)
+            found = latest.find(store, project, env, known=etag)  # which checks its seal
         except registry.NotModified:
-            stored = None
-        if stored:
-            latest = interface.read(stored.body, project)  # which checks its seal
-            if latest.version == version and latest.digest != digest:
-                raise OtherDigest(_differs(project, version, latest.digest, digest))
-            if checked and latest.version >= version:
-                return latest
+            found = None
+        if found:
+            current = found.interface
+            if current.version == version and current.digest != digest:
+                raise OtherDigest(_differs(project, version, current.digest, digest))
+            if checked and current.version >= version:
+                return current
             # Only what is too old need not be read again.
-            etag = stored.etag if latest.version < version else None
-            seen = latest.version
+            etag = found.etag if current.version < version else None
+            seen = current.version
         if (left := deadline - time.monotonic()) <= 0:
             missing = "" if checked else f", and there is no history/{version} of it"
             raise MeshError(
@@ -111,10 +112,10 @@ def await_version(
 
 def told(store: registry.Store, project: str, env: str, version: str, digest: str) -> bool:
     """Is the version in the history, and the one that was told of? Raises OtherDigest."""
-    stored = store.read(registry.version_key(project, env, version))
-    if stored is None:
+    found = latest.find(store, project, env, version=version)
+    if found is None:
         return False
-    published = interface.read(stored.body, project)
+    published = found.interface
     if (published.version, published.digest) != (version, digest):
         raise OtherDigest(_differs(project, version, published.digest, digest))
     return True

@@ -29,6 +29,7 @@ from dbtmesh.downstream import freshness
 from dbtmesh.downstream.freshness import Finding
 from dbtmesh.manifest import interface
 from dbtmesh.output import markdown
+from dbtmesh.registry import keys, latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 from dbtmesh.warehouse.names import Place, Warehouse, relation, sql_name
@@ -58,7 +59,7 @@ def main(words: Sequence[str], root: Path) -> int:
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
     store = registry.open_store(place.url, member.aws_region)
-    published = latest(store, member, place.env)
+    published = all_latest(store, member, place.env)
     now = datetime.now(UTC)
     findings = [
         freshness.publication(name, each.generated_at, arguments.max_age, now)
@@ -81,14 +82,14 @@ def main(words: Sequence[str], root: Path) -> int:
     return cli.FOUND if stale else cli.OK
 
 
-def latest(
+def all_latest(
     store: registry.Store, member: config.Member, env: str
 ) -> dict[str, interface.Interface | None]:
     """What each upstream publishes now."""
 
     def one(name: str) -> interface.Interface | None:
-        stored = store.read(registry.latest_key(name, env))
-        return interface.read(stored.body, name) if stored else None
+        found = latest.find(store, name, env)
+        return found.interface if found else None
 
     names = [upstream.name for upstream in member.upstreams]
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -99,7 +100,7 @@ def read_of(
     store: registry.Store, member: config.Member, env: str, published: interface.Interface
 ) -> set[Place]:
     """The relations that this project reads of an upstream, as on record."""
-    stored = store.read(consumers.key(published.project, env, member.project))
+    stored = store.read(keys.record(published.project, env, member.project))
     nodes = published.nodes
     if stored:
         record = consumers.decode(stored.body, f"the record of {member.project}")

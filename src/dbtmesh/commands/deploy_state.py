@@ -33,6 +33,8 @@ import msgspec
 from dbtmesh import MeshError, cli, config
 from dbtmesh.ci import github
 from dbtmesh.downstream import committed
+from dbtmesh.files import write_whole
+from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 
 ATTEMPTS = 5
@@ -119,9 +121,9 @@ def pull(
     state: registry.Store,
 ) -> int:
     path = (arguments.into or member.root / "target" / "deployed") / "manifest.json"
-    stored = state.read(registry.state_key(member.project, place.env))
+    stored = state.read(keys.state(member.project, place.env))
     if stored:
-        registry.write_whole(path, stored.body)
+        write_whole(path, stored.body)
         print(f"{path}: the last deploy of {member.project} to {place.env}")
     else:
         path.unlink(missing_ok=True)  # another registry's, perhaps
@@ -139,7 +141,7 @@ def changed(
     last = last_deploy(state, member.project, place.env)
     store = registry.open_store(place.url, member.aws_region)
     now = published(member, place, store, last.built.upstreams if last and last.built else {})
-    registry.write_whole(member.root / "target" / INPUTS, msgspec.json.encode(now))
+    write_whole(member.root / "target" / INPUTS, msgspec.json.encode(now))
     why = reasons(last, code_of(member.root), now)
     print("\n".join(why) or f"nothing to deploy: {member.project} is as it was built")
     cli.output(changed="true" if why else "false")
@@ -175,16 +177,13 @@ def published(
     """What each upstream publishes now; a request without a body for one that has not changed."""
 
     def one(name: str) -> Input:
-        key = registry.latest_key(name, place.env)
-        etag = store.etag(key)
-        if (before := known.get(name)) and before.etag == etag:
+        before = known.get(name)
+        try:
+            found = latest.get(store, name, place.env, known=before.etag if before else None)
+        except registry.NotModified:
+            assert before is not None
             return before
-        stored = store.read(key)
-        if stored is None:
-            raise MeshError(f"{name} has published nothing to {place.env} ({store.url})")
-        from dbtmesh.manifest import interface
-
-        return Input(interface.read(stored.body, name).version, stored.etag)
+        return Input(found.interface.version, found.etag)
 
     names = [upstream.name for upstream in member.upstreams]
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -204,7 +203,7 @@ def code_of(root: Path) -> str | None:
 
 def last_deploy(state: registry.Store, project: str, env: str) -> Deploy | None:
     """What deploy.json says. One that cannot be read says nothing."""
-    key = registry.state_key(project, env, "deploy.json")
+    key = keys.state(project, env, "deploy.json")
     stored = state.read(key)
     try:
         return msgspec.json.decode(stored.body, type=Deploy) if stored else None
@@ -238,7 +237,7 @@ def push(
         now.built = built(now, member, place)
     text = msgspec.json.format(msgspec.json.encode(now), indent=1) + b"\n"
     for name, body in {**made, "deploy.json": text}.items():
-        key = registry.state_key(member.project, place.env, name)
+        key = keys.state(member.project, place.env, name)
         if arguments.dry_run:
             print(f"would write {state.url}/{key} ({len(body):,} bytes)")
         else:
@@ -268,11 +267,9 @@ def built(now: Deploy, member: config.Member, place: config.Location) -> Built:
     """What this deploy was built from, and what it has published."""
     version = None
     if member.publishes:
-        from dbtmesh.manifest import interface
-
         store = registry.open_store(place.url, member.aws_region)
-        if stored := store.read(registry.latest_key(member.project, place.env)):
-            version = interface.read(stored.body, member.project).version
+        if found := latest.find(store, member.project, place.env):
+            version = found.interface.version
     return Built(
         at=now.at,
         commit=now.commit,

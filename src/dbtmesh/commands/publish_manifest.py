@@ -35,7 +35,9 @@ from dbtmesh.gate.changes import Change, stopping
 from dbtmesh.gate.compare import compare
 from dbtmesh.gate.consumers import weighed
 from dbtmesh.manifest import interface
-from dbtmesh.registry import publication
+from dbtmesh.manifest.extract import extract
+from dbtmesh.manifest.seal import annotated
+from dbtmesh.registry import keys, publication
 from dbtmesh.registry import store as registry
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ def main(words: Sequence[str], root: Path) -> int:
             from dbtmesh.ci import github
 
             commit = github.commit(member.root)
-        built = interface.extract(manifest, member.project, commit=commit, source=str(path))
+        built = extract(manifest, member.project, commit=commit, source=str(path))
         warn(built, member.database_prefix, place.env)
     gate = Gate(store, place.env, built, arguments.strict, arguments.allow_breaking)
     try:
@@ -117,7 +119,7 @@ def main(words: Sequence[str], root: Path) -> int:
             notes = gate.check(current)
             print("\n".join(gate.lines))
             if arguments.dry_run:
-                noted = interface.annotated(built, notes) if notes else built
+                noted = annotated(built, notes) if notes else built
                 explain(noted, place, current, manifest is not None)
             return cli.OK
         outcome = publication.publish(store, place.env, built, gate.check, repair=repair)
@@ -278,11 +280,11 @@ def explain(
     with_state: bool,
 ) -> None:
     print(f"would publish {counted(built)} ({len(built.body):,} bytes) as version {built.version}:")
-    print(f"  {place.url}/{registry.version_key(built.project, place.env, built.version)}")
+    print(f"  {place.url}/{keys.publication(built.project, place.env, built.version)}")
     replaced = f"  (now {current.version})" if current else "  (now nothing)"
-    print(f"  {place.url}/{registry.latest_key(built.project, place.env)}{replaced}")
+    print(f"  {place.url}/{keys.latest(built.project, place.env)}{replaced}")
     if with_state:
-        print(f"  {place.state_url}/{registry.state_key(built.project, place.env)}")
+        print(f"  {place.state_url}/{keys.state(built.project, place.env)}")
     for uid in built.nodes:
         print(f"    {uid}")
 

@@ -247,11 +247,12 @@ def public_models(manifest: Path | None, member: Member, names: Names) -> Public
     """
     if not member.publishes:
         return {}
-    from dbtmesh.manifest import interface
+    from dbtmesh.manifest.extract import extract
+    from dbtmesh.manifest.interface import shared_with
 
     path = manifest or member.root / "target" / "manifest.json"
     try:
-        nodes = interface.extract(path.read_bytes(), member.project).nodes.values()
+        nodes = extract(path.read_bytes(), member.project).nodes.values()
     except FileNotFoundError:
         if manifest:
             raise MeshError(f"{manifest} does not exist") from None
@@ -259,7 +260,7 @@ def public_models(manifest: Path | None, member: Member, names: Names) -> Public
     public = {
         Object(
             "VIEW" if node["config"].get("materialized") == "view" else "TABLE", name
-        ): interface.shared_with(node)
+        ): shared_with(node)
         for node in nodes
         if (name := canonical(str(node.get("relation_name") or ""))).startswith(f"{names.prod}.")
     }

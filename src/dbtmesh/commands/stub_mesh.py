@@ -36,7 +36,9 @@ from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.downstream import committed, stub
+from dbtmesh.files import write_whole
 from dbtmesh.manifest import interface
+from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 
 if TYPE_CHECKING:
@@ -71,7 +73,9 @@ def main(words: Sequence[str], root: Path) -> int:
     else:
         place = config.locate(member, bucket=arguments.bucket, registry=arguments.registry, env=env)
         store = registry.open_store(place.url, member.aws_region)
-        published = [latest(store, upstream.name, place.env) for upstream in upstreams]
+        published = [
+            latest.get(store, upstream.name, place.env).interface for upstream in upstreams
+        ]
     for upstream, each in zip(upstreams, published, strict=True):
         plan = stub.plan(each, upstream.database_prefix)
         for note in plan.notes:
@@ -80,7 +84,7 @@ def main(words: Sequence[str], root: Path) -> int:
             print("\n".join(f"{line};" for line in plan.statements(arguments.rows)))
             continue
         if member.kind == "loom" and not arguments.offline:
-            registry.write_whole(member.root / committed.manifest_path(upstream.name), each.body)
+            write_whole(member.root / committed.manifest_path(upstream.name), each.body)
         print(make(plan, local, home / f"{upstream.database_prefix}_LOCAL.duckdb", arguments.rows))
     if arguments.dry_run:
         return cli.OK
@@ -91,30 +95,22 @@ def main(words: Sequence[str], root: Path) -> int:
     return cli.OK
 
 
-def latest(store: registry.Store, upstream: str, env: str) -> interface.Interface:
-    stored = store.read(registry.latest_key(upstream, env))
-    if stored is None:
-        raise MeshError(f"{upstream} has published nothing to {store.url} ({env})")
-    return interface.read(stored.body, upstream)
-
-
 def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:
     """Makes the tables and the local publication, unless real ones are there; what was done."""
     project = plan.interface.project
     if built := really_built(path):
         return f"{project}: {built} in {path} was built on this machine: all of it stays as it is"
-    key = registry.latest_key(project, "local")
-    stored = local.read(key)
-    there = interface.read(stored.body, project) if stored else None
-    real = there is not None and interface.STUB not in there.notes
-    if there and real and there.nodes != plan.interface.nodes:
+    key = keys.latest(project, "local")
+    there = latest.find(local, project, "local")
+    real = there is not None and interface.STUB not in there.interface.notes
+    if there and real and there.interface.nodes != plan.interface.nodes:
         raise MeshError(
             f"{project} has published something else on this machine, {local.url}/{key}: remove "
             "that, or name another folder in $DBT_MESH_HOME"
         )
     write_database(path, plan, rows)
     if not real:
-        local.write(key, plan.interface.body, replaces=stored.etag if stored else None)
+        local.write(key, plan.interface.body, replaces=there.etag if there else None)
     count = f"{len(plan.tables)} stub{'' if len(plan.tables) == 1 else 's'}"
     what = f"{rows} row{'' if rows == 1 else 's'} each" if rows else "empty"
     return f"{project}: {count}, {what}, of {plan.interface.notes[interface.STUB]} in {path}"

@@ -34,6 +34,7 @@ from dbtmesh import MeshError, cli, config
 from dbtmesh.downstream import committed, lineage
 from dbtmesh.manifest import interface
 from dbtmesh.output import markdown
+from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
 
 
@@ -154,9 +155,9 @@ def record(
             continue
         done = "would record" if dry_run else "recorded"
         print(f"{upstream}: {done}{'' if kept.reads else ' that nothing is read'}")
-        for read in kept.reads:
-            columns = "all columns" if read.columns is None else ", ".join(read.columns)
-            print(f"  {read.name} ({columns or 'no column'}) since {str(read.since)[:10]}")
+        for model in kept.reads:
+            columns = "all columns" if model.columns is None else ", ".join(model.columns)
+            print(f"  {model.name} ({columns or 'no column'}) since {str(model.since)[:10]}")
 
 
 def counted(number: int, thing: str) -> str:
@@ -172,10 +173,7 @@ def read_file(path: Path) -> bytes:
 
 def current(store: registry.Store, upstreams: Iterable[str], env: str) -> list[interface.Interface]:
     def fetch(upstream: str) -> interface.Interface:
-        stored = store.read(registry.latest_key(upstream, env))
-        if stored is None:
-            raise MeshError(f"{upstream} has published nothing to {store.url} ({env})")
-        return interface.read(stored.body, upstream)
+        return latest.get(store, upstream, env).interface
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(fetch, upstreams))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, sha256
-from dbtmesh.registry.store import write_whole
+from dbtmesh.files import write_whole
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -72,11 +72,11 @@ def body(root: Path, upstream: str) -> bytes:
 
 def read(root: Path, upstream: str) -> Interface:
     """The interface in the copy. Raises MeshError where there is none, or it was edited."""
-    from dbtmesh.manifest import interface
+    from dbtmesh.manifest import published
 
     content = body(root, upstream)
     try:
-        return interface.read(content, upstream)
+        return published.read(content, upstream)
     except MeshError as error:
         raise MeshError(
             f"{manifest_path(upstream)} is not what was synced ({error}): run it once without "
@@ -94,10 +94,10 @@ def known(root: Path, upstream: str) -> Interface | None:
 
 def names(root: Path, upstream: str) -> frozenset[str] | None:
     """The names of its models that a reader may use; None where it is missing or unreadable."""
-    from dbtmesh.manifest import interface
+    from dbtmesh.manifest import published
 
     try:
-        return interface.names(body(root, upstream), upstream)
+        return published.names(body(root, upstream), upstream)
     except (OSError, MeshError):
         return None
 

@@ -13,7 +13,10 @@ import msgspec
 from dbtmesh import MeshError
 from dbtmesh.config import Member
 from dbtmesh.downstream import lineage
-from dbtmesh.manifest.interface import LINKED, Config, Linked, is_published, nearest, reader_name
+from dbtmesh.manifest.decode import LINKED, Config, Linked, is_published
+from dbtmesh.manifest.graph import nearest
+from dbtmesh.manifest.interface import reader_name
+from dbtmesh.registry import keys
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 from dbtmesh.registry.records import Read, Record
@@ -196,7 +199,7 @@ def plan(store: registry.Store, upstream: str, record: Record) -> tuple[Record |
 
     A record that cannot be read is replaced: the new one says all there is to say.
     """
-    stored = store.read(consumers.key(upstream, str(record.env), record.consumer))
+    stored = store.read(keys.record(upstream, str(record.env), record.consumer))
     old = None
     if stored:
         with contextlib.suppress(MeshError):
@@ -206,7 +209,7 @@ def plan(store: registry.Store, upstream: str, record: Record) -> tuple[Record |
 
 def keep(store: registry.Store, upstream: str, record: Record) -> Record | None:
     """Writes the record where it says something new; what was written."""
-    key = consumers.key(upstream, str(record.env), record.consumer)
+    key = keys.record(upstream, str(record.env), record.consumer)
     for _ in range(ATTEMPTS):
         new, etag = plan(store, upstream, record)
         if new is None:
@@ -226,5 +229,5 @@ def former(store: registry.Store, env: str, consumer: str, current: Iterable[str
     projects = [name.rstrip("/") for name in store.children("") if name.endswith("/")]
     others = [name for name in projects if name not in known]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        etags = pool.map(lambda name: store.etag(consumers.key(name, env, consumer)), others)
+        etags = pool.map(lambda name: store.etag(keys.record(name, env, consumer)), others)
         return [name for name, etag in zip(others, etags, strict=True) if etag]

@@ -15,7 +15,9 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from dbtmesh import MeshError
-from dbtmesh.manifest.interface import STUB, Interface, annotated, extract
+from dbtmesh.manifest.extract import extract
+from dbtmesh.manifest.interface import STUB, Interface
+from dbtmesh.manifest.seal import annotated
 from dbtmesh.warehouse.names import Warehouse, quoted, relation
 
 FORMAT: dict[str, str | bool | int | float | list[str]] = {

@@ -14,6 +14,8 @@ from dbtmesh import MeshError, sha256
 from dbtmesh.config import Location, Member
 from dbtmesh.downstream import committed
 from dbtmesh.downstream.committed import Note
+from dbtmesh.files import write_whole
+from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
 
 # What reads a manifest is imported where there is one to read: most syncs find nothing new.
@@ -83,26 +85,13 @@ def from_registry(
     asked = (store.url, place.env, version, generator())
     same = last is not None and (last.url, last.env, last.pinned, last.generator) == asked
     whole = last is not None and committed.intact(member.root, last)
-    key = (
-        registry.version_key(upstream, place.env, version)
-        if version
-        else registry.latest_key(upstream, place.env)
-    )
+    known = last.etag if last and same and whole else None
     try:
-        stored = store.read(key, known=last.etag if last and same and whole else None)
+        found = latest.get(store, upstream, place.env, version=version, known=known)
     except registry.NotModified:
         assert last is not None
         return Plan(upstream, last, {}, None)
-    if stored is None:
-        raise MeshError(
-            f"nothing at {store.url}/{key}: "
-            + (
-                "is there such a version?"
-                if version
-                else f"has {upstream} published to {place.env}? (scripts/publish_manifest.py there)"
-            )
-        )
-    return _plan(member, upstream, stored, store.url, place.env, version)
+    return _plan(member, found, store.url, place.env, version)
 
 
 def from_copy(member: Member, upstream: str) -> Plan:
@@ -110,11 +99,9 @@ def from_copy(member: Member, upstream: str) -> Plan:
     made again. Raises MeshError where there is no copy, or it was edited."""
     copy = committed.read(member.root, upstream)
     last = committed.note(member.root, upstream)
-    stored = registry.Stored(copy.body, last.etag if last else "")
     return _plan(
         member,
-        upstream,
-        stored,
+        latest.Found(copy, last.etag if last else ""),
         last.url if last else "",
         last.env if last else "",
         last.pinned if last else None,
@@ -123,26 +110,26 @@ def from_copy(member: Member, upstream: str) -> Plan:
 
 def _plan(
     member: Member,
-    upstream: str,
-    stored: registry.Stored,
+    found: latest.Found,
     url: str,
     env: str,
     version: str | None,
 ) -> Plan:
-    """Checks a download and works out the files it becomes."""
+    """Works out the files that a publication becomes."""
     from dbtmesh.downstream import sources
-    from dbtmesh.manifest import interface
+    from dbtmesh.manifest.interface import reader_names
 
-    published, withheld = sources.shared(interface.read(stored.body, upstream), member.project)
+    upstream = found.interface.project
+    published, withheld = sources.shared(found.interface, member.project)
     files = {
-        committed.manifest_path(upstream): stored.body,
+        committed.manifest_path(upstream): published.body,
         committed.sources_path(upstream): sources.to_yaml(sources.sources(published), upstream),
     }
     note = Note(
         url=url,
         env=env,
         pinned=version,
-        etag=stored.etag,
+        etag=found.etag,
         version=published.version,
         generated_at=published.generated_at.isoformat(),
         generator=generator(),
@@ -156,7 +143,8 @@ def _plan(
     before = committed.names(member.root, upstream) if changed else None
     if before is None:
         return Plan(upstream, note, changed, Content(len(published.nodes), withheld))
-    old, new = before - withheld, interface.names(stored.body, upstream) - withheld
+    old = before - withheld
+    new = frozenset(name for name, _ in reader_names(published.nodes))
     content = Content(len(published.nodes), withheld, added=new - old, removed=old - new)
     return Plan(upstream, note, changed, content)
 
@@ -165,7 +153,7 @@ def apply(root: Path, plan: Plan) -> None:
     """Writes the files, and last what was seen: interrupted before that, the next sync asks for
     the whole interface again. Raises OSError where a file cannot be written."""
     for path, content in plan.files.items():
-        registry.write_whole(root / path, content)
+        write_whole(root / path, content)
     committed.keep_note(root, plan.upstream, plan.note)
 
 

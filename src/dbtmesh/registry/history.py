@@ -11,13 +11,18 @@ from dbtmesh import MeshError
 from dbtmesh.gate.changes import Change, counted
 from dbtmesh.gate.compare import compare
 from dbtmesh.manifest import interface
-from dbtmesh.registry.store import VERSION, Store, version_key
+from dbtmesh.manifest.extract import extract
+from dbtmesh.manifest.published import read
+from dbtmesh.manifest.seal import annotated
+from dbtmesh.registry import keys
+from dbtmesh.registry.latest import NothingPublished
+from dbtmesh.registry.store import Store
 
 
 def versions(store: Store, project: str, env: str) -> list[str]:
     """Versions that were published, oldest first; what else lies there is nothing to go by."""
-    names = (name.rstrip("/") for name in store.children(f"{project}/{env}/history/"))
-    return sorted(name for name in names if VERSION.fullmatch(name))
+    names = (name.rstrip("/") for name in store.children(keys.history(project, env)))
+    return sorted(name for name in names if keys.VERSION.fullmatch(name))
 
 
 def fetch(store: Store, project: str, env: str, version: str) -> interface.Interface:
@@ -26,7 +31,7 @@ def fetch(store: Store, project: str, env: str, version: str) -> interface.Inter
         return found
     known = versions(store, project, env)
     if not known:
-        raise MeshError(f"{project} has published nothing to {env} yet ({store.url})")
+        raise NothingPublished(store, project, env)
     near = difflib.get_close_matches(version, known, n=3, cutoff=0)
     raise MeshError(
         f"{project} has no version {version!r} in {env} (--history lists all); the nearest are\n"
@@ -35,10 +40,10 @@ def fetch(store: Store, project: str, env: str, version: str) -> interface.Inter
 
 
 def _read(store: Store, project: str, env: str, version: str) -> interface.Interface | None:
-    if not VERSION.fullmatch(version):
+    if not keys.VERSION.fullmatch(version):
         return None
-    stored = store.read(version_key(project, env, version))
-    return interface.read(stored.body, project) if stored else None
+    stored = store.read(keys.publication(project, env, version))
+    return read(stored.body, project) if stored else None
 
 
 def restored(
@@ -48,8 +53,8 @@ def restored(
     if current:  # whose clock may have been ahead
         now = max(now, current.generated_at + timedelta(microseconds=1))
     commit = old.notes.get(interface.COMMIT)
-    again = interface.extract(old.body, old.project, commit=commit)
-    return interface.annotated(again, {interface.ROLLBACK: old.version}, now)
+    again = extract(old.body, old.project, commit=commit)
+    return annotated(again, {interface.ROLLBACK: old.version}, now)
 
 
 def read_last(

@@ -13,8 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dbtmesh import MeshError
-from dbtmesh.manifest.interface import STUB, Interface, annotated, read
-from dbtmesh.registry.store import Changed, Store, latest_key, state_key, version_key
+from dbtmesh.manifest.interface import STUB, Interface
+from dbtmesh.manifest.published import read
+from dbtmesh.manifest.seal import annotated
+from dbtmesh.registry import keys
+from dbtmesh.registry.store import Changed, Store
 
 ATTEMPTS = 12
 """How often to try against other publishers; each attempt that fails means that one of them won."""
@@ -37,7 +40,7 @@ def published(
     damaged, to be replaced.
     Raises MeshError where it is damaged otherwise, or out of reach.
     """
-    stored = store.read(latest_key(project, env))
+    stored = store.read(keys.latest(project, env))
     if stored is None:
         return None, None
     try:
@@ -71,11 +74,11 @@ def publish(
         superseded = current is not None and current.generated_at > interface.generated_at
         notes = None if superseded else check(current)
         sealed = annotated(interface, notes) if notes else interface
-        _write_once(store, version_key(project, env, sealed.version), sealed.body)
+        _write_once(store, keys.publication(project, env, sealed.version), sealed.body)
         if current and superseded:
             return Outcome(sealed.version, newer=current.version)
         try:
-            store.write(latest_key(project, env), sealed.body, replaces=etag)
+            store.write(keys.latest(project, env), sealed.body, replaces=etag)
         except Changed:
             _wait(attempt)
         else:
@@ -109,7 +112,7 @@ def keep_state(
 
     The ETag is read before `latest`: whoever publishes in between changes one or the other.
     """
-    key = state_key(interface.project, env)
+    key = keys.state(interface.project, env)
     for attempt in range(ATTEMPTS):
         etag = state.etag(key)
         current, _ = published(registry, interface.project, env)

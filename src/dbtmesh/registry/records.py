@@ -1,7 +1,5 @@
 """What a consumer reads of an upstream, as each keeps it on record in the upstream's registry.
 
-    <root>/<upstream>/<env>/consumers/<consumer>.json
-
 A downstream writes its record when it deploys (validate_lineage.py --record); an upstream reads
 them to tell who a change would break (publish_manifest.py), and the map to draw edges.
 """
@@ -13,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from dbtmesh import MeshError
+from dbtmesh.registry import keys
 from dbtmesh.registry.store import Store
 
 
@@ -51,14 +50,6 @@ class Record(msgspec.Struct, omit_defaults=True):
 _RECORD = msgspec.json.Decoder(Record)
 
 
-def folder(upstream: str, env: str) -> str:
-    return f"{upstream}/{env}/consumers/"
-
-
-def key(upstream: str, env: str, consumer: str) -> str:
-    return f"{folder(upstream, env)}{consumer}.json"
-
-
 def decode(body: bytes, where: str) -> Record:
     """Raises MeshError where the bytes of `where` are no record."""
     try:
@@ -74,7 +65,7 @@ def encode(record: Record) -> bytes:
 def recorded(store: Store, upstream: str, env: str) -> tuple[list[Record], list[str]]:
     """The records of all who read the upstream, by name, read side by side; and what kept others
     from being read. That stops nobody: a bad record of one project is not another's fault."""
-    place = folder(upstream, env)
+    place = keys.records(upstream, env)
 
     def one(name: str) -> Record | str | None:
         try:

@@ -1,0 +1,45 @@
+"""Ways through a graph of nodes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+
+def nearest(
+    starts: Iterable[str], ends: Iterable[str], following: Callable[[str], Iterable[str]]
+) -> dict[str, list[str]]:
+    """The first ends on every way from each start, sorted: a way goes on through nodes that are
+    none.
+
+    Each node is walked once for all starts, without recursion. The ends behind it are kept as bits
+    of a number: as sets they would fill the memory where thousands are behind thousands.
+    """
+    names = sorted(ends)
+    number = {name: place for place, name in enumerate(names)}
+    behind: dict[str, int] = {}
+
+    def gathered(node: str) -> int:
+        bits = 0
+        for other in following(node):
+            bits |= 1 << number[other] if other in number else behind.get(other, 0)
+        return bits
+
+    found: dict[str, list[str]] = {}
+    for start in starts:
+        waiting, entered = [*following(start)], set()
+        while waiting:
+            node = waiting.pop()
+            if node in number or node in behind:
+                continue
+            if node in entered:  # and so is everything that follows it
+                behind[node] = gathered(node)
+                continue
+            entered.add(node)
+            waiting += [node, *following(node)]
+        bits, found[start] = gathered(start), []
+        while bits:
+            last = bits.bit_length() - 1
+            found[start].append(names[last])
+            bits ^= 1 << last
+        found[start].reverse()
+    return found

@@ -1,0 +1,67 @@
+"""A registry in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dbtmesh import MeshError, sha256
+from dbtmesh.files import write_whole
+from dbtmesh.registry.store import Changed, NotModified, Stored
+
+LOCK_SECONDS = 30
+"""How long to wait for others who write to a folder; they need milliseconds."""
+
+
+class FolderStore:
+    """Objects as files of a folder; for one machine, or a disk that several share."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.url = self.root.as_uri()
+
+    def read(self, key: str, *, known: str | None = None) -> Stored | None:
+        path = self.root / key
+        try:
+            body = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise MeshError(f"cannot read {path}: {error.strerror}") from None
+        etag = sha256(body)
+        if etag == known:
+            raise NotModified
+        return Stored(body, etag)
+
+    def etag(self, key: str) -> str | None:
+        stored = self.read(key)
+        return stored.etag if stored else None
+
+    def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
+        from filelock import FileLock, Timeout
+
+        path, lock = self.root / key, self.root / ".lock"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(lock, timeout=LOCK_SECONDS):
+                if self.etag(key) != replaces:
+                    raise Changed(key)
+                write_whole(path, body)
+        except Timeout:
+            raise MeshError(
+                f"{lock} has been held by another process for {LOCK_SECONDS} s: is one stuck?"
+            ) from None
+        except OSError as error:
+            raise MeshError(f"cannot write {path}: {error.strerror}") from None
+
+    def children(self, prefix: str) -> Iterator[str]:
+        folder = self.root / prefix
+        try:
+            entries = sorted(folder.iterdir())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise MeshError(f"cannot read {folder}: {error.strerror}") from None
+        for entry in entries:
+            if not entry.name.startswith("."):  # the lock, and files being written
+                yield f"{entry.name}/" if entry.is_dir() else entry.name

@@ -1,0 +1,63 @@
+"""What a project publishes: the one place that reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dbtmesh import MeshError
+from dbtmesh.registry import keys
+from dbtmesh.registry.store import Store
+
+if TYPE_CHECKING:
+    from dbtmesh.manifest.interface import Interface
+
+
+@dataclass(frozen=True)
+class Found:
+    """A publication, and the ETag of the object that holds it."""
+
+    interface: Interface
+    etag: str
+
+
+class NothingPublished(MeshError):
+    """The project has published nothing to this environment yet."""
+
+    def __init__(self, store: Store, project: str, env: str) -> None:
+        super().__init__(
+            f"{project} has published nothing to {env} yet ({store.url}): "
+            f"scripts/publish_manifest.py --env {env} there comes first"
+        )
+
+
+def find(
+    store: Store, project: str, env: str, *, version: str | None = None, known: str | None = None
+) -> Found | None:
+    """The latest publication, or that `version` of the history; None where there is none.
+
+    Raises NotModified where its ETag is `known`, MeshError where it cannot be read.
+    """
+    place = keys.publication(project, env, version) if version else keys.latest(project, env)
+    stored = store.read(place, known=known)
+    if stored is None:
+        return None
+    # Imported here: the usual answer to a sync is NotModified, which needs none of it.
+    from dbtmesh.manifest.published import read
+
+    return Found(read(stored.body, project), stored.etag)
+
+
+def get(
+    store: Store, project: str, env: str, *, version: str | None = None, known: str | None = None
+) -> Found:
+    """As `find`. Raises NothingPublished where there is no latest publication, MeshError where
+    there is no such version."""
+    if found := find(store, project, env, version=version, known=known):
+        return found
+    if version:
+        raise MeshError(
+            f"{project} has no version {version!r} in {env} ({store.url}): its "
+            "scripts/publish_manifest.py --history lists them"
+        )
+    raise NothingPublished(store, project, env)

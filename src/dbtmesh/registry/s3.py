@@ -1,0 +1,184 @@
+"""A registry in a bucket of S3."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dbtmesh import MeshError
+from dbtmesh.registry.store import Changed, NotModified, Stored
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+BODY_ATTEMPTS = 3
+"""How often a body is asked for again when the connection breaks in its middle, which the S3
+client's own retries do not cover."""
+
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 8, 4
+"""Patience with a server that does not answer: together they bound how long a command hangs."""
+
+REDIRECTED = "the bucket is in another region: set AWS_REGION, or the answer aws_region"
+BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
+
+
+class S3Store:
+    """Objects of an S3 bucket, or of a server that speaks S3 (AWS_ENDPOINT_URL_S3)."""
+
+    def __init__(self, url: str, bucket: str, prefix: str, region: str | None) -> None:
+        if not BUCKET.fullmatch(bucket):
+            raise MeshError(f"{url}: {bucket!r} is not a valid name of an S3 bucket")
+        self.url, self.bucket, self.prefix, self.region = url, bucket, prefix, region
+        self._client = self._connect()
+
+    def _connect(self) -> BaseClient:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        # An environment that names a region (a laptop's profile, a test server) comes first.
+        named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            user_agent_extra="dbt-mesh",
+        )
+        try:
+            return boto3.client(
+                "s3", region_name=named or self.region or "us-east-1", config=config
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise MeshError(f"{self.url}: {_one_line(error)}") from None
+
+    def _key(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def read(self, key: str, *, known: str | None = None) -> Stored | None:
+        from botocore.exceptions import (
+            FlexibleChecksumError,
+            IncompleteReadError,
+            ResponseStreamingError,
+        )
+
+        condition = {"IfNoneMatch": known} if known else {}
+        for attempt in range(BODY_ATTEMPTS):
+            with self._errors(key):
+                try:
+                    answer = self._client.get_object(
+                        Bucket=self.bucket, Key=self._key(key), **condition
+                    )
+                except self._client.exceptions.ClientError as error:
+                    if _code(error) in ("304", "NotModified"):
+                        raise NotModified from None
+                    if _code(error) in ("404", "NoSuchKey"):
+                        return None
+                    raise
+                try:
+                    return Stored(answer["Body"].read(), answer["ETag"])
+                except (FlexibleChecksumError, IncompleteReadError, ResponseStreamingError):
+                    if attempt == BODY_ATTEMPTS - 1:
+                        raise
+        raise AssertionError("unreachable")
+
+    def etag(self, key: str) -> str | None:
+        with self._errors(key):
+            try:
+                answer = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in ("404", "NoSuchKey"):
+                    return None
+                raise
+            return str(answer["ETag"])
+
+    def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
+        condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
+        with self._errors(key):
+            try:
+                self._client.put_object(
+                    Bucket=self.bucket,
+                    Key=self._key(key),
+                    Body=body,
+                    ContentType=_content_type(key),
+                    **condition,
+                )
+            except self._client.exceptions.ClientError as error:
+                # 409: two conditional writes met; 404: If-Match found nothing, or 412 for short.
+                missing = replaces and _code(error) in ("404", "NoSuchKey")
+                conflict = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
+                if missing or _code(error) in conflict:
+                    raise Changed(key) from None
+                raise
+
+    def children(self, prefix: str) -> Iterator[str]:
+        whole = self._key(prefix)
+        with self._errors(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=whole, Delimiter="/"
+            )
+            for page in pages:
+                folders = (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
+                objects = (entry["Key"] for entry in page.get("Contents", ()))
+                yield from (key[len(whole) :] for key in (*folders, *objects))
+
+    @contextlib.contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        """Turns what the S3 client raises into one line that says what to do."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        where = f"s3://{self.bucket}/{self._key(key)}"
+        try:
+            yield
+        except ClientError as error:
+            raise MeshError(f"{where}: {self._explain(error)}") from None
+        except BotoCoreError as error:
+            endpoint = self._client.meta.endpoint_url
+            raise MeshError(f"{where}: {_explain_connection(error, endpoint)}") from None
+        except RecursionError:  # the client follows redirections of S3 that name no region
+            raise MeshError(f"{where}: {REDIRECTED}") from None
+
+    def _explain(self, error: Any) -> str:
+        code = _code(error)
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if code == "NoSuchBucket":
+            return f"there is no bucket {self.bucket}: check the name, or create it"
+        if code in ("403", "AccessDenied", "AllAccessDisabled"):
+            return (
+                "access denied: your AWS role may not do this (S3 also says so of an object that "
+                "does not exist, to roles that may not list the bucket)"
+            )
+        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"):
+            return f"AWS refuses the credentials ({code}): sign in again"
+        if code in ("301", "PermanentRedirect", "AuthorizationHeaderMalformed"):
+            return REDIRECTED
+        if isinstance(status, int) and status >= 500:
+            return f"the server answers {status} ({code}) again and again: try again later"
+        return _one_line(error)
+
+
+def _explain_connection(error: Exception, endpoint: str) -> str:
+    name = type(error).__name__
+    if name == "NoCredentialsError":
+        return "no AWS credentials: sign in (`aws sso login`), or set AWS_PROFILE"
+    if name in ("ConnectTimeoutError", "ReadTimeoutError"):
+        return f"no answer from {endpoint} in time: check the network, or try again later"
+    if name in ("EndpointConnectionError", "ConnectionClosedError", "ProxyConnectionError"):
+        return f"{endpoint} is out of reach: check the network, or try again later"
+    if name in ("IncompleteReadError", "ResponseStreamingError", "FlexibleChecksumError"):
+        return "the answer arrived broken, again and again: try again later"
+    return _one_line(error)
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _content_type(key: str) -> str:
+    return "text/html; charset=utf-8" if key.endswith(".html") else "application/json"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
