@@ -247,7 +247,9 @@ def library_version(template: PurePath, commit: str) -> str:
     carries a digest of the library's files, because pip does not install a version twice.
     """
     tag, *beyond = re.split(r"-\d+-g", commit)
-    base = tag.removeprefix("v") if re.fullmatch(r"v?\d+(\.\d+)*((a|b|rc)\d+)?", tag) else "0"
+    # not a commit's hash, of which some look like a version: 08387b6
+    is_tag = re.fullmatch(r"(v\d+|\d+\.\d+)(\.\d+)*((a|b|rc)\d+)?", tag)
+    base = tag.removeprefix("v") if is_tag else "0"
     if base != "0" and not beyond:
         return base
     package = Path(template, "src")

@@ -1,11 +1,11 @@
-"""Runs once in a new member, after `copier copy`: does what `setup` was answered.
+"""Runs in a member after `copier copy` and `copier recopy`.
 
-    after_copy.py ANSWERS_FILE [quiet]
+    after_copy.py ANSWERS_FILE LIBRARY_VERSION [quiet]
 
-`later` prints the next steps, `plan` what would be created on Snowflake, `now` creates it.
-Copier deletes a new project whose task fails, so whatever goes wrong here is said, and the exit
-status is 0. Every `copier copy` waits for this: only what is needed is imported, and only then
-(for `later` that leaves little more than the start of Python).
+Builds the library of the member's commands, then does what `setup` was answered: `later` prints
+the next steps, `plan` what would be created on Snowflake, `now` creates it. Copier deletes a new
+project whose task fails, so whatever goes wrong here is said, and the exit status is 0. Every
+`copier copy` waits for this: only what is needed is imported, and only then.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import library
+
 UNTAGGED = re.compile(r"(.*-\d+-g)?[0-9a-f]{7,40}")
 """What `git describe --tags --always` says of a commit without a tag."""
 
 
-def main() -> None:
-    answers_file = Path(sys.argv[1])
-    member = answers_file.absolute().parent
+def main(answers_file: str, library_version: str, *flags: str) -> None:
+    print_whatever_the_terminal_takes()
+    member = Path(answers_file).absolute().parent
+    quiet = "quiet" in flags
+    library.put_or_say(member, library_version, answers_file)
     try:
-        answers = read_answers(answers_file.read_text(encoding="utf-8"))
+        answers = read_answers(Path(answers_file).read_text(encoding="utf-8"))
         make_mesh_home(member)
-        quiet = sys.argv[2:] == ["quiet"]
         warnings = (
             version_warning(answers.get("_commit", "")),
             source_warning(answers.get("_src_path", "")),
@@ -38,8 +41,9 @@ def main() -> None:
 
             set_up_snowflake.run(member, answers)
         if answers.get("setup") != "now" and not quiet:
-            # Copier runs this at the top of the repository
-            print(next_steps(answers, folder_to_enter(Path.cwd())))
+            import next_steps
+
+            print(next_steps.after_copy(answers, Path(answers_file), Path.cwd()))
     except KeyboardInterrupt:
         print("\nStopped. The new project is complete: README.md has the next steps.")
     except Exception as error:  # whatever it is, it must not delete the new member
@@ -48,6 +52,12 @@ def main() -> None:
             "README.md has the next steps.",
             file=sys.stderr,
         )
+
+
+def print_whatever_the_terminal_takes() -> None:
+    """A character that the terminal does not have must not hide the rest of a report."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def read_answers(text: str) -> dict[str, str]:
@@ -97,67 +107,10 @@ def source_warning(source: str) -> str:
     )
 
 
-def folder_to_enter(repository: Path) -> str:
-    """The repository as seen from the shell that started Copier."""
-    folder = os.path.relpath(repository, os.environ.get("PWD") or repository.parent)
-    return str(repository) if folder.startswith(f"..{os.sep}..") else folder
-
-
-def next_steps(answers: Mapping[str, str], folder: str) -> str:
-    """The numbered next steps of a new member; folder: of the repository."""
-    kind = answers.get("kind", "")
-    project = answers.get("working_directory") or "."
-    commit = "git commit -m 'From copier-dbt-mesh'"
-    if project == ".":
-        keep = [f"git init -b {answers.get('deploy_branch', 'main')}", f"git add -A && {commit}"]
-        update = "copier update --trust --ask snowflake_account"
-    else:
-        keep = [f"git add {project} .github && {commit}", f"cd {project}"]
-        top = "/".join([".."] * len(Path(project).parts))
-        which = f"--answers-file {project}/.copier-answers.yml"
-        update = f"(cd {top} && copier update --trust {which} --ask snowflake_account)"
-    enter = [] if folder == "." else [f"cd {_quoted(folder)}"]
-    sync = [".venv/bin/python scripts/sync_mesh.py"] if kind == "native" else []
-    account = [] if answers.get("snowflake_account") else [f"{update}   # name the account"]
-    key_pairs = (
-        []
-        if answers.get("auth") == "workload_identity"
-        else [
-            "./setup_keypair_auth.sh create --connection NAME",
-            f"./setup_keypair_auth.sh create --connection NAME --user {ci_user(answers)}",
-        ]
-    )
-    steps = {
-        "Put it under version control:": [*enter, *keep],
-        "Build it on your laptop"
-        + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
-            "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt -c constraints.txt",
-            *sync,
-            ".venv/bin/dbt build",
-        ],
-        "Set up Snowflake (NAME: a connection of connections.toml):": [
-            *account,
-            ".venv/bin/python scripts/snowflake_access.py plan    # what would be created",
-            ".venv/bin/python scripts/snowflake_access.py apply --connection NAME",
-            *key_pairs,
-            ".venv/bin/python scripts/snowflake_access.py verify --connection NAME",
-        ],
-        "Read on in README.md: deploying, CI, the registry.": [],
-    }
-    lines = [f"\n{answers.get('project_name', 'The project')} is ready. Next:"]
-    for number, (title, commands) in enumerate(steps.items(), start=1):
-        lines += [f"  {number}. {title}", *(f"       {command}" for command in commands)]
-    return "\n".join(lines)
-
-
 def ci_user(answers: Mapping[str, str]) -> str:
     """The user that pull requests sign in as."""
     return f"{answers['database_prefix']}_CI_SVC"
 
 
-def _quoted(path: str) -> str:
-    return path if re.fullmatch(r"[\w./+-]+", path) else "'" + path.replace("'", "'\\''") + "'"
-
-
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -1,6 +1,7 @@
 """The library that a member's commands run on, as one sealed file: `vendor/dbtmesh-….whl`.
 
-    library.py FOLDER VERSION    builds it into FOLDER/vendor, and removes other versions
+    library.py FOLDER VERSION    builds it into FOLDER/vendor, and removes other versions;
+                                 without a VERSION, which is of an index then, removes all
 
 Built here and not by `pip wheel`, because a hook can rely on Python alone, without a build backend
 and without a network. The same sources and version give the same bytes wherever they are built, so
@@ -26,6 +27,11 @@ from typing import Any
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 FOLDER = "vendor"
 DISTRIBUTION = "dbtmesh"
+MISSING = (
+    "the library of its commands is missing in vendor/. To build it: copier recopy --trust "
+    "--defaults --quiet --vcs-ref=:current: --exclude '*' --answers-file {}"
+)
+"""What to say, and what mends it, in any state of a member: nothing is rendered, the task runs."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every entry: the first that a ZIP file can hold."""
 
@@ -34,23 +40,33 @@ def wheel_name(version: str) -> str:
     return f"{DISTRIBUTION}-{version}-py3-none-any.whl"
 
 
-def build(member: Path, version: str, source: Path = SOURCE) -> Path:
-    """Writes the wheel of `version` into the member's folder, whole or not at all; its path.
+def put(member: Path, version: str, source: Path = SOURCE) -> None:
+    """Writes the wheel of `version` into the member's folder, whole or not at all.
 
-    Wheels of other versions go. Raises OSError where the folder cannot be written.
+    Wheels of other versions go; all of them where there is no version, because the member takes it
+    from an index. Raises OSError where the folder cannot be written.
     """
     folder = member / FOLDER
-    folder.mkdir(exist_ok=True)
-    target = folder / wheel_name(version)
-    body = contents(source, version)
-    if not target.is_file() or target.read_bytes() != body:
-        scratch = folder / f".{target.name}.tmp"
-        scratch.write_bytes(body)
-        scratch.replace(target)
+    target = folder / wheel_name(version) if version else None
+    if target:
+        folder.mkdir(exist_ok=True)
+        body = contents(source, version)
+        if not target.is_file() or target.read_bytes() != body:
+            scratch = folder / f".{target.name}.tmp"
+            scratch.write_bytes(body)
+            scratch.replace(target)
     for other in folder.glob(f"{DISTRIBUTION}-*.whl"):
         if other != target:
             other.unlink()
-    return target
+
+
+def put_or_say(member: Path, version: str, answers_file: str) -> None:
+    """The same for a hook, which must not fail: Copier would delete a new project then."""
+    try:
+        put(member, version)
+    except (OSError, KeyboardInterrupt) as error:
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else "stopped"
+        print(f"error: {why}: {MISSING.format(answers_file)}", file=sys.stderr)
 
 
 def contents(source: Path, version: str) -> bytes:
@@ -102,20 +118,11 @@ def _digest(body: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=").decode()
 
 
-def main() -> None:
-    member, version = Path(sys.argv[1]), sys.argv[2]
-    if not re.fullmatch(r"[0-9A-Za-z.+]+", version):
+def main(folder: str, version: str = "") -> None:
+    if version and not re.fullmatch(r"[0-9A-Za-z.+]+", version):
         sys.exit(f"error: {version!r} is not a version")
-    try:
-        build(member, version)
-    except OSError as error:
-        # A task that fails would make Copier delete the new project.
-        print(
-            f"error: {error.filename}: {error.strerror}: the project lacks its library; mend that, "
-            "then run: copier update --trust --vcs-ref=:current:",
-            file=sys.stderr,
-        )
+    put(Path(folder), version)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

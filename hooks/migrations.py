@@ -2,12 +2,12 @@
 
     migrations.py ANSWERS_FILE renamed-file OLD NEW    the template has another name for a file
     migrations.py ANSWERS_FILE renamed-answer OLD NEW  copier.yml has another name for a question
-    migrations.py ANSWERS_FILE updated [quiet]         after every update, last; if quiet, where
-                                                       files went
+    migrations.py ANSWERS_FILE updated LIBRARY_VERSION [quiet]
+                                                       after every update, last
 
 `_migrations` in copier.yml says which run, and of which version on. Copier puts STAGE,
-VERSION_FROM and VERSION_TO into the environment, and has made sure that everything was committed:
-HEAD is the member as it was. Every update waits for this: what few need is imported only then.
+VERSION_FROM and VERSION_TO into the environment. Every update waits for this: what few need is
+imported only then.
 
 What needs no migration: a new question (every question has a default), a changed default (members
 keep the answers they recorded), a file that the template has no longer (Copier removes it, and
@@ -20,14 +20,15 @@ import os
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
+import library
 import update_report
-from after_copy import UNTAGGED
+from after_copy import UNTAGGED, print_whatever_the_terminal_takes
+from previous import TEMPLATE, committed, git, is_untouched, rendered_before
 
-TEMPLATE = Path(__file__).resolve().parents[1]
-"""Copier's clone of the new version, which has the history too."""
+SEALED_SINCE = (0, 3, 0)
+"""The version since which the code of a member's commands is a library, and no file of its own."""
 
 
 def renamed_file(answers: Path, old: str, new: str) -> None:
@@ -82,12 +83,18 @@ def forget_rejected(*paths: str) -> None:
         Path(path + update_report.REJECTED).unlink(missing_ok=True)
 
 
-def updated(answers: Path, quiet: bool) -> None:
+def updated(answers: Path, library_version: str, quiet: bool) -> None:
     """After every update: keeps what would be lost, and says what changed and what to do."""
+    library.put_or_say(answers.absolute().parent, library_version, answers.as_posix())
+    old, new = os.environ["VERSION_FROM"], os.environ["VERSION_TO"]
+    replaced: list[str] = []
+    if update_report.release(old) < SEALED_SINCE:
+        import sealed_scripts
+
+        replaced = sealed_scripts.take_out(answers)
     kept = keep_edited_files(answers)
     if quiet:
         return
-    old, new = os.environ["VERSION_FROM"], os.environ["VERSION_TO"]
     folder = answers.parent.as_posix()
     if UNTAGGED.fullmatch(new):
         command = "copier update --trust --vcs-ref TAG"
@@ -111,6 +118,7 @@ def updated(answers: Path, quiet: bool) -> None:
             changes=update_report.changes_between(changelog, old, new),
             in_conflict=update_report.conflicts(Path()),
             kept=kept,
+            replaced=replaced,
             requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", *requirements)),
         )
     )
@@ -143,76 +151,8 @@ def mark_unmerged(path: Path, *stages: bytes) -> None:
     git("update-index", "--index-info", given="".join(lines).encode())
 
 
-def committed(path: str) -> bytes | None:
-    """The member's file before the update; None where there was none."""
-    try:
-        return git("show", f"HEAD:./{path}")
-    except subprocess.CalledProcessError:
-        return None
-
-
-def is_untouched(answers: Path, path: str) -> bool:
-    """Whether the member's file is as the old version of the template had it.
-
-    Most files are static, and the template's history knows them by their hash; only others need a
-    rendering of the old version, which takes a second.
-    """
-    if git("rev-parse", f"HEAD:./{path}").strip() in old_hashes():
-        return True
-    return committed(path) == rendered_before(answers, path)
-
-
-@cache
-def old_hashes() -> frozenset[bytes]:
-    """Hashes of all files of the template's old version; none where it is not known any more."""
-    try:
-        tree = git("-C", str(TEMPLATE), "ls-tree", "-r", "-z", os.environ["VERSION_FROM"])
-    except subprocess.CalledProcessError:
-        return frozenset()
-    return frozenset(line.split()[2] for line in tree.split(b"\0") if line)
-
-
-def rendered_before(answers: Path, path: str) -> bytes | None:
-    """The file as the old version of the template rendered it for this member, or None."""
-    folder = old_rendering(answers)
-    return (folder / path).read_bytes() if folder and (folder / path).is_file() else None
-
-
-@cache
-def old_rendering(answers: Path) -> Path | None:
-    """The member without its own edits; None where the old version cannot be rendered any more."""
-    import atexit
-    import shutil
-    import tempfile
-
-    import copier
-    import yaml
-
-    folder = tempfile.mkdtemp(prefix="copier-dbt-mesh.")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    try:
-        copier.run_copy(
-            str(TEMPLATE),
-            folder,
-            yaml.safe_load(committed(answers.as_posix()) or b"{}"),
-            answers_file=answers,
-            vcs_ref=os.environ["VERSION_FROM"],
-            defaults=True,
-            overwrite=True,
-            unsafe=True,
-            quiet=True,
-            skip_tasks=True,
-        )
-    except Exception:  # then everything counts as edited, and is kept
-        return None
-    return Path(folder)
-
-
-def git(*arguments: str, given: bytes | None = None) -> bytes:
-    return subprocess.run(["git", *arguments], input=given, capture_output=True, check=True).stdout
-
-
 def main(answers_file: str, what: str, *arguments: str) -> None:
+    print_whatever_the_terminal_takes()
     answers = Path(answers_file)
     try:
         match what:
@@ -221,7 +161,7 @@ def main(answers_file: str, what: str, *arguments: str) -> None:
             case "renamed-answer":
                 renamed_answer(answers, *arguments)
             case "updated":
-                updated(answers, quiet=arguments == ("quiet",))
+                updated(answers, arguments[0], quiet="quiet" in arguments)
     except Exception as error:  # Copier would end with a traceback, half-way
         print(
             f"\nThe files are updated, but `{what}` failed ({error}): see git diff", file=sys.stderr
@@ -229,4 +169,4 @@ def main(answers_file: str, what: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*filter(None, sys.argv[1:]))
+    main(*sys.argv[1:])

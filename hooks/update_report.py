@@ -70,12 +70,14 @@ def message(
     changes: str,
     in_conflict: dict[str, list[int]],
     kept: Sequence[str],
+    replaced: Sequence[str] = (),
     requirements_changed: bool,
 ) -> str:
     """What the person at the terminal reads: what changed, what to check, how to undo it.
 
     folder: of the project, seen from the top of the repository, where updates run;
-    kept: files that are no longer the template's, and stay because they were edited here.
+    kept: files that are no longer the template's, and stay because they were edited here;
+    replaced: of edited files that could not stay, a line that says where the edits are.
     """
     if old == new:
         lines = [f"{project} is rendered anew from {new} of the template, with your answers."]
@@ -85,6 +87,12 @@ def message(
     if kept:
         lines += ["", "No longer the template's, but kept, because you had edited them:"]
         lines += [f"  {path}" for path in kept]
+    if replaced:
+        lines += [
+            "",
+            "You had edited these, and they cannot stay as they were; your text is in git:",
+        ]
+        lines += [f"  {line}" for line in replaced]
     rejected = sorted(path for path in in_conflict if path.endswith(REJECTED))
     if merged := {path: at for path, at in in_conflict.items() if path not in rejected}:
         lines += [

@@ -173,7 +173,7 @@ def test_a_hook_that_breaks_does_not_delete_the_member(desk: Desk) -> None:
     answers = desk.member.parent / "answers"
     answers.write_bytes(b"\xff\xfe\x00")
     done = subprocess.run(
-        [sys.executable, hook, answers], capture_output=True, text=True, check=False
+        [sys.executable, hook, answers, ""], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0
     assert "the step after it failed" in done.stderr
@@ -183,7 +183,7 @@ def test_later_imports_next_to_nothing(desk: Desk) -> None:
     desk.copy("later")
     code = (
         "import json, runpy, sys; before = set(sys.modules);"
-        f"sys.argv = ['hook', '.copier-answers.yml'];"
+        "sys.argv = ['hook', '.copier-answers.yml', ''];"
         f"runpy.run_path({str(ROOT / 'hooks/after_copy.py')!r}, run_name='__main__');"
         "print(); print(json.dumps(sorted(set(sys.modules) - before)))"
     )
@@ -212,7 +212,7 @@ def test_an_untagged_template_is_warned_of(
     answers = tmp_path / "answers.yml"
     answers.write_text(f"_commit: {commit}\nsetup: later\nkind: upstream\ndatabase_prefix: A\n")
     done = subprocess.run(
-        [sys.executable, ROOT / "hooks/after_copy.py", answers],
+        [sys.executable, ROOT / "hooks/after_copy.py", answers, ""],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -244,7 +244,7 @@ def test_a_template_by_a_relative_path_is_warned_of(
     )
     for quiet in ([], ["quiet"]):
         done = subprocess.run(
-            [sys.executable, ROOT / "hooks/after_copy.py", answers, *quiet],
+            [sys.executable, ROOT / "hooks/after_copy.py", answers, "", *quiet],
             cwd=tmp_path,
             capture_output=True,
             text=True,

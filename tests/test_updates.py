@@ -143,7 +143,6 @@ PLAUSIBLE: dict[str, Callable[[str], str]] = {
     ".gitignore": append("/mine/\n"),
     "requirements.txt": lambda text: f"sqlfluff  # mine\n{text}",
     "macros/generate_schema_name.sql": append("-- mine\n"),
-    "scripts/mesh/cli.py": append("# mine\n"),
     "snowflake/03_grant_mesh_access.sql": append("-- mine\n"),
     "setup_keypair_auth.sh": append("# mine\n"),
 }
@@ -285,6 +284,61 @@ def test_keep_edited_files_of_those_that_the_template_dropped(line: Line, tmp_pa
     line.update(untouched)
     assert (edited / older.REMOVED).read_text().endswith("# mine\n")
     assert not (untouched / older.REMOVED).exists()
+
+
+# ── code that became a library ────────────────────────────────────────────────────────
+
+
+def test_edited_copies_of_the_library_leave_the_tree_and_are_named(
+    line: Line, tmp_path: Path
+) -> None:
+    member = line.member("v0.2.0", tmp_path / "member", **KINDS["upstream"])
+    edits = ["scripts/mesh/cli.py", "scripts/announce.py", "scripts/publish_manifest.py"]
+    for path in edits:
+        edit(member, path, lambda text: text.replace("import ", "import  # mine\nimport ", 1))
+    (member / "scripts/ours.py").write_text(MINE)
+    commit(member)
+    head = git(member, "rev-parse", "--short", "HEAD")
+
+    said = by_hand(member)
+
+    assert in_conflict(member) == []
+    assert "now in the library, vendor/dbtmesh-" in said
+    assert "now python -m dbtmesh announce\n" in said
+    assert "now scripts/publish_manifest.py runs the library\n" in said
+    for path in edits:
+        assert f"  git show {head}:./{path} " in said
+        assert "# mine" in git(member, "show", f"{head}:./{path}")
+    fresh = files(line.render(versions.newest(), tmp_path / "fresh", **KINDS["upstream"]))
+    after = files(member)
+    assert after.pop("scripts/ours.py").decode() == MINE
+    assert after == fresh
+
+
+def test_a_change_of_the_library_alone_is_three_files(line: Line, tmp_path: Path) -> None:
+    repository, _, after = release_of(line, tmp_path)
+    module = repository / "src/dbtmesh/cli.py"
+    module.write_text(module.read_text() + "# a fix\n")
+    commit(repository)
+    git(repository, "tag", after)
+    member = tmp_path / "member"
+    rendering.render(
+        rendering.Source(str(repository), versions.newest()), member, KINDS["native"], tasks=True
+    )
+    git(member, "init", "--quiet")
+    commit(member)
+    by_hand(member)
+    git(member, "add", "--all")
+    changed = git(member, "diff", "--cached", "HEAD", "--numstat", "-M").splitlines()
+    assert len(changed) == 3, changed
+    assert sum(int(n) for each in changed for n in each.split()[:2] if n != "-") <= 10
+
+
+def release_of(line: Line, folder: Path) -> tuple[Path, str, str]:
+    """A copy of the template's repository, its newest release, and the one that comes next."""
+    repository = folder / "template"
+    git(folder, "clone", "--quiet", str(line.repository), str(repository))
+    return repository, versions.newest(), "v9.0.0"
 
 
 # ── a change of kind ──────────────────────────────────────────────────────────────────

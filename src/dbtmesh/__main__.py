@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from dbtmesh import cli
+from dbtmesh import cli, installed
 
 COMMANDS = {
     "publish-manifest": "publish this project's public interface to the registry",
@@ -64,8 +64,11 @@ def run(command: str, words: Sequence[str], root: Path | None = None) -> NoRetur
     """
 
     def main() -> int:
+        folder = root or project_folder(Path.cwd())
+        if other := installed.other_than_required(folder):
+            cli.note(other)
         module = import_module(f"dbtmesh.commands.{command.replace('-', '_')}")
-        status: int = module.main(words, root or project_folder(Path.cwd()))
+        status: int = module.main(words, folder)
         return status
 
     cli.run(main)
@@ -81,11 +84,11 @@ def main() -> None:
 
             print(version("dbtmesh"))
             sys.exit(cli.OK)
-        case ["--project-dir", folder, command, *words] if command in COMMANDS:
+        case [cli.PROJECT_DIR, folder, command, *words] if command in COMMANDS:
             run(command, words, Path(folder).resolve())
         case [command, *words] if command in COMMANDS:
             run(command, words)
-        case ["--project-dir", _, command, *_]:
+        case [cli.PROJECT_DIR, _, command, *_]:
             unknown(command)
         case [command, *_]:
             unknown(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from typing import NoReturn
 
 from dbtmesh import MeshError
 
+PROJECT_DIR = "--project-dir"
 OK, FAILED, FOUND = 0, 1, 2
 """Exit status: done; it failed; the check found something (breaking change, drift, staleness)."""
 
@@ -36,8 +38,12 @@ def parser(doc: str) -> argparse.ArgumentParser:
 
 def _program(argv: Sequence[str]) -> str:
     """How the command was started: `sync_mesh.py`, or `python -m dbtmesh sync-mesh`."""
-    name = Path(argv[0]).name
-    return " ".join(["python -m dbtmesh", *argv[1:2]]) if name == "__main__.py" else name
+    name, words = Path(argv[0]).name, list(argv[1:])
+    if name not in ("__main__.py", "_mesh.py"):
+        return name
+    return " ".join(
+        ["python -m dbtmesh", *(words[2:] if words[:1] == [PROJECT_DIR] else words)[:1]]
+    )
 
 
 def given(text: str) -> str:
@@ -99,6 +105,10 @@ def explain(error: OSError) -> str:
 
 def run(command: Callable[[], int]) -> NoReturn:
     """Runs a command's main function and exits with its status; errors become one or two lines."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a character that the terminal does not have must not hide the rest
+            stream.reconfigure(errors="replace")
     try:
         status = command()
         sys.stdout.flush()

@@ -12,4 +12,4 @@ if [[ -z $python ]]; then
   done
 fi
 
-exec "$python" -m dbtmesh --project-dir "$here" keypair-auth "$@"
+exec "$python" "$here/scripts/_mesh.py" keypair-auth "$@"

@@ -51,15 +51,22 @@ def newest() -> str:
 
 
 def keep(tag: str, ref: str) -> Path:
-    """Keeps what Copier reads of a commit as version `tag`."""
+    """Keeps what Copier reads of a commit as version `tag`. Raises ValueError where that was
+    released: what it held then is what members have."""
     path = FOLDER / f"{tag}.tar.xz"
+    if tag in git(ROOT, "tag", "--list", tag).split():
+        raise ValueError(f"{tag} is released (there is the tag): set the next in pyproject.toml")
+    if later := [each for each in kept() if numbers(each) > numbers(tag)]:
+        raise ValueError(f"{tag} is older than {later[-1]}, which is kept: it was released")
     path.write_bytes(lzma.compress(archive(ref), preset=9 | lzma.PRESET_EXTREME))
     return path
 
 
 def archive(ref: str) -> bytes:
+    """Of what Copier reads, as far as the commit has it."""
+    there = git(ROOT, "ls-tree", "--name-only", ref, "--", *PARTS).splitlines()
     done = subprocess.run(
-        ["git", "archive", "--format=tar", ref, *PARTS], cwd=ROOT, check=True, capture_output=True
+        ["git", "archive", "--format=tar", ref, *there], cwd=ROOT, check=True, capture_output=True
     )
     return done.stdout
 

@@ -19,7 +19,11 @@ from tests.versions import FOLDER, ROOT, archive, files, keep
 def main() -> int:
     match sys.argv[1:]:
         case ["keep", tag, *ref]:
-            path = keep(tag, *(ref or ["HEAD"]))
+            try:
+                path = keep(tag, *(ref or ["HEAD"]))
+            except ValueError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 1
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
             return 0
         case ["check", tag]:

@@ -1,0 +1,125 @@
+"""What a person does after `copier copy`: the numbered steps, which know the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from after_copy import ci_user
+
+INSTALL = "pip install -r requirements.txt -c constraints.txt"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The git repository around a copy. top: its folder; has_member: whether it has committed the
+    answers file, so that this was not the first copy."""
+
+    top: Path
+    has_member: bool
+
+
+def repository_of(copied: Path, answers_file: Path) -> Repository | None:
+    """None where there is none: git is asked only where a folder says that there is one."""
+    top = next((folder for folder in (copied, *copied.parents) if (folder / ".git").exists()), None)
+    if not top:
+        return None
+    import subprocess
+
+    known = ["git", "cat-file", "-e", f"HEAD:./{answers_file.as_posix()}"]
+    done = subprocess.run(known, cwd=copied, capture_output=True, check=False)
+    return Repository(top, has_member=done.returncode == 0)
+
+
+def after_copy(answers: Mapping[str, str], answers_file: Path, copied: Path) -> str:
+    """copied: the folder that Copier wrote into, which is the top of the member's repository."""
+    repository = repository_of(copied, answers_file)
+    project = answers.get("project_name", "The project")
+    if repository and repository.has_member:
+        return rendered_anew(project, answers.get("_commit", ""))
+    lines = [f"\n{project} is ready. Next:"]
+    steps = numbered(answers, answers_file, copied, repository)
+    for number, (title, commands) in enumerate(steps.items(), start=1):
+        lines += [f"  {number}. {title}", *(f"       {command}" for command in commands)]
+    return "\n".join(lines)
+
+
+def rendered_anew(project: str, version: str) -> str:
+    """After a copy into a member that is there already, as `copier recopy` is."""
+    return (
+        f"\n{project} is rendered anew from {version} of the template, with your answers. Edits "
+        "of yours in its files\nare not in them any more, but in git:\n"
+        "  git diff             what changed\n"
+        "  git checkout -p      take back what you want to keep\n"
+        "  git status           what is new; commit what you keep"
+    )
+
+
+def numbered(
+    answers: Mapping[str, str], answers_file: Path, copied: Path, repository: Repository | None
+) -> dict[str, list[str]]:
+    """Title and commands of each step."""
+    kind = answers.get("kind", "")
+    update = "copier update --trust --skip-answered --ask snowflake_account"
+    project = answers_file.parent.as_posix()
+    if answers_file.as_posix() != ".copier-answers.yml":
+        update += f" --answers-file {answers_file.as_posix()}"
+    if project != ".":
+        update = f"(cd {'/'.join(['..'] * len(Path(project).parts))} && {update})"
+    sync = [".venv/bin/python scripts/sync_mesh.py"] if kind != "upstream" else []
+    account = [] if answers.get("snowflake_account") else [f"{update}   # name the account"]
+    key_pairs = (
+        []
+        if answers.get("auth") == "workload_identity"
+        else [
+            "./setup_keypair_auth.sh create --connection NAME",
+            f"./setup_keypair_auth.sh create --connection NAME --user {ci_user(answers)}",
+        ]
+    )
+    return {
+        "Put it under version control:": version_control(answers, project, copied, repository),
+        "Build it on your laptop"
+        + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
+            f"python3 -m venv .venv && .venv/bin/{INSTALL}",
+            *sync,
+            ".venv/bin/dbt build",
+        ],
+        "Set up Snowflake (NAME: a connection of connections.toml):": [
+            *account,
+            ".venv/bin/python scripts/snowflake_access.py plan    # what would be created",
+            ".venv/bin/python scripts/snowflake_access.py apply --connection NAME",
+            *key_pairs,
+            ".venv/bin/python scripts/snowflake_access.py verify --connection NAME",
+        ],
+        "Read on in README.md: deploying, CI, the registry.": [],
+    }
+
+
+def version_control(
+    answers: Mapping[str, str], project: str, copied: Path, repository: Repository | None
+) -> list[str]:
+    """Where there is a repository, nothing is added but what this copy wrote."""
+    folder = folder_to_enter(copied)
+    commands = [] if folder == "." else [f"cd {_quoted(folder)}"]
+    commit = "git commit -m 'From copier-dbt-mesh'"
+    if project != ".":
+        commands += [f"git add {project} .github && {commit}", f"cd {project}"]
+    elif repository:
+        commands += ["git status", "git add NEW_FILES", commit]
+    else:
+        branch = answers.get("deploy_branch", "main")
+        commands += [f"git init -b {branch}", f"git add -A && {commit}"]
+    return commands
+
+
+def folder_to_enter(repository: Path) -> str:
+    """The repository as seen from the shell that started Copier."""
+    folder = os.path.relpath(repository, os.environ.get("PWD") or repository.parent)
+    return str(repository) if folder.startswith(f"..{os.sep}..") else folder
+
+
+def _quoted(path: str) -> str:
+    return path if re.fullmatch(r"[\w./+-]+", path) else "'" + path.replace("'", "'\\''") + "'"

@@ -1,0 +1,83 @@
+"""The member as it was before the update, and as the template's old version had it.
+
+Copier has made sure that everything was committed: HEAD is the member as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+"""Copier's clone of the new version, which has the history too."""
+
+
+def committed(path: str) -> bytes | None:
+    """The member's file before the update; None where there was none."""
+    try:
+        return git("show", f"HEAD:./{path}")
+    except subprocess.CalledProcessError:
+        return None
+
+
+def is_untouched(answers: Path, path: str) -> bool:
+    """Whether the member's file is as the old version of the template had it.
+
+    Most files are static, and the template's history knows them by their hash; only others need a
+    rendering of the old version, which takes a second.
+    """
+    if git("rev-parse", f"HEAD:./{path}").strip() in old_hashes():
+        return True
+    return committed(path) == rendered_before(answers, path)
+
+
+@cache
+def old_hashes() -> frozenset[bytes]:
+    """Hashes of all files of the template's old version; none where it is not known any more."""
+    try:
+        tree = git("-C", str(TEMPLATE), "ls-tree", "-r", "-z", os.environ["VERSION_FROM"])
+    except subprocess.CalledProcessError:
+        return frozenset()
+    return frozenset(line.split()[2] for line in tree.split(b"\0") if line)
+
+
+def rendered_before(answers: Path, path: str) -> bytes | None:
+    """The file as the old version of the template rendered it for this member, or None."""
+    folder = old_rendering(answers)
+    return (folder / path).read_bytes() if folder and (folder / path).is_file() else None
+
+
+@cache
+def old_rendering(answers: Path) -> Path | None:
+    """The member without its own edits; None where the old version cannot be rendered any more."""
+    import atexit
+    import shutil
+    import tempfile
+
+    import copier
+    import yaml
+
+    folder = tempfile.mkdtemp(prefix="copier-dbt-mesh.")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        copier.run_copy(
+            str(TEMPLATE),
+            folder,
+            yaml.safe_load(committed(answers.as_posix()) or b"{}"),
+            answers_file=answers,
+            vcs_ref=os.environ["VERSION_FROM"],
+            defaults=True,
+            overwrite=True,
+            unsafe=True,
+            quiet=True,
+            skip_tasks=True,
+        )
+    except Exception:  # then everything counts as edited, and is kept
+        return None
+    return Path(folder)
+
+
+def git(*arguments: str, given: bytes | None = None) -> bytes:
+    return subprocess.run(["git", *arguments], input=given, capture_output=True, check=True).stdout

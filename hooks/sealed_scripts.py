@@ -1,0 +1,58 @@
+"""What an update does with edited copies of the code that is a library since 0.3.0.
+
+Members had all of `scripts/` as files. Untouched ones go or change like any other. An edited one
+would import what is gone, so it leaves the tree, or becomes the short file that it is for
+everybody; its text stays in git, and the update says where, and what does its job now.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import update_report
+from previous import TEMPLATE, git, is_untouched
+
+
+def take_out(answers: Path) -> list[str]:
+    """Mends the tree after the update; a line for each file that the member had edited."""
+    folder = (answers.parent / "scripts").as_posix()
+    listed = git("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", f"{folder}/").decode()
+    head = git("rev-parse", "--short", "HEAD").decode().strip()
+    told = []
+    for path in filter(None, listed.split("\0")):
+        name = Path(path).relative_to(folder).as_posix()
+        if not was_ours(name) or is_untouched(answers, path):
+            continue
+        replacement = now_in_template(name)
+        if replacement and Path(path).exists():
+            Path(path).write_bytes(replacement)
+        else:
+            Path(path).unlink(missing_ok=True)
+        Path(path + update_report.REJECTED).unlink(missing_ok=True)
+        # not in conflict any more, and no loss that `keep_edited_files` has to mend
+        git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", path)
+        if Path(path).exists():
+            git("add", "--", path)
+        told.append(f"git show {head}:./{path}    now {job(name, bool(replacement))}")
+    return told
+
+
+def was_ours(name: str) -> bool:
+    """Whether a file of `scripts/` came with the template, and was code of its commands."""
+    module = TEMPLATE / "src/dbtmesh/commands" / name
+    return name.startswith("mesh/") or module.is_file()
+
+
+def now_in_template(name: str) -> bytes | None:
+    """The file's text for every member that has it; none of them has a variable in it."""
+    found = next(TEMPLATE.glob(f"template/*/scripts/{name}"), None)
+    return found.read_bytes() if found else None
+
+
+def job(name: str, is_there: bool) -> str:
+    """What does the job of a script."""
+    if name.startswith("mesh/"):
+        return "in the library, vendor/dbtmesh-….whl"
+    if is_there:
+        return f"scripts/{name} runs the library"
+    return f"python -m dbtmesh {name.removesuffix('.py').replace('_', '-')}"
