@@ -77,12 +77,12 @@ def run(command: str, words: Sequence[str], root: Path | None = None) -> NoRetur
 def main() -> None:
     match sys.argv[1:]:
         case [] | ["-h" | "--help"]:
-            print(usage())
+            cli.say(*usage().splitlines())
             sys.exit(cli.OK)
         case ["--version"]:
             from importlib.metadata import version
 
-            print(version("dbtmesh"))
+            cli.say(version("dbtmesh"))
             sys.exit(cli.OK)
         case [cli.PROJECT_DIR, folder, command, *words] if command in COMMANDS:
             run(command, words, Path(folder).resolve())
@@ -95,8 +95,7 @@ def main() -> None:
 
 
 def unknown(command: str) -> NoReturn:
-    print(f"error: {command!r} is not a command: see python -m dbtmesh --help", file=sys.stderr)
-    sys.exit(cli.FAILED)
+    cli.fail(f"{command!r} is not a command: see python -m dbtmesh --help")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import io
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dbtmesh import MeshError
+from dbtmesh.output import terminal
 
 PROJECT_DIR = "--project-dir"
 OK, FAILED, FOUND = 0, 1, 2
@@ -81,20 +82,30 @@ def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
     )
 
 
-def output(**values: str) -> None:
-    """Outputs of the step of GitHub Actions that this runs in; nothing elsewhere."""
-    if not (step := os.environ.get("GITHUB_OUTPUT")):
-        return
-    # A mark that nobody can guess ends a value, so that none can smuggle in another output.
-    mark = f"end-{os.urandom(16).hex()}"
-    lines = [f"{name}<<{mark}\n{text}\n{mark}\n" for name, text in values.items()]
-    with Path(step).open("a", encoding="utf-8") as outputs:
-        outputs.write("".join(lines))
+def say(*lines: str) -> None:
+    """Lines of a command's result, on stdout. Each stays one line, and nothing in it is a command
+    to the terminal or to GitHub Actions, wherever its text comes from."""
+    terminal.write(*lines)
+
+
+def say_json(data: object) -> None:
+    """The same for programs that read it: JSON, in ASCII."""
+    say(*json.dumps(data, indent=2).splitlines())
 
 
 def note(text: str) -> None:
     """Something worth knowing that does not change the result, on stderr."""
-    print(f"note: {text}", file=sys.stderr)
+    terminal.write(f"note: {text}", to=sys.stderr)
+
+
+def _error(text: str) -> None:
+    terminal.write(*f"error: {text}".split("\n"), to=sys.stderr)
+
+
+def fail(text: str) -> NoReturn:
+    """Ends the program with what is wrong."""
+    _error(text)
+    sys.exit(FAILED)
 
 
 def explain(error: OSError) -> str:
@@ -105,27 +116,24 @@ def explain(error: OSError) -> str:
 
 def run(command: Callable[[], int]) -> NoReturn:
     """Runs a command's main function and exits with its status; errors become one or two lines."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # a character that the terminal does not have must not hide the rest
-            stream.reconfigure(errors="replace")
+    terminal.tolerate()
     try:
         status = command()
         sys.stdout.flush()
     except MeshError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _error(str(error))
         status = FAILED
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "dbtmesh":
             raise
-        print(
-            f"error: {sys.executable} lacks the package {error.name}: activate the project's "
-            "environment, or pip install -r requirements.txt -c constraints.txt",
-            file=sys.stderr,
+        _error(
+            f"{sys.executable} lacks the package {error.name}: activate the project's "
+            "environment, or pip install -r requirements.txt -c constraints.txt"
         )
         status = FAILED
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr, flush=True)
+        terminal.write("stopped", to=sys.stderr)
+        sys.stderr.flush()
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.flush()
         # At once: Snowflake's connector leaves a thread behind that times the interrupted
@@ -135,6 +143,6 @@ def run(command: Callable[[], int]) -> NoReturn:
         sys.stderr.close()
         status = OK
     except OSError as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
+        _error(explain(error))
         status = FAILED
     sys.exit(status)

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dbtmesh import MeshError
+from dbtmesh.output import workflow
 
 REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -194,9 +194,7 @@ def identity_token(audience: str) -> str:
         raise MeshError(
             "GitHub answers $ACTIONS_ID_TOKEN_REQUEST_URL without a token: try again later"
         ) from None
-    # Not on stdout, which may go to a file; in one piece, whatever other threads write.
-    sys.stderr.write(f"::add-mask::{token}\n")
-    sys.stderr.flush()
+    workflow.mask(token)
     return token
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.ci import github, github_app
+from dbtmesh.output import workflow
 from dbtmesh.registry import latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
@@ -55,13 +56,13 @@ def main(words: Sequence[str], root: Path) -> int:
     for line in notes:
         cli.note(line)
     if not told:
-        print(f"nobody to tell: no project that reads {member.project} waits for it")
+        cli.say(f"nobody to tell: no project that reads {member.project} waits for it")
         return cli.OK
     payload = news(store, member.project, place.env)
     if arguments.dry_run:
         for repository, names in told.items():
             event = {"event_type": EVENT, "client_payload": {**payload, "consumers": names}}
-            print(f"would tell {repository}: {json.dumps(event)}")
+            cli.say(f"would tell {repository}: {json.dumps(event)}")
         return cli.OK
     # Here it takes no App; and where the App is at fault, whoever is here is told by then.
     here = {name: told.pop(name) for name in [*told] if is_own(name, own)}
@@ -143,7 +144,7 @@ def tell_others(told: Mapping[str, list[str]], payload: Mapping[str, Any]) -> It
         yield f"{', '.join(told)} not told: {error}"
         return
     if app is None:
-        warn(
+        workflow.warning(
             "The projects that read this one were not told: there is no GitHub App yet "
             f"(README.md, CI and deploys): {', '.join(told)}"
         )
@@ -158,7 +159,7 @@ def tell_others(told: Mapping[str, list[str]], payload: Mapping[str, Any]) -> It
             if error.limited or error.status in PASSING or error.status >= 500:
                 yield f"{repository} was not told: {error}"
             else:
-                warn(
+                workflow.warning(
                     f"{', '.join(names)} is not told: {repository} is gone, renamed, archived or "
                     f"without the App ({error}). Install the App there (contents: write); after a "
                     "move, deploy there once, which puts the new name on record "
@@ -173,9 +174,4 @@ def tell(api: github.GitHub, repository: str, names: list[str], payload: Mapping
     event = {"event_type": EVENT, "client_payload": {**payload, "consumers": names}}
     # Twice is once too often, but harmless: a deploy of the same version changes nothing.
     api.post(f"/repos/{repository}/dispatches", event, repeatable=True)
-    print(f"told {repository} ({', '.join(names)}) of version {payload['version']}")
-
-
-def warn(text: str) -> None:
-    """Where GitHub shows it, on the page of the run."""
-    print(f"::warning::{text}")
+    cli.say(f"told {repository} ({', '.join(names)}) of version {payload['version']}")

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.manifest import interface
+from dbtmesh.output import workflow
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 
@@ -58,11 +59,11 @@ def main(words: Sequence[str], root: Path) -> int:
     try:
         latest = await_version(store, project, place.env, version, digest, arguments.timeout)
     except OtherDigest as error:
-        print(error)
+        cli.say(str(error))
         return cli.FOUND
     newer = "" if latest.version == version else f", and {latest.version} since"
-    print(f"{project} has published {version}, as told{newer}")
-    cli.output(version=latest.version)
+    cli.say(f"{project} has published {version}, as told{newer}")
+    workflow.output(version=latest.version)
     return cli.OK
 
 

@@ -28,7 +28,7 @@ from dbtmesh import MeshError, cli, config
 from dbtmesh.downstream import freshness
 from dbtmesh.downstream.freshness import Finding
 from dbtmesh.manifest import interface
-from dbtmesh.output import markdown
+from dbtmesh.output import markdown, workflow
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
@@ -75,10 +75,10 @@ def main(words: Sequence[str], root: Path) -> int:
 
     stale = [each for each in findings if each.stale]
     for each in stale:
-        print(each)
+        cli.say(str(each))
     total = f"{len(findings)} looked at, {len(stale)} stale" if stale else "all is fresh"
-    print(f"{member.project} reads {', '.join(published) or 'no project'}: {total}")
-    markdown.publish(summary(member.project, findings, total), arguments.summary)
+    cli.say(f"{member.project} reads {', '.join(published) or 'no project'}: {total}")
+    workflow.summarise(summary(member.project, findings, total), arguments.summary)
     return cli.FOUND if stale else cli.OK
 
 

@@ -34,6 +34,7 @@ from dbtmesh import MeshError, cli, config
 from dbtmesh.ci import github
 from dbtmesh.downstream import committed
 from dbtmesh.files import write_whole
+from dbtmesh.output import workflow
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 
@@ -124,11 +125,11 @@ def pull(
     stored = state.read(keys.state(member.project, place.env))
     if stored:
         write_whole(path, stored.body)
-        print(f"{path}: the last deploy of {member.project} to {place.env}")
+        cli.say(f"{path}: the last deploy of {member.project} to {place.env}")
     else:
         path.unlink(missing_ok=True)  # another registry's, perhaps
-        print(f"{member.project} has no deploy to {place.env} on record yet ({state.url})")
-    cli.output(found="true" if stored else "false")
+        cli.say(f"{member.project} has no deploy to {place.env} on record yet ({state.url})")
+    workflow.output(found="true" if stored else "false")
     return cli.OK
 
 
@@ -143,8 +144,8 @@ def changed(
     now = published(member, place, store, last.built.upstreams if last and last.built else {})
     write_whole(member.root / "target" / INPUTS, msgspec.json.encode(now))
     why = reasons(last, code_of(member.root), now)
-    print("\n".join(why) or f"nothing to deploy: {member.project} is as it was built")
-    cli.output(changed="true" if why else "false")
+    cli.say(*why or [f"nothing to deploy: {member.project} is as it was built"])
+    workflow.output(changed="true" if why else "false")
     return cli.OK
 
 
@@ -239,13 +240,13 @@ def push(
     for name, body in {**made, "deploy.json": text}.items():
         key = keys.state(member.project, place.env, name)
         if arguments.dry_run:
-            print(f"would write {state.url}/{key} ({len(body):,} bytes)")
+            cli.say(f"would write {state.url}/{key} ({len(body):,} bytes)")
         else:
             put(state, key, body)
     if arguments.dry_run:
-        print(text.decode(), end="")
+        cli.say(*text.decode().splitlines())
     else:
-        print(f"kept what the deploy of {member.project} to {place.env} made ({now.result})")
+        cli.say(f"kept what the deploy of {member.project} to {place.env} made ({now.result})")
     return cli.OK
 
 

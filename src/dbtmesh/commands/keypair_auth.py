@@ -166,7 +166,7 @@ class Work:
         self.unset_others: bool = arguments.unset_others
         begun = self.files.next.exists() or self.files.old.exists()
         if arguments.command == "rotate" and begun:
-            print("going on with the rotation that was begun")
+            cli.say("going on with the rotation that was begun")
         self.renew = arguments.command == "rotate" and not begun
         self.signed_in = False
         self.handed_over = self.secret is None
@@ -192,7 +192,7 @@ class Work:
             for name, key in now.others.items()
         ]
         for left in self.left:
-            print(f"left to do  {left}")
+            cli.say(f"left to do  {left}")
         return cli.OK
 
     def situation(self) -> Situation:
@@ -212,32 +212,32 @@ class Work:
     def generate(self, now: Situation) -> None:
         key = self.keys.generate()
         self.renew = False
-        print(f"made        {_shown(self.files.next)} (RSA, {key.key_size} bits)")
+        cli.say(f"made        {_shown(self.files.next)} (RSA, {key.key_size} bits)")
 
     def register(self, now: Situation) -> None:
         key = self.keys.key(self.files.next if now.next else self.files.current)
         name = self.account.register(key, now.registered)
-        print(f"registered  {keypair.fingerprint(key)} ({name} of {self.account.user})")
+        cli.say(f"registered  {keypair.fingerprint(key)} ({name} of {self.account.user})")
 
     def promote(self, now: Situation) -> None:
         self.account.sign_in(self.keys.key(self.files.next))
         self.signed_in, self.handed_over = True, self.secret is None
         self.keys.promote()
-        print(
+        cli.say(
             f"signed in   as {self.account.user} with the new key; it is {self.files.current} now"
         )
 
     def sign_in(self, now: Situation) -> None:
         self.account.sign_in(self.keys.key(self.files.current))
         self.signed_in = True
-        print(f"signed in   as {self.account.user} with {_shown(self.files.current)}")
+        cli.say(f"signed in   as {self.account.user} with {_shown(self.files.current)}")
 
     def hand_over(self, now: Situation) -> None:
         """Without its passphrase: one that lay beside the key would protect nothing."""
         assert self.secret is not None
         try:
             self.secret.set(keypair.private_pem(self.keys.key(self.files.current)), self.root)
-            print(f"handed over to GitHub, as {self.secret}")
+            cli.say(f"handed over to GitHub, as {self.secret}")
         except MeshError as error:
             by_hand = f"{error}; by hand: {self.secret.by_hand(self.files.current)}"
             if now.old in now.accepted:
@@ -257,16 +257,16 @@ class Work:
     def retire(self, now: Situation) -> None:
         name = next(name for name, key in now.registered.items() if key == now.old)
         self.account.remove(name)
-        print(f"unset       {now.old} ({name}): it no longer signs in")
+        cli.say(f"unset       {now.old} ({name}): it no longer signs in")
 
     def forget(self, now: Situation) -> None:
         self.files.old.unlink()
-        print(f"deleted     {_shown(self.files.old)}")
+        cli.say(f"deleted     {_shown(self.files.old)}")
 
     def unset_other(self, now: Situation) -> None:
         name, key = next(iter(now.others.items()))
         self.account.remove(name)
-        print(f"unset       {key} ({name}): it no longer signs in")
+        cli.say(f"unset       {key} ({name}): it no longer signs in")
 
 
 def status(account: Account, keys: KeyRing, max_age: int) -> int:
@@ -275,13 +275,13 @@ def status(account: Account, keys: KeyRing, max_age: int) -> int:
     here: dict[str, str] = {}
     attention = []
     command = f"./setup_keypair_auth.sh {{}} --user {shlex.quote(account.user)}"
-    print(f"user       {account.user}")
+    cli.say(f"user       {account.user}")
     for path in (files.current, files.next, files.old):
         if path.exists():
             key = keys.key(path)
             here[keypair.fingerprint(key)] = _shown(path)
             days = int((time.time() - path.stat().st_mtime) // 86400)
-            print(f"file       {_shown(path)}: RSA, {key.key_size} bits, {days} days old")
+            cli.say(f"file       {_shown(path)}: RSA, {key.key_size} bits, {days} days old")
             if path == files.current and days > max_age:
                 attention.append(
                     f"the key is older than {max_age} days: {command.format('rotate')}"
@@ -295,7 +295,7 @@ def status(account: Account, keys: KeyRing, max_age: int) -> int:
     else:
         registered = account.registered()
         for name, accepted in registered.items():
-            print(f"accepted   {accepted} ({name}): {here.get(accepted, 'not on this machine')}")
+            cli.say(f"accepted   {accepted} ({name}): {here.get(accepted, 'not on this machine')}")
             if accepted not in here:
                 attention.append(f"Snowflake accepts a key that is not here ({name})")
         current = keys.fingerprint(files.current)
@@ -306,17 +306,17 @@ def status(account: Account, keys: KeyRing, max_age: int) -> int:
         elif current:
             try:
                 account.sign_in(keys.key(files.current))
-                print("sign-in    works")
+                cli.say("sign-in    works")
             except MeshError as error:
                 attention.append(str(error))
     for line in attention:
-        print(f"attention  {line}")
+        cli.say(f"attention  {line}")
     return cli.FOUND if attention else cli.OK
 
 
 def workload_identity(arguments: argparse.Namespace, member: Member, user: str) -> int:
     """There is no key; shows how the user is set up, where there is a connection."""
-    print(
+    cli.say(
         f"{user} signs in with GitHub's own token (answer auth: workload_identity): "
         "there is no key to make or keep"
     )
@@ -328,10 +328,10 @@ def workload_identity(arguments: argparse.Namespace, member: Member, user: str) 
     trusts = properties.get("HAS_WORKLOAD_IDENTITY") == "true"
     attention = [] if trusts else ["no token is trusted: `scripts/snowflake_access.py apply`"]
     attention += [f"Snowflake accepts a key, too ({name})" for name in account.registered()]
-    print(f"type       {properties.get('TYPE', 'PERSON')}")
-    print(f"token      {'trusted' if trusts else 'not trusted'}")
+    cli.say(f"type       {properties.get('TYPE', 'PERSON')}")
+    cli.say(f"token      {'trusted' if trusts else 'not trusted'}")
     for line in attention:
-        print(f"attention  {line}")
+        cli.say(f"attention  {line}")
     return cli.FOUND if attention else cli.OK
 
 
@@ -467,11 +467,11 @@ class Secret:
         complaint = complaint or gh([*post, "-f", f"name={self.branch}"])
         if not complaint:
             allowed = [self.branch, *self._let_default_branch(gh, post, root)]
-            print(f"environment {self.environment}: only {' and '.join(allowed)} may deploy")
+            cli.say(f"environment {self.environment}: only {' and '.join(allowed)} may deploy")
         elif gh(put):
             self._unread(missing)
         else:  # a private repository of a plan that has no such rules
-            print(
+            cli.say(
                 f"note        any branch may deploy to {self.environment}, for GitHub did not "
                 f"limit it to {self.branch} ({complaint}): see Settings, Environments"
             )
@@ -489,16 +489,16 @@ class Secret:
         elif complaint := gh([*post, "-f", f"name={default}"]):
             what = f"GitHub did not let {default} deploy, the default branch ({complaint})"
         else:
-            print(f"note        {default} is the default branch: schedules and events run on it")
+            cli.say(f"note        {default} is the default branch: schedules and events run on it")
             return [default]
-        print(
+        cli.say(
             f"note        {what}: unless it is {self.branch}, no schedule and no event will deploy "
             f"before it may use {self.environment} (Settings, Environments)"
         )
         return []
 
     def _unread(self, complaint: str) -> None:
-        print(
+        cli.say(
             f"note        the environment {self.environment} could not be read ({complaint}) and "
             "stays as it is: see Settings, Environments for the branches that may use it"
         )
@@ -608,7 +608,7 @@ class Account:
                 return
             except Refused as error:
                 why = f"Snowflake did not do it for {self.session.role} ({error})"
-        print(f"\nUSE ROLE USERADMIN;\n{sql};\n")
+        cli.say("", "USE ROLE USERADMIN;", f"{sql};", "")
         raise MeshError(f"{why}: have an administrator run the above, then run this again")
 
     def sign_in(self, key: RSAPrivateKey) -> None:

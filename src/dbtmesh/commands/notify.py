@@ -32,6 +32,7 @@ from pathlib import Path
 
 from dbtmesh import MeshError, cli
 from dbtmesh.ci import github, runs
+from dbtmesh.output import workflow
 
 RESULTS = ("success", "failure", "cancelled", "skipped")
 BAD = ("failure", "timed_out", "startup_failure")
@@ -91,14 +92,14 @@ def main(words: Sequence[str], root: Path) -> int:
     except (MeshError, OSError) as error:
         if arguments.strict:
             raise MeshError(hidden(str(error))) from None
-        print(f"::warning title=alert::{escaped(hidden(f'nobody was told: {error}'))}")
+        workflow.warning(hidden(f"nobody was told: {error}"), title="alert")
         return cli.OK
 
 
 def notify(arguments: argparse.Namespace, root: Path) -> int:
     failed = arguments.result == "failure"
     if arguments.result not in ("success", "failure"):
-        print(f"nothing to tell: the deploy was {arguments.result}")
+        cli.say(f"nothing to tell: the deploy was {arguments.result}")
         return cli.OK
     before = arguments.previous
     if before is None:
@@ -109,7 +110,7 @@ def notify(arguments: argparse.Namespace, root: Path) -> int:
                 raise
             before = ""  # a failure is told in any case
     if not failed and before not in BAD:
-        print("nothing to tell: the deploy succeeded, and so did the one before, if any")
+        cli.say("nothing to tell: the deploy succeeded, and so did the one before, if any")
         return cli.OK
     lines = (arguments.nodes or "").splitlines()
     if arguments.run_results:
@@ -187,11 +188,6 @@ def hidden(text: str) -> str:
     return text
 
 
-def escaped(text: str) -> str:
-    """As the value of a workflow command."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
 # ── Telling ───────────────────────────────────────────────────────────────────────────
 
 
@@ -204,7 +200,7 @@ def tell(alert: Alert) -> None:
     failures = []
     for send in named:
         try:
-            print(f"told {send(alert)}: {alert.headline}")
+            cli.say(f"told {send(alert)}: {alert.headline}")
         except MeshError as error:
             failures.append(str(error))
     if failures:

@@ -49,7 +49,8 @@ class Breaking(Exception):
     """Consumers would break: the lines to print."""
 
     def __init__(self, lines: list[str]) -> None:
-        super().__init__("\n".join(lines))
+        super().__init__(*lines)
+        self.lines = lines
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -100,7 +101,7 @@ def main(words: Sequence[str], root: Path) -> int:
         current, _ = publication.published(store, member.project, place.env, repair=repair)
         built = earlier(store, place.env, arguments.rollback, member.project, current)
         if current and current.nodes == built.nodes:
-            print(f"consumers read the interface of {arguments.rollback} already")
+            cli.say(f"consumers read the interface of {arguments.rollback} already")
             return cli.OK
     else:
         path = arguments.manifest or member.root / "target" / "manifest.json"
@@ -117,14 +118,14 @@ def main(words: Sequence[str], root: Path) -> int:
         if arguments.check or arguments.dry_run:
             current, _ = publication.published(store, member.project, place.env, repair=repair)
             notes = gate.check(current)
-            print("\n".join(gate.lines))
+            cli.say(*(gate.lines))
             if arguments.dry_run:
                 noted = annotated(built, notes) if notes else built
                 explain(noted, place, current, manifest is not None)
             return cli.OK
         outcome = publication.publish(store, place.env, built, gate.check, repair=repair)
     except Breaking as error:
-        print(f"{error}\nnothing was published")
+        cli.say(*error.lines, "nothing was published")
         return cli.FOUND
     finally:
         gate.summarise(arguments.summary)
@@ -134,8 +135,8 @@ def main(words: Sequence[str], root: Path) -> int:
             "history"
         )
         return cli.OK
-    print("\n".join(gate.lines or ["published already"]))
-    print(
+    cli.say(*(gate.lines or ["published already"]))
+    cli.say(
         f"published {counted(built)} of {member.project} to {place.url} ({place.env}), "
         f"version {outcome.version}"
     )
@@ -207,12 +208,12 @@ class Gate:
         if self._changes is None or not (file or os.environ.get("GITHUB_STEP_SUMMARY")):
             return
         from dbtmesh.gate import report
-        from dbtmesh.output import markdown
+        from dbtmesh.output import workflow
 
         lines = report.summary(
             self._built.project, self._env, self._changes, self._readers, strict=self._strict
         )
-        markdown.publish(lines, file)
+        workflow.summarise(lines, file)
 
 
 def positive(text: str) -> int:
@@ -249,9 +250,9 @@ def show_history(store: registry.Store, project: str, env: str, number: int) -> 
     current, _ = publication.published(store, project, env, repair=True)
     listed = history.read_last(store, project, env, number)
     for before, after in listed:
-        print("\n".join(history.line(before, after, current.version if current else None)))
+        cli.say(*(history.line(before, after, current.version if current else None)))
     if not listed:
-        print(f"{project} has published nothing to {env} yet ({store.url})")
+        cli.say(f"{project} has published nothing to {env} yet ({store.url})")
     return cli.OK
 
 
@@ -279,14 +280,16 @@ def explain(
     current: interface.Interface | None,
     with_state: bool,
 ) -> None:
-    print(f"would publish {counted(built)} ({len(built.body):,} bytes) as version {built.version}:")
-    print(f"  {place.url}/{keys.publication(built.project, place.env, built.version)}")
+    cli.say(
+        f"would publish {counted(built)} ({len(built.body):,} bytes) as version {built.version}:"
+    )
+    cli.say(f"  {place.url}/{keys.publication(built.project, place.env, built.version)}")
     replaced = f"  (now {current.version})" if current else "  (now nothing)"
-    print(f"  {place.url}/{keys.latest(built.project, place.env)}{replaced}")
+    cli.say(f"  {place.url}/{keys.latest(built.project, place.env)}{replaced}")
     if with_state:
-        print(f"  {place.state_url}/{keys.state(built.project, place.env)}")
+        cli.say(f"  {place.state_url}/{keys.state(built.project, place.env)}")
     for uid in built.nodes:
-        print(f"    {uid}")
+        cli.say(f"    {uid}")
 
 
 def counted(built: interface.Interface) -> str:

@@ -82,10 +82,10 @@ def comment(arguments: argparse.Namespace, member: config.Member) -> int:
         author = (each.get("user") or {}).get("login")
         if author == arguments.author and str(each.get("body")).startswith(marker):
             api.patch(f"{repository}/issues/comments/{each['id']}", body)
-            print(f"updated the comment on pull request {number}")
+            cli.say(f"updated the comment on pull request {number}")
             return cli.OK
     api.post(f"{repository}/issues/{number}/comments", body)
-    print(f"commented on pull request {number}")
+    cli.say(f"commented on pull request {number}")
     return cli.OK
 
 
@@ -115,7 +115,7 @@ def drop(arguments: argparse.Namespace, member: config.Member) -> int:
 
 def drop_schema(session: Session, member: config.Member, schema: str) -> None:
     session.run(f"DROP SCHEMA IF EXISTS {member.database_prefix}_DEV.{schema}", session.role)
-    print(f"dropped {member.database_prefix}_DEV.{schema}")
+    cli.say(f"dropped {member.database_prefix}_DEV.{schema}")
 
 
 def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
@@ -130,8 +130,8 @@ def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
     closed = sorted(name for name, number in schemas.items() if number not in opened)
     for name in closed:
         if arguments.dry_run:
-            print(f"would drop {member.database_prefix}_DEV.{name}")
+            cli.say(f"would drop {member.database_prefix}_DEV.{name}")
         else:
             drop_schema(session, member, name)
-    print(f"{len(schemas)} schemas of pull requests, {len(closed)} of them closed")
+    cli.say(f"{len(schemas)} schemas of pull requests, {len(closed)} of them closed")
     return cli.OK

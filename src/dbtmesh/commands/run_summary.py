@@ -20,7 +20,7 @@ from pathlib import Path
 
 from dbtmesh import MeshError, cli
 from dbtmesh.ci import runs
-from dbtmesh.output import markdown
+from dbtmesh.output import markdown, workflow
 
 LONGEST = 60_000
 """Bytes of the output for a comment; GitHub takes 65,536 characters in one."""
@@ -49,15 +49,15 @@ def main(words: Sequence[str], root: Path) -> int:
     run = runs.read(arguments.run_results)
     lines = runs.summary(arguments.title, run)
     if os.environ.get("GITHUB_STEP_SUMMARY"):
-        markdown.publish(lines, None)
+        workflow.summarise(lines, None)
     else:
-        print("\n".join(lines))
+        cli.say(*lines)
     before = [text for path in arguments.after if (text := _text(path))]
     if arguments.output:
         whole = "\n".join([*before, *lines])
         short = markdown.cut(whole, LONGEST, "the rest is in the run's summary")
-        cli.output(**{arguments.output: short})
-    cli.output(failures="\n".join(runs.named(runs.failures(run))))
+        workflow.output(**{arguments.output: short})
+    workflow.output(failures="\n".join(runs.named(runs.failures(run))))
     return cli.OK
 
 

@@ -22,7 +22,6 @@ Exit status: 0 done, 1 it failed, 2 verify found something that differs.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,10 +141,10 @@ def _look(
 
 def show(changes: Sequence[Change], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([report.as_data(change) for change in changes], indent=2))
+        cli.say_json([report.as_data(change) for change in changes])
         return
     for line in report.plan_lines(changes):
-        print(line)
+        cli.say(*line.split("\n"))  # a statement may have several
 
 
 # ── apply ─────────────────────────────────────────────────────────────────────────────
@@ -162,7 +161,7 @@ def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
         _ask(f"Run {'it' if len(changes) == 1 else 'them'} on {session.name}?", "y", arguments)
         _run(session, changes, "apply", quiet=arguments.json)
     if arguments.json:
-        print(json.dumps({"done": [report.as_data(change) for change in changes]}, indent=2))
+        cli.say_json({"done": [report.as_data(change) for change in changes]})
     return cli.OK
 
 
@@ -206,7 +205,7 @@ def _run(session: Session, changes: Sequence[Change], command: str, *, quiet: bo
             cli.note(again)
             raise
         if not quiet:
-            print(f"ok  {step.place}  {report.title(step)}")
+            cli.say(f"ok  {step.place}  {report.title(step)}")
 
 
 # ── verify ────────────────────────────────────────────────────────────────────────────
@@ -233,9 +232,9 @@ def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     )
     session.close()
     if arguments.json:
-        print(json.dumps(found.as_data(), indent=2))
+        cli.say_json(found.as_data())
     else:
-        print("\n".join(found.lines(names)))
+        cli.say(*(found.lines(names)))
     return cli.OK if found.is_clean else cli.FOUND
 
 
@@ -279,7 +278,10 @@ def public_models(manifest: Path | None, member: Member, names: Names) -> Public
 def show_matrix(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     public = public_models(arguments.manifest, member, names)
     rows = matrix.matrix(expected.expected(read_steps(member), public), names)
-    print(json.dumps(rows, indent=2) if arguments.json else matrix.markdown(rows, names))
+    if arguments.json:
+        cli.say_json(rows)
+    else:
+        cli.say(*matrix.markdown(rows, names).splitlines())
     return cli.OK
 
 
@@ -295,9 +297,9 @@ def teardown(arguments: argparse.Namespace, member: Member, names: Names) -> int
     _check_roles(session, changes)
     if not arguments.json:
         for change in changes:
-            print(f"{report.title(change.step)}  (as {change.step.role})")
+            cli.say(f"{report.title(change.step)}  (as {change.step.role})")
         for line in report.bereft(live, names):
-            print(line)
+            cli.say(line)
     if changes:
         _ask(
             f"Everything in it is gone then. Type the project's name to drop it on {session.name}:",
@@ -306,7 +308,7 @@ def teardown(arguments: argparse.Namespace, member: Member, names: Names) -> int
         )
         _run(session, changes, "teardown", quiet=arguments.json)
     elif not arguments.json:
-        print("Nothing to drop.")
+        cli.say("Nothing to drop.")
     if arguments.json:
-        print(json.dumps({"done": [report.as_data(change) for change in changes]}, indent=2))
+        cli.say_json({"done": [report.as_data(change) for change in changes]})
     return cli.OK

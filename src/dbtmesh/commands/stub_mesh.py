@@ -81,11 +81,13 @@ def main(words: Sequence[str], root: Path) -> int:
         for note in plan.notes:
             cli.note(f"{upstream.name}: {note}")
         if arguments.dry_run:
-            print("\n".join(f"{line};" for line in plan.statements(arguments.rows)))
+            cli.say(*(f"{line};" for line in plan.statements(arguments.rows)))
             continue
         if member.kind == "loom" and not arguments.offline:
             write_whole(member.root / committed.manifest_path(upstream.name), each.body)
-        print(make(plan, local, home / f"{upstream.database_prefix}_LOCAL.duckdb", arguments.rows))
+        cli.say(
+            make(plan, local, home / f"{upstream.database_prefix}_LOCAL.duckdb", arguments.rows)
+        )
     if arguments.dry_run:
         return cli.OK
     if member.kind == "native":

@@ -76,7 +76,8 @@ def main(words: Sequence[str], root: Path) -> int:
             failures.append(f"{found.upstream}: cannot write {cli.explain(error)}")
         else:
             done.append(found)
-            print("\n  ".join(report(found, member.project, offline=arguments.offline)))
+            first, *rest = report(found, member.project, offline=arguments.offline)
+            cli.say(first, *(f"  {line}" for line in rest))
     for project, paths in committed.left_behind(
         member.root, {upstream.name for upstream in member.upstreams}
     ):
@@ -131,5 +132,5 @@ def stale(plans: Iterable[sync.Plan], max_age: float | None) -> bool:
     )
     found = [each for each in aged if each.stale]
     for each in found:
-        print(each)
+        cli.say(str(each))
     return bool(found)

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtmesh import MeshError, cli
-from dbtmesh.output import markdown
+from dbtmesh.output import markdown, workflow
 
 ANSWERS = ".copier-answers.yml"
 NO_DRAFTS = "draft pull requests are not supported"
@@ -48,9 +48,9 @@ class Update:
 
     @property
     def body(self) -> str:
-        lines = ["```text", *self.said.splitlines(), "```"]
+        lines = markdown.fenced(self.said.splitlines())
         if self.conflicts:
-            listed = [f"- `{where}`" for where in self.conflicts]
+            listed = [f"- {markdown.code(where)}" for where in self.conflicts]
             lines = ["**In conflict; choose before you merge:**", "", *listed, "", *lines]
         return "\n".join(lines)
 
@@ -65,16 +65,16 @@ def main(words: Sequence[str], root: Path) -> int:
     old = version(root)
     said = update(top, Path(folder, ANSWERS), arguments.to)
     if not git(top, "status", "--porcelain"):
-        print(f"{old} is the newest version of the template")
+        cli.say(f"{old} is the newest version of the template")
         return cli.OK
     done = Update(old, version(root), said, in_conflict(top))
-    print(said)
+    cli.say(*said.splitlines())
     if arguments.pull_request:
-        print(propose(top, folder, done))
+        cli.say(*propose(top, folder, done).splitlines())
     for where in done.conflicts:
-        print(f"in conflict: {where}")
+        cli.say(f"in conflict: {where}")
     title = done.title(folder)
-    markdown.publish([f"### {markdown.text(title)}", "", *done.body.splitlines()], None)
+    workflow.summarise([f"### {markdown.text(title)}", "", *done.body.splitlines()], None)
     return cli.FOUND if done.conflicts else cli.OK
 
 

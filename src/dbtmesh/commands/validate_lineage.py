@@ -33,7 +33,7 @@ from pathlib import Path
 from dbtmesh import MeshError, cli, config
 from dbtmesh.downstream import committed, lineage
 from dbtmesh.manifest import interface
-from dbtmesh.output import markdown
+from dbtmesh.output import markdown, workflow
 from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
 
@@ -89,12 +89,12 @@ def main(words: Sequence[str], root: Path) -> int:
     for line in warnings:
         cli.note(line)
     for line in lines:
-        print(line)
+        cli.say(line)
     total = f"{counted(len(found), 'edge')} to {counted(len(upstreams), 'project')}, " + (
         f"{len(lines)} of them unresolved" if lines else "all resolve"
     )
-    print(total)
-    markdown.publish(summary(member.project, total, lines, warnings), arguments.summary)
+    cli.say(total)
+    workflow.summarise(summary(member.project, total, lines, warnings), arguments.summary)
     if lines:
         return cli.FOUND
     if arguments.record:
@@ -151,13 +151,13 @@ def record(
         else:
             kept = recording.keep(store, upstream, each)
         if kept is None:
-            print(f"{upstream}: on record already")
+            cli.say(f"{upstream}: on record already")
             continue
         done = "would record" if dry_run else "recorded"
-        print(f"{upstream}: {done}{'' if kept.reads else ' that nothing is read'}")
+        cli.say(f"{upstream}: {done}{'' if kept.reads else ' that nothing is read'}")
         for model in kept.reads:
             columns = "all columns" if model.columns is None else ", ".join(model.columns)
-            print(f"  {model.name} ({columns or 'no column'}) since {str(model.since)[:10]}")
+            cli.say(f"  {model.name} ({columns or 'no column'}) since {str(model.since)[:10]}")
 
 
 def counted(number: int, thing: str) -> str:

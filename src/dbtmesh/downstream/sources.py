@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from dbtmesh import MeshError
 from dbtmesh.manifest.interface import Interface, reader_names, shared_with
+from dbtmesh.output import yaml
 from dbtmesh.warehouse.names import Name, Warehouse, relation
 
 HEADER = """\
@@ -96,48 +94,10 @@ def _column(column: Mapping[str, Any]) -> dict[str, Any]:
     return {key: column[key] for key in keys if column.get(key)}
 
 
-# What a YAML reader or Jinja would not give back: a brace that opens something for Jinja (or could,
-# with what comes in after it), the last newline, carriage returns, the other line breaks of
-# YAML 1.1, and characters that no YAML file may hold.
-_CHANGED = re.compile(
-    r'\{(?![\w "])|\n\Z|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]'
-)
-
-
-def _literal(match: re.Match[str]) -> str:
-    escaped = match[0].encode("unicode-escape").decode()
-    return f"{{{{ '{escaped}' }}}}"
-
-
-def _plain(value: Any) -> Any:
-    """Text as dbt will read it back: dbt renders Jinja in a properties file, which text of
-    another project is not. So what is in danger becomes a Jinja literal itself."""
-    if isinstance(value, str):
-        return _CHANGED.sub(_literal, value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
-
-
 def to_yaml(document: Mapping[str, Any], upstream: str) -> bytes:
-    """The properties file, the same bytes for the same interface.
-
-    Every text is quoted, so that `yes`, `1_000` or `12:30` stay text for a YAML 1.1 reader, which
-    dbt's is. Emitted by rapidyaml: 10,000 tables take it under a second, PyYAML several.
-    """
-    import ryml
-
-    tree = ryml.parse_in_arena(msgspec.json.encode(_plain(document)))
-    # parsed from JSON, everything would be emitted in JSON's style
-    for node in range(tree.size()):
-        if tree.is_container(node):
-            tree.set_container_style(node, ryml.BLOCK)
-        if tree.has_key(node):
-            tree.set_key_style(node, ryml.KEY_PLAIN)
+    """The properties file, the same bytes for the same interface."""
     try:
-        text: str = ryml.emit_yaml(tree)
-    except RuntimeError as error:
+        text = yaml.properties(document)
+    except ValueError as error:
         raise MeshError(f"the interface of {upstream} cannot be written as YAML: {error}") from None
     return (HEADER.format(upstream=upstream) + text).encode()

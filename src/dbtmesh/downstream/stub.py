@@ -18,6 +18,7 @@ from dbtmesh import MeshError
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.manifest.seal import annotated
+from dbtmesh.output.sql import literal
 from dbtmesh.warehouse.names import Warehouse, quoted, relation
 
 FORMAT: dict[str, str | bool | int | float | list[str]] = {
@@ -228,7 +229,7 @@ def _value(name: str, kind: exp.DataType, declared: str) -> str:
         return "map([], [])"
     if declared == "VARCHAR":
         size = _sizes(kind, (0, 0))[0]
-        text = f"{_literal(f'{name}_')} || i"
+        text = f"{literal(f'{name}_', Warehouse.DUCKDB)} || i"
         return f"right({text}, {size})" if size and kind.this in _TEXT else text
     if declared.startswith("DECIMAL"):
         precision, scale = _sizes(kind, (18, 3))
@@ -247,7 +248,3 @@ def _value(name: str, kind: exp.DataType, declared: str) -> str:
         "TIMESTAMPTZ": "timestamptz '2026-01-01 00:00:00+00' + i * interval 1 hour",
         "UUID": "md5(cast(i as varchar))",
     }.get(declared, "i")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

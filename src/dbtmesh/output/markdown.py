@@ -1,33 +1,54 @@
-"""Findings as Markdown: for the summary of a CI step, and the comment on a pull request."""
+"""Findings as Markdown: for the summary of a CI step, and the comment on a pull request.
+
+What comes from elsewhere goes through text(), code() or fenced(): it is shown as it is. GitHub's
+Markdown: https://github.github.com/gfm/; what it makes of the text after that (mentions of people
+and issues, addresses) no backslash stops, so such a text is broken up by a space without width.
+"""
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-_ESCAPES = str.maketrans(
-    {
-        "|": "\\|",
-        "<": "&lt;",
-        "\n": " ",
-        "\r": " ",
-        "*": "\\*",
-        "_": "\\_",
-        "`": "\\`",
-        "@": "&#64;",
-    }
-)
+from dbtmesh.output.visible import visible
+
+_APART = "&#8203;"
+# Markup, wherever it stands.
+_MARKUP = re.compile(r"[\\`*_\[\]|~$]")
+# What is markup at the start of a line only.
+_START = re.compile(r"^(?:[#+=-]|\d+(?=[.)]))")
+# What GitHub finds in plain text, and links: addresses, people, issues, and the `www.` of old.
+_LINKED = re.compile(r"(?i)(?<=:)(?=//)|(?<=@)|(?<=#)(?=\d)|(?<=\bGH)(?=-\d)|(?<=\bwww)(?=\.)")
+_CODE = re.compile(r"[^`|]*[^`|\s][^`|]*")
 
 
 def text(value: str) -> str:
-    """Text as it is: no markup, no mention of people."""
-    return value.translate(_ESCAPES)
+    """Text as it is, in one line: no markup, no link, image or mention. Fits into a cell."""
+    plain = " ".join(visible(value).split())
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = _MARKUP.sub(r"\\\g<0>", _LINKED.sub(_APART, plain))
+    return _START.sub(_first, plain)
+
+
+def _first(match: re.Match[str]) -> str:
+    return f"{match[0]}{_APART}" if match[0].isdigit() else f"\\{match[0]}"
 
 
 def code(value: str) -> str:
-    """A name in code style, in which nothing but its own end has a meaning."""
-    return "`" + value.replace("`", "'").replace("|", "\\|").replace("\n", " ") + "`"
+    """A name in code style, in one line. Fits into a cell."""
+    shown = " ".join(visible(value).split())
+    if _CODE.fullmatch(shown):
+        return f"`{shown}`"
+    # A backtick would end it, and a bar the cell.
+    return f"<code>{text(value)}</code>"
+
+
+def fenced(lines: Iterable[str], language: str = "text") -> list[str]:
+    """A block of lines as they are."""
+    shown = [visible(line) for whole in lines for line in whole.split("\n")]
+    longest = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}{language}", *shown, fence]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -46,19 +67,3 @@ def cut(text: str, size: int, rest: str) -> str:
     # A line may be longer than all of it.
     whole = kept.rpartition("\n")[0] or kept
     return whole + note
-
-
-LONGEST_SUMMARY = 1_000_000
-"""Bytes. GitHub shows nothing of a step's summary that is longer than 1 MiB."""
-
-
-def publish(lines: Sequence[str], file: Path | None) -> None:
-    """To `file` (replaced), and to the summary of the step of GitHub Actions that this runs in, as
-    far as there is room in it."""
-    body = "\n".join(lines) + "\n"
-    if file:
-        file.write_text(body, encoding="utf-8")
-    if step := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(step).open("a", encoding="utf-8") as summary:
-            room = LONGEST_SUMMARY - summary.tell()
-            summary.write(cut(body, room, "the rest is in the log"))

@@ -1,0 +1,47 @@
+"""Text for a terminal, and for the log of a CI job: nothing in it is a command to either."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from typing import TextIO
+
+from dbtmesh.output.visible import escape, visible
+
+# What GitHub's runner looks for in each line of a step's output:
+# https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+_COMMAND = re.compile(r"^(?P<space>\s*):(?=:)|#(?=#\[)", re.MULTILINE)
+_BREAK = re.compile(r"\n")
+
+
+def text(value: str) -> str:
+    r"""Lines as they are. Control characters and such are shown as `\u001b`; the first character of
+    what would be a command for GitHub's runner (`::error::`, `##[error]`) as `\u003a`."""
+    return _COMMAND.sub(_first_shown, visible(value))
+
+
+def line(value: str) -> str:
+    r"""The same in one line: a newline is shown as `\u000a`."""
+    return text(_BREAK.sub(escape, value))
+
+
+def _first_shown(match: re.Match[str]) -> str:
+    space = match["space"]
+    return "\\u0023" if space is None else f"{space}\\u003a"
+
+
+def write(*lines: str, to: TextIO | None = None) -> None:
+    """Prints lines. to: default stdout."""
+    stream = sys.stdout if to is None else to
+    # In one piece, whatever other threads write.
+    stream.write("".join(f"{line(each)}\n" for each in lines))
+
+
+def tolerate() -> None:
+    """Makes stdout and stderr show `?` for what their encoding lacks, which must not hide the rest."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError, ValueError):
+                stream.reconfigure(errors="replace")
