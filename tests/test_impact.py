@@ -354,7 +354,7 @@ def test_the_reviewers_table(up: Member, folder: Place, publish: Publish, tmp_pa
     assert "1 breaking, 0 risky, 0 fine" in text.splitlines()[0]
     (row,) = [line for line in text.splitlines() if line.startswith("| **breaking**")]
     assert row.count(" | ") == 3, "a cell broke out of the table"
-    assert "dbt\\_down reads it: orders, since 2026-01-02 (&#64;team \\| \\*x\\*)" in row
+    assert "dbt\\_down reads it: orders, since 2026-01-02 (@&#8203;team \\| \\*x\\*)" in row
     build(up, manifest(columns=4, generated_at=LATER))
     up.ok(PUBLISH, *flags)
     assert file.read_text().endswith("would notice in prod: nothing\n")

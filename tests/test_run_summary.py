@@ -82,7 +82,7 @@ def test_a_bad_run_says_what_failed_and_why(member: Member, tmp_path: Path) -> N
     assert member.ok(SUMMARY, *given, "--output", "comment", **env) == ""
     text = (tmp_path / "summary").read_text()
     assert "❌ failed: 1 error, 1 fail, 1 skipped, 1 warn" in text
-    assert "| `model a` | error | invalid identifier 'X' \\| &lt;b> |" in text
+    assert "| `model a` | error | invalid identifier 'X' \\| &lt;b&gt; |" in text
     assert "| `test few` | warn | Got 1 result |" in text
     found = outputs(tmp_path / "output")
     assert found["failures"].splitlines() == [
