@@ -40,7 +40,7 @@ def write(*lines: str, to: TextIO | None = None) -> None:
 
 
 def tolerate() -> None:
-    """Makes stdout and stderr show `?` for what their encoding lacks, which must not hide the rest."""
+    """Lets stdout and stderr show `?` for what their encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError, ValueError):
