@@ -297,6 +297,12 @@ def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("--no-check", action="store_true", help="run no check")
     parser.add_argument(
+        "--moved-to",
+        default="",
+        metavar="URL",
+        help="the template has moved: members record this address (--also names the old one)",
+    )
+    parser.add_argument(
         "--processes",
         type=int,
         default=os.cpu_count() or 1,
@@ -317,6 +323,7 @@ def _update(options: argparse.Namespace) -> int:
             opened,
             goal=outcome.Goal(options.goal),
             checks=checks,
+            moved_to=options.moved_to,
             canary=max(options.canary, 0),
             processes=max(options.processes, 1),
             as_json=options.json,

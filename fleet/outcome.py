@@ -48,11 +48,13 @@ FINE = frozenset(
 
 @dataclass(frozen=True)
 class Order:
-    """What to do with every member. checks: commands that have to succeed in an updated one."""
+    """What to do with every member. checks: commands that have to succeed in an updated one;
+    moved_to: the template's new address, which members record from now on."""
 
     releases: Releases
     goal: Goal
     checks: tuple[str, ...]
+    moved_to: str = ""
 
     @property
     def to(self) -> str:

@@ -80,6 +80,7 @@ def run(
     *,
     goal: Goal,
     checks: tuple[str, ...],
+    moved_to: str = "",
     canary: int,
     processes: int,
     as_json: bool,
@@ -90,7 +91,7 @@ def run(
         if goal is Goal.PROPOSE:
             raise FleetError(missing)
         print(f"note: {missing}", file=sys.stderr)
-    order = Order(releases, goal, checks)
+    order = Order(releases, goal, checks, moved_to)
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     outcomes, stopped = watch(members, order, canary, processes, progress)
     if as_json:

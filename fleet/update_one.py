@@ -5,6 +5,7 @@ This runs in a process of the pool.
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import time
@@ -72,6 +73,8 @@ def carry_out(
         return found
     check_recorded(clone, member.answers_file, answers, order.releases)
 
+    if order.moved_to and answers.template != order.moved_to:
+        answers = record_address(clone, member.answers_file, answers, order.moved_to)
     merge(clone, member.answers_file, answers, order.releases)
     if in_conflict := update_report.conflicts(clone):
         where = ", ".join(update_report.describe_conflicts(in_conflict))
@@ -94,6 +97,16 @@ def carry_out(
     if order.goal is Goal.PUSH:
         return replace(known, result=Result.PUSHED, detail=f"branch {branch}")
     return propose(clone, branch, answers, order, known, pushed=True)
+
+
+def record_address(clone: Path, answers_file: str, answers: Answers, url: str) -> Answers:
+    """Commits the template's new address in the answers file, from which Copier takes it."""
+    path = clone / answers_file
+    text = path.read_text(encoding="utf-8")
+    line = f"_src_path: {json.dumps(url)}"
+    path.write_text(re.sub(r"(?m)^_src_path:.*$", lambda _: line, text), encoding="utf-8")
+    git(clone, "commit", "--quiet", "--all", "--message", f"The template has moved to {url}")
+    return replace(answers, template=url)
 
 
 def check_recorded(clone: Path, answers_file: str, answers: Answers, releases: Releases) -> None:

@@ -10,10 +10,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import yaml
 
 from fleet import __main__ as command
 from fleet import members, releases, update
@@ -238,6 +240,26 @@ def test_dry_run_prepare_push_and_propose_again(fleet: World) -> None:
     planned = fleet.outcomes("update", "--no-check", "--dry-run")["one"]
     assert (planned["result"], planned["detail"]) == ("already there", again["detail"])
     assert len(fleet.pull_requests("one")) == 1
+
+
+def test_a_template_that_has_moved(fleet: World) -> None:
+    """Members record the new address, and later updates of their own find it there."""
+    clone = fleet.member("one", "v0.1.0", starter=False)
+    old, new = fleet.template, fleet.folder / "moved"
+    shutil.copytree(old, new)
+    (old / ".git").rename(old / "gone")
+    try:
+        moved = replace(fleet, template=new)
+        told = moved.outcomes("update", "--no-check", "--prepare", "--also", old, status=2)
+        assert told["one"]["result"] == "failed"  # it knows the old address only
+        told = moved.outcomes(
+            *("update", "--no-check", "--prepare", "--also", old, "--moved-to", new)
+        )
+        assert told["one"]["result"] == "prepared"
+    finally:
+        (old / "gone").rename(old / ".git")
+    answers = yaml.safe_load(git(clone, "show", f"{BRANCH}:.copier-answers.yml"))
+    assert (answers["_src_path"], answers["_commit"]) == (str(new), NEWEST)
 
 
 def test_a_dry_run_says_what_the_real_one_would_refuse(fleet: World) -> None:
