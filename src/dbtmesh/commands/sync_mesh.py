@@ -10,6 +10,11 @@ For each upstream this writes, if anything changed:
   scripts/sync_mesh.py --upstream dbt_up --version 20260102T…   stay on one publication
 
 Then use the models: select * from {{ source('dbt_up', 'public_orders') }}
+or, as on the dbt platform: select * from {{ ref('dbt_up', 'public_orders') }}
+
+The latter needs the macro macros/_mesh_ref.sql, which this command writes too: on dbt v2 always, on
+dbt Core once a model has such a `ref` (it doubles the time that dbt Core takes to parse), and for
+inputs of unit tests a package in dbt_packages/, so run it again after `dbt deps`.
 
 A download is checked before anything is replaced; out of reach, the last good copy stays, and
 the command says so and fails. With --offline it is content with that copy.
@@ -25,7 +30,7 @@ from functools import partial
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
-from dbtmesh.downstream import committed, freshness, sync
+from dbtmesh.downstream import committed, freshness, references, sync
 from dbtmesh.registry import store as registry
 
 
@@ -78,6 +83,8 @@ def main(words: Sequence[str], root: Path) -> int:
             done.append(found)
             first, *rest = report(found, member.project, offline=arguments.offline)
             cli.say(first, *(f"  {line}" for line in rest))
+    if member.kind == "native":
+        failures += refer(member)
     for project, paths in committed.left_behind(
         member.root, {upstream.name for upstream in member.upstreams}
     ):
@@ -88,6 +95,21 @@ def main(words: Sequence[str], root: Path) -> int:
     if failures:
         raise MeshError("\n       ".join(failures))
     return cli.FOUND if stale(done, arguments.max_age) else cli.OK
+
+
+def refer(member: config.Member) -> Iterator[str]:
+    """Writes what `ref('<project>', …)` needs; yields what went wrong."""
+    try:
+        plan = references.plan(member)
+        references.apply(member.root, plan)
+    except OSError as error:
+        yield f"cannot write {cli.explain(error)}"
+        return
+    if plan.own:
+        cli.note(
+            f"{plan.own} has a macro `ref` of this project's own, so none was written for "
+            "ref('<upstream>', …): read those models by source('<upstream>', …)"
+        )
 
 
 def report(plan: sync.Plan, reader: str, *, offline: bool) -> Iterator[str]:

@@ -136,10 +136,12 @@ def _source_targets(
 def _ref_targets(
     manifest: Manifest, member: Member, warehouse: Warehouse
 ) -> Iterator[tuple[str, _Target]]:
-    """Models that no file of this project or its packages defines: a plugin put them there."""
+    """Models that no file of this project or its packages defines: a plugin put them there. And
+    those that a sync defines for references in properties files (`downstream.references`)."""
+    names = {upstream.name for upstream in member.upstreams}
     for uid, node in manifest.nodes.items():
-        external = node.resource_type == "model" and not node.original_file_path
-        if external and node.package_name != member.project:
+        external = not node.original_file_path or node.package_name in names
+        if node.resource_type == "model" and external and node.package_name != member.project:
             yield (
                 uid,
                 (node.package_name, reader_name(_mapping(node)), uid, _place(node, warehouse)),

@@ -11,7 +11,7 @@
         {%- endfor -%}
         {%- for node in graph.nodes.values()
             if node.resource_type == 'model' and node.package_name not in (project_name, 'dbt')
-            and not node.raw_code and node.access == 'public' -%}
+            and not node.original_file_path and node.access == 'public' -%}
             {%- do mesh.append(node) -%}
         {%- endfor -%}
         {%- for upstream in mesh -%}

@@ -1,0 +1,67 @@
+"""What `ref('<project>', …)` costs a native member, against `source`, and what dbt v2 gains."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests import engines
+from tests.bench.lab import Figure, Lab, Process, bench
+from tests.conftest import ROOT, Member
+from tests.manifests import manifest
+
+MODELS = 1_000
+BUDGETS = {engines.OURS: 2.2, engines.V2: 1.15}
+
+
+def reader(lab: Lab, folder: Path, dbt: engines.Dbt, by: str) -> Member:
+    """A native member with a model for each of the upstream's."""
+    answers = {"kind": "native", "upstreams": "dbt_up", "starter": False, "engine": dbt.engine}
+    member = lab.member(folder, **answers)
+    (folder / "models").mkdir()
+    for number in range(MODELS):
+        sql = f"select * from {{{{ {by}('dbt_up', 'public_{number}') }}}}\n"
+        (folder / "models" / f"reads_{number}.sql").write_text(sql)
+    member.ok("scripts/sync_mesh.py")
+    return member
+
+
+def parse(member: Member, dbt: engines.Dbt) -> Process:
+    return Process(
+        [dbt.program, "--quiet", "parse", "--no-partial-parse"],
+        member.path,
+        {**member.environment, **dbt.environment},
+    )
+
+
+@bench
+def references(lab: Lab) -> Iterator[Figure]:
+    """Parsing a native downstream of a thousand models, by `ref` and by `source`."""
+    for release, budget in BUDGETS.items():
+        if dbt := engines.found(release):
+            folder = lab.folder / f"references_{release}"
+            up = lab.member(folder / "dbt_up", kind="upstream", starter=False)
+            built = up.path / "manifest.json"
+            built.write_bytes(manifest(models=MODELS, public=MODELS, columns=8))
+            up.ok("scripts/publish_manifest.py", "--manifest", built)
+            readers = [reader(lab, folder / f"by_{by}", dbt, by) for by in ("ref", "source")]
+            measured, baseline = lab.compare(release, *(parse(each, dbt) for each in readers))
+            what = f"parse a native downstream of {MODELS:,} models on dbt {release}: ref / source"
+            yield Figure(what, measured, baseline, budget)
+
+
+@bench
+def demo_engines(lab: Lab) -> Iterator[Figure]:
+    """The demo on dbt v2 and on dbt Core, without what renders it."""
+    if not engines.found(engines.V2):
+        return
+    words = [sys.executable, "-m", "fleet", "demo", "--folder"]
+    measured, baseline = lab.compare(
+        "demo",
+        *(
+            Process([*words, lab.folder / f"demo_{engine}", "--engine", engine], ROOT)
+            for engine in ("v2", "core")
+        ),
+    )
+    yield Figure("make demo, rendered before: dbt v2 / dbt Core", measured, baseline, 0.6)
