@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from dbtmesh import MeshError, sha256
 from dbtmesh.config import Engine, Member
 from dbtmesh.downstream import committed, sync
-from dbtmesh.registry.store import write_whole
+from dbtmesh.files import write_whole
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface

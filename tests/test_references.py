@@ -1,0 +1,324 @@
+"""`ref('<project>', '<model>')` in a native member, without a plugin, on every engine.
+
+up is built by one engine and read by a member on each of them; they share its database file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from dbtmesh.config import Engine, load_member
+from dbtmesh.downstream import references
+from tests import engines
+from tests.conftest import Member, Render, dbt_of
+from tests.engines import Dbt
+
+SYNC = "scripts/sync_mesh.py"
+MACRO = "macros/_mesh_ref.sql"
+UP = {
+    "orders.sql": "select 1 as id, 10 as amount, 7 as customer_id",
+    "customers_v1.sql": "select 7 as id, 'Ada Lovelace' as full_name",
+    "customers_v2.sql": "select 7 as id, 'Ada' as first_name",
+    "internal.sql": "select 1 as id",
+    "properties.yml": """
+version: 2
+models:
+  - name: orders
+    description: Orders of the shop.
+    config: {access: public}
+    columns: [{name: id, description: Its number.}, {name: amount}, {name: customer_id}]
+  - name: customers
+    latest_version: 2
+    config: {access: public}
+    columns: [{name: id}]
+    versions:
+      - {v: 1, deprecation_date: 2030-01-01, columns: [{name: id}, {name: full_name}]}
+      - {v: 2, columns: [{name: id}, {name: first_name}]}
+""",
+}
+DOWN = {
+    "paid.sql": """
+select o.id, c.first_name, old.full_name
+from {{ ref('up', 'orders') }} as o
+join {{ ref('up', 'customers') }} as c on o.customer_id = c.id
+join {{ ref('up', 'customers', v=1) }} as old on o.customer_id = old.id
+""",
+    # a macro that looks into the relation
+    "all_columns.sql": """
+select
+{%- for column in adapter.get_columns_in_relation(ref('up', 'orders')) %}
+    {{ column.name }}{{ ',' if not loop.last }}
+{%- else %} 1 as none_known {% endfor %}
+from {{ ref('up', 'orders') }}
+""",
+    "doubled.sql": "select id, amount * 2 as doubled from {{ ref('up', 'orders') }}",
+    "named.sql": "select upper(full_name) as name from {{ ref('up', 'customers', version=1) }}",
+    "own.sql": "from {{ ref('doubled') }} union all from {{ ref('down', 'doubled') }}",
+    "properties.yml": """
+version: 2
+models:
+  - name: doubled
+    columns:
+      - name: id
+        data_tests:
+          - relationships: {arguments: {to: "ref('up', 'orders')", field: id}}
+unit_tests:
+  - name: doubles
+    model: doubled
+    given: [{input: "ref('up', 'orders')", rows: [{id: 5, amount: 3}]}]
+    expect: {rows: [{id: 5, doubled: 6}]}
+  - name: shouts
+    model: named
+    given: [{input: "ref('up', 'customers', v=1)", rows: [{full_name: x}]}]
+    expect: {rows: [{name: X}]}
+exposures:
+  - name: board
+    type: dashboard
+    owner: {name: Ada}
+    depends_on: ["ref('up', 'orders')", ref('paid')]
+""",
+}
+READERS = {"paid", "all_columns", "doubled", "named", "board"}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A native member that is synced and built on a dbt; what its commands ended with."""
+
+    member: Member
+    dbt: Dbt
+    built: tuple[int, str]
+    parsed: tuple[int, str]
+
+    def manifest(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(
+            (self.member.path / "target/manifest.json").read_bytes()
+        )
+        return loaded
+
+    def rows(self, model: str) -> list[Any]:
+        home = Path(self.member.environment["DBT_MESH_HOME"])
+        with duckdb.connect(str(home / "DOWN_LOCAL.duckdb"), read_only=True) as connection:
+            found: list[Any] = connection.execute(f"from MARTS.{model}").fetchall()
+        return found
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (folder / "models").mkdir(exist_ok=True)
+        (folder / "models" / name).write_text(text)
+
+
+@pytest.fixture(scope="session")
+def up(
+    render_into: Render, tmp_path_factory: pytest.TempPathFactory, quick: dict[str, str]
+) -> Member:
+    folder = tmp_path_factory.mktemp("references") / "up"
+    member = render_into(folder, kind="upstream", project_name="up", starter=False, **quick)
+    write(folder, UP)
+    member.dbt("build")
+    member.ok("scripts/publish_manifest.py")
+    return member
+
+
+def reader_of(up: Member, render_into: Render, folder: Path, dbt: Dbt) -> Member:
+    """A native member in a mesh of its own: a copy of what `up` built and published."""
+    shutil.copytree(up.path.parent / ".mesh", folder / ".mesh")
+    answers = {"kind": "native", "project_name": "down", "upstreams": "up", "starter": False}
+    member = render_into(folder / "down", **answers, engine=dbt.engine)
+    write(member.path, DOWN)
+    return replace(member, environment={**member.environment, **dbt.environment})
+
+
+@pytest.fixture(scope="module", params=engines.ALL)
+def reader(
+    request: pytest.FixtureRequest,
+    up: Member,
+    render_into: Render,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Reader:
+    dbt = dbt_of(request.param)
+    member = reader_of(up, render_into, tmp_path_factory.mktemp("reader"), dbt)
+    member.ok(SYNC)
+    built, parsed = dbt.run_all(
+        member.path, member.environment, "build", "parse --no-partial-parse"
+    )
+    return Reader(member, dbt, built, parsed)
+
+
+def test_it_builds_with_versions_unit_tests_and_introspection(reader: Reader) -> None:
+    status, said = reader.built
+    assert status == 0, said
+    assert reader.rows("paid") == [(1, "Ada", "Ada Lovelace")]
+    assert reader.rows("all_columns") == [(1, 10, 7)]
+    assert reader.rows("own") == [(1, 20), (1, 20)]
+
+
+def test_nothing_of_the_upstream_is_built(reader: Reader) -> None:
+    results = json.loads((reader.member.path / "target/run_results.json").read_bytes())["results"]
+    assert not [each["unique_id"] for each in results if each["unique_id"].split(".")[1] == "up"]
+
+
+def test_its_edges_are_lineage_and_go_on_record_with_columns(reader: Reader) -> None:
+    assert reader.parsed[0] == 0, reader.parsed[1]
+    reader.dbt.run_all(reader.member.path, reader.member.environment, "compile")
+    said = reader.member.ok("scripts/validate_lineage.py", "--record")
+    assert "to 1 project, all resolve" in said
+    record = Path(reader.member.environment["DBT_MESH_HOME"]) / (
+        "registry/up/local/consumers/down.json"
+    )
+    reads = {each["model"]: each for each in json.loads(record.read_bytes())["reads"]}
+    assert reads["model.up.customers.v1"]["columns"] == ["full_name", "id"]
+    by = {name.split(".")[2] for name in reads["model.up.orders"]["by"] if "test." not in name}
+    assert by == READERS - {"named"}
+
+
+def test_a_deprecated_version_warns_with_its_date(reader: Reader) -> None:
+    for _, said in (reader.built, reader.parsed):
+        warned = [line for line in said.splitlines() if "is deprecated on 2030-01-01" in line]
+        assert any("up.customers.v1" in line for line in warned), said
+    assert "paid reads" in reader.built[1]
+
+
+def test_docs_have_the_upstreams_columns_and_descriptions(reader: Reader) -> None:
+    source = reader.manifest()["sources"]["source.down.up.orders"]
+    assert source["description"] == "Orders of the shop."
+    assert source["columns"]["id"]["description"] == "Its number."
+
+
+def test_what_is_not_published_stops_the_parser_with_the_nearest_names(reader: Reader) -> None:
+    path = reader.member.path / "models" / "wrong.sql"
+    environment = reader.member.environment
+    for name, nearest in (
+        ("'order'", "up publishes no model order to this project (nearest: orders)"),
+        ("'internal'", "up publishes no model internal to this project."),
+        ("'customers', v=3", "up publishes no model customers.v3 to this project (nearest: cust"),
+    ):
+        path.write_text(f"select * from {{{{ ref('up', {name}) }}}}")
+        ((status, said),) = reader.dbt.run_all(reader.member.path, environment, "parse")
+        path.unlink()
+        assert status != 0
+        assert nearest in said
+        assert "scripts/sync_mesh.py" in said
+        assert "owners of up" in said
+
+
+# ── What sync writes, and when ────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def native(up: Member, render_into: Render, tmp_path: Path) -> Member:
+    """On dbt Core, with no model yet."""
+    core = Dbt(engines.OURS, Path("dbt"))
+    member = reader_of(up, render_into, tmp_path, core)
+    shutil.rmtree(member.path / "models")
+    return member
+
+
+def generated(member: Member) -> set[str]:
+    return {path for path in member.files() if "_mesh_ref" in path or path.startswith("dbt_pack")}
+
+
+def test_on_core_only_a_project_with_such_a_reference_pays_for_it(native: Member) -> None:
+    write(native.path, {"by_source.sql": "select * from {{ source('up', 'orders') }}"})
+    native.ok(SYNC)
+    assert generated(native) == set()
+    write(native.path, {"by_ref.sql": "select * from {{ ref(\"up\" , 'orders') }}"})
+    native.ok(SYNC)
+    assert generated(native) == {MACRO}
+    native.ok(SYNC)
+    assert generated(native) == {MACRO}
+    (native.path / "models/by_ref.sql").unlink()
+    native.ok(SYNC, "--offline")
+    assert generated(native) == set()
+
+
+def test_inputs_of_unit_tests_get_a_package_and_lose_it(native: Member) -> None:
+    write(native.path, DOWN)
+    native.ok(SYNC)
+    package = "dbt_packages/up/"
+    models = {path.removeprefix(package) for path in generated(native) - {MACRO}}
+    assert {"models/orders.sql", "models/customers_v1.sql", "models/customers_v2.sql"} <= models
+    (native.path / "models/properties.yml").unlink()
+    native.ok(SYNC)
+    assert generated(native) == {MACRO}
+    assert not (native.path / package).exists()
+
+
+def test_a_package_that_is_not_ours_stays(native: Member) -> None:
+    theirs = native.path / "dbt_packages/up/dbt_project.yml"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("name: up\n")
+    native.ok(SYNC)
+    assert theirs.read_text() == "name: up\n"
+
+
+def test_a_macro_of_the_teams_own_is_left_to_them(native: Member) -> None:
+    write(native.path, {"by_ref.sql": "select * from {{ ref('up', 'orders') }}"})
+    own = native.path / "macros/ours.sql"
+    own.write_text("{% macro ref() %}{{ return(builtins.ref(*varargs, **kwargs)) }}{% endmacro %}")
+    done = native.run(SYNC)
+    assert done.returncode == 0
+    assert "macros/ours.sql has a macro `ref`" in done.stderr
+    assert generated(native) == set()
+
+
+def test_the_macro_is_written_again_only_where_it_would_be_another(native: Member) -> None:
+    write(native.path, {"by_ref.sql": "select * from {{ ref('up', 'orders') }}"})
+    native.ok(SYNC)
+    path = native.path / MACRO
+    before = path.stat().st_mtime_ns
+    native.ok(SYNC)
+    assert path.stat().st_mtime_ns == before
+    path.write_text("edited")
+    native.ok(SYNC, "--offline")
+    assert "macro ref()" in path.read_text()
+
+
+def test_an_upstream_that_was_never_synced_is_said_to_be_unknown(native: Member) -> None:
+    facts = native.path / "mesh.yml"
+    facts.write_text(
+        facts.read_text().replace(
+            "upstreams:\n", "upstreams:\n  - name: other\n    database_prefix: OTHER\n"
+        )
+    )
+    member = load_member(native.path)
+    text = references.macro_text({"other": None}, Engine.CORE)
+    assert "'other': ''" in text
+    write(native.path, {"by_ref.sql": "select * from {{ ref('other', 'x') }}"})
+    plan = references.plan(member)
+    assert b"'other': ''" in plan.files[MACRO]
+
+
+@pytest.mark.parametrize(
+    ("text", "used"),
+    [
+        ("{{ ref('up', 'orders') }}", True),
+        ('{{ ref( "up",\n "orders", v=2) }}', True),
+        ("{{ builtins.ref('up', 'orders') }}", True),
+        ("{{ ref('orders') }}", False),
+        ("{{ ref('upper', 'orders') }}", False),
+        ("{{ prefer('up', 'orders') }}", False),
+    ],
+)
+def test_what_counts_as_a_reference(tmp_path: Path, text: str, used: bool) -> None:
+    write(tmp_path, {"m.sql": text})
+    assert references.look(tmp_path, ["up"]).used is used
+
+
+def test_it_looks_where_dbt_project_yml_says(tmp_path: Path) -> None:
+    (tmp_path / "dbt_project.yml").write_text("model-paths: [sql]\nmacro-paths: [jinja, more]\n")
+    write(tmp_path, {"m.sql": "{{ ref('up', 'orders') }}"})
+    assert not references.look(tmp_path, ["up"]).used
+    (tmp_path / "models").rename(tmp_path / "sql")
+    found = references.look(tmp_path, ["up"])
+    assert found.used
+    assert found.macros == "jinja"
