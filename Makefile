@@ -25,13 +25,14 @@ help: ## show this list
 	@mkdir -p $(@D) && touch $@
 
 TARGET ?= local
+ENGINE ?= core
 SNOWFLAKE := --target snowflake $(if $(CONNECTION),--connection '$(CONNECTION)') $(if $(YES),--yes)
 
-demo: .venv/demo ## three members of a mesh, built and published here; TARGET=snowflake CONNECTION=… on an account
-	@$(BIN)/python -m fleet demo $(if $(filter snowflake,$(TARGET)),$(SNOWFLAKE))
+demo: .venv/demo ## three members of a mesh, built and published here; ENGINE=v2; TARGET=snowflake CONNECTION=…
+	@$(BIN)/python -m fleet demo --engine $(ENGINE) $(if $(filter snowflake,$(TARGET)),$(SNOWFLAKE))
 
 demo-clean: .venv/demo ## remove what `make demo` made
-	@$(BIN)/python -m fleet demo --clean
+	@$(BIN)/python -m fleet demo --clean --engine $(ENGINE)
 
 demo-destroy: .venv/demo ## drop what the demo created on Snowflake; CONNECTION=…
 	@$(BIN)/python -m fleet demo --clean $(SNOWFLAKE)

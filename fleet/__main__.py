@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dbtmesh import MeshError, cli
+from dbtmesh.config import Engine
 from fleet.errors import FleetError
 from fleet.members import Member
 
@@ -27,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         "or else beside the members.",
     )
     demo.add_argument(
-        "--folder", type=Path, help="where the members go (default ./demo, or ./demo-snowflake)"
+        "--folder",
+        type=Path,
+        help="where the members go (default ./demo, ./demo-v2 or ./demo-snowflake)",
     )
     demo.add_argument(
         "--clean",
@@ -40,6 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
         default="local",
         help="local: DuckDB on this machine, no account (default); snowflake: on an account, after "
         "saying what that creates and costs",
+    )
+    demo.add_argument(
+        "--engine",
+        choices=list(Engine),
+        type=Engine,
+        default=Engine.CORE,
+        help="which dbt runs the members: core, of this environment (default), or v2, the first "
+        "2.x on PATH, else installed into an environment of its own",
     )
     demo.add_argument(
         "--connection", metavar="NAME", help="an administrator's, of connections.toml (snowflake)"
@@ -93,6 +104,9 @@ def _run_demo(options: argparse.Namespace) -> int:
     if options.target == "snowflake":
         from fleet import demo_snowflake
 
+        if options.engine is not Engine.CORE:
+            raise FleetError("the demo on Snowflake runs on dbt Core: leave --engine out")
+
         if not options.connection:
             raise FleetError(
                 "which account? Name a connection of ~/.snowflake/connections.toml: "
@@ -102,8 +116,8 @@ def _run_demo(options: argparse.Namespace) -> int:
         return act(options.folder or demo_snowflake.FOLDER, options.connection, sure=options.yes)
     from fleet import demo
 
-    folder = options.folder or Path("demo")
-    return demo.clean(folder) if options.clean else demo.run(folder)
+    folder = options.folder or Path("demo" if options.engine is Engine.CORE else "demo-v2")
+    return demo.clean(folder) if options.clean else demo.run(folder, options.engine)
 
 
 def _add_map(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dbtmesh.config import Location
+from dbtmesh.config import Engine, Location, load_member
 from dbtmesh.files import write_whole
+from fleet import engines
 from fleet import map as mesh_map
 from fleet.errors import FleetError
 from fleet.git import GitError, git
@@ -35,13 +36,17 @@ MODELS = {
     "dbt_up": "public_orders",
     "dbt_down": "downstream_orders",
     "dbt_down_loom": "downstream_orders",
+    "dbt_down_ref": "downstream_orders",
 }
 """What each member is about, in the order in which they are built."""
-MEMBERS = tuple(MODELS)
+MEMBERS = ("dbt_up", "dbt_down", "dbt_down_loom")
+ON_V2 = ("dbt_up", "dbt_down", "dbt_down_ref")
+"""On dbt v2, which has no plugins, the third one reads by `ref` as a native member."""
 ORIGINS = {
     "dbt_up": "its own seeds",
     "dbt_down": "source('dbt_up', 'public_orders')",
     "dbt_down_loom": "ref('dbt_up', 'public_orders')",
+    "dbt_down_ref": "ref('dbt_up', 'public_orders')",
 }
 ANSWERS = Path(__file__).parent / "demo_members"
 MARKER = ".fleet-demo.json"
@@ -61,26 +66,43 @@ UPSTREAM_STEPS = (
     Step("dbt_up", "dbt build"),
     Step("dbt_up", "scripts/publish_manifest.py"),
 )
-DOWNSTREAM_STEPS = (
-    (
+DOWNSTREAM_STEPS = {
+    "dbt_down": (
         Step("dbt_down", "scripts/sync_mesh.py"),
         Step("dbt_down", "dbt build --defer --state state/dbt_up"),
         Step("dbt_down", "scripts/validate_lineage.py --record"),
     ),
-    (
+    "dbt_down_loom": (
         Step("dbt_down_loom", "dbt build"),
         Step("dbt_down_loom", "scripts/validate_lineage.py --record"),
     ),
-)
+    "dbt_down_ref": (
+        Step("dbt_down_ref", "scripts/sync_mesh.py"),
+        Step("dbt_down_ref", "dbt build"),
+        Step("dbt_down_ref", "scripts/validate_lineage.py --record"),
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Demo:
-    """folder: holds the members; home: holds database files and registry ($DBT_MESH_HOME)."""
+    """folder: holds the members; home: holds database files and registry ($DBT_MESH_HOME).
+
+    v2: the program dbt v2 that runs the members; None for dbt Core of this environment.
+    """
 
     folder: Path
     home: Path
     console: Console
+    v2: Path | None = None
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return ON_V2 if self.v2 else MEMBERS
+
+    @property
+    def engine(self) -> Engine:
+        return Engine.V2 if self.v2 else Engine.CORE
 
     @property
     def map(self) -> Path:
@@ -175,16 +197,20 @@ def locate(folder: Path) -> Demo:
     return Demo(folder, home, Console(highlight=False, soft_wrap=True))
 
 
-def run(folder: Path) -> int:
+def run(folder: Path, engine: Engine = Engine.CORE) -> int:
     """Renders what is missing, builds all, and shows the result. Raises FleetError."""
     demo = locate(folder)
+    if engine is Engine.V2:
+        demo = replace(demo, v2=engines.v2())
     started = time.monotonic()
     render(demo)
+    _check_engines(demo)
     demo.home.mkdir(parents=True, exist_ok=True)
     execute(demo, UPSTREAM_STEPS)
+    downstreams = [DOWNSTREAM_STEPS[member] for member in demo.members[1:]]
     with ThreadPoolExecutor() as pool:
-        list(pool.map(partial(execute, demo), DOWNSTREAM_STEPS))
-    show(demo, {member: _count(demo.database(member), model) for member, model in MODELS.items()})
+        list(pool.map(partial(execute, demo), downstreams))
+    show(demo, {member: _count(demo.database(member), MODELS[member]) for member in demo.members})
     mesh_map.write(Location((demo.home / "registry").as_uri(), "local"), demo.map)
     demo.console.print(f"\nDone in {time.monotonic() - started:.0f} s.")
     what_next(demo)
@@ -194,14 +220,14 @@ def run(folder: Path) -> int:
 def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
     """Renders the members that are missing; those that are there keep what was edited."""
     made = Made(demo.folder)
-    missing = [member for member in MEMBERS if not (demo.folder / member).exists()]
+    missing = [member for member in demo.members if not (demo.folder / member).exists()]
     try:
         made.add(demo.home, absent(demo.of_all()))
     except OSError as error:
         raise FleetError(
             f"cannot write in {demo.folder}: {error.strerror}; name another folder (--folder)"
         ) from None
-    for member in MEMBERS:
+    for member in demo.members:
         if member not in missing:
             report(demo, member, "kept as it is", 0)
             if made.has_rendered(member):  # the home may be another one than before
@@ -221,11 +247,29 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
                 rendering.render,
                 rendering.Source(),
                 demo.folder / member,
-                answers | dict(more_answers or {}),
+                answers | {"engine": demo.engine, **(more_answers or {})},
                 tasks=True,
             ),
         )
+        if member == "dbt_down_ref":
+            _read_by_ref(demo.folder / member)
         made.add_rendered(member, demo.home, to_come)
+
+
+def _read_by_ref(member: Path) -> None:
+    """The starter of a native member reads by `source`; here it is to show the other way."""
+    for path in [*(member / "models").rglob("*.sql"), *(member / "models").rglob("*.yml")]:
+        path.write_text(path.read_text().replace("source('dbt_up',", "ref('dbt_up',"))
+
+
+def _check_engines(demo: Demo) -> None:
+    """Raises FleetError where a member that was there runs on the other dbt."""
+    for member in demo.members:
+        if load_member(demo.folder / member).engine is not demo.engine:
+            raise FleetError(
+                f"{demo.folder / member} does not run on dbt {demo.engine}: name another folder "
+                "(--folder), or remove that demo first (make demo-clean)"
+            )
 
 
 def execute(demo: Demo, steps: Iterable[Step]) -> None:
@@ -236,11 +280,11 @@ def execute(demo: Demo, steps: Iterable[Step]) -> None:
 
 def _execute(demo: Demo, step: Step) -> None:
     program, *arguments = shlex.split(step.command)
-    beside = Path(sys.executable).parent
     if program.endswith(".py"):
         line = [sys.executable, program, *arguments]
     else:
-        line = [str(beside / program) if program == "dbt" else program, *arguments]
+        dbt = demo.v2 or Path(sys.executable).with_name("dbt")
+        line = [str(dbt) if program == "dbt" else program, *arguments]
     done = subprocess.run(
         line,
         cwd=demo.folder / step.member,
@@ -251,6 +295,11 @@ def _execute(demo: Demo, step: Step) -> None:
         text=True,
         check=False,
     )
+    if done.returncode and demo.v2 and engines.NO_DRIVER.search(done.stdout):
+        raise FleetError(
+            "dbt v2 has no DuckDB driver, and neither npm nor dbt itself could fetch it: install "
+            "npm and try again where its registry is in reach, or `make demo` on dbt Core"
+        )
     if done.returncode:
         raise FleetError(
             f"in {demo.folder / step.member}, `{step.command}` failed with status "
@@ -297,9 +346,10 @@ def show(demo: Demo, counts: Mapping[str, tuple[int, float]]) -> None:
         name = f"{member}.{MODELS[member]}"
         table.add_row(name, str(rows), f"{amount:,.2f}", ORIGINS[member])
     demo.console.print(table)
-    if counts["dbt_down"] != counts["dbt_down_loom"] or not counts["dbt_down"][0]:
+    _, one, other = counts
+    if counts[one] != counts[other] or not counts[one][0]:
         raise FleetError(
-            "downstream_orders of dbt_down and dbt_down_loom should be equal and not empty: "
+            f"downstream_orders of {one} and {other} should be equal and not empty: "
             "has one of the models been edited?"
         )
 
@@ -319,6 +369,8 @@ def what_next(demo: Demo) -> None:
     folder = shlex.quote(os.path.relpath(demo.folder))
     beside = demo.home == demo.folder / ".mesh"  # where the members look without being told
     export = "" if beside else f" && export DBT_MESH_HOME={shlex.quote(str(demo.home))}"
+    dbt = f" && export PATH={shlex.quote(str(demo.v2.parent))}:$PATH" if demo.v2 else ""
+    engine = " ENGINE=v2" if demo.v2 else ""
     demo.console.print(
         f"""
 Where it lies
@@ -328,12 +380,12 @@ Where it lies
   map        {demo.map}   the mesh as a page: open it in a browser
 
 What to try next
-  source .venv/bin/activate{export}
+  source .venv/bin/activate{export}{dbt}
   cd {folder}/dbt_up && dbt build --select public_orders+      change a model, build it
   scripts/publish_manifest.py --check         what would consumers notice? (drop a column and see)
   cd ../dbt_down && scripts/sync_mesh.py      bring a change in, then dbt build
-  make demo                                   all of it again, with your changes
-  make demo-clean                             and away with it
+  {f"make demo{engine}":44}all of it again, with your changes
+  {f"make demo-clean{engine}":44}and away with it
 
 The same projects on Snowflake: see "From the laptop to Snowflake" in README.md.""",
         markup=False,
@@ -348,17 +400,17 @@ def clean(folder: Path) -> int:
     demo = locate(folder)
     made = Made(demo.folder)
     if made.paths:
-        kept = [member for member in MEMBERS if why_kept(demo, made, member)]
+        kept = [member for member in MODELS if why_kept(demo, made, member)]
         demos = [replace(demo, home=demo.folder / home) for home in sorted(made.homes)]
         for each in demos:
-            for member in MEMBERS:
+            for member in MODELS:
                 if member not in kept:
                     remove(made, each.of_member(member))
         for each in demos:
             files, folders = each.of_all()[:2], each.of_all()[2:-1]
             remove(made, files)
             remove_if_empty(made, folders)
-        if any(made.has_rendered(member) for member in MEMBERS):
+        if any(made.has_rendered(member) for member in MODELS):
             made.write()
         else:
             (demo.folder / MARKER).unlink(missing_ok=True)
@@ -366,7 +418,7 @@ def clean(folder: Path) -> int:
         demo.console.print("removed what the demo made")
     else:
         demo.console.print(f"there is nothing that the demo made in {demo.folder}", markup=False)
-    if reasons := "; ".join(filter(None, (why_kept(demo, made, member) for member in MEMBERS))):
+    if reasons := "; ".join(filter(None, (why_kept(demo, made, member) for member in MODELS))):
         raise FleetError(reasons)
     return 0
 

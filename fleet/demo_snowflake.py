@@ -160,7 +160,8 @@ def _counts(connection: str) -> dict[str, tuple[int, float]]:
     session = snowflake.connect(connection, None)
     session.run("USE WAREHOUSE DBT_UP_WH", "SYSADMIN")
     counts = {}
-    for member, model in MODELS.items():
+    for member in MEMBERS:
+        model = MODELS[member]
         table = f"{member.upper()}_PROD.MARTS.{model.upper()}"
         sql = f"SELECT COUNT(*) AS N, SUM(NET_AMOUNT) AS AMOUNT FROM {table}"  # noqa: S608
         (row,) = session.rows(sql, "SYSADMIN")
