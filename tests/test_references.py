@@ -223,8 +223,15 @@ def native(up: Member, render_into: Render, tmp_path: Path) -> Member:
     return member
 
 
+PACKAGE = "state/up/refs"
+
+
 def generated(member: Member) -> set[str]:
-    return {path for path in member.files() if "_mesh_ref" in path or path.startswith("dbt_pack")}
+    return {
+        path
+        for path in member.files()
+        if path in (MACRO, "packages.yml") or path.startswith((PACKAGE, "dbt_packages"))
+    }
 
 
 def test_on_core_only_a_project_with_such_a_reference_pays_for_it(native: Member) -> None:
@@ -232,8 +239,6 @@ def test_on_core_only_a_project_with_such_a_reference_pays_for_it(native: Member
     native.ok(SYNC)
     assert generated(native) == set()
     write(native.path, {"by_ref.sql": "select * from {{ ref(\"up\" , 'orders') }}"})
-    native.ok(SYNC)
-    assert generated(native) == {MACRO}
     native.ok(SYNC)
     assert generated(native) == {MACRO}
     (native.path / "models/by_ref.sql").unlink()
@@ -244,19 +249,48 @@ def test_on_core_only_a_project_with_such_a_reference_pays_for_it(native: Member
 def test_inputs_of_unit_tests_get_a_package_and_lose_it(native: Member) -> None:
     write(native.path, DOWN)
     native.ok(SYNC)
-    package = "dbt_packages/up/"
-    models = {path.removeprefix(package) for path in generated(native) - {MACRO}}
-    assert {"models/orders.sql", "models/customers_v1.sql", "models/customers_v2.sql"} <= models
-    (native.path / "models/properties.yml").unlink()
+    models = {path.name for path in (native.path / PACKAGE / "models").iterdir()}
+    assert models == {"orders.sql", "customers_v1.sql", "customers_v2.sql", "_versions.yml"}
+    assert "local: state/up/refs" in (native.path / "packages.yml").read_text()
+    link = native.path / "dbt_packages/up"
+    assert link.resolve() == (native.path / PACKAGE).resolve()
+
+    properties = native.path / "models/properties.yml"
+    text = properties.read_text()
+    properties.write_text(text.replace("ref('up', 'customers', v=1)", "ref('named')"))
+    native.ok(SYNC)
+    models = {path.name for path in (native.path / PACKAGE / "models").iterdir()}
+    assert models == {"orders.sql"}
+
+    properties.unlink()
     native.ok(SYNC)
     assert generated(native) == {MACRO}
-    assert not (native.path / package).exists()
+    assert not link.is_symlink()
+    assert not (native.path / PACKAGE).exists()
+
+
+def test_packages_of_the_teams_own_are_theirs_to_edit(native: Member) -> None:
+    write(native.path, DOWN)
+    packages = native.path / "packages.yml"
+    text = "packages:\n  - package: dbt-labs/dbt_utils\n    version: 1.3.0\n"
+    packages.write_text(text)
+    done = native.run(SYNC)
+    assert done.returncode == 0
+    assert "add `- local: state/up/refs` to this project's packages and run `dbt deps`" in (
+        done.stderr
+    )
+    assert packages.read_text() == text
+    assert not (native.path / "dbt_packages").exists()  # more than is declared stops dbt 1.12
+
+    packages.write_text(text + "  - local: state/up/refs\n")
+    assert native.run(SYNC).stderr == ""
 
 
 def test_a_package_that_is_not_ours_stays(native: Member) -> None:
     theirs = native.path / "dbt_packages/up/dbt_project.yml"
     theirs.parent.mkdir(parents=True)
     theirs.write_text("name: up\n")
+    write(native.path, DOWN)
     native.ok(SYNC)
     assert theirs.read_text() == "name: up\n"
 

@@ -13,8 +13,7 @@ Then use the models: select * from {{ source('dbt_up', 'public_orders') }}
 or, as on the dbt platform: select * from {{ ref('dbt_up', 'public_orders') }}
 
 The latter needs the macro macros/_mesh_ref.sql, which this command writes too: on dbt v2 always, on
-dbt Core once a model has such a `ref` (it doubles the time that dbt Core takes to parse), and for
-inputs of unit tests a package in dbt_packages/, so run it again after `dbt deps`.
+dbt Core once a model has such a `ref` (it doubles the time that dbt Core takes to parse).
 
 A download is checked before anything is replaced; out of reach, the last good copy stays, and
 the command says so and fails. With --offline it is content with that copy.
@@ -30,7 +29,7 @@ from functools import partial
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
-from dbtmesh.downstream import committed, freshness, references, sync
+from dbtmesh.downstream import committed, freshness, inputs, references, sync
 from dbtmesh.registry import store as registry
 
 
@@ -102,6 +101,8 @@ def refer(member: config.Member) -> Iterator[str]:
     try:
         plan = references.plan(member)
         references.apply(member.root, plan)
+        packages = inputs.plan(member, plan.project)
+        inputs.apply(member.root, packages)
     except OSError as error:
         yield f"cannot write {cli.explain(error)}"
         return
@@ -109,6 +110,11 @@ def refer(member: config.Member) -> Iterator[str]:
         cli.note(
             f"{plan.own} has a macro `ref` of this project's own, so none was written for "
             "ref('<upstream>', …): read those models by source('<upstream>', …)"
+        )
+    for folder in packages.unnamed:
+        cli.note(
+            f"unit tests refer to {folder.split('/')[1]}: add `- local: {folder}` to this "
+            "project's packages and run `dbt deps`"
         )
 
 

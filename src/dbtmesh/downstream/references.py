@@ -2,11 +2,9 @@
 
 What a sync writes for it, beside the sources (docs/decisions/ref-without-a-plugin.md tells why):
 
-macros/_mesh_ref.sql       overrides `ref`, as dbt documents: with the name of an upstream it is the
-                           source that the sync wrote for that model; any other `ref` is dbt's own
-dbt_packages/<upstream>/   on dbt Core, where a properties file says `ref('<project>', …)`, such as
-                           an input of a unit test: dbt Core looks that up among models, without
-                           the macro. An ephemeral model for each, which no run ever builds
+macros/_mesh_ref.sql     overrides `ref`, as dbt documents: with the name of an upstream it is the
+                         source that the sync wrote for that model; any other `ref` is dbt's own
+state/<upstream>/refs/   what properties files refer to, on dbt Core; see `downstream.inputs`
 
 dbt Core reads a project that overrides `ref` without its static parser, in twice the time. So there
 the macro is written for a project that has such a `ref`, and for no other. dbt v2 pays nothing.
@@ -14,10 +12,9 @@ the macro is written for a project that has such a `ref`, and for no other. dbt 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +64,10 @@ class Plan:
     """files: path below the root → content, of what differs. stale: generated files that are to
     go. own: see `Project`."""
 
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    stale: tuple[str, ...] = ()
-    own: str | None = None
+    files: Mapping[str, bytes]
+    stale: tuple[str, ...]
+    own: str | None
+    project: Project
 
 
 def look(root: Path, upstreams: Iterable[str]) -> Project:
@@ -137,63 +135,37 @@ def plan(member: Member) -> Plan:
     root, names = member.root, [upstream.name for upstream in member.upstreams]
     project = look(root, names)
     macro = f"{project.macros}/{MACRO}"
-    wanted: dict[str, bytes] = {}
     by_ref = project.used or member.engine is Engine.V2
+    files: dict[str, bytes] = {}
+    stale: tuple[str, ...] = ()
     if by_ref and not project.own:
         head = _header(member, names)
-        if _starts_with(root / macro, head):
-            wanted[macro] = (root / macro).read_bytes()
-        else:
-            known = {name: _shared(member, name) for name in names}
-            wanted[macro] = head + macro_text(known, member.engine).encode()
-    if by_ref and member.engine is Engine.CORE:
-        for name in names:
-            inputs = sorted({each[1:] for each in project.inputs if each[0] == name}, key=str)
-            if inputs and (interface := _shared(member, name)):
-                wanted |= _package(f"{project.packages}/{name}", interface, inputs)
-    stale = [
-        path
-        for path in (macro, *(f"{project.packages}/{name}/dbt_project.yml" for name in names))
-        if path not in wanted and _is_generated(root / path)
-    ]
-    files = {
-        path: content
-        for path, content in wanted.items()
-        if not committed.same_file(root / path, content)
-    }
-    return Plan(files, tuple(stale), project.own if by_ref else None)
+        if not _starts_with(root / macro, head):
+            known = {name: shared(member, name) for name in names}
+            files[macro] = head + macro_text(known, member.engine).encode()
+    elif _starts_with(root / macro, b"{#- " + MARK.encode()):
+        stale = (macro,)
+    return Plan(files, stale, project.own if by_ref else None, project)
 
 
 def apply(root: Path, plan: Plan) -> None:
     """Raises OSError where a file cannot be written."""
     for path in plan.stale:
         (root / path).unlink(missing_ok=True)
-        if path.endswith("dbt_project.yml"):  # what is left is no package any more
-            _remove_package((root / path).parent)
     for path, content in plan.files.items():
         write_whole(root / path, content)
 
 
-def _remove_package(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
-
-
-def _is_generated(path: Path) -> bool:
-    return _starts_with(path, b"", MARK.encode())
-
-
-def _starts_with(path: Path, head: bytes, mark: bytes = b"") -> bool:
+def _starts_with(path: Path, head: bytes) -> bool:
     try:
         with path.open("rb") as opened:
-            start = opened.read(max(len(head), 200))
+            return opened.read(len(head)) == head
     except OSError:
         return False
-    return start.startswith(head) and mark in start
 
 
-def _shared(member: Member, upstream: str) -> Interface | None:
+def shared(member: Member, upstream: str) -> Interface | None:
+    """What an upstream publishes to this project; None without a copy of it."""
     from dbtmesh.downstream import sources
 
     interface = committed.known(member.root, upstream)
@@ -289,7 +261,7 @@ def macro_text(known: Mapping[str, Interface | None], engine: Engine) -> str:
     this project; None where there is no copy of it."""
     published, deprecated = {}, {}
     for project, interface in known.items():
-        spelled = dict(_spelled(interface)) if interface else {}
+        spelled = dict(spelled_names(interface)) if interface else {}
         published[project] = "".join(f"|{name}" for name in sorted(spelled)) + "|" * bool(spelled)
         for name, node in sorted(spelled.items()):
             if node.get("deprecation_date"):
@@ -305,7 +277,7 @@ def _entries(mapping: Mapping[str, str]) -> str:
     return ",\n        ".join(f"'{key}': '{value}'" for key, value in mapping.items())
 
 
-def _spelled(interface: Interface) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def spelled_names(interface: Interface) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What a `ref` of the upstream may name, as the macro spells it: `m`, and for versioned models
     `m.v1`, `m.v2` and `m` for the latest."""
     from dbtmesh.manifest.interface import reader_name, reader_names
@@ -316,62 +288,3 @@ def _spelled(interface: Interface) -> Iterator[tuple[str, Mapping[str, Any]]]:
         spelled = f"{node['name']}.v{version}" if pinned else name
         if _NAME.fullmatch(spelled):
             yield spelled, node
-
-
-def _package(
-    folder: str, interface: Interface, inputs: Iterable[tuple[str, str | None]]
-) -> Mapping[str, bytes]:
-    """A dbt package with an ephemeral model for each input that is published."""
-    from dbtmesh.manifest.interface import reader_name
-    from dbtmesh.warehouse.names import Warehouse, relation
-
-    spelled = dict(_spelled(interface))
-    project, warehouse = interface.project, Warehouse.of(interface.adapter_type)
-    files = {
-        "dbt_project.yml": f"# {MARK}: what unit tests name as their inputs.\n"
-        f'name: {project}\nversion: "1.0.0"\nconfig-version: 2\n'
-        f"models:\n  {project}:\n    +materialized: ephemeral\n",
-        "macros/names.sql": "".join(
-            f"{{% macro generate_{part}_name({arguments}) %}}{{{{ {custom} }}}}{{% endmacro %}}\n"
-            for part, arguments, custom in (
-                ("database", "custom_database_name=none, node=none", "custom_database_name"),
-                ("schema", "custom_schema_name, node", "custom_schema_name"),
-            )
-        ),
-    }
-    models: dict[str, Mapping[str, Any]] = {}
-    for model, version in inputs:
-        if node := spelled.get(model if version is None else f"{model}.v{version}"):
-            models[reader_name(node)] = node
-            if latest := spelled.get(f"{model}.v{node.get('latest_version')}"):
-                models[reader_name(latest)] = latest
-        # else dbt says that there is no such input
-    for name, node in sorted(models.items()):
-        database, schema, identifier = relation(node, warehouse)
-        where = ", ".join(
-            f"{key}={_literal(part.text)}"
-            for key, part in (("database", database), ("schema", schema), ("alias", identifier))
-        )
-        files[f"models/{name}.sql"] = (
-            f"{{{{ config({where}) }}}}\nselect * from {{{{ source('{project}', '{name}') }}}}\n"
-        )
-    versioned: dict[str, dict[str, Any]] = {}
-    for node in models.values():
-        if (number := node.get("version")) is not None:
-            entry = versioned.setdefault(
-                node["name"],
-                {
-                    "name": node["name"],
-                    "latest_version": node.get("latest_version"),
-                    "versions": [],
-                },
-            )
-            entry["versions"].append({"v": number})
-    if versioned:  # JSON is YAML
-        properties = {"version": 2, "models": list(versioned.values())}
-        files["models/_versions.yml"] = json.dumps(properties, indent=2)
-    return {f"{folder}/{path}": text.encode() for path, text in files.items()}
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
