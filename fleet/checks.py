@@ -53,7 +53,7 @@ def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[s
     theirs = (member.folder or Path.cwd() / Path(member.place).name) / member.subfolder
     upstreams = committed_upstreams(project) if checks else []
     with tempfile.TemporaryDirectory(dir=clone.parent) as home:
-        environment = {"DBT_MESH_HOME": home, "DBT_LOOM_CONFIG": "dbt_loom.config.yml"}
+        environment = {"DBT_MESH_HOME": home}
         if (project / STUB_MESH).is_file() and not upstreams:
             ours = os.environ.get("DBT_MESH_HOME", str(theirs.parent / ".mesh"))
             environment = {"DBT_MESH_HOME": ours}

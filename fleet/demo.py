@@ -73,6 +73,7 @@ DOWNSTREAM_STEPS = {
         Step("dbt_down", "scripts/validate_lineage.py --record"),
     ),
     "dbt_down_loom": (
+        Step("dbt_down_loom", "scripts/sync_mesh.py"),
         Step("dbt_down_loom", "dbt build"),
         Step("dbt_down_loom", "scripts/validate_lineage.py --record"),
     ),
@@ -108,11 +109,6 @@ class Demo:
     def map(self) -> Path:
         return self.folder / "mesh.html"
 
-    @property
-    def loom_config(self) -> Path:
-        """Of the demo on Snowflake, whose registry is a folder."""
-        return self.home / "dbt_loom.prod.config.yml"
-
     def database(self, member: str) -> Path:
         return self.home / f"{member.upper()}_LOCAL.duckdb"
 
@@ -128,7 +124,7 @@ class Demo:
     def of_all(self) -> list[Path]:
         """What comes of all of them together: files, and folders from the inside out."""
         folders = (self.home / "registry", self.home / "state", self.home, self.folder)
-        return [self.map, self.loom_config, *folders]
+        return [self.map, *folders]
 
 
 class Made:
@@ -407,7 +403,7 @@ def clean(folder: Path) -> int:
                 if member not in kept:
                     remove(made, each.of_member(member))
         for each in demos:
-            files, folders = each.of_all()[:2], each.of_all()[2:-1]
+            files, folders = each.of_all()[:1], each.of_all()[1:-1]
             remove(made, files)
             remove_if_empty(made, folders)
         if any(made.has_rendered(member) for member in MODELS):

@@ -13,8 +13,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dbtmesh import MeshError
 from dbtmesh.snowflake import session as snowflake
 from fleet import demo as local
@@ -85,24 +83,16 @@ def build(demo: Demo, reach: dict[str, Any]) -> list[Step]:
     """
     account = {f"SNOWFLAKE_{key.upper()}": str(value) for key, value in reach.items() if value}
     mesh = {"DBT_MESH_REGISTRY": (demo.home / "registry").as_uri(), "DBT_MESH_ENV": "prod"}
-    loom = {"DBT_LOOM_CONFIG": str(_loom_config(demo))}
     return [
         Step("dbt_up", "dbt build --target prod", account),
         Step("dbt_up", "scripts/publish_manifest.py", mesh),
         Step("dbt_down", "scripts/sync_mesh.py", mesh),
         Step("dbt_down", "dbt build --defer --state state/dbt_up --target prod", account),
         Step("dbt_down", "scripts/validate_lineage.py --record", mesh),
-        Step("dbt_down_loom", "dbt build --target prod", account | loom),
+        Step("dbt_down_loom", "scripts/sync_mesh.py", mesh),
+        Step("dbt_down_loom", "dbt build --target prod", account),
         Step("dbt_down_loom", "scripts/validate_lineage.py --record", mesh),
     ]
-
-
-def _loom_config(demo: Demo) -> Path:
-    """A dbt-loom configuration for a registry in a folder; the member's own one for prod is S3."""
-    manifest = demo.home / "registry/dbt_up/prod/latest/manifest.json"
-    entry = {"name": "dbt_up", "type": "file", "config": {"path": str(manifest)}}
-    demo.loom_config.write_text(yaml.safe_dump({"manifests": [entry]}))
-    return demo.loom_config
 
 
 def key(member: str) -> Path:

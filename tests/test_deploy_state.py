@@ -253,6 +253,7 @@ def test_with_dbt_itself(render: Render, folder: Place) -> None:
     git(down.path, "init", "-q")
     commit(down.path)
     down.ok(STATE, "changed")
+    down.ok("scripts/sync_mesh.py")
     down.dbt("build")
     results = down.path / "target/run_results.json"
     results.rename(results.with_name("built.json"))

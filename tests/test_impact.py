@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from dbtmesh.downstream import columns
 from tests.conftest import Member
 from tests.manifests import manifest, model
 from tests.registry_world import LATEST, PUBLISH, SYNC, Place, Publish, Shim, build, start
@@ -19,78 +18,6 @@ pytest_plugins = ("tests.s3_server", "tests.registry_world")
 VALIDATE = "scripts/validate_lineage.py"
 RECORD = "dbt_up/prod/consumers/dbt_down.json"
 LATER = "2026-01-03T00:00:00.000000Z"
-
-# --- Columns of compiled SQL --------------------------------------------------------------------
-
-ALL = "id customer status net"
-DUCKDB = [
-    ("select id from UP", "id"),
-    ("select ID from up_local.marts.Orders", "id"),
-    ("select * from UP", ALL),
-    ("select count(*) from UP", ""),
-    ("from UP select net", "net"),
-    (
-        "with a as (select * from UP where status = 'x') select id, net + 1 as n from a",
-        "id net status",
-    ),
-    (
-        "select id from UP qualify row_number() over (partition by customer order by net) = 1",
-        "customer id net",
-    ),
-    (
-        "select id from UP where exists (select 1 from own.x.y where y.id = orders.status)",
-        "id status",
-    ),
-    ("select o.id, y.foo from UP o join own.x.y on y.id = o.id", "id"),
-    ("select id, foo from UP o join own.x.y on y.id = o.customer", "id customer"),
-    ("select * from UP o join own.x.y on y.id = o.id", ALL),
-    ("select id from UP union all select customer from UP", "id customer"),
-    ("select count(*) from (select id from UP where id is null) dbt_internal_test", "id"),
-    # a column that goes breaks these, though nobody names it
-    ("with a as (select * from UP union all select * from own.x.z) select id from a", ALL),
-    ("with a as (select distinct * from UP) select id from a", ALL),
-    ("select hash(o) from UP o", ALL),
-    # a later step of which nobody knows the columns
-    ("with a as (select * from UP), b as (select * from own.x.y) select id, foo from a, b", ALL),
-    # not to be told
-    ("select * exclude (net) from UP", None),
-    ("select columns('n.*') from UP", None),
-    ("select * from own.x.y natural join UP", None),
-    ("select id from UP join own.x.y using (id)", "id"),
-    ("pivot UP on status using sum(net)", None),
-    ("select 1", None),
-    ("sel ect", None),
-]
-SNOWFLAKE = [
-    ("select id, status:a.b::string as s from UP", "ID STATUS"),
-    ("select o.id, f.value from UP o, lateral flatten(input => o.net) f", "ID NET"),
-    ('select "Mixed" from UP', "Mixed"),
-    ("select mixed from UP", ""),  # not the quoted one, nor any that is published
-    ("select object_construct(*) from UP", "ID CUSTOMER STATUS NET Mixed"),
-    ("select $1 from UP", None),
-]
-
-
-def read(sql: str, known: str, place: tuple[str, str, str], adapter: str) -> set[str] | None:
-    sql = re.sub(r"\bUP\b", ".".join(place), sql)
-    found: set[str] | None = columns.read_columns(sql, {place: known.split()}, adapter)[place]
-    return found
-
-
-@pytest.mark.parametrize(("sql", "expected"), DUCKDB)
-def test_columns_on_duckdb(sql: str, expected: str | None) -> None:
-    found = read(sql, ALL, ("UP_LOCAL", "MARTS", "orders"), "duckdb")
-    assert found == (None if expected is None else set(expected.split()))
-
-
-@pytest.mark.parametrize(("sql", "expected"), SNOWFLAKE)
-def test_columns_on_snowflake(sql: str, expected: str | None) -> None:
-    place = ("UP_PROD", "MARTS", "ORDERS")
-    found = read(sql, ALL.upper() + " Mixed", place, "snowflake")
-    assert found == (None if expected is None else set(expected.split()))
-
-
-# --- Records ------------------------------------------------------------------------------------
 
 
 def reading(**sql: str | None) -> dict[str, Any]:

@@ -141,6 +141,7 @@ def made(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
             hub.ok("scripts/sync_mesh.py")
         each.dbt("parse")
         each.ok("scripts/publish_manifest.py")
+    last.ok("scripts/sync_mesh.py")
     last.dbt("parse")
     return Mesh(up, hub, last, home / ".mesh" / "registry")
 
@@ -198,7 +199,7 @@ def test_a_model_that_moved(mesh: Mesh) -> None:
     mesh.change("hub", change)
     assert mesh.last.refused(VALIDATE, status=2).splitlines()[0] == (
         "last.last reads hub.hub_orders at HUB_LOCAL.MARTS.hub_orders, but it is published at "
-        "HUB_LOCAL.CORE.hub_orders: parse again, for this environment"
+        "HUB_LOCAL.CORE.hub_orders: sync again, for this environment"
     )
 
 
@@ -371,10 +372,19 @@ def test_a_version_that_took_the_name_of_a_model(mesh: Mesh) -> None:
 
 
 def test_offline(mesh: Mesh, tmp_path: Path) -> None:
-    """Against the last good copies, which a native member has."""
+    """Against the last good copies."""
     nowhere = ("--registry", (tmp_path / "nowhere").as_uri())
-    assert "all resolve" in mesh.hub.ok(VALIDATE, "--offline", *nowhere)
-    assert "run it without --offline" in mesh.last.refused(VALIDATE, "--offline")
+    for member in (mesh.hub, mesh.last):
+        assert "all resolve" in member.ok(VALIDATE, "--offline", *nowhere)
+    copy = mesh.last.path / "state/up/manifest.json"
+    kept = copy.read_bytes()
+    try:
+        copy.write_bytes(kept.replace(b"orders", b"0rders"))
+        assert "is not what was synced" in mesh.last.refused(VALIDATE, "--offline")
+        copy.unlink()
+        assert "there is no copy of up" in mesh.last.refused(VALIDATE, "--offline")
+    finally:
+        copy.write_bytes(kept)
 
 
 def test_wrong_input(mesh: Mesh, tmp_path: Path) -> None:
@@ -397,12 +407,12 @@ def test_wrong_input(mesh: Mesh, tmp_path: Path) -> None:
 
 
 ON_A_LAPTOP = (
-    "lies in UP_LOCAL, on a laptop, but target prod is Snowflake. Native: run "
-    "scripts/sync_mesh.py --env prod. Loom: export DBT_LOOM_CONFIG=dbt_loom.prod.config.yml"
+    "lies in UP_LOCAL, on a laptop, but target prod is Snowflake: run "
+    "scripts/sync_mesh.py --env prod"
 )
 ON_SNOWFLAKE = (
-    "lies in UP_PROD, on Snowflake, but target local is a laptop. Native: run "
-    "scripts/sync_mesh.py --env local. Loom: unset DBT_LOOM_CONFIG"
+    "lies in UP_PROD, on Snowflake, but target local is a laptop: run "
+    "scripts/sync_mesh.py --env local"
 )
 # Without an account: dbt renders the macro, and never connects.
 CHECK = (
@@ -424,59 +434,32 @@ def on_snowflake(mesh: Mesh) -> Mesh:
     return mesh
 
 
-def test_contracts_of_another_target(on_snowflake: Mesh, tmp_path: Path) -> None:
-    hub, last = on_snowflake.hub, on_snowflake.last
+def test_contracts_of_another_target(on_snowflake: Mesh) -> None:
     where = ("--registry", on_snowflake.registry.as_uri(), "--env")
-    assert refused_by_dbt(hub, *CHECK, "prod") == ON_A_LAPTOP
-    hub.ok("scripts/sync_mesh.py", *where, "prod")
-    try:
-        hub.dbt(*CHECK, "prod")
-        assert refused_by_dbt(hub, "build") == ON_SNOWFLAKE
-    finally:
-        hub.ok("scripts/sync_mesh.py", *where, "local")
-
-    loom = tmp_path / "dbt_loom.config.yml"
-    loom.write_text((last.path / "dbt_loom.config.yml").read_text().replace("/local/", "/prod/"))
-    prod = {"DBT_LOOM_CONFIG": str(loom)}
-    assert refused_by_dbt(last, *CHECK, "prod") == ON_A_LAPTOP
-    assert refused_by_dbt(last, "build", **prod) == ON_SNOWFLAKE
+    for member in (on_snowflake.hub, on_snowflake.last):
+        assert refused_by_dbt(member, *CHECK, "prod") == ON_A_LAPTOP
+        member.ok("scripts/sync_mesh.py", *where, "prod")
+        try:
+            member.dbt(*CHECK, "prod")
+            assert refused_by_dbt(member, "build") == ON_SNOWFLAKE
+        finally:
+            member.ok("scripts/sync_mesh.py", *where, "local")
 
 
-def test_offline_on_a_laptop_a_native_project_reads_what_was_synced(
+def test_offline_on_a_laptop_a_project_reads_what_was_synced(
     on_snowflake: Mesh, tmp_path: Path
 ) -> None:
-    """dbt parses for target local unless told otherwise, whatever the sources name."""
-    hub, where = on_snowflake.hub, ("--registry", on_snowflake.registry.as_uri(), "--env")
-    hub.ok("scripts/sync_mesh.py", *where, "prod")
-    try:
-        hub.dbt("parse", "--target-path", str(tmp_path))
-        assert "all resolve" in hub.ok(
-            VALIDATE, "--offline", "--manifest", tmp_path / "manifest.json"
-        )
-    finally:
-        hub.ok("scripts/sync_mesh.py", *where, "local")
-
-
-def test_offline_on_a_laptop_a_copy_of_prod_stands_for_its_stubs(
-    on_snowflake: Mesh, tmp_path: Path
-) -> None:
-    """A loom project's copies stay those of prod, whose stubs lie in the local databases."""
-    last = on_snowflake.last
-    last.dbt("parse", "--target-path", str(tmp_path))
-    offline = ("--offline", "--manifest", tmp_path / "manifest.json")
-    copies = {name: last.path / "state" / name / "manifest.json" for name in ("up", "hub")}
-    try:
-        for name, copy in copies.items():
-            copy.parent.mkdir(parents=True)
-            copy.write_bytes(
-                (on_snowflake.registry / name / "prod/latest/manifest.json").read_bytes()
+    """dbt parses for target local unless told otherwise, whatever was synced."""
+    where = ("--registry", on_snowflake.registry.as_uri(), "--env")
+    for member in (on_snowflake.hub, on_snowflake.last):
+        member.ok("scripts/sync_mesh.py", *where, "prod")
+        try:
+            member.dbt("parse", "--target-path", str(tmp_path))
+            assert "all resolve" in member.ok(
+                VALIDATE, "--offline", "--manifest", tmp_path / "manifest.json"
             )
-        assert last.ok(VALIDATE, *offline) == "3 edges to 2 projects, all resolve\n"
-        copies["up"].write_text(copies["up"].read_text().replace("MARTS", "CORE"))
-        said = last.refused(VALIDATE, *offline, status=2)
-        assert "it is published at UP_LOCAL.CORE.orders: parse again, for" in said
-    finally:
-        shutil.rmtree(last.path / "state")
+        finally:
+            member.ok("scripts/sync_mesh.py", *where, "local")
 
 
 def refused_by_dbt(member: Member, *command: str, **environment: str) -> str:

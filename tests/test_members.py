@@ -25,9 +25,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "loom hub": {"kind": "loom", "publishes": True},
 }
 PUBLISHER = {"scripts/publish_manifest.py"}
-DOWNSTREAM = {"scripts/validate_lineage.py", "scripts/stub_mesh.py"}
-NATIVE = {"scripts/sync_mesh.py"}
-LOOM = {"dbt_loom.config.yml", "dbt_loom.prod.config.yml", "dependencies.yml"}
+DOWNSTREAM = {"scripts/sync_mesh.py", "scripts/validate_lineage.py", "scripts/stub_mesh.py"}
+LOOM = {"dbt_loom.config.yml", "dependencies.yml"}
 EVERYONE = {
     ".copier-answers.yml",
     ".gitignore",
@@ -45,9 +44,9 @@ EVERYONE = {
     ("kind", "layers"),
     [
         ("upstream", PUBLISHER),
-        ("native", DOWNSTREAM | NATIVE),
+        ("native", DOWNSTREAM),
         ("loom", DOWNSTREAM | LOOM),
-        ("native hub", DOWNSTREAM | NATIVE | PUBLISHER),
+        ("native hub", DOWNSTREAM | PUBLISHER),
         ("loom hub", DOWNSTREAM | LOOM | PUBLISHER),
     ],
 )
@@ -56,7 +55,7 @@ def test_each_kind_gets_its_layers_and_no_other(
 ) -> None:
     files = render(**KINDS[kind]).files().keys()
     assert files >= EVERYONE | layers
-    assert not files & ((PUBLISHER | DOWNSTREAM | NATIVE | LOOM) - layers)
+    assert not files & ((PUBLISHER | DOWNSTREAM | LOOM) - layers)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -119,7 +119,8 @@ def test_dbt_defers_to_it_and_a_hub_publishes_its_own(
     (hub.path / "models/hub_orders.sql").write_text(
         "{{ config(access='public') }} select * from {{ ref('dbt_shop', 'public_orders') }}"
     )
-    hub.dbt("parse", DBT_LOOM_CONFIG="dbt_loom.prod.config.yml", **s3.environment())
+    hub.ok("scripts/sync_mesh.py", "--bucket", BUCKET, **s3.environment())
+    hub.dbt("parse")
     injected = json.loads((hub.path / "target/manifest.json").read_bytes())
     assert "model.dbt_shop.public_orders" in injected["nodes"]
     hub.ok(PUBLISH, "--bucket", BUCKET, **s3.environment())

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.conftest import Render
 from tests.snowflake_members import World, make_world, render_demo
@@ -28,18 +26,11 @@ def demo(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Itera
         up.ok("scripts/publish_manifest.py")
         down.ok("scripts/sync_mesh.py")
         down.dbt("build", "--target", "prod")
-        (loom.path / "dbt_loom.test.yml").write_text(
-            yaml.safe_dump({"manifests": [loom_manifest(folder)]})
-        )
+        loom.ok("scripts/sync_mesh.py")
         for _ in range(2):
-            loom.dbt("build", "--target", "prod", DBT_LOOM_CONFIG="dbt_loom.test.yml")
+            loom.dbt("build", "--target", "prod")
         down.dbt("build", "--target", "ci", DBT_PR_NUMBER="7")
         yield world
-
-
-def loom_manifest(folder: Path) -> dict[str, object]:
-    path = folder / "registry/dbt_up/prod/latest/manifest.json"
-    return {"name": "dbt_up", "type": "file", "config": {"path": str(path)}}
 
 
 def test_consumers_read_the_public_model_and_nothing_else(demo: World) -> None:

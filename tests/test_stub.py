@@ -222,7 +222,6 @@ def test_a_downstream_builds_on_stubs(
 
     shutil.rmtree(home(member))
     home(member).mkdir()
-    if kind == "native":
-        member.ok("scripts/sync_mesh.py", *folder.flags)
+    member.ok("scripts/sync_mesh.py", *folder.flags)
     member.ok(STUB, "--offline")  # as a pull request's workflow does, from what is committed
     assert "ERROR=0" in member.dbt("build").stdout

@@ -439,7 +439,7 @@ def test_a_file_that_may_not_grow(down: Member, folder: Place, publish: Publish)
     limited = subprocess.run(
         [sys.executable, SYNC, *folder.flags, *ONE],
         cwd=down.path,
-        env={"PATH": "", **down.environment},
+        env={"PATH": "", "PYTHONDONTWRITEBYTECODE": "1", **down.environment},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
         capture_output=True,
         text=True,

@@ -372,11 +372,11 @@ def test_a_change_of_kind_keeps_what_was_edited_in_the_files_that_go(
     line: Line, tmp_path: Path
 ) -> None:
     member = line.member(versions.newest(), tmp_path / "member", **KINDS["loom"])
-    edit(member, "dbt_loom.prod.config.yml", append("# mine\n"))
+    edit(member, "dbt_loom.config.yml", append("# mine\n"))
     commit(member)
     line.update(member, kind="native")
-    assert (member / "dbt_loom.prod.config.yml").read_text().endswith("# mine\n")
-    assert not (member / "dbt_loom.config.yml").exists()
+    assert (member / "dbt_loom.config.yml").read_text().endswith("# mine\n")
+    assert not (member / "dependencies.yml").exists()
 
 
 # ── what the person reads ─────────────────────────────────────────────────────────────

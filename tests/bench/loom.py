@@ -36,8 +36,6 @@ def without_mesh(member: Member, folder: Path) -> Member:
 
 
 def parse(member: Member) -> Process:
-    """Without $DBT_MESH_HOME, as most people have it: where it names the default place once more,
-    dbt-loom reads the same manifest twice."""
     return Process([str(BIN / "dbt"), "--quiet", "parse", "--no-partial-parse"], member.path, {})
 
 
@@ -51,6 +49,7 @@ def loom(lab: Lab) -> Iterator[Figure]:
         built.write_bytes(manifest(models=models, public=models // 10, columns=8))
         up.ok("scripts/publish_manifest.py", "--manifest", built)
         down = project(lab, folder / "dbt_down")
+        down.ok("scripts/sync_mesh.py")
         bare = without_mesh(down, folder / "bare")
         measured, baseline = lab.compare(f"{models} models", parse(down), parse(bare))
         what = f"parse a loom downstream of {models:,} models, a tenth public / no mesh at all"

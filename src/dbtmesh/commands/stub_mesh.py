@@ -6,17 +6,13 @@ For each upstream, from nothing but what it publishes:
                                          empty, or with rows that keep the contract
   $DBT_MESH_HOME/registry/<upstream>/local/latest/manifest.json
                                          the interface, as if it had been published from here
-  state/<upstream>/manifest.json         the interface itself, for a loom project (a native one has
-                                         it of sync_mesh.py). Commit it: pull requests, those of
-                                         forks as well, are built from it without any credential
-
   scripts/stub_mesh.py                   from what is published to prod
   scripts/stub_mesh.py --rows 5          five rows in each table
   scripts/stub_mesh.py --offline         from state/<upstream>/manifest.json, as committed
 
-and then `dbt build` (target local). A native project's sources are synced on the way, so that they
-name the local databases; `scripts/sync_mesh.py --env prod` turns them back. What has really been
-built or published on this machine stays as it is.
+and then `dbt build` (target local). What the project reads is synced on the way, so that it names
+the local databases; `scripts/sync_mesh.py --env prod` turns that back. What has really been built
+or published on this machine stays as it is.
 
 A unit test of a loom project cannot have another project's model as an input (`given: - input:
 ref('alpha', 'orders')`): dbt says that the node is protected (dbt-loom#159). Put a staging model in
@@ -28,15 +24,13 @@ Exit status: 0 done, 1 it failed.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli, config
+from dbtmesh.commands import sync_mesh
 from dbtmesh.downstream import committed, stub
-from dbtmesh.files import write_whole
 from dbtmesh.manifest import interface
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
@@ -83,18 +77,13 @@ def main(words: Sequence[str], root: Path) -> int:
         if arguments.dry_run:
             cli.say(*(f"{line};" for line in plan.statements(arguments.rows)))
             continue
-        if member.kind == "loom" and not arguments.offline:
-            write_whole(member.root / committed.manifest_path(upstream.name), each.body)
         cli.say(
             make(plan, local, home / f"{upstream.database_prefix}_LOCAL.duckdb", arguments.rows)
         )
     if arguments.dry_run:
         return cli.OK
-    if member.kind == "native":
-        return sync(member.root, local.url, (upstream.name for upstream in upstreams))
-    if os.environ.get("DBT_LOOM_CONFIG"):
-        cli.note("DBT_LOOM_CONFIG is set: unset it, so that dbt-loom reads this machine's registry")
-    return cli.OK
+    flags = [flag for upstream in upstreams for flag in ("--upstream", upstream.name)]
+    return sync_mesh.main(["--registry", local.url, "--env", "local", *flags], root)
 
 
 def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:
@@ -172,11 +161,3 @@ def refused(connection: duckdb.DuckDBPyConnection, plan: stub.Plan, rows: int) -
             reason = str(error).splitlines()[0]
             return MeshError(f"no stub of {plan.interface.project}.{column}: {reason}")
     return None
-
-
-def sync(root: Path, url: str, upstreams: Iterable[str]) -> int:
-    """Sources that name the local databases, by the member's own command."""
-    flags = [flag for name in upstreams for flag in ("--upstream", name)]
-    command = [sys.executable, str(root / "scripts" / "sync_mesh.py"), "--registry", url]
-    sys.stdout.flush()
-    return subprocess.run([*command, "--env", "local", *flags], check=False).returncode

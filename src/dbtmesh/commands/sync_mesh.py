@@ -1,19 +1,20 @@
-"""Bring in what the upstream projects publish, as dbt sources.
+"""Bring in what the upstream projects publish.
 
 For each upstream this writes, if anything changed:
 
-  models/_mesh_<upstream>.yml     a source with a table for each public model
-  state/<upstream>/manifest.json  the published interface itself (for --defer --state)
+  state/<upstream>/manifest.json  the published interface, checked; dbt-loom and --state read it
+  models/_mesh_<upstream>.yml     a source with a table for each public model (native projects)
 
   scripts/sync_mesh.py                      from the registry on this machine
-  scripts/sync_mesh.py --env prod           from the registry on S3 (mesh.yml names the bucket)
+  scripts/sync_mesh.py --env prod           from the registry that mesh.yml names
   scripts/sync_mesh.py --upstream dbt_up --version 20260102T…   stay on one publication
 
-Then use the models: select * from {{ source('dbt_up', 'public_orders') }}
-or, as on the dbt platform: select * from {{ ref('dbt_up', 'public_orders') }}
+Then use the models. Native: select * from {{ source('dbt_up', 'public_orders') }}
+Native and loom, as on the dbt platform: select * from {{ ref('dbt_up', 'public_orders') }}
 
-The latter needs the macro macros/_mesh_ref.sql, which this command writes too: on dbt v2 always, on
-dbt Core once a model has such a `ref` (it doubles the time that dbt Core takes to parse).
+In a native project the latter needs the macro macros/_mesh_ref.sql, which this command writes too:
+on dbt v2 always, on dbt Core once a model has such a `ref` (it doubles the time that dbt Core takes
+to parse).
 
 A download is checked before anything is replaced; out of reach, the last good copy stays, and
 the command says so and fails. With --offline it is content with that copy.
@@ -23,6 +24,7 @@ Exit status: 0 done, 1 it failed, 2 an upstream is stale (--max-age).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -90,6 +92,11 @@ def main(words: Sequence[str], root: Path) -> int:
         cli.note(
             f"{project} is no upstream any more (mesh.yml), but its contracts are still here: "
             f"when no model reads it, `rm -r {' '.join(paths)}` and commit that"
+        )
+    if member.kind == "loom" and os.environ.get("DBT_LOOM_CONFIG"):
+        cli.note(
+            "DBT_LOOM_CONFIG is set, so dbt-loom does not read dbt_loom.config.yml, which names "
+            "what was synced: unset it"
         )
     if failures:
         raise MeshError("\n       ".join(failures))

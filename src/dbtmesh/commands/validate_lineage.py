@@ -78,14 +78,9 @@ def main(words: Sequence[str], root: Path) -> int:
         )
         store = registry.open_store(place.url, member.aws_region)
         interfaces = current(store, upstreams, place.env)
-    published = {
-        each.project: lineage.Published(
-            each, stubs(member, each, found) if arguments.offline else None
-        )
-        for each in interfaces
-    }
+    published = {each.project: lineage.Published(each) for each in interfaces}
     lines = lineage.problems(found, published, member)
-    warnings = lineage.deprecations(found, published, datetime.now(UTC).date())
+    warnings = lineage.deprecations(found, published, member, datetime.now(UTC).date())
     for line in warnings:
         cli.note(line)
     for line in lines:
@@ -177,13 +172,3 @@ def current(store: registry.Store, upstreams: Iterable[str], env: str) -> list[i
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(fetch, upstreams))
-
-
-def stubs(
-    member: config.Member, copy: interface.Interface, found: Iterable[lineage.Edge]
-) -> str | None:
-    """The local database, where that is read and the copy is of Snowflake: a loom project keeps it
-    as it is, to make stubs of."""
-    local = f"{member.upstream(copy.project).database_prefix}_LOCAL"
-    read = {edge.place[0].upper() for edge in found if edge.upstream == copy.project}
-    return local if copy.adapter_type != "duckdb" and local.upper() in read else None

@@ -1,79 +1,228 @@
 """Which columns of other projects' models a compiled query reads. Pure.
 
-By sqlglot, which is imported here only. What it cannot tell counts as "all of them": a record
-that says too much makes an upstream ask once too often, one that says too little breaks somebody.
+By sqlglot, which is imported here only. Two things count as read: every column that the query
+names, used later or not, because a warehouse binds each of them; and what a step takes by `*`, as
+far as a later step uses it. What cannot be told counts as "all columns": a record that says too
+much makes an upstream ask once too often, one that says too little breaks somebody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.pushdown_projections import pushdown_projections
+from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import traverse_scope
+from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.schema import MappingSchema
 
-from dbtmesh.warehouse.names import Place
+from dbtmesh.warehouse.names import Place, Warehouse
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The columns of a relation, as the warehouse stores them. whole: there are no others."""
+
+    columns: Sequence[str]
+    whole: bool = True
+
+
+@dataclass
+class _Reading:
+    """What is found of one relation.
+
+    known: sqlglot's spelling of each listed column → how it is stored.
+    """
+
+    known: Mapping[str, str]
+    whole: bool
+    named: set[str] = field(default_factory=set)
+    by_star: bool = False
+
+    def may_be(self, column: str) -> bool:
+        """Whether a column that is named without its table can be of this relation."""
+        return not self.whole or column in self.known
+
+    def stored(self, columns: set[str]) -> set[str]:
+        return {self.known.get(column, column) for column in columns}
 
 
 def read_columns(
-    sql: str, relations: Mapping[Place, Sequence[str]], adapter: str
+    sql: str, relations: Mapping[Place, Listed], warehouse: Warehouse
 ) -> dict[Place, set[str] | None]:
-    """The columns that `sql` reads of each relation; None where they cannot be told.
-
-    `relations`: their columns as the warehouse stores them, all of them or as many as are known.
-    `select *` reads all, unless a later step of the same query picks from it.
-    """
+    """The columns that `sql` reads of each relation; None for all of them, known or not."""
     unknown: dict[Place, set[str] | None] = dict.fromkeys(relations)
-    dialect = "duckdb" if adapter == "duckdb" else "snowflake"
-    spelled = {_spelled(place, dialect): place for place in relations}
-    schema: dict[str, Any] = {}
-    for (database, name, identifier), place in spelled.items():
-        columns = {_spell(column, dialect): "unknown" for column in relations[place]}
-        schema.setdefault(database, {}).setdefault(name, {})[identifier] = columns
+    dialect = warehouse.value
+    readings = {
+        _spelled(place, warehouse): _Reading(
+            {warehouse.key(column): column for column in listed.columns}, listed.whole
+        )
+        for place, listed in relations.items()
+    }
     try:
-        tree = sqlglot.parse_one(sql, dialect=dialect)
+        tree = normalize_identifiers(sqlglot.parse_one(sql, dialect=dialect), dialect=dialect)
         if any(map(_is_opaque, tree.walk())):
             return unknown
-        by_position = bool(tree.find(exp.SetOperation)) and _has_star(tree)
-        tree = qualify(
-            tree,
-            dialect=dialect,
-            schema=MappingSchema(schema, dialect=dialect, normalize=False),
-            validate_qualify_columns=False,
-            quote_identifiers=False,
-        )
-        scopes = traverse_scope(tree)
-        loose = {column.name for scope in scopes for column in scope.unqualified_columns}
-        if not loose and not by_position and not _has_star(tree):
-            # what a step selects by * and no later one uses
-            scopes = traverse_scope(pushdown_projections(tree))
+        read = _named(tree, readings)
+        starred = [place for place, reading in readings.items() if reading.by_star]
+        taken = _taken_by_star(tree, readings, dialect) if starred else {}
     except (SqlglotError, RecursionError, ValueError, KeyError):
         return unknown
     found: dict[Place, set[str] | None] = {}
-    for scope in scopes:
-        starred = any(_is_star(node) for node in scope.walk())
-        for name, source in scope.sources.items():
-            if not isinstance(source, exp.Table):
+    for place in relations:
+        spelled = _spelled(place, warehouse)
+        reading = readings[spelled]
+        if spelled not in read or not reading.known or (reading.by_star and not reading.whole):
+            found[place] = None
+        else:
+            found[place] = reading.stored(reading.named | taken.get(spelled, set()))
+    return found
+
+
+def _named(tree: exp.Expr, readings: Mapping[Place, _Reading]) -> set[Place]:
+    """Notes each column that the query names, and each `*`; the relations that it reads at all."""
+    read: set[Place] = set()
+    attributed: set[int] = set()
+    for scope in traverse_scope(tree):
+        tables = {
+            name: readings[_place(source)]
+            for name, source in scope.sources.items()
+            if isinstance(source, exp.Table) and _place(source) in readings
+        }
+        read |= {
+            _place(source) for source in scope.sources.values() if isinstance(source, exp.Table)
+        }
+        for node in scope.walk():
+            if isinstance(node, exp.Column):
+                attributed.add(id(node))
+                _note(node, scope, tables, readings)
+            elif isinstance(node, exp.Star) and not isinstance(node.parent, exp.Column):
+                if not isinstance(node.parent, exp.Count):
+                    for reading in tables.values():
+                        reading.by_star = True
+            elif isinstance(node, exp.Join):
+                for column in node.args.get("using") or ():
+                    _note_loose(column.name, tables.values())
+    for node in tree.find_all(exp.Column):
+        if id(node) not in attributed:  # in a place that is no scope of its own
+            _note_loose(node.name, readings.values())
+    if any(_place(table) in readings for table in tree.find_all(exp.Table)) and not read:
+        raise ValueError("a relation is read outside of every scope")
+    return read & readings.keys()
+
+
+def _note(
+    column: exp.Column,
+    scope: Scope,
+    tables: Mapping[str, _Reading],
+    readings: Mapping[Place, _Reading],
+) -> None:
+    """Notes one column where it belongs: to the table it names, else to all that may have it."""
+    if not column.table:
+        candidates = [*_visible(scope, readings)]
+        if column.name in tables:  # a whole row, by the name of its table
+            tables[column.name].by_star = True
+        _note_loose(column.name, candidates)
+        return
+    source = _source(scope, column.table)
+    if source is None:  # not a table: a field of a column that holds a structure
+        _note_loose(column.parts[0].name, _visible(scope, readings))
+    elif isinstance(source, exp.Table) and (reading := readings.get(_place(source))):
+        if isinstance(column.this, exp.Star):
+            reading.by_star = True
+        else:
+            reading.named.add(column.name)
+
+
+def _note_loose(column: str, candidates: Any) -> None:
+    for reading in candidates:
+        if reading.may_be(column):
+            reading.named.add(column)
+
+
+def _visible(scope: Scope, readings: Mapping[Place, _Reading]) -> Iterator[_Reading]:
+    """Relations whose columns a query may name without their table: its own, and those of the
+    queries around it."""
+    at: Scope | None = scope
+    while at:
+        for source in at.sources.values():
+            if isinstance(source, exp.Table) and (reading := readings.get(_place(source))):
+                yield reading
+        at = at.parent
+
+
+def _taken_by_star(
+    tree: exp.Expr, readings: Mapping[Place, _Reading], dialect: str
+) -> dict[Place, set[str]]:
+    """What steps take by `*` and later ones name, for the relations whose columns are known."""
+    everything = {place: set(reading.known) for place, reading in readings.items()}
+    if tree.find(exp.SetOperation):  # whose columns go by their position
+        return everything
+    for select in tree.find_all(exp.Select):
+        for projection in select.expressions:
+            if not projection.is_star:
+                projection.meta[_NAMED] = True
+    schema: dict[str, Any] = {}
+    for (database, name, identifier), reading in readings.items():
+        columns = dict.fromkeys(reading.known, "unknown")
+        schema.setdefault(database, {}).setdefault(name, {})[identifier] = columns
+    tree = qualify(
+        tree,
+        dialect=dialect,
+        schema=MappingSchema(schema, dialect=dialect, normalize=False),
+        validate_qualify_columns=False,
+        quote_identifiers=False,
+    )
+    scopes = traverse_scope(tree)
+    if _has_star(tree) or any(scope.unqualified_columns for scope in scopes):
+        return everything
+    taken: dict[Place, set[str]] = {}
+    needed: dict[int, set[str]] = {}
+    for scope in reversed(scopes):  # each after those that read it
+        whole = scope.is_root or bool(scope.expression.args.get("distinct"))
+        dropped = {
+            id(node)
+            for projection in _projections(scope)
+            if not whole and not _is_named(projection)
+            if projection.alias_or_name not in needed.get(id(scope), ())
+            for node in projection.walk()
+        }
+        for column in scope.find_all(exp.Column):
+            source = _source(scope, column.table)
+            if id(column) in dropped or source is None:
                 continue
-            table = source.catalog, source.db, source.name
-            if table not in spelled:
-                continue
-            place = spelled[table]
-            known = {_spell(column, dialect): column for column in relations[place]}
-            used = {column.name for column in scope.columns if column.table == name}
-            # whose a column without a table is, was not to be told: it may be of this one
-            used |= loose & known.keys()
-            if starred:  # beside a relation whose columns are not known
-                used |= known.keys()
-            seen = found.setdefault(place, set() if known else None)
-            if seen is not None:
-                seen |= {known.get(column, column) for column in used}
-    return {place: found.get(place) for place in relations}
+            if isinstance(source, Scope):
+                needed.setdefault(id(source), set()).add(column.name)
+            else:
+                taken.setdefault(_place(source), set()).add(column.name)
+    return taken
+
+
+_NAMED = "named"
+"""Mark on what a query selects by its name; what lacks it is of an expanded `*`."""
+
+
+def _projections(scope: Scope) -> list[exp.Expr]:
+    return scope.expression.selects if isinstance(scope.expression, exp.Query) else []
+
+
+def _is_named(projection: exp.Expr) -> bool:
+    return any(node.meta.get(_NAMED) for node in (projection, projection.unalias()))
+
+
+def _source(scope: Scope, name: str) -> exp.Table | Scope | None:
+    """What a name stands for in a query: one of its own sources, or of the queries around it."""
+    at: Scope | None = scope
+    while at:
+        if name in at.sources:
+            source = at.sources[name]
+            return source if isinstance(source, exp.Table | Scope) else None
+        at = at.parent
+    return None
 
 
 def _has_star(tree: exp.Expr) -> bool:
@@ -93,14 +242,13 @@ def _is_opaque(node: exp.Expr) -> bool:
         return bool(node.method)
     if isinstance(node, exp.Star):
         return any(node.args.values())
-    return isinstance(node, exp.Pivot | exp.Columns | exp.Parameter)
+    return isinstance(node, exp.Pivot | exp.Columns | exp.Parameter | exp.MatchRecognize)
 
 
-def _spell(name: str, dialect: str) -> str:
-    """As sqlglot spells what is stored under this name: DuckDB does not tell cases apart."""
-    return name.lower() if dialect == "duckdb" else name
+def _place(table: exp.Table) -> Place:
+    return table.catalog, table.db, table.name
 
 
-def _spelled(place: Place, dialect: str) -> Place:
-    database, schema, identifier = (_spell(part, dialect) for part in place)
-    return database, schema, identifier
+def _spelled(place: Place, warehouse: Warehouse) -> Place:
+    """As sqlglot spells it once identifiers are normalized."""
+    return warehouse.place_key(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -29,31 +30,45 @@ class Edge:
     model: str | None
     place: Place
 
-    @property
-    def reader(self) -> str:
-        """This project, by the node that reads."""
-        return self.node.split(".")[1]
-
     def __str__(self) -> str:
         return f"{self.node.split('.', 1)[1]} reads {self.upstream}.{self.name}"
 
 
 class _DependsOn(msgspec.Struct):
-    nodes: list[str] = []
+    nodes: list[str] | None = None
+
+
+class _Given(msgspec.Struct):
+    input: str | None = None
+
+
+class _Reader(msgspec.Struct):
+    """As much of anything in a manifest as tells what it reads.
+
+    given: a unit test's inputs, which `depends_on` does not name.
+    """
+
+    unique_id: str
+    package_name: str
+    depends_on: _DependsOn | None = None
+    model: Any = None
+    given: list[_Given] | None = None
+
+    @property
+    def parents(self) -> list[str]:
+        return (self.depends_on and self.depends_on.nodes) or []
 
 
 class _Config(msgspec.Struct):
     meta: dict[str, Any] = {}
 
 
-class _Node(msgspec.Struct):
-    """As much of a node, a source or an exposure as tells what it reads and where it lies."""
+class _Node(_Reader, kw_only=True):
+    """As much of a node or a source as tells where it lies, too."""
 
-    unique_id: str
-    package_name: str
     name: str
     resource_type: str
-    original_file_path: str
+    original_file_path: str | None = None
     database: str | None = None
     schema: str | None = None
     alias: str | None = None
@@ -61,7 +76,6 @@ class _Node(msgspec.Struct):
     relation_name: str | None = None
     source_name: str | None = None
     version: Any = None
-    depends_on: _DependsOn = msgspec.field(default_factory=_DependsOn)
     config: _Config = msgspec.field(default_factory=_Config)
 
 
@@ -70,13 +84,32 @@ class _Metadata(msgspec.Struct):
     adapter_type: str | None = None
 
 
+READING = (
+    *("nodes", "exposures", "metrics", "semantic_models", "saved_queries"),
+    *("unit_tests", "functions"),
+)
+"""Sections of a manifest whose entries read models. Snapshots, analyses, seeds and data tests are
+among the nodes."""
+
+
 class Manifest(msgspec.Struct):
     """The part of a full manifest that lineage is about; all of it takes ten times as long."""
 
     metadata: _Metadata
     nodes: dict[str, _Node]
     sources: dict[str, _Node] = {}
-    exposures: dict[str, _Node] = {}
+    exposures: dict[str, _Reader] = {}
+    metrics: dict[str, _Reader] = {}
+    semantic_models: dict[str, _Reader] = {}
+    saved_queries: dict[str, _Reader] = {}
+    unit_tests: dict[str, _Reader] = {}
+    functions: dict[str, _Reader] = {}
+
+    @property
+    def readers(self) -> Iterator[_Reader]:
+        """Everything that may read a model: a test holds READING to what dbt writes."""
+        for section in READING:
+            yield from getattr(self, section).values()
 
 
 def read(body: bytes, project: str) -> Manifest:
@@ -100,16 +133,52 @@ def edges(manifest: Manifest, member: Member) -> list[Edge]:
         **dict(_source_targets(manifest, member, warehouse)),
         **dict(_ref_targets(manifest, member, warehouse)),
     }
-    return sorted(
-        (
-            Edge(node.unique_id, *targets[parent])
-            for node in (*manifest.nodes.values(), *manifest.exposures.values())
-            if node.package_name == member.project
-            for parent in dict.fromkeys(node.depends_on.nodes)
-            if parent in targets
-        ),
-        key=lambda edge: (edge.upstream, edge.name, edge.node),
-    )
+    external = {uid for uid, node in manifest.nodes.items() if _is_external(node, member)}
+    found = [
+        Edge(reader.unique_id, *targets[parent])
+        for reader in manifest.readers
+        if reader.unique_id not in external
+        for parent in dict.fromkeys((*reader.parents, *_inputs(reader, manifest)))
+        if parent in targets
+    ]
+    return sorted(found, key=lambda edge: (edge.upstream, edge.name, edge.node))
+
+
+def _inputs(reader: _Reader, manifest: Manifest) -> Iterator[str]:
+    """What a unit test gives rows for, as far as its model reads it."""
+    if not reader.given:
+        return
+    wanted = {given_name(each.input) for each in reader.given}
+    for model in reader.parents:
+        node = manifest.nodes.get(model)
+        for parent in node.parents if node else ():
+            if source := manifest.sources.get(parent):
+                called = (source.source_name, source.name)
+            elif other := manifest.nodes.get(parent):
+                called = (other.package_name, other.name)
+            else:
+                continue
+            if called in wanted:
+                yield parent
+
+
+_INPUT = re.compile(r"""(?:ref|source)\(\s*['"]([^'"]+)['"]\s*,\s*['"]([^'"]+)['"]""")
+
+
+def given_name(text: str | None) -> tuple[str, str] | None:
+    """Project or source, and name, of a unit test's input: `ref('up', 'orders')`; None for one of
+    the project's own models."""
+    match = _INPUT.search(text or "")
+    return (match[1], match[2]) if match else None
+
+
+def _is_external(node: _Node, member: Member) -> bool:
+    """Whether a model is another project's: a plugin put it there, without a file, or a sync
+    defined it for references in properties files (`downstream.references`)."""
+    if node.resource_type != "model" or node.package_name == member.project:
+        return False
+    upstreams = {upstream.name for upstream in member.upstreams}
+    return not node.original_file_path or node.package_name in upstreams
 
 
 _Target = tuple[str, str, str | None, Place]
@@ -118,7 +187,8 @@ _Target = tuple[str, str, str | None, Place]
 def _source_targets(
     manifest: Manifest, member: Member, warehouse: Warehouse
 ) -> Iterator[tuple[str, _Target]]:
-    names = {upstream.name for upstream in member.upstreams}
+    """Sources that a sync wrote, and those that lie in a database of an upstream, whatever they are
+    called. A source that only bears an upstream's name is the project's own."""
     owners = {
         f"{upstream.database_prefix}_{suffix}".upper(): upstream.name
         for upstream in member.upstreams
@@ -126,22 +196,17 @@ def _source_targets(
     }
     for uid, source in manifest.sources.items():
         place = _place(source, warehouse)
-        named = source.source_name if source.source_name in names else None
-        owner = source.config.meta.get("mesh_upstream") or owners.get(place[0].upper()) or named
-        if owner:
-            called = source.name if named == owner else f"{source.source_name}.{source.name}"
+        if owner := source.config.meta.get("mesh_upstream") or owners.get(place[0].upper()):
+            own_name = source.source_name == owner
+            called = source.name if own_name else f"{source.source_name}.{source.name}"
             yield uid, (owner, called, source.config.meta.get("unique_id"), place)
 
 
 def _ref_targets(
     manifest: Manifest, member: Member, warehouse: Warehouse
 ) -> Iterator[tuple[str, _Target]]:
-    """Models that no file of this project or its packages defines: a plugin put them there. And
-    those that a sync defines for references in properties files (`downstream.references`)."""
-    names = {upstream.name for upstream in member.upstreams}
     for uid, node in manifest.nodes.items():
-        external = not node.original_file_path or node.package_name in names
-        if node.resource_type == "model" and external and node.package_name != member.project:
+        if _is_external(node, member):
             yield (
                 uid,
                 (node.package_name, reader_name(_mapping(node)), uid, _place(node, warehouse)),
@@ -159,18 +224,14 @@ def _mapping(node: _Node) -> dict[str, Any]:
 class Published:
     """What one upstream publishes, found by what a reader knows of it."""
 
-    def __init__(self, interface: Interface, stubs: str | None = None) -> None:
-        """stubs: the local database that holds stand-ins of its models (see mesh.stub), where
-        those are what is read."""
+    def __init__(self, interface: Interface) -> None:
         self.interface = interface
-        self._stubs = stubs
-        self._warehouse = Warehouse.of("duckdb" if stubs else interface.adapter_type)
+        self._warehouse = Warehouse.of(interface.adapter_type)
         self._names = dict(reader_names(interface.nodes))
         self._places = {self._key(self.place(node)): node for node in interface.nodes.values()}
 
     def place(self, node: Mapping[str, Any]) -> Place:
-        database, schema, identifier = relation(node, self._warehouse).place
-        return self._stubs or database, schema, identifier
+        return relation(node, self._warehouse).place
 
     def model(self, edge: Edge) -> Mapping[str, Any] | None:
         """The model that the edge means: the one it names, else the one that lies there, as does
@@ -223,7 +284,6 @@ def problems(
 
     `published`: by project, for each that mesh.yml names as an upstream.
     """
-    again = "parse" if member.kind == "loom" else "sync"
     lines = []
     for edge in found:
         upstream = published.get(edge.upstream)
@@ -235,15 +295,15 @@ def problems(
             )
         elif node is None:
             lines.append(f"{edge}{_why(edge, upstream)}")
-        elif (named := shared_with(node)) is not None and edge.reader not in named:
+        elif (named := shared_with(node)) is not None and member.project not in named:
             lines.append(
                 f"{edge}, which {edge.upstream} shares with {', '.join(sorted(named)) or 'nobody'} "
-                f"only: ask its owners to name {edge.reader} in its `meta.consumers`"
+                f"only: ask its owners to name {member.project} in its `meta.consumers`"
             )
         elif not upstream.lies_at(node, edge.place):
             lines.append(
                 f"{edge} at {'.'.join(edge.place)}, but it is published at "
-                f"{'.'.join(upstream.place(node))}: {again} again, for this environment"
+                f"{'.'.join(upstream.place(node))}: sync again, for this environment"
             )
     return lines
 
@@ -262,7 +322,7 @@ def _why(edge: Edge, upstream: Published) -> str:
 
 
 def deprecations(
-    found: Iterable[Edge], published: Mapping[str, Published], today: date
+    found: Iterable[Edge], published: Mapping[str, Published], member: Member, today: date
 ) -> list[str]:
     """One line for each model in use that its owner has given a date to."""
     lines = {}
@@ -276,7 +336,7 @@ def deprecations(
             when = f"in {left} days" if left >= 0 else f"{-left} days ago"
             way_out = "ask its owners what follows"
             if node.get("version") is not None and upstream:
-                to = upstream.way_out(node, edge.reader)
+                to = upstream.way_out(node, member.project)
                 there_is_none = "there is no newer version to move to yet: ask its owners"
                 way_out = f"move to {reader_name(to)}" if to else there_is_none
             lines[edge.upstream, edge.name] = (

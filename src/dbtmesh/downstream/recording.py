@@ -28,6 +28,7 @@ ATTEMPTS = 5
 
 class _Config(Config):
     meta: dict[str, Any] = msgspec.field(default_factory=dict)
+    incremental_strategy: str | None = None
 
 
 class _Owner(msgspec.Struct):
@@ -38,6 +39,22 @@ class _Owner(msgspec.Struct):
 class _Group(msgspec.Struct):
     name: str
     owner: _Owner = msgspec.field(default_factory=_Owner)
+
+
+class _Given(msgspec.Struct):
+    """Rows for one input of a unit test."""
+
+    input: str | None = None
+    rows: list[dict[str, Any]] | str | None = None
+
+
+class _Entry(msgspec.Struct):
+    """What an entry of any section says of its owner."""
+
+    group: str | None = None
+    config: _Config | None = None
+    owner: _Owner | None = None
+    given: list[_Given] | None = None
 
 
 class _Reader(Linked):
@@ -54,21 +71,31 @@ class Readers(msgspec.Struct):
     """The part of a full manifest that a record is made of."""
 
     nodes: dict[str, _Reader]
-    exposures: dict[str, _Reader] = {}
+    exposures: dict[str, _Entry] = {}
+    metrics: dict[str, _Entry] = {}
+    semantic_models: dict[str, _Entry] = {}
+    saved_queries: dict[str, _Entry] = {}
+    unit_tests: dict[str, _Entry] = {}
+    functions: dict[str, _Entry] = {}
     groups: dict[str, _Group] = {}
 
-    def node(self, uid: str) -> _Reader:
-        return self.nodes.get(uid) or self.exposures[uid]
+    def entry(self, uid: str) -> _Reader | _Entry:
+        """Raises KeyError where no section has it."""
+        for section in lineage.READING:
+            if found := getattr(self, section).get(uid):
+                return found  # type: ignore[no-any-return]
+        raise KeyError(uid)
 
     def owners(self, uid: str) -> Iterator[str]:
         """Who answers for a node: its group's owner, else what its `meta: owner` says."""
-        node = self.node(uid)
+        node = self.entry(uid)
         for group in self.groups.values():
             if group.name == node.group:
                 email = group.owner.email
                 yield group.owner.name or (email if isinstance(email, str) else group.name)
                 return
-        named = node.config.meta.get("owner") or (node.owner and node.owner.name)
+        meta = node.config.meta if node.config else {}
+        named = meta.get("owner") or (node.owner and node.owner.name)
         if isinstance(named, str):
             yield named
 
@@ -82,9 +109,9 @@ def readers(body: bytes) -> Readers:
 
 
 def uncompiled(found: Iterable[lineage.Edge], nodes: Readers) -> list[str]:
-    """Readers whose SQL dbt has not compiled, so that nobody can tell which columns they read."""
-    uids = dict.fromkeys(edge.node for edge in found if not edge.node.startswith("exposure."))
-    return [uid for uid in uids if nodes.node(uid).compiled_code is None]
+    """Readers whose SQL dbt has not compiled, so that their columns cannot be told."""
+    uids = dict.fromkeys(edge.node for edge in found if edge.node in nodes.nodes)
+    return [uid for uid in uids if nodes.nodes[uid].compiled_code is None]
 
 
 def _feeds(reading: Iterable[str], nodes: Readers, project: str) -> dict[str, list[str]]:
@@ -120,7 +147,7 @@ def records(
     reads: dict[str, dict[str, Read]] = {name: {} for name in published}
     owners: dict[str, set[str]] = {name: set() for name in published}
     for uid, edges in sorted(by_node.items()):
-        columns = _columns(nodes.node(uid), edges, adapter)
+        columns = _columns(nodes.entry(uid), edges, adapter)
         for edge, model in edges:
             name = model["unique_id"]
             read = reads[edge.upstream].setdefault(name, Read(name, reader_name(model), []))
@@ -154,12 +181,18 @@ def records(
 
 
 def _columns(
-    node: _Reader, edges: Iterable[tuple[lineage.Edge, Mapping[str, Any]]], adapter: str
+    reader: _Reader | _Entry,
+    edges: Iterable[tuple[lineage.Edge, Mapping[str, Any]]],
+    adapter: str,
 ) -> dict[Place, set[str] | None]:
-    """The columns that a node reads at each place, by the names in the upstream's interface."""
-    if not node.compiled_code or node.language != "sql":
+    """The columns that are read at each place, by the names in the upstream's interface; a place
+    that is left out, or None: all of them."""
+    edges = list(edges)
+    if isinstance(reader, _Entry):
+        return _given_columns(reader.given or (), edges)
+    if not reader.compiled_code or reader.language != "sql":
         return {}
-    from dbtmesh.downstream.columns import read_columns
+    from dbtmesh.downstream.columns import Listed, read_columns
 
     warehouse = Warehouse.of(adapter)
     stored = {
@@ -169,13 +202,42 @@ def _columns(
         }
         for edge, model in edges
     }
-    read = read_columns(
-        node.compiled_code, {place: list(names) for place, names in stored.items()}, adapter
-    )
+    listed = {
+        edge.place: Listed(list(stored[edge.place]), whole=lists_all_columns(model))
+        for edge, model in edges
+    }
+    read = read_columns(reader.compiled_code, listed, warehouse)
+    for edge, model in edges:
+        # what dbt itself filters by, when it runs the batches of the reader
+        event_time = (model.get("config") or {}).get("event_time")
+        seen = read.get(edge.place)
+        if event_time and seen is not None and reader.config.incremental_strategy == "microbatch":
+            seen.add(str(event_time))
     return {
         place: names and {stored[place].get(name, name) for name in names}
         for place, names in read.items()
     }
+
+
+def lists_all_columns(model: Mapping[str, Any]) -> bool:
+    """Whether the interface lists every column of a model: dbt holds it to that by a contract."""
+    contract = model.get("contract") or (model.get("config") or {}).get("contract") or {}
+    return bool(contract.get("enforced"))
+
+
+def _given_columns(
+    given: Iterable[_Given], edges: Iterable[tuple[lineage.Edge, Mapping[str, Any]]]
+) -> dict[Place, set[str] | None]:
+    """The columns for which a unit test gives values: each has to be there, or it fails."""
+    by_input = {lineage.given_name(each.input): each.rows for each in given}
+    found: dict[Place, set[str] | None] = {}
+    for edge, model in edges:
+        rows = by_input.get((edge.upstream, str(model["name"])))
+        if rows is None:
+            rows = by_input.get((edge.upstream, edge.name))
+        if isinstance(rows, list):
+            found[edge.place] = {name for row in rows for name in row}
+    return found
 
 
 def dated(record: Record, old: Record | None, now: datetime) -> Record | None:

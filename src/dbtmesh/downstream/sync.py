@@ -84,6 +84,7 @@ def from_registry(
     last = committed.note(member.root, upstream)
     asked = (store.url, place.env, version, generator())
     same = last is not None and (last.url, last.env, last.pinned, last.generator) == asked
+    same = same and last is not None and last.written.keys() == set(_paths(member, upstream))
     whole = last is not None and committed.intact(member.root, last)
     known = last.etag if last and same and whole else None
     try:
@@ -108,6 +109,12 @@ def from_copy(member: Member, upstream: str) -> Plan:
     )
 
 
+def _paths(member: Member, upstream: str) -> list[str]:
+    """What a sync writes: dbt-loom reads the interface itself, others need sources."""
+    copy = [committed.manifest_path(upstream)]
+    return copy if member.kind == "loom" else [*copy, committed.sources_path(upstream)]
+
+
 def _plan(
     member: Member,
     found: latest.Found,
@@ -121,10 +128,12 @@ def _plan(
 
     upstream = found.interface.project
     published, withheld = sources.shared(found.interface, member.project)
-    files = {
-        committed.manifest_path(upstream): published.body,
-        committed.sources_path(upstream): sources.to_yaml(sources.sources(published), upstream),
-    }
+    files = {}
+    for path in _paths(member, upstream):
+        if path == committed.manifest_path(upstream):
+            files[path] = published.body
+        else:
+            files[path] = sources.to_yaml(sources.sources(published), upstream)
     note = Note(
         url=url,
         env=env,

@@ -19,13 +19,11 @@
             {%- if target.type == 'snowflake' and is_local -%}
                 {%- do exceptions.raise_compiler_error(
                     upstream.name ~ " lies in " ~ upstream.database ~ ", on a laptop, but target "
-                    ~ target.name ~ " is Snowflake. Native: run scripts/sync_mesh.py --env prod. "
-                    ~ "Loom: export DBT_LOOM_CONFIG=dbt_loom.prod.config.yml") -%}
+                    ~ target.name ~ " is Snowflake: run scripts/sync_mesh.py --env prod") -%}
             {%- elif target.type == 'duckdb' and upstream.database and not is_local -%}
                 {%- do exceptions.raise_compiler_error(
                     upstream.name ~ " lies in " ~ upstream.database ~ ", on Snowflake, but target "
-                    ~ target.name ~ " is a laptop. Native: run scripts/sync_mesh.py --env local. "
-                    ~ "Loom: unset DBT_LOOM_CONFIG") -%}
+                    ~ target.name ~ " is a laptop: run scripts/sync_mesh.py --env local") -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write what the upstreams publish as dbt sources: --help tells more."""
+"""Bring in what the upstreams publish: --help tells more."""
 
 import sys
 
