@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import json
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
@@ -18,6 +20,8 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 
 PROJECT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+DBT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What dbt allows; the name of a project that exists already is not ours to choose."""
 IDENTIFIER = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 # Names that dbt gives to its own packages; a project of that name cannot be parsed.
@@ -53,8 +57,17 @@ def as_project_name(folder: str) -> str:
 def project_name_error(name: str) -> str:
     if not PROJECT_NAME.fullmatch(name):
         return (
-            f"{name!r} is no dbt project name: a lower-case letter first, then lower-case letters, "
-            "digits and _ (for example dbt_up)"
+            f"{name!r} is not a valid project name: a lower-case letter first, then lower-case "
+            "letters, digits and _ (for example dbt_up)"
+        )
+    return dbt_name_error(name)
+
+
+def dbt_name_error(name: str) -> str:
+    """What is wrong with the name of a project, as dbt sees it."""
+    if not DBT_NAME.fullmatch(name):
+        return (
+            f"{name!r} is not a valid dbt project name: letters, digits and _ (for example dbt_up)"
         )
     if name in DBT_PACKAGES or DBT_MODULES.fullmatch(name):
         return f"{name!r} is a name that dbt uses itself: choose another"
@@ -63,9 +76,29 @@ def project_name_error(name: str) -> str:
     return ""
 
 
+INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Characters that show nothing and that Python calls printable."""
+ALIKE = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}
+"""Scripts with letters that look like those of another one."""
+
+
 def one_line_error(text: str) -> str:
-    if not text.isprintable():
-        return "one line of printable text"
+    """What is wrong with a text that people review: nothing in it may hide or look like another.
+
+    Control, bidirectional and zero-width characters are not printable for Python. Letters of two
+    scripts in one word, or in a width or style of their own, are what
+    https://www.unicode.org/reports/tr39 calls confusable.
+    """
+    if not text.isprintable() or INVISIBLE.search(text):
+        return "one line of text, without control, invisible or right-to-left characters"
+    for word in re.findall(r"\w+", text):
+        scripts = {unicodedata.name(letter, "?").split()[0] for letter in word if letter.isalpha()}
+        if len(mixed := sorted(scripts & ALIKE)) > 1:
+            return f"{word!r} mixes letters of {' and '.join(map(str.title, mixed))}"
+        if unicodedata.normalize("NFKC", word) != unicodedata.normalize("NFC", word):
+            return f"{word!r} has letters in a style of their own: write plain ones"
     return ""
 
 
@@ -87,29 +120,29 @@ def upstreams_error(text: str, project_name: str) -> str:
         name = upstream["name"]
         if not name:
             return "name at least one project, with single commas between (for example dbt_up)"
-        if error := project_name_error(name):
+        if error := dbt_name_error(name):
             return error
         if name == project_name:
             return f"{name!r} is this project itself: name the projects it reads"
-        if name in seen:
+        if name.lower() in seen:
             return f"{name!r} is named twice"
         if error := identifier_error(upstream["database_prefix"], room=32):
             return f"database prefix of {name}: {error}"
-        seen.add(name)
+        seen.add(name.lower())
     return ""
 
 
 def identifier_error(name: str, room: int = 0) -> str:
     """What is wrong with an unquoted Snowflake identifier.
 
-    `room`: characters kept free for a suffix such as `_PROD`.
+    room: characters kept free for a suffix such as `_PROD`; with one, no word is reserved.
     """
     if not IDENTIFIER.fullmatch(name):
         return (
-            f"{name!r} is no plain Snowflake name: upper-case letters, digits and _, "
+            f"{name!r} is not a plain Snowflake name: upper-case letters, digits and _, "
             "not starting with a digit"
         )
-    if name in RESERVED_WORDS:
+    if not room and name in RESERVED_WORDS:
         return f"{name!r} is a reserved word of Snowflake: choose another"
     if len(name) > MAX_IDENTIFIER - room:
         return f"at most {MAX_IDENTIFIER - room} characters (this has {len(name)})"
@@ -131,11 +164,16 @@ def service_user_error(name: str, ci_user: str) -> str:
 
 
 def account_error(account: str) -> str:
-    if account and not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*-[A-Za-z][A-Za-z0-9_-]*", account):
+    """https://docs.snowflake.com/en/user-guide/admin-account-identifier"""
+    organization = r"[A-Za-z][A-Za-z0-9]*-[A-Za-z][A-Za-z0-9_-]*"
+    locator = r"[A-Za-z]+[0-9]+|[A-Za-z0-9_]+(?:\.[a-z0-9-]+){1,2}"
+    if account and not re.fullmatch(rf"({organization}|{locator})(\.privatelink)?", account):
         return (
-            f"{account!r} is no account identifier: write ORG-ACCOUNT, without "
-            ".snowflakecomputing.com (for example MYORG-MYACCOUNT)"
+            f"{account!r} is not an account identifier: write ORG-ACCOUNT (for example "
+            "MYORG-MYACCOUNT), or a locator with its region, without .snowflakecomputing.com"
         )
+    if account.endswith((".com", ".cn")):
+        return f"{account!r} is an address: write it without .snowflakecomputing.com"
     return ""
 
 
@@ -144,10 +182,10 @@ def bucket_error(bucket: str) -> str:
     if not bucket:
         return ""
     legal = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket)
-    if not legal or ".." in bucket or re.fullmatch(r"\d+\.\d+\.\d+\.\d+", bucket):
+    if not legal or ".." in bucket or re.fullmatch(r"([0-9]+\.){3}[0-9]+", bucket):
         return (
-            f"{bucket!r} is no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens, "
-            "with a letter or digit at both ends; without s3://"
+            f"{bucket!r} is not a valid bucket name: 3 to 63 lower-case letters, digits, dots and "
+            "hyphens, with a letter or digit at both ends; without s3://"
         )
     if bucket.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or bucket.endswith(
         ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
@@ -157,25 +195,28 @@ def bucket_error(bucket: str) -> str:
 
 
 def aws_region_error(region: str) -> str:
-    if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-\d", region):
-        return f"{region!r} is no AWS region (for example eu-west-1)"
+    if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", region):
+        return f"{region!r} is not an AWS region (for example eu-west-1)"
     return ""
 
 
 def aws_role_error(arn: str) -> str:
     name = "[A-Za-z0-9_+=,.@-]"
-    if arn and not re.fullmatch(rf"arn:aws[a-z-]*:iam::\d{{12}}:role/({name}+/)*{name}+", arn):
-        return f"{arn!r} is no role (for example arn:aws:iam::123456789012:role/dbt-mesh-dbt-up)"
+    if arn and not re.fullmatch(rf"arn:aws[a-z-]*:iam::[0-9]{{12}}:role/({name}+/)*{name}+", arn):
+        return f"{arn!r} is not a role (for example arn:aws:iam::123456789012:role/dbt-mesh-dbt-up)"
     if len(arn.rpartition("/")[2]) > 61:
         return "at most 61 characters of name: the role of pull requests is called the same and -ci"
     return ""
 
 
 def github_repository_error(repository: str) -> str:
-    if repository and not re.fullmatch(
-        r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/[A-Za-z0-9._-]{1,100}", repository
-    ):
-        return f"{repository!r} is no GitHub repository: write org/repo"
+    """https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication
+    has the underscore of managed users."""
+    owner = r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}(_[A-Za-z0-9]+)?"
+    if repository and not re.fullmatch(rf"{owner}/[A-Za-z0-9._-]{{1,100}}", repository):
+        return f"{repository!r} is not a GitHub repository: write org/repo"
+    if repository.endswith((".git", "/.", "/..")):
+        return f"{repository!r} is not how GitHub names it: {repository.removesuffix('.git')}"
     return ""
 
 
@@ -200,7 +241,7 @@ def branch_error(branch: str) -> str:
     # What `git check-ref-format` allows, less what a workflow file would read as a pattern.
     legal = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", branch)
     if not legal or ".." in branch or "//" in branch or branch.endswith(("/", ".", ".lock")):
-        return f"{branch!r} is no branch name (for example main)"
+        return f"{branch!r} is not a branch name (for example main)"
     return ""
 
 
@@ -235,7 +276,9 @@ def working_directory_error(folder: str, answers_file: PurePath) -> str:
             f"repository, with --answers-file {expected}"
         )
     if not re.fullmatch(r"\.|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", folder):
-        return f"{folder!r} is no folder of a repository: letters, digits, _, - and / between them"
+        return (
+            f"{folder!r} is not a folder of a repository: letters, digits, _, - and / between them"
+        )
     return ""
 
 
@@ -266,12 +309,23 @@ def split_list(text: str) -> list[str]:
     return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
+# Not numbers, nor what YAML 1.1 (dbt, these commands) or 1.2 (GitHub) reads as another type.
+PLAIN_IN_YAML = re.compile(
+    r"\.|(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_][\w./-]*", re.I | re.A
+)
+
+
+def yaml_text(text: str) -> str:
+    """A text as a YAML scalar that is read as this text: in quotes where it would not be."""
+    return text if PLAIN_IN_YAML.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
 def allowed_ips_error(text: str) -> str:
     for entry in split_list(text):
         try:
             network = ipaddress.IPv4Network(entry)
         except ValueError:
-            return f"{entry!r} is no IPv4 address or CIDR range (for example 203.0.113.0/24)"
+            return f"{entry!r} is not an IPv4 address or CIDR range (for example 203.0.113.0/24)"
         if network.prefixlen == 0:
             return f"{entry!r} allows every address: leave the answer empty for no network policy"
     return ""
@@ -301,6 +355,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         split_list,
         upstreams_error,
         working_directory_error,
+        yaml_text,
     )
 }
 

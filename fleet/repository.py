@@ -65,7 +65,7 @@ def at_its_branch(member: Member, clone: Path, answers: Answers, order: Order) -
         if not git(clone, "ls-remote", "origin", f"refs/heads/{branch}"):
             raise NeedsPerson(
                 f"its remote has no branch {branch}, which deploys: push it, or "
-                "`copier update --trust --ask deploy_branch`"
+                "`copier update --trust --skip-answered --ask deploy_branch`"
             )
         # not into origin/…, which is what the member's people have
         git(clone, "fetch", "--quiet", "--refmap=", "origin", f"refs/heads/{branch}")

@@ -138,7 +138,7 @@ def test_a_role_whose_name_would_be_too_long_has_to_be_named(rendered: dict[str,
 def test_the_answers_it_prints_are_those_that_the_template_asks(rendered: dict[str, Path]) -> None:
     made = stack(rendered["upstream"], **GIVEN)
     assert made.outputs["Answers"] == (
-        f"copier update --trust --data registry_bucket={BUCKET} "
+        f"copier update --trust --skip-answered --data registry_bucket={BUCKET} "
         f"--data aws_role_arn=arn:aws:iam::{aws_world.ACCOUNT}:role/dbt-mesh-dbt-up"
     )
 

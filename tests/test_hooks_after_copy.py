@@ -182,7 +182,8 @@ def test_a_hook_that_breaks_does_not_delete_the_member(desk: Desk) -> None:
 def test_later_imports_next_to_nothing(desk: Desk) -> None:
     desk.copy("later")
     code = (
-        "import json, runpy, sys; before = set(sys.modules);"
+        f"import json, runpy, sys; sys.path.insert(0, {str(ROOT / 'hooks')!r});"
+        "before = set(sys.modules);"
         "sys.argv = ['hook', '.copier-answers.yml', ''];"
         f"runpy.run_path({str(ROOT / 'hooks/after_copy.py')!r}, run_name='__main__');"
         "print(); print(json.dumps(sorted(set(sys.modules) - before)))"

@@ -282,7 +282,7 @@ def test_an_upstream_that_mesh_yml_does_not_name(mesh: Mesh) -> None:
         facts.write_text(kept)
     assert said.splitlines()[0] == (
         "last.last reads hub.hub_orders, but mesh.yml does not name hub as an upstream: add it "
-        "with `copier update --trust --ask upstreams`"
+        "with `copier update --trust --skip-answered --ask upstreams`"
     )
 
 

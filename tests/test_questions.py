@@ -22,13 +22,13 @@ BY_IDENTITY = {"auth": "workload_identity", "github_repository": "acme/up"}
 
 # answers → the question that refuses, and what its line has to say
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
-    ({"project_name": "dbt-up"}, "project_name", "no dbt project name"),
-    ({"project_name": "Dbt_up"}, "project_name", "no dbt project name"),
-    ({"project_name": "1dbt"}, "project_name", "no dbt project name"),
-    ({"project_name": "dbt'up"}, "project_name", "no dbt project name"),
-    ({"project_name": 'dbt"up'}, "project_name", "no dbt project name"),
-    ({"project_name": "dbt_up\n"}, "project_name", "no dbt project name"),
-    ({"project_name": ""}, "project_name", "no dbt project name"),
+    ({"project_name": "dbt-up"}, "project_name", "not a valid project name"),
+    ({"project_name": "Dbt_up"}, "project_name", "not a valid project name"),
+    ({"project_name": "1dbt"}, "project_name", "not a valid project name"),
+    ({"project_name": "dbt'up"}, "project_name", "not a valid project name"),
+    ({"project_name": 'dbt"up'}, "project_name", "not a valid project name"),
+    ({"project_name": "dbt_up\n"}, "project_name", "not a valid project name"),
+    ({"project_name": ""}, "project_name", "not a valid project name"),
     ({"project_name": "dbt"}, "project_name", "dbt uses itself"),
     ({"project_name": "dbt_snowflake"}, "project_name", "dbt uses itself"),
     ({"project_name": "a" * 64}, "project_name", "at most 63"),
@@ -38,15 +38,25 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "native", "upstreams": "dbt_up,,x"}, "upstreams", "single commas"),
     ({"kind": "native", "upstreams": "dbt_up, dbt_up"}, "upstreams", "named twice"),
     ({"kind": "native", "upstreams": "me", "project_name": "me"}, "upstreams", "itself"),
-    ({"kind": "loom", "upstreams": "Dbt-Up"}, "upstreams", "no dbt project name"),
-    ({"kind": "loom", "upstreams": "up=x; drop"}, "upstreams", "no plain Snowflake name"),
+    ({"kind": "loom", "upstreams": "Dbt-Up"}, "upstreams", "not a valid dbt project name"),
+    ({"kind": "loom", "upstreams": "up=x; drop"}, "upstreams", "not a plain Snowflake name"),
     ({"snowflake_account": "account"}, "snowflake_account", "ORG-ACCOUNT"),
     ({"snowflake_account": "a-b.snowflakecomputing.com"}, "snowflake_account", "ORG-ACCOUNT"),
     ({"snowflake_account": "https://a-b"}, "snowflake_account", "ORG-ACCOUNT"),
-    ({"database_prefix": 'UP"'}, "database_prefix", "no plain Snowflake name"),
-    ({"database_prefix": "UP X"}, "database_prefix", "no plain Snowflake name"),
-    ({"database_prefix": "x; DROP DATABASE y"}, "database_prefix", "no plain Snowflake name"),
-    ({"database_prefix": "ÜP"}, "database_prefix", "no plain Snowflake name"),
+    ({"snowflake_account": "xy12345.snowflakecomputing.com"}, "snowflake_account", "without"),
+    ({"description": "two\u202elines"}, "description", "right-to-left"),
+    ({"description": "no\u200bthing"}, "description", "invisible"),
+    ({"description": "or\u3164ders"}, "description", "invisible"),
+    ({"description": "раyments of the shop"}, "description", "mixes letters of Cyrillic and Latin"),
+    ({"description": "ｏｒｄｅｒｓ"}, "description", "style of their own"),
+    ({"github_repository": "acme/up.git"}, "github_repository", "acme/up"),
+    ({"github_repository": "acme/.."}, "github_repository", "not how GitHub names it"),
+    ({"github_repository": "a_b_c/up"}, "github_repository", "org/repo"),
+    ({"aws_role_arn": "arn:aws:iam::١٢٣٤٥٦٧٨٩٠١٢:role/x"}, "aws_role_arn", "not a role"),
+    ({"database_prefix": 'UP"'}, "database_prefix", "not a plain Snowflake name"),
+    ({"database_prefix": "UP X"}, "database_prefix", "not a plain Snowflake name"),
+    ({"database_prefix": "x; DROP DATABASE y"}, "database_prefix", "not a plain Snowflake name"),
+    ({"database_prefix": "ÜP"}, "database_prefix", "not a plain Snowflake name"),
     ({"database_prefix": "A" * 256}, "database_prefix", "at most 223"),
     ({"warehouse": "SELECT"}, "warehouse", "reserved word"),
     ({"warehouse": "A" * 256}, "warehouse", "at most 255"),
@@ -58,18 +68,18 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"monthly_credits": 0}, "monthly_credits", "between 1"),
     ({"monthly_credits": "many"}, "monthly_credits", "not a whole number"),
     ({"auth": "password"}, "auth", "is not one of"),
-    ({"allowed_ips": "10.0.0.1, nowhere"}, "allowed_ips", "no IPv4 address"),
-    ({"allowed_ips": "10.0.0.1/8"}, "allowed_ips", "no IPv4 address"),
+    ({"allowed_ips": "10.0.0.1, nowhere"}, "allowed_ips", "not an IPv4 address"),
+    ({"allowed_ips": "10.0.0.1/8"}, "allowed_ips", "not an IPv4 address"),
     ({"allowed_ips": "0.0.0.0/0"}, "allowed_ips", "every address"),
-    ({"registry_bucket": "My_Bucket"}, "registry_bucket", "no bucket name"),
-    ({"registry_bucket": "s3://bucket"}, "registry_bucket", "no bucket name"),
-    ({"registry_bucket": "ab"}, "registry_bucket", "no bucket name"),
-    ({"registry_bucket": "a..b"}, "registry_bucket", "no bucket name"),
-    ({"registry_bucket": "192.168.0.1"}, "registry_bucket", "no bucket name"),
+    ({"registry_bucket": "My_Bucket"}, "registry_bucket", "not a valid bucket name"),
+    ({"registry_bucket": "s3://bucket"}, "registry_bucket", "not a valid bucket name"),
+    ({"registry_bucket": "ab"}, "registry_bucket", "not a valid bucket name"),
+    ({"registry_bucket": "a..b"}, "registry_bucket", "not a valid bucket name"),
+    ({"registry_bucket": "192.168.0.1"}, "registry_bucket", "not a valid bucket name"),
     ({"registry_bucket": "xn--mesh"}, "registry_bucket", "keeps for itself"),
-    ({"aws_region": "Frankfurt"}, "aws_region", "no AWS region"),
-    ({"aws_role_arn": "arn:aws:iam::1:role/x"}, "aws_role_arn", "no role"),
-    ({"aws_role_arn": "arn:aws:iam::123456789012:role/a/"}, "aws_role_arn", "no role"),
+    ({"aws_region": "Frankfurt"}, "aws_region", "not an AWS region"),
+    ({"aws_role_arn": "arn:aws:iam::1:role/x"}, "aws_role_arn", "not a role"),
+    ({"aws_role_arn": "arn:aws:iam::123456789012:role/a/"}, "aws_role_arn", "not a role"),
     ({"aws_role_arn": f"arn:aws:iam::123456789012:role/{'a' * 62}"}, "aws_role_arn", "at most 61"),
     ({"github_repository": "just-a-name"}, "github_repository", "org/repo"),
     ({**BY_IDENTITY, "github_ids": "1234"}, "github_ids", "two numbers"),
@@ -77,8 +87,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({**BY_IDENTITY, "github_ids": "1234/5678/9"}, "github_ids", "two numbers"),
     ({**BY_IDENTITY, "github_ids": "1234/5678\n"}, "github_ids", "two numbers"),
     ({**BY_IDENTITY, "github_ids": "１/２"}, "github_ids", "two numbers"),
-    ({"deploy_branch": "a b"}, "deploy_branch", "no branch name"),
-    ({"deploy_branch": "a..b"}, "deploy_branch", "no branch name"),
+    ({"deploy_branch": "a b"}, "deploy_branch", "not a branch name"),
+    ({"deploy_branch": "a..b"}, "deploy_branch", "not a branch name"),
     ({"deployment": "never"}, "deployment", "is not one of"),
     ({"alerts": "pigeon"}, "alerts", "is not one of"),
     ({"setup": "now"}, "setup", "snowflake_account"),
@@ -157,7 +167,7 @@ def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_b
         warehouse role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy
         registry_bucket aws_region aws_role_arn github_repository github_ids deploy_branch
-        deployment alerts github_pages working_directory starter setup"""
+        deployment alerts github_pages working_directory starter library setup"""
     assert set(questions()) == set(keys.split())
     for key, question in questions().items():
         assert "default" in question, key
@@ -191,6 +201,25 @@ def test_an_upstream_of_another_prefix_is_read_from_its_databases(render: Render
         {"name": "finance", "database_prefix": "FIN"},
     ]
     assert "FIN_LOCAL.duckdb" in (member.path / "profiles.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"github_repository": "jane_acme/dbt-up"},
+        {"kind": "loom", "upstreams": "MLOps"},
+        {"kind": "native", "upstreams": "_x, Up=UPS"},
+        {"snowflake_account": "xy12345"},
+        {"snowflake_account": "xy12345.us-east-2.aws"},
+        {"snowflake_account": "acme-main.privatelink"},
+        {"description": "Bestellungen für Größe, Αλφα und кот"},
+    ],
+    ids=str,
+)
+def test_what_is_legal_is_taken(render: Render, answers: dict[str, Any]) -> None:
+    member = render(**answers)
+    recorded = yaml.safe_load((member.path / ".copier-answers.yml").read_text())
+    assert answers.items() <= recorded.items()
 
 
 def test_texts_that_yaml_and_jinja_would_read_stay_text(render: Render) -> None:
@@ -293,7 +322,7 @@ def test_a_bad_answer_in_a_terminal_is_explained_and_can_be_mended(tmp_path: Pat
         [
             ("What does this project do", ENTER),
             ("Name of the dbt project", f"{CLEAR}Bad-Name{ENTER}"),
-            ("no dbt project name", f"{CLEAR}good_name{ENTER}"),
+            ("not a valid project name", f"{CLEAR}good_name{ENTER}"),
             ("What is it about", ENTER),
             ("Snowflake account", ENTER),
             ("S3 bucket", ENTER),

@@ -15,7 +15,7 @@ import yaml
 
 from tests import versions
 from tests.actions import Actions, Run
-from tests.conftest import BIN
+from tests.conftest import BIN, program
 from tests.keypair_world import GH_STANDIN
 from tests.workflow_world import git
 
@@ -75,7 +75,7 @@ class Desk:
 
     def script(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, SCRIPT, *arguments],
+            [*program(SCRIPT), *arguments],
             cwd=self.root,
             env=self.environment(**environment),
             capture_output=True,
@@ -156,9 +156,9 @@ def test_a_new_version_comes_as_a_pull_request(desk: Desk) -> None:
     branch = f"template/{folder}{NEW}"
     assert desk.branches == {"main", branch}
     changed = git(desk.remote, "diff", "--name-only", f"main..{branch}").split()
-    assert set(changed) == {
-        f"{folder}{name}" for name in (".copier-answers.yml", "dbt_project.yml", "profiles.yml")
-    }
+    library = ("requirements.txt", f"vendor/dbtmesh-{NEW.removeprefix('v')}-py3-none-any.whl")
+    template = (".copier-answers.yml", "dbt_project.yml", "profiles.yml")
+    assert set(changed) == {f"{folder}{name}" for name in (*template, *library)}
     (asked,) = desk.pull_requests
     assert asked[:2] == ["pr", "create"]
     assert asked[asked.index("--head") + 1] == branch
@@ -247,7 +247,8 @@ def test_by_hand_it_changes_the_working_tree_only(template: Path, tmp_path: Path
     assert "threads: 16" in (desk.root / "profiles.yml").read_text()
     assert desk.branches == {"main"}
     assert not desk.pull_requests
-    git(desk.member, "commit", "--quiet", "--all", "--message", "updated")
+    git(desk.member, "add", "--all")
+    git(desk.member, "commit", "--quiet", "--message", "updated")
     assert "is the newest version" in desk.script().stdout
 
 

@@ -398,7 +398,7 @@ def test_without_answers_nothing_deploys_by_itself(workflows: list[Workflow]) ->
         assert "secrets.SNOWFLAKE" not in each.text
         if each.path.name == "deploy.yml":
             assert set(each.document["on"]) == {"workflow_dispatch"}
-            assert "copier update --trust --ask snowflake_account" in each.text
+            assert "copier update --trust --skip-answered --ask snowflake_account" in each.text
 
 
 def test_members_that_share_a_repository_keep_apart(workflows: list[Workflow]) -> None:

@@ -54,6 +54,7 @@ class Member:
     ci_environment: str = "ci"
     deployment: str = "sequential"
     engine: Engine = Engine.CORE
+    answers_file: str = ".copier-answers.yml"  # its name in `root`; another where two templates are
 
     def upstream(self, name: str) -> Upstream:
         for upstream in self.upstreams:
@@ -62,7 +63,7 @@ class Member:
         known = ", ".join(upstream.name for upstream in self.upstreams) or "none"
         raise MeshError(
             f"{name!r} is no upstream of {self.project} (mesh.yml names {known}): add it with "
-            "`copier update --trust --ask upstreams`"
+            "`copier update --trust --skip-answered --ask upstreams`"
         )
 
 
@@ -77,7 +78,7 @@ def load_member(root: Path) -> Member:
     try:
         facts = yaml.safe_load(path.read_bytes())
     except FileNotFoundError:
-        raise MeshError(f"{path} is missing: `copier update --trust` brings it back") from None
+        raise MeshError(f"{path} is missing: `git checkout mesh.yml` brings it back") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: such as the date 2026-13-01
         at = getattr(error, "problem_mark", None)
         where = f" (line {at.line + 1})" if at else ""
@@ -142,6 +143,7 @@ def _member(root: Path, facts: object) -> Member:
         deploy_environment=facts.get("deploy_environment") or "prod",
         ci_environment=facts.get("ci_environment") or "ci",
         deployment=facts.get("deployment") or "sequential",
+        answers_file=facts.get("answers_file") or Member.answers_file,
         engine=Engine(engine),
     )
 
@@ -192,7 +194,7 @@ def locate(
     if not named:
         raise MeshError(
             f"no registry for environment {env}: name one with --bucket, $DBT_MESH_BUCKET, or the "
-            "answer registry_bucket (`copier update --trust --ask registry_bucket`)"
+            "answer registry_bucket (`copier update --trust --skip-answered --ask registry_bucket`)"
         )
     if not SCHEME.match(named):
         named = Path(named).absolute().as_uri()

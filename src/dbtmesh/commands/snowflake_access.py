@@ -113,12 +113,12 @@ def read_steps(member: Member, *, teardown: bool = False) -> list[Step]:
         [folder / TEARDOWN] if teardown else sorted(set(folder.glob("*.sql")) - {folder / TEARDOWN})
     )
     if not files:
-        raise MeshError(f"{folder} holds no SQL: `copier update --trust` brings it back")
+        raise MeshError(f"{folder} holds no SQL: `git checkout snowflake` brings it back")
     try:
         texts = {f"snowflake/{file.name}": file.read_text(encoding="utf-8") for file in files}
     except FileNotFoundError as error:
         raise MeshError(
-            f"{error.filename} is missing: `copier update --trust` brings it back"
+            f"{error.filename} is missing: `git checkout snowflake` brings it back"
         ) from None
     except UnicodeDecodeError as error:
         raise MeshError(f"{folder}: not UTF-8 ({error.reason})") from None

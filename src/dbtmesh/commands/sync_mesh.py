@@ -58,7 +58,9 @@ def main(words: Sequence[str], root: Path) -> int:
     for name in names:
         member.upstream(name)
     if not names:
-        raise MeshError("mesh.yml names no upstream: `copier update --trust --ask upstreams`")
+        raise MeshError(
+            "mesh.yml names no upstream: `copier update --trust --skip-answered --ask upstreams`"
+        )
     if arguments.version and len(names) > 1:
         raise MeshError("--version is of one project: say which with --upstream")
     if arguments.offline:

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtmesh import MeshError, cli
+from dbtmesh.config import Member, load_member
 from dbtmesh.output import markdown, workflow
 
-ANSWERS = ".copier-answers.yml"
 NO_DRAFTS = "draft pull requests are not supported"
 """What GitHub says where a repository has none: a private one of some plans."""
 AUTHOR = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
@@ -62,12 +62,13 @@ def main(words: Sequence[str], root: Path) -> int:
     arguments = parser.parse_args(words)
     top = Path(git(root, "rev-parse", "--show-toplevel"))
     folder = git(root, "rev-parse", "--show-prefix").rstrip("/")
-    old = version(root)
-    said = update(top, Path(folder, ANSWERS), arguments.to)
+    member = load_member(root)
+    old = version(member)
+    said = update(top, Path(folder, member.answers_file), arguments.to)
     if not git(top, "status", "--porcelain"):
         cli.say(f"{old} is the newest version of the template")
         return cli.OK
-    done = Update(old, version(root), said, in_conflict(top))
+    done = Update(old, version(member), said, in_conflict(top))
     cli.say(*said.splitlines())
     if arguments.pull_request:
         cli.say(*propose(top, folder, done).splitlines())
@@ -78,16 +79,22 @@ def main(words: Sequence[str], root: Path) -> int:
     return cli.FOUND if done.conflicts else cli.OK
 
 
-def version(root: Path) -> str:
+def version(member: Member) -> str:
     """Of the template that the project is of. Raises MeshError."""
+    name = member.answers_file
     try:
-        text = (root / ANSWERS).read_text(encoding="utf-8")
+        text = (member.root / name).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise MeshError(f"{ANSWERS} is missing: this project was not made with Copier") from None
-    found = re.search(r"^_commit: *(\S+)", text, re.MULTILINE)
-    if not found:
-        raise MeshError(f"{ANSWERS} does not say which version of the template this is (_commit)")
-    return found[1].strip("'\"")
+        raise MeshError(f"{name} is missing: this project was not made with Copier") from None
+    answers: dict[str, str] = dict(re.findall(r"^(\w+): *[\"']?([^\s\"']+)", text, re.MULTILINE))
+    if answers.get("project_name") != member.project:
+        raise MeshError(  # another template's, which must not be trusted with this one's rights
+            f"{name} is not of {member.project}: is it another template's? Name this one's in "
+            "mesh.yml (answers_file: …)"
+        )
+    if "_commit" not in answers:
+        raise MeshError(f"{name} does not say which version of the template this is (_commit)")
+    return answers["_commit"]
 
 
 def update(top: Path, answers: Path, to: str | None) -> str:

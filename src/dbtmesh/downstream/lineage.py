@@ -291,7 +291,7 @@ def problems(
         if upstream is None:
             lines.append(
                 f"{edge}, but mesh.yml does not name {edge.upstream} as an upstream: add it with "
-                "`copier update --trust --ask upstreams`"
+                "`copier update --trust --skip-answered --ask upstreams`"
             )
         elif node is None:
             lines.append(f"{edge}{_why(edge, upstream)}")

@@ -173,8 +173,8 @@ def check_ownership(steps: Iterable[Step], live: Live, project: str) -> None:
         said = f"comment {row['comment']!r}" if row.get("comment") else "no comment"
         raise MeshError(
             f"{thing} exists and is not {project}'s (owner {row.get('owner') or 'unknown'}, "
-            f"{said}): nothing was changed. Choose other names (`copier update --trust --ask "
-            "database_prefix`), "
+            f"{said}): nothing was changed. Choose other names (`copier update --trust "
+            "--skip-answered --ask database_prefix`), "
             f"or, if it is {project}'s: COMMENT ON {thing} IS '{marker(project)}'"
         )
 

@@ -168,7 +168,7 @@ def connect(connection: str | None, account: str | None) -> Session:
         opened.close()
         raise MeshError(
             f"{name} is for account {found}, and this project is on {account} (mesh.yml): use "
-            "another connection, or `copier update --trust --ask snowflake_account`"
+            "another connection, or `copier update --trust --skip-answered --ask snowflake_account`"
         )
     return Session(opened, name)
 
@@ -198,7 +198,8 @@ def sign_in_as(member: Member, target: str) -> Session:
     reach = reach_of(member.snowflake.get("account"))
     if not reach:
         raise MeshError(
-            "mesh.yml names no Snowflake account: `copier update --trust --ask snowflake_account`"
+            "mesh.yml names no Snowflake account: `copier update --trust --skip-answered "
+            "--ask snowflake_account`"
         )
     parameters = {**reach, "user": user, "role": role, "warehouse": names.warehouse.name}
     if member.snowflake.get("auth") == "workload_identity":
