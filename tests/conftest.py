@@ -7,8 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from pytest_copie.plugin import Copie
 from dbtmesh.__main__ import COMMANDS
 from dbtmesh.config import Engine
 from fleet.render import Source
-from tests import engines, versions
+from tests import dbt_server, engines, versions
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -59,6 +62,26 @@ def program(command: str) -> list[str]:
     return ["dbt"] if command == "dbt" else [sys.executable, command]
 
 
+def is_ours(environment: Mapping[str, str]) -> bool:
+    """Whether `dbt` would be dbt Core of this environment, started as it is."""
+    found = shutil.which("dbt", path=environment["PATH"])
+    return found == str(BIN / "dbt") and "PYTHONPATH" not in environment
+
+
+_SERVERS = ExitStack()
+
+
+@cache
+def core() -> dbt_server.Server:
+    """dbt Core of this environment, imported once for all tests of this process."""
+    folder = _SERVERS.enter_context(tempfile.TemporaryDirectory(dir="/tmp", prefix="dbt"))
+    return _SERVERS.enter_context(dbt_server.running(Path(folder)))
+
+
+def pytest_sessionfinish() -> None:
+    _SERVERS.close()
+
+
 @dataclass(frozen=True)
 class Member:
     """A rendered member, and how its people run its commands.
@@ -73,10 +96,13 @@ class Member:
         self, command: str, *arguments: str | Path, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Runs `scripts/….py`, a command of the library or `dbt` in the member's folder."""
+        whole = {**os.environ, **self.environment, **environment}
+        if command == "dbt" and is_ours(whole):
+            return core().run([*map(str, arguments)], self.path, whole, timeout=300)
         return subprocess.run(
             [*program(command), *map(str, arguments)],
             cwd=self.path,
-            env={**os.environ, **self.environment, **environment},
+            env=whole,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -141,6 +167,19 @@ def quick() -> dict[str, str]:
     """Answers for members that are built, but not for the sake of the engine: dbt v2 builds one in
     a tenth of the time, where it is here."""
     return {"engine": Engine.V2 if engines.found(engines.V2) else Engine.CORE}
+
+
+SLOW = """
+    references engines members snowflake_demo snowflake_public_read snowflake_consumers
+    workload_identity standin_dbt workflows_run demo demo_engines lineage updates fleet_update map
+    sources publish breakages stub hooks_after_copy update_template keypair_auth workflows
+""".split()
+"""Modules that take longest, in that order. They start first, so that no worker ends alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {f"test_{name}": number for number, name in enumerate(SLOW)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(SLOW)))
 
 
 def pytest_report_header() -> str:

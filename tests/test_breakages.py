@@ -63,10 +63,12 @@ class Mesh:
 
 
 @pytest.fixture(scope="module")
-def made(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+def made(
+    render_into: Render, tmp_path_factory: pytest.TempPathFactory, quick: dict[str, str]
+) -> Mesh:
     folder = tmp_path_factory.mktemp("broken")
-    up = render_into(folder / "dbt_up", kind="upstream", project_name="dbt_up")
-    down = render_into(folder / "dbt_down", kind="native", project_name="dbt_down")
+    up = render_into(folder / "dbt_up", kind="upstream", project_name="dbt_up", **quick)
+    down = render_into(folder / "dbt_down", kind="native", project_name="dbt_down", **quick)
     loom = render_into(folder / "dbt_down_loom", kind="loom", project_name="dbt_down_loom")
     up.dbt("build")
     up.ok(PUBLISH)

@@ -244,9 +244,9 @@ def test_pages_are_pages_on_s3(built: Member, s3: S3) -> None:
     assert kinds == {"index.html": "text/html; charset=utf-8", "deploy.json": "application/json"}
 
 
-def test_with_dbt_itself(render: Render, folder: Place) -> None:
+def test_with_dbt_itself(render: Render, folder: Place, quick: dict[str, str]) -> None:
     """A loom member: what dbt writes is what slim CI takes, and what is shown as docs."""
-    up = render(kind="upstream")
+    up = render(kind="upstream", **quick)
     up.dbt("build")
     up.ok(PUBLISH)
     down = render(kind="loom")

@@ -200,10 +200,10 @@ def test_what_cannot_be_stubbed_is_told(one: Member, folder: Place, publish: Pub
 
 @pytest.mark.parametrize("kind", ["native", "loom"])
 def test_a_downstream_builds_on_stubs(
-    render: Render, kind: str, folder: Place, tmp_path: Path
+    render: Render, kind: str, folder: Place, tmp_path: Path, quick: dict[str, str]
 ) -> None:
     """Models, data tests and unit tests, with rows, from a publication of prod."""
-    up = render(kind="upstream")
+    up = render(kind="upstream", **quick)
     up.dbt("parse")
     document = json.loads((up.path / "target/manifest.json").read_bytes())
     node = document["nodes"]["model.dbt_up.public_orders"]

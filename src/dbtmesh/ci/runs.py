@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dbtmesh import MeshError
 from dbtmesh.output import markdown
@@ -60,7 +61,7 @@ def read(path: Path) -> Run | None:
             Node(
                 unique_id=str(each["unique_id"]),
                 status=str(each["status"]),
-                message=str(each.get("message") or ""),
+                message=_message(each),
                 seconds=float(each.get("execution_time") or 0),
             )
             for each in loaded["results"]
@@ -70,6 +71,15 @@ def read(path: Path) -> Run | None:
         return None
     except (ValueError, KeyError, TypeError):
         raise MeshError(f"{path} is not what dbt writes: run dbt again") from None
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    """dbt's; where dbt v2 says no more of a failed test than `Error`, how many rows it found."""
+    message = str(result.get("message") or "")
+    failed = result.get("failures")
+    if message in ("Error", "Fail", "Warn") and failed:
+        return f"Got {failed} result{'' if failed == 1 else 's'}, expected none"
+    return message
 
 
 def failures(run: Run | None) -> list[str]:

@@ -34,7 +34,7 @@ from dbtmesh import MeshError, cli, config
 from dbtmesh.gate.changes import Change, stopping
 from dbtmesh.gate.compare import compare
 from dbtmesh.gate.consumers import weighed
-from dbtmesh.manifest import interface
+from dbtmesh.manifest import interface, misplaced
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.seal import annotated
 from dbtmesh.registry import keys, publication
@@ -112,6 +112,8 @@ def main(words: Sequence[str], root: Path) -> int:
 
             commit = github.commit(member.root)
         built = extract(manifest, member.project, commit=commit, source=str(path))
+        if wrong := misplaced.told(member.root, manifest, member.project):
+            raise MeshError(f"{wrong}; nothing was published")
         warn(built, member.database_prefix, place.env)
     gate = Gate(store, place.env, built, arguments.strict, arguments.allow_breaking)
     try:

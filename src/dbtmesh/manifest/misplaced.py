@@ -1,0 +1,69 @@
+"""Models that say `access: public` where dbt v2 does not read it: beside `config`, not in it.
+
+dbt Core reads both. dbt v2 makes such a model protected, so a project that moves there would
+silently stop publishing it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+SHOWN = 3
+
+
+class _Metadata(msgspec.Struct):
+    dbt_version: str = ""
+
+
+class _Node(msgspec.Struct):
+    name: str = ""
+    package_name: str = ""
+    access: str | None = None
+    patch_path: str | None = None
+
+
+class _Manifest(msgspec.Struct):
+    metadata: _Metadata
+    nodes: dict[str, _Node] = {}
+
+
+def told(root: Path, manifest: bytes, project: str) -> str | None:
+    """What is wrong and what to do, in one line; None where nothing is. root: of the project that
+    the manifest was made of."""
+    decoded = msgspec.json.decode(manifest, type=_Manifest)
+    if not decoded.metadata.dbt_version.startswith("2."):
+        return None
+    hidden: dict[str, set[str]] = defaultdict(set)  # file → models that are not public there
+    for node in decoded.nodes.values():
+        if node.package_name == project and node.patch_path and node.access != "public":
+            hidden[node.patch_path.removeprefix(f"{project}://")].add(node.name)
+    found = [
+        f"{model} ({path})"
+        for path, models in sorted(hidden.items())
+        for model in _public_beside_config(root / path)
+        if model in models
+    ]
+    if not found:
+        return None
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return (
+        f"dbt v2 reads `access` under `config` only, so these are not public: "
+        f"{', '.join(found[:SHOWN])}{more}. Move `access: public` there under `config:`"
+    )
+
+
+def _public_beside_config(path: Path) -> Iterator[str]:
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(path.read_bytes())
+    except (OSError, yaml.YAMLError):
+        return
+    models = loaded.get("models") if isinstance(loaded, dict) else None
+    for model in models if isinstance(models, list) else ():
+        if isinstance(model, dict) and model.get("access") == "public":
+            yield str(model.get("name"))

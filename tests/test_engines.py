@@ -1,0 +1,208 @@
+"""Members on every dbt that they may run on: the journeys in which engines differ."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from dbtmesh.config import Engine, load_member
+from tests import engines
+from tests.conftest import Member, Render, dbt_of
+from tests.engines import Dbt
+
+PUBLISH = "scripts/publish_manifest.py"
+SUMMARY = ("run-summary", "--title", "a run")
+
+
+@dataclass(frozen=True)
+class Starter:
+    """The starter's upstream on a dbt, after the commands of `JOURNEY`; what each ended with."""
+
+    member: Member
+    dbt: Dbt
+    ended: dict[str, tuple[int, str]]
+
+    def status(self, command: str) -> int:
+        return self.ended[command][0]
+
+    def said(self, command: str) -> str:
+        return self.ended[command][1]
+
+    def rows(self, query: str) -> list[Any]:
+        database = Path(self.member.environment["DBT_MESH_HOME"]) / "DBT_UP_LOCAL.duckdb"
+        with duckdb.connect(str(database), read_only=True) as connection:
+            found: list[Any] = connection.execute(query).fetchall()
+        return found
+
+
+PARSE = "parse --no-partial-parse --warn-error"
+BUILD = "build"
+AGAIN = "build --select daily_revenue"
+EMPTY = "run --empty --select stg_orders --target-path target/empty"
+MODIFIED = "ls --quiet --select state:modified+ --state kept --target-path target/ls"
+FAILING = "build --select test_type:data,stg_orders"
+JOURNEY = (PARSE, BUILD, AGAIN, EMPTY)
+
+
+@pytest.fixture(scope="module", params=engines.ALL)
+def starter(
+    request: pytest.FixtureRequest, render_into: Render, tmp_path_factory: pytest.TempPathFactory
+) -> Starter:
+    dbt = dbt_of(request.param)
+    folder = tmp_path_factory.mktemp(f"on {dbt.release}") / "dbt_up"
+    member = render_into(folder, kind="upstream", project_name="dbt_up", engine=dbt.engine)
+    member = replace(member, environment={**member.environment, **dbt.environment})
+    done = dict(zip(JOURNEY, dbt.run_all(folder, member.environment, *JOURNEY), strict=True))
+    shutil.copytree(folder / "target", folder / "kept")
+    marts = folder / "models/staging/stg_orders.sql"
+    marts.write_text(marts.read_text().replace("test orders have", "orders of tests have"))
+    properties = folder / "models/staging/_staging.yml"
+    properties.write_text(
+        properties.read_text().replace("completed, returned, can", "complete, can")
+    )
+    more = (MODIFIED, FAILING)
+    done |= dict(zip(more, dbt.run_all(folder, member.environment, *more), strict=True))
+    return Starter(member, dbt, done)
+
+
+def test_the_starter_builds_with_its_tests_and_nothing_warns(starter: Starter) -> None:
+    assert starter.status(PARSE) == 0, starter.said(PARSE)
+    assert starter.status(BUILD) == 0, starter.said(BUILD)
+    results = json.loads((starter.member.path / "kept/run_results.json").read_bytes())["results"]
+    assert {each["status"] for each in results} <= {"success", "pass"}
+    assert starter.rows("select count(*) from MARTS.public_orders") == [(80,)]
+
+
+def test_a_second_run_of_the_incremental_model_doubles_nothing(starter: Starter) -> None:
+    assert starter.status(AGAIN) == 0, starter.said(AGAIN)
+    query = "select sum(orders), count(*) = count(distinct ordered_on) from MARTS.daily_revenue"
+    assert starter.rows(query) == [(80, True)]
+
+
+def test_an_empty_run_builds_nothing_of_the_data(starter: Starter) -> None:
+    assert starter.status(EMPTY) == 0, starter.said(EMPTY)
+
+
+def test_what_was_modified_is_selected(starter: Starter) -> None:
+    listed = starter.said(MODIFIED)
+    assert "dbt_up.staging.stg_orders" in listed
+    assert "dbt_up.marts.public_orders" in listed
+    assert "stg_customers" not in listed.replace("ref_stg_customers", "")
+
+
+def test_a_failing_test_is_a_failure_that_the_summary_explains(starter: Starter) -> None:
+    assert starter.status(FAILING) != 0
+    said = starter.member.ok(*SUMMARY)
+    assert "failed" in said
+    assert "accepted_values_stg_orders_status" in said
+    row = next(line for line in said.splitlines() if "accepted_values_stg" in line)
+    assert "result" in row, row
+
+
+def test_what_it_publishes_is_the_same_on_every_engine(starter: Starter) -> None:
+    said = starter.member.ok(PUBLISH, "--manifest", "kept/manifest.json", "--dry-run")
+    assert "1 public model" in said
+    starter.member.ok(PUBLISH, "--manifest", "kept/manifest.json")
+    registry = Path(starter.member.environment["DBT_MESH_HOME"]) / "registry/dbt_up/local/latest"
+    (node,) = json.loads((registry / "manifest.json").read_bytes())["nodes"].values()
+    assert node["access"] == "public"
+    assert node["contract"]["enforced"] is True
+    types = {name: column["data_type"] for name, column in node["columns"].items()}
+    assert types["net_amount"].replace(" ", "") == "numeric(12,2)"
+    assert node["columns"]["order_id"]["constraints"][0]["type"] == "not_null"
+
+
+# ── A mesh on two engines ─────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("upstream", "reader"), [("core", "v2"), ("v2", "core")])
+def test_members_of_one_mesh_run_on_different_engines(
+    render: Render, upstream: str, reader: str
+) -> None:
+    dbt_of(engines.V2)
+    up = render(kind="upstream", engine=upstream)
+    down = render(kind="native", engine=reader)
+    for _ in range(2):  # the second time into files that are there
+        up.dbt("build")
+        up.ok(PUBLISH)
+        down.ok("scripts/sync_mesh.py")
+        down.dbt("build")
+    assert "all resolve" in down.ok("scripts/validate_lineage.py", "--record")
+
+
+def test_stand_ins_are_made_for_either_engine(render: Render, quick: dict[str, str]) -> None:
+    up = render(kind="upstream", **quick)
+    up.dbt("parse")
+    registry = ("--registry", (up.path.parent / "shared/registry").as_uri(), "--env", "prod")
+    up.ok(PUBLISH, *registry)
+    down = render(kind="native", **quick)
+    down.ok("scripts/stub_mesh.py", *registry, "--rows", "3")
+    down.dbt("build")
+
+
+def test_a_public_model_that_v2_does_not_see_is_not_dropped_in_silence(
+    render: Render, quick: dict[str, str]
+) -> None:
+    """dbt v2 ignores `access: public` beside `config`, and goes on."""
+    up = render(kind="upstream", **quick)
+    up.dbt("parse")
+    up.ok(PUBLISH)
+    properties = up.path / "models/marts/_marts.yml"
+    properties.write_text(
+        properties.read_text().replace(
+            "    config:\n      access: public\n", "    access: public\n    config:\n"
+        )
+    )
+    manifest = up.path / "target/manifest.json"
+    document = json.loads(manifest.read_bytes())
+    document["metadata"] |= {"dbt_version": "2.0.1", "generated_at": "2100-01-01T00:00:00Z"}
+    document["nodes"]["model.dbt_up.public_orders"]["access"] = "protected"
+    manifest.write_text(json.dumps(document))
+    for flags in ((), ("--check",), ("--dry-run",), ("--allow-breaking",)):
+        said = up.refused(PUBLISH, *flags)
+        assert "dbt v2 reads `access` under `config` only" in said
+        assert "public_orders (models/marts/_marts.yml)" in said
+
+
+# ── The answer ────────────────────────────────────────────────────────────────────────
+
+
+def test_a_loom_member_on_v2_is_refused_with_the_way_out(render: Render) -> None:
+    with pytest.raises(Exception, match=r"--data kind=native --data engine=v2"):
+        render(kind="loom", engine="v2")
+
+
+def test_pages_of_docs_need_dbt_core(render: Render) -> None:
+    with pytest.raises(Exception, match="does not write its docs as one page yet"):
+        render(kind="upstream", engine="v2", github_pages=True)
+
+
+@pytest.mark.parametrize("engine", ["core", "v2"])
+def test_the_answer_decides_what_is_installed_and_what_dbt_demands(
+    render: Render, engine: str
+) -> None:
+    if engine == "v2":
+        dbt_of(engines.V2)
+    member = render(kind="native", engine=engine)
+    required = (member.path / "requirements.txt").read_text()
+    project = yaml.safe_load((member.path / "dbt_project.yml").read_text())
+    assert load_member(member.path).engine is Engine(engine)
+    assert ("dbt-duckdb" in required) is (engine == "core")
+    lowest, highest = project["require-dbt-version"]
+    assert (lowest.startswith(">=2."), highest) == (
+        (True, "<3.0.0") if engine == "v2" else (False, "<1.13.0")
+    )
+
+
+def test_an_engine_that_nobody_knows_is_said_to_be_wrong(render: Render) -> None:
+    member = render(kind="native")
+    facts = member.path / "mesh.yml"
+    facts.write_text(facts.read_text().replace("engine: core", "engine: fusion"))
+    assert "`engine` is 'fusion', not one of core, v2" in member.refused("scripts/sync_mesh.py")
