@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dbtmesh import MeshError
-from dbtmesh.config import load_member
+from dbtmesh.config import Engine, load_member
+from fleet import engines
 from fleet.git import GitError, git, run
 from fleet.members import Member
 
@@ -103,6 +104,8 @@ def run_in_member(
     environment: no token of theirs, no credentials, an empty home.
     """
     paths = [Path(sys.executable).parent]
+    if runs_on_v2(project) and (v2 := engines.on_path() or engines.own()):
+        paths = [v2.parent, *paths]
     if member.folder:
         # of the project, or of all
         environments = dict.fromkeys([member.folder / member.subfolder, member.folder])
@@ -126,6 +129,13 @@ def run_in_member(
         except GitError as error:
             return str(error).replace(f"{project}/", "")
     return ""
+
+
+def runs_on_v2(project: Path) -> bool:
+    try:
+        return load_member(project).engine is Engine.V2
+    except (MeshError, OSError):
+        return False  # the check will say what is wrong
 
 
 def machine(environment: Mapping[str, str]) -> dict[str, str]:

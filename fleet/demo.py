@@ -247,15 +247,7 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
                 tasks=True,
             ),
         )
-        if member == "dbt_down_ref":
-            _read_by_ref(demo.folder / member)
         made.add_rendered(member, demo.home, to_come)
-
-
-def _read_by_ref(member: Path) -> None:
-    """The starter of a native member reads by `source`; here it is to show the other way."""
-    for path in [*(member / "models").rglob("*.sql"), *(member / "models").rglob("*.yml")]:
-        path.write_text(path.read_text().replace("source('dbt_up',", "ref('dbt_up',"))
 
 
 def _check_engines(demo: Demo) -> None:

@@ -60,7 +60,7 @@ def run(
     return done.stdout.strip()
 
 
-TELLING = (r"remote: (error|fatal|ERROR)\b", r"! \[.*rejected\]", r"(fatal|error)\b")
+TELLING = (r"remote: (error|fatal|ERROR)\b", r"! \[.*rejected\]", r"(fatal|error)\b", r"\[error\]")
 
 
 def telling_line(output: str) -> str:

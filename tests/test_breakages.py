@@ -198,7 +198,7 @@ def test_a_consumer_that_may_not_read(mesh: Mesh) -> None:
     mesh.breaks(lambda node: node["config"].update(meta={"consumers": ["dbt_other"]}))
     mesh.up.ok(PUBLISH, "--allow-breaking")
     said = mesh.down.ok(SYNC)
-    assert "left out, for dbt_up does not share it with dbt_down: public_orders" in said
+    assert "left out, because dbt_up does not share it with dbt_down: public_orders" in said
     for member, reader in (
         (mesh.down, "dbt_down.downstream_orders"),
         (mesh.loom, "dbt_down_loom.stg_public_orders"),

@@ -38,7 +38,7 @@ def test_it_builds_the_same_mesh_and_the_third_member_reads_by_ref(tmp_path: Pat
     done = fleet("demo", "--engine", "v2", "--folder", folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "dbt_down_ref.downstream_orders" in done.stdout
-    model = (folder / "dbt_down_ref/models/downstream_orders.sql").read_text()
+    model = (folder / "dbt_down_ref/models/staging/stg_public_orders.sql").read_text()
     assert "ref('dbt_up', 'public_orders')" in model
     assert "plugin" not in (folder / "dbt_down_ref/requirements.txt").read_text()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ import pytest
 import yaml
 
 from dbtmesh.config import Engine, load_member
+from fleet import render as rendering
+from fleet.render import Source
 from tests import engines
-from tests.conftest import Member, Render, dbt_of
+from tests.conftest import BIN, Member, Render, dbt_of
 from tests.engines import Dbt
+from tests.versions import git
 
 PUBLISH = "scripts/publish_manifest.py"
 SUMMARY = ("run-summary", "--title", "a run")
@@ -169,6 +173,34 @@ def test_a_public_model_that_v2_does_not_see_is_not_dropped_in_silence(
         said = up.refused(PUBLISH, *flags)
         assert "dbt v2 reads `access` under `config` only" in said
         assert "public_orders (models/marts/_marts.yml)" in said
+
+
+def test_from_loom_to_v2_in_one_step(
+    template: Source, render: Render, tmp_path: Path, quick: dict[str, str]
+) -> None:
+    """Its models stay as they are, and build without the plugin."""
+    dbt = dbt_of(engines.V2)
+    up = render(kind="upstream", **quick)
+    up.dbt("build")
+    up.ok(PUBLISH)
+    folder = tmp_path / "dbt_down_loom"
+    answers = {"kind": "loom", "project_name": "dbt_down_loom", "upstreams": "dbt_up"}
+    rendering.render(template, folder, answers)
+    models = {path: path.read_text() for path in (folder / "models").rglob("*.*")}
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "as a loom member")
+
+    flags = ("--trust", "--defaults", "--quiet", "--vcs-ref", str(template.ref))
+    data = ("--data", "kind=native", "--data", "engine=v2")
+    command = [str(BIN / "copier"), "update", *flags, *data]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    assert {path: path.read_text() for path in (folder / "models").rglob("*.*")} == models
+    assert not (folder / "dbt_loom.config.yml").exists()
+    assert "dbt-loom" not in (folder / "requirements.txt").read_text()
+    member = Member(folder, {**up.environment, **dbt.environment})
+    member.ok("scripts/sync_mesh.py")
+    member.dbt("build")
 
 
 # ── The answer ────────────────────────────────────────────────────────────────────────

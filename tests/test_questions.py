@@ -167,7 +167,7 @@ def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_b
         warehouse role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy
         registry_bucket aws_region aws_role_arn github_repository github_ids deploy_branch
-        deployment alerts github_pages working_directory starter library setup"""
+        deployment alerts github_pages working_directory starter starter_reads library setup"""
     assert set(questions()) == set(keys.split())
     for key, question in questions().items():
         assert "default" in question, key

@@ -1,6 +1,6 @@
 """`ref('<project>', '<model>')` of another project, in a native member and without a plugin.
 
-What a sync writes for it, beside the sources (docs/decisions/012-ref-without-a-plugin.md tells why):
+What a sync writes for it, beside the sources; docs/decisions/012-ref-without-a-plugin.md tells why:
 
 macros/_mesh_ref.sql     overrides `ref`, as dbt documents: with the name of an upstream it is the
                          source that the sync wrote for that model; any other `ref` is dbt's own
