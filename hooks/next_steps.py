@@ -72,7 +72,7 @@ def numbered(
     sync = [".venv/bin/python scripts/sync_mesh.py"] if kind != "upstream" else []
     account = [] if answers.get("snowflake_account") else [f"{update}   # name the account"]
     key_pairs = (
-        []
+        ["./setup_keypair_auth.sh create    # only the branch that deploys may sign in"]
         if answers.get("auth") == "workload_identity"
         else [
             "./setup_keypair_auth.sh create --connection NAME",

@@ -56,6 +56,8 @@ def commands(answers: Mapping[str, str], connection: str) -> list[Command]:
             Command("key pair of the user that deploys", (*keys, *on)),
             Command("key pair of pull requests' user", (*keys, "--user", ci_user(answers), *on)),
         ]
+    else:
+        create += [Command("environment of GitHub that deploys", (*keys, *on))]
     return [*create, Command("verify the access", (*access, "verify", *on))]
 
 

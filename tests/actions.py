@@ -1,7 +1,8 @@
 """GitHub Actions on this machine: workflows executed by `act`, without containers.
 
 Every `run` step is the real one. Actions from elsewhere are stubs, small composite actions that do
-what the job needs of them: `checkout` clones the repository at the ref it is told,
+what the job needs of them: `checkout` clones the repository at the ref it is told, `setup-python`
+makes an environment that has all packages but the members' library, which the job installs,
 `configure-aws-credentials` assumes the role with a token of the issuer in tests/aws_world.py,
 `create-github-app-token` gives a token of the stand-in for GitHub's API, `upload-artifact` copies
 files.
@@ -17,6 +18,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+import venv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,9 +49,15 @@ echo "commit=$(git rev-parse HEAD)" >> "$GITHUB_OUTPUT"
 """
 """As the action does it: one commit, or all with tags, on a branch where a branch is named."""
 
+PYTHON = """
+folder=$(mktemp -d)
+cd "$ACTIONS_TESTS" && "$ACTIONS_PYTHON" -m tests.actions "$folder"
+echo "$folder/bin" >> "$GITHUB_PATH"
+"""
+
 AWS = """
 cd "$ACTIONS_TESTS"
-credentials=$(python -m tests.aws_world "$ROLE")
+credentials=$("$ACTIONS_PYTHON" -m tests.aws_world "$ROLE")
 sed 's/^[A-Z_]*=/::add-mask::/' <<< "$credentials"
 printf 'AWS_REGION=%s\\n%s\\n' "$REGION" "$credentials" >> "$GITHUB_ENV"
 """
@@ -61,7 +70,7 @@ STUBS: Mapping[str, Mapping[str, Any]] = {
         "env": {"REF": "${{ inputs.ref }}", "DEPTH": "${{ inputs.fetch-depth }}"},
         "run": CHECKOUT,
     },
-    "actions/setup-python": {"run": "python --version"},
+    "actions/setup-python": {"run": PYTHON},
     "aws-actions/configure-aws-credentials": {
         "env": {"ROLE": "${{ inputs.role-to-assume }}", "REGION": "${{ inputs.aws-region }}"},
         "run": AWS,
@@ -171,10 +180,11 @@ class Actions:
             **self.environment,
             "ACTIONS_ARTIFACTS": str(self.artifacts),
             "ACTIONS_TESTS": str(ROOT),
+            "ACTIONS_PYTHON": sys.executable,
             "ACTIONS_APP_TOKEN": self.app_token,
             "ACTIONS_REPOSITORY": str(repository),
             "GITHUB_RUN_ID": str(1000 + self.number),
-            "PIP_NO_INDEX": "1",  # everything is installed already; nothing else may be
+            "PIP_NO_INDEX": "1",  # everything else is installed already; nothing more may be
             **environment,
         }
         (place / "env").write_text(_dotenv(inherited))
@@ -266,3 +276,17 @@ def _lines(log: str) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(loaded, dict):
             yield loaded
+
+
+def make_environment(folder: Path) -> None:
+    """What setup-python and the cache of pip are to a job: Python with every package that the tests
+    have, but the members' library. pip installs into it and nowhere else."""
+    venv.create(folder, symlinks=True, with_pip=False)
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    (site,) = folder.glob("lib/python*/site-packages")
+    # Not as a `.pth` of its own: what an editable installation put there stays unread.
+    (site / "packages.pth").write_text("\n".join(packages))
+
+
+if __name__ == "__main__":
+    make_environment(Path(sys.argv[1]))

@@ -30,7 +30,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from tests import github_environments
+from tests.github_environments import Refused, Settings
+
 TOKEN = "ghs_of-the-stand-in"
+PERSON = "gho_of-an-administrator"
 BOT = "github-actions[bot]"
 APP = "Iv1.app"
 
@@ -56,7 +60,8 @@ class Token:
     login: str = BOT
 
     def may(self, permission: str, level: str, repository: str) -> bool:
-        granted = self.permissions.get(permission)
+        granted = self.permissions.get(permission, self.permissions.get("everything"))
+        granted = "read" if permission == "metadata" else granted  # every token has that
         here = self.repositories is None or repository in self.repositories
         return here and (granted == "write" or granted == level)
 
@@ -103,15 +108,28 @@ class Fault:
 
 
 @dataclass
+class Workflow:
+    """A workflow file of a repository, as of a branch. inputs: of its workflow_dispatch, None where
+    it does not listen to that."""
+
+    branch: str = "main"
+    inputs: tuple[str, ...] | None = None
+
+
+@dataclass
 class Repository:
     """What the API knows of a repository. comments: by number of the issue or pull request;
-    pulls: number → state; runs: of workflow files, newest first; an archived one is read only."""
+    pulls: number → state; runs: of workflow files, newest first; an archived one is read only.
+    workflows: by file; started: what workflow_dispatch was sent, with the workflow."""
 
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     pulls: dict[int, str] = field(default_factory=dict)
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     is_archived: bool = False
+    settings: Settings = field(default_factory=Settings)
+    workflows: dict[str, Workflow] = field(default_factory=dict)
+    started: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, file: str, number: int, conclusion: str | None, **facts: Any) -> None:
         """Adds a run of a workflow; without a conclusion it has not ended."""
@@ -119,13 +137,6 @@ class Repository:
         run = {"id": number, "run_number": number, "run_attempt": 1, "status": status}
         run |= {"conclusion": conclusion, "head_branch": "main", **facts}
         self.runs.setdefault(file, []).insert(0, run)
-
-
-class Refused(Exception):
-    """An answer that is an error."""
-
-    def __init__(self, status: int, message: str) -> None:
-        self.status, self.message = status, message
 
 
 Answer = tuple[int, Any]
@@ -249,6 +260,8 @@ class GitHubApi:
         token = self.tokens.get(request.token)
         if token is None:
             raise Refused(401, "Bad credentials")
+        if match := re.fullmatch(r"/orgs/([^/]+)", request.path):
+            return self._organisation(match[1], token)
         for method, pattern, permission, level, serve in _ROUTES:
             match = re.fullmatch(pattern, request.path)
             if method == request.method and match:
@@ -313,7 +326,35 @@ class GitHubApi:
         self.issued.append(text)
         return 201, {"token": text, "permissions": may, "repositories": sorted(names)}
 
+    def _organisation(self, owner: str, token: Token) -> Answer:
+        """The plan is for owners alone."""
+        found = [each for name, each in self.repositories.items() if name.startswith(f"{owner}/")]
+        if not found:
+            raise Refused(404, "Not Found")
+        answer: dict[str, Any] = {"login": owner}
+        if token.permissions.get("everything"):
+            answer["plan"] = {"name": found[0].settings.plan}
+        return 200, answer
+
+    def _start(self, found: Repository, _: Token, request: Request, file: str) -> Answer:
+        """https://docs.github.com/en/rest/actions/workflows#create-a-workflow-dispatch-event"""
+        workflow = found.workflows.get(file)
+        if workflow is None:
+            raise Refused(404, "Not Found")
+        if workflow.branch != request.body.get("ref"):
+            raise Refused(422, f"No ref found for: {request.body.get('ref')}")
+        if workflow.inputs is None:
+            raise Refused(422, "Workflow does not have 'workflow_dispatch' trigger")
+        given = request.body.get("inputs", {})
+        if unknown := sorted(given.keys() - set(workflow.inputs)):
+            raise Refused(422, f"Unexpected inputs provided: {unknown}")
+        if not all(isinstance(value, str) for value in given.values()) or len(given) > 25:
+            raise Refused(422, "Invalid value for input")
+        found.started.append({"workflow": file, **request.body})
+        return 204, None
+
     def _dispatch(self, found: Repository, _: Token, request: Request) -> Answer:
+        """204, whether a workflow listens or not."""
         event, payload = request.body.get("event_type"), request.body.get("client_payload", {})
         if not isinstance(event, str) or not 1 <= len(event) <= 100 or len(payload) > 10:
             raise Refused(422, "Invalid request.")
@@ -368,7 +409,48 @@ class GitHubApi:
         raise Refused(404, "Not Found")
 
 
+def _settings(serve: Callable[..., Any], key: str = "", status: int = 200) -> Callable[..., Answer]:
+    """A route of tests/github_environments.py. key: of a list in the answer."""
+
+    def route(_: GitHubApi, found: Repository, __: Token, request: Request, *rest: str) -> Answer:
+        body = (request.body,) if request.method in ("PUT", "POST") else ()
+        answer = serve(found.settings, *rest, *body)
+        if key:
+            answer = {"total_count": len(answer), key: _page(answer, request.query)}
+        return status, answer
+
+    return route
+
+
+def _repository(_: GitHubApi, found: Repository, __: Token, request: Request) -> Answer:
+    name = request.path.removeprefix("/repos/")
+    return 200, github_environments.get_repository(found.settings, name)
+
+
+def _branches(_: GitHubApi, found: Repository, __: Token, request: Request) -> Answer:
+    protected = found.settings.protected_branches
+    listed = protected | (set() if request.query.get("protected") else {"main"})
+    return 200, _page(
+        [{"name": name, "protected": name in protected} for name in sorted(listed)], request.query
+    )
+
+
+def _secrets(settings: Settings, environment: str | None = None) -> list[dict[str, str]]:
+    kept = (
+        github_environments.known(settings, environment).secrets
+        if environment
+        else settings.secrets
+    )
+    return github_environments.names(kept)
+
+
+def _put_secret(settings: Settings, environment: str, key: str, body: dict[str, str]) -> None:
+    """Of `gh secret set` here, which sends it open; GitHub's own takes it encrypted."""
+    github_environments.set_secret(settings, environment, key, body["value"])
+
+
 _REPO = r"/repos/([^/]+/[^/]+)"
+_ENVIRONMENT = rf"{_REPO}/environments/([^/]+)"
 _Serve = Callable[..., Answer]
 _TALK = "issues or pull-requests"
 _APP_ROUTES: list[tuple[str, str, _Serve]] = [
@@ -377,6 +459,28 @@ _APP_ROUTES: list[tuple[str, str, _Serve]] = [
 ]
 """By what an App has signed; all others by a token."""
 _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
+    ("GET", _REPO, "metadata", "read", _repository),
+    ("GET", f"{_REPO}/branches", "contents", "read", _branches),
+    ("GET", _ENVIRONMENT, "actions", "read", _settings(github_environments.get)),
+    ("PUT", _ENVIRONMENT, "administration", "write", _settings(github_environments.put)),
+    (
+        *("GET", f"{_ENVIRONMENT}/deployment-branch-policies", "actions", "read"),
+        _settings(github_environments.patterns, "branch_policies"),
+    ),
+    (
+        *("POST", f"{_ENVIRONMENT}/deployment-branch-policies", "administration", "write"),
+        _settings(github_environments.add_pattern),
+    ),
+    ("GET", f"{_ENVIRONMENT}/secrets", "environments", "read", _settings(_secrets, "secrets")),
+    (
+        *("PUT", f"{_ENVIRONMENT}/secrets/([A-Z_]+)", "environments", "write"),
+        _settings(_put_secret, status=201),
+    ),
+    ("GET", f"{_REPO}/actions/secrets", "secrets", "read", _settings(_secrets, "secrets")),
+    (
+        *("POST", f"{_REPO}/actions/workflows/([^/]+)/dispatches", "actions", "write"),
+        GitHubApi._start,
+    ),
     ("POST", f"{_REPO}/dispatches", "contents", "write", GitHubApi._dispatch),
     ("GET", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "read", GitHubApi._comments),
     ("POST", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "write", GitHubApi._add_comment),

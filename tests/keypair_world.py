@@ -17,6 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from tests.conftest import Member
+from tests.github_api import PERSON
 from tests.snowflake_standin import Laptop, Standin
 from tests.snowflake_standin.fixtures import rsa_key
 from tests.snowflake_standin.names import Ref
@@ -25,8 +26,10 @@ ACCOUNT = "TESTORG-STANDIN"
 
 GH_STANDIN = """#!{python}
 # A stand-in for GitHub's command line tool: notes what it is asked, and answers as it is told: by
-# variables, and by gh.json beside its log, which has answers by how a command begins.
-import json, os, pathlib, signal, sys
+# variables, and by gh.json beside its log, which has answers by how a command begins. What goes to
+# the API is sent to $GITHUB_API_URL; without one there is a repository whose environments are
+# limited to main.
+import json, os, pathlib, signal, sys, urllib.error, urllib.request
 asked = sys.argv[1:]
 given = "" if sys.stdin.isatty() else sys.stdin.read()
 with open({log!r}, "a") as log:
@@ -38,6 +41,34 @@ if {{word, *asked}} & set(os.environ.get("GH_STANDIN_FAILS_AT", "").split(",")):
     print(os.environ.get("GH_STANDIN_SAYS", "HTTP 403: Resource not accessible"), file=sys.stderr)
     print(given, file=sys.stderr)
     sys.exit(1)
+api, token = os.environ.get("GITHUB_API_URL"), os.environ.get("GH_TOKEN", {person!r})
+def send(method, path, body):
+    request = urllib.request.Request(f"{{api}}/{{path}}", body or None, method=method)
+    request.add_header("Authorization", f"Bearer {{token}}")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+if asked[:1] == ["api"]:
+    method, path = asked[asked.index("--method") + 1 :][:2]
+    path = path.replace("{{owner}}/{{repo}}", os.environ.get("GH_REPO", "acme/dbt-up"))
+    if api:
+        status, text = send(method, path, given.encode())
+    elif "deployment-branch-policies" in path:
+        status, text = 200, '{{"branch_policies": [{{"name": "main", "type": "branch"}}]}}'
+    elif "environments" in path:
+        status, text = 200, '{{"deployment_branch_policy": {{"custom_branch_policies": true}}}}'
+    else:
+        status, text = 200, '{{"private": false, "default_branch": "main"}}'
+    print(f"HTTP/2.0 {{status}} Said", "Content-Type: application/json", "", text, sep=chr(10))
+    sys.exit(status >= 300)
+if api and asked[:2] == ["secret", "set"]:
+    where = asked[asked.index("--repo") + 1] + "/environments/" + asked[asked.index("--env") + 1]
+    body = json.dumps({{"value": given}}).encode()
+    status, text = send("PUT", f"repos/{{where}}/secrets/{{asked[2]}}", body)
+    if status >= 300:
+        sys.exit(f"failed to set secret: HTTP {{status}}: {{text}}")
 answers = pathlib.Path({log!r}).with_suffix(".json")
 known = json.loads(answers.read_text()) if answers.exists() else {{}}
 for begins in sorted(known, key=len, reverse=True):
@@ -45,6 +76,11 @@ for begins in sorted(known, key=len, reverse=True):
         print(known[begins])
         break
 """
+
+
+def gh_standin(log: Path) -> str:
+    """The text of the stand-in for `gh`, which notes what it is asked in `log`."""
+    return GH_STANDIN.format(python=sys.executable, log=str(log), person=PERSON)
 
 
 def add_users(standin: Standin, *users: str, prefix: str = "DBT_UP") -> None:
@@ -64,6 +100,7 @@ class TeamLaptop(Laptop):
     def __init__(self, home: Path, member: Member, standin: Standin) -> None:
         super().__init__(home, standin)
         self.member = member
+        self.variables: dict[str, str] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -71,6 +108,7 @@ class TeamLaptop(Laptop):
             **os.environ,
             **self.member.environment,
             **super().environment,
+            **self.variables,
             "DBT_MESH_PYTHON": sys.executable,
             "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
@@ -78,7 +116,7 @@ class TeamLaptop(Laptop):
     def install_gh(self) -> None:
         gh = self.home / "bin/gh"
         gh.parent.mkdir(exist_ok=True)
-        gh.write_text(GH_STANDIN.format(python=sys.executable, log=str(self.home / "gh.log")))
+        gh.write_text(gh_standin(self.home / "gh.log"))
         gh.chmod(0o755)
 
     def github_says(self, answers: dict[str, str]) -> None:

@@ -98,90 +98,6 @@ def test_the_secret_goes_to_gh_on_standard_input(laptop: TeamLaptop) -> None:
     assert all(call["given"] == "" for call in before)
 
 
-GET = "api repos/acme/dbt-up/environments/prod"
-MISSING = {"GH_STANDIN_FAILS_AT": GET, "GH_STANDIN_SAYS": "gh: Not Found (HTTP 404)"}
-
-
-def test_the_environment_is_made_only_where_it_is_missing(laptop: TeamLaptop) -> None:
-    laptop.install_gh()
-    laptop.ok("create")
-    assert not [call for call in laptop.gh_calls if "PUT" in call["asked"]]
-    laptop.ok("create", **MISSING)
-    (put,) = [call for call in laptop.gh_calls if "PUT" in call["asked"]]
-    assert put["asked"][3] == "repos/acme/dbt-up/environments/prod"
-
-
-def test_only_the_deploy_branch_may_use_the_environment_that_deploys(laptop: TeamLaptop) -> None:
-    laptop.install_gh()
-    laptop.github_says({"api repos/acme/dbt-up --jq": "main"})
-    said = laptop.ok("create", **MISSING)
-    *_, put, post, _default, _secret = (call["asked"] for call in laptop.gh_calls)
-    assert "deployment_branch_policy[custom_branch_policies]=true" in put
-    assert post[2:4] == ["POST", "repos/acme/dbt-up/environments/prod/deployment-branch-policies"]
-    assert post[-1] == "name=main"
-    assert "environment prod: only main may deploy" in said
-
-
-def test_so_may_the_default_branch_of_which_schedules_and_events_run(laptop: TeamLaptop) -> None:
-    """GitHub asks for the branch of the run, not for the one that its job checks out."""
-    laptop.install_gh()
-    laptop.github_says({"api repos/acme/dbt-up --jq": "trunk"})
-    said = laptop.ok("create", **MISSING)
-    posts = [call["asked"] for call in laptop.gh_calls if "POST" in call["asked"]]
-    assert [post[-1] for post in posts] == ["name=main", "name=trunk"]
-    assert "environment prod: only main and trunk may deploy" in said
-    assert "trunk is the default branch" in said
-
-
-def test_where_the_default_branch_is_refused_the_other_stays_the_only_one(
-    laptop: TeamLaptop,
-) -> None:
-    laptop.install_gh()
-    laptop.github_says({"api repos/acme/dbt-up --jq": "trunk"})
-    said = laptop.ok("create", **{**MISSING, "GH_STANDIN_FAILS_AT": f"{GET},name=trunk"})
-    assert "environment prod: only main may deploy" in said
-    assert "GitHub did not let trunk deploy" in said
-    (put,) = [call["asked"] for call in laptop.gh_calls if "PUT" in call["asked"]]
-    assert "deployment_branch_policy[custom_branch_policies]=true" in put
-
-
-def test_where_the_default_branch_cannot_be_read_it_is_told(laptop: TeamLaptop) -> None:
-    laptop.install_gh()
-    fails = {**MISSING, "GH_STANDIN_FAILS_AT": f"{GET},api repos/acme/dbt-up"}
-    said = laptop.ok("create", **fails)
-    posts = [call["asked"] for call in laptop.gh_calls if "POST" in call["asked"]]
-    assert [post[-1] for post in posts] == ["name=main"]
-    assert "the repository's default branch could not be read" in said
-
-
-def test_where_github_has_no_such_rule_it_is_told(laptop: TeamLaptop) -> None:
-    laptop.install_gh()
-    rule = "deployment_branch_policy[custom_branch_policies]=true"
-    said = laptop.ok("create", **{**MISSING, "GH_STANDIN_FAILS_AT": f"{GET},{rule}"})
-    assert "any branch may deploy to prod" in said
-    assert "handed over to GitHub" in said
-
-
-@pytest.mark.parametrize("says", ["HTTP 403: Resource not accessible", "Not Found (HTTP 404)"])
-def test_what_a_token_cannot_see_is_not_said_to_be_open(laptop: TeamLaptop, says: str) -> None:
-    """That of a workflow may write secrets, but neither read nor make an environment."""
-    laptop.install_gh()
-    fails = {"GH_STANDIN_FAILS_AT": f"{GET},api --method", "GH_STANDIN_SAYS": says}
-    said = laptop.ok("create", **fails)
-    assert "any branch may deploy" not in said
-    assert f"could not be read ({says})" in said
-    assert "handed over to GitHub" in said
-    assert ("403" in says) == (not [call for call in laptop.gh_calls if "PUT" in call["asked"]])
-
-
-def test_any_branch_may_use_the_environment_of_pull_requests(laptop: TeamLaptop) -> None:
-    laptop.install_gh()
-    fails = {**MISSING, "GH_STANDIN_FAILS_AT": "api repos/acme/dbt-up/environments/ci"}
-    laptop.ok("create", "--user", "dbt_up_ci_svc", **fails)
-    assert [call for call in laptop.gh_calls if "PUT" in call["asked"]]
-    assert not any("branch" in str(call["asked"]) for call in laptop.gh_calls)
-
-
 def test_the_key_of_pull_requests_is_a_secret_of_another_environment(laptop: TeamLaptop) -> None:
     laptop.install_gh()
     laptop.ok("create", "--user", "dbt_up_ci_svc")
@@ -583,13 +499,6 @@ def test_a_key_that_others_can_read(laptop: TeamLaptop) -> None:
     assert "chmod 600" in error
 
 
-def test_a_key_in_a_repository(laptop: TeamLaptop, tmp_path: Path) -> None:
-    (tmp_path / "repository/.git").mkdir(parents=True)
-    file = tmp_path / "repository/keys/x.p8"
-    assert "inside the git repository" in laptop.refused("create", "--key-file", str(file))
-    assert not file.parent.exists()
-
-
 def test_an_own_key_is_registered(laptop: TeamLaptop) -> None:
     laptop.file().parent.mkdir(parents=True)
     laptop.file().write_bytes(rsa_pem())
@@ -672,7 +581,10 @@ def test_workload_identity_has_no_key(
         auth="workload_identity",
     )
     laptop = TeamLaptop(tmp_path / "home", member, standin)
-    assert "there is no key to make or keep" in laptop.ok("create", connection=None)
+    said = laptop.ok("create", connection=None, PATH="/usr/bin:/bin")
+    assert "there is no key to make or keep" in said
+    assert "left to do  GitHub's command line tool `gh` is not here" in said
+    laptop.install_gh()
     found = laptop.keypair("status")
     assert found.status == 2
     assert "no token is trusted" in found.out

@@ -16,7 +16,7 @@ import pytest
 
 from tests.actions import Actions, Run
 from tests.conftest import ROOT
-from tests.keypair_world import GH_STANDIN
+from tests.keypair_world import gh_standin
 from tests.workflow_world import git
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -66,7 +66,7 @@ def desk(tmp_path: Path) -> Desk:
             shutil.copy2(ROOT / name, clone / name)
     (clone / ".ci/run").write_text("#!/bin/sh\necho all is well\n")
     gh = tmp_path / "gh"
-    gh.write_text(GH_STANDIN.format(python=sys.executable, log=str(tmp_path / "gh.log")))
+    gh.write_text(gh_standin(tmp_path / "gh.log"))
     gh.chmod(0o755)
     git(clone, "init", "--quiet", "--initial-branch=main")
     git(clone, "remote", "add", "origin", "https://github.com/acme/copier-dbt-mesh")

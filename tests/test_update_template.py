@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import yaml
 from tests import versions
 from tests.actions import Actions, Run
 from tests.conftest import BIN, program
-from tests.keypair_world import GH_STANDIN
+from tests.keypair_world import gh_standin
 from tests.workflow_world import git
 
 OLD, NEW = versions.newest(), "v9.0.0"
@@ -129,7 +128,7 @@ def make(template: Path, folder: Path, project: str) -> Desk:
     member, remote, home = (folder / name for name in ("member", "remote.git", "home"))
     home.mkdir()
     gh = home / "gh"
-    gh.write_text(GH_STANDIN.format(python=sys.executable, log=str(home / "gh.log")))
+    gh.write_text(gh_standin(home / "gh.log"))
     gh.chmod(0o755)
     identity = '[user]\n name = "Test"\n email = "test@example.com"\n'
     (home / ".gitconfig").write_text(f'{identity}[url "{remote}"]\n insteadOf = "{ADDRESS}"\n')

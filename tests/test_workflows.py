@@ -156,7 +156,7 @@ def _problems_of_job(job: Document) -> Iterator[str]:
     permissions = job.get("permissions") or {}
     text = yaml.safe_dump(job)
     uses = {step["uses"].split("@")[0]: step for step in job["steps"] if "uses" in step}
-    asks = "with_snowflake_token.py" in text or any(action in uses for action in OIDC)
+    asks = "with-snowflake-token" in text or any(action in uses for action in OIDC)
     if asks != ("id-token" in permissions):
         yield "asks GitHub for a token without id-token: write, or has it for nothing"
     if "secrets.SNOWFLAKE_PRIVATE_KEY" in text and "environment" not in job:

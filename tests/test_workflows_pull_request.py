@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 import snowflake.connector
 
 from tests.actions import Run
-from tests.keypair_world import GH_STANDIN, fingerprint
+from tests.keypair_world import fingerprint, gh_standin
 from tests.s3_server import BUCKET
 from tests.snowflake_standin import ADMIN
 from tests.snowflake_standin.fixtures import rsa_key
@@ -233,7 +232,7 @@ def test_freshness_is_checked(deployed: Mesh) -> None:
 
 def test_key_pairs_are_rotated(deployed: Mesh, tmp_path: Path) -> None:
     gh = tmp_path / "gh"
-    gh.write_text(GH_STANDIN.format(python=sys.executable, log=str(tmp_path / "gh.log")))
+    gh.write_text(gh_standin(tmp_path / "gh.log"))
     gh.chmod(0o755)
     users = {"DBT_UP_SVC": "prod", "DBT_UP_CI_SVC": "ci"}
     old = {user: accepted(deployed, user) for user in users}

@@ -17,7 +17,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dbtmesh import MeshError
 from dbtmesh.output import workflow
@@ -40,6 +40,40 @@ class Refused(MeshError):
         self.status, self.limited = status, limited
 
 
+class Api(Protocol):
+    """GitHub's REST API, by whichever way: `GitHub` with a token, or people's own `gh`.
+
+    Every method raises Refused where GitHub answers with an error, MeshError where it does not
+    answer. What they return is JSON, None for no content.
+    """
+
+    def get(self, path: str, **query: str | int) -> Any: ...
+
+    def post(self, path: str, body: Mapping[str, Any], *, repeatable: bool = False) -> Any:
+        """`repeatable`: to do it twice does no harm, so it may be tried again after no answer."""
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any: ...
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any: ...
+
+
+def pages(api: Api, path: str, key: str = "", **query: str | int) -> Iterator[Any]:
+    """The entries of a list, page after page. key: of the list, in answers that are more than it.
+
+    Raises MeshError.
+    """
+    page = 1
+    while True:
+        answer = api.get(path, **query, per_page=PAGE, page=page)
+        found = answer.get(key) if key and isinstance(answer, dict) else answer
+        if not isinstance(found, list):
+            raise MeshError(f"GitHub answers GET {path} with no list: try again later")
+        yield from found
+        if len(found) < PAGE:
+            return
+        page += 1
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object) -> None:
         return None
@@ -50,10 +84,7 @@ open_here = urllib.request.build_opener(_NoRedirects).open
 
 
 class GitHub:
-    """The API at `url`, with a token. Every method raises MeshError, in one line.
-
-    called: how messages name the token.
-    """
+    """The API at `url`, with a token. Messages have one line. called: how they name the token."""
 
     def __init__(self, url: str, token: str, called: str = "GITHUB_TOKEN") -> None:
         self._url, self._token, self._called = url.rstrip("/"), token, called
@@ -61,20 +92,11 @@ class GitHub:
     def get(self, path: str, **query: str | int) -> Any:
         return self._ask("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
 
-    def pages(self, path: str, **query: str | int) -> Iterator[Any]:
-        """The entries of a list, page after page."""
-        page = 1
-        while entries := self.get(path, **query, per_page=PAGE, page=page):
-            if not isinstance(entries, list):
-                raise MeshError(f"GitHub answers GET {path} with no list: try again later")
-            yield from entries
-            if len(entries) < PAGE:
-                return
-            page += 1
-
     def post(self, path: str, body: Mapping[str, Any], *, repeatable: bool = False) -> Any:
-        """`repeatable`: to do it twice does no harm, so it may be tried again after no answer."""
         return self._ask("POST", path, body, repeatable)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._ask("PUT", path, body)
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._ask("PATCH", path, body)

@@ -78,7 +78,7 @@ def comment(arguments: argparse.Namespace, member: config.Member) -> int:
     body = {"body": f"{marker}\n{fitting(text)}"}
     api = github.from_environment()
     repository = f"/repos/{github.repository()}"
-    for each in api.pages(f"{repository}/issues/{number}/comments"):
+    for each in github.pages(api, f"{repository}/issues/{number}/comments"):
         author = (each.get("user") or {}).get("login")
         if author == arguments.author and str(each.get("body")).startswith(marker):
             api.patch(f"{repository}/issues/comments/{each['id']}", body)
@@ -126,7 +126,10 @@ def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
     # The schemas first: a pull request that opens after that has none among them.
     rows = session.rows(f"SHOW SCHEMAS IN DATABASE {member.database_prefix}_DEV", session.role)
     schemas = {row["name"]: int(of[1]) for row in rows if (of := SCHEMA.fullmatch(row["name"]))}
-    opened = {int(each["number"]) for each in api.pages(f"/repos/{repository}/pulls", state="open")}
+    opened = {
+        int(each["number"])
+        for each in github.pages(api, f"/repos/{repository}/pulls", state="open")
+    }
     closed = sorted(name for name, number in schemas.items() if number not in opened)
     for name in closed:
         if arguments.dry_run:

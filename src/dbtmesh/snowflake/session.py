@@ -173,15 +173,19 @@ def connect(connection: str | None, account: str | None) -> Session:
     return Session(opened, name)
 
 
-def sign_in_with_key(user: str, key: RSAPrivateKey, reach: Mapping[str, Any]) -> Session:
-    """A session of a user, by one of its keys. reach: of another session, or `reach_of`.
+def sign_in_with_key(
+    user: str, key: RSAPrivateKey, reach: Mapping[str, Any], role: str | None = None
+) -> Session:
+    """A session of a user, by one of its keys. reach: of another session, or `reach_of`. role: to
+    be named where the key is bound to one (ROLE_RESTRICTION): Snowflake refuses any other.
 
     Raises Refused where Snowflake does not accept the key, else MeshError.
     """
-    from dbtmesh.snowflake import keypair
+    from dbtmesh.snowflake.keypair import keys
 
     name = f"key of {user}"
-    parameters = {**reach, "user": user, "private_key": keypair.private_der(key)}
+    parameters = {**reach, "user": user, "private_key": keys.private_der(key)}
+    parameters |= {"role": role} if role else {}
     return Session(_sign_in(parameters, name), name)
 
 
@@ -209,9 +213,9 @@ def sign_in_as(member: Member, target: str) -> Session:
             "token": _workload_token(),
         }
     else:
-        from dbtmesh.snowflake import keypair
+        from dbtmesh.snowflake.keypair import keys
 
-        parameters["private_key"] = keypair.private_der(_key_of(user))
+        parameters["private_key"] = keys.private_der(_key_of(user))
     name = f"{user}, target {target}"
     session = Session(_sign_in(parameters, name), name)
     session.use(role)
@@ -233,16 +237,16 @@ def _workload_token() -> str:
 
 def _key_of(user: str) -> RSAPrivateKey:
     """The key itself from $SNOWFLAKE_PRIVATE_KEY, as CI has it, else from its file."""
-    from dbtmesh.snowflake import keypair
+    from dbtmesh.snowflake.keypair import files, keys
 
     passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
     if text := os.environ.get("SNOWFLAKE_PRIVATE_KEY", "").strip():
         if "-----" not in text:  # dbt takes base64 alone, too
             text = f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----"
-        return keypair.parse_private(text.encode(), Path("SNOWFLAKE_PRIVATE_KEY"), passphrase)
+        return keys.parse_private(text.encode(), Path("SNOWFLAKE_PRIVATE_KEY"), passphrase)
     named = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH")
-    file = Path(named).expanduser() if named else keypair.default_file(user)
-    return keypair.parse_private(keypair.read_private(file), file, passphrase)
+    file = Path(named).expanduser() if named else files.default_file(user)
+    return keys.parse_private(files.read_private(file), file, passphrase)
 
 
 def reach_of(account: str | None) -> dict[str, Any]:
@@ -263,12 +267,12 @@ def _from_environment(account: str | None) -> dict[str, Any]:
     if "account" not in parameters:
         raise MeshError("SNOWFLAKE_ACCOUNT is not set, and mesh.yml names no account: export it")
     if path := os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH"):
-        from dbtmesh.snowflake import keypair
+        from dbtmesh.snowflake.keypair import files, keys
 
         file = Path(path).expanduser()
         passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
-        key = keypair.parse_private(keypair.read_private(file), file, passphrase)
-        parameters["private_key"] = keypair.private_der(key)
+        key = keys.parse_private(files.read_private(file), file, passphrase)
+        parameters["private_key"] = keys.private_der(key)
     return parameters
 
 

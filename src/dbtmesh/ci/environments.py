@@ -1,0 +1,215 @@
+"""GitHub's environments: they keep the secrets of deploys, and AWS and Snowflake trust their names.
+
+So whoever can run a job in an environment can deploy. A workflow that names one which does not
+exist makes it, open to every branch:
+https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments
+https://docs.github.com/en/rest/deployments/environments and …/branch-policies
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from dbtmesh import MeshError
+from dbtmesh.ci.github import Api, Refused, pages
+
+NOT_FOUND = 404
+"""GitHub's answer for what is not there, and for what a token may not see."""
+
+
+class Limit(Enum):
+    """Which branches and tags may use an environment."""
+
+    NONE = "every branch"
+    PROTECTED = "protected branches"
+    NAMED = "named branches"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment as GitHub has it.
+
+    patterns: of the branches that may use it, where they are named; `tag v*` of tags. protected:
+    the repository's protected branches. reviewers: one of these people and teams has to approve
+    each job. rules: other protection rules, by type, such as `wait_timer`.
+    """
+
+    name: str
+    limit: Limit
+    patterns: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    def strangers(self, allowed: Iterable[str]) -> tuple[str, ...]:
+        """What can use it beside the branches `allowed`; nothing where it is closed.
+
+        Where no branch has a protection rule, a limit to protected branches is none: GitHub then
+        lets all of them in.
+        """
+        known = set(allowed)
+        if self.limit is Limit.NAMED:
+            return tuple(pattern for pattern in self.patterns if pattern not in known)
+        if self.limit is Limit.PROTECTED and self.protected:
+            return ()
+        return (Limit.NONE.value,)
+
+    def __str__(self) -> str:
+        if self.limit is Limit.NAMED:
+            return ", ".join(self.patterns) or "no branch"
+        if self.limit is Limit.PROTECTED:
+            return f"protected branches ({', '.join(self.protected) or 'there are none: all'})"
+        return str(self.limit.value)
+
+
+class Closing(Enum):
+    """What is to be done with an environment before a secret is in it."""
+
+    NOTHING = "closed already"
+    CREATE = "made for its branches only"
+    LIMIT = "limited to its branches"
+    LEFT = "left as it is: its rules are somebody's own"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What matters of a repository. visibility: public, private or internal."""
+
+    name: str
+    default_branch: str
+    visibility: str
+
+    @property
+    def is_public(self) -> bool:
+        return self.visibility == "public"
+
+
+# ── Decisions ─────────────────────────────────────────────────────────────────────────
+
+
+def closing(found: Environment | None, allowed: Iterable[str]) -> Closing:
+    """Only what has no rule at all is changed: GitHub takes rules away that a change leaves out."""
+    if found is None:
+        return Closing.CREATE
+    if not found.strangers(allowed):
+        return Closing.NOTHING
+    if found.limit is Limit.NONE and not (found.reviewers or found.rules):
+        return Closing.LIMIT
+    return Closing.LEFT
+
+
+def allowed_branches(deploy_branch: str, default_branch: str) -> tuple[str, ...]:
+    """Schedules run on the default branch, whichever branch their jobs check out, and GitHub goes
+    by the run."""
+    return tuple(dict.fromkeys((deploy_branch, default_branch)))
+
+
+# ── GitHub ────────────────────────────────────────────────────────────────────────────
+
+
+def read_repository(api: Api, name: str) -> Repository:
+    """Raises MeshError."""
+    found = api.get(f"/repos/{name}")
+    try:
+        is_private = "private" if found["private"] else "public"
+        return Repository(
+            str(found.get("full_name") or name),
+            str(found["default_branch"]),
+            str(found.get("visibility") or is_private),
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise _strange(f"/repos/{name}") from None
+
+
+def read(api: Api, repository: str, name: str) -> Environment | None:
+    """None where it does not exist, or the token may not see it. Raises MeshError.
+
+    A job's token needs `actions: read`, and `contents: read` for the protected branches.
+    """
+    path = f"/repos/{repository}/environments/{name}"
+    try:
+        found = api.get(path)
+    except Refused as error:
+        if error.status == NOT_FOUND:
+            return None
+        raise
+    try:
+        rules = {str(rule["type"]): rule for rule in found.get("protection_rules") or ()}
+        policy = found.get("deployment_branch_policy")
+        if policy is None:
+            limit = Limit.NONE
+        else:
+            limit = Limit.NAMED if policy["custom_branch_policies"] else Limit.PROTECTED
+        reviewers = rules.get("required_reviewers", {}).get("reviewers") or ()
+        return Environment(
+            name,
+            limit,
+            _patterns(api, path) if limit is Limit.NAMED else (),
+            _protected(api, repository) if limit is Limit.PROTECTED else (),
+            tuple(_reviewer(each["reviewer"]) for each in reviewers),
+            tuple(sorted(rules.keys() - {"required_reviewers", "branch_policy"})),
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise _strange(path) from None
+
+
+def _patterns(api: Api, path: str) -> tuple[str, ...]:
+    listed = pages(api, f"{path}/deployment-branch-policies", "branch_policies")
+    tag = {"tag": "tag "}
+    return tuple(f"{tag.get(each.get('type'), '')}{each['name']}" for each in listed)
+
+
+def _protected(api: Api, repository: str) -> tuple[str, ...]:
+    listed = pages(api, f"/repos/{repository}/branches", protected="true")
+    return tuple(str(each["name"]) for each in listed)
+
+
+def _reviewer(who: Any) -> str:
+    return str(who.get("login") or who["slug"])
+
+
+def _strange(path: str) -> MeshError:
+    return MeshError(f"GitHub answers GET {path} with something else: try again later")
+
+
+def restrict(api: Api, repository: str, name: str, branches: Sequence[str]) -> None:
+    """Makes an environment, or one without rules, usable from the branches only.
+
+    Raises MeshError, and then it may be there without the limit.
+    """
+    path = f"/repos/{repository}/environments/{name}"
+    policy = {"protected_branches": False, "custom_branch_policies": True}
+    api.put(path, {"deployment_branch_policy": policy})
+    for branch in branches:
+        api.post(f"{path}/deployment-branch-policies", {"name": branch}, repeatable=True)
+
+
+def make(api: Api, repository: str, name: str) -> None:
+    """Makes an environment that every branch may use. Raises MeshError."""
+    api.put(f"/repos/{repository}/environments/{name}", {})
+
+
+def secrets(api: Api, repository: str, name: str | None) -> tuple[str, ...] | None:
+    """Names of the secrets of an environment, or (None) of the whole repository, which every branch
+    may use; None where the token may not see them."""
+    of = f"environments/{name}/secrets" if name else "actions/secrets"
+    with contextlib.suppress(Refused):
+        return tuple(
+            str(each["name"]) for each in pages(api, f"/repos/{repository}/{of}", "secrets")
+        )
+    return None
+
+
+def plan_of(api: Api, repository: str) -> str | None:
+    """The plan of the organisation, such as `free` or `team`; None where the token may not see it.
+
+    https://docs.github.com/en/rest/orgs/orgs#get-an-organization
+    """
+    with contextlib.suppress(Refused):
+        plan = api.get(f"/orgs/{repository.partition('/')[0]}").get("plan")
+        return str(plan["name"]) if plan else None
+    return None

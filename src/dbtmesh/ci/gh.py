@@ -1,0 +1,104 @@
+"""GitHub by its command line tool `gh`, as people are signed in to it on their machines.
+
+https://cli.github.com/manual/gh_api and …/gh_secret_set
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dbtmesh import MeshError
+from dbtmesh.ci.github import Refused
+
+TIMEOUT = 60  # seconds
+HERE = "{owner}/{repo}"
+"""The repository of the folder that `gh` runs in, as `gh api` writes it."""
+_STATUS = re.compile(r"HTTP/\S+ (\d{3})")
+
+
+@dataclass(frozen=True)
+class Gh:
+    """`gh`, run in a folder. An `Api` (dbtmesh.ci.github)."""
+
+    folder: Path
+
+    def get(self, path: str, **query: str | int) -> Any:
+        return self._ask("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
+
+    def post(self, path: str, body: Mapping[str, Any], *, repeatable: bool = False) -> Any:
+        return self._ask("POST", path, body)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._ask("PUT", path, body)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._ask("PATCH", path, body)
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        command = ["api", "--include", "--method", method, path.lstrip("/")]
+        command += ["--input", "-"] if body is not None else []
+        done = self.run(command, b"" if body is None else json.dumps(body).encode())
+        head, _, text = done.stdout.decode(errors="replace").replace("\r\n", "\n").partition("\n\n")
+        status = _STATUS.match(head)
+        if status is None:
+            raise MeshError(f"`gh api` has no answer of GitHub: {complaint(done)}")
+        try:
+            answer = json.loads(text) if text.strip() else None
+        except ValueError:
+            answer = None
+        if (code := int(status[1])) < 300:
+            return answer
+        said = str(answer.get("message", "")) if isinstance(answer, dict) else ""
+        raise Refused(
+            f"GitHub answers {method} {path.partition('?')[0]} with {code} ({said or 'no reason'})",
+            code,
+        )
+
+    def set_secret(self, name: str, environment: str, repository: str | None, value: bytes) -> None:
+        """Raises MeshError where GitHub does not have it then."""
+        done = self.run(secret_command(name, environment, repository)[1:], value)
+        if done.returncode:
+            raise MeshError(f"gh says: {complaint(done)}")
+
+    def check(self) -> None:
+        """Raises MeshError unless `gh` is here and signed in."""
+        if self.run(["auth", "status"]).returncode:
+            raise MeshError("`gh` is not signed in to GitHub (`gh auth login`)")
+
+    def run(
+        self, arguments: Sequence[str], stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Raises MeshError where there is no `gh`, or it does not end."""
+        if not shutil.which("gh"):
+            raise MeshError("GitHub's command line tool `gh` is not here")
+        try:
+            return subprocess.run(
+                ["gh", *arguments],
+                cwd=self.folder,
+                input=stdin,
+                capture_output=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise MeshError(f"`gh {arguments[0]}` has no answer after {TIMEOUT} s") from None
+
+
+def secret_command(name: str, environment: str, repository: str | None) -> list[str]:
+    """Takes the secret on standard input: a command line is there for everybody to read."""
+    where = ["--repo", repository] if repository else []
+    return ["gh", "secret", "set", name, "--env", environment, *where]
+
+
+def complaint(done: subprocess.CompletedProcess[bytes]) -> str:
+    """The first line of what a command says is wrong."""
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return lines[0] if lines else f"exit status {done.returncode}"

@@ -1,0 +1,98 @@
+"""Who could deploy: what GitHub has of a repository and of an environment of its, and what is wrong
+with it. Read by `setup_keypair_auth.sh status`, by the deploy workflow, and by the doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dbtmesh.ci import environments
+from dbtmesh.ci.environments import Environment, Repository
+from dbtmesh.ci.github import Api
+
+PRIVATE_KEYS = ("SNOWFLAKE_PRIVATE_KEY", "MESH_APP_PRIVATE_KEY", "MESH_MAINTENANCE_APP_PRIVATE_KEY")
+"""Secrets that only an environment may keep."""
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What there is. environment: None where it does not exist, or the token may not see it.
+    secrets: names of those of the environment; repository_secrets: of those that every branch may
+    use; None where the token may not see them. plan: of the organisation, None where that is not
+    known. branches: those that may deploy."""
+
+    name: str
+    branches: tuple[str, ...]
+    repository: Repository
+    environment: Environment | None
+    plan: str | None = None
+    secrets: tuple[str, ...] | None = None
+    repository_secrets: tuple[str, ...] | None = None
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """What there is, for people."""
+        plan = f"plan {self.plan}" if self.plan else "plan not known"
+        yield f"repository {self.repository.name}: {self.repository.visibility}, {plan}"
+        if self.environment is None:
+            return
+        reviewers = ", ".join(self.environment.reviewers) or "none"
+        yield (
+            f"environment {self.name}: may be used from {self.environment}; reviewers {reviewers}; "
+            f"secrets {_listed(self.secrets)}"
+        )
+
+    @property
+    def problems(self) -> Iterator[str]:
+        """How somebody could deploy who should not."""
+        found = self.environment
+        if found is None:
+            yield (
+                f"the environment {self.name} does not exist: the first job that names it makes "
+                f"it, open to every branch{self._plans}; `./setup_keypair_auth.sh create` makes it "
+                "closed"
+            )
+        elif strangers := found.strangers(self.branches):
+            approval = f" once {' or '.join(found.reviewers)} approve" if found.reviewers else ""
+            yield (
+                f"{', '.join(strangers)} can use the environment {self.name}{approval}, not only "
+                f"{' and '.join(self.branches)}{self._plans}: `./setup_keypair_auth.sh create` "
+                "closes it where it has no rules yet; else Settings, Environments"
+            )
+        for name in self.repository_secrets or ():
+            if name in PRIVATE_KEYS:
+                yield (
+                    f"{name} is a secret of the whole repository, which every branch can use: keep "
+                    f"it in the environment {self.name} alone (`gh secret delete {name}`)"
+                )
+
+    @property
+    def _plans(self) -> str:
+        return (
+            ""
+            if self.repository.is_public
+            else " (a private repository can close one from GitHub Pro and Team on, not on Free)"
+        )
+
+
+def _listed(names: tuple[str, ...] | None) -> str:
+    return "not known" if names is None else ", ".join(names) or "none"
+
+
+def look(
+    api: Api, repository: str, environment: str, deploy_branch: str, *, secrets: bool = True
+) -> Protection:
+    """secrets: ask for their names and for the plan, too, which a job's token may not see.
+
+    Raises MeshError where the repository or the environment cannot be read.
+    """
+    of = environments.read_repository(api, repository)
+    return Protection(
+        environment,
+        environments.allowed_branches(deploy_branch, of.default_branch),
+        of,
+        environments.read(api, repository, environment),
+        environments.plan_of(api, of.name) if secrets else None,
+        environments.secrets(api, repository, environment) if secrets else None,
+        environments.secrets(api, repository, None) if secrets else None,
+    )

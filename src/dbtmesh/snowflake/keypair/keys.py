@@ -1,0 +1,95 @@
+"""RSA keys: made, read and written in the forms that Snowflake's clients and SQL take."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbtmesh import MeshError
+
+if TYPE_CHECKING:  # cryptography takes as long to import as Python to start
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
+KEY_BITS = 3072
+"""128 bits of security, which NIST SP 800-57 accepts beyond 2030; Snowflake asks for 2048. 4096
+bits make every sign-in's signature twice as slow and are in the same class."""
+SHORTEST = 2048
+
+
+def generate() -> RSAPrivateKey:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    return rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+
+
+def private_pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
+    """PKCS#8, which Snowflake's clients read; encrypted where there is a passphrase."""
+    from cryptography.hazmat.primitives import serialization as s
+
+    encryption: s.KeySerializationEncryption = s.NoEncryption()
+    if passphrase:
+        encryption = s.BestAvailableEncryption(passphrase.encode())
+    return key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, encryption)
+
+
+def private_der(key: RSAPrivateKey) -> bytes:
+    """The form in which Snowflake's connector takes a key that is not in a file."""
+    from cryptography.hazmat.primitives import serialization as s
+
+    return key.private_bytes(s.Encoding.DER, s.PrivateFormat.PKCS8, s.NoEncryption())
+
+
+def public_der(key: RSAPublicKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization as s
+
+    return key.public_bytes(s.Encoding.DER, s.PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_text(key: RSAPrivateKey) -> str:
+    """The public half as ALTER USER takes it: base64 without header, footer and line breaks."""
+    return base64.b64encode(public_der(key.public_key())).decode()
+
+
+def fingerprint(key: RSAPrivateKey) -> str:
+    """As DESC USER shows it."""
+    digest = hashlib.sha256(public_der(key.public_key())).digest()
+    return f"SHA256:{base64.b64encode(digest).decode()}"
+
+
+def is_encrypted(pem: bytes) -> bool:
+    return b"ENCRYPTED" in pem.partition(b"\n")[0] or b"\nProc-Type: 4,ENCRYPTED" in pem
+
+
+def parse_private(pem: bytes, path: Path, passphrase: str | None = None) -> RSAPrivateKey:
+    """The key in a file's bytes. `path` is for the message.
+
+    Raises MeshError where they hold something else, or the passphrase is missing or wrong.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    if b"-----BEGIN PUBLIC KEY-----" in pem or pem.startswith((b"ssh-", b"-----BEGIN CERTIFICATE")):
+        raise MeshError(
+            f"{path} holds a public key: the private one starts with -----BEGIN PRIVATE KEY-----."
+        )
+    encrypted = is_encrypted(pem)
+    if encrypted and not passphrase:
+        raise MeshError(
+            f"{path} is encrypted: set SNOWFLAKE_PRIVATE_KEY_PASSPHRASE, or run this in a terminal"
+        )
+    try:
+        key = load_pem_private_key(pem, passphrase.encode() if encrypted and passphrase else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        if encrypted:
+            raise MeshError(f"{path}: the passphrase does not open it") from None
+        raise MeshError(
+            f"{path} is no private key in PEM form (-----BEGIN PRIVATE KEY-----), or is damaged"
+        ) from None
+    if not isinstance(key, RSAPrivateKey):
+        raise MeshError(f"{path} holds a key that is not RSA: Snowflake's key pairs here are RSA")
+    if key.key_size < SHORTEST:
+        raise MeshError(f"{path} has {key.key_size} bits: Snowflake takes {SHORTEST} or more")
+    return key
