@@ -86,17 +86,24 @@ exposures:
     depends_on: ["ref('up', 'orders')", ref('paid')]
 """,
 }
+WRONG = {
+    "'order'": "up publishes no model order to this project (nearest: orders)",
+    "'internal'": "up publishes no model internal to this project.",
+    "'customers', v=3": "up publishes no model customers.v3 to this project (nearest: cust",
+}
 READERS = {"paid", "all_columns", "doubled", "named", "board"}
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A native member that is synced and built on a dbt; what its commands ended with."""
+    """A native member that is synced and built on a dbt; what its commands ended with. refused: of
+    copies of it with each of WRONG."""
 
     member: Member
     dbt: Dbt
     built: tuple[int, str]
     parsed: tuple[int, str]
+    refused: list[tuple[int, str]]
 
     def manifest(self) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads(
@@ -148,10 +155,16 @@ def reader(
     dbt = dbt_of(request.param)
     member = reader_of(up, render_into, tmp_path_factory.mktemp("reader"), dbt)
     member.ok(SYNC)
-    built, parsed = dbt.run_all(
-        member.path, member.environment, "build", "parse --no-partial-parse"
+    wrong = []
+    for number, reference in enumerate(WRONG):
+        copy = member.path.with_name(f"wrong_{number}")
+        shutil.copytree(member.path, copy, symlinks=True)
+        write(copy, {"wrong.sql": f"select * from {{{{ ref('up', {reference}) }}}}"})
+        wrong.append(f"parse --project-dir ../{copy.name}")
+    built, parsed, _, *refused = dbt.run_all(
+        member.path, member.environment, "build", "parse --no-partial-parse", "compile", *wrong
     )
-    return Reader(member, dbt, built, parsed)
+    return Reader(member, dbt, built, parsed, refused)
 
 
 def test_it_builds_with_versions_unit_tests_and_introspection(reader: Reader) -> None:
@@ -169,7 +182,6 @@ def test_nothing_of_the_upstream_is_built(reader: Reader) -> None:
 
 def test_its_edges_are_lineage_and_go_on_record_with_columns(reader: Reader) -> None:
     assert reader.parsed[0] == 0, reader.parsed[1]
-    reader.dbt.run_all(reader.member.path, reader.member.environment, "compile")
     said = reader.member.ok("scripts/validate_lineage.py", "--record")
     assert "to 1 project, all resolve" in said
     record = Path(reader.member.environment["DBT_MESH_HOME"]) / (
@@ -195,16 +207,7 @@ def test_docs_have_the_upstreams_columns_and_descriptions(reader: Reader) -> Non
 
 
 def test_what_is_not_published_stops_the_parser_with_the_nearest_names(reader: Reader) -> None:
-    path = reader.member.path / "models" / "wrong.sql"
-    environment = reader.member.environment
-    for name, nearest in (
-        ("'order'", "up publishes no model order to this project (nearest: orders)"),
-        ("'internal'", "up publishes no model internal to this project."),
-        ("'customers', v=3", "up publishes no model customers.v3 to this project (nearest: cust"),
-    ):
-        path.write_text(f"select * from {{{{ ref('up', {name}) }}}}")
-        ((status, said),) = reader.dbt.run_all(reader.member.path, environment, "parse")
-        path.unlink()
+    for nearest, (status, said) in zip(WRONG.values(), reader.refused, strict=True):
         assert status != 0
         assert nearest in said
         assert "scripts/sync_mesh.py" in said
