@@ -87,12 +87,13 @@ STUBS: Mapping[str, Mapping[str, Any]] = {
         '"$ACTIONS_ARTIFACTS/$NAME/$path"; done',
     },
     "actions/upload-pages-artifact": {
-        "env": {"SITE": "${{ inputs.path }}"},
-        "run": 'mkdir -p "$ACTIONS_ARTIFACTS" && cp -rT "$SITE" "$ACTIONS_ARTIFACTS/github-pages"',
+        "env": {"SITE": "${{ inputs.path }}", "NAME": "${{ inputs.name }}"},
+        "run": 'mkdir -p "$ACTIONS_ARTIFACTS" && cp -rT "$SITE" "$ACTIONS_ARTIFACTS/$NAME"',
     },
     "actions/deploy-pages": {
         "outputs": {"page_url": {"value": "https://pages.invalid/"}},
-        "run": 'test -f "$ACTIONS_ARTIFACTS/github-pages/index.html"',
+        "env": {"NAME": "${{ inputs.artifact_name }}"},
+        "run": 'test -f "$ACTIONS_ARTIFACTS/$NAME/index.html"',
     },
 }
 

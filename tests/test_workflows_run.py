@@ -91,7 +91,7 @@ def test_a_deploy_leaves_its_state_and_its_docs(mesh: Mesh, story: Story) -> Non
     assert results["args"]["which"] == "build"
     for what, run in story.runs.items():
         assert run.jobs.get("pages") == ("success" if what in ("up", "up mended") else None)
-    assert b"public_orders" in (mesh.actions.artifacts / "github-pages/index.html").read_bytes()
+    assert b"public_orders" in (mesh.actions.artifacts / "github-pages-1/index.html").read_bytes()
     kept = mesh.actions.artifacts / "dbt/target"
     assert {path.name for path in kept.iterdir()} == {
         *("manifest.json", "run_results.json", "static_index.html")

@@ -2,7 +2,8 @@
 
 Who they are is in the registry, where each keeps on record what it reads and in which repository
 it lives. Each repository gets one event, `mesh_published`, by which its deploy workflow starts;
-those that deploy on their own schedule (`independent`) need none.
+those that deploy on their own schedule (`independent`) need none, and neither do those whose record
+is of this very publication: so two projects that read each other come to rest.
 
   python -m dbtmesh announce --env prod              after scripts/publish_manifest.py --env prod
   python -m dbtmesh announce --env prod --dry-run    who would be told, and what
@@ -33,6 +34,8 @@ from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 
 EVENT = "mesh_published"
+INDEPENDENT = "independent"
+"""The deployment of those that look by themselves."""
 PASSING = (400, 401, 429)
 """Refusals that say nothing of a repository; nor does any from 500 on."""
 
@@ -52,13 +55,16 @@ def main(words: Sequence[str], root: Path) -> int:
     for problem in unread:
         cli.note(f"not everybody may be told: {problem}")
     own = own_repository(member)
-    told, notes = recipients(records, own.partition("/")[0])
+    waiting = [each for each in records if each.deployment != INDEPENDENT]
+    payload = news(store, member.project, place.env) if waiting else {}
+    behind = [each for each in waiting if each.read_version != payload["version"]]
+    told, notes = recipients(behind, own.partition("/")[0])
     for line in notes:
         cli.note(line)
     if not told:
-        cli.say(f"nobody to tell: no project that reads {member.project} waits for it")
+        why = "has not read this publication yet" if waiting and not behind else "waits for it"
+        cli.say(f"nobody to tell: no project that reads {member.project} {why}")
         return cli.OK
-    payload = news(store, member.project, place.env)
     if arguments.dry_run:
         for repository, names in told.items():
             event = {"event_type": EVENT, "client_payload": {**payload, "consumers": names}}
@@ -93,8 +99,6 @@ def recipients(
     notes = []
     for record in records:
         repository = record.repository or ""
-        if record.deployment == "independent":
-            continue
         if not config.NAME.fullmatch(record.consumer):
             notes.append(f"a record is of {record.consumer[:80]!r}, which is no project: not told")
         elif not github.REPOSITORY.fullmatch(repository):
