@@ -1,4 +1,5 @@
-"""Make stand-ins for the models of other projects, so that this one builds on a laptop or in CI.
+"""Make stand-ins of what this project reads, so that it builds on DuckDB: on a laptop, and in CI
+without any credential.
 
 For each upstream, from nothing but what it publishes:
 
@@ -6,8 +7,16 @@ For each upstream, from nothing but what it publishes:
                                          empty, or with rows that keep the contract
   $DBT_MESH_HOME/registry/<upstream>/local/latest/manifest.json
                                          the interface, as if it had been published from here
+
+For the project's own sources, such as tables that a loader brings to Snowflake:
+
+  $DBT_MESH_HOME/<OWN PREFIX>_LOCAL.sources/<DATABASE>.duckdb
+                                         a table for each source that is read: with the rows of
+                                         samples/<source>/<table>.csv, else with the columns that
+                                         the source declares (name and data_type)
+
   scripts/stub_mesh.py                   from what is published to prod
-  scripts/stub_mesh.py --rows 5          five rows in each table
+  scripts/stub_mesh.py --rows 5          five rows in each table that has no sample
   scripts/stub_mesh.py --offline         from state/<upstream>/manifest.json, as committed
 
 and then `dbt build` (target local). What the project reads is synced on the way, so that it names
@@ -23,20 +32,20 @@ Exit status: 0 done, 1 it failed.
 
 from __future__ import annotations
 
+import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, cli, config, dbt
 from dbtmesh.commands import sync_mesh
-from dbtmesh.downstream import committed, stub
-from dbtmesh.manifest import interface
+from dbtmesh.downstream import committed, local_database, own_sources, stub
+from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 
-if TYPE_CHECKING:
-    import duckdb
+TARGET = "local"
+"""The target on DuckDB."""
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -59,105 +68,95 @@ def main(words: Sequence[str], root: Path) -> int:
     member = config.load_member(root)
     names = arguments.upstream or [upstream.name for upstream in member.upstreams]
     upstreams = [member.upstream(name) for name in dict.fromkeys(names)]
-    env = arguments.env or os.environ.get("DBT_MESH_ENV") or "prod"
     home = config.mesh_home(member.root)
     local = registry.open_store((home / "registry").as_uri())
-    if arguments.offline:
-        published = [committed.read(member.root, upstream.name) for upstream in upstreams]
-    else:
-        place = config.locate(member, bucket=arguments.bucket, registry=arguments.registry, env=env)
-        store = registry.open_store(place.url, member.aws_region)
-        published = [
-            latest.get(store, upstream.name, place.env).interface for upstream in upstreams
-        ]
-    for upstream, each in zip(upstreams, published, strict=True):
-        plan = stub.plan(each, upstream.database_prefix)
+    for upstream, published in zip(upstreams, interfaces(member, names, arguments), strict=True):
+        plan = stub.plan(published, upstream.database_prefix)
         for note in plan.notes:
             cli.note(f"{upstream.name}: {note}")
         if arguments.dry_run:
-            cli.say(*(f"{line};" for line in plan.statements(arguments.rows)))
+            show(plan.tables, arguments.rows)
             continue
-        cli.say(
-            make(plan, local, home / f"{upstream.database_prefix}_LOCAL.duckdb", arguments.rows)
-        )
-    if arguments.dry_run:
-        return cli.OK
-    flags = [flag for upstream in upstreams for flag in ("--upstream", upstream.name)]
-    return sync_mesh.main(["--registry", local.url, "--env", "local", *flags], root)
+        path = home / f"{upstream.database_prefix}_LOCAL.duckdb"
+        cli.say(make(plan, local, path, arguments.rows))
+    status = cli.OK
+    if upstreams and not arguments.dry_run:
+        flags = [flag for upstream in upstreams for flag in ("--upstream", upstream.name)]
+        status = sync_mesh.main(["--registry", local.url, "--env", "local", *flags], root)
+    if not arguments.upstream:
+        make_own(member, home, arguments.rows, dry_run=arguments.dry_run)
+    return status
+
+
+def interfaces(
+    member: config.Member, names: Iterable[str], arguments: argparse.Namespace
+) -> list[Interface]:
+    """What the upstreams publish, from the registry or from the committed copies."""
+    names = list(dict.fromkeys(names))
+    if arguments.offline or not names:
+        return [committed.read(member.root, name) for name in names]
+    place = config.locate(
+        member,
+        bucket=arguments.bucket,
+        registry=arguments.registry,
+        env=arguments.env or os.environ.get("DBT_MESH_ENV") or "prod",
+    )
+    store = registry.open_store(place.url, member.aws_region)
+    return [latest.get(store, name, place.env).interface for name in names]
 
 
 def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:
     """Makes the tables and the local publication, unless real ones are there; what was done."""
     project = plan.interface.project
-    if built := really_built(path):
+    if built := local_database.really_built(path):
         return f"{project}: {built} in {path} was built on this machine: all of it stays as it is"
     key = keys.latest(project, "local")
     there = latest.find(local, project, "local")
-    real = there is not None and interface.STUB not in there.interface.notes
+    real = there is not None and STUB not in there.interface.notes
     if there and real and there.interface.nodes != plan.interface.nodes:
         raise MeshError(
             f"{project} has published something else on this machine, {local.url}/{key}: remove "
             "that, or name another folder in $DBT_MESH_HOME"
         )
-    write_database(path, plan, rows)
+    local_database.write_new(path, plan.tables, rows)
     if not real:
         local.write(key, plan.interface.body, replaces=there.etag if there else None)
-    count = f"{len(plan.tables)} stub{'' if len(plan.tables) == 1 else 's'}"
-    what = f"{rows} row{'' if rows == 1 else 's'} each" if rows else "empty"
-    return f"{project}: {count}, {what}, of {plan.interface.notes[interface.STUB]} in {path}"
+    made = counted(plan.tables, rows)
+    return f"{project}: {made}, of {plan.interface.notes[STUB]} in {path}"
 
 
-def really_built(path: Path) -> str | None:
-    """The name of a table or view in a database that is no stub, if there is one."""
-    import duckdb
-
-    if not path.exists():
-        return None
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            row = connection.execute(
-                "with found as (select schema_name || '.' || table_name as name, comment "
-                "from duckdb_tables() where not internal union all "
-                "select schema_name || '.' || view_name, comment from duckdb_views() "
-                "where not internal) select min(name) from found "
-                "where comment is null or not starts_with(comment, ?)",
-                [stub.MARK],
-            ).fetchone()
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise MeshError(f"cannot look into {path}, so it stays: {reason}") from None
-    return str(row[0]) if row and row[0] else None
-
-
-def write_database(path: Path, plan: stub.Plan, rows: int) -> None:
-    """A new database in place of the old one, whole or not at all."""
-    import duckdb
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
-    try:
-        with duckdb.connect(str(scratch), config=stub.FORMAT) as connection:
-            try:
-                for statement in plan.statements(rows):
-                    connection.execute(statement)
-            except duckdb.Error as error:
-                raise refused(connection, plan, rows) or error from None
-        scratch.replace(path)
-    except duckdb.Error as error:
-        raise MeshError(f"cannot make {path}: {str(error).splitlines()[0]}") from None
-    finally:
-        for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):
-            left.unlink(missing_ok=True)
+def make_own(member: config.Member, home: Path, rows: int, *, dry_run: bool) -> None:
+    """Makes stand-ins for the project's own sources, where it has any that nothing builds here."""
+    if not own_sources.declares_any(member.root):
+        return
+    plan = own_sources.plan(dbt.parse(member.root, member.engine, TARGET), member)
+    for note in plan.notes:
+        cli.note(note)
+    for database, tables in plan.tables.items():
+        if dry_run:
+            show(tables, rows)
+            continue
+        path = own_sources.file_of(home, member, database)
+        made = local_database.add(path, tables, rows)
+        for table in tables:
+            if table not in made:
+                cli.say(f"{table.of}: it was built on this machine and stays as it is")
+        for table in made:
+            what = counted([table], rows)
+            cli.say(f"{table.of}: {what}, in {path}")
 
 
-def refused(connection: duckdb.DuckDBPyConnection, plan: stub.Plan, rows: int) -> MeshError | None:
-    """What DuckDB says of the first column that it cannot fill, if it is for one."""
-    import duckdb
+def counted(tables: Sequence[stub.Table], rows: int) -> str:
+    """`3 stubs, 5 rows each`"""
+    stubs = f"{len(tables)} stub{'' if len(tables) == 1 else 's'}"
+    if len(tables) == 1 and tables[0].rows is not None:
+        rows = len(tables[0].rows)
+        return f"{stubs} with {rows} row{'' if rows == 1 else 's'} of {tables[0].comment}"
+    return f"{stubs}, {f'{rows} row' + ('' if rows == 1 else 's') + ' each' if rows else 'empty'}"
 
-    for column, query in plan.trials(rows):
-        try:
-            connection.execute(query)
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            return MeshError(f"no stub of {plan.interface.project}.{column}: {reason}")
-    return None
+
+def show(tables: Iterable[stub.Table], rows: int) -> None:
+    for table in tables:
+        cli.say(*(f"{statement};" for statement in table.statements(rows)))
+        if table.rows:
+            cli.say(f"-- and {len(table.rows)} rows of {table.comment}")

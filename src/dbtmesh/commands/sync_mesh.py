@@ -16,6 +16,9 @@ In a native project the latter needs the macro macros/_mesh_ref.sql, which this 
 on dbt v2 always, on dbt Core once a model has such a `ref` (it doubles the time that dbt Core takes
 to parse).
 
+What this project adds to the sources of an upstream (data tests, freshness) goes into
+mesh_sources/<upstream>.yml, as dbt has it for sources; a sync puts it into the generated file.
+
 A download is checked before anything is replaced; out of reach, the last good copy stays, and
 the command says so and fails. With --offline it is content with that copy.
 
@@ -86,6 +89,8 @@ def main(words: Sequence[str], root: Path) -> int:
             done.append(found)
             first, *rest = report(found, member.project, offline=arguments.offline)
             cli.say(first, *(f"  {line}" for line in rest))
+            for remark in found.remarks:
+                cli.note(remark)
     if member.kind == "native":
         failures += refer(member)
     for project, paths in committed.left_behind(

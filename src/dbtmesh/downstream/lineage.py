@@ -130,7 +130,7 @@ def edges(manifest: Manifest, member: Member) -> list[Edge]:
     """
     warehouse = Warehouse.of(manifest.metadata.adapter_type)
     targets = {
-        **dict(_source_targets(manifest, member, warehouse)),
+        **dict(source_targets(manifest, member, warehouse)),
         **dict(_ref_targets(manifest, member, warehouse)),
     }
     external = {uid for uid, node in manifest.nodes.items() if _is_external(node, member)}
@@ -181,12 +181,13 @@ def _is_external(node: _Node, member: Member) -> bool:
     return not node.original_file_path or node.package_name in upstreams
 
 
-_Target = tuple[str, str, str | None, Place]
+Target = tuple[str, str, str | None, Place]
+"""Upstream, what the reader calls the model, its unique_id if known, and where it lies."""
 
 
-def _source_targets(
+def source_targets(
     manifest: Manifest, member: Member, warehouse: Warehouse
-) -> Iterator[tuple[str, _Target]]:
+) -> Iterator[tuple[str, Target]]:
     """Sources that a sync wrote, and those that lie in a database of an upstream, whatever they are
     called. A source that only bears an upstream's name is the project's own."""
     owners = {
@@ -195,25 +196,25 @@ def _source_targets(
         for suffix in ("PROD", "DEV", "LOCAL")
     }
     for uid, source in manifest.sources.items():
-        place = _place(source, warehouse)
-        if owner := source.config.meta.get("mesh_upstream") or owners.get(place[0].upper()):
+        lies_at = place(source, warehouse)
+        if owner := source.config.meta.get("mesh_upstream") or owners.get(lies_at[0].upper()):
             own_name = source.source_name == owner
             called = source.name if own_name else f"{source.source_name}.{source.name}"
-            yield uid, (owner, called, source.config.meta.get("unique_id"), place)
+            yield uid, (owner, called, source.config.meta.get("unique_id"), lies_at)
 
 
 def _ref_targets(
     manifest: Manifest, member: Member, warehouse: Warehouse
-) -> Iterator[tuple[str, _Target]]:
+) -> Iterator[tuple[str, Target]]:
     for uid, node in manifest.nodes.items():
         if _is_external(node, member):
             yield (
                 uid,
-                (node.package_name, reader_name(_mapping(node)), uid, _place(node, warehouse)),
+                (node.package_name, reader_name(_mapping(node)), uid, place(node, warehouse)),
             )
 
 
-def _place(node: _Node, warehouse: Warehouse) -> Place:
+def place(node: _Node, warehouse: Warehouse) -> Place:
     return relation(_mapping(node) | {"alias": node.alias or node.identifier}, warehouse).place
 
 

@@ -79,11 +79,18 @@ def _table(name: str, node: Mapping[str, Any], identifier: Name, project: str) -
         table["quoting"] = {"identifier": True}
     if node.get("description"):
         table["description"] = node["description"]
+    config = node.get("config") or {}
     meta = {"mesh_upstream": project, "unique_id": node["unique_id"]}
     for key in ("version", "latest_version", "deprecation_date"):
         if node.get(key) is not None:
             meta[key] = node[key]
-    table["config"] = {"meta": meta}
+    if build_after := (config.get("freshness") or {}).get("build_after"):
+        meta["build_after"] = build_after
+    table["config"] = {"meta": meta | _upstream_meta(node)}
+    if config.get("event_time"):
+        table["config"]["event_time"] = config["event_time"]
+    if tags := _tags(node):
+        table["config"]["tags"] = tags
     if columns := [_column(column) for column in (node.get("columns") or {}).values()]:
         table["columns"] = columns
     return table
@@ -91,7 +98,32 @@ def _table(name: str, node: Mapping[str, Any], identifier: Name, project: str) -
 
 def _column(column: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("name", "data_type", "description", "quote")
-    return {key: column[key] for key in keys if column.get(key)}
+    own = {key: column[key] for key in keys if column.get(key)}
+    config: dict[str, Any] = {}
+    if meta := _upstream_meta(column):
+        config["meta"] = meta
+    if tags := _tags(column):
+        config["tags"] = tags
+    return {**own, "config": config} if config else own
+
+
+def _upstream_meta(holder: Mapping[str, Any]) -> dict[str, Any]:
+    """`meta` of a model or column, under a key of its own: at the top it could tell the reader's
+    dbt what to do. dbt-duckdb reads a source from where `meta.external_location` says, and packages
+    set masking policies by the `meta` of columns."""
+    meta = (holder.get("config") or {}).get("meta") or holder.get("meta")
+    return {"upstream_meta": meta} if meta else {}
+
+
+SNOWFLAKE_ONLY = "snowflake_only"
+"""Tag on what only Snowflake can build. It is about building, so readers do not get it: a reader on
+DuckDB has a stand-in."""
+
+
+def _tags(holder: Mapping[str, Any]) -> list[str]:
+    tags = (holder.get("config") or {}).get("tags") or holder.get("tags") or []
+    tags = [tags] if isinstance(tags, str) else tags
+    return [tag for tag in dict.fromkeys(map(str, tags)) if tag != SNOWFLAKE_ONLY]
 
 
 def to_yaml(document: Mapping[str, Any], upstream: str) -> bytes:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbtmesh import MeshError, sha256
 from dbtmesh.config import Location, Member
-from dbtmesh.downstream import committed
+from dbtmesh.downstream import additions, committed
 from dbtmesh.downstream.committed import Note
 from dbtmesh.files import write_whole
 from dbtmesh.registry import latest
@@ -40,13 +40,15 @@ class Plan:
     """What a sync of one upstream changes.
 
     note: what was seen, to be kept last. files: path below the root → content, for each file that
-    differs from what is there. content: None where the registry holds nothing new.
+    differs from what is there. content: None where the registry holds nothing new. remarks: what
+    the project should know.
     """
 
     upstream: str
     note: Note
     files: Mapping[str, bytes]
     content: Content | None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def plans(
     def attempt(upstream: str) -> Plan | Failure:
         try:
             return plan(upstream)
-        except MeshError as error:
+        except (MeshError, OSError) as error:
             copy = committed.known(root, upstream)
             return Failure(upstream, str(error), copy.version if copy else None)
 
@@ -82,7 +84,7 @@ def from_registry(
     Raises MeshError where the registry does not have it, is out of reach or holds something else.
     """
     last = committed.note(member.root, upstream)
-    asked = (store.url, place.env, version, generator())
+    asked = (store.url, place.env, version, _made_by(member, upstream))
     same = last is not None and (last.url, last.env, last.pinned, last.generator) == asked
     same = same and last is not None and last.written.keys() == set(_paths(member, upstream))
     whole = last is not None and committed.intact(member.root, last)
@@ -128,12 +130,13 @@ def _plan(
 
     upstream = found.interface.project
     published, withheld = sources.shared(found.interface, member.project)
-    files = {}
-    for path in _paths(member, upstream):
-        if path == committed.manifest_path(upstream):
-            files[path] = published.body
-        else:
-            files[path] = sources.to_yaml(sources.sources(published), upstream)
+    files = {committed.manifest_path(upstream): published.body}
+    remarks: list[str] = []
+    if committed.sources_path(upstream) in _paths(member, upstream):
+        document, remarks = additions.merged(
+            sources.sources(published), additions.read(member.root, upstream), upstream
+        )
+        files[committed.sources_path(upstream)] = sources.to_yaml(document, upstream)
     note = Note(
         url=url,
         env=env,
@@ -141,7 +144,7 @@ def _plan(
         etag=found.etag,
         version=published.version,
         generated_at=published.generated_at.isoformat(),
-        generator=generator(),
+        generator=_made_by(member, upstream),
         written={path: sha256(body) for path, body in files.items()},
     )
     changed = {
@@ -149,13 +152,13 @@ def _plan(
         for path, body in files.items()
         if not committed.same_file(member.root / path, body)
     }
+    content = Content(len(published.nodes), withheld)
     before = committed.names(member.root, upstream) if changed else None
-    if before is None:
-        return Plan(upstream, note, changed, Content(len(published.nodes), withheld))
-    old = before - withheld
-    new = frozenset(name for name, _ in reader_names(published.nodes))
-    content = Content(len(published.nodes), withheld, added=new - old, removed=old - new)
-    return Plan(upstream, note, changed, content)
+    if before is not None:
+        old = before - withheld
+        new = frozenset(name for name, _ in reader_names(published.nodes))
+        content = replace(content, added=new - old, removed=old - new)
+    return Plan(upstream, note, changed, content, tuple(remarks))
 
 
 def apply(root: Path, plan: Plan) -> None:
@@ -166,10 +169,15 @@ def apply(root: Path, plan: Plan) -> None:
     committed.keep_note(root, plan.upstream, plan.note)
 
 
+def _made_by(member: Member, upstream: str) -> str:
+    """Digest of what the files are made with, beside the publication."""
+    return sha256(generator().encode() + additions.read(member.root, upstream))
+
+
 def generator() -> str:
     """Digest of the code that makes the files: what an update of the template has mended is made
     again."""
     library = Path(__file__).parents[1]
-    folders = (library / "manifest", library / "downstream", library / "warehouse")
+    folders = (library / name for name in ("manifest", "downstream", "warehouse", "output"))
     code = (path for each in folders for path in sorted(each.glob("*.py")))
     return sha256(b"".join(path.read_bytes() for path in code))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make stand-ins for the upstreams' models on DuckDB: --help tells more."""
+"""Make stand-ins of what this project reads on DuckDB: --help tells more."""
 
 import sys
 

@@ -1,3 +1,6 @@
+{#- What differs between the target on a laptop (DuckDB) and those on Snowflake. -#}
+
+
 {#-
   The contracts of other projects name the databases of one environment: those on a laptop
   (<PREFIX>_LOCAL) or those on Snowflake (<PREFIX>_PROD). Stops before the first model where
@@ -11,7 +14,7 @@
         {%- endfor -%}
         {%- for node in graph.nodes.values()
             if node.resource_type == 'model' and node.package_name not in (project_name, 'dbt')
-            and not node.original_file_path and node.access == 'public' -%}
+            and not node.raw_code and node.access == 'public' -%}
             {%- do mesh.append(node) -%}
         {%- endfor -%}
         {%- for upstream in mesh -%}
@@ -28,3 +31,34 @@
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}
+
+
+{#-
+  On DuckDB: what stands in for this project's own sources (scripts/stub_mesh.py), for each database
+  that they name. A source in the target's own database needs nothing.
+-#}
+{% macro attach_stand_ins() %}
+    {%- if execute and target.type == 'duckdb' -%}
+        {%- set folder = env_var('DBT_MESH_HOME', '../.mesh') ~ '/' ~ target.database ~ '.sources/' -%}
+        {%- set databases = [] -%}
+        {%- for source in graph.sources.values()
+            if source.database and source.database | lower != target.database | lower
+            and not source.config.meta.get('mesh_upstream')
+            and source.database not in databases -%}
+            {%- do databases.append(source.database) -%}
+        {%- endfor -%}
+        {%- for database in databases -%}
+            {%- set file = "'" ~ (folder ~ database ~ '.duckdb') | replace("'", "''") ~ "'" -%}
+            {%- if run_query('select file from glob(' ~ file ~ ')').rows | length -%}
+                {%- do run_query('attach if not exists ' ~ file ~ ' as "' ~ database | replace('"', '""')
+                    ~ '" (read_only)') -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- Only Snowflake has dynamic tables: on DuckDB the same model is a table. -#}
+{% materialization dynamic_table, adapter='duckdb' %}
+    {{ return(materialization_table_duckdb()) }}
+{% endmaterialization %}

@@ -1,0 +1,136 @@
+"""What a project adds to the sources that a sync writes: data tests, freshness and configuration.
+
+    mesh_sources/<upstream>.yml
+
+The generated file is not to be edited, and dbt takes no second definition of a source. So the
+project writes what it adds into this file, in dbt's own words for sources, and a sync puts it into
+the generated one. It lies where dbt does not look.
+
+    sources:
+      - name: dbt_up
+        config: {freshness: {warn_after: {count: 26, period: hour}}}
+        tables:
+          - name: public_orders
+            data_tests: [...]
+            columns:
+              - name: order_id
+                data_tests: [unique, not_null]
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dbtmesh import MeshError
+
+_LOADED = {"freshness", "loaded_at_field", "loaded_at_query"}
+_TESTS = {"data_tests", "tests"}
+_KEYS = {
+    "source": {"name", "config", "tables", *_LOADED},
+    "table": {"name", "config", "columns", *_LOADED, *_TESTS},
+    "column": {"name", *_TESTS},
+}
+"""What may be added, and where. All else is the upstream's to say."""
+
+
+def path(upstream: str) -> str:
+    """Where the file lies, below the member's root."""
+    return f"mesh_sources/{upstream}.yml"
+
+
+def read(root: Path, upstream: str) -> bytes:
+    """The file's text; empty where there is none. Raises OSError where it cannot be read."""
+    try:
+        return (root / path(upstream)).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def merged(
+    document: Mapping[str, Any], text: bytes, upstream: str
+) -> tuple[dict[str, Any], list[str]]:
+    """The generated document with what the file adds, and a note on what it adds to nothing.
+
+    Raises MeshError where the file is not what it is to be.
+    """
+    if not text:
+        return dict(document), []
+    added = _parsed(text, upstream)
+    whole = copy.deepcopy(dict(document))
+    notes = []
+    for addition in added:
+        tables: dict[str, dict[str, Any]] = {}
+        for source in whole["sources"]:
+            _merge(source, addition)
+            tables |= {table["name"]: table for table in source["tables"]}
+        for more in addition.get("tables") or ():
+            table = tables.get(more["name"])
+            if table is None:
+                notes.append(
+                    f"{path(upstream)} adds to {more['name']}, which {upstream} does not publish "
+                    "to this project (any more): take it out of there"
+                )
+                continue
+            _merge(table, more)
+            columns = {column["name"].casefold(): column for column in table.get("columns") or ()}
+            for extra in more.get("columns") or ():
+                if column := columns.get(extra["name"].casefold()):
+                    _merge(column, extra)
+                else:
+                    table.setdefault("columns", []).append(extra)
+    return whole, notes
+
+
+def _merge(holder: dict[str, Any], addition: Mapping[str, Any]) -> None:
+    """Adds what is the project's to say; what the sync itself notes in `meta` stays."""
+    for key in (*_LOADED, *_TESTS):
+        if key in addition:
+            holder[key] = addition[key]
+    if config := addition.get("config"):
+        own = holder.get("config") or {}
+        meta = {**(config.get("meta") or {}), **(own.get("meta") or {})}
+        holder["config"] = {**own, **config, **({"meta": meta} if meta else {})}
+
+
+def _parsed(text: bytes, upstream: str) -> list[dict[str, Any]]:
+    import yaml
+
+    def wrong(what: str) -> MeshError:
+        return MeshError(f"{path(upstream)}: {what}")
+
+    def entries(holder: Mapping[str, Any], key: str, kind: str, where: str) -> Iterator[Any]:
+        found = holder.get(key) or []
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise wrong(f"`{key}` of {where} is not a list of entries with a `name`")
+        for each in found:
+            name = each.get("name")
+            if not isinstance(name, str):
+                raise wrong(f"an entry in `{key}` of {where} has no `name`")
+            if foreign := sorted(map(str, each.keys() - _KEYS[kind])):
+                raise wrong(
+                    f"{kind} {name} has `{foreign[0]}`, which the upstream says: what you can add "
+                    f"are {', '.join(sorted(_KEYS[kind] - {'name'}))}"
+                )
+            if not isinstance(each.get("config") or {}, dict):
+                raise wrong(f"`config` of {kind} {name} is not a mapping of keys to values")
+            yield each
+
+    try:
+        loaded = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        at = getattr(error, "problem_mark", None)
+        raise wrong(f"is not valid YAML{f' (line {at.line + 1})' if at else ''}") from None
+    if not isinstance(loaded, dict) or loaded.keys() - {"version", "sources"}:
+        raise wrong("is not a mapping with the key `sources`")
+    for source in entries(loaded, "sources", "source", "the file"):
+        if source["name"] != upstream:
+            raise wrong(f"source {source['name']}: this file is for source {upstream}")
+        for table in entries(source, "tables", "table", f"source {source['name']}"):
+            list(entries(table, "columns", "column", f"table {table['name']}"))
+    from dbtmesh.output import yaml as output
+
+    added: list[dict[str, Any]] = output.own(loaded.get("sources") or [])
+    return added

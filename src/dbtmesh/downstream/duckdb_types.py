@@ -1,0 +1,173 @@
+"""What stands in on DuckDB for a type that a model or source declares. Pure.
+
+Values hold what a contract asks for: never null, and different in every row, so that keys are
+unique. Snowflake's semi-structured types become JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from dbtmesh import MeshError
+from dbtmesh.output.sql import literal
+from dbtmesh.warehouse.names import Warehouse
+
+_T = exp.DType
+_TEXT = (_T.TEXT, _T.VARCHAR, _T.CHAR, _T.NCHAR, _T.NVARCHAR, _T.BPCHAR, _T.NAME)
+_WHOLE = (
+    *(_T.TINYINT, _T.SMALLINT, _T.INT, _T.BIGINT, _T.INT128),
+    *(_T.UTINYINT, _T.USMALLINT, _T.UINT, _T.UBIGINT, _T.UINT128),
+)
+_UNZONED = (
+    *(_T.TIMESTAMP, _T.TIMESTAMPNTZ, _T.DATETIME),
+    *(_T.TIMESTAMP_S, _T.TIMESTAMP_MS, _T.TIMESTAMP_NS),
+)
+_ZONED = (_T.TIMESTAMPTZ, _T.TIMESTAMPLTZ)
+_BINARY = (_T.BINARY, _T.VARBINARY, _T.BLOB)
+_WORDS = (_T.GEOGRAPHY, _T.GEOMETRY, _T.FILE)
+_SIMPLE = {
+    **dict.fromkeys(_WHOLE, "BIGINT"),
+    **dict.fromkeys((*_TEXT, *_WORDS), "VARCHAR"),
+    **dict.fromkeys((_T.FLOAT, _T.DOUBLE, _T.DECFLOAT), "DOUBLE"),
+    **dict.fromkeys(_BINARY, "BLOB"),
+    **dict.fromkeys(_ZONED, "TIMESTAMPTZ"),
+    **dict.fromkeys(_UNZONED, "TIMESTAMP"),
+    **dict.fromkeys((_T.VARIANT, _T.OBJECT, _T.STRUCT, _T.JSON), "JSON"),
+    **{kind: kind.value for kind in (_T.BOOLEAN, _T.DATE, _T.TIME, _T.UUID)},
+}
+_NOT_NULL = re.compile(r"\s+not\s+null\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Column:
+    """type: DuckDB's; value: SQL of what row number `i` holds."""
+
+    name: str
+    type: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a stand-in. untyped: names of those without a type; foreign: of those with a
+    type that DuckDB has nothing for, and the type. Both become text."""
+
+    columns: tuple[Column, ...]
+    untyped: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+
+    def notes(self, what: str) -> Iterable[str]:
+        """What the declaration leaves open, one line each."""
+        if self.untyped:
+            yield f"{what} does not tell the type of {', '.join(self.untyped)}: text"
+        if self.foreign:
+            yield f"{what} has types without a stand-in, {', '.join(self.foreign)}: text"
+
+
+def columns(what: str, declared: Iterable[Mapping[str, Any]], warehouse: Warehouse) -> Columns:
+    """Stand-ins for declared columns, each with `name` and perhaps `data_type`.
+
+    what: the model or source, for errors. warehouse: whose types they are.
+    Raises MeshError where two names differ in case only, which DuckDB does not tell apart.
+    """
+    found: dict[str, Column] = {}
+    untyped, foreign = [], []
+    for column in declared:
+        name, data_type = str(column["name"]), column.get("data_type")
+        if Warehouse.DUCKDB.key(name) in found:
+            raise MeshError(f"{what}: column {name} is there twice, on DuckDB")
+        kind = _parsed(data_type, warehouse)
+        if not data_type:
+            untyped.append(name)
+        elif kind is None:
+            foreign.append(f"{name} ({data_type})")
+        kind = kind or exp.DataType.build("varchar")
+        own = _duckdb_type(kind)
+        found[Warehouse.DUCKDB.key(name)] = Column(name, own, _value(name, kind, own))
+    return Columns(tuple(found.values()), tuple(untyped), tuple(foreign))
+
+
+def _parsed(data_type: str | None, warehouse: Warehouse) -> exp.DataType | None:
+    """The type; None for one that neither this warehouse nor the other knows: what is published
+    from a laptop was declared for Snowflake."""
+    if not data_type:
+        return None
+    # An array that rules out nulls is beyond the parser; no stand-in has any.
+    data_type = _NOT_NULL.sub("", data_type)
+    other = Warehouse.DUCKDB if warehouse is Warehouse.SNOWFLAKE else Warehouse.SNOWFLAKE
+    for each in (warehouse, other):
+        try:
+            kind = exp.DataType.build(data_type, dialect=each.value)
+        except (SqlglotError, ValueError, RecursionError):
+            continue
+        bare_char = kind.this in (_T.CHAR, _T.NCHAR) and not kind.expressions
+        if each is Warehouse.SNOWFLAKE and bare_char:
+            return exp.DataType.build("char(1)", dialect=each.value)  # Snowflake's default
+        if _known(kind):
+            return kind
+    return None
+
+
+def _known(kind: exp.DataType) -> bool:
+    """Whether it has a stand-in, and all that it holds too."""
+    if kind.this in (_T.ARRAY, _T.MAP):
+        return all(_known(each) for each in kind.expressions if isinstance(each, exp.DataType))
+    return kind.this in _SIMPLE or kind.this in (_T.DECIMAL, _T.VECTOR)
+
+
+def _duckdb_type(kind: exp.DataType) -> str:
+    if kind.this in _SIMPLE:
+        return _SIMPLE[kind.this]
+    inner = [each for each in kind.expressions if isinstance(each, exp.DataType)]
+    if kind.this == _T.DECIMAL:
+        precision, scale = _sizes(kind, (18, 3))
+        return f"DECIMAL({precision}, {scale})" if scale else "BIGINT"
+    if kind.this == _T.ARRAY and inner:
+        return f"{_duckdb_type(inner[0])}[]"
+    if kind.this == _T.MAP and len(inner) == 2:
+        return f"MAP({_duckdb_type(inner[0])}, {_duckdb_type(inner[1])})"
+    if kind.this == _T.VECTOR:
+        return "FLOAT[]"
+    if kind.this == _T.ARRAY:
+        return "JSON"
+    return "VARCHAR"
+
+
+def _sizes(kind: exp.DataType, default: tuple[int, int]) -> tuple[int, int]:
+    numbers = [int(each.name) for each in kind.expressions if each.name.isdigit()]
+    return (numbers[0], numbers[1] if len(numbers) > 1 else 0) if numbers else default
+
+
+def _value(name: str, kind: exp.DataType, declared: str) -> str:
+    """SQL of what row `i` holds: never null, and not what another row holds."""
+    if declared.endswith("[]"):
+        return "[]"
+    if declared.startswith("MAP"):
+        return "map([], [])"
+    if declared == "VARCHAR":
+        size = _sizes(kind, (0, 0))[0]
+        text = f"{literal(f'{name}_', Warehouse.DUCKDB)} || i"
+        return f"right({text}, {size})" if size and kind.this in _TEXT else text
+    if declared.startswith("DECIMAL"):
+        precision, scale = _sizes(kind, (18, 3))
+        if precision - scale >= 6:
+            return "i"
+        # ten to the precision is one more than fits
+        number = "i" if precision >= 6 else f"(i % {10**precision})"
+        return f"{number} / power(10, {scale})"
+    return {
+        "BOOLEAN": "i % 2 = 1",
+        "BLOB": "encode(cast(i as varchar))",
+        "DATE": "date '2026-01-01' + cast(i as integer)",
+        "JSON": "json_array(i)" if kind.this == _T.ARRAY else "json_object('row', i)",
+        "TIME": "time '00:00' + i * interval 1 minute",
+        "TIMESTAMP": "timestamp '2026-01-01' + i * interval 1 hour",
+        "TIMESTAMPTZ": "timestamptz '2026-01-01 00:00:00+00' + i * interval 1 hour",
+        "UUID": "md5(cast(i as varchar))",
+    }.get(declared, "i")

@@ -1,0 +1,156 @@
+"""DuckDB files of a laptop that hold stand-ins: what lies in them, and how they are written.
+
+What a stand-in is made of comes out of a registry. So its SQL runs in a DuckDB that reads and
+writes no other file and loads no extension, and that keeps these settings.
+https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbtmesh import MeshError
+from dbtmesh.downstream.stub import MARK, Table
+
+if TYPE_CHECKING:
+    import duckdb
+
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    # so that members on dbt v2, which has DuckDB 1.5, can read it too
+    "storage_compatibility_version": "v1.5.0",
+    "enable_external_access": False,
+    "lock_configuration": True,
+}
+_LOCKED = re.compile(r"Could not set lock on file.*?held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
+
+
+def write_new(path: Path, tables: Iterable[Table], rows: int) -> None:
+    """A new database in place of the old one, whole or not at all.
+
+    rows: how many to make up for each table. Raises MeshError that names the column that DuckDB
+    refuses, or the file that cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
+    try:
+        with _opened(scratch) as connection:
+            _make(connection, tables, rows)
+        scratch.replace(path)
+    finally:
+        for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):
+            left.unlink(missing_ok=True)
+
+
+def add(path: Path, tables: Iterable[Table], rows: int) -> list[Table]:
+    """Makes those tables that are missing, and stand-ins that are there again; all or none.
+
+    What was really built stays. Returns what was made. Raises MeshError as `write_new`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(path) as connection:
+        built = {
+            (str(schema).casefold(), str(name).casefold())
+            for schema, name, comment in connection.execute(_RELATIONS).fetchall()
+            if not (comment or "").startswith(MARK)
+        }
+        made = [
+            table
+            for table in tables
+            if (table.schema.casefold(), table.name.casefold()) not in built
+        ]
+        connection.begin()
+        _make(connection, made, rows)
+        connection.commit()
+    return made
+
+
+_RELATIONS = (
+    "select schema_name, table_name, comment from duckdb_tables() "
+    "where not internal and database_name = current_database() "
+    "union all select schema_name, view_name, comment from duckdb_views() "
+    "where not internal and database_name = current_database()"
+)
+
+
+def really_built(path: Path) -> str | None:
+    """The name of a table or view in a database that is no stand-in, if there is one."""
+    if not path.exists():
+        return None
+    try:
+        with _opened(path, read_only=True) as connection:
+            found = connection.execute(_RELATIONS).fetchall()
+    except MeshError as error:
+        raise MeshError(f"{error}; it stays as it is") from None
+    return min(
+        (
+            f"{schema}.{name}"
+            for schema, name, comment in found
+            if not (comment or "").startswith(MARK)
+        ),
+        default=None,
+    )
+
+
+def _make(connection: duckdb.DuckDBPyConnection, tables: Iterable[Table], rows: int) -> None:
+    import duckdb
+
+    for table in tables:
+        try:
+            for statement in table.statements(rows):
+                connection.execute(statement)
+            if table.rows:
+                marks = ", ".join(f"cast(? as {column.type})" for column in table.columns)
+                connection.executemany(
+                    f"insert into {table.place} values ({marks})",  # noqa: S608
+                    table.rows,
+                )
+        except duckdb.Error as error:
+            refused = None if table.rows else _refused(connection, table, rows)
+            where, reason = refused or (table.of, _first_line(error))
+            raise MeshError(f"no stand-in for {where}: {reason}") from None
+
+
+def _refused(
+    connection: duckdb.DuckDBPyConnection, table: Table, rows: int
+) -> tuple[str, str] | None:
+    """The first column that DuckDB cannot fill, if it is for one, and what it says."""
+    import duckdb
+
+    with contextlib.suppress(duckdb.Error):
+        connection.rollback()
+    for column, query in table.trials(rows):
+        try:
+            connection.execute(query)
+        except duckdb.Error as error:
+            return column, _first_line(error)
+    return None
+
+
+@contextlib.contextmanager
+def _opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    import duckdb
+
+    try:
+        with duckdb.connect(str(path), read_only=read_only, config=SETTINGS) as connection:
+            yield connection
+    except duckdb.Error as error:
+        raise MeshError(explain(path, error)) from None
+
+
+def explain(path: Path, error: Exception) -> str:
+    """What DuckDB says of a file, in one line, and what to do where another process holds it."""
+    if held := _LOCKED.search(" ".join(str(error).split())):
+        return (
+            f"{path} is in use by {held['program']} (process {held['pid']}), and DuckDB has one "
+            "writer at a time: wait for it, or close it, and run this again"
+        )
+    return f"{path}: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
