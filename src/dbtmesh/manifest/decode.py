@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from dbtmesh import MeshError
+from dbtmesh.manifest import versions
 
 SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
 
@@ -147,6 +148,7 @@ def public_nodes(
                 private.add(probe.name)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Malformed(f"has a malformed node {uid} ({error})") from None
+    versions.settle(nodes.items())
     return nodes, frozenset(private), parents
 
 

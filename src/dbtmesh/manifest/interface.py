@@ -9,13 +9,16 @@ from datetime import datetime
 from typing import Any
 
 from dbtmesh import sha256
+from dbtmesh.manifest.versions import is_latest
 
 VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
 ALLOWED, ROLLBACK, STUB = "DBT_MESH_ALLOWED", "DBT_MESH_ROLLBACK", "DBT_MESH_STUB"
+CATALOG = "DBT_MESH_CATALOG"
 """Keys of `metadata.env`, the one place where the manifest's schema leaves room for others.
 
 ALLOWED: what was published with --allow-breaking; ROLLBACK: the version that it puts back; STUB:
-the version that a stand-in on a laptop was made of, whose tables nobody built.
+the version that a stand-in on a laptop was made of, whose tables nobody built. CATALOG: the models
+(unique_ids, separated by spaces) whose columns were completed from dbt's catalog.
 """
 
 
@@ -67,12 +70,12 @@ def reader_names(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, 
     and `m` for the latest. A model that bears such a name itself keeps it."""
     own = {node["name"] for node in nodes.values() if node.get("version") is None}
     for node in nodes.values():
-        if (version := node.get("version")) is None:
+        if node.get("version") is None:
             yield node["name"], node
             continue
         if (pinned := reader_name(node)) not in own:
             yield pinned, node
-        if str(version) == str(node.get("latest_version")) and node["name"] not in own:
+        if is_latest(node) and node["name"] not in own:
             yield node["name"], node
 
 

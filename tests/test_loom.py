@@ -1,0 +1,56 @@
+"""What is published is what dbt-loom takes: our rule against dbt-loom's own model of a node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dbtmesh.manifest import loom
+from dbtmesh.manifest.extract import extract
+from tests.manifests import manifest, model
+
+PUBLISHED = dict(extract(manifest(models=1), "dbt_up").nodes["model.dbt_up.public_0"])
+
+VALUES: dict[str, list[Any]] = {
+    "name": ["orders", None, 1],
+    "schema": ["MARTS", None],
+    "database": ["UP_PROD", None, 1],
+    "relation_name": ["UP_PROD.MARTS.ORDERS", None, ["x"]],
+    "version": [None, "0", "1.0", "beta", 1, 1.5, 0, 0.0, False, ""],
+    "latest_version": [None, "0", 2, 0],
+    "deprecation_date": [None, "2026-01-02", "2026-01-02T00:00:00+00:00", "2026-13-01", "soon"],
+    "access": ["public", None, 1],
+    "group": ["finance", None, 1],
+    "config": [{}, None, []],
+}
+CASES = [(key, value) for key, values in VALUES.items() for value in values]
+
+
+def takes(node: dict[str, Any]) -> bool:
+    """What dbt-loom itself says."""
+    from dbt_loom import identify_node_subgraph
+    from pydantic import ValidationError
+
+    try:
+        identify_node_subgraph({"nodes": {"model.dbt_up.public_0": dict(node)}})
+    except (ValidationError, AttributeError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("key", "value"), CASES)
+def test_our_rule_is_that_of_dbt_loom(key: str, value: Any) -> None:
+    node = {**PUBLISHED, key: value}
+    assert (loom.wrong(node) is None) is takes(node)
+
+
+@pytest.mark.parametrize("version", [0, 0.0, 1, 1.0, 1.5, "beta", "1.10"])
+def test_every_version_that_dbt_knows_is_published_so_that_dbt_loom_takes_it(version: Any) -> None:
+    node = model("dbt_up", "rates") | {"access": "public", "version": version}
+    node |= {"unique_id": f"model.dbt_up.rates.v{version}", "latest_version": version}
+    built = extract(manifest(models=0, nodes={node["unique_id"]: node}), "dbt_up")
+    (published,) = built.nodes.values()
+    assert loom.wrong(published) is None
+    assert takes(dict(published))
+    assert str(published["version"]) == str(published["latest_version"]) == str(version)
