@@ -70,10 +70,40 @@ def test_every_repository_gets_one_event(
                 "version": published["DBT_MESH_VERSION"],
                 "digest": published["DBT_MESH_DIGEST"],
                 "run_url": "https://github.com/acme/dbt-up/actions/runs/77",
+                "chain": ["dbt_up"],
                 "consumers": ["dbt_down", "dbt_down_loom"],
             },
         }
     ]
+
+
+def test_nobody_is_told_of_what_has_not_changed(
+    workflow: Member, folder: Place, github: GitHubApi, publish: Publish
+) -> None:
+    """But by hand, and by the news of another project, unless that is where it came from."""
+    first = publish(folder, at(1))
+    again = publish(folder, at(2))
+    gone = "20250101T000000.000000Z-0123456789ab"
+    versions = {"knows_it": again, "knows_the_same": first, "knows_none": None, "lost": gone}
+    for name, version in {**versions, "strange": "../../../latest"}.items():
+        record(folder, name, f"acme/{name}", read_version=version)
+    said = workflow.ok(ANNOUNCE, *folder.flags, "--dry-run")
+    assert "knows_it is not told: nothing changed since its last deploy" in said
+    assert "knows_the_same is not told" in said
+    for name in ("knows_none", "lost", "strange"):
+        assert f"would tell acme/{name}" in said
+    by_hand = exporting(workflow, GITHUB_EVENT_NAME="workflow_dispatch")
+    assert "not told" not in by_hand.ok(ANNOUNCE, *folder.flags, "--dry-run")
+    event = workflow.path / "event.json"
+    chain = ["somebody", "knows_it"]
+    event.write_text(json.dumps({"client_payload": {"project": "knows_it", "chain": chain}}))
+    told = {"GITHUB_EVENT_NAME": "repository_dispatch", "GITHUB_EVENT_PATH": str(event)}
+    said = exporting(workflow, **told).ok(ANNOUNCE, *folder.flags, "--dry-run")
+    assert "knows_it is not told" in said
+    assert "would tell acme/knows_the_same" in said
+    assert '"chain": ["somebody", "knows_it", "dbt_up"]' in said
+    publish(folder, at(3, columns=4))
+    assert "not told" not in workflow.ok(ANNOUNCE, *folder.flags, "--dry-run")
 
 
 def test_what_others_wrote_in_the_registry_is_taken_for_names_only(

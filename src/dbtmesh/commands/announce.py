@@ -2,11 +2,14 @@
 
 Who they are is in the registry, where each keeps on record what it reads and in which repository
 it lives. Each repository gets one event, `mesh_published`, by which its deploy workflow starts;
-those that deploy on their own schedule (`independent`) need none, and neither do those whose record
-is of this very publication: so two projects that read each other come to rest.
+those that deploy on their own schedule (`independent`) need none.
 
   python -m dbtmesh announce --env prod              after scripts/publish_manifest.py --env prod
   python -m dbtmesh announce --env prod --dry-run    who would be told, and what
+
+A project is told where the interface or the commit is another one than at its last deploy, or where
+this deploy was started by hand or by the news of another project. News does not go back to a
+project that it came from, so projects that read each other do not start each other for ever.
 
 It makes a token for each of these repositories, with a GitHub App: $MESH_APP_CLIENT_ID, and its key
 $MESH_APP_PRIVATE_KEY. Without an App it says who was not told. The repository that this runs in,
@@ -20,6 +23,7 @@ Exit status: 0 done, 1 it failed, for at least one repository.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,9 +31,11 @@ from pathlib import Path
 from typing import Any
 
 from dbtmesh import MeshError, cli, config
-from dbtmesh.ci import github, github_app
+from dbtmesh.ci import event, github, github_app
+from dbtmesh.gate.news import news
+from dbtmesh.manifest.interface import Interface
 from dbtmesh.output import workflow
-from dbtmesh.registry import latest
+from dbtmesh.registry import keys, latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 
@@ -56,19 +62,29 @@ def main(words: Sequence[str], root: Path) -> int:
         cli.note(f"not everybody may be told: {problem}")
     own = own_repository(member)
     waiting = [each for each in records if each.deployment != INDEPENDENT]
-    payload = news(store, member.project, place.env) if waiting else {}
-    behind = [each for each in waiting if each.read_version != payload["version"]]
-    told, notes = recipients(behind, own.partition("/")[0])
+    valid, notes = recipients(waiting, own.partition("/")[0])
     for line in notes:
         cli.note(line)
-    if not told:
-        why = "has not read this publication yet" if waiting and not behind else "waits for it"
-        cli.say(f"nobody to tell: no project that reads {member.project} {why}")
+    if not valid:
+        cli.say(f"nobody to tell: no project that reads {member.project} waits for it")
         return cli.OK
+    current = latest.get(store, member.project, place.env).interface
+    cause = event.cause()
+    known = known_versions(store, member.project, place.env, waiting, current)
+    told: dict[str, list[str]] = {}
+    for repository, names in valid.items():
+        for name in names:
+            if news(current, known[name], name, cause):
+                told.setdefault(repository, []).append(name)
+            else:
+                cli.say(f"{name} is not told: nothing changed since its last deploy")
+    if not told:
+        return cli.OK
+    payload = event_payload(current, place.env, [*cause.chain, member.project])
     if arguments.dry_run:
         for repository, names in told.items():
-            event = {"event_type": EVENT, "client_payload": {**payload, "consumers": names}}
-            cli.say(f"would tell {repository}: {json.dumps(event)}")
+            dispatch = {"event_type": EVENT, "client_payload": {**payload, "consumers": names}}
+            cli.say(f"would tell {repository}: {json.dumps(dispatch)}")
         return cli.OK
     # Here it takes no App; and where the App is at fault, whoever is here is told by then.
     here = {name: told.pop(name) for name in [*told] if is_own(name, own)}
@@ -114,15 +130,36 @@ def recipients(
     return dict(sorted(told.items())), notes
 
 
-def news(store: registry.Store, project: str, env: str) -> dict[str, Any]:
-    """What there is to tell of: what consumers would read now."""
-    current = latest.get(store, project, env).interface
+def known_versions(
+    store: registry.Store,
+    project: str,
+    env: str,
+    records: Iterable[consumers.Record],
+    current: Interface,
+) -> dict[str, Interface | None]:
+    """Consumer → the publication that its last deploy was checked against; None where nothing
+    tells."""
+    found: dict[str | None, Interface | None] = {None: None, current.version: current}
+    for version in {record.read_version for record in records} - found.keys():
+        found[version] = None
+        if version and keys.VERSION.fullmatch(version):
+            # One that is damaged or gone stops nobody: whoever knew it is told.
+            with contextlib.suppress(MeshError):
+                if publication := latest.find(store, project, env, version=version):
+                    found[version] = publication.interface
+    return {record.consumer: found[record.read_version] for record in records}
+
+
+def event_payload(current: Interface, env: str, chain: Sequence[str]) -> dict[str, Any]:
+    """What there is to tell of: what consumers would read now. chain: the projects whose news this
+    is, by way of each other."""
     return {
-        "project": project,
+        "project": current.project,
         "env": env,
         "version": current.version,
         "digest": current.digest,
         "run_url": github.run_url(),
+        "chain": chain,
     }
 
 
@@ -175,7 +212,7 @@ def tell_others(told: Mapping[str, list[str]], payload: Mapping[str, Any]) -> It
 
 def tell(api: github.GitHub, repository: str, names: list[str], payload: Mapping[str, Any]) -> None:
     """Raises MeshError."""
-    event = {"event_type": EVENT, "client_payload": {**payload, "consumers": names}}
+    dispatch = {"event_type": EVENT, "client_payload": {**payload, "consumers": names}}
     # Twice is once too often, but harmless: a deploy of the same version changes nothing.
-    api.post(f"/repos/{repository}/dispatches", event, repeatable=True)
+    api.post(f"/repos/{repository}/dispatches", dispatch, repeatable=True)
     cli.say(f"told {repository} ({', '.join(names)}) of version {payload['version']}")

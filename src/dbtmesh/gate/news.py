@@ -1,0 +1,50 @@
+"""Is a publication news to a reader? Pure.
+
+A deploy that tells its readers starts theirs, and those tell on. So that such a chain ends, nobody
+is told of what did not change, and news does not go back to a project that it came from. What a
+reader knows is the publication that its record names: the one that its last deploy was checked
+against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from dbtmesh.gate.compare import compare
+from dbtmesh.manifest.interface import COMMIT, Interface
+
+
+class News(StrEnum):
+    """Why a reader is told."""
+
+    UNKNOWN = "nothing tells which version it has deployed with"
+    INTERFACE = "the interface changed since its last deploy"
+    CODE = "the code changed since its last deploy"
+    DEPLOYED = "this deploy was started by hand, or by a project that this one reads"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What started this deploy. by_hand: a person did. chain: the projects whose news led to it,
+    the first one first; empty where it was something else."""
+
+    by_hand: bool = False
+    chain: Sequence[str] = ()
+
+
+def news(latest: Interface, known: Interface | None, consumer: str, cause: Cause) -> News | None:
+    """Why `consumer`, which last deployed with the publication `known`, is told of `latest`; None
+    where it is no news to it."""
+    if known is None:
+        return News.UNKNOWN
+    # Dates that have come since `known` are not a change of the interface.
+    if compare(known.manifest, latest.manifest, today=date.min):
+        return News.INTERFACE
+    if consumer in cause.chain:
+        return None
+    if known.notes.get(COMMIT) != latest.notes.get(COMMIT):
+        return News.CODE
+    return News.DEPLOYED if cause.by_hand or cause.chain else None
