@@ -6,6 +6,7 @@ private models) holds the word SECRET, so that a test can look for it in the byt
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -89,7 +90,10 @@ def model(project: str, name: str, *, columns: int = 3, adapter: str = "duckdb")
         "unique_id": f"model.{project}.{name}",
         "fqn": [project, "marts", name],
         "alias": name,
-        "checksum": {"name": "sha256", "checksum": "0" * 64},
+        "checksum": {
+            "name": "sha256",
+            "checksum": hashlib.sha256(SQL.strip().encode()).hexdigest(),
+        },
         "config": {
             "enabled": True,
             "alias": None,

@@ -338,7 +338,7 @@ def test_a_model_for_some_consumers_only(
 ) -> None:
     publish(folder, changed(consumers=["dbt_finance"]))
     said = down.ok(SYNC, *folder.flags, "--upstream", "dbt_up")
-    assert "left out, for dbt_up does not share it with dbt_down: public_0" in said
+    assert "left out, because dbt_up does not share it with dbt_down: public_0" in said
     assert "public_0" not in (down.path / "models/_mesh_dbt_up.yml").read_text()
     compile_(down, reading(orders="select column_0 from UP"))
     said = down.refused(VALIDATE, *folder.flags, status=2)

@@ -37,7 +37,7 @@ def test_an_earlier_interface_comes_back(up: Member, place: Place, publish: Publ
     assert place.get(STATE, "state") == at(2, columns=4), "slim CI compares with what was built"
 
     again = up.ok(PUBLISH, *flags, **place.environment)
-    assert again == f"consumers read the interface of {first} already\n"
+    assert again == f"readers have the interface of {first} already\n"
     assert place.history() == [first, second, third]
 
 

@@ -18,13 +18,20 @@ RULE_OF: Mapping[TypeChange, Rule] = {
 }
 
 
-def column_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[Finding]:
+def column_findings(
+    old: Node, new: Node, warehouse: Warehouse, *, listed: bool = True
+) -> Iterator[Finding]:
+    """`listed`: False where the new list of columns is known to lack some that the old one has."""
     before, after = columns_by_name(old, warehouse), columns_by_name(new, warehouse)
     removed = [key for key in before if key not in after]
     added = {key: None for key in after if key not in before}
     in_place = dict(zip(before, after, strict=False))
     for key in removed:
         name, column = before[key]
+        if not listed:
+            message = "column is not listed any more; without a contract, it may still be there"
+            yield Finding(Rule.COLUMN_UNLISTED, message, name, None, name)
+            continue
         data_type = column.get("data_type")
         recased = next((other for other in added if other.upper() == key.upper()), None)
         heir = recased or in_place.get(key)

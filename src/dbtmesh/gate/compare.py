@@ -19,7 +19,16 @@ from dbtmesh.gate.models import (
     promise_findings,
     relation_findings,
 )
-from dbtmesh.gate.nodes import Manifest, Node, base_id, columns_by_name, deprecation, display
+from dbtmesh.gate.nodes import (
+    Manifest,
+    Node,
+    base_id,
+    columns_by_name,
+    deprecation,
+    display,
+    is_enforced,
+)
+from dbtmesh.gate.partial import completed
 from dbtmesh.gate.rules import Rule
 from dbtmesh.gate.versions import Published, heirs, latest_changes, versioning_findings
 from dbtmesh.warehouse.names import Warehouse
@@ -51,6 +60,13 @@ def compare(
     warehouse = Warehouse.of(engine if engine == new_engine else None)
     before, after = Published.of(old), Published.of(new)
     going_on = heirs(before, after)
+    known_before, known_after = completed(old), completed(new)
+
+    def listed(unique_id: str, heir: str) -> bool:
+        return (
+            unique_id not in known_before or heir in known_after or is_enforced(after.models[heir])
+        )
+
     changes: list[Change] = []
     if engine != new_engine:
         message = f"{engine} became {new_engine}"
@@ -62,7 +78,7 @@ def compare(
             continue
         findings = [
             *(versioning_findings(node, successor) if unique_id != heir else ()),
-            *promise_findings(node, successor, warehouse),
+            *promise_findings(node, successor, warehouse, listed=listed(unique_id, heir)),
             *materialization_findings(node, successor, warehouse),
             # On another engine everything lies elsewhere; `adapter_changed` says it once.
             *(relation_findings(node, successor, warehouse) if engine == new_engine else ()),

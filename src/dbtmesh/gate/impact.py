@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dbtmesh.gate.changes import Change
 from dbtmesh.gate.consumers import keeps
-from dbtmesh.gate.nodes import Manifest
+from dbtmesh.gate.nodes import Manifest, Node
 from dbtmesh.gate.rules import Rule, Severity
 from dbtmesh.gate.versions import Published
 from dbtmesh.registry.records import Read, Record
@@ -84,6 +84,17 @@ class Readers:
         Where no reader is on record, nothing is known, so it may.
         """
         return not self.complete or not self._found(change) or bool(self.of(change))
+
+    def unlisted(self, unique_id: str, node: Node) -> list[str]:
+        """The columns that somebody reads of a published model, and that it does not list."""
+        listed = {name.casefold() for name in node.get("columns") or ()}
+        read = {
+            name
+            for _, read in self._by_model.get(unique_id, [])
+            for name in read.columns or ()
+            if name.casefold() not in listed
+        }
+        return sorted(read)
 
     def _found(self, change: Change) -> list[tuple[Record, Read]]:
         return self._by_model.get(change.unique_id, []) if change.unique_id else self._all

@@ -13,8 +13,13 @@ from dbtmesh.gate.rules import NOTICE_DAYS, Rule
 from dbtmesh.warehouse.names import Warehouse, relation
 
 
-def promise_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[Finding]:
-    """What readers notice wherever the relation lies: contract, columns, constraints."""
+def promise_findings(
+    old: Node, new: Node, warehouse: Warehouse, *, listed: bool = True
+) -> Iterator[Finding]:
+    """What readers notice wherever the relation lies: contract, columns, constraints.
+
+    `listed`: False where the new list of columns is known to lack some that the old one has.
+    """
     was, now = is_enforced(old), is_enforced(new)
     if was != now:
         rule = Rule.CONTRACT_DROPPED if was else Rule.CONTRACT_ADDED
@@ -23,7 +28,7 @@ def promise_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[Fin
     old_columns, new_columns = old.get("columns") or {}, new.get("columns") or {}
     # Equal dicts may still differ in order.
     if old_columns != new_columns or [*old_columns] != [*new_columns]:
-        yield from column_findings(old, new, warehouse)
+        yield from column_findings(old, new, warehouse, listed=listed)
         yield from constraint_findings(old, new, warehouse)
     elif old.get("constraints") != new.get("constraints"):
         yield from constraint_findings(old, new, warehouse)

@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from dbtmesh.gate.changes import Change, counted, stopping
+from dbtmesh.gate import partial
+from dbtmesh.gate.changes import LAST_RESORT, Change, counted
 from dbtmesh.gate.consumers import keeps, limits
 from dbtmesh.gate.impact import Reader, Readers, concerns
-from dbtmesh.gate.rules import RULES
+from dbtmesh.gate.rules import Severity
+from dbtmesh.gate.verdict import Verdict
 from dbtmesh.output import markdown
+from dbtmesh.output.words import SHOWN, some
 
-SHOWN = 10
-"""How many consumers, or models of one, are named; the others are a number."""
 ROOM, WAYS = 50_000, 10
 """How many characters of changes, and how many ways out, a comment lists: GitHub takes no more than
 65,536 characters."""
 
 
-def lines(
-    changes: Sequence[Change], readers: Readers | None = None, *, strict: bool = False
-) -> list[str]:
+def lines(verdict: Verdict) -> list[str]:
     """The verdict as plain text without colours.
 
     One aligned line a change, with its readers beneath it; then the ways out of what stops the
     publication, each once; then the counts.
     """
-    if not changes:
-        return ["the public interface is unchanged"]
+    changes = verdict.changes or ()
     table = _aligned([(c.severity, c.rule, c.where, c.message) for c in changes])
     listed = [
         line
         for change, row in zip(changes, table, strict=True)
-        for line in (row, *(f"    {text}" for text in beneath(change, readers)))
+        for line in (row, *(f"    {text}" for text in beneath(change, verdict.readers)))
     ]
-    ways = dict.fromkeys(change.way_out for change in stopping(changes, strict=strict))
-    verdict = f"{counted(changes)}: {'stopped' if ways else 'not stopped'}"
-    return [*listed, *(f"way out: {way}" for way in ways), verdict]
+    found = counted(changes) if changes else verdict.sentence
+    ways = [f"way out: {way}" for way in _ways_out(verdict)]
+    return [*listed, *ways, f"{found}: {'stopped' if verdict.stops else 'not stopped'}"]
 
 
-def summary(
-    project: str, env: str, changes: Sequence[Change], readers: Readers | None, *, strict: bool
-) -> list[str]:
+def _ways_out(verdict: Verdict) -> list[str]:
+    ways = dict.fromkeys(change.way_out for change in verdict.stopping)
+    if verdict.strict and verdict.partial:
+        names = some([each.model for each in verdict.partial])
+        ways[f"for {names}: {partial.WAY_OUT}{LAST_RESORT[Severity.RISKY]}"] = None
+    return [*ways]
+
+
+def summary(project: str, env: str, verdict: Verdict) -> list[str]:
     """The comment on a pull request: Markdown, for a reviewer who does not know this command."""
     title = f"### What readers of {markdown.code(project)} would notice in {env}: "
-    if not changes:
-        return [f"{title}nothing"]
-    stops = dict.fromkeys(stopping(changes, strict=strict))
-    verdict = "**This stops the publication.**" if stops else "Nothing stops the publication."
+    stops = dict.fromkeys(verdict.stopping)
+    stopped = "**This stops the publication.**" if verdict.stops else ""
+    lacking = [f"- {markdown.text(line)}" for line in partial.lines(verdict.partial)]
+    ways = _ways_out(verdict)
+    advice = [
+        *(["", "Ways out:", ""] if ways else ()),
+        *(f"- {markdown.text(way)}" for way in ways[:WAYS]),
+        *([f"- and {len(ways) - WAYS} more"] if len(ways) > WAYS else ()),
+    ]
+    if not verdict.changes:
+        told = ["", stopped] if stopped else []
+        return [f"{title}nothing", *told, *(["", *lacking] if lacking else ()), *advice]
+    changes = verdict.changes
     rows: list[list[str]] = []
     room = ROOM
     for change in changes:
@@ -54,23 +67,21 @@ def summary(
             f"**{change.severity}**" if change in stops else str(change.severity),
             markdown.code(change.where),
             f"{markdown.code(change.rule)}: {markdown.text(change.message)}",
-            "<br>".join(map(markdown.text, beneath(change, readers))),
+            "<br>".join(map(markdown.text, beneath(change, verdict.readers))),
         ]
         room -= sum(map(len, row))
         if room < 0:
             rows.append(["", "", f"and {len(changes) - len(rows)} more", ""])
             break
         rows.append(row)
-    ways = list(dict.fromkeys(change.way_out for change in stops))
     return [
         title + counted(changes),
         "",
-        verdict,
+        stopped or "Nothing stops the publication.",
         "",
         *markdown.table(["", "what", "change", "who reads it"], rows),
-        *(["", "Ways out:", ""] if ways else ()),
-        *(f"- {markdown.text(way)}" for way in ways[:WAYS]),
-        *([f"- and {len(ways) - WAYS} more"] if len(ways) > WAYS else ()),
+        *(["", *lacking] if lacking else ()),
+        *advice,
     ]
 
 
@@ -83,7 +94,7 @@ def beneath(change: Change, readers: Readers | None) -> list[str]:
         return [*found[:SHOWN], *([f"and {len(found) - SHOWN} more"] if found[SHOWN:] else ())]
     staying = [name for name in readers.on_record(change) if keeps(change, name)]
     if limits(change) and staying:
-        who = f"every reader on record may read on: {_some(staying)}"
+        who = f"every reader on record may read on: {some(staying)}"
         return [who if readers.complete else f"{who}, but not all records could be read"]
     if readers.complete:
         return ["nobody reads it, by what consumers have recorded"]
@@ -96,22 +107,14 @@ def _reader(reader: Reader) -> str:
     since = f", since {reader.since[:10]}" if reader.since else ""
     who = ", ".join(part for part in (reader.owner, reader.repository) if part)
     known = f" ({who})" if who else ""
-    return f"{reader.consumer} {reads}: {_some(reader.models)}{since}{known}"
+    return f"{reader.consumer} {reads}: {some(reader.models)}{since}{known}"
 
 
-def allowed(changes: Iterable[Change]) -> str:
-    """What the history keeps of changes that were published with --allow-breaking."""
-    return _some([f"{change.rule} {change.where}" for change in changes])
-
-
-def rule_lines() -> list[str]:
-    """The rulebook as aligned lines: severity, rule, and why."""
-    return _aligned([(ruling.severity, rule, ruling.why) for rule, ruling in RULES.items()])
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def allowed(verdict: Verdict) -> str:
+    """What the history keeps of a verdict that --allow-breaking overrode."""
+    changes = [f"{change.rule} {change.where}" for change in verdict.stopping]
+    lacking = [f"no contract {each.model}" for each in verdict.partial] if verdict.strict else []
+    return some([*changes, *lacking])
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

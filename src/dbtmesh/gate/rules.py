@@ -62,6 +62,8 @@ class Rule(StrEnum):
     TYPE_RESIZED = "type_resized"
     TYPE_UNDECLARED = "type_undeclared"
     COLUMN_REORDERED = "column_reordered"
+    COLUMN_UNLISTED = "column_unlisted"
+    READ_UNLISTED = "read_unlisted"
     FOREIGN_KEY_DROPPED = "foreign_key_dropped"
     CHECK_DROPPED = "check_dropped"
     CUSTOM_DROPPED = "custom_dropped"
@@ -198,6 +200,18 @@ RULES: Mapping[Rule, Ruling] = {
         _RISKY,
         "By name nothing changes; `insert … select *` and `union all` go by position.",
         "restore the order of the columns, or {new_version}",
+    ),
+    Rule.COLUMN_UNLISTED: Ruling(
+        _RISKY,
+        "Without a contract the column was known from dbt's catalog only, and this build has no"
+        " catalog: it may be gone.",
+        "list the column, or publish a build with a catalog (`dbt docs generate` after it)",
+    ),
+    Rule.READ_UNLISTED: Ruling(
+        _RISKY,
+        "A model without a contract changed, and a reader reads a column that it does not list:"
+        " whether the column is still there is not known.",
+        "list every column of {model}, and set `contract: {{enforced: true}}`",
     ),
     Rule.FOREIGN_KEY_DROPPED: Ruling(_RISKY, "Inner joins along the key may lose rows."),
     Rule.CHECK_DROPPED: Ruling(_RISKY, "Values that were ruled out may appear."),

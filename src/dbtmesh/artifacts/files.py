@@ -1,0 +1,205 @@
+"""The project's files against the manifest: was it made of them as they are now?
+
+SQL models, seeds, snapshots and tests are compared by the checksums that dbt recorded, so a file
+that was only touched has not changed. dbt records none of YAML files, macros and docs: there the
+file's time of change counts, against that of manifest.json. `generated_at` says nothing: dbt keeps
+an old one when it parses partially.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dbtmesh import MeshError
+from dbtmesh.artifacts.recorded import Manifest, disabled, files
+
+PATHS: Mapping[str, str] = {
+    "model-paths": "models",
+    "seed-paths": "seeds",
+    "snapshot-paths": "snapshots",
+    "macro-paths": "macros",
+    "analysis-paths": "analyses",
+    "test-paths": "tests",
+    "function-paths": "functions",
+}
+"""Keys of dbt_project.yml → dbt's default folder."""
+ALWAYS_NODES: Mapping[str, frozenset[str]] = {
+    "model-paths": frozenset((".sql", ".py")),
+    "seed-paths": frozenset((".csv",)),
+}
+"""Files of which dbt makes a node, whatever they hold."""
+READ = frozenset((".sql", ".py", ".csv", ".yml", ".yaml", ".md"))
+SETTINGS = (
+    *("dbt_project.yml", "profiles.yml", ".dbtignore"),
+    *("packages.yml", "dependencies.yml", "package-lock.yml"),
+)
+
+
+class How(StrEnum):
+    """How a file differs from what dbt read."""
+
+    CHANGED = "changed since"
+    ADDED = "is new"
+    REMOVED = "is gone"
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """path: relative to the project."""
+
+    path: PurePosixPath
+    how: How
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.how}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of the project; `seconds`: when it changed, since the epoch; `node`: whether dbt
+    always makes a node of such a file."""
+
+    seconds: float
+    node: bool = False
+
+
+def find(root: Path) -> dict[PurePosixPath, Found]:
+    """The files that dbt would read now.
+
+    Raises MeshError where dbt_project.yml is missing or is not valid YAML.
+    """
+    settings = _settings(root)
+    ignored = _ignored(root)
+    found = {
+        PurePosixPath(name): Found((root / name).stat().st_mtime)
+        for name in SETTINGS
+        if (root / name).is_file()
+    }
+    for key, default in PATHS.items():
+        folders = settings.get(key)
+        for folder in folders if isinstance(folders, list) else [default]:
+            for path in _walk(root, root / str(folder)):
+                if path.suffix.lower() not in READ or (ignored and ignored(path.as_posix())):
+                    continue
+                # Without a way to read .dbtignore, a new file may be one that dbt passes over.
+                node = path.suffix.lower() in ALWAYS_NODES.get(key, ()) and ignored is not None
+                known = found.get(path)
+                seconds = known.seconds if known else (root / path).stat().st_mtime
+                found[path] = Found(seconds, node or (known is not None and known.node))
+    return found
+
+
+def compare(
+    manifest: Manifest,
+    project: str,
+    found: Mapping[PurePosixPath, Found],
+    read: Callable[[PurePosixPath], bytes],
+    *,
+    written: float,
+    now: float,
+) -> tuple[list[FileChange], list[PurePosixPath]]:
+    """What changed since dbt read the project; and the files of which that cannot be told, because
+    their time lies in the future.
+
+    `written`: when manifest.json was; `now`: seconds since the epoch. `read` is asked for files
+    with a checksum only.
+    """
+    recorded = files(manifest, project)
+    passed_over = disabled(manifest, project)
+    # v2 has changed how it makes checksums: one that differs proves nothing there.
+    exact = not manifest.is_v2
+    changes = [FileChange(path, How.REMOVED) for path in recorded if path not in found]
+    unsure = []
+    for path, file in found.items():
+        checksum = recorded.get(path)
+        newer = file.seconds > written
+        if path not in recorded and file.node and path not in passed_over:
+            changes.append(FileChange(path, How.ADDED))
+        elif checksum and (exact or newer):
+            if not _has_checksum(read(path), checksum):
+                changes.append(FileChange(path, How.CHANGED))
+        elif not checksum and newer:
+            if file.seconds > now:
+                unsure.append(path)
+            else:
+                changes.append(FileChange(path, How.CHANGED))
+    return sorted(changes, key=lambda change: change.path), sorted(unsure)
+
+
+def changed(
+    root: Path, manifest: Manifest, project: str, written: float
+) -> tuple[list[FileChange], list[PurePosixPath]]:
+    """`compare` with the files in `root`."""
+    found = find(root)
+    for path in files(manifest, project):
+        # A macro of a folder that is not listed, or a file that only dbt knows how to find.
+        if path not in found and (root / path).is_file():
+            found[path] = Found((root / path).stat().st_mtime)
+    return compare(
+        manifest,
+        project,
+        found,
+        lambda path: (root / path).read_bytes(),
+        written=written,
+        now=time.time(),
+    )
+
+
+def _has_checksum(body: bytes, checksum: str) -> bool:
+    """Whether a file's text has a checksum of dbt's, whatever its line endings.
+
+    dbt Core takes that of the text without white space around it (dbt.parser.read_files), v2 that
+    of the words of SQL with single spaces between them (as 2.0.0-alpha.4 was seen to do).
+    """
+    text = body.decode("utf-8", "surrogateescape")
+    unix = text.replace("\r\n", "\n").strip()
+    variants = (text.strip(), unix, unix.replace("\n", "\r\n"), " ".join(text.split()))
+    return any(
+        hashlib.sha256(each.encode("utf-8", "surrogateescape")).hexdigest() == checksum
+        for each in variants
+    )
+
+
+def _walk(root: Path, folder: Path) -> Iterator[PurePosixPath]:
+    """Files beneath a folder as dbt finds them: links to folders are not followed."""
+    for current, _, names in os.walk(folder):
+        for name in names:
+            path = Path(current, name)
+            if path.is_file():
+                yield PurePosixPath(Path(os.path.relpath(path, root)).as_posix())
+
+
+def _settings(root: Path) -> Mapping[str, Any]:
+    import yaml
+
+    path = root / "dbt_project.yml"
+    try:
+        settings = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        raise MeshError(f"{path} is missing: this is not a dbt project") from None
+    except (yaml.YAMLError, ValueError) as error:
+        at = getattr(error, "problem_mark", None)
+        where = f" (line {at.line + 1})" if at else ""
+        raise MeshError(f"dbt_project.yml is not valid YAML{where}: correct it") from None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _ignored(root: Path) -> Callable[[str], bool] | None:
+    """Whether .dbtignore names a path; None where nothing installed can read it."""
+    path = root / ".dbtignore"
+    if not path.is_file():
+        return lambda path: False
+    try:
+        import pathspec  # comes with dbt Core
+    except ImportError:
+        return None
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    spec = pathspec.PathSpec.from_lines("gitwildmatch", lines)
+    return lambda path: bool(spec.match_file(path))

@@ -1,0 +1,123 @@
+"""What a manifest records of the project's own files and nodes; the rest of it is not decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import msgspec
+
+from dbtmesh import MeshError
+
+
+class Checksum(msgspec.Struct):
+    """Of a file's text. dbt writes no SHA-256 for large seeds (`name` is "path") and generic tests
+    ("none")."""
+
+    name: str = ""
+    checksum: str = ""
+
+
+class _DependsOn(msgspec.Struct):
+    nodes: list[str] | None = None
+
+
+class _Config(msgspec.Struct, rename={"post_hook": "post-hook"}):
+    access: str | None = None
+    materialized: str | None = None
+    post_hook: msgspec.Raw = msgspec.Raw()
+
+
+class Node(msgspec.Struct):
+    """A node, or a macro, of any package. Hooks and code stay as they are written."""
+
+    package_name: str
+    resource_type: str
+    original_file_path: str
+    name: str = ""
+    access: str | None = None
+    config: _Config = msgspec.field(default_factory=_Config)
+    patch_path: str | None = None
+    checksum: Checksum | None = None
+    relation_name: str | None = None
+    depends_on: _DependsOn | None = None
+    raw_code: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def is_public(self) -> bool:
+        return "public" in (self.access, self.config.access)
+
+    @property
+    def patch_file(self) -> PurePosixPath | None:
+        """The YAML file that describes the node, relative to its project."""
+        return _path(self.patch_path.partition("://")[2]) if self.patch_path else None
+
+
+class _Metadata(msgspec.Struct):
+    invocation_id: str | None = None
+    dbt_version: str | None = None
+    adapter_type: str | None = None
+
+
+class Manifest(msgspec.Struct):
+    metadata: _Metadata
+    nodes: dict[str, Node]
+    macros: dict[str, Node] = {}
+    functions: dict[str, Node] = {}
+    disabled: dict[str, list[Node]] = {}
+
+    @property
+    def is_v2(self) -> bool:
+        return (self.metadata.dbt_version or "").startswith("2.")
+
+
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_MANIFEST = msgspec.json.Decoder(Manifest)
+
+
+def decode(body: bytes, source: str) -> Manifest:
+    """Raises MeshError where the bytes of the file `source` are not a manifest."""
+    try:
+        return _MANIFEST.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MeshError(
+            f"{source} is not a dbt manifest ({error}): run `dbt build` again"
+        ) from None
+
+
+def files(manifest: Manifest, project: str) -> dict[PurePosixPath, str | None]:
+    """The files that the project's own nodes were made of → the SHA-256 of each.
+
+    None where dbt recorded no checksum: YAML files, macros, large seeds.
+    """
+    found: dict[PurePosixPath, str | None] = {}
+    for node in _own(manifest, project):
+        if node.patch_file:
+            found.setdefault(node.patch_file, None)
+        if node.resource_type == "operation":  # a hook, in dbt_project.yml
+            continue
+        path = _path(node.original_file_path)
+        if node.checksum and node.checksum.name == "sha256" and node.checksum.checksum:
+            found[path] = node.checksum.checksum
+        else:
+            found.setdefault(path, None)
+    return found
+
+
+def disabled(manifest: Manifest, project: str) -> frozenset[PurePosixPath]:
+    """The files of nodes that are disabled; dbt keeps no checksum of them that has to match."""
+    return frozenset(
+        _path(node.original_file_path)
+        for nodes in manifest.disabled.values()
+        for node in nodes
+        if node.package_name == project
+    )
+
+
+def _own(manifest: Manifest, project: str) -> Iterator[Node]:
+    for section in (manifest.nodes, manifest.macros, manifest.functions):
+        yield from (node for node in section.values() if node.package_name == project)
+
+
+def _path(text: str) -> PurePosixPath:
+    return PurePosixPath(text.replace("\\", "/"))

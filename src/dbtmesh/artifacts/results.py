@@ -1,0 +1,155 @@
+"""The results of dbt's last run against what is to be published: were its tables built?
+
+run_results.json is of one command, and the next one replaces it. It may be older than the manifest
+(`dbt parse` writes none), of a selection, of a command that builds nothing, or of another target;
+what it says of relations that are not those of the manifest is not about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from dbtmesh import MeshError
+from dbtmesh.artifacts.recorded import Manifest
+
+# https://docs.getdbt.com/reference/artifacts/run-results-json, and dbt's artifacts.schemas.results
+SUCCEEDED = frozenset(("success", "pass", "warn", "no-op", "noop", "reused"))
+FAILED = frozenset(("error", "fail", "runtime error", "partial success", "skipped"))
+BUILDING = frozenset(("build", "run", "seed", "snapshot", "clone", "retry"))
+"""Commands that make relations."""
+
+
+class Result(msgspec.Struct):
+    """Of one node. relation_name: of models and snapshots, and of tests that store failures."""
+
+    unique_id: str
+    status: str
+    relation_name: str | None = None
+    compiled_code: msgspec.Raw = msgspec.Raw()
+
+
+class _Metadata(msgspec.Struct):
+    invocation_id: str | None = None
+    generated_at: str | None = None
+
+
+class _Arguments(msgspec.Struct):
+    which: str | None = None
+
+
+class Run(msgspec.Struct):
+    metadata: _Metadata
+    results: list[Result]
+    args: _Arguments = msgspec.field(default_factory=_Arguments)
+
+    def __str__(self) -> str:
+        """`dbt build, 2026-01-02 03:04 UTC`"""
+        when = (self.metadata.generated_at or "")[:16].replace("T", " ")
+        return f"dbt {self.args.which or 'run'}" + (f", {when} UTC" if when else "")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a run tells of a manifest.
+
+    failed, unknown: unique_id → status, of nodes that did not succeed, and of those whose status
+    has no known meaning. built: nodes whose relation the run made. elsewhere: it made other
+    relations than those of the manifest, so it tells nothing.
+    """
+
+    run: Run
+    failed: Mapping[str, str]
+    unknown: Mapping[str, str]
+    built: frozenset[str]
+    elsewhere: bool = False
+
+
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_RUN = msgspec.json.Decoder(Run)
+
+
+def decode(body: bytes, source: str) -> Run:
+    """Raises MeshError where the bytes of the file `source` are not a run's results."""
+    try:
+        return _RUN.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MeshError(
+            f"{source} is not readable ({error}), so whether the last run succeeded is not known: "
+            "run `dbt build` again, or pass --allow-failed"
+        ) from None
+
+
+def judge(run: Run, manifest: Manifest) -> Judgement:
+    """What the run tells of the relations that the manifest names."""
+    known = [
+        result
+        for result in run.results
+        # What is not in the manifest any more was removed since; hooks are not nodes of it always.
+        if result.unique_id in manifest.nodes or result.unique_id.startswith("operation.")
+    ]
+    if run.metadata.invocation_id != manifest.metadata.invocation_id and _elsewhere(
+        known, manifest
+    ):
+        return Judgement(run, {}, {}, frozenset(), elsewhere=True)
+    here = [result for result in known if not _moved(result, manifest)]
+    return Judgement(
+        run,
+        failed={each.unique_id: each.status for each in here if each.status in FAILED},
+        unknown={
+            each.unique_id: each.status for each in here if each.status not in SUCCEEDED | FAILED
+        },
+        built=frozenset(
+            each.unique_id
+            for each in here
+            if run.args.which in BUILDING and each.status in SUCCEEDED
+        ),
+    )
+
+
+def _moved(result: Result, manifest: Manifest) -> bool:
+    """Whether a result is of another relation than the manifest's node of that name."""
+    node = manifest.nodes.get(result.unique_id)
+    if node is None or node.resource_type == "test":
+        return False
+    if not result.relation_name or not node.relation_name:
+        return False
+    return _bare(result.relation_name) != _bare(node.relation_name)
+
+
+def _bare(relation: str) -> str:
+    """A relation's name without what engines and adapters write in two ways."""
+    return relation.replace('"', "").upper()
+
+
+def _elsewhere(results: Iterable[Result], manifest: Manifest) -> bool:
+    """Whether a run was of another target: of all the relations that its results name, the
+    manifest has none. A test names those that it reads in its SQL."""
+    named = False
+    for result in results:
+        node = manifest.nodes.get(result.unique_id)
+        if node is None:
+            continue
+        if node.resource_type != "test":
+            if result.relation_name and node.relation_name:
+                named = True
+                if not _moved(result, manifest):
+                    return False
+            continue
+        tested = (
+            manifest.nodes.get(uid) for uid in (node.depends_on and node.depends_on.nodes) or ()
+        )
+        relations = [each.relation_name for each in tested if each and each.relation_name]
+        code = _text(result.compiled_code)
+        if code and relations:
+            named = True
+            if any(relation in code for relation in relations):
+                return False
+    return named
+
+
+def _text(raw: msgspec.Raw) -> str:
+    text = msgspec.json.decode(raw) if bytes(raw) else None
+    return text if isinstance(text, str) else ""

@@ -1,0 +1,103 @@
+"""What is legal in dbt, but will not give readers what the owner means. Pure.
+
+Each function returns lines to print; none of them stops a publication.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from dbtmesh.artifacts.recorded import Manifest
+from dbtmesh.gate.nodes import display
+from dbtmesh.manifest.interface import Interface
+from dbtmesh.output.words import some
+from dbtmesh.warehouse.names import Warehouse, relation
+
+GRANT, RECONCILE = "grant_public_read", "reconcile_public_read"
+"""Macros of the member (macros/public_read.sql): the post-hook of every model, and the hook at the
+end of a run."""
+
+
+def lines(
+    built: Interface, manifest: Manifest, env: str, *, prefix: str, prod: str, on_run_end: str
+) -> list[str]:
+    """Everything there is to say of an interface that was made of `manifest`, before it goes out.
+
+    `prod` is the member's prod database, `prefix` what its databases' names begin with, and
+    `on_run_end` the hooks that its dbt_project.yml names.
+    """
+    return [
+        *_nothing(built),
+        *_packages(manifest, built.project),
+        *_databases(built, env, prefix, prod),
+        *_hooks(built, manifest, on_run_end),
+    ]
+
+
+def _nothing(built: Interface) -> Iterator[str]:
+    if not built.nodes:
+        yield "no model has `access: public`: readers will find nothing"
+
+
+def _packages(manifest: Manifest, project: str) -> Iterator[str]:
+    """dbt lets a project make models of its packages public; no other project can read them."""
+    found: dict[str, list[str]] = {}
+    for uid, node in manifest.nodes.items():
+        foreign = node.package_name != project and uid.startswith("model.")
+        # dbt-loom injects the models of other projects, which have no file here.
+        if foreign and node.is_public and node.original_file_path:
+            found.setdefault(node.package_name, []).append(node.name)
+    for package, names in sorted(found.items()):
+        yield (
+            f"not published: {some(sorted(names))} of the package {package}. Packages have owners"
+            f" of their own: to share such a model, select from it in a public model of {project}"
+        )
+
+
+def _databases(built: Interface, env: str, prefix: str, prod: str) -> Iterator[str]:
+    """Readers get SELECT through database roles of the prod database, which reach no other one."""
+    if env == "local":
+        return
+    warehouse = Warehouse.of(built.adapter_type)
+    elsewhere: dict[str, list[str]] = {}
+    for node in built.nodes.values():
+        database = relation(node, warehouse).database.text
+        if database.upper() == f"{prefix}_LOCAL":
+            yield f"{display(node)} was built for {database}, but is published as {env}"
+            return
+        if warehouse is Warehouse.SNOWFLAKE and env == "prod" and database != prod:
+            elsewhere.setdefault(database, []).append(display(node))
+    for database, names in sorted(elsewhere.items()):
+        yield (
+            f"readers will not get SELECT on {some(names)}: public models have to lie in {prod},"
+            f" not in {database}. Take `database` out of their configuration, or `access: public`"
+        )
+
+
+def _hooks(built: Interface, manifest: Manifest, on_run_end: str) -> Iterator[str]:
+    """Without the member's hooks dbt builds the models and nobody is granted SELECT on them."""
+    if Warehouse.of(built.adapter_type) is not Warehouse.SNOWFLAKE or not built.nodes:
+        return
+    ungranted = [
+        display(node)
+        for uid, node in built.nodes.items()
+        if uid in manifest.nodes and not _calls(manifest.nodes[uid].config.post_hook, GRANT)
+    ]
+    if ungranted:
+        yield (
+            f"readers will not get SELECT on {some(ungranted)}: its post-hook does not call"
+            f" {GRANT}(). Add to dbt_project.yml, under `models: {built.project}:`, the line"
+            f' +post-hook: "{{{{ {GRANT}() }}}}"'
+        )
+    operations = (node for uid, node in manifest.nodes.items() if uid.startswith("operation."))
+    if RECONCILE not in on_run_end and not any(_calls(n.raw_code, RECONCILE) for n in operations):
+        yield (
+            f"a model that is no longer public stays readable: no on-run-end hook calls {RECONCILE}"
+            f'(). Add to dbt_project.yml: on-run-end: ["{{{{ {RECONCILE}() }}}}"]'
+        )
+
+
+def _calls(code: msgspec.Raw, macro: str) -> bool:
+    return macro.encode() in bytes(code)

@@ -1,0 +1,97 @@
+"""The gate's verdict on an interface that is to take the place of the published one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from dbtmesh.gate.changes import Change, Finding, stopping
+from dbtmesh.gate.compare import compare
+from dbtmesh.gate.consumers import weighed
+from dbtmesh.gate.partial import Partial, partial
+from dbtmesh.gate.rules import Rule
+from dbtmesh.manifest.interface import Interface
+
+if TYPE_CHECKING:
+    from dbtmesh.gate.impact import Readers
+    from dbtmesh.registry.records import Record
+
+Ask = Callable[[], "tuple[list[Record], bool]"]
+"""Reads the records of all consumers; False where some of them could not be read."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What readers would notice.
+
+    changes: None where nothing is published yet. partial: models without a contract. readers: None
+    where nobody had to be asked. strict: whether risky changes and partial models stop it, too.
+    """
+
+    changes: tuple[Change, ...] | None
+    partial: tuple[Partial, ...] = ()
+    readers: Readers | None = None
+    strict: bool = False
+
+    @property
+    def stopping(self) -> list[Change]:
+        return stopping(self.changes or (), strict=self.strict)
+
+    @property
+    def stops(self) -> bool:
+        return bool(self.stopping or (self.strict and self.partial))
+
+    @property
+    def first(self) -> bool:
+        """Whether nothing is published yet."""
+        return self.changes is None
+
+    @property
+    def unchanged(self) -> bool:
+        return self.changes == ()
+
+    @property
+    def sentence(self) -> str:
+        """What there is to say where no change was found."""
+        if self.first:
+            return "nothing to compare with: nobody reads it yet"
+        if any(not each.complete for each in self.partial):
+            return "the public interface is unchanged, as far as it is listed"
+        return "the public interface is unchanged"
+
+
+def judge(
+    current: Interface | None, built: Interface, ask: Ask, *, today: date, strict: bool
+) -> Verdict:
+    """`ask` is called only where readers matter: a publication that changes nothing asks nobody."""
+    lacking = tuple(partial(built.manifest))
+    if current is None:
+        return Verdict(None, lacking, strict=strict)
+    changes = compare(current.manifest, built.manifest, today=today, private=built.private)
+    unsure = [
+        each.unique_id
+        for each in lacking
+        if not each.complete
+        and _rewritten(current.nodes.get(each.unique_id), built.nodes[each.unique_id])
+    ]
+    if not changes and not unsure:
+        return Verdict((), lacking, strict=strict)
+    from dbtmesh.gate.impact import Readers, concerns
+
+    records, complete = ask() if unsure or any(map(concerns, changes)) else ([], True)
+    readers = Readers(records, complete=complete, old=current.manifest, new=built.manifest)
+    for uid in unsure:
+        node = built.nodes[uid]
+        for column in readers.unlisted(uid, node):
+            message = "is read, but not listed, and the model has changed"
+            changes.append(
+                Change.of(Finding(Rule.READ_UNLISTED, message, column=column), uid, node)
+            )
+    return Verdict(tuple(weighed(changes, readers.left_out)), lacking, readers, strict)
+
+
+def _rewritten(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:
+    """Whether the SQL of a published model changed."""
+    return old is not None and old.get("checksum") != new.get("checksum")

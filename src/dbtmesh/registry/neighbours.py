@@ -1,0 +1,33 @@
+"""Who reads whom around a project, by the records of readers, and of their readers, and so on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+
+from dbtmesh.registry.cycles import cycles
+from dbtmesh.registry.records import recorded
+from dbtmesh.registry.store import Store
+
+FARTHEST = 50
+"""How many projects are asked for their readers: each costs a listing, and a read for each reader.
+In a larger mesh a cycle may be missed; `fleet status` finds all."""
+
+
+def rings(
+    store: Store, env: str, project: str, upstreams: Collection[str]
+) -> list[tuple[str, ...]]:
+    """Groups of projects that read each other, with this one among them. upstreams: what it reads.
+
+    Records that cannot be read are passed over.
+    """
+    reads: dict[str, set[str]] = {project: set(upstreams)}
+    waiting, asked = deque([project]), {project}
+    while waiting and len(asked) <= FARTHEST:
+        current = waiting.popleft()
+        for record in recorded(store, current, env)[0]:
+            reads.setdefault(record.consumer, set()).add(current)
+            if record.consumer not in asked:
+                asked.add(record.consumer)
+                waiting.append(record.consumer)
+    return [group for group in cycles(reads) if project in group]
