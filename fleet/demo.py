@@ -370,7 +370,7 @@ Where it lies
 What to try next
   source .venv/bin/activate{export}{dbt}
   cd {folder}/dbt_up && dbt build --select public_orders+      change a model, build it
-  dbt parse; scripts/publish_manifest.py --check   what would readers notice? (drop a column and see)
+  dbt parse; scripts/publish_manifest.py --check   what would readers notice? (drop a column)
   cd ../dbt_down && scripts/sync_mesh.py      bring a change in, then dbt build
   {f"make demo{engine}":44}all of it again, with your changes
   {f"make demo-clean{engine}":44}and away with it
