@@ -79,6 +79,7 @@ def main(words: Sequence[str], root: Path) -> int:
             else:
                 cli.say(f"{name} is not told: nothing changed since its last deploy")
     if not told:
+        cli.say(f"nobody to tell: the projects that read {member.project} have all of it already")
         return cli.OK
     payload = event_payload(current, place.env, [*cause.chain, member.project])
     if arguments.dry_run:
