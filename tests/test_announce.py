@@ -45,6 +45,21 @@ def warnings(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in done.stdout.splitlines() if line.startswith("::warning::")]
 
 
+def test_who_has_read_the_publication_is_not_told_of_it_again(
+    workflow: Member, place: Place, github: GitHubApi, publish: Publish
+) -> None:
+    publish(place, at(1))
+    published = json.loads(place.get(LATEST))["metadata"]["env"]["DBT_MESH_VERSION"]
+    record(place, "reads_it", "acme/reads", read_version=published)
+    github.install("acme/reads", "acme/behind", contents="write")
+    flags = (*place.flags,)
+    said = workflow.ok(ANNOUNCE, *flags, **place.environment)
+    assert "reads_it is not told: nothing changed since its last deploy" in said
+    record(place, "behind", "acme/behind", read_version="an older one")
+    workflow.ok(ANNOUNCE, *flags, **place.environment)
+    assert told(github) == ["POST /repos/acme/behind/dispatches 204"]
+
+
 def test_every_repository_gets_one_event(
     workflow: Member, place: Place, github: GitHubApi, publish: Publish
 ) -> None:

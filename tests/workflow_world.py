@@ -252,6 +252,10 @@ def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterato
             else:
                 github.install(*repositories, contents="write")
                 made.variables["MESH_APP_CLIENT_ID"] = APP
+            for name in members:
+                settings = github.repository(made.repository(name)).settings
+                own = ("upstream/dbt_up",) if is_shared and name == "dbt_up" else ()
+                settings.closed(made.environment(name, "prod"), "main", *own)
             contents = "write" if is_shared else "read"
             github.token(TOKEN, contents=contents, actions="read", pull_requests="write")
             yield made

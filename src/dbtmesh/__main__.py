@@ -22,6 +22,7 @@ COMMANDS = {
     "snowflake-access": "plan, apply and verify roles and grants on Snowflake",
     "keypair-auth": "create and rotate key pairs (./setup_keypair_auth.sh)",
     "announce": "tell the projects that read this one of a new publication",
+    "check-environment": "refuse to deploy while every branch could",
     "await-upstream": "wait for the publication that an event told of",
     "deploy-state": "keep what a deploy made, and fetch it",
     "notify": "tell people of a failed deploy",

@@ -1,0 +1,52 @@
+"""Refuse to deploy while others than the branch that deploys could do so, too.
+
+  python -m dbtmesh check-environment --environment prod --branch main
+
+It asks GitHub, with $GITHUB_TOKEN (permissions actions: read and contents: read), which branches
+may use the environment. A job that names an environment which does not exist makes it, open to
+every branch: so the deploy workflow runs this first, in a job of its own that names none. With the
+variable $MESH_OPEN_ENVIRONMENT set to `accepted`, as for a private repository of a plan that cannot
+close it, what is found is a warning.
+
+Python's standard library is all it needs.
+
+Exit status: 0 it is closed, or cannot be read, which is a warning; 1 it failed; 2 it is open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from dbtmesh import cli
+from dbtmesh.ci import github, protection
+from dbtmesh.output import workflow
+
+ACCEPTED = "accepted"
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--environment", required=True, type=cli.given, metavar="E")
+    parser.add_argument("--branch", required=True, type=cli.given, help="the one that deploys")
+    arguments = parser.parse_args(words)
+    try:
+        found = protection.look(
+            github.from_environment(),
+            github.repository(),
+            arguments.environment,
+            arguments.branch,
+            secrets=False,
+        )
+    except github.Refused as error:
+        workflow.warning(f"who can use the environment {arguments.environment} is unknown: {error}")
+        return cli.OK
+    problems = list(found.problems)
+    if not problems:
+        cli.say(*found.lines)
+        return cli.OK
+    accepted = os.environ.get("MESH_OPEN_ENVIRONMENT") == ACCEPTED
+    for line in problems:
+        (workflow.warning if accepted else workflow.error)(line)
+    return cli.OK if accepted else cli.FOUND

@@ -1,0 +1,59 @@
+"""A deploy does not begin while every branch could deploy (`check-environment`)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.github_api import GitHubApi
+
+pytest_plugins = "tests.github_api"
+
+WORDS = ("check-environment", "--environment", "prod", "--branch", "main")
+
+
+def check(github: GitHubApi, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    facts = github.environment("acme/up", github.token(actions="read", contents="read"))
+    return subprocess.run(
+        [sys.executable, "-m", "dbtmesh", *WORDS],
+        cwd=folder,
+        env={**os.environ, **facts, **more},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_closed_environment(github: GitHubApi, tmp_path: Path) -> None:
+    github.repository("acme/up").settings.closed("prod", "main")
+    done = check(github, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "environment prod: may be used from main" in done.stdout
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_an_open_one_and_one_that_a_deploy_would_make(
+    github: GitHubApi, tmp_path: Path, exists: bool
+) -> None:
+    settings = github.repository("acme/up").settings
+    if exists:
+        settings.job_names("prod")
+    done = check(github, tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "::error::" in done.stdout
+    assert "./setup_keypair_auth.sh create" in done.stdout
+    accepted = check(github, tmp_path, MESH_OPEN_ENVIRONMENT="accepted")
+    assert accepted.returncode == 0
+    assert "::warning::" in accepted.stdout
+
+
+def test_what_cannot_be_read_is_a_warning(github: GitHubApi, tmp_path: Path) -> None:
+    github.repository("acme/up")
+    github.fail("GET /repos/acme/up/environments/prod", 403, times=9)
+    done = check(github, tmp_path)
+    assert done.returncode == 0
+    assert "::warning::who can use the environment prod is unknown" in done.stdout
