@@ -209,3 +209,16 @@ def test_a_wrong_event_deploys_nothing(
     assert message in run.step(WAIT).output
     assert not run.ran("Build")
     assert len(mesh.snowflake.standin.statements) == statements
+
+
+def test_nothing_is_deployed_where_every_branch_could(mesh: Mesh, story: Story) -> None:
+    settings = mesh.github.repository("acme/dbt-up").settings
+    closed = settings.environments.pop("prod")
+    try:
+        run = mesh.deploy("dbt_up", "workflow_dispatch")
+    finally:
+        settings.environments["prod"] = closed
+    assert not run.ok
+    assert run.jobs["closed"] == "failure"
+    assert not run.ran("Build")
+    assert "./setup_keypair_auth.sh create" in run.printed
