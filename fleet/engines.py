@@ -95,6 +95,7 @@ def make(*, snowflake: bool = False) -> Path:
         (library,) = home.rglob("adbc_driver_snowflake/libadbc_driver_snowflake.so")
         shutil.copy(library, home / "lib" / library.name)
     _bring_duckdb(home / "lib")
+    _offer(home)
     (home / "done").write_text(_pins())
     return _program(home)
 
@@ -105,11 +106,23 @@ def has_driver(name: str) -> bool:
 
 
 def _pins() -> str:
-    return f"{V2_PIN} {DUCKDB_PIN}"
+    return f"{V2_PIN} {DUCKDB_PIN} {ADBC_SNOWFLAKE_PIN} path"
 
 
 def _program(home: Path) -> Path:
-    return home / _BIN / ("dbt.exe" if _WINDOWS else "dbt")
+    """In a folder that holds no other program: on PATH it hides no Python."""
+    return home / "path" / ("dbt.exe" if _WINDOWS else "dbt")
+
+
+def _offer(home: Path) -> None:
+    offered = _program(home)
+    offered.parent.mkdir(exist_ok=True)
+    offered.unlink(missing_ok=True)
+    installed = home / _BIN / offered.name
+    try:
+        offered.symlink_to(installed)
+    except OSError:  # where links are for administrators
+        shutil.copy(installed, offered)
 
 
 def _install(home: Path, requirement: str) -> None:

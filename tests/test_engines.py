@@ -51,7 +51,7 @@ BUILD = "build"
 AGAIN = "build --select daily_revenue"
 EMPTY = "run --empty --select stg_orders --target-path target/empty"
 MODIFIED = "ls --quiet --select state:modified+ --state kept --target-path target/ls"
-FAILING = "build --select test_type:data,stg_orders"
+FAILING = "build --select stg_orders"
 JOURNEY = (PARSE, BUILD, AGAIN, EMPTY)
 
 
