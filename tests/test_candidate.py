@@ -366,6 +366,19 @@ def test_unchanged_and_published_do_not_contradict(project: Project, run: Run) -
     assert line.endswith("; the interface is unchanged")
 
 
+def test_a_list_of_consumers_for_a_model_that_nobody_reads(project: Project, run: Run) -> None:
+    """It cannot name readers where there are none: the way out is one that can be gone."""
+    project.build(public())
+    run()
+    project.build(public(config={"meta": {"consumers": ["dbt_down"]}}), generated_at=LATER)
+    status, said, _ = run("--check")
+    assert status == 2
+    assert "way out: nobody is on record as a reader of orders: where a project reads it" in said
+    assert "name every project that reads orders" not in said
+    project.record("dbt_far")
+    assert "way out: name every project that reads orders" in run("--check")[1]
+
+
 def test_projects_that_read_each_other_are_named(project: Project, run: Run) -> None:
     project.build(public())
     project.record("hub_b")

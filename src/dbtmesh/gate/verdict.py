@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from dbtmesh.gate.changes import Change, Finding, stopping
+from dbtmesh.gate.changes import LAST_RESORT, Change, Finding, stopping
 from dbtmesh.gate.compare import compare
-from dbtmesh.gate.consumers import weighed
+from dbtmesh.gate.consumers import limits, weighed
 from dbtmesh.gate.partial import Partial, partial
 from dbtmesh.gate.rules import Rule
 from dbtmesh.manifest.interface import Interface
@@ -89,7 +89,19 @@ def judge(
             changes.append(
                 Change.of(Finding(Rule.READ_UNLISTED, message, column=column), uid, node)
             )
-    return Verdict(tuple(weighed(changes, readers.left_out)), lacking, readers, strict)
+    judged = [_advised(change, readers) for change in weighed(changes, readers.left_out)]
+    return Verdict(tuple(judged), lacking, readers, strict)
+
+
+def _advised(change: Change, readers: Readers) -> Change:
+    """A list of consumers cannot name readers where none is on record: there is another way out."""
+    if not limits(change) or not readers.complete or readers.on_record(change):
+        return change
+    way_out = (
+        f"nobody is on record as a reader of {change.model}: where a project reads it, let it"
+        f" deploy once, which puts it on record, and name it{LAST_RESORT[change.severity]}"
+    )
+    return replace(change, way_out=way_out)
 
 
 def _rewritten(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:
