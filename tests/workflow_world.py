@@ -151,7 +151,7 @@ class Mesh:
             self.checkout(name),
             self.workflow(name, workflow),
             event,
-            payload,
+            {"repository": {"visibility": "public"}, **(payload or {})},
             secrets={key: value for key, value in secrets.items() if key not in without},
             variables=self.variables if environment else {},
             **{"GITHUB_API_URL": self.github.url, **more},
