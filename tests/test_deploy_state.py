@@ -96,7 +96,7 @@ def test_a_deploy_is_kept_and_nothing_is_rebuilt_where_nothing_changed(
     assert changed(member, place) == (False, "nothing to deploy: dbt_down is as it was built\n")
     (member.path.parent / "elsewhere").write_text("another project's")
     commit(member.path.parent)
-    assert changed(member, place)[0] is False
+    assert changed(member, place) == (False, "nothing to deploy: dbt_down is as it was built\n")
     (member.path / "models").mkdir(exist_ok=True)
     (member.path / "models/new.sql").write_text("select 1 as one")
     commit(member.path.parent)
@@ -186,7 +186,7 @@ def test_a_request_without_a_body_for_each_upstream(
     changed(member, place)
     member.ok(STATE, "push", *place.flags)
     proxy.requests.clear()
-    assert changed(member, place)[0] is False
+    assert changed(member, place) == (False, "nothing to deploy: dbt_down is as it was built\n")
     assert sorted(proxy.seen()) == ["GET", "HEAD", "HEAD", "HEAD"]
 
 

@@ -139,7 +139,7 @@ def pull(
 def changed(
     _: argparse.Namespace, member: config.Member, place: config.Location, state: registry.Store
 ) -> int:
-    last = last_deploy(state, member.project, place.env)
+    last = last_deploy(state, member.project, place.env)[0]
     store = registry.open_store(place.url, member.aws_region)
     now = published(member, place, store, last.built.upstreams if last and last.built else {})
     write_whole(member.root / "target" / INPUTS, msgspec.json.encode(now))
@@ -202,15 +202,17 @@ def code_of(root: Path) -> str | None:
     return done.stdout.strip()
 
 
-def last_deploy(state: registry.Store, project: str, env: str) -> Deploy | None:
-    """What deploy.json says. One that cannot be read says nothing."""
+def last_deploy(state: registry.Store, project: str, env: str) -> tuple[Deploy | None, str | None]:
+    """What deploy.json says, and its ETag. One that cannot be read says nothing."""
     key = keys.state(project, env, "deploy.json")
     stored = state.read(key)
+    if stored is None:
+        return None, None
     try:
-        return msgspec.json.decode(stored.body, type=Deploy) if stored else None
+        return msgspec.json.decode(stored.body, type=Deploy), stored.etag
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         cli.note(f"{state.url}/{key} is not what a deploy writes ({error}): taken for none")
-        return None
+        return None, stored.etag
 
 
 # ── push ──────────────────────────────────────────────────────────────────────────────
@@ -231,23 +233,30 @@ def push(
         commit=github.commit(member.root),
         run=github.run_url(),
     )
-    if arguments.failed:
-        last = last_deploy(state, member.project, place.env)
-        now.built = last.built if last else None
-    else:
-        now.built = built(now, member, place)
-    text = msgspec.json.format(msgspec.json.encode(now), indent=1) + b"\n"
-    for name, body in {**made, "deploy.json": text}.items():
+    own = None if arguments.failed else built(now, member, place)
+    for name, body in made.items():
         key = keys.state(member.project, place.env, name)
         if arguments.dry_run:
             cli.say(f"would write {state.url}/{key} ({len(body):,} bytes)")
         else:
             put(state, key, body)
-    if arguments.dry_run:
-        cli.say(*text.decode().splitlines())
-    else:
+    key = keys.state(member.project, place.env, "deploy.json")
+    for _ in range(ATTEMPTS):
+        last, etag = last_deploy(state, member.project, place.env)
+        # A failed deploy keeps what the last good one was built from, whoever wrote that meanwhile.
+        now.built = own or (last.built if last else None)
+        text = msgspec.json.format(msgspec.json.encode(now), indent=1) + b"\n"
+        if arguments.dry_run:
+            cli.say(f"would write {state.url}/{key} ({len(text):,} bytes)")
+            cli.say(*text.decode().splitlines())
+            return cli.OK
+        try:
+            state.write(key, text, replaces=etag)
+        except registry.Changed:
+            continue
         cli.say(f"kept what the deploy of {member.project} to {place.env} made ({now.result})")
-    return cli.OK
+        return cli.OK
+    raise _contended(state, key)
 
 
 def files(arguments: argparse.Namespace, member: config.Member) -> dict[str, bytes]:
@@ -311,4 +320,8 @@ def put(store: registry.Store, key: str, body: bytes) -> None:
             return store.write(key, body, replaces=store.etag(key))
         except registry.Changed:
             continue
-    raise MeshError(f"{store.url}/{key} is being written by others again and again: try again")
+    raise _contended(store, key)
+
+
+def _contended(store: registry.Store, key: str) -> MeshError:
+    return MeshError(f"{store.url}/{key} is being written by others again and again: try again")
