@@ -16,13 +16,14 @@ from pathlib import Path
 
 from dbtmesh import MeshError
 from dbtmesh.config import Engine, load_member
+from dbtmesh.downstream.committed import manifest_path
 from fleet import engines
 from fleet.git import GitError, git, run
 from fleet.members import Member
 
 CHECK_SECONDS = 900
 STUB_MESH = "scripts/stub_mesh.py"
-"""What a downstream makes stand-ins with."""
+"""What a member makes stand-ins of what it reads with."""
 
 ALLOWED = re.compile(
     r"LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|TERM|COLUMNS|NO_COLOR"
@@ -52,16 +53,18 @@ def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[s
     """
     project = clone / member.subfolder
     theirs = (member.folder or Path.cwd() / Path(member.place).name) / member.subfolder
-    upstreams = committed_upstreams(project) if checks else []
+    read = upstreams_of(project) if checks else []
+    committed = [name for name in read if (project / manifest_path(name)).is_file()]
     with tempfile.TemporaryDirectory(dir=clone.parent) as home:
         environment = {"DBT_MESH_HOME": home}
-        if (project / STUB_MESH).is_file() and not upstreams:
+        if read and not committed:
             ours = os.environ.get("DBT_MESH_HOME", str(theirs.parent / ".mesh"))
             environment = {"DBT_MESH_HOME": ours}
-        stubs = [f"{STUB_MESH} --offline", *(f"--upstream {name}" for name in upstreams)]
+        some = [] if committed == read else [f"--upstream {name}" for name in committed]
+        has_stubs = (project / STUB_MESH).is_file() and (committed or not read)
         before = [
             *(["dbt deps"] if has_packages(project) else []),
-            *([" ".join(stubs)] if upstreams else []),
+            *([" ".join([f"{STUB_MESH} --offline", *some])] if has_stubs else []),
         ]
         for command in [*before, *checks] if checks else []:
             if said := run_in_member(command, project, member, environment):
@@ -80,19 +83,12 @@ def has_packages(project: Path) -> bool:
     )
 
 
-def committed_upstreams(project: Path) -> list[str]:
-    """Those whose contract a downstream has committed, and reads."""
-    if not (project / STUB_MESH).is_file():
-        return []
+def upstreams_of(project: Path) -> list[str]:
+    """The projects that a member reads, by its mesh.yml."""
     try:
-        upstreams = load_member(project).upstreams
+        return [each.name for each in load_member(project).upstreams]
     except (MeshError, OSError):
         return []  # the check will say what is wrong
-    return [
-        each.name
-        for each in upstreams
-        if (project / "state" / each.name / "manifest.json").exists()
-    ]
 
 
 def run_in_member(

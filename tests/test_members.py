@@ -25,7 +25,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "loom hub": {"kind": "loom", "publishes": True},
 }
 PUBLISHER = {"scripts/publish_manifest.py"}
-DOWNSTREAM = {"scripts/sync_mesh.py", "scripts/validate_lineage.py", "scripts/stub_mesh.py"}
+DOWNSTREAM = {"scripts/sync_mesh.py", "scripts/validate_lineage.py"}
 LOOM = {"dbt_loom.config.yml", "dependencies.yml"}
 EVERYONE = {
     ".copier-answers.yml",
@@ -37,6 +37,7 @@ EVERYONE = {
     "requirements.txt",
     "constraints.txt",
     "scripts/snowflake_access.py",
+    "scripts/stub_mesh.py",
 }
 
 
