@@ -89,7 +89,7 @@ def test_a_publication_put_in_anothers_place_is_refused(
     assert "nothing is deployed" in down.refused(*flags, status=2, **event("dbt_up", version, told))
     folder.put(LATEST, folder.get(LATEST).replace(b"column_0", b"column_X"))
     damaged = exporting(down, **event("dbt_up", old, digest(folder, old))).refused(*flags)
-    assert "the published manifest of dbt_up is damaged" in damaged
+    assert "the published manifest of dbt_up: it is damaged" in damaged
 
 
 @pytest.mark.parametrize(

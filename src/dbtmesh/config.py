@@ -29,10 +29,31 @@ SCHEME = re.compile(r"[a-z0-9]{2,}:")
 
 @dataclass(frozen=True)
 class Upstream:
-    """A project this member reads."""
+    """A project this member reads, and the databases that its models may lie in.
+
+    database: of prod, where it is not called after the prefix. more_databases: others of its own,
+    which mesh.yml names as `databases`.
+    """
 
     name: str
     database_prefix: str
+    database: str | None = None
+    more_databases: tuple[str, ...] = ()
+
+    @property
+    def prod_database(self) -> str:
+        return self.database or f"{self.database_prefix}_PROD"
+
+    @property
+    def local_database(self) -> str:
+        """Of its DuckDB file, on a laptop and in pull requests."""
+        return f"{self.database_prefix}_LOCAL"
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """All of them, as stored. A publication that names another one is refused."""
+        named = (self.prod_database, f"{self.database_prefix}_DEV", self.local_database)
+        return (*named, *self.more_databases)
 
 
 @dataclass(frozen=True)
@@ -62,7 +83,7 @@ class Member:
                 return upstream
         known = ", ".join(upstream.name for upstream in self.upstreams) or "none"
         raise MeshError(
-            f"{name!r} is no upstream of {self.project} (mesh.yml names {known}): add it with "
+            f"{name!r} is not an upstream of {self.project} (mesh.yml names {known}): add it with "
             "`copier update --trust --skip-answered --ask upstreams`"
         )
 
@@ -98,9 +119,9 @@ def _member(root: Path, facts: object) -> Member:
     def text(holder: Mapping[str, Any], key: str, pattern: re.Pattern[str] | None = NAME) -> str:
         value = holder.get(key)
         if not isinstance(value, str) or not value:
-            raise wrong(f"`{key}` is missing or is no text")
+            raise wrong(f"`{key}` is missing, or is not a text")
         if pattern and not pattern.fullmatch(value):
-            raise wrong(f"`{key}` is {value!r}, which is no name")
+            raise wrong(f"`{key}` is {value!r}, which is not a valid name")
         return value
 
     kind = text(facts, "kind")
@@ -114,17 +135,27 @@ def _member(root: Path, facts: object) -> Member:
         raise wrong("`publishes` is neither true nor false")
     upstreams = facts.get("upstreams") or []
     if not isinstance(upstreams, list) or not all(isinstance(entry, dict) for entry in upstreams):
-        raise wrong("`upstreams` is no list of {name, database_prefix}")
+        raise wrong("`upstreams` is not a list of {name, database_prefix}")
     snowflake = facts.get("snowflake") or {}
     if not isinstance(snowflake, dict):
         raise wrong("`snowflake` is not a mapping of keys to values")
+
+    def databases(entry: Mapping[str, Any]) -> tuple[str, str | None, tuple[str, ...]]:
+        """Prefix, prod database and further ones of an upstream."""
+        prefix = text(entry, "database_prefix")
+        prod = text(entry, "database") if entry.get("database") else None
+        more = entry.get("databases") or []
+        if not isinstance(more, list):
+            raise wrong(f"`databases` of {entry['name']} is not a list of names")
+        return prefix, prod, tuple(text({"databases": each}, "databases") for each in more)
+
     names = [text(entry, "name") for entry in upstreams]
     for name in names:
         if names.count(name) > 1:
             raise wrong(f"upstream {name!r} is named twice")
     bucket, region = facts.get("bucket"), facts.get("aws_region")
     if not isinstance(bucket, str | None) or not isinstance(region, str | None):
-        raise wrong("`bucket` or `aws_region` is no text")
+        raise wrong("`bucket` or `aws_region` is not a text")
     return Member(
         root=root,
         project=text(facts, "project"),
@@ -134,8 +165,7 @@ def _member(root: Path, facts: object) -> Member:
         bucket=bucket or None,
         aws_region=region or None,
         upstreams=tuple(
-            Upstream(name, text(entry, "database_prefix"))
-            for name, entry in zip(names, upstreams, strict=True)
+            Upstream(name, *databases(entry)) for name, entry in zip(names, upstreams, strict=True)
         ),
         snowflake=snowflake,
         github_repository=facts.get("github_repository") and text(facts, "github_repository", None),
@@ -186,7 +216,9 @@ def locate(
         or ("prod" if named and named.startswith("s3:") else "local")
     )
     if not ENVIRONMENT.fullmatch(env):
-        raise MeshError(f"{env!r} is no environment: lower-case letters, digits, _ and - (prod)")
+        raise MeshError(
+            f"{env!r} is not a valid environment: lower-case letters, digits, _ and - (prod)"
+        )
     if not named and env == "local":
         named = (mesh_home(member.root) / "registry").as_uri()
     if not named and member.bucket:

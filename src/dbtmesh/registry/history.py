@@ -11,10 +11,8 @@ from dbtmesh import MeshError
 from dbtmesh.gate.changes import Change, counted
 from dbtmesh.gate.compare import compare
 from dbtmesh.manifest import interface
-from dbtmesh.manifest.extract import extract
-from dbtmesh.manifest.published import read
 from dbtmesh.manifest.seal import annotated
-from dbtmesh.registry import keys
+from dbtmesh.registry import keys, latest
 from dbtmesh.registry.latest import NothingPublished
 from dbtmesh.registry.store import Store
 
@@ -40,10 +38,8 @@ def fetch(store: Store, project: str, env: str, version: str) -> interface.Inter
 
 
 def _read(store: Store, project: str, env: str, version: str) -> interface.Interface | None:
-    if not keys.VERSION.fullmatch(version):
-        return None
-    stored = store.read(keys.publication(project, env, version))
-    return read(stored.body, project) if stored else None
+    found = latest.find(store, project, env, version=version)
+    return found.interface if found else None
 
 
 def restored(
@@ -52,9 +48,8 @@ def restored(
     """An earlier interface as a new publication, newer than the current one."""
     if current:  # whose clock may have been ahead
         now = max(now, current.generated_at + timedelta(microseconds=1))
-    commit = old.notes.get(interface.COMMIT)
-    again = extract(old.body, old.project, commit=commit)
-    return annotated(again, {interface.ROLLBACK: old.version}, now)
+    notes = {interface.ROLLBACK: old.version}
+    return annotated(old, notes, now, keep=[interface.COMMIT, interface.CATALOG])
 
 
 def read_last(

@@ -75,7 +75,7 @@ def names_of(member: Member) -> Names:
     identifier(f"{prefix}_PROD", "database_prefix")
     warehouse = answer("warehouse")
     upstreams = [
-        identifier(f"{upstream.database_prefix}_PROD", f"upstreams.{upstream.name}")
+        identifier(upstream.prod_database, f"upstreams.{upstream.name}")
         for upstream in member.upstreams
     ]
     return Names(
