@@ -95,7 +95,10 @@ def test_a_publication_put_in_anothers_place_is_refused(
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        (event("elsewhere", "20260203T000100.000000Z-0123456789ab", OTHER), "is no upstream of"),
+        (
+            event("elsewhere", "20260203T000100.000000Z-0123456789ab", OTHER),
+            "is not an upstream of",
+        ),
         (event("../x", "20260203T000100.000000Z-0123456789ab", OTHER), "which is no project"),
         (event("dbt_up", "../../secret", OTHER), "--version is '../../secret', which is no"),
         (event("dbt_up", "20260203T000100.000000Z-0123456789ab\n", OTHER), "is no version"),

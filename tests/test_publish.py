@@ -242,8 +242,8 @@ BAD_MANIFESTS: dict[str, tuple[bytes | None, str]] = {
     "group a list": (_changed(*PUBLIC, "group", value=[]), "public_0"),
     "relation a number": (_changed(*PUBLIC, "relation_name", value=1), "public_0"),
     "groups a list": (_changed("groups", value=[]), "groups"),
-    "group a text in groups": (_changed("groups", value={"group.a": "b"}), "groups"),
-    "no time": (_changed("metadata", "generated_at", value="yesterday"), "when"),
+    "group a text in groups": (_changed("groups", value={"group.a": "b"}), "group.a"),
+    "no time": (_changed("metadata", "generated_at", value="yesterday"), "generated_at"),
 }
 
 
@@ -271,7 +271,7 @@ def test_a_bad_manifest_is_refused_and_nothing_written(
 
 
 BAD_MESH: dict[str, tuple[bytes | None, str]] = {
-    "missing": (None, "copier update"),
+    "missing": (None, "git checkout mesh.yml"),
     "empty": (b"", "mapping"),
     "not YAML": (b"project: [dbt_up", "line"),
     "tabs": (b"project: dbt_up\nupstreams:\n\t- name: x\n", "line 3"),

@@ -321,10 +321,7 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a page of a captive portal": (lambda body: b"<html>Sign in</html>", "not a whole JSON"),
     "of another project": (lambda body: _edited(body, "project_name", "up_b"), "'up_b'"),
     "v11": (lambda body: _edited(body, "dbt_schema_version", V11), "v11"),
-    "without nodes": (
-        lambda body: body.replace(b'"nodes"', b'"knots"', 1),
-        "missing required field `nodes`",
-    ),
+    "without nodes": (lambda body: body.replace(b'"nodes"', b'"knots"', 1), "field `nodes`"),
 }
 
 

@@ -179,7 +179,7 @@ def _explained(body: bytes, kind: Any, error: str) -> str:
         return f"{where}: {shown(value)} {meaning or 'is not valid'}"
     if isinstance(value, dict | list):
         return f"{where}: {what}" if where else what
-    return f"{where or 'it'}: {shown(value)} is not valid ({what})"
+    return f"{f'{where}: ' if where else ''}{shown(value)} is not valid ({what})"
 
 
 def place(key: str | int) -> str:
