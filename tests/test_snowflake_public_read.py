@@ -6,6 +6,7 @@ The model of access behind it has both behaviours of CREATE OR REPLACE: grants k
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.conftest import Render
 from tests.snowflake_members import World, demo_answers, make_world, write_models
 from tests.snowflake_standin import matrix
+from tests.snowflake_standin.faults import Faults
 from tests.snowflake_standin.fixtures import rsa_key
 
 ACCESS = "scripts/snowflake_access.py"
@@ -86,6 +88,189 @@ def test_readers_follow_access_through_every_change(publisher: World) -> None:
     deploy(publisher)
     up.ok(ACCESS, "verify", *ON)
     assert not [sql for sql in publisher.denied("DBT_UP_SVC") if "MARTS.broken" not in sql]
+
+
+# ── there is no moment in which what is not public can be read ────────────────────────
+
+
+def moments(world: World) -> list[tuple[str, set[str]]]:
+    """(statement, what the reader can read when it starts) of each statement from now on."""
+    seen: list[tuple[str, set[str]]] = []
+
+    def before(sql: str) -> None:
+        Faults.before(world.standin.faults, sql)
+        if re.match(r"\s*(create|drop|alter|grant|revoke)\b", sql, re.IGNORECASE):
+            seen.append((sql, world.readable(READER)))
+
+    world.standin.faults.before = before  # type: ignore[method-assign]
+    return seen
+
+
+def builds(sql: str, name: str) -> bool:
+    return bool(re.search(rf"create or replace\b.*\bmarts\.{name}\b", sql.lower(), re.DOTALL))
+
+
+def test_nothing_is_rebuilt_while_it_can_be_read_by_mistake(publisher: World) -> None:
+    up = publisher.members["dbt_up"]
+    write_models(up, a="public table", b="public view", c="public incremental", d="public table")
+    deploy(publisher)
+    assert publisher.readable(READER) == {"MARTS.A", "MARTS.B", "MARTS.C", "MARTS.D"}
+
+    seen = moments(publisher)
+    write_models(up, a="protected table", b="private view", d="public table")
+    deploy(publisher, "--select", "a", "b")
+    for name in ("a", "b"):
+        (readable,) = [readable for sql, readable in seen if builds(sql, name)]
+        assert readable == {"MARTS.D"}  # and not C either, which is gone
+    assert publisher.readable(READER) == {"MARTS.D"}
+
+
+def test_a_run_that_dies_has_taken_it_back_before(publisher: World) -> None:
+    """The connection is lost at the statement that would rebuild the model."""
+    up, faults = publisher.members["dbt_up"], publisher.standin.faults
+    write_models(up, a="public table", b="public table")
+    deploy(publisher)
+    write_models(up, a="protected table", b="public table")
+    faults.fail(r"create or replace\b.*marts\.a\b")
+    faults.fail(r"show grants to database role", nth=2)  # and so does what comes at the end
+    try:
+        assert up.run("dbt", "run", "--target", "prod", "--select", "a").returncode
+        assert publisher.readable(READER) == {"MARTS.B"}
+    finally:
+        faults.clear()
+
+
+def test_nothing_is_built_where_it_cannot_be_taken_back(publisher: World) -> None:
+    up, faults = publisher.members["dbt_up"], publisher.standin.faults
+    write_models(up, a="public table")
+    deploy(publisher)
+    write_models(up, a="protected table")
+    seen = moments(publisher)
+    faults.fail(r"revoke select on", nth=None)
+    try:
+        assert up.run("dbt", "run", "--target", "prod").returncode
+        assert not [sql for sql, _ in seen if builds(sql, "a")]
+    finally:
+        faults.clear()
+    deploy(publisher)
+    assert publisher.readable(READER) == set()
+
+
+def test_with_nothing_to_build_it_is_taken_back_by_its_own_command(publisher: World) -> None:
+    """The deploy workflow runs it before each build."""
+    up = publisher.members["dbt_up"]
+    write_models(up, a="public table", b="public view")
+    deploy(publisher)
+    write_models(up)
+    assert "Nothing to do" in deploy(publisher)
+    reconcile = ("run-operation", "reconcile_public_read", "--target")
+    up.dbt(*reconcile, "ci", DBT_PR_NUMBER="1")
+    assert publisher.readable(READER) == {"MARTS.A", "MARTS.B"}
+    up.dbt(*reconcile, "prod")
+    assert publisher.readable(READER) == set()
+
+
+def test_what_failed_to_build_is_not_opened(publisher: World) -> None:
+    """A model that becomes public is read as it is now, never as it was when it was private."""
+    up = publisher.members["dbt_up"]
+    write_models(up, a="private table", b="public table")
+    deploy(publisher)
+    write_models(up, a="public table", b="public table")
+    publisher.standin.faults.fail(r"create or replace\b.*marts\.a\b")
+    try:
+        assert up.run("dbt", "run", "--target", "prod").returncode
+    finally:
+        publisher.standin.faults.clear()
+    assert publisher.readable(READER) == {"MARTS.B"}
+    deploy(publisher)
+    assert publisher.readable(READER) == {"MARTS.A", "MARTS.B"}
+
+
+def test_what_was_given_by_hand_is_taken_back(publisher: World) -> None:
+    up, model = publisher.members["dbt_up"], publisher.standin.model
+    write_models(up, a="public table")
+    deploy(publisher)
+    reader = "DATABASE ROLE DBT_UP_PROD.PUBLIC_READ"
+    model.run_script(
+        "USE ROLE SYSADMIN;"
+        f"GRANT INSERT ON TABLE DBT_UP_PROD.MARTS.A TO {reader};"
+        f"GRANT CREATE TABLE ON SCHEMA DBT_UP_PROD.MARTS TO {reader};"
+    )
+    deploy(publisher)
+    rows = model.execute(f"SHOW GRANTS TO {reader}").dicts()
+    assert {(row["privilege"], row["name"]) for row in rows} == {
+        ("USAGE", "DBT_UP_PROD"),
+        ("USAGE", "DBT_UP_PROD.MARTS"),
+        ("SELECT", "DBT_UP_PROD.MARTS.A"),
+    }
+
+
+def test_a_role_given_by_hand_stops_deploys_until_it_is_taken_back(publisher: World) -> None:
+    """The role that deploys does not own it, so an administrator has to revoke it."""
+    up, model = publisher.members["dbt_up"], publisher.standin.model
+    write_models(up, a="public table")
+    deploy(publisher)
+    model.run_script(
+        "USE ROLE SYSADMIN; CREATE DATABASE ROLE DBT_UP_PROD.MORE;"
+        "GRANT DATABASE ROLE DBT_UP_PROD.MORE TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ;"
+    )
+    revoke = "revoke database role DBT_UP_PROD.MORE from database role DBT_UP_PROD.PUBLIC_READ"
+    stopped = up.run("dbt", "run", "--target", "prod")
+    assert stopped.returncode
+    assert revoke in stopped.stdout
+    assert "Insufficient privileges" in stopped.stdout
+    fixed = up.refused(ACCESS, "verify", *ON, "--fix", status=2)
+    assert "USAGE ON DATABASE ROLE DBT_UP_PROD.MORE" in fixed
+    deploy(publisher)
+    up.ok(ACCESS, "verify", *ON)
+    model.execute("DROP DATABASE ROLE DBT_UP_PROD.MORE", "SYSADMIN")
+
+
+POINTER = """\
+models:
+  - name: m
+    latest_version: 2
+    config: {{access: public, latest_version_pointer: {pointer}}}
+    versions: [{{v: 1}}, {{v: 2}}]
+"""
+
+
+def test_the_view_of_the_latest_version_is_read_too(publisher: World) -> None:
+    """dbt 1.12 makes it, and has no node for it. Here it is made by hand, as that would."""
+    up, model = publisher.members["dbt_up"], publisher.standin.model
+    versions = {"m_v1": "public table", "m_v2": "public table"}
+    write_models(up, **versions)
+    properties = up.path / "models/marts/m.yml"
+    properties.write_text(POINTER.format(pointer="{enabled: true}"))
+    deploy(publisher)
+    assert publisher.readable(READER) == {"MARTS.M_V1", "MARTS.M_V2"}
+    with publisher.standin.admin_connection("DBT_UP_ROLE") as connection:
+        connection.cursor().execute(
+            "CREATE OR REPLACE VIEW DBT_UP_PROD.MARTS.M AS SELECT * FROM DBT_UP_PROD.MARTS.M_V2"
+        )
+    for _ in range(2):
+        deploy(publisher)
+        assert publisher.readable(READER) == {"MARTS.M_V1", "MARTS.M_V2", "MARTS.M"}
+    properties.write_text(POINTER.format(pointer="{enabled: false}"))
+    deploy(publisher)
+    assert publisher.readable(READER) == {"MARTS.M_V1", "MARTS.M_V2"}
+    model.execute("DROP VIEW DBT_UP_PROD.MARTS.M", "DBT_UP_ROLE", "DBT_UP_SVC")
+
+
+def test_a_public_model_in_another_database_is_left_alone(publisher: World) -> None:
+    """A database role cannot hold it; publish_manifest.py --check says so."""
+    up, model = publisher.members["dbt_up"], publisher.standin.model
+    write_models(up, a="public table", elsewhere="public table")
+    (up.path / "models/marts/elsewhere.sql").write_text(
+        "{{ config(access='public', database='ANALYTICS') }}\nselect 1 as id\n"
+    )
+    model.run_script(
+        "USE ROLE SYSADMIN; CREATE DATABASE IF NOT EXISTS ANALYTICS;"
+        "GRANT USAGE, CREATE SCHEMA ON DATABASE ANALYTICS TO ROLE DBT_UP_ROLE;"
+    )
+    deploy(publisher)
+    assert publisher.readable(READER) == {"MARTS.A"}
+    model.execute("DROP DATABASE ANALYTICS", "ACCOUNTADMIN")
 
 
 def test_outside_of_prod_nothing_is_granted(publisher: World) -> None:

@@ -6,16 +6,31 @@
     access: public, with meta: {consumers: [dbt_finance]}       READ_DBT_FINANCE and the like, which
                                                                 each project makes here for itself
 
-    grant_public_read       after a public model is built, grants SELECT on it
-    reconcile_public_read   at the end of a run, revokes what a role should not read any more (a
+    revoke_public_read      before anything is built, revokes what a role should not read any more: a
                             model that became protected, was renamed, removed or disabled, or names
-                            other consumers) and grants what a run without that model left out
+                            other consumers. So what a run builds is never readable by mistake,
+                            whether the run is partial, fails or is killed.
+    grant_public_read       after a public model is built, grants SELECT on it
+    reconcile_public_read   at the end of a run, does the first again and grants what the run left
+                            out. `dbt run-operation reconcile_public_read --target prod` does it
+                            where a run has nothing to build, and so calls no hook.
 
-  The second is needed because CREATE OR REPLACE keeps grants on some accounts (BCR-2433) and drops
-  them on others, and because dbt's own `grants` cannot revoke from a database role. Both do nothing
-  outside of prod. Where nothing changed, a run costs one SHOW for each role and one for their list,
-  however many models there are.
+  CREATE OR REPLACE keeps grants on some accounts (BCR-2433) and drops them on others, and dbt's own
+  `grants` cannot revoke from a database role. All three do nothing outside of prod. Where nothing
+  changed, a run costs two SHOW for each role and one for their list, however many models there are.
+
+  Snowflake's documentation does not say whether a role may SHOW the grants of a database role that it
+  has not got. If it may not, a deploy stops before it builds anything.
 -#}
+
+{% macro revoke_public_read() %}
+    {%- if execute and governs_public_read() -%}
+        {%- for role, nodes in wanted_readers().items() -%}
+            {%- do revoke_from_reader(role, nodes) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{% endmacro %}
+
 
 {% macro grant_public_read() %}
     {%- if execute and governs_public_read() and is_public_here(model) -%}
@@ -28,71 +43,109 @@
 
 {% macro reconcile_public_read() %}
     {%- if execute and governs_public_read() -%}
-        {%- set wanted, without_role = {public_read_role(): {}}, {} -%}
-        {%- for role in consumer_roles().values() -%}
-            {%- do wanted.update({role: {}}) -%}
+        {%- set failed = [] -%}
+        {%- for result in results | default([]) if result.status in ('error', 'skipped', 'fail') -%}
+            {%- do failed.append(result.node.unique_id) -%}
         {%- endfor -%}
-        {%- for node in graph.nodes.values() if is_public_here(node) -%}
-            {%- for role in readers_of(node) -%}
-                {%- do wanted[role].update({stored_name(node.relation_name): node}) -%}
-            {%- endfor -%}
-            {%- for consumer in (named_consumers(node) or []) | unique if consumer not in consumer_roles() -%}
-                {%- do without_role.setdefault(consumer, []).append(node.name) -%}
-            {%- endfor -%}
+        {%- for role, nodes in wanted_readers().items() -%}
+            {%- set held = revoke_from_reader(role, nodes) -%}
+            {%- do grant_to_reader(role, nodes, held, failed) -%}
         {%- endfor -%}
-
-        {%- for role, nodes in wanted.items() -%}
-            {%- do reconcile_reader(role, nodes) -%}
-        {%- endfor -%}
-        {%- for consumer, models in without_role.items() if consumer != project_name -%}
-            {%- do log(
-                'note: ' ~ consumer ~ ' may read ' ~ models[0]
-                ~ (' and ' ~ (models | length - 1) ~ ' more' if models | length > 1 else '')
-                ~ ', but is not set up here: its people run `scripts/snowflake_access.py apply`, '
-                ~ 'and the next run grants it', info=true) -%}
-        {%- endfor -%}
+        {%- do note_consumers_without_role() -%}
     {%- endif -%}
 {% endmacro %}
 
 
-{#- wanted: the models that the role may read, by their stored names. -#}
-{% macro reconcile_reader(role, wanted) %}
-    {%- set schemas = [stored_name(target.database) ~ '.MARTS'] if role == public_read_role() else [] -%}
-    {%- for name in wanted -%}
-        {%- do schemas.append(name.rsplit('.', 1)[0]) -%}
+{#- Database role → what it may read, as stored name → [the public model, the name's last part]. -#}
+{% macro wanted_readers() %}
+    {%- set wanted = {public_read_role(): {}} -%}
+    {%- for role in consumer_roles().values() -%}
+        {%- do wanted.update({role: {}}) -%}
     {%- endfor -%}
+    {%- for node in graph.nodes.values() if is_public_here(node) -%}
+        {%- for role in readers_of(node) -%}
+            {%- for name, identifier in relations_of(node) -%}
+                {%- do wanted[role].update({stored_name(name): [node, identifier]}) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(wanted) }}
+{% endmacro %}
 
-    {%- set readable, enterable = [], [] -%}
+
+{#- Revokes what a role should not read; the names that are left, of schemas and of relations. -#}
+{% macro revoke_from_reader(role, wanted) %}
+    {%- set schemas, left = schemas_of(role, wanted), [] -%}
     {%- for row in run_query('show grants to database role ' ~ role) -%}
-        {%- if row['granted_on'] == 'SCHEMA' -%}
-            {%- do enterable.append(row['name']) -%}
-            {%- if row['name'] not in schemas -%}
-                {%- do change_reader('revoke usage on schema ' ~ row['name'] ~ ' from', role) -%}
-            {%- endif -%}
-        {%- elif row['granted_on'] != 'DATABASE' -%}
-            {%- do readable.append(row['name']) -%}
-            {%- if row['privilege'] != 'SELECT' or row['name'] not in wanted -%}
-                {%- do change_reader(
-                    'revoke ' ~ row['privilege'] ~ ' on ' ~ row['granted_on'] | replace('_', ' ')
-                    ~ ' ' ~ row['name'] ~ ' from', role) -%}
-            {%- endif -%}
+        {%- set kind, name, privilege = row['granted_on'] | replace('_', ' '), row['name'], row['privilege'] -%}
+        {%- if kind == 'DATABASE ROLE' -%}
+            {%- do change_reader('revoke database role ' ~ name ~ ' from', role) -%}
+        {%- elif (kind == 'SCHEMA' and privilege == 'USAGE' and name in schemas)
+            or (kind != 'SCHEMA' and privilege == 'SELECT' and name in wanted) -%}
+            {%- do left.append(name) -%}
+        {%- elif privilege == 'SELECT' -%}
+            {#- Without a kind, because the one shown is not always the object's: bcr-2371. -#}
+            {%- do change_reader('revoke select on ' ~ name ~ ' from', role) -%}
+        {%- elif kind != 'DATABASE' -%}
+            {%- do change_reader('revoke ' ~ privilege ~ ' on ' ~ kind ~ ' ' ~ name ~ ' from', role) -%}
         {%- endif -%}
     {%- endfor -%}
+    {{ return(left) }}
+{% endmacro %}
 
-    {%- for schema in schemas | unique if schema not in enterable -%}
+
+{#- Grants what a role should read and does not hold: where it is built, and this run did not fail to
+    build it, because what is there then may be older than its being public. -#}
+{% macro grant_to_reader(role, wanted, held, failed) %}
+    {%- for schema in schemas_of(role, wanted) if schema not in held -%}
         {%- do change_reader('grant usage on schema ' ~ schema ~ ' to', role) -%}
     {%- endfor -%}
-    {%- for name, node in wanted.items() if name not in readable -%}
-        {%- if adapter.get_relation(node.database, node.schema, node.alias) -%}
+    {%- for name, found in wanted.items() if name not in held -%}
+        {%- set node, identifier = found -%}
+        {%- if node.unique_id not in failed
+            and adapter.get_relation(node.database, node.schema, identifier) -%}
             {%- do change_reader('grant select on ' ~ name ~ ' to', role) -%}
         {%- endif -%}
     {%- endfor -%}
 {% endmacro %}
 
 
+{#- Schemas that a role has to enter: those of what it reads, and for PUBLIC_READ the schema of the target
+    (snowflake/03). -#}
+{% macro schemas_of(role, wanted) %}
+    {%- set found = [] -%}
+    {%- if role == public_read_role() -%}
+        {%- do found.append(stored_name(target.database ~ '.' ~ target.schema)) -%}
+    {%- endif -%}
+    {%- for name in wanted -%}
+        {%- do found.append(container_of(name)) -%}
+    {%- endfor -%}
+    {{ return(found | unique | list) }}
+{% endmacro %}
+
+
+{% macro note_consumers_without_role() %}
+    {%- set without_role = {} -%}
+    {%- for node in graph.nodes.values() if is_public_here(node) -%}
+        {%- for consumer in (named_consumers(node) or []) | unique
+            if consumer not in consumer_roles() and consumer != project_name -%}
+            {%- do without_role.setdefault(consumer, []).append(node.name) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- for consumer, models in without_role.items() -%}
+        {%- do log(
+            'note: ' ~ consumer ~ ' may read ' ~ models[0]
+            ~ (' and ' ~ (models | length - 1) ~ ' more' if models | length > 1 else '')
+            ~ ', but is not set up here: its people run `scripts/snowflake_access.py apply`, '
+            ~ 'and the next run grants it', info=true) -%}
+    {%- endfor -%}
+{% endmacro %}
+
+
 {% macro change_reader(statement, role) %}
-    {%- do log(statement ~ ' ' ~ role, info=true) -%}
-    {%- do run_query(statement ~ ' database role ' ~ role) -%}
+    {%- set statement = statement ~ ' database role ' ~ role -%}
+    {%- do log(statement, info=true) -%}
+    {%- do run_query(statement) -%}
 {% endmacro %}
 
 
@@ -112,8 +165,8 @@
     {%- if 'mesh_consumer_roles' not in graph -%}
         {%- set found = {} -%}
         {%- for row in run_query('show database roles in database ' ~ target.database) -%}
-            {%- set consumer = row['name'][5:] | lower -%}
-            {%- if row['name'][:5] == 'READ_' and row['comment'] == 'dbt mesh: ' ~ consumer -%}
+            {%- set consumer = (row['comment'] or '')[10:] -%}
+            {%- if row['comment'] == 'dbt mesh: ' ~ consumer and row['name'] == 'READ_' ~ consumer | upper -%}
                 {%- do found.update({consumer: target.database ~ '.' ~ row['name']}) -%}
             {%- endif -%}
         {%- endfor -%}
@@ -152,12 +205,35 @@
 {% endmacro %}
 
 
-{#- Models of other packages, such as those that dbt-loom injects, are not this project's to grant. -#}
+{#- Models of other packages, such as those that dbt-loom injects, are not this project's to grant; a
+    database role holds privileges on what is in its own database only. -#}
 {% macro is_public_here(node) %}
     {{ return(
         node.resource_type == 'model' and node.package_name == project_name
         and node.access == 'public' and node.config.materialized != 'ephemeral'
+        and node.database | upper == target.database | upper
     ) }}
+{% endmacro %}
+
+
+{#- Where readers find a model, as [relation name, identifier]: its own, and for the latest version the
+    view without a suffix that dbt 1.12 makes where `latest_version_pointer` is on, which is no node. -#}
+{% macro relations_of(node) %}
+    {%- set found = [[node.relation_name, node.alias]] -%}
+    {%- set pointer = node.config.get('latest_version_pointer') or {} -%}
+    {%- set by_default = flags.LATEST_VERSION_POINTER_ENABLED_BY_DEFAULT | default(false) -%}
+    {%- if node.get('version') is not none and node.get('version') == node.get('latest_version')
+        and (by_default if pointer.get('enabled') is none else pointer.get('enabled')) -%}
+        {%- set identifier = generate_latest_version_pointer_alias(pointer.get('alias'), node) | trim -%}
+        {%- set name = '"' ~ identifier ~ '"' if node.relation_name.endswith('"') else identifier -%}
+        {%- do found.append([container_of(node.relation_name) ~ '.' ~ name, identifier]) -%}
+    {%- endif -%}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{% macro container_of(name) %}
+    {{ return(modules.re.sub('[.]("([^"]|"")+"|[^".]+)$', '', name)) }}
 {% endmacro %}
 
 
