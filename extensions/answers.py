@@ -103,14 +103,18 @@ def one_line_error(text: str) -> str:
 
 
 def parse_upstreams(text: str) -> list[dict[str, str]]:
-    """`"a, b=PREFIX"` as `[{name, database_prefix}, …]`, in the order given.
+    """`"a, b=PREFIX, c:DATABASE"` as `[{name, database_prefix, prod_database}, …]`, in the order
+    given.
 
     Empty and malformed entries come through as they are; `upstreams_error` says what is wrong.
     """
     projects = []
     for entry in text.split(","):
+        entry, _, database = (part.strip() for part in entry.partition(":"))
         name, _, prefix = (part.strip() for part in entry.partition("="))
-        projects.append({"name": name, "database_prefix": prefix or name.upper()})
+        prefix = prefix or name.upper()
+        found = {"name": name, "database_prefix": prefix}
+        projects.append({**found, "prod_database": database or f"{prefix}_PROD"})
     return projects
 
 
@@ -128,6 +132,8 @@ def upstreams_error(text: str, project_name: str) -> str:
             return f"{name!r} is named twice"
         if error := identifier_error(upstream["database_prefix"], room=32):
             return f"database prefix of {name}: {error}"
+        if error := sql_name_error(upstream["prod_database"]):
+            return f"database of {name}: {error}"
         seen.add(name.lower())
     return ""
 
@@ -146,6 +152,86 @@ def identifier_error(name: str, room: int = 0) -> str:
         return f"{name!r} is a reserved word of Snowflake: choose another"
     if len(name) > MAX_IDENTIFIER - room:
         return f"at most {MAX_IDENTIFIER - room} characters (this has {len(name)})"
+    return ""
+
+
+QUOTED = re.compile(r'"[^"\x00-\x1f\x7f]+"')
+
+
+def sql_name_error(name: str) -> str:
+    """What is wrong with a name as SQL has it: plain, or in double quotes as it is stored."""
+    if QUOTED.fullmatch(name) and one_line_error(name) == "" and len(name) <= MAX_IDENTIFIER + 2:
+        plain = re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name.strip('"'))
+        return f"{name} needs no quotes" if plain else ""
+    if re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name):
+        return identifier_error(name.replace("$", "_"))
+    return (
+        f"{name!r} is not a Snowflake name: upper-case letters, digits, _ and $, not starting with "
+        'a digit; any other name in double quotes ("my-database")'
+    )
+
+
+def stored_name(name: str) -> str:
+    """A name as SQL has it, as Snowflake stores it."""
+    return name.strip('"')
+
+
+def dev_database_error(name: str, prod_database: str) -> str:
+    if name == prod_database:
+        return f"{name} is the database of deployed models: pull requests must not write there"
+    return ""
+
+
+def _place(entry: str, database: str = "") -> tuple[str, str]:
+    """(database, schema) of `DATABASE.SCHEMA`, or of one of the two where `database` is given."""
+    found = re.fullmatch(r'("[^"]*"|[^".]*)(?:\.("[^"]*"|[^".]*))?', entry)
+    first, second = found.groups() if found else (entry, None)
+    if second is not None:
+        return first, second
+    return (database, first) if database else (first, "")
+
+
+def parse_schemas(text: str, prod_database: str) -> list[dict[str, str]]:
+    """`"STAGING, ML.FEATURES"` as `[{database, schema, name}, …]`; name: as SQL has it."""
+    places = [_place(entry, prod_database) for entry in split_list(text)] or [("", "")]
+    return [
+        {"database": database, "schema": schema, "name": f"{database}.{schema}"}
+        for database, schema in places
+    ]
+
+
+def databases_of(text: str, prod_database: str) -> list[str]:
+    """The databases of schemas, the prod database first."""
+    found = (place["database"] for place in parse_schemas(text, prod_database))
+    return list(dict.fromkeys([prod_database, *found]))
+
+
+def schemas_error(text: str, prod_database: str, dev_database: str) -> str:
+    names = [place["name"] for place in parse_schemas(text, prod_database)]
+    for place in parse_schemas(text, prod_database):
+        if error := sql_name_error(place["database"]) or sql_name_error(place["schema"]):
+            return error
+        if place["database"] == dev_database:
+            return f"{dev_database} is where people build: deployed models lie elsewhere"
+        if names.count(place["name"]) > 1:
+            return f"{place['name']} is named twice"
+    if parse_schemas(text, prod_database)[-1]["database"] != prod_database:
+        return f"the last one is for models that name none, and so lies in {prod_database}"
+    return ""
+
+
+def parse_reads(text: str) -> list[dict[str, str]]:
+    """`"LANDING, RAW_DB.SHOP"` as `[{database, schema}, …]`; schema: empty for all of them."""
+    places = [_place(entry) for entry in split_list(text)]
+    return [{"database": database, "schema": schema} for database, schema in places]
+
+
+def reads_error(text: str) -> str:
+    for place in parse_reads(text):
+        if error := sql_name_error(place["database"]):
+            return error
+        if place["schema"] and (error := sql_name_error(place["schema"])):
+            return error
     return ""
 
 
@@ -341,6 +427,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
         aws_role_error,
         branch_error,
         bucket_error,
+        databases_of,
+        dev_database_error,
         folder_of,
         github_ids_error,
         github_repository_error,
@@ -348,11 +436,17 @@ FILTERS: dict[str, Callable[..., Any]] = {
         identifier_error,
         library_version,
         one_line_error,
+        parse_reads,
+        parse_schemas,
         parse_upstreams,
         project_name_error,
+        reads_error,
         role_error,
+        schemas_error,
         service_user_error,
         split_list,
+        sql_name_error,
+        stored_name,
         upstreams_error,
         working_directory_error,
         yaml_text,

@@ -32,7 +32,7 @@ def member(kind: str = "native") -> Member:
         database_prefix="DBT_DOWN",
         bucket=None,
         aws_region=None,
-        upstreams=(Upstream("dbt_up", "DBT_UP"),),
+        upstreams=(Upstream("dbt_up", "DBT_UP", "DBT_UP_PROD"),),
     )
 
 

@@ -31,18 +31,14 @@ SCHEME = re.compile(r"[a-z0-9]{2,}:")
 class Upstream:
     """A project this member reads, and the databases that its models may lie in.
 
-    database: of prod, where it is not called after the prefix. more_databases: others of its own,
+    prod_database: also where it is not called after the prefix. more_databases: others of its own,
     which mesh.yml names as `databases`.
     """
 
     name: str
     database_prefix: str
-    database: str | None = None
+    prod_database: str
     more_databases: tuple[str, ...] = ()
-
-    @property
-    def prod_database(self) -> str:
-        return self.database or f"{self.database_prefix}_PROD"
 
     @property
     def local_database(self) -> str:
@@ -140,10 +136,10 @@ def _member(root: Path, facts: object) -> Member:
     if not isinstance(snowflake, dict):
         raise wrong("`snowflake` is not a mapping of keys to values")
 
-    def databases(entry: Mapping[str, Any]) -> tuple[str, str | None, tuple[str, ...]]:
+    def databases(entry: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
         """Prefix, prod database and further ones of an upstream."""
         prefix = text(entry, "database_prefix")
-        prod = text(entry, "database") if entry.get("database") else None
+        prod = text(entry, "database") if entry.get("database") else f"{prefix}_PROD"
         more = entry.get("databases") or []
         if not isinstance(more, list):
             raise wrong(f"`databases` of {entry['name']} is not a list of names")

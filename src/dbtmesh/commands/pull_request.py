@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.ci import github
+from dbtmesh.snowflake.names import names_of
 
 if TYPE_CHECKING:
     from dbtmesh.snowflake.session import Session
@@ -109,13 +110,13 @@ def fitting(text: str) -> str:
 def drop(arguments: argparse.Namespace, member: config.Member) -> int:
     from dbtmesh.snowflake import session as snowflake
 
-    drop_schema(snowflake.sign_in_as(member, "ci"), member, f"PR_{arguments.number}")
+    drop_schema(snowflake.sign_in_as(member, "ci"), f"{names_of(member).dev}.PR_{arguments.number}")
     return cli.OK
 
 
-def drop_schema(session: Session, member: config.Member, schema: str) -> None:
-    session.run(f"DROP SCHEMA IF EXISTS {member.database_prefix}_DEV.{schema}", session.role)
-    cli.say(f"dropped {member.database_prefix}_DEV.{schema}")
+def drop_schema(session: Session, schema: str) -> None:
+    session.run(f"DROP SCHEMA IF EXISTS {schema}", session.role)
+    cli.say(f"dropped {schema}")
 
 
 def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
@@ -124,7 +125,8 @@ def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
     api, repository = github.from_environment(), github.repository()
     session = snowflake.sign_in_as(member, "ci")
     # The schemas first: a pull request that opens after that has none among them.
-    rows = session.rows(f"SHOW SCHEMAS IN DATABASE {member.database_prefix}_DEV", session.role)
+    database = names_of(member).dev
+    rows = session.rows(f"SHOW SCHEMAS IN DATABASE {database}", session.role)
     schemas = {row["name"]: int(of[1]) for row in rows if (of := SCHEMA.fullmatch(row["name"]))}
     opened = {
         int(each["number"])
@@ -133,8 +135,8 @@ def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
     closed = sorted(name for name, number in schemas.items() if number not in opened)
     for name in closed:
         if arguments.dry_run:
-            cli.say(f"would drop {member.database_prefix}_DEV.{name}")
+            cli.say(f"would drop {database}.{name}")
         else:
-            drop_schema(session, member, name)
+            drop_schema(session, f"{database}.{name}")
     cli.say(f"{len(schemas)} schemas of pull requests, {len(closed)} of them closed")
     return cli.OK

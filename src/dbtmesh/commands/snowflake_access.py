@@ -1,10 +1,12 @@
 """Who may do what on Snowflake: from the SQL in snowflake/, and the account itself.
 
   plan      what would change, as a table and as SQL. Without a connection: everything
-  apply     makes the changes, after asking. Stops at the first failure; run it again to go on
+  apply     makes the changes, after asking. Stops at the first failure; run it again to go on.
+            What exists and is not this project's stays as it is; --adopt takes it over
   verify    compares the account with the SQL and the public models, and tries what must fail
   matrix    the access matrix as Markdown, for the README and for auditors
-  teardown  drops what this project created, after asking; everything in it is gone
+  teardown  drops what this project created, after asking; everything in it is gone. What it took
+            over is given back as it was
 
 It connects by --connection NAME, a section of ~/.snowflake/connections.toml, or by the environment:
 SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER, and SNOWFLAKE_PRIVATE_KEY_PATH, SNOWFLAKE_PASSWORD or
@@ -29,18 +31,16 @@ from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli
 from dbtmesh.config import Member, load_member
-from dbtmesh.snowflake import expected, matrix, plan, report, sqlscript
-from dbtmesh.snowflake.expected import Public
+from dbtmesh.snowflake import adopt, expected, files, giveback, matrix, plan, report
+from dbtmesh.snowflake.adopt import Existing
+from dbtmesh.snowflake.models import Models, read_built, read_models
 from dbtmesh.snowflake.names import Names, names_of
-from dbtmesh.snowflake.objects import Object
 from dbtmesh.snowflake.plan import Change, Live
 from dbtmesh.snowflake.sqlscript import Step
-from dbtmesh.warehouse.names import canonical
+from dbtmesh.snowflake.statements import Verb
 
 if TYPE_CHECKING:
     from dbtmesh.snowflake.session import Session
-
-TEARDOWN = "99_teardown.sql"
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -77,7 +77,15 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     shown = commands.add_parser("plan", parents=[connection, output], help="what would change")
     shown.add_argument("--offline", action="store_true", help="show everything; connect to nothing")
-    commands.add_parser("apply", parents=[connection, output, sure], help="make the changes")
+    change = commands.add_parser(
+        "apply", parents=[connection, output, sure], help="make the changes"
+    )
+    change.add_argument(
+        "--adopt",
+        action="store_true",
+        help="take over what exists and is not this project's: owners, managed access, properties. "
+        "What others were granted stays, and a teardown gives it back",
+    )
     check = commands.add_parser(
         "verify", parents=[connection, output, models], help="compare the account with the SQL"
     )
@@ -95,74 +103,87 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 def show_plan(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     from dbtmesh.snowflake import session as snowflake
 
-    steps = read_steps(member)
+    steps = files.read_steps(member)
     if arguments.offline or not snowflake.is_configured(arguments.connection):
         show(plan.plan(steps), arguments.json)
         cli.note("everything is shown; with --connection NAME only what would change there")
         return cli.OK
-    session, live = _look(arguments, member, names, steps)
+    session, live, found = _look(arguments, member, names, steps)
     session.close()
-    show(plan.plan(steps, live), arguments.json)
+    built = read_built(member, names)
+    show(adopt.plan_all(steps, live, names, built), arguments.json)
+    if built is None and adopt.foreign_of(found, names, live):
+        cli.note(
+            "which tables dbt builds here is not known before `dbt parse --target prod`: all in a "
+            "schema that is taken over are counted"
+        )
     return cli.OK
-
-
-def read_steps(member: Member, *, teardown: bool = False) -> list[Step]:
-    """The statements of snowflake/*.sql, in the order of the files' names. Raises MeshError."""
-    folder = member.root / "snowflake"
-    files = (
-        [folder / TEARDOWN] if teardown else sorted(set(folder.glob("*.sql")) - {folder / TEARDOWN})
-    )
-    if not files:
-        raise MeshError(f"{folder} holds no SQL: `git checkout snowflake` brings it back")
-    try:
-        texts = {f"snowflake/{file.name}": file.read_text(encoding="utf-8") for file in files}
-    except FileNotFoundError as error:
-        raise MeshError(
-            f"{error.filename} is missing: `git checkout snowflake` brings it back"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise MeshError(f"{folder}: not UTF-8 ({error.reason})") from None
-    return sqlscript.read_steps(texts)
 
 
 def _look(
     arguments: argparse.Namespace, member: Member, names: Names, steps: Sequence[Step]
-) -> tuple[Session, Live]:
-    """A session, and the account as it is. Raises MeshError where something is somebody else's."""
+) -> tuple[Session, Live, list[Existing]]:
+    """A session, the account as it is, and what exists there of what the steps create.
+
+    Raises MeshError where something has to stay somebody else's, or is not there yet.
+    """
     from dbtmesh.snowflake import account
     from dbtmesh.snowflake import session as snowflake
 
     session = snowflake.connect(arguments.connection, member.snowflake.get("account"))
     live = account.read_live(session, steps, names)
-    plan.check_ownership(steps, live, names.project)
+    found = adopt.existing(steps, live)
+    adopt.refuse_what_cannot_be_adopted(found, names)
     plan.check_prerequisites(steps, live)
-    return session, live
+    return session, live, found
 
 
 def show(changes: Sequence[Change], as_json: bool) -> None:
     if as_json:
         cli.say_json([report.as_data(change) for change in changes])
-        return
-    for line in report.plan_lines(changes):
-        cli.say(*line.split("\n"))  # a statement may have several
+    else:
+        cli.say(*report.plan_lines(changes))
 
 
 # ── apply ─────────────────────────────────────────────────────────────────────────────
 
 
 def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
-    steps = read_steps(member)
-    session, live = _look(arguments, member, names, steps)
-    changes = plan.plan(steps, live)
+    steps = files.read_steps(member)
+    session, live, found = _look(arguments, member, names, steps)
+    changes = adopt.plan_all(steps, live, names, read_built(member, names))
+    if not arguments.adopt:
+        adopt.refuse_unasked(changes, found, names)
     _check_roles(session, changes)
     if not arguments.json:
         show(changes, as_json=False)
     if changes:
         _ask(f"Run {'it' if len(changes) == 1 else 'them'} on {session.name}?", "y", arguments)
-        _run(session, changes, "apply", quiet=arguments.json)
+        if any(change.adopts for change in changes):
+            _write_adoption(member, names, steps, changes, live, found)
+        command = "apply --adopt" if arguments.adopt else "apply"
+        _run(session, changes, command, quiet=arguments.json)
     if arguments.json:
         cli.say_json({"done": [report.as_data(change) for change in changes]})
     return cli.OK
+
+
+def _write_adoption(
+    member: Member,
+    names: Names,
+    steps: Sequence[Step],
+    changes: Sequence[Change],
+    live: Live,
+    found: Sequence[Existing],
+) -> None:
+    """Before anything is changed, how it was."""
+    foreign = adopt.foreign_of(found, names, live)
+    created = {step.object for step in steps if step.verb is Verb.CREATE and step.object}
+    earlier = files.read_give_back(member)
+    text = giveback.give_back(changes, created - foreign, live, earlier)
+    excess = expected.excess(expected.expected(steps, None), live, names)
+    for file in files.write_adoption(member, text, giveback.kept(excess, foreign)):
+        cli.note(f"{file} says how it was: commit it")
 
 
 def _check_roles(session: Session, changes: Sequence[Change]) -> None:
@@ -214,18 +235,21 @@ def _run(session: Session, changes: Sequence[Change], command: str, *, quiet: bo
 def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     from dbtmesh.snowflake import probes
 
-    steps = read_steps(member)
-    session, live = _look(arguments, member, names, steps)
-    wanted = expected.expected(steps, public_models(arguments.manifest, member, names))
+    steps = files.read_steps(member)
+    session, live, _ = _look(arguments, member, names, steps)
+    models = _models(arguments.manifest, member, names)
+    wanted = expected.expected(steps, models.public if models else None)
     excess = expected.excess(wanted, live, names)
     fixed = []
     if arguments.fix:
         fixed = [grant for grant in excess if expected.revocable(grant, names)]
         for grant in fixed:
-            session.run(expected.revoke(grant), "SECURITYADMIN")
+            session.run(expected.remedy(grant, names), "SECURITYADMIN")
+    changes = adopt.plan_all(steps, live, names, models.built if models else None)
     found = report.Findings(
-        missing=[change for change in plan.plan(steps, live) if change.effect.is_certain],
+        missing=[change for change in changes if change.effect.is_certain],
         unpublished=expected.missing_select(wanted, live, names),
+        lacking=models.lacking if models else (),
         extra=[grant for grant in excess if grant not in fixed],
         revoked=fixed,
         probes=probes.run(session, names, live.grants.difference(fixed)),
@@ -234,50 +258,28 @@ def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     if arguments.json:
         cli.say_json(found.as_data())
     else:
-        cli.say(*(found.lines(names)))
+        cli.say(*found.lines(names))
     return cli.OK if found.is_clean else cli.FOUND
 
 
-def public_models(manifest: Path | None, member: Member, names: Names) -> Public | None:
-    """Relations of the public models in prod, and the projects that they are for; None where no
-    manifest of prod is at hand.
-
-    Raises MeshError where the manifest cannot be read.
-    """
-    if not member.publishes:
-        return {}
-    from dbtmesh.manifest.extract import extract
-    from dbtmesh.manifest.interface import shared_with
-
-    path = manifest or member.root / "target" / "manifest.json"
-    try:
-        nodes = extract(path.read_bytes(), member.project).nodes.values()
-    except FileNotFoundError:
-        if manifest:
-            raise MeshError(f"{manifest} does not exist") from None
-        nodes = {}.values()
-    public = {
-        Object(
-            "VIEW" if node["config"].get("materialized") == "view" else "TABLE", name
-        ): shared_with(node)
-        for node in nodes
-        if (name := canonical(str(node.get("relation_name") or ""))).startswith(f"{names.prod}.")
-    }
-    if public or (nodes and all(str(node.get("database")).upper() == names.prod for node in nodes)):
-        return public
-    cli.note(
-        "target/manifest.json is not of a prod run, so it is not known which models are public: "
-        "`dbt parse --target prod` first, or --manifest FILE"
-    )
-    return None
+def _models(manifest: Path | None, member: Member, names: Names) -> Models | None:
+    """What is built and public in prod; None, and a note, where no manifest of prod is at hand."""
+    models = read_models(manifest, member, names)
+    if models is None:
+        cli.note(
+            "target/manifest.json is not of a prod run, so it is not known which models are "
+            "public: `dbt parse --target prod` first, or --manifest FILE"
+        )
+    return models
 
 
 # ── matrix, teardown ──────────────────────────────────────────────────────────────────
 
 
 def show_matrix(arguments: argparse.Namespace, member: Member, names: Names) -> int:
-    public = public_models(arguments.manifest, member, names)
-    rows = matrix.matrix(expected.expected(read_steps(member), public), names)
+    models = _models(arguments.manifest, member, names)
+    wanted = expected.expected(files.read_steps(member), models.public if models else None)
+    rows = matrix.matrix(wanted, names)
     if arguments.json:
         cli.say_json(rows)
     else:
@@ -289,20 +291,21 @@ def teardown(arguments: argparse.Namespace, member: Member, names: Names) -> int
     from dbtmesh.snowflake import account
     from dbtmesh.snowflake import session as snowflake
 
-    steps = read_steps(member, teardown=True)
+    made = files.read_steps(member)
+    drops, given_back = files.read_teardown(member), files.read_give_back(member)
     session = snowflake.connect(arguments.connection, member.snowflake.get("account"))
-    live = account.read_live(session, steps, names)
-    plan.check_ownership(steps, live, names.project)
-    changes = plan.plan(steps, live)
+    live = account.read_live(session, [*made, *drops, *given_back], names)
+    drops = giveback.without_taken_over(drops, given_back, live, names)
+    adopt.refuse_to_drop(drops, adopt.existing(made, live), live, names)
+    changes = plan.plan(giveback.teardown_steps(drops, given_back, live, names), live)
     _check_roles(session, changes)
     if not arguments.json:
         for change in changes:
             cli.say(f"{report.title(change.step)}  (as {change.step.role})")
-        for line in report.bereft(live, names):
-            cli.say(line)
+        cli.say(*report.bereft(live, names))
     if changes:
         _ask(
-            f"Everything in it is gone then. Type the project's name to drop it on {session.name}:",
+            f"What is dropped is gone then. Type the project's name to do it on {session.name}:",
             names.project,
             arguments,
         )

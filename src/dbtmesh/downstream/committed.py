@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, sha256
-from dbtmesh.config import Upstream
 from dbtmesh.files import write_whole
 
 if TYPE_CHECKING:
@@ -71,21 +70,21 @@ def body(root: Path, upstream: str) -> bytes:
         ) from None
 
 
-def read(root: Path, upstream: Upstream) -> Interface:
+def read(root: Path, upstream: str) -> Interface:
     """The interface in the copy. Raises MeshError where there is none, or it was edited."""
     from dbtmesh.manifest import published
 
-    content = body(root, upstream.name)
+    content = body(root, upstream)
     try:
-        return published.read(content, upstream.name, upstream.databases)
+        return published.read(content, upstream)
     except MeshError as error:
         raise MeshError(
-            f"{manifest_path(upstream.name)} is not what was synced ({error}): run it once without "
+            f"{manifest_path(upstream)} is not what was synced ({error}): run it once without "
             "--offline"
         ) from None
 
 
-def known(root: Path, upstream: Upstream) -> Interface | None:
+def known(root: Path, upstream: str) -> Interface | None:
     """The interface in the copy; None where it is missing or unreadable."""
     try:
         return read(root, upstream)

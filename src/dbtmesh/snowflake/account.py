@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from dbtmesh.snowflake.names import Names, consumer_of
-from dbtmesh.snowflake.objects import RELATIONS, Grant, Object, Scope, parts_of
+from dbtmesh.snowflake.names import ADMIN_ROLES, PUBLIC, Names, consumer_of
+from dbtmesh.snowflake.objects import (
+    ACCOUNT_KINDS,
+    DATABASE_KINDS,
+    RELATIONS,
+    Grant,
+    Object,
+    Scope,
+    canonical,
+    parts_of,
+    plural,
+)
 from dbtmesh.snowflake.plan import Live
 from dbtmesh.snowflake.session import Refused, Row, Session
-from dbtmesh.snowflake.sqlscript import Step, Verb
-from dbtmesh.warehouse.names import canonical, sql_name
+from dbtmesh.snowflake.sqlscript import Step
+from dbtmesh.snowflake.statements import AUTHENTICATION_POLICY, Verb
+from dbtmesh.warehouse.names import sql_name
 
 MAX_ROWS = 10_000
 """What a SHOW of objects returns at most."""
-
-# Kinds of objects that lie in a database, and not in a schema of it.
-_IN_DATABASE = frozenset({"SCHEMA", "DATABASE ROLE"})
 
 
 def read_live(session: Session, steps: Sequence[Step], names: Names) -> Live:
@@ -26,145 +35,245 @@ def read_live(session: Session, steps: Sequence[Step], names: Names) -> Live:
     Raises MeshError.
     """
     objects = _objects(session, steps, names)
-    contents = _contents(session, steps, objects)
-    return Live(objects, frozenset(_grants(session, steps, objects, names)), contents)
+    for thing, row in list(objects.items()):
+        objects[thing] = {**row, **_details(session, thing, steps)}
+    contents, owners = _contents(session, steps, objects, names)
+    kinds = {thing.name: thing.kind for thing in owners}
+    grants = frozenset(
+        _with_kind(grant, kinds) for grant in _grants(session, steps, objects, names)
+    )
+    return Live(objects, grants, contents, owners)
+
+
+def _with_kind(grant: Grant, kinds: Mapping[str, str]) -> Grant:
+    """SHOW GRANTS calls some views tables (bcr-2371); SHOW OBJECTS knows better."""
+    if grant.scope is Scope.ONE and grant.on.kind in RELATIONS and grant.on.name in kinds:
+        return grant._replace(on=Object(kinds[grant.on.name], grant.on.name))
+    return grant
+
+
+# ── Objects ───────────────────────────────────────────────────────────────────────────
 
 
 def _objects(session: Session, steps: Sequence[Step], names: Names) -> dict[Object, Row]:
     """Everything that steps name, and the database roles by which others read the member."""
-    granted = (grant.on for step in steps for grant in step.grants if grant.scope is Scope.ONE)
-    named = {step.object for step in steps if step.object and step.verb is not Verb.GRANT}
-    wanted = {*named, *granted, names.public_read}
-    by_kind = defaultdict(set)
-    for thing in wanted:
-        by_kind[thing.kind].add(thing.name)
+    named = {step.object for step in steps if step.object and not step.grants}
+    granted = {grant.container for step in steps for grant in step.grants}
+    around = {thing for thing in granted if thing.kind in ACCOUNT_KINDS | DATABASE_KINDS}
+    by_kind: dict[str, set[Object]] = defaultdict(set)
+    for thing in {*named, *around, names.public_read}:
+        by_kind[thing.kind].add(thing)
     found: dict[Object, Row] = {}
-    for kind in ("DATABASE", "WAREHOUSE", "ROLE", "USER", "RESOURCE MONITOR", "NETWORK POLICY"):
-        for name in sorted(by_kind[kind]):
-            for row in _show(session, kind, name):
-                if sql_name(row["name"]) == name:
-                    found[Object(kind, name)] = row
-    for kind in ("SCHEMA", "DATABASE ROLE", "AUTHENTICATION POLICY"):
-        for database in sorted({parts_of(name)[0] for name in by_kind[kind]}):
-            for thing, row in _inside(session, kind, database).items():
-                if thing.name in by_kind[kind] or consumer_of(thing, row["comment"], names.prod):
+    for kind in sorted(by_kind):
+        wanted = by_kind[kind]
+        if kind in ACCOUNT_KINDS:
+            for thing in sorted(wanted):
+                found |= {t: row for t, row in _in_account(session, thing) if t == thing}
+            continue
+        depth = 1 if kind in DATABASE_KINDS else 2
+        for container in sorted({".".join(thing.parts[:depth]) for thing in wanted}):
+            for thing, row in _inside(session, kind, container).items():
+                if thing in wanted or consumer_of(thing, row.get("comment", ""), names.prod):
                     found[thing] = row
-    for thing in [thing for thing in found if thing.kind == "WAREHOUSE" and _sets_it(steps, thing)]:
-        parameters = session.rows(f"SHOW PARAMETERS IN WAREHOUSE {thing.name}")
-        found[thing] = {**found[thing], **{row["key"].upper(): row["value"] for row in parameters}}
     return found
 
 
-def _sets_it(steps: Iterable[Step], thing: Object) -> bool:
-    """Do the steps set properties of it?"""
-    return any(step.verb is Verb.ALTER and step.object == thing for step in steps)
+def _in_account(session: Session, thing: Object) -> Iterator[tuple[Object, Row]]:
+    if thing.kind == "NETWORK POLICY":
+        rows = session.rows("SHOW NETWORK POLICIES")
+    else:
+        # Only ACCOUNTADMIN sees monitors. An underscore in LIKE is any character: callers compare.
+        role = "ACCOUNTADMIN" if thing.kind == "RESOURCE MONITOR" else "SECURITYADMIN"
+        pattern = thing.name.strip('"').replace("'", "''")
+        rows = session.rows(f"SHOW {plural(thing.kind)} LIKE '{pattern}'", role)
+    return ((Object(thing.kind, sql_name(row["name"])), row) for row in rows)
 
 
-def _show(session: Session, kind: str, name: str) -> list[Row]:
-    if kind == "NETWORK POLICY":
-        return session.rows("SHOW NETWORK POLICIES")
-    # Only ACCOUNTADMIN sees monitors. An underscore in LIKE is any character: callers compare.
-    role = "ACCOUNTADMIN" if kind == "RESOURCE MONITOR" else "SECURITYADMIN"
-    return session.rows(f"SHOW {kind}S LIKE '{name}'", role)
-
-
-def _inside(session: Session, kind: str, database: str) -> dict[Object, Row]:
-    """Objects of a kind in a database; none where there is no such database."""
-    plural = "AUTHENTICATION POLICIES" if kind == "AUTHENTICATION POLICY" else f"{kind}S"
+def _inside(session: Session, kind: str, container: str) -> dict[Object, Row]:
+    """Objects of a kind in a database or schema; none where there is no such container."""
+    where = "DATABASE" if len(parts_of(container)) == 1 else "SCHEMA"
     try:
-        rows = session.rows(f"SHOW {plural} IN DATABASE {database}")
+        rows = session.rows(f"SHOW {plural(kind)} IN {where} {container}")
     except Refused:
         return {}
-    found = {}
-    for row in rows:
-        parts = (
-            [database, row["name"]]
-            if kind in _IN_DATABASE
-            else [database, row["schema_name"], row["name"]]
-        )
-        found[Object(kind, ".".join(sql_name(part) for part in parts))] = row
+    database = parts_of(container)[0]
+    return {
+        Object(kind, f"{database}.{sql_name(row['name'])}")
+        if kind in DATABASE_KINDS
+        else Object(kind, f"{database}.{sql_name(row['schema_name'])}.{sql_name(row['name'])}"): row
+        for row in rows
+        if row["name"] != "INFORMATION_SCHEMA"
+    }
+
+
+def _details(session: Session, thing: Object, steps: Sequence[Step]) -> Row:
+    """Properties that steps set of an object and SHOW does not list, where the account tells."""
+    setting = [step for step in steps if step.verb is Verb.ALTER and step.object == thing]
+    asked = {name: step.role for step in setting for name in step.properties}
+    found: dict[str, str] = {}
+
+    def ask(sql: str, role: str) -> list[Row] | None:
+        try:
+            return session.rows(sql, role)
+        except Refused:  # who may set something may perhaps not see it
+            return None
+
+    if thing.kind == "RESOURCE MONITOR":
+        rows = session.rows("SHOW WAREHOUSES", "ACCOUNTADMIN")
+        names = (row["name"] for row in rows if _monitor_of(row) == thing.name)
+        found["WAREHOUSES"] = ", ".join(sorted(map(sql_name, names)))
+    if thing.kind == "WAREHOUSE" and asked:
+        parameters = ask(f"SHOW PARAMETERS IN {thing}", setting[0].role)
+        found |= {row["key"].upper(): row["value"] for row in parameters or ()}
+    if thing.kind.endswith(" POLICY") and asked:
+        described = ask(f"DESC {thing}", setting[0].role)
+        found |= {
+            (row.get("property") or row["name"]).upper(): row["value"] for row in described or ()
+        }
+    if role := asked.get("NETWORK_POLICY"):
+        parameters = ask(f"SHOW PARAMETERS LIKE 'NETWORK_POLICY' IN {thing}", role)
+        found |= {row["key"].upper(): row["value"] for row in parameters or ()}
+    if role := asked.get(AUTHENTICATION_POLICY):
+        policies = ask(f"SHOW AUTHENTICATION POLICIES ON {thing}", role)
+        if policies is not None:
+            found[AUTHENTICATION_POLICY] = "".join(map(_place, policies))
+    if role := asked.get("WORKLOAD_IDENTITY"):
+        methods = ask(f"SHOW USER WORKLOAD IDENTITY AUTHENTICATION METHODS FOR {thing}", role)
+        if methods is not None:
+            found["WORKLOAD_IDENTITY"] = "".join(map(_identity, methods))
     return found
+
+
+def _monitor_of(warehouse: Row) -> str:
+    return sql_name(warehouse.get("resource_monitor", ""))
+
+
+def _place(row: Row) -> str:
+    """The name of what a line of SHOW is about, if it lies in a schema."""
+    return ".".join(sql_name(row[key]) for key in ("database_name", "schema_name", "name"))
+
+
+def _identity(row: Row) -> str:
+    """As CREATE USER has it, of a row of SHOW USER WORKLOAD IDENTITY AUTHENTICATION METHODS."""
+    try:
+        more = json.loads(row["additional_info"])
+    except (KeyError, ValueError):
+        more = {}
+    fields = {"TYPE": row.get("type", ""), **more}
+    return f"({' '.join(f'{key} = {value}' for key, value in fields.items())})"
+
+
+# ── Contents ──────────────────────────────────────────────────────────────────────────
 
 
 def _contents(
-    session: Session, steps: Sequence[Step], objects: Mapping[Object, Row]
-) -> dict[tuple[str, str], frozenset[Object]]:
-    """What is in the databases that steps grant ALL of something in."""
+    session: Session, steps: Sequence[Step], objects: Mapping[Object, Row], names: Names
+) -> tuple[dict[tuple[str, str], frozenset[Object]], dict[Object, str]]:
+    """What is in the databases and schemas that steps grant ALL of something in, and in the
+    member's prod databases; and the owner of each relation."""
     found: dict[tuple[str, str], frozenset[Object]] = {}
-    databases = {
-        grant.on.name for step in steps for grant in step.grants if grant.scope is Scope.ALL
+    owners: dict[Object, str] = {}
+    everything = {
+        (grant.on.kind, grant.container)
+        for step in steps
+        for grant in step.grants
+        if grant.scope is Scope.ALL
     }
-    for database in sorted(databases):
-        if Object("DATABASE", database) not in objects:
-            continue
-        schemas = {
-            thing
-            for thing in _inside(session, "SCHEMA", database)
-            if not thing.name.endswith(".INFORMATION_SCHEMA")
-        }
-        found["SCHEMA", database] = frozenset(schemas)
-        relations = list_relations(session, database)
+    containers = {container for _, container in everything}
+    own = {Object("DATABASE", name) for name in names.all_prod}
+    for container in sorted({*containers, *own} & objects.keys()):
+        if relations := list_relations(session, container):
+            owners |= relations
         if relations is not None:
             for kind in RELATIONS:
-                found[kind, database] = frozenset(r for r in relations if r.kind == kind)
-    return found
+                found[kind, container.name] = frozenset(r for r in relations if r.kind == kind)
+    for kind, container in sorted(everything):
+        if kind not in RELATIONS and container in objects:
+            found[kind, container.name] = frozenset(_inside(session, kind, container.name))
+    return found, owners
 
 
-def list_relations(session: Session, database: str) -> list[Object] | None:
-    """Tables and views of a database; None where there are more than one SHOW tells."""
-    rows = session.rows(f"SHOW OBJECTS IN DATABASE {database}")
+def list_relations(session: Session, container: Object) -> dict[Object, str] | None:
+    """Tables and views of a database or schema, with their owners; None where there are more than
+    one SHOW tells."""
+    rows = session.rows(f"SHOW OBJECTS IN {container}")
     if len(rows) >= MAX_ROWS:
         return None
-    return [
+    return {
         Object(
-            "DYNAMIC TABLE"
-            if row.get("is_dynamic") in ("Y", "true")
-            else _relation_kind(row["kind"]),
-            ".".join(sql_name(row[key]) for key in ("database_name", "schema_name", "name")),
-        )
+            _relation_kind(row),
+            _place(row),
+        ): sql_name(row.get("owner", ""))
         for row in rows
         if row["schema_name"] != "INFORMATION_SCHEMA"
-    ]
+    }
 
 
-def _relation_kind(kind: str) -> str:
-    """TRANSIENT and such are tables to GRANT."""
+def _relation_kind(row: Row) -> str:
+    """The kind as GRANT has it: TRANSIENT and such are tables."""
+    for kind in ("DYNAMIC TABLE", "ICEBERG TABLE", "HYBRID TABLE"):
+        if row.get(f"is_{kind.split()[0].lower()}") in ("Y", "true"):
+            return kind
+    kind = _kind(row["kind"])
     return kind if kind in RELATIONS else "TABLE"
+
+
+# ── Grants ────────────────────────────────────────────────────────────────────────────
 
 
 def _grants(
     session: Session, steps: Sequence[Step], objects: Mapping[Object, Row], names: Names
 ) -> Iterable[Grant]:
-    """Grants to the member's roles and users, of its roles, and on what is its own to enter.
+    """Grants to the member's roles and users, of its roles, on what is its own to enter, and those
+    that steps give.
 
     Whoever reads a table needs USAGE on its database, so grants on databases show every outsider
     without a look at each table.
     """
-    show: list[tuple[str, Object, Callable[[Row, Object], Grant]]] = []
     consumers = [
-        thing for thing, row in objects.items() if consumer_of(thing, row["comment"], names.prod)
+        thing
+        for thing, row in objects.items()
+        if consumer_of(thing, row.get("comment", ""), names.prod)
     ]
     roles = [names.role, names.dev_role, names.public_read, *consumers]
-    show += [("TO", role, _grant_to) for role in roles]
     # Its own roles in the databases of others: what they may read is decided there.
-    show += [("OF", role, _grant_of) for role in (*roles, *names.readers)]
-    show += [("TO", user, _grant_of) for user in (names.service_user, names.ci_user)]
-    databases = [Object("DATABASE", name) for name in (names.prod, names.dev)]
-    created = dict.fromkeys(
-        step.object for step in steps if step.verb is Verb.CREATE and step.object
-    )
-    containers = [*databases, *(thing for thing in created if thing.kind == "SCHEMA")]
-    show += [("ON", container, _grant_on) for container in containers]
-    if names.owns_warehouse:
-        show.append(("ON", names.warehouse, _grant_on))
-    for direction, thing, read in show:
-        if thing in objects:
-            for row in session.rows(f"SHOW GRANTS {direction} {thing}"):
-                yield read(row, thing)
-    for container in containers:
-        if container in objects:
-            for row in session.rows(f"SHOW FUTURE GRANTS IN {container}"):
-                yield _future_grant(row, container)
+    of = [*roles, *names.readers]
+    to = [*roles, names.service_user, names.ci_user]
+    created = [step.object for step in steps if step.verb is Verb.CREATE and step.object]
+    containers = [Object("DATABASE", name) for name in (*names.all_prod, names.dev)]
+    containers += [thing for thing in created if thing.kind == "SCHEMA"]
+    on = [*containers, *([names.warehouse] if names.owns_warehouse else [])]
+    future = list(containers)
+    for grant in (grant for step in steps for grant in step.grants):
+        if grant.scope is Scope.FUTURE:
+            future.append(grant.container)
+        elif grant.to in ADMIN_ROLES | {PUBLIC} and grant.scope is Scope.ONE:
+            # They hold too much to list.
+            (of if grant.on.kind in ("ROLE", "DATABASE ROLE") else on).append(grant.on)
+        else:
+            to.append(grant.to)
+
+    shows: list[tuple[str, Iterable[Object], Callable[[Row, Object], Grant]]] = [
+        ("GRANTS TO", to, _grant_to),
+        ("GRANTS OF", of, _grant_of),
+        ("GRANTS ON", on, _grant_on),
+        ("FUTURE GRANTS IN", future, _future_grant),
+    ]
+    for direction, things, read in shows:
+        for thing in dict.fromkeys(things):
+            if thing in objects or thing not in created:
+                for row in _shown(session, f"SHOW {direction} {thing}"):
+                    yield read(row, thing)
+
+
+def _shown(session: Session, sql: str) -> list[Row]:
+    """Rows; none where the object is not there."""
+    try:
+        return session.rows(sql)
+    except Refused as error:
+        if error.is_missing:
+            return []
+        raise
 
 
 def _kind(text: str) -> str:
@@ -174,14 +283,17 @@ def _kind(text: str) -> str:
 def _grantee(row: Row, database: str) -> Object:
     """Database roles are shown without their database."""
     kind, name = _kind(row.get("granted_to") or row["grant_to"]), row["grantee_name"]
-    if kind == "DATABASE ROLE" and "." not in name:
+    if kind == "DATABASE ROLE" and len(parts_of(canonical(kind, name))) == 1:
         name = f"{database}.{name}"
-    return Object(kind, canonical(name))
+    return Object(kind, canonical(kind, name))
 
 
 def _grant_to(row: Row, to: Object) -> Grant:
-    """A line of SHOW GRANTS TO ROLE."""
-    return Grant(row["privilege"], Object(_kind(row["granted_on"]), row["name"]), to)
+    """A line of SHOW GRANTS TO ROLE, or of SHOW GRANTS TO USER, which has the role by itself, and
+    before bcr-1803 nothing else."""
+    kind = _kind(row.get("granted_on", "ROLE"))
+    name = row.get("role") or row["name"]
+    return Grant(row.get("privilege", "USAGE"), Object(kind, canonical(kind, name)), to)
 
 
 def _grant_on(row: Row, on: Object) -> Grant:
@@ -190,9 +302,7 @@ def _grant_on(row: Row, on: Object) -> Grant:
 
 
 def _grant_of(row: Row, thing: Object) -> Grant:
-    """A line of SHOW GRANTS OF ROLE, or of SHOW GRANTS TO USER."""
-    if thing.kind == "USER":
-        return Grant("USAGE", Object("ROLE", canonical(row["role"])), thing)
+    """A line of SHOW GRANTS OF ROLE."""
     return Grant("USAGE", thing, _grantee(row, thing.database))
 
 

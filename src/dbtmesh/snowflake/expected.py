@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dbtmesh.snowflake.names import ADMIN_ROLES, PUBLIC, Names, consumer_of
 from dbtmesh.snowflake.objects import (
+    ALL_PRIVILEGES,
     RELATIONS,
     Grant,
     Object,
     Scope,
-    container_kind,
     parts_of,
-    plural,
 )
 from dbtmesh.snowflake.plan import Live
 from dbtmesh.snowflake.sqlscript import Step
+from dbtmesh.snowflake.statements import Verb
 
 Public = Mapping[Object, frozenset[str] | None]
 """Relations with `access: public` → the projects that they are for; None: all of them."""
@@ -27,16 +28,31 @@ Public = Mapping[Object, frozenset[str] | None]
 class Expected:
     """What a member's roles should have.
 
-    public: None where no manifest of prod is at hand, in which case SELECT is not judged.
+    public: None where no manifest of prod is at hand, in which case SELECT is not judged. created:
+    objects that the steps make.
     """
 
     grants: frozenset[Grant]
     public: Public | None
+    created: frozenset[Object] = frozenset()
+
+    @cached_property
+    def keys(self) -> frozenset[Grant]:
+        return frozenset(grant.key for grant in self.grants)
 
 
 def expected(steps: Iterable[Step], public: Public | None) -> Expected:
-    grants = frozenset(grant for step in steps for grant in step.grants)
-    return Expected(grants, public)
+    """What the steps give in the end: a later one may take what an earlier one gave."""
+    grants: dict[Grant, None] = {}
+    created = set()
+    for step in steps:
+        if step.verb is Verb.GRANT:
+            grants |= dict.fromkeys(step.grants)
+        elif step.verb is Verb.REVOKE:
+            grants = {grant: None for grant in grants if grant not in step.grants}
+        elif step.verb is Verb.CREATE and step.object:
+            created.add(step.object)
+    return Expected(frozenset(grants), public, frozenset(created))
 
 
 def readable(public: Public | None, live: Live, names: Names) -> dict[Object, set[str]]:
@@ -72,7 +88,31 @@ def missing_select(wanted: Expected, live: Live, names: Names) -> list[Grant]:
 def excess(wanted: Expected, live: Live, names: Names) -> list[Grant]:
     """Grants to the member's roles and users, or on its objects, that nothing accounts for."""
     meant = readable(wanted.public, live, names)
-    return sorted(grant for grant in live.grants if not _accounted_for(grant, wanted, meant, names))
+    own = {names.role, names.dev_role, names.service_user, names.ci_user, *meant}
+    return sorted(
+        grant
+        for grant in live.grants
+        if (grant.to in own or _is_own(grant, names, meant))
+        and not _repeats(grant, wanted, live)
+        and not _accounted_for(_as_ownership(grant, live), wanted, meant, names)
+    )
+
+
+def _is_own(grant: Grant, names: Names, meant: Mapping[Object, set[str]]) -> bool:
+    """Whether a grant is on what is the member's."""
+    return names.owns(grant.container) or grant.on in meant
+
+
+def _as_ownership(grant: Grant, live: Live) -> Grant:
+    """The owner of a schema with managed access is shown with MANAGE GRANTS on it, too, which comes
+    with the ownership; of anybody else it is a privilege that was given.
+
+    https://docs.snowflake.com/en/sql-reference/sql/show-grants
+    """
+    ownership = grant._replace(privilege="OWNERSHIP")
+    if grant.privilege == "MANAGE GRANTS" and ownership in live.grants:
+        return ownership
+    return grant
 
 
 def _accounted_for(
@@ -81,12 +121,12 @@ def _accounted_for(
     """meant: as `readable` has it."""
     if grant.to == PUBLIC:
         return False
-    if grant in wanted.grants or _covered(grant, wanted.grants):
+    if _is_wanted(grant, wanted):
         return True
     if grant.scope is not Scope.ONE:
         return False
     if grant.privilege == "OWNERSHIP":
-        return _rightful_owner(grant, names)
+        return _rightful_owner(grant, wanted, names)
     if grant.to in meant:
         if wanted.public is None:
             return grant.on.database == names.prod
@@ -98,25 +138,43 @@ def _accounted_for(
     return grant.on == names.warehouse and grant.privilege == "USAGE"
 
 
-def _covered(grant: Grant, wanted: frozenset[Grant]) -> bool:
-    """By a grant on all or future objects of the database or schema that it is in."""
-    parts = grant.on.parts
-    return grant.scope is Scope.ONE and any(
-        Grant(grant.privilege, Object(grant.on.kind, ".".join(parts[:depth])), grant.to, scope)
-        in wanted
-        for depth in range(1, len(parts))
-        for scope in (Scope.ALL, Scope.FUTURE)
+def _is_wanted(grant: Grant, wanted: Expected) -> bool:
+    """By itself, by GRANT ALL, or by a grant on all or future objects of what it is in."""
+    parts = grant.on.parts if grant.scope is Scope.ONE else ()
+    same = [grant.key]
+    for depth in range(1, len(parts)):
+        on = Object(grant.on.kind, ".".join(parts[:depth]))
+        for scope in (Scope.ALL, Scope.FUTURE):
+            same.append(Grant(grant.privilege, on, grant.to, scope))
+    if grant.privilege != "OWNERSHIP":
+        same += [each.of_kind(ALL_PRIVILEGES) for each in same]
+    return not wanted.keys.isdisjoint(same)
+
+
+def _repeats(grant: Grant, wanted: Expected, live: Live) -> bool:
+    """Whether a future grant on a schema repeats the wanted one on its database, because somebody
+    else's on that schema shadows it."""
+    if grant.scope is not Scope.FUTURE or not grant.on.container:
+        return False
+    on_database = grant._replace(on=Object(grant.on.kind, grant.on.container))
+    shadowed = any(
+        (each.on, each.scope) == (grant.on, grant.scope) and each.to != grant.to
+        for each in live.grants
     )
+    return shadowed and _is_wanted(on_database, wanted)
 
 
-def _rightful_owner(grant: Grant, names: Names) -> bool:
-    """dbt owns what it builds; admin roles own what they made."""
+def _rightful_owner(grant: Grant, wanted: Expected, names: Names) -> bool:
+    """dbt owns what it builds; admin roles own what they made; who may create in a schema owns what
+    it creates there."""
     inside = len(grant.on.parts) > 1
     if grant.to == names.role:
-        return inside and grant.on.database == names.prod
+        return inside and grant.on.database in names.all_prod
     if grant.to == names.dev_role:
         return inside and grant.on.database == names.dev
-    return grant.to in ADMIN_ROLES
+    schema = Object("SCHEMA", grant.on.container)
+    creates = Grant(f"CREATE {grant.on.kind}", schema, grant.to)
+    return grant.to in ADMIN_ROLES or (inside and _is_wanted(creates, wanted))
 
 
 def _published(grant: Grant, meant: set[str], names: Names) -> bool:
@@ -128,17 +186,24 @@ def _published(grant: Grant, meant: set[str], names: Names) -> bool:
     return grant.privilege == "USAGE" and grant.on.name in containers
 
 
-def revoke(grant: Grant) -> str:
-    """The statement that takes a grant back."""
-    what = f"{grant.privilege} ON {grant.on}"
-    if grant.scope is Scope.FUTURE:
-        container = container_kind(grant.on.name)
-        what = f"{grant.privilege} ON FUTURE {plural(grant.on.kind)} IN {container} {grant.on.name}"
-    elif grant.on.kind in ("ROLE", "DATABASE ROLE") and grant.privilege == "USAGE":
-        what = str(grant.on)
-    return f"REVOKE {what} FROM {grant.to}"
+def remedy(grant: Grant, names: Names) -> str:
+    """The statement that ends a grant. Ownership cannot be revoked, only given to another."""
+    if grant.privilege == "OWNERSHIP" and grant.scope is Scope.ONE:
+        owner = names.dev_role if grant.on.database == names.dev else names.role
+        return f"GRANT OWNERSHIP ON {grant.on} TO {owner} COPY CURRENT GRANTS"
+    return revocation(grant)
+
+
+def revocation(grant: Grant) -> str:
+    if grant.scope is Scope.ONE and grant.privilege in ("USAGE", "SELECT"):
+        if grant.on.kind in ("ROLE", "DATABASE ROLE"):
+            return f"REVOKE {grant.on} FROM {grant.to}"
+        if grant.on.kind in RELATIONS:
+            # Without a kind, because SHOW GRANTS does not always tell the object's: bcr-2371.
+            return f"REVOKE SELECT ON {grant.on.name} FROM {grant.to}"  # noqa: S608
+    return f"REVOKE {grant.privilege} ON {grant.where} FROM {grant.to}"
 
 
 def revocable(grant: Grant, names: Names) -> bool:
-    """May `verify --fix` take it back? On the member's own objects; ownership is never revoked."""
+    """Whether `verify --fix` takes it back: on the member's own objects; ownership stays."""
     return grant.privilege != "OWNERSHIP" and names.owns(grant.container)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from dbtmesh import MeshError
 from dbtmesh.config import Member
 from dbtmesh.snowflake.objects import RELATIONS, Object
+from dbtmesh.warehouse.names import MAX_LENGTH, sql_name
 
-IDENTIFIER = re.compile(r"[A-Z_][A-Z0-9_]{0,254}")
+PLAIN = re.compile(r"[A-Z_][A-Z0-9_]{0,254}")
 PUBLIC_READ = "PUBLIC_READ"
 """The database role by which every project reads the public models of a prod database."""
 PUBLIC = Object("ROLE", "PUBLIC")
@@ -26,12 +27,14 @@ ADMIN_ROLES = frozenset(
 class Names:
     """What a member is called on Snowflake.
 
-    warehouse: also where it is another project's. upstreams: their prod databases. readers: the
-    member's own roles in these, in their order.
+    prod: the database of deployed models, the public ones among them; more_prod: others that some
+    lie in. warehouse: also where it is another project's. upstreams: their prod databases. readers:
+    the member's own roles in these, in their order.
     """
 
     project: str
     prod: str
+    more_prod: tuple[str, ...]
     dev: str
     role: Object
     dev_role: Object
@@ -43,54 +46,80 @@ class Names:
     upstreams: tuple[str, ...]
     readers: tuple[Object, ...]
 
+    @property
+    def all_prod(self) -> tuple[str, ...]:
+        return (self.prod, *self.more_prod)
+
+    def owns_database(self, name: str) -> bool:
+        return name in (*self.all_prod, self.dev)
+
     def owns(self, thing: Object) -> bool:
         """Whether the member's own SQL makes this object, or what it lies in."""
         if thing in self.readers:
             return True
         if thing.kind in ("DATABASE", "SCHEMA", "DATABASE ROLE") or thing.kind in RELATIONS:
-            return thing.database in (self.prod, self.dev)
+            return self.owns_database(thing.database)
         if thing.kind == "WAREHOUSE":
             return self.owns_warehouse and thing == self.warehouse
         return thing in (self.role, self.dev_role, self.service_user, self.ci_user)
 
 
 def names_of(member: Member) -> Names:
-    """The member's names on Snowflake, from mesh.yml.
+    """The member's names on Snowflake, as SQL has them, from mesh.yml, which has them as stored.
 
-    Raises MeshError where one of them is missing or is not a plain identifier.
+    Raises MeshError where one of them is missing or is not a valid name.
     """
-    prefix = member.database_prefix
+    prefix, given = member.database_prefix, member.snowflake
 
-    def identifier(value: object, key: str) -> str:
-        if not isinstance(value, str) or not IDENTIFIER.fullmatch(value):
-            raise MeshError(
-                f"mesh.yml: `{key}` is {value!r}, which is not a plain Snowflake name (upper-case "
-                "letters, digits and _): correct it, or `git checkout mesh.yml`"
-            )
+    def plain(value: object, key: str) -> str:
+        if not isinstance(value, str) or not PLAIN.fullmatch(value):
+            raise _wrong(key, value, "a plain Snowflake name (upper-case letters, digits and _)")
         return value
 
-    def answer(key: str) -> str:
-        return identifier(member.snowflake.get(key), f"snowflake.{key}")
+    def stored(value: object, key: str) -> str:
+        """The name as SQL has it: in quotes where it needs them."""
+        is_name = isinstance(value, str) and value.isprintable() and '"' not in value
+        if not is_name or not 0 < len(str(value)) <= MAX_LENGTH:
+            raise _wrong(key, value, "a Snowflake name, as it is stored")
+        return sql_name(str(value))
 
-    identifier(f"{prefix}_PROD", "database_prefix")
-    warehouse = answer("warehouse")
+    def answer(key: str, default: str | None = None) -> str:
+        return plain(given.get(key, default), f"snowflake.{key}")
+
+    def stored_answer(key: str, default: str | None = None) -> str:
+        return stored(given.get(key, default), f"snowflake.{key}")
+
+    plain(prefix, "database_prefix")
+    warehouse = stored_answer("warehouse")
+    prod = stored_answer("prod_database", f"{prefix}_PROD")
+    more = given.get("more_databases") or []
+    if not isinstance(more, list):
+        raise _wrong("snowflake.more_databases", more, "a list of names")
     upstreams = [
-        identifier(upstream.prod_database, f"upstreams.{upstream.name}")
+        stored(upstream.prod_database, f"upstreams.{upstream.name}")
         for upstream in member.upstreams
     ]
     return Names(
         project=member.project,
-        prod=f"{prefix}_PROD",
-        dev=f"{prefix}_DEV",
+        prod=prod,
+        more_prod=tuple(stored(each, "snowflake.more_databases") for each in more),
+        dev=stored_answer("dev_database", f"{prefix}_DEV"),
         role=Object("ROLE", answer("role")),
-        dev_role=Object("ROLE", answer("dev_role")),
+        dev_role=Object("ROLE", answer("dev_role", f"{prefix}_DEV_ROLE")),
         service_user=Object("USER", answer("service_user")),
-        ci_user=Object("USER", answer("ci_user")),
+        ci_user=Object("USER", answer("ci_user", f"{prefix}_CI_SVC")),
         warehouse=Object("WAREHOUSE", warehouse),
         owns_warehouse=warehouse.startswith(f"{prefix}_"),
-        public_read=public_read(f"{prefix}_PROD"),
+        public_read=public_read(prod),
         upstreams=tuple(upstreams),
         readers=tuple(reader_role(database, member.project) for database in upstreams),
+    )
+
+
+def _wrong(key: str, value: object, what: str) -> MeshError:
+    return MeshError(
+        f"mesh.yml: `{key}` is {value!r}, which is not {what}: correct it, or `git checkout "
+        "mesh.yml`"
     )
 
 
@@ -112,8 +141,28 @@ def marker(project: str) -> str:
     return f"{MARK}{project}"
 
 
+def adopted(project: str, comment: str) -> str:
+    """The comment on objects that a project took over, after the one that they had."""
+    return f"{comment} [{marker(project)}, adopted]".lstrip()
+
+
+def made(project: str, comment: str) -> bool:
+    """Whether a project made the object with this comment."""
+    return comment == marker(project)
+
+
+def is_adopted(project: str, comment: str) -> bool:
+    """Whether a project took over the object with this comment."""
+    return comment.endswith(adopted(project, ""))
+
+
+def belongs_to_another(project: str, comment: str) -> bool:
+    """Whether another project of the mesh made or took over the object with this comment."""
+    return MARK in comment and not (made(project, comment) or is_adopted(project, comment))
+
+
 def consumer_of(role: Object, comment: str, database: str) -> str | None:
     """The project whose reader role in a database this is; None where it is nobody's."""
     project = comment.removeprefix(MARK)
-    is_its = comment == marker(project) and role == reader_role(database, project)
+    is_its = made(project, comment) and role == reader_role(database, project)
     return project if is_its else None

@@ -5,6 +5,7 @@ Names are canonical: as SHOW prints them, quoted only where they have to be.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,22 +17,57 @@ RELATIONS = frozenset(
         "TABLE",
         "VIEW",
         "DYNAMIC TABLE",
+        "EVENT TABLE",
         "EXTERNAL TABLE",
+        "HYBRID TABLE",
         "ICEBERG TABLE",
         "MATERIALIZED VIEW",
+        "SEMANTIC VIEW",
     }
 )
 """Kinds of what can be selected from; they share one namespace in a schema."""
+OVERLOADED = frozenset({"FUNCTION", "PROCEDURE"})
+"""Kinds whose names have the types of their arguments with them."""
+ACCOUNT_KINDS = frozenset(
+    {"DATABASE", "INTEGRATION", "NETWORK POLICY", "RESOURCE MONITOR", "ROLE", "USER", "WAREHOUSE"}
+)
+DATABASE_KINDS = frozenset({"SCHEMA", "DATABASE ROLE"})
+SCHEMA_KINDS = (
+    RELATIONS
+    | OVERLOADED
+    | {"ALERT", "FILE FORMAT", "NETWORK RULE", "PIPE", "SECRET", "SEQUENCE", "STAGE", "STREAM"}
+    | {"STREAMLIT", "TAG", "TASK"}
+    | {
+        f"{what} POLICY"
+        for what in ("AUTHENTICATION", "MASKING", "PASSWORD", "ROW ACCESS", "SESSION")
+    }
+)
+KINDS = ACCOUNT_KINDS | DATABASE_KINDS | SCHEMA_KINDS
+
+ALL_PRIVILEGES = "ALL"
+"""What GRANT ALL gives, all at once; SHOW lists each of them."""
+EACH_OF_ALL = {
+    "DATABASE": frozenset({"USAGE", "MODIFY", "MONITOR", "CREATE SCHEMA"}),
+    "SCHEMA": frozenset({"USAGE", "MODIFY", "MONITOR", "CREATE TABLE", "CREATE VIEW"}),
+    "WAREHOUSE": frozenset({"USAGE", "OPERATE", "MODIFY", "MONITOR"}),
+    "TABLE": frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES"}),
+    "VIEW": frozenset({"SELECT", "REFERENCES"}),
+    "STAGE": frozenset({"USAGE"}),
+}
+"""By kind, privileges that GRANT ALL gives on every account; for other kinds, at least one.
+
+https://docs.snowflake.com/en/user-guide/security-access-control-privileges
+"""
 
 
 class Object(NamedTuple):
-    """Something on Snowflake, by its kind and its canonical name."""
+    """Something on Snowflake, by its kind and its canonical name. ACCOUNT has an empty name."""
 
     kind: str
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
+        return f"{self.kind} {self.name}" if self.name else self.kind
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -48,14 +84,43 @@ class Object(NamedTuple):
         """Its name without the last part: the schema or the database that it is in."""
         return ".".join(self.parts[:-1])
 
+    def is_in(self, container: Object) -> bool:
+        """Whether this is the container, or lies in it."""
+        return self.parts[: len(container.parts)] == container.parts and (
+            self.kind not in ACCOUNT_KINDS or self == container
+        )
 
-@lru_cache(maxsize=4096)
+
+ACCOUNT = Object("ACCOUNT", "")
+
+
+@lru_cache(maxsize=65536)
 def parts_of(name: str) -> tuple[str, ...]:
     """The canonical parts of a canonical name: a quoted part may hold a dot."""
+    name, signature = _split_signature(name)
     try:
-        return tuple(stored.sql_name(part.text) for part in stored.parse(name))
-    except stored.NotAName:  # such as the signature of a function
-        return (name,)
+        parts = [stored.sql_name(part.text) for part in stored.parse(name)]
+    except stored.NotAName:
+        return (name + signature,)
+    return (*parts[:-1], parts[-1] + signature)
+
+
+def canonical(kind: str, written: str) -> str:
+    """A name as SQL or SHOW GRANTS has it, as it is stored; of a function with the types of its
+    arguments, which SHOW GRANTS has in quotes and with the arguments' names."""
+    if kind not in OVERLOADED:
+        return stored.canonical(written)
+    shown = re.fullmatch(r'(.+\.)"([^"(]+)(\(.*\)):.*"', written)
+    name, signature = (
+        (shown[1] + stored.quoted(shown[2]), shown[3]) if shown else _split_signature(written)
+    )
+    types = (argument.split()[-1] for argument in signature.strip("() ").split(",") if argument)
+    return f"{stored.canonical(name.strip())}({', '.join(types).upper()})"
+
+
+def _split_signature(name: str) -> tuple[str, str]:
+    at = name.find("(")
+    return (name[:at], name[at:]) if at > 0 and name.endswith(")") else (name, "")
 
 
 def container_kind(name: str) -> str:
@@ -84,10 +149,14 @@ class Grant(NamedTuple):
     scope: Scope = Scope.ONE
 
     def __str__(self) -> str:
-        where = str(self.on)
-        if self.scope is not Scope.ONE:
-            where = f"{self.scope} {plural(self.on.kind)} IN {self.on.name}"
-        return f"{self.privilege} ON {where} TO {self.to}"
+        return f"{self.privilege} ON {self.where} TO {self.to}"
+
+    @property
+    def where(self) -> str:
+        """What it is on, as SQL has it."""
+        if self.scope is Scope.ONE:
+            return str(self.on)
+        return f"{self.scope} {plural(self.on.kind)} IN {self.container}"
 
     @property
     def container(self) -> Object:
@@ -95,6 +164,17 @@ class Grant(NamedTuple):
         if self.scope is Scope.ONE:
             return self.on
         return Object(container_kind(self.on.name), self.on.name)
+
+    @property
+    def key(self) -> Grant:
+        """Equal for grants that are the same to Snowflake: relations share one namespace, and the
+        kind that SHOW GRANTS tells is not always the object's (bcr-2371)."""
+        if self.scope is Scope.ONE and self.on.kind in RELATIONS:
+            return self._replace(on=Object("TABLE", self.on.name))
+        return self
+
+    def of_kind(self, privilege: str) -> Grant:
+        return self._replace(privilege=privilege)
 
 
 def plural(kind: str) -> str:

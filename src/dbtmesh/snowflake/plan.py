@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from dbtmesh import MeshError
-from dbtmesh.snowflake.names import marker
-from dbtmesh.snowflake.objects import Grant, Object, Scope
-from dbtmesh.snowflake.sqlscript import Step, Verb
-
-MARKED = frozenset({"WAREHOUSE", "DATABASE", "ROLE", "USER", "DATABASE ROLE", "NETWORK POLICY"})
-"""Kinds of objects whose comment tells which project made them."""
+from dbtmesh.snowflake.objects import (
+    ALL_PRIVILEGES,
+    EACH_OF_ALL,
+    Grant,
+    Object,
+    Scope,
+)
+from dbtmesh.snowflake.sqlscript import Step
+from dbtmesh.snowflake.statements import MANAGED_ACCESS, Verb
 
 
 @dataclass(frozen=True)
 class Live:
     """What an account says, as far as a member's steps touch it.
 
-    objects: what exists, with the columns that SHOW prints, and parameters in upper case.
-    contents: (kind, database) → what is in there; missing where that is not known.
+    objects: what exists, with the columns that SHOW prints, and in upper case what had to be asked
+    for separately: parameters, policies, the warehouses of a monitor. contents: (kind, database or
+    schema) → what is in there; missing where that is not known. owners: the role of each relation
+    in contents.
     """
 
     objects: Mapping[Object, Mapping[str, str]]
     grants: frozenset[Grant]
     contents: Mapping[tuple[str, str], frozenset[Object]]
+    owners: Mapping[Object, str] = field(default_factory=dict)
+
+    def keys(self) -> frozenset[Grant]:
+        """Of its grants; see Grant.key."""
+        return frozenset(grant.key for grant in self.grants)
 
 
 class Effect(Enum):
@@ -34,6 +45,7 @@ class Effect(Enum):
     CREATE = "new"
     SET = "set"
     GRANT = "grant"
+    REVOKE = "revoke"
     DROP = "drop"
     SET_AGAIN = "set again"
     GRANT_AGAIN = "grant again"
@@ -47,23 +59,27 @@ class Effect(Enum):
 
 @dataclass(frozen=True)
 class Difference:
-    """A property that has another value than the SQL says."""
+    """A property that has another value than the SQL says; an empty text for none."""
 
     name: str
     current: str
     wanted: str
 
     def __str__(self) -> str:
-        return f"{self.name} {self.current} → {self.wanted}"
+        return f"{self.name} {self.current or 'none'} → {self.wanted or 'none'}"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A step that would change something."""
+    """A step that would change something.
+
+    adopts: it takes over what exists and is not the member's, which has to be asked for.
+    """
 
     step: Step
     effect: Effect
     differences: tuple[Difference, ...] = ()
+    adopts: bool = False
 
     @property
     def what(self) -> str:
@@ -73,120 +89,146 @@ class Change:
 
 def plan(steps: Iterable[Step], live: Live | None = None) -> list[Change]:
     """What the steps would change: all of them where nothing is known of the account."""
-    return [change for step in steps if (change := _change(step, live))]
-
-
-def _change(step: Step, live: Live | None) -> Change | None:
-    """What a step would change; None where that is nothing."""
     if live is None:
-        return Change(step, _WITHOUT_ACCOUNT[step.verb])
-    row = live.objects.get(step.object) if step.object else None
-    match step.verb:
-        case Verb.CREATE:
-            return None if row is not None else Change(step, Effect.CREATE)
-        case Verb.DROP:
-            return None if row is None else Change(step, Effect.DROP)
-        case Verb.GRANT:
-            return _granting(step, live)
-        case Verb.ALTER if row is not None:
-            return _setting(step, row)
-        case Verb.ALTER:
-            if_exists = " IF EXISTS " in step.statement.upper()
-            return None if if_exists else Change(step, Effect.SET)
-        case Verb.OTHER:
-            return Change(step, Effect.RUN)
+        return [Change(step, _WITHOUT_ACCOUNT[step.verb]) for step in steps]
+    held = live.keys()
+    return [change for step in steps if (change := _change(step, live, held))]
 
 
 _WITHOUT_ACCOUNT = {
     Verb.CREATE: Effect.CREATE,
     Verb.ALTER: Effect.SET,
     Verb.GRANT: Effect.GRANT,
+    Verb.REVOKE: Effect.REVOKE,
     Verb.DROP: Effect.DROP,
     Verb.OTHER: Effect.RUN,
 }
 
 
-def _granting(step: Step, live: Live) -> Change | None:
-    if all(_held(grant, live) for grant in step.grants):
-        return None
-    uncounted = any(_uncounted(grant, live) for grant in step.grants)
-    return Change(step, Effect.GRANT_AGAIN if uncounted else Effect.GRANT)
+def _change(step: Step, live: Live, held: frozenset[Grant]) -> Change | None:
+    """What a step would change; None where that is nothing."""
+    row = live.objects.get(step.object) if step.object else None
+    match step.verb:
+        case Verb.CREATE:
+            # IF NOT EXISTS changes nothing that exists: see adopt for how that differs.
+            return None if row is not None else Change(step, Effect.CREATE)
+        case Verb.DROP:
+            return None if row is None else Change(step, Effect.DROP)
+        case Verb.GRANT:
+            return _granting(step, live, held)
+        case Verb.REVOKE:
+            takes = any(is_held(grant, live, held) is not False for grant in step.grants)
+            return Change(step, Effect.REVOKE) if takes else None
+        case Verb.ALTER if row is not None:
+            return _setting(step, row)
+        case Verb.ALTER:
+            return None if step.meaning.if_exists else Change(step, Effect.SET)
+        case Verb.OTHER:
+            return Change(step, Effect.RUN)
 
 
-def _held(grant: Grant, live: Live) -> bool:
-    if grant.scope is not Scope.ALL:
-        return grant in live.grants
-    inside = live.contents.get((grant.on.kind, grant.on.name))
-    return inside is not None and all(
-        Grant(grant.privilege, each, grant.to) in live.grants for each in inside
-    )
+# ── Grants ────────────────────────────────────────────────────────────────────────────
 
 
-def _uncounted(grant: Grant, live: Live) -> bool:
-    """On all objects of a database that holds more of them than SHOW lists."""
-    known = (grant.on.kind, grant.on.name) in live.contents
-    return grant.scope is Scope.ALL and not known and grant.container in live.objects
+def _granting(step: Step, live: Live, held: frozenset[Grant]) -> Change | None:
+    answers = [is_held(grant, live, held) for grant in step.grants]
+    if False in answers:
+        return Change(step, Effect.GRANT)
+    return Change(step, Effect.GRANT_AGAIN) if None in answers else None
 
 
-# Properties that SHOW prints under another name, or in other words.
-_COLUMNS = {"WAREHOUSE_SIZE": "size"}
+def is_held(grant: Grant, live: Live, held: frozenset[Grant]) -> bool | None:
+    """Whether the account has a grant; None where it does not tell. held: keys of what it has."""
+    if grant.scope is Scope.ALL:
+        inside = live.contents.get((grant.on.kind, grant.on.name))
+        if inside is None:
+            # Of a database or schema that does not exist yet, or holds more than SHOW lists.
+            return None if grant.container in live.objects else False
+        ones = [Grant(grant.privilege, each, grant.to) for each in inside]
+        return all(_is_held(one, held) for one in ones)
+    return _is_held(grant, held)
+
+
+def _is_held(grant: Grant, held: frozenset[Grant]) -> bool:
+    if grant.privilege != ALL_PRIVILEGES:
+        return grant.key in held
+    each = EACH_OF_ALL.get(grant.on.kind)
+    if each:
+        return all(grant.of_kind(privilege).key in held for privilege in each)
+    return any(one.of_kind(ALL_PRIVILEGES) == grant.key for one in held)
+
+
+# ── Properties ────────────────────────────────────────────────────────────────────────
+
+# Properties that SHOW prints under another name.
+_COLUMNS = {"WAREHOUSE_SIZE": "size", MANAGED_ACCESS: "options"}
 _SIZES = {"2XLARGE": "XXLARGE", "3XLARGE": "XXXLARGE"}
-_EMPTY_LISTS = frozenset({"()", "[]"})
+# Sets of words, however SHOW and DESC print them: a list, JSON, a struct of which more is shown.
+_LISTS = re.compile(r"[(\[{]")
+_WORD = re.compile(r"[\w./:@+-]+")
 
 
 def _setting(step: Step, row: Mapping[str, str]) -> Change | None:
-    differences = []
-    unknown = not step.properties
-    for name, wanted in step.properties.items():
-        current = row.get(name, row.get(_COLUMNS.get(name, name.lower())))
-        if current is None:
-            unknown = True
-        elif _plain(name, current) != _plain(name, wanted):
-            differences.append(Difference(name, current, wanted))
+    differences = differing(step.properties, row)
     if differences:
-        return Change(step, Effect.SET, tuple(differences))
-    return Change(step, Effect.SET_AGAIN) if unknown else None
+        return Change(step, Effect.SET, differences)
+    known = step.properties and all(
+        current_value(name, row) is not None for name in step.properties
+    )
+    return None if known else Change(step, Effect.SET_AGAIN)
+
+
+def differing(properties: Mapping[str, str], row: Mapping[str, str]) -> tuple[Difference, ...]:
+    """The properties that an object has otherwise, as far as the account tells."""
+    found = []
+    for name, wanted in properties.items():
+        current = current_value(name, row)
+        if current is not None and not _same(name, current, wanted):
+            found.append(Difference(name, current, wanted))
+    return tuple(found)
+
+
+def current_value(name: str, row: Mapping[str, str]) -> str | None:
+    """The value of a property as the account shows it; None where it does not tell."""
+    value = row.get(name, row.get(_COLUMNS.get(name, name.lower())))
+    if name == MANAGED_ACCESS and value is not None:
+        return str("MANAGED ACCESS" in value.upper()).upper()
+    return "" if value == "null" else value
+
+
+def _same(name: str, current: str, wanted: str) -> bool:
+    if _LISTS.match(wanted):
+        # What is shown of a struct may have defaults in it; of a list it is all.
+        have, want = (set(_WORD.findall(text.upper())) for text in (current, wanted))
+        return want <= have if "=" in wanted else want == have
+    return _plain(name, current) == _plain(name, wanted)
 
 
 def _plain(name: str, value: str) -> str:
-    text = value.strip("'").upper()
+    text = value.strip("'\"")
+    if name == "COMMENT":
+        return text.replace("''", "'")
+    text = text.upper()
     if name == "WAREHOUSE_SIZE":
         size = text.replace("-", "")
         return _SIZES.get(size, size)
-    if text in _EMPTY_LISTS:
-        return "()"
     return text.removesuffix(".00")
 
 
 # ── What has to be as it is before anything is changed ────────────────────────────────
 
 
-def check_ownership(steps: Iterable[Step], live: Live, project: str) -> None:
-    """Raises MeshError where the steps would touch what exists and is not this project's."""
-    touched = dict.fromkeys(
-        step.object for step in steps if step.verb in (Verb.CREATE, Verb.DROP) and step.object
-    )
-    for thing in touched:
-        row = live.objects.get(thing)
-        if row is None or thing.kind not in MARKED or row.get("comment") == marker(project):
-            continue
-        said = f"comment {row['comment']!r}" if row.get("comment") else "no comment"
-        raise MeshError(
-            f"{thing} exists and is not {project}'s (owner {row.get('owner') or 'unknown'}, "
-            f"{said}): nothing was changed. Choose other names (`copier update --trust "
-            "--skip-answered --ask database_prefix`), "
-            f"or, if it is {project}'s: COMMENT ON {thing} IS '{marker(project)}'"
-        )
+PREREQUISITES = frozenset({"WAREHOUSE", "DATABASE", "SCHEMA", "DATABASE ROLE"})
 
 
 def prerequisites(steps: Sequence[Step]) -> list[Object]:
-    """Warehouses and database roles that steps grant and none of them creates: other projects'."""
+    """What steps grant on and none of them creates: other projects', and loaders'."""
     made = {step.object for step in steps if step.verb is Verb.CREATE}
-    granted = (grant.on for step in steps for grant in step.grants if grant.scope is Scope.ONE)
+    granted = (grant.container for step in steps for grant in step.grants)
     return [
         thing
         for thing in dict.fromkeys(granted)
-        if thing.kind in ("WAREHOUSE", "DATABASE ROLE") and thing not in made
+        if thing.kind in PREREQUISITES and thing not in made
     ]
 
 
@@ -194,10 +236,10 @@ def check_prerequisites(steps: Sequence[Step], live: Live) -> None:
     """Raises MeshError where another project has to be set up first."""
     for thing in prerequisites(steps):
         if thing not in live.objects:
-            whose = (
-                f"the project of {thing.database}" if thing.kind == "DATABASE ROLE" else "its owner"
-            )
+            of_project = thing.kind == "DATABASE ROLE"
+            whose = f"the project of {thing.database}" if of_project else "its owner"
+            where = "`scripts/snowflake_access.py apply` there first, then here"
             raise MeshError(
                 f"{thing} does not exist yet, and {whose} has to make it: nothing was changed. Run "
-                "`scripts/snowflake_access.py apply` there first, then here"
+                f"{where if of_project or thing.kind == 'WAREHOUSE' else 'this again then'}"
             )

@@ -13,9 +13,6 @@ from dbtmesh.snowflake.names import Names, public_read
 from dbtmesh.snowflake.objects import Grant, Object
 from dbtmesh.snowflake.session import Refused, Session
 
-DENIED = frozenset({2003, 2043, 3001})
-"""Snowflake's errors for "does not exist or not authorized" and "insufficient privileges"."""
-
 
 class Outcome(Enum):
     """What became of a statement."""
@@ -98,7 +95,7 @@ def _delete(thing: Object) -> str:
 
 def _relations(session: Session, database: str) -> list[Object]:
     try:
-        return account.list_relations(session, database) or []
+        return list(account.list_relations(session, Object("DATABASE", database)) or ())
     except Refused:
         return []
 
@@ -138,8 +135,11 @@ def _consumers(names: Names, grants: Collection[Grant]) -> dict[Object, set[str]
 
 
 def _warehouse(session: Session, role: str) -> str:
-    """A warehouse that the role may use; empty where there is none."""
-    rows = session.rows(f"SHOW GRANTS TO ROLE {role}")
+    """A warehouse that the role may use; empty where there is none, or no such role."""
+    try:
+        rows = session.rows(f"SHOW GRANTS TO ROLE {role}")
+    except Refused:
+        return ""
     usable = {row["name"] for row in rows if row["granted_on"] == "WAREHOUSE"}
     return min(usable, default="")
 
@@ -155,7 +155,7 @@ def _try(session: Session, role: str, statement: str, warehouse: str) -> tuple[O
             session.run(f"USE WAREHOUSE {warehouse}", role)
         session.run(statement, role)
     except Refused as error:
-        if error.number in DENIED:
+        if error.is_denied:
             return Outcome.DENIED, ""
         return Outcome.NOT_TRIED, str(error)
     return Outcome.ALLOWED, ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbtmesh.snowflake import expected
+from dbtmesh.snowflake.models import HOOKS
 from dbtmesh.snowflake.names import Names
 from dbtmesh.snowflake.objects import Grant
 from dbtmesh.snowflake.plan import Change, Live
@@ -21,7 +22,7 @@ def plan_lines(changes: Sequence[Change]) -> Iterator[str]:
     if not changes:
         yield "Nothing to change: the account is as snowflake/ says."
         return
-    rows = [(c.step.place, c.step.role, title(c.step), c.what) for c in changes]
+    rows = [(c.step.place, c.step.role, title(c.step), what(c)) for c in changes]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         padded = (text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True))
@@ -35,12 +36,22 @@ def plan_lines(changes: Sequence[Change]) -> Iterator[str]:
         if change.step.why != why:
             why = change.step.why
             yield f"-- {why}"
-        yield f"{change.step.statement};"
-    yield f"\n{counted(len(changes))}."
+        yield from f"{change.step.statement};".splitlines()
+    yield ""
+    yield f"{counted(len(changes))}."
+    if adopting := sum(change.adopts for change in changes):
+        yield (
+            f"{adopting} of them (adopt) take over what exists and is somebody else's: only "
+            "`apply --adopt` runs them."
+        )
+
+
+def what(change: Change) -> str:
+    return f"adopt: {change.what}" if change.adopts else change.what
 
 
 def as_data(change: Change) -> dict[str, Any]:
-    """A change as JSON: {file, line, role, verb, object, statement, why, change}."""
+    """A change as JSON: {file, line, role, verb, object, statement, why, change, adopts}."""
     step = change.step
     return {
         "file": step.file,
@@ -51,6 +62,7 @@ def as_data(change: Change) -> dict[str, Any]:
         "statement": step.statement,
         "why": step.why,
         "change": change.what,
+        "adopts": change.adopts,
     }
 
 
@@ -58,7 +70,7 @@ def title(step: Step) -> str:
     """A statement in a few words."""
     if step.grants:
         privileges = ", ".join(grant.privilege for grant in step.grants)
-        return f"GRANT {step.grants[0]._replace(privilege=privileges)}"
+        return f"{step.verb.value} {step.grants[0]._replace(privilege=privileges)}"
     if step.object:
         return f"{step.verb.value} {step.object}"
     return " ".join(step.statement.split())[:60]
@@ -75,13 +87,14 @@ def counted(number: int) -> str:
 class Findings:
     """How an account differs from the SQL and the public models.
 
-    missing: steps that are not as the SQL says. unpublished: SELECT that readers lack. extra: what
-    nothing accounts for, as far as it was not revoked. probes: what was tried, as it should be or
-    not.
+    missing: steps that are not as the SQL says. unpublished: SELECT that readers lack, and
+    lacking: the hooks whose absence is the cause. extra: what nothing accounts for, as far as it
+    was not revoked. probes: what was tried, as it should be or not.
     """
 
     missing: Sequence[Change]
     unpublished: Sequence[Grant]
+    lacking: Sequence[str]
     extra: Sequence[Grant]
     revoked: Sequence[Grant]
     probes: Sequence[Probe]
@@ -114,10 +127,15 @@ class Findings:
         for change in self.missing:
             yield f"missing  {_missing(change)}"
         if self.missing:
-            yield "         `scripts/snowflake_access.py apply` brings it back"
+            adopts = any(change.adopts for change in self.missing)
+            command = "apply --adopt" if adopts else "apply"
+            yield f"         `scripts/snowflake_access.py {command}` brings it there"
         for grant in self.unpublished:
             yield f"missing  {grant}"
-        if self.unpublished:
+        if self.unpublished and self.lacking:
+            calls = [f"{where}: {{{{ {HOOKS[where]}() }}}}" for where in self.lacking]
+            yield f"         because dbt_project.yml lacks hooks: {', '.join(calls)}"
+        elif self.unpublished:
             yield "         `dbt build --target prod` grants it"
         for grant in self.revoked:
             yield f"revoked  {grant}"
@@ -125,7 +143,7 @@ class Findings:
             yield f"extra    {grant}"
             own = expected.revocable(grant, names)
             whose = "--fix runs it" if own else "not this project's: ask its owner"
-            yield f"         {expected.revoke(grant)};  ({whose})"
+            yield f"         {expected.remedy(grant, names)};  ({whose})"
         for probe in self.probes:
             yield f"{'WRONG  ' if probe.is_wrong else 'ok     '}  {probe}"
         if not self.probes:
@@ -135,7 +153,7 @@ class Findings:
 
 
 def _missing(change: Change) -> str:
-    return f"{title(change.step)} ({change.step.place}: {change.what})"
+    return f"{title(change.step)} ({change.step.place}: {what(change)})"
 
 
 # ── What a teardown takes from others ─────────────────────────────────────────────────

@@ -23,6 +23,9 @@ AUDIENCE = "snowflakecomputing.com"
 """What Snowflake expects in a token of an OIDC issuer unless a user is told another:
 https://docs.snowflake.com/en/user-guide/workload-identity-federation"""
 
+MISSING, INSUFFICIENT = frozenset({2003, 2043}), 3001
+"""Snowflake's errors "does not exist or not authorized" and "insufficient privileges"."""
+
 Row = Mapping[str, str]
 
 # Where the environment names what the connector calls something else.
@@ -45,6 +48,16 @@ class Refused(MeshError):
     def __init__(self, message: str, number: int | None) -> None:
         super().__init__(message)
         self.number = number
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the object does not exist, as far as the role may see."""
+        return self.number in MISSING
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the role lacks a privilege; Snowflake hides what a role may not see at all."""
+        return self.is_missing or self.number == INSUFFICIENT
 
 
 class Session:

@@ -1,0 +1,261 @@
+"""What was taken over, and how it was before: a script that a teardown runs. Pure.
+
+`apply --adopt` writes the statements that take back each of its changes to what exists. A teardown
+runs them instead of dropping such an object. What others had been granted is written as SQL, too,
+so that it is expected from then on, and an auditor reads it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import groupby
+
+from dbtmesh import MeshError
+from dbtmesh.snowflake import names as naming
+from dbtmesh.snowflake.expected import revocation
+from dbtmesh.snowflake.names import PUBLIC, Names
+from dbtmesh.snowflake.objects import (
+    ACCOUNT_KINDS,
+    RELATIONS,
+    Grant,
+    Object,
+    Scope,
+    container_kind,
+    plural,
+)
+from dbtmesh.snowflake.plan import Change, Difference, Live, is_held
+from dbtmesh.snowflake.sqlscript import Step
+from dbtmesh.snowflake.statements import MANAGED_ACCESS, Meaning, Verb, understand
+from dbtmesh.warehouse.names import sql_name
+
+GIVE_BACK, KEPT = "98_give_back.sql", "05_grants_of_others.sql"
+"""Files of snowflake/ that an adoption writes."""
+
+GIVE_BACK_HEADER = f"""\
+-- What `apply --adopt` took over, as it was before. Only `teardown` runs this, and it drops nothing
+-- of it. Commit it, with {KEPT} beside it.
+"""
+KEPT_HEADER = """\
+-- What others had been granted on what `apply --adopt` took over, and keep. Delete what they should
+-- not have: `verify --fix` revokes it then.
+USE ROLE SECURITYADMIN;
+"""
+
+Line = tuple[str, str]
+"""The role that runs a statement, and the statement."""
+
+
+def give_back(
+    changes: Sequence[Change], dropped: AbstractSet[Object], live: Live, earlier: Iterable[Step]
+) -> str:
+    """SQL that takes back changes that are about to be made to what exists; empty for none.
+
+    dropped: objects that a teardown drops. earlier: what the script holds already: how it was
+    before the first adoption counts.
+    """
+    known = {_subject(step.meaning) for step in earlier}
+    lines = [
+        line
+        for change in reversed(changes)
+        if change.adopts
+        for line in _inverse(change, live, dropped)
+        if _subject(understand(line[1])) not in known
+    ]
+    return "".join(
+        f"\nUSE ROLE {role};\n" + "".join(f"{statement};\n" for _, statement in statements)
+        for role, statements in groupby(dict.fromkeys(lines), key=lambda line: line[0])
+    )
+
+
+def _subject(meaning: Meaning) -> tuple[object, ...]:
+    """What a statement is about: two of the same subject would undo each other."""
+    owned = [(g.on, g.scope) for g in meaning.grants if g.privilege == "OWNERSHIP"]
+    return (meaning.object, tuple(meaning.properties), tuple(owned) or meaning.grants)
+
+
+def _inverse(change: Change, live: Live, dropped: AbstractSet[Object]) -> Iterator[Line]:
+    step = change.step
+    if step.verb is Verb.ALTER and step.object:
+        yield from (_as_before(step, step.object, each) for each in change.differences)
+    elif step.verb is Verb.REVOKE:
+        for grant in step.grants:
+            yield "SECURITYADMIN", f"GRANT {grant.privilege} ON {grant.where} TO {grant.to}"
+    elif step.verb is Verb.GRANT:
+        for grant in step.grants:
+            if grant.privilege == "OWNERSHIP":
+                yield from _to_former_owner(grant, live)
+            elif not dropped & {grant.to, grant.on}:  # else it goes with the object
+                yield from (("SECURITYADMIN", revocation(one)) for one in _new_ones(grant, live))
+
+
+def _as_before(step: Step, thing: Object, each: Difference) -> Line:
+    if each.name == "COMMENT":
+        return step.role, f"COMMENT ON {thing} IS {_literal(each.current)}"
+    if each.name == MANAGED_ACCESS:
+        return step.role, f"ALTER {thing} DISABLE MANAGED ACCESS"
+    if each.current == "":
+        return step.role, f"ALTER {thing} UNSET {each.name}"
+    return step.role, f"ALTER {thing} SET {each.name} = {_value(each.current)}"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _value(shown: str) -> str:
+    """A value as SHOW prints it, as ALTER … SET takes it."""
+    if shown.startswith("["):
+        return f"({', '.join(_literal(str(each)) for each in json.loads(shown))})"
+    plain = shown.replace(".", "", 1).isdigit() or shown.lower() in ("true", "false")
+    return shown.removesuffix(".00") if plain else _literal(shown)
+
+
+def _to_former_owner(grant: Grant, live: Live) -> Iterator[Line]:
+    """The most frequent owner of all at once, and the others by name."""
+
+    def transfer(where: str, owner: str) -> Line:
+        return "SECURITYADMIN", f"GRANT OWNERSHIP ON {where} TO ROLE {owner} COPY CURRENT GRANTS"
+
+    if grant.scope is Scope.ONE:
+        shown = live.objects.get(grant.on, {}).get("owner")
+        if owner := live.owners.get(grant.on) or (shown and sql_name(shown)):
+            yield transfer(str(grant.on), owner)
+        return  # what has none is made only now
+    inside = [t for t in live.owners if t.kind == grant.on.kind and t.container == grant.on.name]
+    former = {thing: live.owners[thing] for thing in sorted(inside)}
+    for most, _ in Counter(former.values()).most_common(1):
+        yield transfer(grant.where, most)
+        for thing, owner in former.items():
+            if owner != most:
+                yield transfer(str(thing), owner)
+
+
+def _new_ones(grant: Grant, live: Live) -> list[Grant]:
+    """What a grant would give that is not held yet."""
+    held = live.keys()
+    if grant.scope is not Scope.ALL:
+        return [] if is_held(grant, live, held) else [grant]
+    inside = live.contents.get((grant.on.kind, grant.on.name), ())
+    ones = [Grant(grant.privilege, each, grant.to) for each in sorted(inside)]
+    return [one for one in ones if one.key not in held]
+
+
+# ── What others keep ──────────────────────────────────────────────────────────────────
+
+
+def kept(excess: Iterable[Grant], foreign: Collection[Object]) -> list[str]:
+    """Statements that give what others have on objects that are taken over, or in them.
+
+    excess: grants that nothing accounts for. What PUBLIC has is not kept: nothing is for everybody.
+    """
+    found = []
+    for grant in excess:
+        taken = any(grant.container.is_in(thing) for thing in foreign)
+        if taken and grant.to != PUBLIC and grant.privilege not in ("OWNERSHIP", "MANAGE GRANTS"):
+            of_role = grant.on.kind in ("ROLE", "DATABASE ROLE") and grant.privilege == "USAGE"
+            what = str(grant.on) if of_role else f"{grant.privilege} ON {grant.where}"
+            found.append(f"GRANT {what} TO {grant.to}")
+    return found
+
+
+# ── Taking it back ────────────────────────────────────────────────────────────────────
+
+
+def teardown_steps(
+    drops: Sequence[Step], given_back: Sequence[Step], live: Live, names: Names
+) -> list[Step]:
+    """What takes a project off an account: what it took over is given back, the rest is dropped.
+
+    Last come comments, which tell until then what was taken over, and the owners of databases.
+    """
+    there = [step for step in given_back if not _is_about_what_is_gone(step, live)]
+    return [
+        *(step for step in there if not _is_last(step)),
+        *_built_since(given_back, live, names),
+        *drops,
+        *(step for step in there if _is_last(step)),
+    ]
+
+
+def without_taken_over(
+    drops: Sequence[Step], given_back: Iterable[Step], live: Live, names: Names
+) -> list[Step]:
+    """The steps but those that would drop what was taken over, or what holds some of it, or a
+    schema that has no comment of the project's.
+
+    Raises MeshError where something was taken over and it is not known how it was before.
+    """
+    taken = taken_over(given_back)
+    left = []
+    for step in drops:
+        thing = step.object
+        if thing is None or step.verb is not Verb.DROP:
+            left.append(step)
+            continue
+        comment = live.objects.get(thing, {}).get("comment", "")
+        if naming.is_adopted(names.project, comment) and thing not in taken:
+            raise MeshError(
+                f"{thing} was taken over by {names.project}, and snowflake/{GIVE_BACK}, which says "
+                "how it was before, lacks it: nothing was changed. Bring that file back from git"
+            )
+        holds = any(each == thing or each.is_in(thing) for each in taken)
+        if not holds and (thing.kind != "SCHEMA" or naming.made(names.project, comment)):
+            left.append(step)
+    return left
+
+
+def taken_over(given_back: Iterable[Step]) -> frozenset[Object]:
+    """The objects that the script gives back."""
+    return frozenset(
+        thing
+        for step in given_back
+        for thing in (step.object, *(grant.container for grant in step.grants))
+        if thing
+    )
+
+
+def _is_last(step: Step) -> bool:
+    owner = any(g.privilege == "OWNERSHIP" and g.on.kind in ACCOUNT_KINDS for g in step.grants)
+    return owner or "COMMENT" in step.properties
+
+
+def _is_about_what_is_gone(step: Step, live: Live) -> bool:
+    """Whether a step is on a table or view that is not there any more."""
+    on = [g.on for g in step.grants if g.scope is Scope.ONE and g.on.kind in RELATIONS]
+    return any(thing not in live.owners and _is_listed(thing, live) for thing in on)
+
+
+def _is_listed(thing: Object, live: Live) -> bool:
+    return any((thing.kind, name) in live.contents for name in (thing.container, thing.database))
+
+
+def _built_since(given_back: Sequence[Step], live: Live, names: Names) -> Iterator[Step]:
+    """Ownership of what the project built in databases that it took over, to their former owner."""
+    former = {
+        grant.on: (step, grant.to)
+        for step in given_back
+        for grant in step.grants
+        if grant.privilege == "OWNERSHIP" and grant.on.kind == "DATABASE"
+    }
+    own = (names.role, names.dev_role)
+    owned = [g.on for g in sorted(live.grants) if g.privilege == "OWNERSHIP" and g.to in own]
+    given = {step.object for step in given_back}
+    for database, (origin, owner) in former.items():
+        inside = [thing for thing in owned if thing.is_in(database)]
+        places = {
+            f"ALL {plural(thing.kind)} IN {container_kind(thing.container)} {thing.container}": None
+            for thing in inside
+            if thing.kind in RELATIONS
+        }
+        places |= {
+            str(thing): None for thing in inside if thing.kind == "SCHEMA" and thing not in given
+        }
+        for place in places:
+            statement = f"GRANT OWNERSHIP ON {place} TO {owner} COPY CURRENT GRANTS"
+            why = f"Built by {names.project} in a database that it took over."
+            yield Step(
+                origin.file, origin.line, "SECURITYADMIN", statement, why, understand(statement)
+            )

@@ -1,0 +1,127 @@
+"""What dbt builds in prod and what of it is public, by the manifest of a prod run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dbtmesh import MeshError
+from dbtmesh.config import Member
+from dbtmesh.manifest.extract import extract
+from dbtmesh.manifest.interface import shared_with
+from dbtmesh.snowflake.expected import Public
+from dbtmesh.snowflake.names import Names
+from dbtmesh.snowflake.objects import Object
+from dbtmesh.warehouse.names import canonical, sql_name
+
+BUILT = frozenset({"model", "seed", "snapshot"})
+HOOKS = {
+    "on-run-start": "revoke_public_read",
+    "on-run-end": "reconcile_public_read",
+    "models: +post-hook": "grant_public_read",
+}
+"""What dbt_project.yml of a publisher has to call, for readers to get and lose SELECT."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Relations of prod, by the manifest of a prod run.
+
+    public: those with `access: public`. built: names of all that dbt builds. lacking: keys of HOOKS
+    that its dbt_project.yml lacks.
+    """
+
+    public: Public
+    built: Collection[str]
+    lacking: tuple[str, ...] = ()
+
+
+class _Node(msgspec.Struct):
+    resource_type: str
+    package_name: str = ""
+    database: str | None = None
+    relation_name: str | None = None
+    raw_code: str | None = None
+    depends_on: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    tags: list[str] = []
+
+
+class _Manifest(msgspec.Struct):
+    nodes: dict[str, _Node]
+
+
+_MANIFEST = msgspec.json.Decoder(_Manifest)
+
+
+def path_of(member: Member) -> Path:
+    return member.root / "target" / "manifest.json"
+
+
+def read_built(member: Member, names: Names) -> Collection[str] | None:
+    """Names of what dbt builds in prod; None where that is not known here."""
+    try:
+        nodes = _MANIFEST.decode(path_of(member).read_bytes()).nodes
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return None
+    return _built(nodes) if _is_of_prod(nodes, names) else None
+
+
+def read_models(manifest: Path | None, member: Member, names: Names) -> Models | None:
+    """By the file, else by target/manifest.json; None where that is not of a prod run.
+
+    Raises MeshError where a manifest cannot be read, or the one that was named is missing.
+    """
+    if not member.publishes:
+        return Models({}, read_built(member, names) or ())
+    path = manifest or path_of(member)
+    try:
+        body = path.read_bytes()
+    except FileNotFoundError:
+        if manifest:
+            raise MeshError(f"{manifest} does not exist") from None
+        return None
+    public = {
+        Object(
+            "VIEW" if node["config"].get("materialized") == "view" else "TABLE", name
+        ): shared_with(node)
+        for node in extract(body, member.project).nodes.values()
+        if (name := canonical(str(node.get("relation_name") or ""))).startswith(f"{names.prod}.")
+    }
+    nodes = _MANIFEST.decode(body).nodes
+    if not public and not _is_of_prod(nodes, names):
+        return None
+    called = set(_called(nodes, member.project))
+    lacking = tuple(where for where, macro in HOOKS.items() if public and macro not in called)
+    return Models(public, _built(nodes), lacking)
+
+
+def _is_of_prod(nodes: dict[str, _Node], names: Names) -> bool:
+    databases = {node.database or "" for node in nodes.values()}
+    return any(sql_name(each) == names.prod for name in databases for each in (name, name.upper()))
+
+
+def _built(nodes: dict[str, _Node]) -> frozenset[str]:
+    return frozenset(
+        canonical(node.relation_name)
+        for node in nodes.values()
+        if node.relation_name and node.resource_type in BUILT
+    )
+
+
+def _called(nodes: dict[str, _Node], project: str) -> Iterator[str]:
+    """Macros of HOOKS that the project's hooks call."""
+    for node in nodes.values():
+        if node.package_name != project:
+            continue
+        hooks = node.config.get("post-hook") or ()
+        texts = [str(hook.get("sql")) for hook in hooks if isinstance(hook, dict)]
+        if node.resource_type == "operation":
+            texts += [node.raw_code or "", *map(str, node.depends_on.get("macros") or ())]
+        for macro in HOOKS.values():
+            if any(macro in text for text in texts):
+                yield macro

@@ -1,0 +1,345 @@
+"""Databases, schemas, roles, users, warehouses and monitors that were there before the project.
+
+The plan shows whose they are and what brings them to where the SQL has them; `apply --adopt` does
+it, a second plan is empty, and a teardown gives them back as they were. On the pure model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Member
+from tests.snowflake_members import ACCESS, Account, demo_answers
+from tests.snowflake_standin import Model, SnowflakeError
+from tests.snowflake_standin.names import Ref
+
+ON = ("--connection", "admin")
+
+# A team that has been there for years: its own role builds, a BI role reads.
+YEARS_OLD = """
+    USE ROLE USERADMIN;
+    CREATE ROLE TRANSFORMER COMMENT = 'builds everything'; CREATE ROLE BI;
+    USE ROLE SECURITYADMIN;
+    GRANT ROLE TRANSFORMER TO ROLE SYSADMIN; GRANT ROLE BI TO ROLE SYSADMIN;
+    USE ROLE SYSADMIN;
+    CREATE WAREHOUSE LOADING; GRANT USAGE ON WAREHOUSE LOADING TO ROLE TRANSFORMER;
+    CREATE DATABASE DBT_UP_PROD COMMENT = 'since 2019, it''s old';
+    GRANT OWNERSHIP ON DATABASE DBT_UP_PROD TO ROLE TRANSFORMER COPY CURRENT GRANTS;
+    USE ROLE TRANSFORMER; USE WAREHOUSE LOADING;
+    CREATE SCHEMA DBT_UP_PROD.MARTS; CREATE SCHEMA DBT_UP_PROD.LEGACY;
+    CREATE TABLE DBT_UP_PROD.MARTS.PUBLIC_ORDERS (ORDER_ID INT);
+    CREATE TABLE DBT_UP_PROD.MARTS.OTHER (ID INT);
+    CREATE VIEW DBT_UP_PROD.MARTS.SEEN AS SELECT 1 AS ID;
+    GRANT USAGE ON DATABASE DBT_UP_PROD TO ROLE BI;
+    GRANT USAGE ON SCHEMA DBT_UP_PROD.MARTS TO ROLE BI;
+    GRANT SELECT ON TABLE DBT_UP_PROD.MARTS.PUBLIC_ORDERS TO ROLE BI;
+    USE ROLE ACCOUNTADMIN;
+    GRANT SELECT ON FUTURE TABLES IN SCHEMA DBT_UP_PROD.MARTS TO ROLE BI;
+    GRANT OWNERSHIP ON FUTURE VIEWS IN SCHEMA DBT_UP_PROD.MARTS TO ROLE TRANSFORMER;
+"""
+
+
+class Team:
+    """A member, an account, and the command as its administrator runs it."""
+
+    def __init__(self, member: Member) -> None:
+        self.account = Account()
+        self.model = self.account.model
+        self.desk = self.account.on(member)
+        self.path = member.path
+
+    def sql(self, script: str) -> None:
+        self.model.run_script(script)
+
+    def access(self, *words: str, status: int = 0) -> str:
+        done = self.desk.run(ACCESS, *words, *(() if words[0] == "matrix" else ON))
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def refused(self, *words: str) -> str:
+        return self.desk.refused(ACCESS, *words, *ON)
+
+    def deploys(self) -> None:
+        """What dbt does to build the public model, with the role that deploys."""
+        for sql in (
+            "CREATE OR REPLACE TABLE DBT_UP_PROD.MARTS.PUBLIC_ORDERS AS SELECT 1 AS ORDER_ID",
+            "CREATE SCHEMA IF NOT EXISTS DBT_UP_PROD.EXTRA",
+            "CREATE OR REPLACE VIEW DBT_UP_PROD.MARTS.NEW AS SELECT 1 AS ID",
+            "CREATE OR REPLACE TABLE DBT_UP_PROD.EXTRA.MORE AS SELECT 1 AS ID",
+            "GRANT SELECT ON DBT_UP_PROD.MARTS.PUBLIC_ORDERS "
+            "TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ",
+        ):
+            self.model.execute(sql, "DBT_UP_ROLE", "DBT_UP_SVC")
+
+
+@pytest.fixture
+def team(render_into: Any, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    folder = tmp_path_factory.mktemp("adopt") / "dbt_up"
+    return Team(render_into(folder, **demo_answers("dbt_up")))
+
+
+def owners(model: Model) -> dict[str, str]:
+    kinds = ("DATABASE", "SCHEMA", "TABLE", "VIEW", "WAREHOUSE", "ROLE", "USER")
+    return {
+        str(thing.ref): thing.owner.name[0]
+        for kind in kinds
+        for thing in model.account.of_kind(kind)
+        if thing.owner
+    }
+
+
+# Schemas that the project made in a database that was there: a teardown drops nothing in it.
+LEFT = {Ref("SCHEMA", ("DBT_UP_PROD", name)) for name in ("RAW", "STAGING")}
+
+
+def picture(model: Model) -> tuple[Any, ...]:
+    """Everything that there is and who may do what, but for LEFT."""
+    things = {
+        str(ref): (str(thing.owner), thing.managed_access, dict(thing.properties))
+        for ref, thing in model.account.things.items()
+        if ref.kind != "ACCOUNT" and ref not in LEFT
+    }
+    grants = sorted(
+        (str(row.on), row.privilege, str(row.to))
+        for ref in model.account.things.keys() - LEFT
+        for row in model.account.grants_on(ref)
+    )
+    future = sorted(
+        (each.privilege, each.kind, str(each.container), str(each.to))
+        for each in model.account.future
+    )
+    return things, grants, future
+
+
+def assert_same(after: tuple[Any, ...], before: tuple[Any, ...]) -> None:
+    things, was = after[0], before[0]
+    changed = {name for name in things.keys() | was.keys() if things.get(name) != was.get(name)}
+    assert {name: (was.get(name), things.get(name)) for name in changed} == {}
+    for now, then in zip(after[1:], before[1:], strict=True):
+        assert [each for each in now if each not in then] == []
+        assert [each for each in then if each not in now] == []
+
+
+def test_the_plan_shows_whose_it_is_and_what_brings_it_there(team: Team) -> None:
+    team.sql(YEARS_OLD)
+    before = picture(team.model)
+    text = team.access("plan")
+    for statement in (
+        "GRANT OWNERSHIP ON DATABASE DBT_UP_PROD TO ROLE SYSADMIN COPY CURRENT GRANTS;",
+        "GRANT OWNERSHIP ON SCHEMA DBT_UP_PROD.MARTS TO ROLE DBT_UP_ROLE COPY CURRENT GRANTS;",
+        "ALTER SCHEMA DBT_UP_PROD.MARTS ENABLE MANAGED ACCESS;",
+        "GRANT OWNERSHIP ON ALL TABLES IN SCHEMA DBT_UP_PROD.MARTS TO ROLE DBT_UP_ROLE "
+        "COPY CURRENT GRANTS;",
+        "REVOKE OWNERSHIP ON FUTURE VIEWS IN SCHEMA DBT_UP_PROD.MARTS FROM ROLE TRANSFORMER;",
+        "GRANT SELECT ON FUTURE TABLES IN SCHEMA DBT_UP_PROD.MARTS TO ROLE DBT_UP_DEV_ROLE;",
+        "COMMENT ON DATABASE DBT_UP_PROD IS 'since 2019, it''s old [dbt mesh: dbt_up, adopted]';",
+    ):
+        assert statement in text
+    assert "adopt: owner TRANSFORMER → SYSADMIN" in text
+    assert "only `apply --adopt` runs them" in text
+    said = team.refused("apply", "--yes")
+    assert "DATABASE DBT_UP_PROD exists and is not dbt_up's (owner TRANSFORMER" in said
+    assert "apply --adopt" in said
+    assert picture(team.model) == before
+    found = team.access("verify", status=2)
+    assert "missing  GRANT OWNERSHIP ON DATABASE DBT_UP_PROD" in found
+    assert "apply --adopt" in found
+
+
+def test_adopting_ends_in_an_empty_plan_and_a_build_that_succeeds(team: Team) -> None:
+    team.sql(YEARS_OLD)
+    team.access("apply", "--adopt", "--yes")
+    assert "Nothing to change" in team.access("plan")
+    assert "Nothing to change" in team.access("apply", "--yes")
+    team.deploys()
+    assert "extra" not in team.access("verify")
+    # What others were granted is theirs still, and an auditor reads it.
+    assert team.model.can("BI", "SELECT", "DBT_UP_PROD.MARTS.PUBLIC_ORDERS")
+    kept = (team.path / "snowflake/05_grants_of_others.sql").read_text()
+    assert "GRANT USAGE ON DATABASE DBT_UP_PROD TO ROLE BI;" in kept
+    assert "GRANT SELECT ON FUTURE TABLES IN SCHEMA DBT_UP_PROD.MARTS TO ROLE BI;" in kept
+    assert "| `BI` |" in team.access("matrix")
+    # And people can read what dbt builds, though a future grant on the schema shadows theirs.
+    team.model.execute(
+        "CREATE TABLE DBT_UP_PROD.MARTS.LATER AS SELECT 1 AS ID", "DBT_UP_ROLE", "DBT_UP_SVC"
+    )
+    assert team.model.can("DBT_UP_DEV_ROLE", "SELECT", "DBT_UP_PROD.MARTS.LATER")
+
+
+def test_a_teardown_gives_back_what_was_taken_over(team: Team) -> None:
+    team.sql(YEARS_OLD)
+    before = picture(team.model)
+    team.access("apply", "--adopt", "--yes")
+    said = team.access("teardown", "--yes")
+    assert "DROP DATABASE DBT_UP_PROD" not in said
+    assert "DROP DATABASE DBT_UP_DEV" in said
+    assert_same(picture(team.model), before)
+    left = owners(team.model)
+    assert {left[str(schema)] for schema in LEFT} == {"TRANSFORMER"}
+    assert "GRANT OWNERSHIP ON DATABASE" in team.access("plan")  # as before the adoption
+
+
+def test_what_was_built_since_goes_to_the_former_owner(team: Team) -> None:
+    team.sql(YEARS_OLD)
+    team.access("apply", "--adopt", "--yes")
+    team.deploys()
+    team.access("teardown", "--yes")
+    left = owners(team.model)
+    inside = {name: owner for name, owner in left.items() if "DBT_UP_PROD" in name}
+    del inside["SCHEMA DBT_UP_PROD.PUBLIC"]  # was SYSADMIN's from the start
+    assert len(inside) > 8
+    assert set(inside.values()) == {"TRANSFORMER"}
+    assert not [name for name in left if "DBT_UP_ROLE" in name or "DBT_UP_SVC" in name]
+
+
+def test_without_the_file_that_tells_how_it_was_nothing_is_torn_down(team: Team) -> None:
+    team.sql(YEARS_OLD)
+    team.access("apply", "--adopt", "--yes")
+    (team.path / "snowflake/98_give_back.sql").unlink()
+    before = picture(team.model)
+    assert "DATABASE DBT_UP_PROD was taken over by dbt_up" in team.refused("teardown", "--yes")
+    assert picture(team.model) == before
+
+
+def test_an_adoption_that_stops_half_way_goes_on(team: Team) -> None:
+    team.sql(YEARS_OLD)
+    before = picture(team.model)
+    statement = "ALTER SCHEMA DBT_UP_PROD.MARTS ENABLE MANAGED ACCESS"
+    real = team.model.execute_in
+
+    def refuse(session: Any, sql: str) -> Any:
+        if sql == statement:
+            raise SnowflakeError(3001, "42501", "not now")
+        return real(session, sql)
+
+    team.model.execute_in = refuse  # type: ignore[method-assign]
+    assert "not now" in team.refused("apply", "--adopt", "--yes")
+    team.model.execute_in = real  # type: ignore[method-assign]
+    team.access("apply", "--adopt", "--yes")
+    assert "Nothing to change" in team.access("plan")
+    team.access("teardown", "--yes")
+    assert_same(picture(team.model), before)
+
+
+def test_only_what_dbt_builds_is_taken_where_that_is_known(team: Team) -> None:
+    team.sql(YEARS_OLD)
+    target = team.path / "target"
+    target.mkdir()
+    (target / "manifest.json").write_text(
+        '{"nodes": {"model.dbt_up.public_orders": {"resource_type": "model", "package_name": '
+        '"dbt_up", "database": "DBT_UP_PROD", "relation_name": "DBT_UP_PROD.MARTS.public_orders"}}}'
+    )
+    team.access("apply", "--adopt", "--yes")
+    found = owners(team.model)
+    assert found["TABLE DBT_UP_PROD.MARTS.PUBLIC_ORDERS"] == "DBT_UP_ROLE"
+    assert found["TABLE DBT_UP_PROD.MARTS.OTHER"] == "TRANSFORMER"
+    assert "Nothing to change" in team.access("plan")
+
+
+def test_roles_users_and_warehouses_of_the_same_names(team: Team) -> None:
+    team.sql(
+        """
+        USE ROLE USERADMIN; CREATE ROLE DBT_UP_ROLE COMMENT = 'ours for years';
+        CREATE USER DBT_UP_SVC TYPE = LEGACY_SERVICE DEFAULT_ROLE = PUBLIC;
+        USE ROLE SYSADMIN;
+        CREATE WAREHOUSE DBT_UP_WH WAREHOUSE_SIZE = LARGE AUTO_SUSPEND = 900 COMMENT = 'big';
+        """
+    )
+    before = picture(team.model)
+    text = team.access("plan")
+    assert "adopt: WAREHOUSE_SIZE Large → XSMALL, AUTO_SUSPEND 900 → 60" in text
+    assert "WAREHOUSE DBT_UP_WH exists and is not dbt_up's" in team.refused("apply", "--yes")
+    team.access("apply", "--adopt", "--yes")
+    assert "Nothing to change" in team.access("plan")
+    team.access("verify")
+    said = team.access("teardown", "--yes")
+    for kept in ("ROLE DBT_UP_ROLE", "USER DBT_UP_SVC", "WAREHOUSE DBT_UP_WH"):
+        assert f"DROP {kept}" not in said
+    after = picture(team.model)
+    for things in (before[0], after[0]):  # what was a default is written out now
+        for name in ("WAREHOUSE DBT_UP_WH", "USER DBT_UP_SVC"):
+            for default in DEFAULTS:
+                things[name][2].pop(default, None)
+        size = things["WAREHOUSE DBT_UP_WH"][2]["WAREHOUSE_SIZE"]
+        things["WAREHOUSE DBT_UP_WH"][2]["WAREHOUSE_SIZE"] = size.upper()
+    assert_same(after, before)
+
+
+DEFAULTS = {
+    "AUTO_RESUME": True,
+    "STATEMENT_TIMEOUT_IN_SECONDS": 172800,
+    "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": 0,
+    "RESOURCE_MONITOR": None,
+    "DEFAULT_SECONDARY_ROLES": ("ALL",),
+    "COMMENT": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        (
+            "USE ROLE SYSADMIN; CREATE WAREHOUSE BI_WH; USE ROLE ACCOUNTADMIN;"
+            "CREATE RESOURCE MONITOR DBT_UP_MONITOR WITH CREDIT_QUOTA=500;"
+            "ALTER WAREHOUSE BI_WH SET RESOURCE_MONITOR=DBT_UP_MONITOR;",
+            "RESOURCE MONITOR DBT_UP_MONITOR exists and is not dbt_up's: it guards BI_WH",
+        ),
+        (
+            "USE ROLE SYSADMIN; CREATE DATABASE DBT_UP_DEV COMMENT = 'dbt mesh: dbt_upper';",
+            "DBT_UP_DEV exists and is not dbt_up's: its comment says 'dbt mesh: dbt_upper'",
+        ),
+    ],
+)
+def test_what_guards_others_or_is_another_members_cannot_be_had(
+    team: Team, sql: str, why: str
+) -> None:
+    team.sql(sql)
+    before = picture(team.model)
+    for words in (("plan",), ("apply", "--yes"), ("apply", "--adopt", "--yes"), ("verify",)):
+        assert why in team.refused(*words)
+    assert picture(team.model) == before
+
+
+def test_a_monitor_that_guards_nothing_is_taken_over_and_given_back(team: Team) -> None:
+    team.sql("USE ROLE ACCOUNTADMIN; CREATE RESOURCE MONITOR DBT_UP_MONITOR WITH CREDIT_QUOTA=500;")
+    assert "RESOURCE MONITOR DBT_UP_MONITOR" in team.refused("apply", "--yes")
+    team.access("apply", "--adopt", "--yes")
+    assert "Nothing to change" in team.access("plan")
+    assert "DROP RESOURCE MONITOR" not in team.access("teardown", "--yes")
+    monitor = team.model.account.things[Ref("RESOURCE_MONITOR", ("DBT_UP_MONITOR",))]
+    assert monitor.properties["CREDIT_QUOTA"] == 500
+
+
+def test_an_apply_that_was_interrupted_before_the_monitor_was_set_goes_on(team: Team) -> None:
+    team.access("apply", "--yes")
+    team.model.execute("ALTER WAREHOUSE DBT_UP_WH UNSET RESOURCE_MONITOR")
+    team.access("apply", "--yes")
+    assert "Nothing to change" in team.access("plan")
+
+
+def test_managed_access_and_owners_that_drift_come_back(team: Team) -> None:
+    """What is the member's own needs no adoption, unless somebody else owns it."""
+    team.access("apply", "--yes")
+    team.sql("USE ROLE ACCOUNTADMIN; ALTER SCHEMA DBT_UP_PROD.RAW DISABLE MANAGED ACCESS;")
+    assert "MANAGED ACCESS FALSE → TRUE" in team.access("plan")
+    team.access("apply", "--yes")
+    assert "Nothing to change" in team.access("plan")
+    team.sql(
+        "USE ROLE SECURITYADMIN;"
+        "GRANT OWNERSHIP ON DATABASE DBT_UP_DEV TO ROLE SECURITYADMIN COPY CURRENT GRANTS;"
+    )
+    assert "owner SECURITYADMIN → SYSADMIN" in team.access("plan")
+    team.access("apply", "--yes")
+    assert "Nothing to change" in team.access("plan")
+
+
+def test_text_of_a_comment_stays_text(team: Team) -> None:
+    comment = "it''s; DROP DATABASE X; -- \\\\ "
+    team.sql(f"USE ROLE SYSADMIN; CREATE DATABASE DBT_UP_DEV COMMENT = '{comment}';")
+    before = picture(team.model)
+    team.access("apply", "--adopt", "--yes")
+    assert "Nothing to change" in team.access("plan")
+    team.access("teardown", "--yes")
+    assert picture(team.model) == before
