@@ -211,3 +211,12 @@ def test_no_path_of_this_machine_gets_into_a_member(render: Render) -> None:
         if path != ".copier-answers.yml":  # where Copier keeps the template's address
             assert str(Path.home()).encode() not in content
             assert str(member.path.parent).encode() not in content
+
+
+@pytest.mark.parametrize("kind", ["native", "loom"])
+def test_a_reader_of_any_other_project_builds_at_once(render: Render, kind: str) -> None:
+    """The demo's models read what only the demo's upstream publishes."""
+    member = render(kind=kind, project_name="reader", upstreams="hub360")
+    assert not [path for path in member.files() if path.startswith("models/")]
+    member.dbt("build")
+    assert "public_orders" not in (member.path / "README.md").read_text()
