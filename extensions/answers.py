@@ -381,12 +381,12 @@ def library_version(template: PurePath, commit: str) -> str:
     base = tag.removeprefix("v") if is_tag else "0"
     if base != "0" and not beyond:
         return base
-    package = Path(template, "src")
-    files = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".toml"))
-    names = (path.relative_to(package).as_posix().encode() for path in files)
-    digest = hashlib.sha256(
-        b"".join(name + path.read_bytes() for name, path in zip(names, files, strict=True))
-    )
+    # what hooks/library.py takes of it, and more
+    parts = [path for part in ("src", "template") for path in Path(template, part).rglob("*")]
+    files = sorted(path for path in parts if path.is_file() and "__pycache__" not in path.parts)
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(template).as_posix().encode() + path.read_bytes())
     return f"{base}+untagged.{digest.hexdigest()[:12]}"
 
 
@@ -406,6 +406,21 @@ def yaml_text(text: str) -> str:
     return text if PLAIN_IN_YAML.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
+def paths_error(text: str) -> str:
+    for path in split_list(text):
+        if not re.fullmatch(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", path) or ".." in path.split("/"):
+            return f"{path!r} is not a path from the project's folder"
+    return ""
+
+
+def as_patterns(text: str, folder: str) -> str:
+    """Paths of a project as lines of patterns, as Copier's `_exclude` takes them."""
+    places = {path: PurePosixPath(folder, path) for path in split_list(text)}
+    return "\n".join(
+        f"/{path if path.startswith('.github/') else place}" for path, place in places.items()
+    )
+
+
 def allowed_ips_error(text: str) -> str:
     for entry in split_list(text):
         try:
@@ -422,12 +437,14 @@ FILTERS: dict[str, Callable[..., Any]] = {
     for function in (
         account_error,
         allowed_ips_error,
+        as_patterns,
         as_project_name,
         aws_region_error,
         aws_role_error,
         branch_error,
         bucket_error,
         databases_of,
+        dbt_name_error,
         dev_database_error,
         folder_of,
         github_ids_error,
@@ -439,6 +456,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         parse_reads,
         parse_schemas,
         parse_upstreams,
+        paths_error,
         project_name_error,
         reads_error,
         role_error,

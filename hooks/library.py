@@ -32,6 +32,15 @@ MISSING = (
     "--defaults --quiet --vcs-ref=:current: --exclude '*' --answers-file {}"
 )
 """What to say, and what mends it, in any state of a member: nothing is rendered, the task runs."""
+CARRIED = (
+    "dbt_project.yml.jinja",
+    "profiles.yml.jinja",
+    "requirements.txt.jinja",
+    ".gitattributes",
+    ".gitignore",
+    "macros/*.sql",
+)
+"""Files of a member that its doctor compares with; see src/dbtmesh/doctor/pristine.py."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every entry: the first that a ZIP file can hold."""
 
@@ -72,10 +81,20 @@ def put_or_say(member: Path, version: str, answers_file: str) -> None:
 def contents(source: Path, version: str) -> bytes:
     """The wheel of the sources in `source`, which holds pyproject.toml and the package."""
     project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    package = source / DISTRIBUTION
+    template = source.parent / "template"
+    paths = {
+        **{
+            path.relative_to(source).as_posix(): path for path in (source / DISTRIBUTION).rglob("*")
+        },
+        **{
+            f"{DISTRIBUTION}/template/{path.relative_to(template).as_posix()}": path
+            for pattern in CARRIED
+            for path in template.glob(f"{{{{*}}}}/{pattern}")
+        },
+    }
     files = {
-        path.relative_to(source).as_posix(): path.read_bytes().replace(b"\r\n", b"\n")
-        for path in sorted(package.rglob("*"))
+        name: path.read_bytes().replace(b"\r\n", b"\n")
+        for name, path in sorted(paths.items())
         if path.is_file() and "__pycache__" not in path.parts
     }
     info = f"{DISTRIBUTION}-{version}.dist-info"

@@ -7,8 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from after_copy import ci_user
+
+if TYPE_CHECKING:
+    from join import Joined
 
 INSTALL = "pip install -r requirements.txt -c constraints.txt"
 
@@ -40,11 +44,37 @@ def after_copy(answers: Mapping[str, str], answers_file: Path, copied: Path) -> 
     project = answers.get("project_name", "The project")
     if repository and repository.has_member:
         return rendered_anew(project, answers.get("_commit", ""))
+    joined = None
+    if repository or answers.get("own_files"):
+        import join
+
+        joined = join.join(answers_file, copied)
     lines = [f"\n{project} is ready. Next:"]
-    steps = numbered(answers, answers_file, copied, repository)
+    if joined and joined.told:
+        lines = [
+            f"\nFiles that {project} had already:",
+            *(f"  {line}" for line in joined.told),
+            *lines,
+        ]
+    steps = numbered(answers, answers_file, copied, repository, joined)
     for number, (title, commands) in enumerate(steps.items(), start=1):
         lines += [f"  {number}. {title}", *(f"       {command}" for command in commands)]
+    if repository and repository.top != copied:
+        lines += ["", *misplaced(repository.top, copied, answers_file)]
+    if joined and joined.findings:
+        lines += ["", "scripts/doctor.py finds more to do:", *(f"  {e}" for e in joined.findings)]
     return "\n".join(lines)
+
+
+def misplaced(top: Path, copied: Path, answers_file: Path) -> list[str]:
+    """Where the project is a folder of a repository, and Copier was not told so."""
+    folder = (copied / answers_file.parent).relative_to(top).as_posix()
+    return [
+        f"warning: {copied} is a folder of the repository {top}, and GitHub runs no workflows that "
+        "are not at its top.",
+        f"Delete what this copy wrote, and run it there: cd {_quoted(str(top))} && copier copy "
+        f"--trust --answers-file {folder}/{answers_file.name} TEMPLATE .",
+    ]
 
 
 def rendered_anew(project: str, version: str) -> str:
@@ -59,7 +89,11 @@ def rendered_anew(project: str, version: str) -> str:
 
 
 def numbered(
-    answers: Mapping[str, str], answers_file: Path, copied: Path, repository: Repository | None
+    answers: Mapping[str, str],
+    answers_file: Path,
+    copied: Path,
+    repository: Repository | None,
+    joined: Joined | None,
 ) -> dict[str, list[str]]:
     """Title and commands of each step."""
     kind = answers.get("kind", "")
@@ -69,6 +103,8 @@ def numbered(
         update += f" --answers-file {answers_file.as_posix()}"
     if project != ".":
         update = f"(cd {'/'.join(['..'] * len(Path(project).parts))} && {update})"
+    own = answers.get("own_files", "").split(",")
+    readme = "README.md.mesh" if "README.md" in own else "README.md"
     sync = [".venv/bin/python scripts/sync_mesh.py"] if kind != "upstream" else []
     account = [] if answers.get("snowflake_account") else [f"{update}   # name the account"]
     key_pairs = (
@@ -80,12 +116,14 @@ def numbered(
         ]
     )
     return {
-        "Put it under version control:": version_control(answers, project, copied, repository),
+        "Put it under version control:": version_control(
+            answers, project, copied, repository, joined
+        ),
         "Build it on your laptop"
         + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
             f"python3 -m venv .venv && .venv/bin/{INSTALL}",
             *sync,
-            ".venv/bin/dbt build",
+            f".venv/bin/dbt build{' --target local' if 'profiles.yml' in own else ''}",
         ],
         "Set up Snowflake (NAME: a connection of connections.toml):": [
             *account,
@@ -94,25 +132,32 @@ def numbered(
             *key_pairs,
             ".venv/bin/python scripts/snowflake_access.py verify --connection NAME",
         ],
-        "Read on in README.md: deploying, CI, the registry.": [],
+        f"Read on in {readme}: deploying, CI, the registry.": [],
     }
 
 
 def version_control(
-    answers: Mapping[str, str], project: str, copied: Path, repository: Repository | None
+    answers: Mapping[str, str],
+    project: str,
+    copied: Path,
+    repository: Repository | None,
+    joined: Joined | None,
 ) -> list[str]:
     """Where there is a repository, nothing is added but what this copy wrote."""
     folder = folder_to_enter(copied)
     commands = [] if folder == "." else [f"cd {_quoted(folder)}"]
     commit = "git commit -m 'From copier-dbt-mesh'"
-    if project != ".":
-        commands += [f"git add {project} .github && {commit}", f"cd {project}"]
+    if repository and joined:
+        import join
+
+        added = " ".join(map(_quoted, join.to_add(joined.written, copied)))
+        commands += ["git status    # nothing of yours was replaced", f"git add {added}", commit]
     elif repository:
-        commands += ["git status", "git add NEW_FILES", commit]
+        commands += [f"git add {project} .github", commit]
     else:
         branch = answers.get("deploy_branch", "main")
         commands += [f"git init -b {branch}", f"git add -A && {commit}"]
-    return commands
+    return commands if project == "." else [*commands, f"cd {project}"]
 
 
 def folder_to_enter(repository: Path) -> str:

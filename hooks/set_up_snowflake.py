@@ -132,6 +132,11 @@ def call(command: Command, member: Path, python: str | None = None) -> int:
     Ctrl-C is the command's to answer: it has something to finish or to say.
     """
     environment = os.environ | ({"DBT_MESH_PYTHON": python} if python else {})
+    if wheel := next((member / "vendor").glob("dbtmesh-*.whl"), None):
+        # Python imports from it as it is: nothing has to be installed for the library's sake
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (str(wheel), os.environ.get("PYTHONPATH")))
+        )
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         sys.stdout.flush()

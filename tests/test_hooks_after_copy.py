@@ -17,7 +17,9 @@ from typing import Any
 import pexpect
 import pytest
 
+from fleet.render import Source
 from tests.conftest import BIN, ROOT, Member
+from tests.interpreters import interpreter
 from tests.keypair_world import ACCOUNT, TeamLaptop, fingerprint
 from tests.snowflake_standin import Standin
 from tests.snowflake_standin.names import Ref
@@ -144,6 +146,24 @@ def test_plan_prints_what_would_be_created(desk: Desk) -> None:
     assert "CREATE DATABASE IF NOT EXISTS DBT_UP_PROD" in out
     assert "Next:" in out
     assert desk.laptop.standin.sign_ins == []
+
+
+def test_plan_needs_nothing_but_copier(template: Source, tmp_path: Path) -> None:
+    """The library runs from its file, and Copier has what it needs for this."""
+    python = interpreter(tmp_path / "env", "copier", "copier-template-extensions")
+    data = ("--data", "setup=plan", "--data", f"snowflake_account={ACCOUNT}")
+    copy = ("copy", "--trust", "--defaults", *data, "--vcs-ref", str(template.ref))
+    done = subprocess.run(
+        [python, "-m", "copier", *copy, template.url, tmp_path / "dbt_up"],
+        env={**os.environ, "PYTHONPATH": ""},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "CREATE DATABASE IF NOT EXISTS DBT_UP_PROD" in done.stdout
+    assert not (tmp_path / "dbt_up/.venv").exists()
 
 
 def test_now_without_a_terminal_creates_nothing(desk: Desk) -> None:

@@ -19,6 +19,7 @@ from fleet import render as rendering
 from fleet.render import Source
 from tests import versions
 from tests.conftest import BIN, Member, Render
+from tests.interpreters import interpreter
 
 VERSION = versions.newest().removeprefix("v")
 NAME = f"dbtmesh-{VERSION}-py3-none-any.whl"
@@ -209,6 +210,49 @@ def test_a_project_that_names_none_or_another_way_says_nothing(tmp_path: Path) -
     (tmp_path / "requirements.txt").write_bytes(b"\xff")
     assert installed.required(tmp_path) is None
     assert installed.other_than_required(tmp_path) is None
+
+
+# ── without the environment ───────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has nothing installed."""
+    return interpreter(tmp_path_factory.mktemp("bare") / "venv")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["scripts/publish_manifest.py --check", "scripts/snowflake_access.py plan", "keypair"],
+)
+def test_what_to_activate_or_install_is_one_line(member: Member, bare: Path, command: str) -> None:
+    words = [str(bare), *command.split()]
+    if command == "keypair":
+        words = ["./setup_keypair_auth.sh", "status"]
+    done = run(member.path, *words, PYTHONPATH="", DBT_MESH_PYTHON=str(bare))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {bare} lacks the package dbtmesh: activate ")
+    assert "pip install -r requirements.txt -c constraints.txt" in line
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["keypair-auth", "--help"]])
+def test_help_needs_no_other_package(member: Member, bare: Path, words: list[str]) -> None:
+    """As Python runs it from the file itself."""
+    wheel = member.path / "vendor" / NAME
+    done = run(member.path, bare, "-m", "dbtmesh", *words, PYTHONPATH=str(wheel))
+    assert done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_package_that_is_missing_is_one_line(member: Member, bare: Path) -> None:
+    wheel = member.path / "vendor" / NAME
+    done = run(
+        member.path, bare, "-m", "dbtmesh", "publish-manifest", "--check", PYTHONPATH=str(wheel)
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert " lacks the package " in line
 
 
 # ── workflows and answers ─────────────────────────────────────────────────────────────

@@ -36,6 +36,7 @@ EVERYONE = {
     "profiles.yml",
     "requirements.txt",
     "constraints.txt",
+    "scripts/doctor.py",
     "scripts/snowflake_access.py",
     "scripts/stub_mesh.py",
 }
@@ -57,6 +58,14 @@ def test_each_kind_gets_its_layers_and_no_other(
     files = render(**KINDS[kind]).files().keys()
     assert files >= EVERYONE | layers
     assert not files & ((PUBLISHER | DOWNSTREAM | LOOM) - layers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_member_holds_few_files_that_are_not_its_own(render: Render, kind: str) -> None:
+    files = render(**KINDS[kind], starter=False).files()
+    assert len([path for path in files if not path.startswith(".github/")]) <= (
+        34 if "hub" in kind else 32
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -176,7 +176,7 @@ def test_a_data_file_whose_types_are_others_is_refused(
 
 
 def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_be_wrong() -> None:
-    keys = """kind engine
+    keys = """kind engine own_files profile
         project_name description upstreams publishes snowflake_account database_prefix
         warehouse role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy

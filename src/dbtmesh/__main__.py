@@ -20,6 +20,7 @@ COMMANDS = {
     "validate-lineage": "check that everything this project reads is published",
     "check-freshness": "find publications and tables that are too old",
     "snowflake-access": "plan, apply and verify roles and grants on Snowflake",
+    "doctor": "find what the mesh relies on and this project lacks",
     "keypair-auth": "create and rotate key pairs (./setup_keypair_auth.sh)",
     "announce": "tell the projects that read this one of a new publication",
     "check-environment": "refuse to deploy while every branch could",

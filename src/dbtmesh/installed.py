@@ -22,6 +22,12 @@ def required(project: Path) -> str | None:
     return (found["file"] or found["index"]) if found else None
 
 
+def vendored(project: Path) -> str | None:
+    """The version of the file in vendor/; None where there is none."""
+    wheel = next((project / "vendor").glob("dbtmesh-*-py3-none-any.whl"), None)
+    return wheel.name.split("-")[1] if wheel else None
+
+
 def version(package: Path = Path(__file__).parent) -> str | None:
     """The installed version; None for a checkout that is run as it is.
 

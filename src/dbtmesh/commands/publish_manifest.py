@@ -35,6 +35,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtmesh import cli, config
+from dbtmesh.doctor.plan import causes
 from dbtmesh.gate.candidate import Candidate, at_hand
 from dbtmesh.gate.gate import Gate, Refused
 from dbtmesh.manifest.interface import Interface
@@ -88,7 +89,8 @@ def main(words: Sequence[str], root: Path) -> int:
     finally:
         gate.summarise(arguments.summary)
     # After an error they would be in the way of its one line.
-    for note in (*candidate.notes, *gate.notes):
+    ungranted = [] if place.env == "local" else causes(member)
+    for note in (*candidate.notes, *gate.notes, *ungranted):
         cli.note(note)
     return status
 

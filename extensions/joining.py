@@ -1,0 +1,133 @@
+"""A project that is there already: what its files say, as default answers, and which stay its own.
+
+Read only where a copy is the first one into a folder: a member has an answers file. Nothing of a
+team's is executed, and what cannot be read is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+LAYER = re.compile(r"\{\{ *\w+ *\}\}")
+PREFIX = re.compile(r"^\{\{ *workflow_prefix *\}\}")
+MACRO = re.compile(r"{%-?\s*macro\s+(\w+)\s*\(")
+
+
+def joined(conf: Mapping[str, Any]) -> Path | None:
+    """The folder of a project that is no member yet; None where there is a member, or nothing."""
+    answers = PurePath(conf["answers_file"])
+    project = Path(conf["dst_path"], answers.parent)
+    if not project.is_dir() or (project / answers.name).exists():
+        return None
+    return project
+
+
+def template_files(template: Path) -> Iterator[tuple[str, Path]]:
+    """Where the template's files go, and where they are. Paths as from the project's folder; what
+    lies outside of a layer goes to the top of the repository."""
+    for path in sorted(template.rglob("*")):
+        parts = list(path.relative_to(template).parts)
+        if not path.is_file() or "starter_models" in str(path):
+            continue
+        while parts and LAYER.fullmatch(parts[0]):
+            parts.pop(0)
+        parts[-1] = PREFIX.sub("", parts[-1]).removesuffix(".jinja")
+        if not LAYER.search("/".join(parts)):
+            yield "/".join(parts), path
+
+
+def own_files(conf: Mapping[str, Any]) -> str:
+    """Files of the template's that the folder has already, or whose macros it defines elsewhere:
+    paths with commas between."""
+    project = joined(conf)
+    if project is None:
+        return ""
+    folder = PurePath(conf["answers_file"]).parent
+    defined = macros(project)
+    found = set()
+    for path, source in template_files(Path(conf["src_path"], "template")):
+        is_workflow = path.startswith(".github/")
+        place = Path(conf["dst_path"], path) if is_workflow else project / path
+        theirs = {name for name in _macros_of(source) if name in defined}
+        if (place.exists() or place.is_symlink() or theirs) and not (
+            is_workflow and folder != PurePath()
+        ):
+            found.add(path)
+    return ",".join(sorted(found))
+
+
+def macros(project: Path) -> set[str]:
+    """Names of the macros that a project defines."""
+    paths = settings(project).get("macro-paths")
+    folders = [str(each) for each in paths] if isinstance(paths, list) else ["macros"]
+    files = [file for folder in folders for file in sorted((project / folder).rglob("*.sql"))]
+    return {name for file in files for name in _macros_of(file)}
+
+
+def _macros_of(file: Path) -> list[str]:
+    if file.suffix != ".sql" or "macros" not in file.parts:
+        return []
+    try:
+        return MACRO.findall(file.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return []
+
+
+def settings(project: Path) -> dict[str, Any]:
+    """dbt_project.yml; empty where there is none, or where it cannot be read."""
+    try:
+        loaded = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def existing_name(conf: Mapping[str, Any]) -> str:
+    """The name of the dbt project that is there; empty where there is none."""
+    project = joined(conf)
+    name = settings(project).get("name") if project else ""
+    return name if isinstance(name, str) else ""
+
+
+def existing_profile(conf: Mapping[str, Any]) -> str:
+    project = joined(conf)
+    profile = settings(project).get("profile") if project else ""
+    return profile if isinstance(profile, str) else ""
+
+
+def has_models(conf: Mapping[str, Any]) -> bool:
+    """Whether there are models of the team's, or a project that will have some."""
+    project = joined(conf)
+    return bool(project and (settings(project) or any((project / "models").rglob("*.sql"))))
+
+
+def publishes_orders(upstreams: str, conf: Mapping[str, Any]) -> bool:
+    """Whether the starter models, which read `public_orders`, have something to read: by what the
+    first upstream has published on this machine, or else because it is the demo's."""
+    name = upstreams.partition(",")[0].partition("=")[0].partition(":")[0].strip()
+    project = Path(conf["dst_path"], PurePath(conf["answers_file"]).parent)
+    home = project / os.environ.get("DBT_MESH_HOME", "../.mesh")
+    published = home / "registry" / name / "local/latest/manifest.json"
+    try:
+        return b'"public_orders"' in published.read_bytes()
+    except OSError:
+        return name == "dbt_up"
+
+
+FILTERS = (existing_name, existing_profile, has_models, own_files, publishes_orders)
+
+
+class Joining(Extension):
+    """Adds the filters above, which take `_copier_conf`, to Copier's Jinja environment."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters.update({each.__name__: each for each in FILTERS})

@@ -1,0 +1,140 @@
+"""What a first copy does in a folder that has something already: a dbt project, or a repository.
+
+Copier leaves alone what was there (`own_files` in copier.yml). Here lines are added to files of
+which that is safe, settings and lists; of others the template's version is laid beside, under a
+name that no tool reads, for people to take over what they want.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import copier
+import yaml
+from previous import TEMPLATE
+
+sys.path.insert(0, str(TEMPLATE / "src"))  # the library, of this very version
+
+from dbtmesh.config import load_member
+from dbtmesh.doctor import environment, plan, recorded, repository, settings
+from dbtmesh.doctor.project import Project
+
+BESIDE = ".mesh"
+"""Added to the name of the template's version of a file that the team has."""
+MERGED = (settings.hooks, settings.targets, environment.requirements, repository.lines)
+LOOKED_AT = tuple(each for each in plan.FILES if each is not recorded.answers)
+"""The answers are just written."""
+MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
+TAKE_OVER = {
+    "README.md": "how to build, deploy and publish",
+    ".sqlfluff": "rules for SQL on Snowflake",
+    "constraints.txt": "versions that were tested together",
+    "macros/generate_schema_name.sql": "in prod a schema is exactly what +schema says",
+    "macros/query_comment.sql": "which project and run a query was",
+}
+
+
+@dataclass(frozen=True)
+class Joined:
+    """written: paths that the copy wrote, from the repository's top; told: a line for each file
+    that both had; findings: what the doctor still finds."""
+
+    written: Sequence[str]
+    told: Sequence[str]
+    findings: Sequence[str]
+
+
+def join(answers_file: Path, copied: Path) -> Joined:
+    """copied: the top of the repository, where Copier ran."""
+    answers = yaml.safe_load(answers_file.read_text(encoding="utf-8"))
+    own = [path for path in str(answers.get("own_files") or "").split(",") if path]
+    folder = answers_file.parent
+    project = copied / folder
+    with tempfile.TemporaryDirectory(prefix="copier-dbt-mesh.") as scratch:
+        pristine = Path(scratch) / "copy"
+        render(answers, answers_file, pristine)
+        places = [path.relative_to(pristine) for path in pristine.rglob("*") if path.is_file()]
+        member = load_member(project)
+        mended = plan.mended(Project(member), MERGED)
+        told = list(kept(own, mended, pristine / folder, project))
+    written = [place.as_posix() for place in places if (copied / place).exists()]
+    written += [path.relative_to(copied).as_posix() for path in project.glob("vendor/*.whl")]
+    findings = plan.weighty(plan.examine(Project(member), LOOKED_AT))
+    return Joined(
+        written=sorted(set(written)),
+        told=told,
+        findings=[line for each in findings for line in plan.described(each)],
+    )
+
+
+def render(answers: Mapping[str, object], answers_file: Path, folder: Path) -> None:
+    """The member as if nothing had been there."""
+    data = {key: value for key, value in answers.items() if not key.startswith("_")}
+    copier.run_copy(
+        str(TEMPLATE),
+        folder,
+        {**data, "own_files": "", "setup": "later"},
+        answers_file=answers_file,
+        vcs_ref="HEAD",
+        defaults=True,
+        unsafe=True,
+        quiet=True,
+        skip_tasks=True,
+    )
+
+
+def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> Iterator[str]:
+    """Adds the lines and lays files beside; what became of each file that both had."""
+    before = {
+        path: (project / path).read_text(encoding="utf-8")
+        for path in mended.edited
+        if (project / path).is_file()
+    }
+    plan.write(mended)
+    for path in own:
+        ours, theirs = pristine / path, project / path
+        if path in MERGEABLE and path not in before:
+            yield f"{path}: yours; it has all that it needs"
+        elif path in before:
+            count = len(mended.edited[path].splitlines()) - len(before[path].splitlines())
+            yield f"{path}: yours, with {count} lines added"
+        elif path.startswith(".github/"):
+            name = PurePosixPath(path).name
+            yield f"{path}: yours; the template's is mesh-{name}"
+        elif ours.is_file() and not (theirs.is_file() and theirs.read_bytes() == ours.read_bytes()):
+            beside = theirs.with_name(theirs.name + BESIDE)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(ours.read_bytes())
+            what = TAKE_OVER.get(path, "compare, take over what you need, delete it")
+            yield f"{path}: yours; the template's is {path}{BESIDE} ({what})"
+
+
+def to_add(written: Sequence[str], copied: Path) -> list[str]:
+    """What `git add` is told: whole folders where git knows none of it, and no ignored file."""
+    tracked = set(_git(copied, "ls-files", "-z"))
+    ignored = set(_git(copied, "check-ignore", "-z", "--stdin", given="\0".join(written)))
+    folders = {parent.as_posix() for path in tracked for parent in PurePosixPath(path).parents}
+    found: dict[str, None] = {}
+    for path in written:
+        if path in ignored or (path in tracked and not _changed(copied, path)):
+            continue
+        parts = PurePosixPath(path).parts
+        whole = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        found[next((each for each in whole if each not in folders), path)] = None
+    return list(found)
+
+
+def _changed(copied: Path, path: str) -> bool:
+    return bool(_git(copied, "diff", "--name-only", "-z", "--", path))
+
+
+def _git(folder: Path, *words: str, given: str | None = None) -> list[str]:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, input=given, capture_output=True, text=True, check=False
+    )
+    return [name for name in done.stdout.split("\0") if name]

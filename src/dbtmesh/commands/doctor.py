@@ -1,0 +1,51 @@
+"""Does this project have all that the mesh relies on? What is missing, and the lines to add.
+
+  scripts/doctor.py          what is wrong, what happens because of it, and the lines to add
+  scripts/doctor.py --fix    shows the changes as a diff, and makes them
+
+It looks at hooks, targets, macros, schemas, requirements, the seal of the library, what git keeps,
+workflows and answers; and, where `gh` is signed in, at the names of secrets. What cannot be
+read here, and advice, are notes. Nothing outside of the project's folder is changed.
+
+Exit status: 0 nothing was found but notes, or all was mended; 1 it failed; 2 there are findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dbtmesh import cli
+from dbtmesh.config import load_member
+from dbtmesh.doctor import plan
+from dbtmesh.doctor.project import Project
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--fix", action="store_true", help="mend what can be mended")
+    parser.add_argument("--files", action="store_true", help="only what the project's files tell")
+    arguments = parser.parse_args(words)
+    checks = plan.FILES if arguments.files else plan.ALL
+    project = Project(load_member(root))
+    if arguments.fix:
+        mended = plan.mended(project, checks)
+        cli.say(*plan.difference(mended))
+        for path in plan.write(mended):
+            cli.say(f"changed {path}")
+        project = Project(load_member(root))
+    findings = plan.examine(project, checks)
+    for finding in findings:
+        cli.say(*plan.described(finding))
+    wrong = plan.weighty(findings)
+    if not wrong:
+        cli.say(
+            "nothing is missing" if not findings else "nothing is missing but what the notes say"
+        )
+        return cli.OK
+    count = "1 finding" if len(wrong) == 1 else f"{len(wrong)} findings"
+    fixable = any(each.edit for each in wrong)
+    cli.say(
+        f"{count}{': scripts/doctor.py --fix shows the changes and makes them' if fixable else ''}"
+    )
+    return cli.FOUND

@@ -1,0 +1,177 @@
+"""What runs the project: dbt and its adapters, the requirements, and the library's seal."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from dbtmesh import installed
+from dbtmesh.config import Engine
+from dbtmesh.doctor import pristine
+from dbtmesh.doctor.finding import Edit, Finding, note
+from dbtmesh.doctor.project import Project
+
+REQUIREMENTS = "requirements.txt"
+NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
+
+
+def build_again(answers_file: str) -> str:
+    return (
+        "copier recopy --trust --defaults --quiet --vcs-ref=:current: --exclude '*' "
+        f"--answers-file {answers_file}"
+    )
+
+
+def requirements(project: Project) -> Iterator[Finding]:
+    """requirements.txt names all that the template's does."""
+    ours = pristine.rendered(project.member, REQUIREMENTS).splitlines()
+    text = project.text(REQUIREMENTS) or ""
+    there = {_name(line) for line in text.splitlines()}
+    missing = [line for line in ours if _name(line) and _name(line) not in there]
+    if not missing:
+        return
+    fenced = [line for line in ours if line in missing or (line.startswith("#") and missing)]
+    before = text if not text or text.endswith("\n") else f"{text}\n"
+    yield Finding(
+        REQUIREMENTS,
+        f"does not name {', '.join(filter(None, map(_name, missing)))}",
+        "neither CI nor a new clone can run the project's commands",
+        "\n".join(fenced),
+        Edit(REQUIREMENTS, before + "\n".join(fenced) + "\n"),
+    )
+
+
+def _name(line: str) -> str | None:
+    """The distribution that a line of requirements names."""
+    if line.startswith("./vendor/dbtmesh-"):
+        return "dbtmesh"
+    found = NAME.match(line.strip())
+    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else None
+
+
+def dbt_version(project: Project) -> Iterator[Finding]:
+    """The dbt of this Python is one that the project and its answer `engine` allow."""
+    try:
+        found = metadata.version("dbt-core")
+    except metadata.PackageNotFoundError:
+        yield note("dbt", "is not installed in this Python, so its version was not looked at")
+        return
+    is_v2 = int(found.split(".")[0]) >= 2
+    if is_v2 != (project.member.engine is Engine.V2):
+        yield Finding(
+            "dbt",
+            f"is {found}, and mesh.yml says engine: {project.member.engine.value}",
+            "requirements, profiles and workflows are made for the other one",
+            "pip install -r requirements.txt -c constraints.txt, or another answer: copier update "
+            "--trust --skip-answered --data engine=" + ("v2" if is_v2 else "core"),
+        )
+    bounds = project.dbt_project.get("require-dbt-version")
+    listed = bounds if isinstance(bounds, list) else re.split(r",\s*", bounds) if bounds else []
+    for bound in map(str, listed):
+        if not _admits(bound, found):
+            yield Finding(
+                "dbt_project.yml",
+                f"require-dbt-version has {bound}, dbt here is {found}",
+                "dbt does not run the project",
+                "a wider require-dbt-version, or another dbt",
+            )
+
+
+def _admits(bound: str, version: str) -> bool:
+    parts = re.fullmatch(r"\s*(>=|<=|>|<|==|=)?\s*v?([0-9][0-9.]*)(.*)", bound)
+    if not parts:
+        return True  # not ours to judge
+    numbers = tuple(int(n) for n in re.findall(r"\d+", version.split("a")[0].split("rc")[0])[:3])
+    limit = tuple(int(n) for n in parts[2].split(".") if n)
+    match parts[1]:
+        case ">=":
+            return numbers >= limit
+        case "<=":
+            return numbers <= limit
+        case ">":
+            return numbers > limit
+        case "<":
+            return numbers < limit
+        case _:
+            return numbers == limit
+
+
+def seal(project: Project) -> Iterator[Finding]:
+    """The library is the file that the template built, and the one that is installed."""
+    wanted = installed.required(project.root)
+    mend = build_again(project.member.answers_file)
+    if wanted is None:
+        return  # `requirements` tells it
+    in_file = "vendor/dbtmesh-" in (project.text(REQUIREMENTS) or "")
+    wheel = project.root / f"vendor/dbtmesh-{wanted}-py3-none-any.whl"
+    if in_file and not wheel.is_file():
+        yield Finding(
+            f"vendor/{wheel.name}",
+            "is missing",
+            "nothing can be installed from requirements.txt",
+            f"git checkout vendor, or {mend}",
+        )
+        return
+    if in_file and (altered := _altered(wheel)):
+        yield Finding(
+            f"vendor/{wheel.name}",
+            f"is not what the template built: {altered}",
+            "what judges and grants is not what was released",
+            f"git log -p --stat vendor, then {mend}",
+        )
+    found = installed.version()
+    if found and found != wanted:
+        yield Finding(
+            "dbtmesh",
+            f"is {found} in this Python, and {wanted} is required",
+            "commands here are not those of CI",
+            "pip install -r requirements.txt -c constraints.txt",
+        )
+    elif found and in_file and _differs(wheel, Path(installed.__file__).parent):
+        yield Finding(
+            "dbtmesh",
+            f"of this Python is not the {wanted} of vendor/",
+            "commands here are not those of CI",
+            f"pip install --force-reinstall --no-deps ./vendor/{wheel.name}",
+        )
+
+
+def _altered(wheel: Path) -> str:
+    """The first entry that is not what the wheel's own record says; empty where all are."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = set(archive.namelist())
+            (record,) = [name for name in names if name.endswith(".dist-info/RECORD")]
+            for line in archive.read(record).decode().splitlines():
+                name, _, rest = line.partition(",")
+                digest = rest.partition(",")[0]
+                if name not in names:
+                    return f"{name} is missing in it"
+                names.remove(name)
+                if digest and digest != _digest(archive.read(name)):
+                    return f"{name} was changed in it"
+            return f"{min(names)} was added to it" if names else ""
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return "it cannot be read"
+
+
+def _digest(body: bytes) -> str:
+    encoded = base64.urlsafe_b64encode(hashlib.sha256(body).digest())
+    return f"sha256={encoded.rstrip(b'=').decode()}"
+
+
+def _differs(wheel: Path, package: Path) -> bool:
+    """Whether an installed module is another than the wheel's."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            modules = [name for name in archive.namelist() if name.endswith(".py")]
+            return any(
+                (package.parent / name).read_bytes() != archive.read(name) for name in modules
+            )
+    except (OSError, zipfile.BadZipFile):
+        return False

@@ -1,0 +1,103 @@
+"""All checks, and what a project would be with all findings mended."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+
+from dbtmesh.config import Member
+from dbtmesh.doctor import (
+    delivery,
+    environment,
+    interface,
+    recorded,
+    repository,
+    settings,
+)
+from dbtmesh.doctor.finding import Finding, Weight
+from dbtmesh.doctor.project import Project
+
+FIX = "scripts/doctor.py --fix mends it"
+Check = Callable[[Project], Iterator[Finding]]
+
+GRANTS: Sequence[Check] = (settings.hooks, settings.macros)
+"""What decides who may read: where a reader has no SELECT, look here first."""
+FILES: Sequence[Check] = (
+    repository.left_to_choose,
+    *GRANTS,
+    settings.targets,
+    settings.query_comment,
+    interface.schemas,
+    interface.contracts,
+    environment.requirements,
+    environment.seal,
+    repository.lines,
+    repository.ignored,
+    recorded.answers,
+    delivery.workflows,
+)
+"""What the project's files tell."""
+ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets)
+"""And what this Python and GitHub tell."""
+
+
+def examine(project: Project, checks: Sequence[Check] = ALL) -> list[Finding]:
+    return [finding for check in checks for finding in check(project)]
+
+
+def causes(member: Member) -> list[str]:
+    """What keeps a publisher from granting to its readers, in a line each."""
+    if not member.publishes:
+        return []
+    found = weighty(examine(Project(member), GRANTS))
+    return [f"{each.where} {each.what}, so {each.effect}: {FIX}" for each in found]
+
+
+def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:
+    """The project with every edit that a finding has, one after the other: some are of one file."""
+    while True:
+        edit = next((each.edit for each in examine(project, checks) if each.edit), None)
+        if edit is None or project.text(edit.path) == edit.text:
+            return project
+        project = project.with_edit(edit)
+
+
+def difference(project: Project) -> list[str]:
+    """Lines of a unified diff from the files as they are."""
+    before = Project(project.member)
+    lines: list[str] = []
+    for path, text in sorted(project.edited.items()):
+        old = before.text(path)
+        lines += difflib.unified_diff(
+            (old or "").splitlines(),
+            text.splitlines(),
+            f"a/{path}" if old is not None else "/dev/null",
+            f"b/{path}",
+            lineterm="",
+        )
+    return lines
+
+
+def write(project: Project) -> list[str]:
+    """Writes the edits; the paths. Files keep the line endings that they have."""
+    for path, text in project.edited.items():
+        file = project.root / path
+        crlf = file.is_file() and b"\r\n" in file.read_bytes()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\r\n" if crlf else "\n")
+    return sorted(project.edited)
+
+
+def weighty(findings: Sequence[Finding]) -> list[Finding]:
+    return [each for each in findings if each.weight is Weight.FINDING]
+
+
+def described(finding: Finding) -> list[str]:
+    """The lines that a person reads."""
+    kind = "note: " if finding.weight is Weight.NOTE else ""
+    lines = [f"{kind}{finding.where}: {finding.what}"]
+    if finding.effect:
+        lines.append(f"  so {finding.effect}")
+    if finding.add:
+        lines += [f"    {line}" for line in finding.add.splitlines()]
+    return lines

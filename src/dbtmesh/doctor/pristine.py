@@ -1,0 +1,137 @@
+"""What the template gives a project like this one: its settings, and the macros that they call.
+
+The wheel carries these files of the template (hooks/library.py puts them in); in a checkout they
+are read where they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from dbtmesh import installed
+from dbtmesh.config import Engine, Member
+
+SUFFIX = ".jinja"
+
+
+def folder() -> Traversable:
+    carried = files("dbtmesh") / "template"
+    return carried if carried.is_dir() else Path(__file__).resolve().parents[3] / "template"
+
+
+def layers(member: Member) -> list[str]:
+    """Folders of the template that a project of this kind gets (copier.yml, "Layers")."""
+    kinds = {
+        "member": True,
+        "publisher": member.publishes,
+        "downstream": member.kind != "upstream",
+        member.kind: True,
+    }
+    return [f"{{{{ {name} }}}}" for name, gets in kinds.items() if gets]
+
+
+def rendered(member: Member, name: str, profile: str | None = None) -> str:
+    """A file of the project's top, such as `profiles.yml`, as the template has it.
+
+    profile: the name of dbt's profile (default: the project's).
+    """
+    for layer in layers(member):
+        source = folder() / layer / name
+        if source.is_file():
+            return source.read_text(encoding="utf-8")
+        template = folder() / layer / f"{name}{SUFFIX}"
+        if template.is_file():
+            given = answers(member) | {"profile": profile or member.project}
+            return _render(template.read_text(encoding="utf-8"), given)
+    raise FileNotFoundError(name)
+
+
+def macros(member: Member) -> Iterator[tuple[str, str]]:
+    """Path and text of the macros that the project gets."""
+    for layer in layers(member):
+        there = folder() / layer / "macros"
+        if there.is_dir():
+            for each in there.iterdir():
+                yield f"macros/{each.name}", each.read_text(encoding="utf-8")
+
+
+def _render(source: str, given: dict[str, Any]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  these are settings, not HTML
+    )
+    environment.filters["yaml_text"] = yaml_text
+    environment.filters["stored_name"] = lambda name: name.strip('"')
+    return environment.from_string(source).render(given)
+
+
+def yaml_text(text: str) -> str:
+    """As extensions/answers.py writes a text into YAML."""
+    import json
+    import re
+
+    plain = r"\.|(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_][\w./-]*"
+    return text if re.fullmatch(plain, text, re.I | re.A) else json.dumps(text, ensure_ascii=False)
+
+
+def recorded(member: Member) -> dict[str, Any]:
+    """The answers as Copier recorded them; none where they cannot be read."""
+    import yaml
+
+    try:
+        text = (member.root / member.answers_file).read_text(encoding="utf-8")
+        loaded = yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def answers(member: Member) -> dict[str, Any]:
+    """What the template's files refer to, from mesh.yml."""
+    snowflake = member.snowflake
+    vendored = installed.vendored(member.root)
+    answered = recorded(member)
+    text = str(answered.get("schemas") or "RAW,STAGING,MARTS")
+    schemas = [each.strip().rpartition(".")[2] for each in text.split(",") if each.strip()]
+    prod = snowflake.get("prod_database") or f"{member.database_prefix}_PROD"
+    by_ref = member.kind == "loom" or member.engine is Engine.V2
+    return {
+        **answered,
+        "schemas": text,
+        "project_name": member.project,
+        "kind": member.kind,
+        "engine": member.engine.value if isinstance(member.engine, Engine) else member.engine,
+        "is_publisher": member.publishes,
+        "database_prefix": member.database_prefix,
+        "prod_database": prod,
+        "dev_database": snowflake.get("dev_database") or f"{member.database_prefix}_DEV",
+        "prod_schemas": [{"database": prod, "schema": each} for each in schemas],
+        "default_schema": schemas[-1],
+        "starter_reads": "ref" if by_ref else "source",
+        "upstream_projects": [
+            {
+                "name": each.name,
+                "database_prefix": each.database_prefix,
+                "prod_database": each.prod_database,
+            }
+            for each in member.upstreams
+        ],
+        "snowflake_account": snowflake.get("account") or "",
+        **{
+            key: snowflake.get(key) or ""
+            for key in ("warehouse", "role", "dev_role", "service_user", "ci_user", "auth")
+        },
+        "library": "vendor" if vendored else "index",
+        "library_version": vendored
+        or installed.required(member.root)
+        or installed.version()
+        or "0",
+        "_copier_conf": {"answers_file": member.answers_file},
+    }

@@ -1,0 +1,73 @@
+"""The answers that Copier recorded, against what mesh.yml says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dbtmesh.doctor.finding import Edit, Finding
+from dbtmesh.doctor.project import Project
+from dbtmesh.doctor.yaml_edit import CannotEdit, set_scalar
+
+PLACES: dict[str, tuple[str, ...]] = {
+    "project_name": ("project",),
+    "kind": ("kind",),
+    "engine": ("engine",),
+    "database_prefix": ("database_prefix",),
+    "github_repository": ("github_repository",),
+    "deploy_branch": ("deploy_branch",),
+    "deployment": ("deployment",),
+    "registry_bucket": ("bucket",),
+    "snowflake_account": ("snowflake", "account"),
+    "warehouse": ("snowflake", "warehouse"),
+    "role": ("snowflake", "role"),
+    "service_user": ("snowflake", "service_user"),
+    "auth": ("snowflake", "auth"),
+}
+"""Where mesh.yml has the answer to a question."""
+UNTAGGED = re.compile(r"(.*-\d+-g)?[0-9a-f]{7,40}")
+
+
+def answers(project: Project) -> Iterator[Finding]:
+    name = project.member.answers_file
+    recorded = project.yaml(name)
+    if not recorded:
+        yield Finding(
+            name,
+            "is missing, or not valid YAML",
+            "no update of the template reaches this project",
+            f"git checkout {name}",
+        )
+        return
+    facts = project.yaml("mesh.yml")
+    for question, path in PLACES.items():
+        if question not in recorded:
+            continue
+        said = facts
+        for key in path[:-1]:
+            said = said.get(key) or {}
+        there, answer = said.get(path[-1]) or "", recorded[question] or ""
+        if there == answer:
+            continue
+        try:
+            edit = Edit(
+                "mesh.yml", set_scalar(project.text("mesh.yml") or "", path, answer or None)
+            )
+        except CannotEdit:
+            edit = None
+        yield Finding(
+            "mesh.yml",
+            f"{'.'.join(path)} is {there!r}, the answer {question} is {answer!r}",
+            "SQL, workflows and commands do not mean the same",
+            f"{'.'.join(path)}: {answer}; or answer anew: copier update --trust --skip-answered "
+            f"--data {question}={there}",
+            edit,
+        )
+    commit = str(recorded.get("_commit") or "")
+    if not commit or UNTAGGED.fullmatch(commit):
+        yield Finding(
+            name,
+            f"names an untagged version of the template ({commit or 'none'})",
+            "copier update cannot start from it",
+            "copier recopy --trust --skip-answered --vcs-ref TAG, then git diff",
+        )

@@ -1,0 +1,186 @@
+"""What dbt_project.yml, profiles.yml and the macros have to hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from dbtmesh.doctor import pristine
+from dbtmesh.doctor.finding import Edit, Finding, note
+from dbtmesh.doctor.project import Project
+from dbtmesh.doctor.yaml_edit import CannotEdit, add_mapping, add_to_list
+
+DBT_PROJECT, PROFILES = "dbt_project.yml", "profiles.yml"
+HOOKS = ("on-run-start", "on-run-end")
+MODEL_HOOKS = ("pre-hook", "post-hook")
+TARGETS = {
+    "local": "nothing builds on a laptop, nor in the job of a pull request that needs no account",
+    "dev": "people have no schema of their own on Snowflake",
+    "ci": "pull requests are not built on Snowflake",
+    "prod": "nothing can be deployed",
+}
+EFFECTS = {
+    "grant_public_read": "readers get no SELECT on public models",
+    "reconcile_public_read": "readers get no SELECT on models that become public, and keep it on "
+    "those that are not public any more",
+    "check_mesh_environment": "where the contracts at hand are another target's, each model fails "
+    "with `does not exist` instead of one clear line",
+    "generate_schema_name": "models land in MARTS_MARTS instead of MARTS: dbt puts the target's "
+    "schema first",
+    "query_comment": "the query history on Snowflake does not tell which project and run it was",
+}
+NAMING = ("generate_schema_name", "generate_database_name", "generate_alias_name")
+CALLED = re.compile(r"\{\{-?\s*(\w+)\s*\(")
+
+
+def hooks(project: Project) -> Iterator[Finding]:
+    """Hooks of dbt_project.yml: those that the template has have to be called."""
+    ours = yaml.safe_load(pristine.rendered(project.member, DBT_PROJECT))
+    text = project.text(DBT_PROJECT)
+    if text is None or not project.dbt_project:
+        yield Finding(DBT_PROJECT, "is missing, or not valid YAML", "dbt does not find the project")
+        return
+    places: list[tuple[tuple[str, ...], Any]] = [((key,), ours.get(key)) for key in HOOKS]
+    of_models = ours.get("models", {}).get(project.member.project, {})
+    places += [
+        (("models", project.member.project, f"+{key}"), of_models.get(f"+{key}"))
+        for key in MODEL_HOOKS
+    ]
+    for path, wanted in places:
+        called = _calls(project.dbt_project, path)
+        for hook in _as_list(wanted):
+            for macro in CALLED.findall(str(hook)):
+                if macro not in called:
+                    yield _missing_hook(text, path, str(hook), macro)
+
+
+def _calls(settings: dict[str, Any], path: tuple[str, ...]) -> set[str]:
+    """Macros that are called at a path: of models also above it, and without the `+`."""
+    found = [_at(settings, path)]
+    if len(path) > 1:
+        bare = path[-1].lstrip("+")
+        holders = [path[:depth] for depth in range(1, len(path))]
+        found += [_at(settings, (*holder, key)) for holder in holders for key in (bare, f"+{bare}")]
+    text = " ".join(str(item) for each in found for item in _as_list(each))
+    return set(re.findall(r"(\w+)\s*\(", text))
+
+
+def _at(settings: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        settings = settings.get(key) if isinstance(settings, dict) else None
+    return settings
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _missing_hook(text: str, path: tuple[str, ...], hook: str, macro: str) -> Finding:
+    lines = [f"{'  ' * depth}{key}:" for depth, key in enumerate(path)]
+    try:
+        edit = Edit(DBT_PROJECT, add_to_list(text, path, hook))
+    except CannotEdit:
+        edit = None
+    return Finding(
+        DBT_PROJECT,
+        f"{path[-1]} does not call {macro}()",
+        EFFECTS.get(macro, "the mesh relies on it"),
+        "\n".join([*lines, f'{"  " * len(path)}- "{hook}"']),
+        edit,
+    )
+
+
+def query_comment(project: Project) -> Iterator[Finding]:
+    if project.dbt_project and "query_comment" not in str(project.dbt_project.get("query-comment")):
+        yield note(
+            DBT_PROJECT, "query-comment does not call query_comment()", EFFECTS["query_comment"]
+        )
+
+
+def macros(project: Project) -> Iterator[Finding]:
+    """Macros that the hooks call, and that decide where models land."""
+    for path, text in pristine.macros(project.member):
+        for name in re.findall(r"{%-?\s*macro\s+(\w+)\s*\(", text):
+            where = project.macros.get(name, [])
+            if not where:
+                yield Finding(
+                    path,
+                    f"the macro {name}() is not defined",
+                    EFFECTS.get(name, "dbt cannot run what calls it"),
+                    f"the file {path}, as the template has it",
+                    Edit(path, text),
+                )
+                break  # the file brings the others with it
+            if len(where) > 1:
+                yield Finding(
+                    where[1],
+                    f"the macro {name}() is defined in {where[0]}, too",
+                    "dbt does not parse the project",
+                    "keep one of them",
+                )
+            elif name in NAMING and project.text(where[0]) != text:
+                yield note(
+                    where[0],
+                    f"{name}() is this project's own",
+                    "in prod and local a model has to land in exactly the schema that its "
+                    "configuration names, in dev and ci in the target's",
+                )
+
+
+def targets(project: Project) -> Iterator[Finding]:
+    """profiles.yml has the targets that commands and workflows name."""
+    ours = pristine.rendered(project.member, PROFILES, project.profile)
+    text = project.text(PROFILES)
+    if text is None:
+        yield Finding(
+            PROFILES,
+            "is missing",
+            "dbt takes ~/.dbt/profiles.yml, which CI does not have",
+            "the file, as the template has it",
+            Edit(PROFILES, ours),
+        )
+        return
+    wanted = yaml.safe_load(ours)[project.profile]["outputs"]
+    there = _at(project.yaml(PROFILES), (project.profile, "outputs"))
+    missing = [name for name in wanted if name not in (there or {})]
+    for name in missing:
+        try:
+            edit = Edit(
+                PROFILES, add_mapping(text, (project.profile, "outputs"), name, wanted[name])
+            )
+        except CannotEdit:
+            edit = None
+        yield Finding(
+            PROFILES,
+            f"the profile {project.profile} has no target {name}",
+            TARGETS[name],
+            yaml.safe_dump({name: wanted[name]}, sort_keys=False, width=1000).rstrip(),
+            edit,
+        )
+    yield from _prod_database(project, there or {}, wanted)
+    if ignored := project.ignored(PROFILES):
+        yield note(
+            PROFILES,
+            f"is ignored by git ({ignored})",
+            "CI does not have it: commit it (it holds no secret), or write it in the workflows",
+        )
+
+
+def _prod_database(
+    project: Project, there: dict[str, Any], wanted: dict[str, Any]
+) -> Iterator[Finding]:
+    for name in ("ci", "prod"):
+        found = _at(there, (name, "database"))
+        if isinstance(found, str) and "{{" not in found:
+            ours = wanted[name]["database"]
+            if found.upper() != ours.upper():
+                answer = "prod_database" if name == "prod" else "dev_database"
+                yield Finding(
+                    PROFILES,
+                    f"the target {name} builds in {found}, mesh.yml says {ours}",
+                    "grants and published contracts are of the one, the tables are in the other",
+                    f"copier update --trust --skip-answered --data {answer}={found.upper()}",
+                )

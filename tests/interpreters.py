@@ -1,0 +1,24 @@
+"""Interpreters that have some packages and no others, made of what is installed here."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+from subprocess import run
+
+from tests.constraints import with_dependencies
+
+
+def interpreter(folder: Path, *distributions: str) -> Path:
+    """A Python of its own that has these distributions and what they need; its executable."""
+    base = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
+    run([base, "-m", "venv", "--without-pip", folder], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for name in with_dependencies(distributions):
+        distribution = importlib.metadata.distribution(name)
+        tops = {Path(file).parts[0] for file in distribution.files or ()}
+        for top in tops - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(str(distribution.locate_file(top))))
+    return folder / "bin/python"

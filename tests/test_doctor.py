@@ -1,0 +1,334 @@
+"""scripts/doctor.py: what a project lacks of what the mesh relies on, and what mends it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dbtmesh.config import load_member
+from dbtmesh.doctor import plan
+from dbtmesh.doctor.finding import Finding
+from dbtmesh.doctor.project import Project
+from dbtmesh.doctor.yaml_edit import CannotEdit, add_mapping, add_to_list, set_scalar
+from tests.conftest import Member, Render
+from tests.test_members import KINDS
+from tests.versions import git
+
+# ── adding to YAML ────────────────────────────────────────────────────────────────────
+
+HOOK = "{{ ours() }}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("name: x\n", 'name: x\n\non-run-end:\n  - "{{ ours() }}"\n'),
+        ("", 'on-run-end:\n  - "{{ ours() }}"\n'),
+        (
+            "on-run-end: # soon\nname: x\n",
+            'on-run-end: # soon\n  - "{{ ours() }}"\nname: x\n',
+        ),
+        (
+            'on-run-end: "{{ theirs() }}"  # keep\nname: x\n',
+            'on-run-end:\n  - "{{ theirs() }}"  # keep\n  - "{{ ours() }}"\nname: x\n',
+        ),
+        (
+            "on-run-end:\n- a # first\n\n# of the vars\nvars: {}\n",
+            'on-run-end:\n- a # first\n- "{{ ours() }}"\n\n# of the vars\nvars: {}\n',
+        ),
+        (
+            "on-run-end:\n    - >\n      long\n      text\nname: x\n",
+            'on-run-end:\n    - >\n      long\n      text\n    - "{{ ours() }}"\nname: x\n',
+        ),
+        ("on-run-end: [a, b] # all\n", 'on-run-end: [a, b, "{{ ours() }}"] # all\n'),
+        ("on-run-end: []\n", 'on-run-end: ["{{ ours() }}"]\n'),
+    ],
+)
+def test_a_line_is_added_and_all_others_stay(before: str, after: str) -> None:
+    assert add_to_list(before, ("on-run-end",), HOOK) == after
+
+
+def test_mappings_on_the_way_are_made() -> None:
+    path = ("models", "shop", "+post-hook")
+    added = '+post-hook:\n      - "{{ ours() }}"\n'
+    assert add_to_list("models:\n  shop:\n    # views\n    +x: 1\n", path, HOOK) == (
+        f"models:\n  shop:\n    # views\n    {added}    +x: 1\n"
+    )
+    assert add_to_list("models:\n  other: {}\n", path, HOOK) == (
+        f"models:\n  shop:\n    {added}  other: {{}}\n"
+    )
+    assert add_to_list("models:\nname: x\n", path, HOOK) == (
+        f"models:\n  shop:\n    {added}name: x\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "on-run-end: {a: 1}\n",
+        "on-run-end: [a,\n  b]\n",
+        "on-run-end: |\n  text\nname: x\n",
+        "- a\n",
+        "on-run-end: [",
+        "x: &a [1]\non-run-end: *a\n",
+    ],
+)
+def test_what_would_change_something_else_is_left_to_people(text: str) -> None:
+    with pytest.raises(CannotEdit):
+        add_to_list(text, ("on-run-end",), HOOK)
+
+
+def test_a_target_is_added_below_the_others() -> None:
+    text = "p:\n  outputs:\n    dev: # mine\n      type: snowflake\n  target: dev\n"
+    assert add_mapping(text, ("p", "outputs"), "local", {"type": "duckdb"}) == (
+        "p:\n  outputs:\n    dev: # mine\n      type: snowflake\n    local:\n      type: duckdb\n"
+        "  target: dev\n"
+    )
+    with pytest.raises(CannotEdit, match="there already"):
+        add_mapping(text, ("p", "outputs"), "dev", {})
+
+
+def test_a_value_is_set_in_its_line() -> None:
+    text = "snowflake:\n  role: A # whose\n"
+    assert set_scalar(text, ("snowflake", "role"), "NO") == "snowflake:\n  role: 'NO' # whose\n"
+    with pytest.raises(CannotEdit):
+        set_scalar(text, ("snowflake",), "x")
+
+
+# ── a project as it is ────────────────────────────────────────────────────────────────
+
+
+def examined(member: Member) -> list[Finding]:
+    return plan.weighty(plan.examine(Project(load_member(member.path)), plan.FILES))
+
+
+def mend(member: Member) -> None:
+    plan.write(plan.mended(Project(load_member(member.path)), plan.FILES))
+
+
+def committed(member: Member) -> Member:
+    git(member.path, "init", "--quiet")
+    git(member.path, "add", "--all")
+    git(member.path, "commit", "--quiet", "--message", "rendered")
+    return member
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("auth", ["key_pair", "workload_identity"])
+def test_a_fresh_member_lacks_nothing(render: Render, kind: str, auth: str) -> None:
+    member = committed(
+        render(**KINDS[kind], auth=auth, snowflake_account="ORG-X", registry_bucket="acme-mesh")
+    )
+    assert [plan.described(each) for each in examined(member)] == []
+
+
+def without(pattern: str) -> Callable[[str], str]:
+    def remove(text: str) -> str:
+        changed = re.sub(pattern, "", text, flags=re.MULTILINE)
+        assert changed != text, pattern
+        return changed
+
+    return remove
+
+
+LACKING: list[tuple[str, str, Callable[[str], str], str]] = [
+    ("upstream", "dbt_project.yml", without(r"^on-run-end:\n( .*\n)+"), "does not call"),
+    ("upstream", "dbt_project.yml", without(r"^ +\+post-hook: .*\n"), "does not call"),
+    ("native", "dbt_project.yml", without(r"^on-run-start:\n( .*\n)+"), "does not call"),
+    ("upstream", "profiles.yml", without(r"^    ci:\n(      .*\n)+"), "has no target ci"),
+    ("native", "profiles.yml", without(r"^    local:\n(      .*\n)+"), "has no target local"),
+    ("upstream", ".gitignore", without(r"^\*\.p8\n"), "lacks *.p8"),
+    ("upstream", ".gitattributes", without(r"^\*\.sh.*\n"), "lacks *.sh"),
+    ("loom", "requirements.txt", without(r"^dbt-duckdb.*\n"), "does not name dbt-duckdb"),
+    ("upstream", "requirements.txt", without(r"^\./vendor.*\n"), "does not name dbtmesh"),
+    (
+        "upstream",
+        "mesh.yml",
+        lambda text: text.replace("deployment: sequential", "deployment: on_demand"),
+        "deployment is 'on_demand', the answer deployment is 'sequential'",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "spoil", "says"), LACKING, ids=[f"{x[1]} {x[3]}" for x in LACKING]
+)
+def test_what_is_missing_is_found_and_mended(
+    render: Render, kind: str, path: str, spoil: Callable[[str], str], says: str
+) -> None:
+    member = committed(render(kind=kind))
+    whole = (member.path / path).read_text()
+    (member.path / path).write_text(spoil(whole))
+    (finding,) = [each for each in examined(member) if each.where == path]
+    assert says in finding.what
+    assert finding.effect
+    assert finding.add
+    mend(member)
+    assert examined(member) == []
+    if path.endswith(".yml"):
+        assert same((member.path / path).read_text(), whole)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two texts say the same; a hook is a list of one."""
+    return str(yaml.safe_load(one)) in (
+        str(yaml.safe_load(other)),
+        re.sub(r"('\+post-hook': )('[^']*')", r"\1[\2]", str(yaml.safe_load(other))),
+    )
+
+
+def test_a_macro_that_is_gone_comes_back_as_the_template_has_it(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    path = member.path / "macros/public_read.sql"
+    text = path.read_text()
+    path.unlink()
+    assert "_public_read() is not defined" in examined(member)[0].what
+    mend(member)
+    assert path.read_text() == text
+
+
+def test_a_macro_that_is_defined_twice_stops_dbt(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    (member.path / "macros/ours.sql").write_text("{% macro query_comment(node) %}{% endmacro %}")
+    (finding,) = examined(member)
+    assert (finding.where, finding.edit) == ("macros/query_comment.sql", None)
+
+
+def test_a_database_of_another_name_is_told(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    path = member.path / "profiles.yml"
+    path.write_text(path.read_text().replace("database: DBT_UP_PROD", "database: ANALYTICS"))
+    (finding,) = examined(member)
+    assert "builds in ANALYTICS, mesh.yml says DBT_UP_PROD" in finding.what
+    assert "prod_database=ANALYTICS" in finding.add
+
+
+def test_the_schemas_of_public_models_are_those_of_the_sql(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    node: dict[str, Any] = {"resource_type": "model", "package_name": "dbt_up", "name": "m"}
+    node |= {"access": "public", "config": {"schema": "finance"}, "original_file_path": "m.sql"}
+    (member.path / "target").mkdir()
+    (member.path / "target/manifest.json").write_text(json.dumps({"nodes": {"m": node}}))
+    found = examined(member)
+    assert [each.where[10:12] for each in found] == ["01", "03"]
+    assert all("FINANCE" in each.what and "FINANCE" in each.add for each in found)
+    notes = plan.examine(Project(load_member(member.path)), plan.FILES)
+    assert any("has no contract" in each.what for each in notes)
+    mend(member)
+    assert examined(member) == []
+    member.ok("scripts/snowflake_access.py", "plan", "--offline")
+
+
+# ── what git keeps ────────────────────────────────────────────────────────────────────
+
+
+def test_what_a_clone_needs_and_git_ignores_is_found(render: Render) -> None:
+    member = render(kind="upstream")
+    with (member.path / ".gitignore").open("a") as ignored:
+        ignored.write("*.whl\nprofiles.yml\n")
+    committed(member)
+    (finding,) = examined(member)
+    assert finding.where.startswith("vendor/dbtmesh-")
+    assert finding.add == f"git add --force {finding.where}"
+    notes = plan.examine(Project(load_member(member.path)), plan.FILES)
+    (profiles,) = [each for each in notes if each.where == "profiles.yml"]
+    assert "is ignored by git" in profiles.what
+    git(member.path, *finding.add.split()[1:])
+    assert examined(member) == []
+
+
+def test_conflicts_and_rejected_edits_are_found(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    sql = member.path / "snowflake/99_teardown.sql"
+    sql.write_text("<<<<<<< before updating\n" + sql.read_text())
+    (member.path / "macros/query_comment.sql.rej").write_text("mine")
+    assert {each.where for each in examined(member)} == {
+        "snowflake/99_teardown.sql:1",
+        "macros/query_comment.sql.rej",
+    }
+
+
+@pytest.mark.parametrize("spoil", ["missing", "changed", "added to", "cut off"])
+def test_the_library_is_what_the_template_built(render: Render, spoil: str) -> None:
+    import zipfile
+
+    member = committed(render(kind="upstream"))
+    (wheel,) = (member.path / "vendor").iterdir()
+    match spoil:
+        case "missing":
+            wheel.unlink()
+        case "cut off":
+            wheel.write_bytes(wheel.read_bytes()[:-1000])
+        case "changed":
+            wheel.write_bytes(wheel.read_bytes().replace(b"column_removed", b"column_removeD", 1))
+        case "added to":
+            with zipfile.ZipFile(wheel, "a") as archive:
+                archive.writestr("sitecustomize.py", "print('hello')")
+    (finding,) = examined(member)
+    assert finding.where == f"vendor/{wheel.name}"
+    assert "copier recopy" in finding.add
+
+
+# ── the command ───────────────────────────────────────────────────────────────────────
+
+
+def test_findings_end_with_2_and_fix_shows_what_it_changes(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    path = member.path / "dbt_project.yml"
+    whole = path.read_text()
+    crlf = without(r"^on-run-end:\n( .*\n)+")(whole).replace("\n", "\r\n")
+    path.write_bytes(crlf.encode())
+    said = member.refused("scripts/doctor.py", "--files", status=2)
+    assert "dbt_project.yml: on-run-end does not call reconcile_public_read()" in said
+    assert "1 finding: scripts/doctor.py --fix shows the changes and makes them" in said
+    said = member.ok("scripts/doctor.py", "--files", "--fix")
+    assert '+  - "{{ reconcile_public_read() }}"' in said
+    assert "changed dbt_project.yml" in said
+    assert yaml.safe_load(path.read_bytes()) == yaml.safe_load(whole)
+    assert path.read_bytes().count(b"\r\n") == path.read_bytes().count(b"\n")
+    assert "nothing is missing" in member.ok("scripts/doctor.py", "--files")
+
+
+def test_what_cannot_be_read_here_is_a_note(render: Render) -> None:
+    member = committed(
+        render(kind="upstream", snowflake_account="ORG-X", github_repository="acme/up")
+    )
+    said = member.ok("scripts/doctor.py")
+    assert "note: environment prod: its secrets in acme/up cannot be read here" in said
+
+
+def test_secrets_are_asked_for_by_name(render: Render, tmp_path: Path) -> None:
+    member = committed(
+        render(kind="upstream", snowflake_account="ORG-X", github_repository="acme/up")
+    )
+    gh = tmp_path / "gh"
+    gh.write_text(
+        '#!/bin/sh\n[ "$6" = prod ] && echo \'[{"name": "SNOWFLAKE_PRIVATE_KEY"}]\' || echo "[]"\n'
+    )
+    gh.chmod(0o755)
+    import os
+
+    said = member.refused("scripts/doctor.py", status=2, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert "environment ci: has no secret SNOWFLAKE_PRIVATE_KEY" in said
+    assert "--user DBT_UP_CI_SVC" in said
+    assert "environment prod" not in said
+
+
+def test_a_broken_mesh_yml_is_one_line(render: Render) -> None:
+    member = render(kind="upstream")
+    (member.path / "mesh.yml").write_text("kind: [")
+    assert "mesh.yml is not valid YAML" in member.refused("scripts/doctor.py")
+
+
+def test_outside_of_git_it_looks_at_the_rest(render: Render) -> None:
+    member = render(kind="upstream")
+    done = subprocess.run(["git", "rev-parse"], cwd=member.path, capture_output=True, check=False)
+    assert done.returncode != 0
+    assert examined(member) == []

@@ -1,0 +1,251 @@
+"""`copier copy` into a folder that has something already: nothing of a team's is lost."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fleet.render import Source
+from tests.conftest import BIN, Member
+from tests.versions import git
+
+THEIRS = {
+    "dbt_project.yml": """\
+# Our shop. Ask the data team.
+name: shop
+version: "1.0"
+profile: acme
+test-paths: [data-tests]
+vars: {zone: UTC}   # do not change
+
+on-run-end: "{{ log_results(results) }}"
+
+models:
+  shop:
+    # everything is a view
+    +materialized: view
+""",
+    "profiles.yml": "acme:\n  target: dev\n  outputs:\n    dev: # your own\n      type: duckdb\n",
+    ".gitignore": "loader-credentials/\nprofiles.yml\ntarget/\n",
+    "README.md": "# Shop\n\nWho to call: the data team.\n",
+    "requirements.txt": "dbt-core~=1.11\nours==1.2\n",
+    "macros/log.sql": "{% macro log_results(results) %}{% endmacro %}\n",
+    "macros/names.sql": "{% macro generate_schema_name(name, node) %}{{ name }}{% endmacro %}\n",
+    "models/marts/orders.sql": "select 1 as id\n",
+    ".github/workflows/ci.yml": "on: push\njobs: {}\n",
+    "scripts/doctor.py": "print('ours')\n",
+}
+SECRET = "loader-credentials/key.json"
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def repository(folder: Path, files: dict[str, str], inside: str = ".") -> Path:
+    """One that has been there for years."""
+    write(folder / inside, files)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "years")
+    write(folder / inside, {SECRET: "hunter2"})
+    return folder
+
+
+def copy(template: Source, folder: Path, *flags: str) -> str:
+    given: list[str | Path] = ["--vcs-ref", str(template.ref), "--data", "kind=upstream", *flags]
+    done = subprocess.run(
+        [BIN / "copier", "copy", "--trust", "--defaults", *given, template.url, "."],
+        cwd=folder,
+        env={**os.environ, "PWD": str(folder)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return str(done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def joined(template: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A joined repository, and what was said; with --overwrite, the worst of flags."""
+    folder = repository(tmp_path_factory.mktemp("join") / "shop", THEIRS)
+    return folder, copy(template, folder, "--overwrite")
+
+
+@pytest.fixture
+def shop(joined: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of the joined repository, for tests that change it."""
+    return Path(shutil.copytree(joined[0], tmp_path / "shop"))
+
+
+def answers(folder: Path) -> dict[str, Any]:
+    loaded = yaml.safe_load((folder / ".copier-answers.yml").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def test_no_line_of_the_teams_is_gone(joined: tuple[Path, str]) -> None:
+    folder, _ = joined
+    for name, text in THEIRS.items():
+        if name == "dbt_project.yml":  # where one hook became a list of two
+            text = text.replace('on-run-end: "{{', 'on-run-end:\n  - "{{')
+        lines = iter((folder / name).read_text().splitlines())
+        assert all(line in lines for line in text.splitlines()), name
+    assert (folder / SECRET).read_text() == "hunter2"
+    assert not [
+        line for line in git(folder, "status", "--porcelain").splitlines() if "D" in line[:2]
+    ]
+
+
+def test_what_is_there_answers(joined: tuple[Path, str]) -> None:
+    recorded = answers(joined[0])
+    assert (recorded["project_name"], recorded["profile"]) == ("shop", "acme")
+    assert recorded["starter"] is False
+    assert recorded["database_prefix"] == "SHOP"
+    assert not (joined[0] / "seeds").exists()
+
+
+def test_settings_and_lists_get_the_lines_that_they_lack(joined: tuple[Path, str]) -> None:
+    folder, said = joined
+    project = yaml.safe_load((folder / "dbt_project.yml").read_text())
+    assert project["on-run-end"] == ["{{ log_results(results) }}", "{{ reconcile_public_read() }}"]
+    profile = yaml.safe_load((folder / "profiles.yml").read_text())["acme"]
+    assert set(profile["outputs"]) == {"dev", "local", "ci", "prod"}
+    assert profile["outputs"]["dev"] == {"type": "duckdb"}
+    assert "./vendor/dbtmesh-" in (folder / "requirements.txt").read_text()
+    for name in ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore"):
+        assert re.search(rf"^  {re.escape(name)}: yours, with \d+ lines added$", said, re.MULTILINE)
+
+
+def test_other_files_lie_beside_and_are_named(joined: tuple[Path, str]) -> None:
+    folder, said = joined
+    for name in ("README.md", "scripts/doctor.py"):
+        assert (folder / name).read_text() == THEIRS[name]
+        assert (folder / f"{name}.mesh").is_file()
+        assert f"  {name}: yours; the template's is {name}.mesh (" in said
+    # their macro of that name is in another file: two of them would stop dbt
+    assert not (folder / "macros/generate_schema_name.sql").exists()
+    assert "macros/generate_schema_name.sql: yours; the template's is " in said
+    # their workflow of that name stays, ours has another
+    assert (folder / ".github/workflows/ci.yml").read_text() == THEIRS[".github/workflows/ci.yml"]
+    assert (folder / ".github/workflows/mesh-ci.yml").is_file()
+    assert (folder / ".github/workflows/mesh-deploy.yml").is_file()
+
+
+def test_the_first_step_adds_what_the_copy_wrote_and_nothing_else(
+    joined: tuple[Path, str], shop: Path
+) -> None:
+    _, said = joined
+    assert "git init" not in said
+    assert "git add -A" not in said
+    write(shop, {"their-draft.txt": "not yet"})
+    (line,) = re.findall(r"^ +(git add .*)$", said, re.MULTILINE)
+    subprocess.run(line, shell=True, cwd=shop, check=True, capture_output=True)
+    staged = git(shop, "diff", "--cached", "--name-only").splitlines()
+    assert {"mesh.yml", "dbt_project.yml", ".copier-answers.yml", "macros/public_read.sql"} <= {
+        *staged
+    }
+    assert any(path.startswith("vendor/dbtmesh-") for path in staged)
+    assert not {SECRET, "their-draft.txt", "profiles.yml", "README.md.mesh"} & {*staged}
+    assert "profiles.yml" in git(shop, "check-ignore", "profiles.yml", SECRET)
+
+
+def test_dbt_parses_what_came_of_it(shop: Path) -> None:
+    Member(shop, {"DBT_MESH_HOME": str(shop / ".mesh")}).dbt("parse", "--target", "local")
+
+
+def test_the_doctor_finds_nothing_more(shop: Path) -> None:
+    """Their scripts/doctor.py is another one."""
+    said = Member(shop, {}).ok("doctor", "--files")
+    assert "note: macros/names.sql: generate_schema_name() is this project's own" in said
+    assert "note: profiles.yml: is ignored by git (.gitignore:2: profiles.yml)" in said
+
+
+def test_updates_leave_the_teams_files_alone_and_roll_out_the_rest(
+    template: Source, shop: Path, tmp_path: Path
+) -> None:
+    newer = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", template.url, str(newer))
+    for name in ("README.md.jinja", ".gitignore", "snowflake/99_teardown.sql.jinja"):
+        path = newer / "template/{{ member }}" / name
+        path.write_text(path.read_text() + "\n-- of the next release\n")
+    git(newer, "commit", "--quiet", "--all", "--message", "next")
+    git(newer, "tag", "v9.0.0")
+    recorded = shop / ".copier-answers.yml"
+    recorded.write_text(recorded.read_text().replace(template.url, str(newer)))
+    git(shop, "add", "--all")
+    git(shop, "commit", "--quiet", "--message", "joined")
+    update: list[str | Path] = [BIN / "copier", "update", "--trust", "--defaults"]
+    done = subprocess.run(update, cwd=shop, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    changed = {line[3:] for line in git(shop, "status", "--porcelain").splitlines()}
+    assert "snowflake/99_teardown.sql" in changed
+    assert not {"README.md", ".gitignore", "dbt_project.yml", "profiles.yml"} & changed
+    assert not git(shop, "diff", "--name-only", "--diff-filter=U")
+
+
+def test_a_project_in_a_folder_gets_its_workflows_at_the_top(
+    template: Source, tmp_path: Path
+) -> None:
+    folder = repository(tmp_path / "mono", THEIRS, inside="analytics")
+    said = copy(template, folder, "--answers-file", "analytics/.copier-answers.yml")
+    assert answers(folder / "analytics")["project_name"] == "shop"
+    workflow = yaml.safe_load((folder / ".github/workflows/shop-ci.yml").read_text())
+    assert workflow["defaults"]["run"]["working-directory"] == "analytics"
+    assert (folder / "analytics/README.md").read_text() == THEIRS["README.md"]
+    (line,) = re.findall(r"^ +(git add .*)$", said, re.MULTILINE)
+    subprocess.run(line, shell=True, cwd=folder, check=True, capture_output=True)
+    staged = git(folder, "diff", "--cached", "--name-only").splitlines()
+    assert ".github/workflows/shop-ci.yml" in staged
+    assert "analytics/mesh.yml" in staged
+    assert f"analytics/{SECRET}" not in staged
+
+
+def test_a_copy_below_the_top_says_the_right_command(template: Source, tmp_path: Path) -> None:
+    folder = repository(tmp_path / "mono", {"README.md": "mono\n", "analytics/x.txt": "x\n"})
+    said = copy(template, folder / "analytics")
+    assert (
+        f"cd {folder} && copier copy --trust --answers-file analytics/.copier-answers.yml" in said
+    )
+
+
+def test_an_empty_repository_keeps_its_readme_and_starts_with_the_demo(
+    template: Source, tmp_path: Path
+) -> None:
+    """As GitHub makes one."""
+    folder = repository(tmp_path / "up", {"README.md": "# up\n", ".gitignore": "*.pyc\n"})
+    copy(template, folder)
+    assert answers(folder)["starter"] is True
+    assert answers(folder)["own_files"] == ".gitignore,README.md"
+    assert (folder / "models/marts/public_orders.sql").exists()
+
+
+def test_a_project_whose_name_is_legal_for_dbt_alone_joins(
+    template: Source, tmp_path: Path
+) -> None:
+    project = THEIRS["dbt_project.yml"].replace("name: shop", "name: MLOps")
+    folder = repository(tmp_path / "x", {"dbt_project.yml": project})
+    copy(template, folder)
+    assert answers(folder)["project_name"] == "MLOps"
+
+
+@pytest.mark.parametrize("content", ["name: [", "just text", "\x00", "name: 7\nprofile: {a: 1}\n"])
+def test_what_cannot_be_read_is_as_if_it_were_not_there(
+    template: Source, tmp_path: Path, content: str
+) -> None:
+    folder = repository(tmp_path / "x", {"dbt_project.yml": content})
+    copy(template, folder)
+    assert (folder / "dbt_project.yml").read_text().startswith(content)
+    assert answers(folder)["project_name"] == "x"
