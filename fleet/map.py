@@ -11,9 +11,9 @@ from pathlib import Path
 
 from dbtmesh import MeshError
 from dbtmesh.cli import note
-from dbtmesh.config import Location, Member, locate
+from dbtmesh.config import ENVIRONMENT, NAME, Location, Member, locate
 from dbtmesh.files import write_whole
-from dbtmesh.registry import keys
+from dbtmesh.registry import latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry.cycles import described
 from dbtmesh.registry.store import Store, open_store
@@ -25,7 +25,7 @@ from fleet.mesh_graph import (
     as_json,
     build,
     counted,
-    read_interface,
+    drawn,
 )
 
 AT_ONCE = 8
@@ -57,7 +57,8 @@ def gather(where: Location) -> Mesh:
     Raises MeshError where the registry is out of reach, FleetError where it has nothing to draw.
     """
     store = open_store(where.url)
-    names = [name.rstrip("/") for name in store.children("") if name.endswith("/")]
+    folders = (name.rstrip("/") for name in store.children("") if name.endswith("/"))
+    names = [name for name in folders if NAME.fullmatch(name)]
     if not names:
         raise FleetError(f"{where.url} is empty: publish a project first")
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -84,19 +85,13 @@ class _Found:
 
 def _project(store: Store, name: str, env: str) -> _Found:
     found = _Found(name)
-    if stored := store.read(keys.latest(name, env)):
-        try:
-            found.interface = read_interface(stored.body, name)
-        except MeshError as error:
-            found.problems.append(str(error))
-    folder = keys.records(name, env)
-    for child in store.children(folder):
-        if child.endswith(".json") and (stored := store.read(folder + child)):
-            try:
-                record = consumers.decode(stored.body, folder + child)
-                found.records += [record] if record.reads else []
-            except MeshError as error:
-                found.problems.append(str(error))
+    try:
+        if published := latest.find(store, name, env):
+            found.interface = drawn(published.interface)
+    except MeshError as error:
+        found.problems.append(str(error))
+    found.records, unread = consumers.recorded(store, name, env)
+    found.problems += unread
     return found
 
 
@@ -104,7 +99,8 @@ def _others(store: Store, names: Iterable[str]) -> str:
     """The environments that there are, for whoever meant another one."""
     found: set[str] = set()
     for name in names:
-        found |= {child.rstrip("/") for child in store.children(f"{name}/")}
+        there = (child.rstrip("/") for child in store.children(f"{name}/"))
+        found |= {child for child in there if ENVIRONMENT.fullmatch(child)}
     return f": there is {', '.join(sorted(found))} (--env)" if found else ""
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from dbtmesh import MeshError
-from dbtmesh.manifest.graph import nearest
+from dbtmesh.manifest import interface as manifest
+from dbtmesh.manifest.interface import COMMIT
+from dbtmesh.manifest.versions import is_latest
 from dbtmesh.registry.cycles import cycles
 from dbtmesh.registry.records import Record
 
@@ -121,120 +122,51 @@ class Interface(msgspec.Struct):
     edges: list[Edge]
 
 
-# ---- the published manifest: as little of it as the map shows, which is read four times faster
+# ---- what a project publishes
 
 
-class _Metadata(msgspec.Struct):
-    project_name: str
-    generated_at: str
-    adapter_type: str | None = None
-    dbt_version: str | None = None
-    env: dict[str, str] = {}
-
-
-class _Contract(msgspec.Struct):
-    enforced: bool = False
-
-
-class _Config(msgspec.Struct):
-    access: str | None = None
-    materialized: str | None = None
-
-
-class _DependsOn(msgspec.Struct):
-    nodes: list[str] = []
-
-
-class _Model(msgspec.Struct):
-    unique_id: str
-    package_name: str
-    resource_type: str
-    name: str
-    access: str | None = None
-    config: _Config = msgspec.field(default_factory=_Config)
-    contract: _Contract = msgspec.field(default_factory=_Contract)
-    description: str | None = None
-    group: str | None = None
-    relation_name: str | None = None
-    version: str | int | float | None = None
-    latest_version: str | int | float | None = None
-    deprecation_date: str | None = None
-    columns: dict[str, Column] = {}
-    constraints: list[Constraint] = []
-    depends_on: _DependsOn = msgspec.field(default_factory=_DependsOn)
-
-
-class _Group(msgspec.Struct):
-    name: str
-    owner: Owner = msgspec.field(default_factory=Owner)
-
-
-class _Manifest(msgspec.Struct):
-    metadata: _Metadata
-    nodes: dict[str, _Model]
-    groups: dict[str, _Group] = {}
-
-
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
-_MANIFEST = msgspec.json.Decoder(_Manifest)
-
-
-def read_interface(body: bytes, project: str) -> Interface:
-    """The interface in a publication's bytes. Raises MeshError where it is none of this project."""
-    try:
-        manifest = _MANIFEST.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MeshError(f"{project}: its manifest cannot be read ({error})") from None
-    metadata = manifest.metadata
-    if metadata.project_name != project:
-        raise MeshError(f"{project}: its manifest is of {metadata.project_name!r}")
-    public = {
-        uid: model for uid, model in sorted(manifest.nodes.items()) if _public(model, project)
-    }
-    nodes = manifest.nodes
-    above = nearest(public, public, lambda uid: nodes[uid].depends_on.nodes if uid in nodes else ())
+def drawn(published: manifest.Interface) -> Interface:
+    """What the map shows of a publication."""
+    metadata, notes = published.manifest["metadata"], published.notes
     return Interface(
-        project=project,
+        project=published.project,
         publication=Publication(
-            version=metadata.env.get("DBT_MESH_VERSION", metadata.generated_at),
-            published_at=metadata.generated_at,
-            adapter=metadata.adapter_type,
-            dbt_version=metadata.dbt_version,
-            commit=metadata.env.get("DBT_MESH_COMMIT"),
+            version=published.version,
+            published_at=metadata["generated_at"],
+            adapter=metadata.get("adapter_type"),
+            dbt_version=metadata.get("dbt_version"),
+            commit=notes.get(COMMIT),
         ),
-        owners={group.name: group.owner for group in manifest.groups.values()},
-        models=[_node(model, project) for model in public.values()],
-        edges=[Edge(parent, uid) for uid, parents in above.items() for parent in parents],
+        owners={
+            group["name"]: msgspec.convert(group.get("owner") or {}, Owner)
+            for group in published.manifest["groups"].values()
+        },
+        models=[_node(node, published.project) for node in published.nodes.values()],
+        edges=[
+            Edge(parent, uid)
+            for uid, node in published.nodes.items()
+            for parent in node["depends_on"]["nodes"]
+        ],
     )
 
 
-def _public(model: _Model, project: str) -> bool:
-    """As members publish: manifests of other tools may hold more (see mesh.interface)."""
-    return (
-        model.resource_type == "model"
-        and model.package_name == project
-        and "public" in (model.access, model.config.access)
-        and model.config.materialized != "ephemeral"
-    )
-
-
-def _node(model: _Model, project: str) -> Node:
-    version = None if model.version is None else str(model.version)
+def _node(node: Mapping[str, Any], project: str) -> Node:
+    version = node.get("version")
     return Node(
-        id=model.unique_id,
+        id=node["unique_id"],
         project=project,
-        name=model.name,
+        name=node["name"],
         kind="public",
-        version=version,
-        latest=version is None or version == str(model.latest_version),
-        deprecation_date=model.deprecation_date,
-        contract=model.contract.enforced,
-        group=model.group,
-        description=model.description,
-        relation=model.relation_name,
-        materialized=model.config.materialized,
-        constraints=model.constraints,
-        columns=list(model.columns.values()),
+        version=None if version is None else str(version),
+        latest=is_latest(node),
+        deprecation_date=node.get("deprecation_date"),
+        contract=node["contract"]["enforced"],
+        group=node.get("group"),
+        description=node.get("description"),
+        relation=node.get("relation_name"),
+        materialized=node["config"].get("materialized"),
+        constraints=msgspec.convert(node.get("constraints") or [], list[Constraint]),
+        columns=msgspec.convert([*(node.get("columns") or {}).values()], list[Column]),
     )
 
 

@@ -89,13 +89,16 @@ def test_a_publication_put_in_anothers_place_is_refused(
     assert "nothing is deployed" in down.refused(*flags, status=2, **event("dbt_up", version, told))
     folder.put(LATEST, folder.get(LATEST).replace(b"column_0", b"column_X"))
     damaged = exporting(down, **event("dbt_up", old, digest(folder, old))).refused(*flags)
-    assert "the published manifest of dbt_up is damaged" in damaged
+    assert "the published manifest of dbt_up: it is damaged" in damaged
 
 
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        (event("elsewhere", "20260203T000100.000000Z-0123456789ab", OTHER), "is no upstream of"),
+        (
+            event("elsewhere", "20260203T000100.000000Z-0123456789ab", OTHER),
+            "is not an upstream of",
+        ),
         (event("../x", "20260203T000100.000000Z-0123456789ab", OTHER), "which is no project"),
         (event("dbt_up", "../../secret", OTHER), "--version is '../../secret', which is no"),
         (event("dbt_up", "20260203T000100.000000Z-0123456789ab\n", OTHER), "is no version"),

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from dbtmesh.checked import prose
 from dbtmesh.config import Location
 from dbtmesh.registry import records as consumers
 from fleet import map as mesh_map
@@ -81,7 +82,10 @@ def test_an_edge_runs_through_private_models(shop: Path) -> None:
 def test_what_a_reader_feeds_is_drawn_where_it_is_published(tmp_path: Path) -> None:
     """Once, whatever the number of projects that the reader reads."""
     publish(tmp_path, "hub", public("hub", "totals", ["id"]))
-    feeds = {"model.hub.stg": ["model.hub.totals", "model.hub.gone"], "model.hub.other": ["x"]}
+    feeds = {
+        "model.hub.stg": ["model.hub.totals", "model.hub.gone"],
+        "model.hub.other": ["model.hub.x"],
+    }
     for upstream in ("one", "two"):
         read = {"model": unique_id(upstream, "m"), "name": "m", "by": ["model.hub.stg"]}
         record(tmp_path, upstream, "hub", read, feeds=feeds)
@@ -162,7 +166,9 @@ def test_the_order_of_what_is_read_does_not_matter() -> None:
         json.dumps({"consumer": name, "reads": [{"model": "model.up.m", "name": "m"}]}).encode()
         for name in ("b", "a")
     ]
-    records = [consumers.decode(body, "here") for body in bodies]
+    records = [
+        consumers.decode(body, name, "here") for body, name in zip(bodies, "ba", strict=True)
+    ]
     one, other = (build("r", "prod", [], {"up": each}) for each in (records, records[::-1]))
     assert mesh_map.render(one, "json") == mesh_map.render(other, "json")
 
@@ -194,10 +200,10 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_drawn(tmp_path: Path) -> No
     done = fleet("map", "--registry", tmp_path / "r", "--env", ENV, "--output", output)
     assert done.returncode == 0, done.stderr
     assert f"{output}: 1 project, 1 public model of prod" in done.stdout
-    assert re.findall(r"^note: ([\w./]+)", done.stderr, re.M) == [
-        "broken",
-        "up/prod/consumers/odd.json",
-    ]
+    broken, odd = done.stderr.splitlines()
+    assert broken.startswith("note: the published manifest of broken: it is not a whole JSON file")
+    assert odd.startswith("note: file:///")
+    assert "up/prod/consumers/odd.json is not a valid record: expected `object`" in odd
     assert output.exists()
 
 
@@ -207,7 +213,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_drawn(tmp_path: Path) -> No
         (lambda root: None, (), "is empty: publish a project first"),
         (lambda root: write(root, "up", "x", b""), ("--env", "dev"), "there is prod (--env)"),
         (lambda root: root.write_text(""), (), "cannot read"),
-        (lambda root: None, ("--env", "No Such"), "is no environment"),
+        (lambda root: None, ("--env", "No Such"), "is not a valid environment"),
     ],
 )
 def test_errors_are_one_line(
@@ -335,7 +341,7 @@ def test_nothing_in_the_data_can_end_a_script_or_become_markup(tmp_path: Path) -
     packed = re.search(r'id="details-0">([^<]*)<', page)
     assert packed
     details = json.loads(zlib.decompress(base64.b64decode(packed[1])))
-    assert details["model.up.orders"][0] == NASTY
+    assert details["model.up.orders"][0] == prose(NASTY)
 
 
 def test_the_page_loads_nothing_from_elsewhere(shop: Path) -> None:
@@ -346,7 +352,7 @@ def test_the_page_loads_nothing_from_elsewhere(shop: Path) -> None:
 
 
 def nasty(root: Path) -> Path:
-    node = public("up", "orders", ["id", NASTY])
+    node = public("up", "orders", ["id", re.sub('["\u2028]', "", NASTY)])
     node["description"] = NASTY
     publish(root, "up", node)
     return root
@@ -699,7 +705,7 @@ def test_a_phone_shows_everything_without_moving_sideways(open_page: Open, shop:
 def test_text_of_others_stays_text(open_page: Open, tmp_path: Path) -> None:
     page = open_page(nasty(tmp_path / "registry"), fragment="#model.up.orders")
     page.wait_for_selector("#detail .columns")
-    assert NASTY.replace("\u2028", "") in page.inner_text("#detail").replace("\u2028", "")
+    assert prose(NASTY) in page.inner_text("#detail")
     assert ask(page, "document.querySelectorAll('#detail script').length") == 0
 
 

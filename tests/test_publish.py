@@ -219,16 +219,16 @@ WITHOUT_NODES = json.dumps(
 ).encode()
 BAD_MANIFESTS: dict[str, tuple[bytes | None, str]] = {
     "missing": (None, "run `dbt build`"),
-    "empty": (b"", "no whole JSON"),
-    "truncated": (manifest()[:2000], "no whole JSON"),
-    "not JSON": (b"metadata: {}", "no whole JSON"),
-    "a list": (b"[]", "no dbt manifest"),
-    "nothing in it": (b"{}", "no dbt manifest"),
-    "byte order mark": (b"\xef\xbb\xbf" + manifest(), "no whole JSON"),
-    "UTF-16": (manifest().decode().encode("utf-16"), "no whole JSON"),
-    "not UTF-8": (manifest().replace(b"One row", b"\xff\xfe row", 1), "malformed node"),
+    "empty": (b"", "not a whole JSON"),
+    "truncated": (manifest()[:2000], "not a whole JSON"),
+    "not JSON": (b"metadata: {}", "not a whole JSON"),
+    "a list": (b"[]", "expected `object`, got `array`"),
+    "nothing in it": (b"{}", "missing required field `metadata`"),
+    "byte order mark": (b"\xef\xbb\xbf" + manifest(), "not a whole JSON"),
+    "UTF-16": (manifest().decode().encode("utf-16"), "not a whole JSON"),
+    "not UTF-8": (manifest().replace(b"One row", b"\xff\xfe row", 1), "public_0"),
     "v11": (_changed("metadata", "dbt_schema_version", value=V11), "v11"),
-    "of nothing": (_changed("metadata", value={}), "v12"),
+    "of nothing": (_changed("metadata", value={}), "dbt_schema_version"),
     "of another project": (manifest("dbt_other"), "'dbt_other'"),
     "no nodes": (WITHOUT_NODES, "nodes"),
     "nodes a list": (_changed("nodes", value=[]), "nodes"),
@@ -242,8 +242,8 @@ BAD_MANIFESTS: dict[str, tuple[bytes | None, str]] = {
     "group a list": (_changed(*PUBLIC, "group", value=[]), "public_0"),
     "relation a number": (_changed(*PUBLIC, "relation_name", value=1), "public_0"),
     "groups a list": (_changed("groups", value=[]), "groups"),
-    "group a text in groups": (_changed("groups", value={"group.a": "b"}), "groups"),
-    "no time": (_changed("metadata", "generated_at", value="yesterday"), "when"),
+    "group a text in groups": (_changed("groups", value={"group.a": "b"}), "group.a"),
+    "no time": (_changed("metadata", "generated_at", value="yesterday"), "generated_at"),
 }
 
 
@@ -271,7 +271,7 @@ def test_a_bad_manifest_is_refused_and_nothing_written(
 
 
 BAD_MESH: dict[str, tuple[bytes | None, str]] = {
-    "missing": (None, "copier update"),
+    "missing": (None, "git checkout mesh.yml"),
     "empty": (b"", "mapping"),
     "not YAML": (b"project: [dbt_up", "line"),
     "tabs": (b"project: dbt_up\nupstreams:\n\t- name: x\n", "line 3"),

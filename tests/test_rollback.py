@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dbtmesh.manifest.extract import extract
+from dbtmesh.manifest.published import read
 from tests.conftest import Member
 from tests.manifests import manifest
 from tests.registry_world import LATEST, PUBLISH, STATE, Place, Publish, at, build
@@ -51,9 +54,40 @@ def test_a_build_after_a_rollback_is_newer_and_one_before_is_not(
     build(up, at(3, columns=4))  # compiled before the rollback
     assert "newer build" in up.run(PUBLISH, *folder.flags).stderr
     assert folder.get(LATEST) == restored
-    build(up, manifest(columns=4, generated_at="2999-01-01T00:00:00Z"))
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    build(up, manifest(columns=4, generated_at=later.isoformat()))
     up.ok(PUBLISH, *folder.flags)
     assert folder.get(LATEST) != restored
+
+
+def test_a_build_dated_ahead_of_the_clock_is_refused(up: Member, folder: Place) -> None:
+    build(up, manifest(generated_at="2131-01-01T00:00:00Z"))
+    said = up.refused(PUBLISH, *folder.flags)
+    assert "this build is dated 2131-01-01 00:00 UTC" in said
+    assert folder.keys() == []
+
+
+def test_a_publication_dated_ahead_of_the_clock_does_not_silence_later_ones(
+    up: Member, folder: Place, publish: Publish
+) -> None:
+    publish(folder, at(1))
+    ahead = extract(manifest(generated_at="2131-01-01T00:00:00Z", columns=4), "dbt_up")
+    for key in (LATEST, f"dbt_up/prod/history/{ahead.version}/manifest.json"):
+        folder.put(key, ahead.body)
+    build(up, at(2, columns=5))
+    said = up.refused(PUBLISH, *folder.flags, status=2)
+    assert f"{ahead.version} is what consumers read" in said
+    rollback = said.split("scripts/publish_manifest.py ")[1].split()
+    up.ok(PUBLISH, "--registry", folder.url, *rollback)
+    back = read(folder.get(LATEST), "dbt_up")
+    assert len(back.nodes["model.dbt_up.public_0"]["columns"]) == 5
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    build(up, manifest(columns=6, generated_at=later.isoformat()))
+    assert "published 1 public model" in up.ok(PUBLISH, *folder.flags)  # for good
+    # also the one that is dated ahead, in its own place
+    folder.put(LATEST, ahead.body)
+    up.ok(PUBLISH, *folder.flags, "--rollback", ahead.version)
+    assert read(folder.get(LATEST), "dbt_up").generated_at < later
 
 
 def test_a_version_that_never_was(up: Member, folder: Place, publish: Publish) -> None:

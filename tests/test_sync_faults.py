@@ -315,13 +315,13 @@ def _edited(body: bytes, key: str, value: str) -> bytes:
 V11 = "https://schemas.getdbt.com/dbt/manifest/v11.json"
 # What arrives where a good publication was, whole by its Content-Length and without a checksum.
 DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "truncated": (lambda body: body[: len(body) // 2], "no whole JSON"),
-    "empty": (lambda body: b"", "no whole JSON"),
+    "truncated": (lambda body: body[: len(body) // 2], "not a whole JSON"),
+    "empty": (lambda body: b"", "not a whole JSON"),
     "altered": (_altered, "damaged"),
-    "a page of a captive portal": (lambda body: b"<html>Sign in</html>", "no whole JSON"),
+    "a page of a captive portal": (lambda body: b"<html>Sign in</html>", "not a whole JSON"),
     "of another project": (lambda body: _edited(body, "project_name", "up_b"), "'up_b'"),
     "v11": (lambda body: _edited(body, "dbt_schema_version", V11), "v11"),
-    "without nodes": (lambda body: body.replace(b'"nodes"', b'"knots"', 1), "no dbt manifest"),
+    "without nodes": (lambda body: body.replace(b'"nodes"', b'"knots"', 1), "field `nodes`"),
 }
 
 
@@ -526,7 +526,7 @@ def test_lineage_cannot_be_told_without_the_registry(
     proxy.rule = lambda request, forward: error(503, "SlowDown")
     assert "503 (SlowDown)" in member.refused(LINEAGE, *seeded.flags)
     proxy.rule = lambda request, forward: forward().altered(b"{")
-    assert "dbt_up is no whole JSON file" in member.refused(LINEAGE, *seeded.flags)
+    assert "dbt_up: it is not a whole JSON file" in member.refused(LINEAGE, *seeded.flags)
     assert "dbt_up" in member.refused(LINEAGE, "--registry", seeded.url, "--env", "qa")
 
 

@@ -51,13 +51,13 @@ def main(words: Sequence[str], root: Path) -> int:
     project = given("--project", arguments.project, "MESH_PROJECT", config.NAME)
     version = given("--version", arguments.version, "MESH_VERSION", keys.VERSION)
     digest = given("--digest", arguments.digest, "MESH_DIGEST", DIGEST)
-    member.upstream(project)
+    upstream = member.upstream(project)
     place = config.locate(
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
     store = registry.open_store(place.url, member.aws_region)
     try:
-        latest = await_version(store, project, place.env, version, digest, arguments.timeout)
+        latest = await_version(store, upstream, place.env, version, digest, arguments.timeout)
     except OtherDigest as error:
         cli.say(str(error))
         return cli.FOUND
@@ -77,20 +77,26 @@ def given(flag: str, value: str | None, variable: str, pattern: re.Pattern[str])
 
 
 def await_version(
-    store: registry.Store, project: str, env: str, version: str, digest: str, timeout: float
+    store: registry.Store,
+    upstream: config.Upstream,
+    env: str,
+    version: str,
+    digest: str,
+    timeout: float,
 ) -> interface.Interface:
     """What is published once it is the version or a newer one. Versions sort by time.
 
     Raises OtherDigest; MeshError where it takes too long.
     """
+    project = upstream.name
     deadline = time.monotonic() + timeout
     checked = False
     etag = None
     seen = "nothing"
     while True:
-        checked = checked or told(store, project, env, version, digest)
+        checked = checked or told(store, upstream, env, version, digest)
         try:
-            found = latest.find(store, project, env, known=etag)  # which checks its seal
+            found = latest.find(store, upstream, env, known=etag)  # which checks its seal
         except registry.NotModified:
             found = None
         if found:
@@ -111,14 +117,16 @@ def await_version(
         time.sleep(min(PAUSE, left))
 
 
-def told(store: registry.Store, project: str, env: str, version: str, digest: str) -> bool:
+def told(
+    store: registry.Store, upstream: config.Upstream, env: str, version: str, digest: str
+) -> bool:
     """Is the version in the history, and the one that was told of? Raises OtherDigest."""
-    found = latest.find(store, project, env, version=version)
+    found = latest.find(store, upstream, env, version=version)
     if found is None:
         return False
     published = found.interface
     if (published.version, published.digest) != (version, digest):
-        raise OtherDigest(_differs(project, version, published.digest, digest))
+        raise OtherDigest(_differs(upstream.name, version, published.digest, digest))
     return True
 
 

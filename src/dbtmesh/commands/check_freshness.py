@@ -59,7 +59,7 @@ def main(words: Sequence[str], root: Path) -> int:
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
     store = registry.open_store(place.url, member.aws_region)
-    published = all_latest(store, member, place.env)
+    published, failed = all_latest(store, member, place.env)
     now = datetime.now(UTC)
     findings = [
         freshness.publication(name, each.generated_at, arguments.max_age, now)
@@ -79,31 +79,39 @@ def main(words: Sequence[str], root: Path) -> int:
     total = f"{len(findings)} looked at, {len(stale)} stale" if stale else "all is fresh"
     cli.say(f"{member.project} reads {', '.join(published) or 'no project'}: {total}")
     workflow.summarise(summary(member.project, findings, total), arguments.summary)
+    if failed:
+        raise MeshError("\n       ".join(failed))
     return cli.FOUND if stale else cli.OK
 
 
 def all_latest(
     store: registry.Store, member: config.Member, env: str
-) -> dict[str, interface.Interface | None]:
-    """What each upstream publishes now."""
+) -> tuple[dict[str, interface.Interface | None], list[str]]:
+    """What each upstream publishes now, None for nothing; and why others cannot be read."""
 
-    def one(name: str) -> interface.Interface | None:
-        found = latest.find(store, name, env)
+    def one(upstream: config.Upstream) -> interface.Interface | MeshError | None:
+        try:
+            found = latest.find(store, upstream, env)
+        except MeshError as error:
+            return error
         return found.interface if found else None
 
-    names = [upstream.name for upstream in member.upstreams]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return dict(zip(names, pool.map(one, names), strict=True))
+        found = list(pool.map(one, member.upstreams))
+    names = [upstream.name for upstream in member.upstreams]
+    read = {n: i for n, i in zip(names, found, strict=True) if not isinstance(i, MeshError)}
+    return read, [str(each) for each in found if isinstance(each, MeshError)]
 
 
 def read_of(
     store: registry.Store, member: config.Member, env: str, published: interface.Interface
 ) -> set[Place]:
     """The relations that this project reads of an upstream, as on record."""
-    stored = store.read(keys.record(published.project, env, member.project))
+    key = keys.record(published.project, env, member.project)
+    stored = store.read(key)
     nodes = published.nodes
     if stored:
-        record = consumers.decode(stored.body, f"the record of {member.project}")
+        record = consumers.decode(stored.body, member.project, f"{store.url}/{key}")
         nodes = {read.model: nodes[read.model] for read in record.reads if read.model in nodes}
     else:
         nodes = {

@@ -179,8 +179,9 @@ def published(
 
     def one(name: str) -> Input:
         before = known.get(name)
+        etag = before.etag if before else None
         try:
-            found = latest.get(store, name, place.env, known=before.etag if before else None)
+            found = latest.get(store, member.upstream(name), place.env, known=etag)
         except registry.NotModified:
             assert before is not None
             return before

@@ -57,7 +57,8 @@ def main(words: Sequence[str], root: Path) -> int:
     if arguments.rollback is not None:
         current, _ = publication.published(store, member.project, place.env, repair=repair)
         candidate = Candidate(earlier(store, place.env, arguments.rollback, member, current))
-        if current and current.nodes == candidate.interface.nodes:
+        is_ahead = current and publication.is_ahead(current, datetime.now(UTC))
+        if current and current.nodes == candidate.interface.nodes and not is_ahead:
             cli.say(f"readers have the interface of {arguments.rollback} already")
             return cli.OK
     else:
@@ -214,6 +215,13 @@ def report(
     outcome: publication.Outcome,
 ) -> int:
     """Says what became of the publication, and keeps the member's state."""
+    if outcome.ahead:
+        cli.say(
+            f"{outcome.newer} is what consumers read, and is dated ahead of the clock, so it stays "
+            "whatever is published; this build is in the history: put it in place with "
+            f"scripts/publish_manifest.py --env {place.env} --rollback {outcome.version}"
+        )
+        return cli.FOUND
     if outcome.newer:
         cli.note(
             f"a newer build is published already ({outcome.newer}) and stays; this one is in the "
@@ -269,10 +277,12 @@ def show_history(store: Store, project: str, env: str, number: int) -> int:
     from dbtmesh.registry import history
 
     current, _ = publication.published(store, project, env, repair=True)
-    listed = history.read_last(store, project, env, number)
+    listed, unread = history.read_last(store, project, env, number)
+    for problem in unread:
+        cli.note(problem)
     for before, after in listed:
         cli.say(*history.line(before, after, current.version if current else None))
-    if not listed:
+    if not listed and not unread:
         cli.say(f"{project} has published nothing to {env} yet ({store.url})")
     return cli.OK
 

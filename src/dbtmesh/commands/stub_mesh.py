@@ -94,7 +94,7 @@ def interfaces(
     """What the upstreams publish, from the registry or from the committed copies."""
     names = list(dict.fromkeys(names))
     if arguments.offline or not names:
-        return [committed.read(member.root, name) for name in names]
+        return [committed.read(member.root, member.upstream(name)) for name in names]
     place = config.locate(
         member,
         bucket=arguments.bucket,
@@ -102,7 +102,7 @@ def interfaces(
         env=arguments.env or os.environ.get("DBT_MESH_ENV") or "prod",
     )
     store = registry.open_store(place.url, member.aws_region)
-    return [latest.get(store, name, place.env).interface for name in names]
+    return [latest.get(store, member.upstream(name), place.env).interface for name in names]
 
 
 def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:

@@ -76,7 +76,7 @@ def main(words: Sequence[str], root: Path) -> int:
         plan = partial(sync.from_registry, member, store, place, arguments.version)
 
     done, failures = [], []
-    for found in sync.plans(member.root, dict.fromkeys(names), plan):
+    for found in sync.plans(member, dict.fromkeys(names), plan):
         if isinstance(found, sync.Failure):
             kept = f"; the last good copy stays ({found.kept})" if found.kept else ""
             failures.append(f"{found.upstream}: {found.reason}{kept}")

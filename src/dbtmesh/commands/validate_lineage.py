@@ -25,9 +25,10 @@ Exit status: 0 every edge resolves, 1 it failed, 2 at least one does not.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
@@ -71,13 +72,17 @@ def main(words: Sequence[str], root: Path) -> int:
     known = {upstream.name for upstream in member.upstreams}
     upstreams = sorted({edge.upstream for edge in found} & known)
     if arguments.offline:
-        interfaces = [committed.read(member.root, name) for name in upstreams]
+        fetch = partial(committed.read, member.root)
     else:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
         )
         store = registry.open_store(place.url, member.aws_region)
-        interfaces = current(store, upstreams, place.env)
+        fetch = partial(newest, store, place.env)
+    interfaces, refused = all_of(map(member.upstream, upstreams), fetch)
+    unknown = len(found)
+    found = [edge for edge in found if edge.upstream not in refused]
+    unknown -= len(found)
     published = {each.project: lineage.Published(each) for each in interfaces}
     lines = lineage.problems(found, published, member)
     warnings = lineage.deprecations(found, published, member, datetime.now(UTC).date())
@@ -85,17 +90,20 @@ def main(words: Sequence[str], root: Path) -> int:
         cli.note(line)
     for line in lines:
         cli.say(line)
-    total = f"{counted(len(found), 'edge')} to {counted(len(upstreams), 'project')}, " + (
+    total = f"{counted(len(found), 'edge')} to {counted(len(published), 'project')}, " + (
         f"{len(lines)} of them unresolved" if lines else "all resolve"
     )
+    if unknown:
+        total += f"; {counted(unknown, 'edge')} to {', '.join(refused)} cannot be checked"
     cli.say(total)
     workflow.summarise(summary(member.project, total, lines, warnings), arguments.summary)
-    if lines:
-        return cli.FOUND
-    if arguments.record:
+    if arguments.record and not lines:
         adapter = manifest.metadata.adapter_type or "snowflake"
-        record(member, place.env, store, found, body, published, adapter, arguments.dry_run)
-    return cli.OK
+        read = {*published, *refused}
+        record(member, place.env, store, found, body, published, adapter, read, arguments.dry_run)
+    if refused:
+        raise MeshError("\n       ".join(refused.values()))
+    return cli.FOUND if lines else cli.OK
 
 
 def summary(project: str, total: str, problems: list[str], warnings: list[str]) -> list[str]:
@@ -116,9 +124,14 @@ def record(
     body: bytes,
     published: Mapping[str, lineage.Published],
     adapter: str,
+    current: Iterable[str],
     dry_run: bool,
 ) -> None:
-    """Keeps, or shows, what this project reads now, and that it does not read others any more."""
+    """Keeps, or shows, what this project reads now, and that it does not read others any more.
+
+    current: projects that are read, also those whose publication cannot be read now; their records
+    stay as they are.
+    """
     from dbtmesh.downstream import recording
     from dbtmesh.registry.records import Record
 
@@ -134,7 +147,7 @@ def record(
     made = recording.records(member, env, repository, found, nodes, published, adapter)
     wanted = dict(zip(published, made, strict=True))
     try:
-        gone = recording.former(store, env, member.project, wanted)
+        gone = recording.former(store, env, member.project, current)
     except MeshError as error:
         cli.note(f"records of projects that are not read any more may remain: {error}")
         gone = []
@@ -166,9 +179,23 @@ def read_file(path: Path) -> bytes:
         raise MeshError(f"{path} is missing: run `dbt parse` first") from None
 
 
-def current(store: registry.Store, upstreams: Iterable[str], env: str) -> list[interface.Interface]:
-    def fetch(upstream: str) -> interface.Interface:
-        return latest.get(store, upstream, env).interface
+def newest(store: registry.Store, env: str, upstream: config.Upstream) -> interface.Interface:
+    return latest.get(store, upstream, env).interface
+
+
+def all_of(
+    upstreams: Iterable[config.Upstream],
+    fetch: Callable[[config.Upstream], interface.Interface],
+) -> tuple[list[interface.Interface], dict[str, str]]:
+    """What the upstreams publish, fetched side by side; and of those where that fails, why."""
+
+    def one(upstream: config.Upstream) -> interface.Interface | tuple[str, str]:
+        try:
+            return fetch(upstream)
+        except MeshError as error:
+            return upstream.name, str(error)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(fetch, upstreams))
+        found = list(pool.map(one, upstreams))
+    failed = dict(each for each in found if isinstance(each, tuple))
+    return [each for each in found if not isinstance(each, tuple)], failed

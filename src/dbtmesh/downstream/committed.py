@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, sha256
+from dbtmesh.config import Upstream
 from dbtmesh.files import write_whole
 
 if TYPE_CHECKING:
@@ -70,21 +71,21 @@ def body(root: Path, upstream: str) -> bytes:
         ) from None
 
 
-def read(root: Path, upstream: str) -> Interface:
+def read(root: Path, upstream: Upstream) -> Interface:
     """The interface in the copy. Raises MeshError where there is none, or it was edited."""
     from dbtmesh.manifest import published
 
-    content = body(root, upstream)
+    content = body(root, upstream.name)
     try:
-        return published.read(content, upstream)
+        return published.read(content, upstream.name, upstream.databases)
     except MeshError as error:
         raise MeshError(
-            f"{manifest_path(upstream)} is not what was synced ({error}): run it once without "
+            f"{manifest_path(upstream.name)} is not what was synced ({error}): run it once without "
             "--offline"
         ) from None
 
 
-def known(root: Path, upstream: str) -> Interface | None:
+def known(root: Path, upstream: Upstream) -> Interface | None:
     """The interface in the copy; None where it is missing or unreadable."""
     try:
         return read(root, upstream)

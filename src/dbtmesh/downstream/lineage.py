@@ -191,9 +191,9 @@ def source_targets(
     """Sources that a sync wrote, and those that lie in a database of an upstream, whatever they are
     called. A source that only bears an upstream's name is the project's own."""
     owners = {
-        f"{upstream.database_prefix}_{suffix}".upper(): upstream.name
+        database.upper(): upstream.name
         for upstream in member.upstreams
-        for suffix in ("PROD", "DEV", "LOCAL")
+        for database in upstream.databases
     }
     for uid, source in manifest.sources.items():
         lies_at = place(source, warehouse)

@@ -13,7 +13,7 @@ import msgspec
 from dbtmesh import MeshError
 from dbtmesh.config import Member
 from dbtmesh.downstream import lineage
-from dbtmesh.manifest.decode import LINKED, Config, Linked, is_published
+from dbtmesh.manifest.decode import LINKED, Linked, Settings, is_published
 from dbtmesh.manifest.graph import nearest
 from dbtmesh.manifest.interface import reader_name
 from dbtmesh.registry import keys
@@ -26,7 +26,7 @@ ATTEMPTS = 5
 """How often to write against other deploys of this project; hardly ever are there any."""
 
 
-class _Config(Config):
+class _Config(Settings):
     meta: dict[str, Any] = msgspec.field(default_factory=dict)
     incremental_strategy: str | None = None
 
@@ -261,11 +261,12 @@ def plan(store: registry.Store, upstream: str, record: Record) -> tuple[Record |
 
     A record that cannot be read is replaced: the new one says all there is to say.
     """
-    stored = store.read(keys.record(upstream, str(record.env), record.consumer))
+    key = keys.record(upstream, str(record.env), record.consumer)
+    stored = store.read(key)
     old = None
     if stored:
         with contextlib.suppress(MeshError):
-            old = consumers.decode(stored.body, upstream)
+            old = consumers.decode(stored.body, record.consumer, key)
     return dated(record, old, datetime.now(UTC)), stored.etag if stored else None
 
 

@@ -168,7 +168,7 @@ def shared(member: Member, upstream: str) -> Interface | None:
     """What an upstream publishes to this project; None without a copy of it."""
     from dbtmesh.downstream import sources
 
-    interface = committed.known(member.root, upstream)
+    interface = committed.known(member.root, member.upstream(upstream))
     return sources.shared(interface, member.project)[0] if interface else None
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from dbtmesh import MeshError
 from dbtmesh.manifest.interface import Interface, reader_names, shared_with
+from dbtmesh.manifest.seal import reduced
 from dbtmesh.output import yaml
 from dbtmesh.warehouse.names import Name, Warehouse, relation
 
@@ -27,7 +27,7 @@ def shared(interface: Interface, reader: str) -> tuple[Interface, frozenset[str]
     if not withheld:
         return interface, frozenset()
     names = frozenset(name for name, _ in reader_names(withheld))
-    return replace(interface, nodes=kept), names
+    return reduced(interface, kept), names
 
 
 def sources(interface: Interface) -> dict[str, Any]:

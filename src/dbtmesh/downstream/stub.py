@@ -8,7 +8,6 @@ from typing import Any
 
 from dbtmesh import MeshError
 from dbtmesh.downstream.duckdb_types import Column, columns
-from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.manifest.seal import annotated
 from dbtmesh.output.sql import literal
@@ -86,7 +85,7 @@ def plan(published: Interface, database_prefix: str) -> Plan:
     tables: dict[tuple[str, str], Table] = {}
     nodes: dict[str, Mapping[str, Any]] = {}
     notes: list[str] = []
-    for uid, node in extract(published.body, project).nodes.items():
+    for uid, node in published.nodes.items():
         _, schema, name = relation(node, Warehouse.DUCKDB).place
         place = Warehouse.DUCKDB.key(schema), Warehouse.DUCKDB.key(name)
         if place in tables:
@@ -106,7 +105,6 @@ def plan(published: Interface, database_prefix: str) -> Plan:
 
 
 def _local(published: Interface, nodes: Mapping[str, Any], version: str) -> Interface:
-    again = extract(published.body, published.project)
-    metadata = {**again.manifest["metadata"], "adapter_type": Warehouse.DUCKDB.value}
-    manifest = {**again.manifest, "metadata": metadata, "nodes": nodes}
-    return annotated(replace(again, manifest=manifest), {STUB: version})
+    metadata = {**published.manifest["metadata"], "adapter_type": Warehouse.DUCKDB.value}
+    manifest = {**published.manifest, "metadata": metadata, "nodes": nodes}
+    return annotated(replace(published, manifest=manifest), {STUB: version}, keep=())

@@ -61,7 +61,7 @@ class Failure:
 
 
 def plans(
-    root: Path, upstreams: Iterable[str], plan: Callable[[str], Plan]
+    member: Member, upstreams: Iterable[str], plan: Callable[[str], Plan]
 ) -> list[Plan | Failure]:
     """The plan of each upstream, made side by side. One that fails does not stop the others."""
 
@@ -69,7 +69,7 @@ def plans(
         try:
             return plan(upstream)
         except (MeshError, OSError) as error:
-            copy = committed.known(root, upstream)
+            copy = committed.known(member.root, member.upstream(upstream))
             return Failure(upstream, str(error), copy.version if copy else None)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -90,7 +90,9 @@ def from_registry(
     whole = last is not None and committed.intact(member.root, last)
     known = last.etag if last and same and whole else None
     try:
-        found = latest.get(store, upstream, place.env, version=version, known=known)
+        found = latest.get(
+            store, member.upstream(upstream), place.env, version=version, known=known
+        )
     except registry.NotModified:
         assert last is not None
         return Plan(upstream, last, {}, None)
@@ -100,7 +102,7 @@ def from_registry(
 def from_copy(member: Member, upstream: str) -> Plan:
     """A plan that makes do with the last good copy: files made of it that were edited or lost are
     made again. Raises MeshError where there is no copy, or it was edited."""
-    copy = committed.read(member.root, upstream)
+    copy = committed.read(member.root, member.upstream(upstream))
     last = committed.note(member.root, upstream)
     return _plan(
         member,

@@ -1,35 +1,56 @@
-"""A dbt manifest's bytes as values of a known shape. Pure."""
+"""The bytes of a dbt manifest as checked values: the one way in, for what a project is about to
+publish and for what others have published. Pure."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
 from dbtmesh import MeshError
+from dbtmesh.checked import Unfit, day, decode, moment, place, shown
 from dbtmesh.manifest import versions
+from dbtmesh.manifest.fields import (
+    GROUP,
+    NODE,
+    Column,
+    ColumnConfig,
+    Config,
+    Constraint,
+    Contract,
+    Freshness,
+    Group,
+    Metadata,
+    Node,
+)
+from dbtmesh.warehouse.names import Name, NotAName, Warehouse, is_plain, is_quotable, parse
+
+M = TypeVar("M", bound=Metadata)
 
 SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
+ENGINES = "which dbt 1.8 to 2.0 write"
 
 LINKED = ("model.", "snapshot.")
 """Nodes that may lie between a public model and those that it is made of."""
 
-
-class Malformed(Exception):
-    """What is wrong with a manifest, as the rest of a sentence about it."""
+MOST_MODELS = 100_000
+MOST_COLUMNS = 10_000
+"""Of one model. Snowflake allows a table fewer."""
 
 
 class Document(msgspec.Struct):
-    metadata: dict[str, Any]
+    metadata: msgspec.Raw
     nodes: dict[str, msgspec.Raw]
-    groups: dict[str, dict[str, Any]] = {}
+    groups: dict[str, msgspec.Raw] = {}
 
 
-class Config(msgspec.Struct):
+class Settings(msgspec.Struct):
     access: str | None = None
+    group: str | None = None
     materialized: str | None = None
 
 
@@ -40,7 +61,7 @@ class Probe(msgspec.Struct):
     name: str
     resource_type: str
     access: str | None = None
-    config: Config = msgspec.field(default_factory=Config)
+    config: Settings = msgspec.field(default_factory=Settings)
 
 
 class _DependsOn(msgspec.Struct):
@@ -53,114 +74,247 @@ class Linked(Probe):
     depends_on: _DependsOn | None = None
 
 
-class _Named(Probe):
-    """And enough to tell what a reader calls it."""
-
-    version: Any = None
-    latest_version: Any = None
-
-
-class Names(msgspec.Struct):
-    nodes: dict[str, _Named]
-
-
-class _Constraint(msgspec.Struct):
-    type: str
-    expression: str | None = None
-    columns: list[str] | None = None
-
-
-class _Column(msgspec.Struct):
-    name: str
-    data_type: str | None = None
-    description: str | None = None
-    constraints: list[_Constraint] | None = None
-
-
-class _Public(Linked, kw_only=True):
-    """The shape that everything downstream of here relies on."""
-
-    unique_id: str
-    database: str | None = None
-    schema: str | None = None
-    alias: str | None = None
-    relation_name: str | None = None
-    description: str | None = None
-    group: str | None = None
-    version: str | int | float | None = None
-    latest_version: str | int | float | None = None
-    deprecation_date: str | None = None
-    columns: dict[str, _Column] | None = None
-    constraints: list[_Constraint] | None = None
-
-
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
 _DOCUMENT = msgspec.json.Decoder(Document)
 _LINKED = msgspec.json.Decoder(Linked)
-_PUBLIC = msgspec.json.Decoder(_Public)
+
+
+@dataclass(frozen=True)
+class Content(Generic[M]):
+    """A manifest, read and checked.
+
+    nodes: unique_id → public model of the project itself. private: names of its other models.
+    parents: what each node reads, private ones as well. generated_at: as a date, in UTC.
+    """
+
+    metadata: M
+    generated_at: datetime
+    nodes: Mapping[str, Node]
+    groups: Mapping[str, Group]
+    private: frozenset[str]
+    parents: Mapping[str, list[str]]
 
 
 @contextlib.contextmanager
 def explained(what: str, advice: str) -> Iterator[None]:
+    """Makes one line of what is wrong with `what`, a manifest."""
     try:
         yield
-    except Malformed as error:
-        raise MeshError(f"{what} {error}: {advice}") from None
+    except Unfit as error:
+        raise MeshError(f"{what}: {error}: {advice}") from None
 
 
-def document(body: bytes, project: str) -> Document:
-    try:
-        raw = _DOCUMENT.decode(body)
-    except msgspec.ValidationError as error:
-        raise Malformed(f"is no dbt manifest ({error})") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"is no whole JSON file ({error})") from None
-    schema = raw.metadata.get("dbt_schema_version")
-    if schema != SCHEMA:
-        given = str(schema).rsplit("/", 1)[-1]
-        raise Malformed(f"has schema {given!r}, not v12, which is dbt-core 1.8 to 1.11's")
-    if (owner := raw.metadata.get("project_name")) != project:
-        raise Malformed(f"is of project {owner!r}, not {project!r}")
-    return raw
+def read(
+    body: bytes,
+    project: str,
+    head: msgspec.json.Decoder[M],
+    databases: Collection[str] | None = None,
+) -> Content[M]:
+    """The manifest of a project. Raises Unfit where it is something else, or holds what it may not.
 
-
-def public_nodes(
-    raw: Document, project: str
-) -> tuple[dict[str, dict[str, Any]], frozenset[str], dict[str, list[str]]]:
-    """Public models of the project itself, the names of its others, and what each node reads.
-
-    Not those of packages it installs, nor of projects that dbt-loom injected: they have owners of
-    their own. Not ephemeral ones: there is no relation to read.
+    head: of its metadata. databases: as stored, those that its models may lie in; None for any.
     """
-    nodes, private, parents = {}, set(), {}
-    for uid, encoded in raw.nodes.items():
+    document = decode(body, _DOCUMENT)
+    with _within("metadata"):
+        metadata = decode(document.metadata, head)
+        if (schema := metadata["dbt_schema_version"]) != SCHEMA:
+            raise Unfit(f"dbt_schema_version: {shown(schema)} is not v12, {ENGINES}")
+        if (owner := metadata["project_name"]) != project:
+            raise Unfit(f"project_name: {shown(owner)} is not {project!r}")
+        with _within("generated_at"):
+            generated_at = moment(metadata["generated_at"])
+    warehouse = Warehouse.of(metadata.get("adapter_type"))
+    allowed = None if databases is None else frozenset(map(warehouse.key, databases))
+    nodes: dict[str, Node] = {}
+    private, parents = set(), {}
+    for uid, encoded in document.nodes.items():
         if not uid.startswith(LINKED):
             continue
-        try:
-            probe = _LINKED.decode(encoded)
+        with _within(f"model {shown(uid)}"):
+            probe = decode(encoded, _LINKED)
             parents[uid] = (probe.depends_on and probe.depends_on.nodes) or []
             if probe.package_name != project or not uid.startswith("model."):
                 continue
             if is_published(probe):
-                _PUBLIC.decode(encoded)
-                nodes[uid] = msgspec.json.decode(encoded, type=dict[str, Any])
+                nodes[uid] = _checked(uid, decode(encoded, NODE), warehouse, allowed)
             else:
                 private.add(probe.name)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Malformed(f"has a malformed node {uid} ({error})") from None
-    versions.settle(nodes.items())
-    return nodes, frozenset(private), parents
+    versions.settle(cast(Any, nodes.values()))
+    if len(nodes) > MOST_MODELS:
+        raise Unfit(f"nodes: there are {len(nodes):,} public models, more than {MOST_MODELS:,}")
+    used = {node.get("group") for node in nodes.values()}
+    groups = {}
+    for uid, encoded in document.groups.items():
+        with _within(f"group {shown(uid)}"):
+            group = decode(encoded, GROUP)
+        if group["package_name"] == project and group["name"] in used:
+            groups[uid] = group
+    return Content(metadata, generated_at, nodes, groups, frozenset(private), parents)
+
+
+@contextlib.contextmanager
+def _within(where: str) -> Iterator[None]:
+    try:
+        yield
+    except Unfit as error:
+        raise Unfit(f"{where}: {error}") from None
 
 
 def is_published(probe: Probe) -> bool:
-    """Whether a model of the project itself is part of its interface."""
+    """Whether a model of the project itself is part of its interface.
+
+    Not ephemeral ones: there is no relation to read. dbt Core writes `access` twice, and the two
+    differ where YAML has it beside `config`; v2 goes by `config` alone.
+    """
     public = "public" in (probe.access, probe.config.access)
     return public and probe.config.materialized != "ephemeral"
 
 
-def generated_at(metadata: Mapping[str, Any]) -> datetime:
-    try:
-        when = datetime.fromisoformat(metadata["generated_at"])
-    except (KeyError, TypeError, ValueError):
-        raise Malformed("does not say when it was generated") from None
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+def _checked(uid: str, node: Node, warehouse: Warehouse, databases: frozenset[str] | None) -> Node:
+    """The node as it is published: in one spelling of what engines write in several, and without
+    what is empty. Raises Unfit."""
+    name, own = node["name"], f"model.{node['package_name']}.{node['name']}"
+    if node["unique_id"] != uid or not (uid == own or uid.startswith(f"{own}.v")):
+        raise Unfit(f"unique_id: {shown(node['unique_id'])} is not that of model {name}")
+    config: Config = node.get("config") or {}
+    shared: dict[str, Any] = {
+        "access": "public",
+        "group": node.get("group") or config.get("group"),
+        "contract": _contract(node.get("contract"), config.get("contract")),
+        "meta": _meta({**(node.get("meta") or {}), **(config.get("meta") or {})}),
+        "tags": _tags(config.get("tags") or node.get("tags")),
+    }
+    version = _version("version", node.get("version"))
+    latest = _version("latest_version", node.get("latest_version"))
+    with _within("deprecation_date"):
+        if deprecated := node.get("deprecation_date"):
+            day(deprecated)
+    database, schema, alias = _place(node, warehouse, databases)
+    columns = node.get("columns") or {}
+    if len(columns) > MOST_COLUMNS:
+        raise Unfit(f"columns: there are {len(columns):,}, more than {MOST_COLUMNS:,}")
+    return cast(
+        Node,
+        _filled(
+            database=database,
+            schema=schema,
+            name=name,
+            resource_type="model",
+            package_name=node["package_name"],
+            path="",
+            original_file_path="",
+            unique_id=uid,
+            fqn=[node["package_name"], name, *([] if version is None else [f"v{version}"])],
+            alias=alias,
+            checksum={"name": "none", "checksum": ""},
+            config=_filled(
+                **shared,
+                materialized=config.get("materialized"),
+                event_time=config.get("event_time"),
+                freshness=_freshness(config.get("freshness")),
+            ),
+            description=node.get("description"),
+            version=version,
+            latest_version=None if version is None else latest,
+            deprecation_date=deprecated,
+            relation_name=node.get("relation_name"),
+            **shared,
+            columns={key: _column(key, column) for key, column in columns.items()},
+            constraints=_constraints(node.get("constraints")),
+        ),
+    )
+
+
+def _filled(**values: Any) -> dict[str, Any]:
+    """Without what is not given. Paths are kept: dbt wants them, though they are empty."""
+    return {
+        key: value
+        for key, value in values.items()
+        if key.endswith("path") or not (value is None or value in ("", [], {}))
+    }
+
+
+def _column(key: str, column: Column) -> Column:
+    if column["name"] != key:
+        raise Unfit(f"columns.{place(key)}: its name is {shown(column['name'])}")
+    # Since dbt 1.10 under `config`; beside it v2 has what the column has inherited of its model.
+    own: ColumnConfig = column.get("config") or {}
+    if column.get("config") is None:
+        own = {"meta": column.get("meta"), "tags": column.get("tags")}
+    settings = _filled(meta=_meta(own.get("meta") or {}), tags=_tags(own.get("tags")))
+    return cast(
+        Column,
+        _filled(
+            name=key,
+            description=column.get("description"),
+            data_type=column.get("data_type"),
+            quote=column.get("quote"),
+            constraints=_constraints(column.get("constraints")),
+            **settings,
+            config=settings,
+        ),
+    )
+
+
+def _contract(*declared: Contract | None) -> dict[str, bool]:
+    """dbt writes it twice; both have to be of one mind."""
+    flags = [bool(each.get("enforced")) for each in declared if each]
+    return {"enforced": bool(flags) and all(flags)}
+
+
+def _constraints(declared: list[Constraint] | None) -> list[dict[str, Any]]:
+    return [_filled(type=each["type"], columns=each.get("columns")) for each in declared or ()]
+
+
+def _freshness(declared: Freshness | None) -> dict[str, Any]:
+    after = (declared or {}).get("build_after") or {}
+    return _filled(build_after=_filled(**after))
+
+
+PRIVATE = "private"
+"""The key of `meta` whose value stays at home, as do keys that begin with `_`."""
+
+
+def _meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in meta.items() if key != PRIVATE and key[:1] != "_"}
+
+
+def _tags(tags: list[str] | str | None) -> list[str]:
+    return [tags] if isinstance(tags, str) else list(tags or ())
+
+
+def _version(key: str, version: versions.Version | None) -> versions.Version | None:
+    if isinstance(version, int | float) and not -1e9 < version < 1e9:
+        raise Unfit(f"{key}: {shown(version)} is not a version of a model")
+    return version
+
+
+def _place(
+    node: Node, warehouse: Warehouse, databases: frozenset[str] | None
+) -> tuple[str, str, str]:
+    """Database, schema and alias as they are written: of one relation, in one of the databases."""
+    written = node.get("relation_name") or ""
+    if written:
+        try:
+            parts = parse(written)
+        except NotAName:
+            parts = ()
+        if len(parts) != 3:
+            raise Unfit(f"relation_name: {shown(written)} is not a name of three parts")
+    else:
+        fields = (node.get("database"), node.get("schema"), node.get("alias") or node["name"])
+        parts = tuple(Name(field or "") for field in fields)
+    with _within("relation_name" if written else "database, schema or alias"):
+        for part in parts:
+            if not (is_plain(part.text) or (part.quoted and is_quotable(part.text))):
+                raise Unfit(f"{shown(part.text)} is not a name that SQL takes as it is written")
+    # dbt-loom goes by the fields, other readers by the name: they say the same
+    database, schema, alias = (part.text for part in parts)
+    if databases is not None:
+        stored = warehouse.stored(database, quoted=parts[0].quoted)
+        if warehouse.key(stored) not in databases:
+            raise Unfit(
+                f"database: {shown(stored)} is not one that mesh.yml names for it "
+                f"({', '.join(sorted(databases))})"
+            )
+    return database, schema, alias

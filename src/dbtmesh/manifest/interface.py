@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dbtmesh import sha256
 from dbtmesh.manifest.versions import is_latest
 
 VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
@@ -29,11 +28,13 @@ class Interface:
     nodes: unique_id → node of the manifest, public models of this project only, sorted.
     private: names of its other models, known only where a full manifest was read.
     generated_at: when dbt compiled it; of two publications the later one is newer.
-    body: the sealed bytes to publish, or those that were read.
+    digest: SHA-256 that tells this publication from others: its seal, else that of its bytes.
+    body: the sealed bytes to publish, or to keep.
     """
 
     project: str
     version: str
+    digest: str
     generated_at: datetime
     adapter_type: str
     nodes: Mapping[str, Mapping[str, Any]]
@@ -44,13 +45,8 @@ class Interface:
     @property
     def notes(self) -> Mapping[str, Any]:
         """What its publication says of itself: VERSION, COMMIT, ALLOWED and so on."""
-        notes = self.manifest["metadata"].get("env")
-        return notes if isinstance(notes, dict) else {}
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 that tells this publication from others: its seal, else that of its bytes."""
-        return str(self.notes.get(DIGEST) or sha256(self.body))
+        notes: Mapping[str, Any] = self.manifest["metadata"].get("env") or {}
+        return notes
 
     def same_build(self, other: Interface) -> bool:
         """Of one run of dbt, though with other notes, perhaps."""

@@ -2,60 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from typing import cast
+
 import msgspec
 
-from dbtmesh import MeshError, sha256
-from dbtmesh.manifest.decode import (
-    Malformed,
-    Names,
-    document,
-    explained,
-    generated_at,
-    is_published,
-    public_nodes,
-)
+from dbtmesh import sha256
+from dbtmesh.checked import Unfit, Word, decode
+from dbtmesh.manifest.decode import Probe, explained, is_published
+from dbtmesh.manifest.decode import read as content_of
+from dbtmesh.manifest.document import document_of
+from dbtmesh.manifest.fields import PUBLISHED_METADATA, Version
 from dbtmesh.manifest.interface import DIGEST, VERSION, Interface, reader_names
-from dbtmesh.manifest.seal import UNSEALED, version_of, with_digest
-
-_NAMES = msgspec.json.Decoder(Names)
+from dbtmesh.manifest.seal import UNSEALED, seal, version_of, with_digest
 
 
-def read(body: bytes, project: str) -> Interface:
-    """The interface in a publication's bytes, as a consumer downloads them.
+def read(body: bytes, project: str, databases: Collection[str] | None = None) -> Interface:
+    """The interface in a publication's bytes, checked, and without whatever it should not hold.
 
-    A manifest that another tool put there has no seal; it is read all the same, without what is
-    not public. Raises MeshError where the bytes are damaged, or are not this project's manifest.
+    A manifest that another tool put there has no seal, and is read all the same. databases: as
+    stored, those that the models may lie in (`config.Upstream.databases`); None for any.
+    Raises MeshError, in one line, where the bytes are damaged, are not this project's manifest, or
+    hold something that they may not.
     """
     with explained(f"the published manifest of {project}", "have it published again"):
-        raw = document(body, project)
-        environment = raw.metadata.get("env")
-        environment = environment if isinstance(environment, dict) else {}
-        digest = environment.get(DIGEST)
+        content = content_of(body, project, PUBLISHED_METADATA, databases)
+        notes = cast(dict[str, str], content.metadata.get("env") or {})
+        digest = notes.get(DIGEST)
         if digest and sha256(with_digest(body, digest, UNSEALED)) != digest:
-            raise Malformed("is damaged (its digest does not match)")
-        nodes, private, _ = public_nodes(raw, project)
-        built = generated_at(raw.metadata)
-    return Interface(
-        project=project,
-        version=str(environment.get(VERSION) or version_of(built, sha256(body))),
-        generated_at=built,
-        adapter_type=raw.metadata.get("adapter_type") or "snowflake",
-        nodes=dict(sorted(nodes.items())),
-        private=private,
-        manifest={"metadata": raw.metadata, "nodes": nodes, "groups": raw.groups},
-        body=body,
-    )
+            raise Unfit("it is damaged (its digest does not match)")
+    version = notes.get(VERSION) or version_of(content.generated_at, sha256(body))
+    document = document_of(content, notes)
+    interface = seal(document, project, content.generated_at, content.private, version)
+    # that of the bytes as they were published, which others have been told of
+    return replace(interface, digest=digest or sha256(body))
+
+
+class _Named(Probe):
+    """As little of a node as tells what its readers call it."""
+
+    name: Word
+    version: Version | None = None
+    latest_version: Version | None = None
+
+
+class _Names(msgspec.Struct):
+    nodes: dict[str, _Named]
+
+
+_NAMES = msgspec.json.Decoder(_Names)
 
 
 def names(body: bytes, project: str) -> frozenset[str]:
     """The names that a reader of a publication may use; cheaper than reading all of it.
 
-    Raises MeshError where the bytes are no manifest.
+    Raises MeshError where the bytes are not a manifest.
     """
-    try:
-        nodes = _NAMES.decode(body).nodes
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MeshError(f"no dbt manifest of {project} ({error})") from None
+    with explained(f"the manifest of {project}", "have it published again"):
+        nodes = decode(body, _NAMES).nodes
     published = {
         uid: msgspec.structs.asdict(node)
         for uid, node in nodes.items()

@@ -6,35 +6,61 @@ checked wherever it lies, without a second file that could be out of step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from dbtmesh import sha256
+from dbtmesh.checked import is_clean, prose
 from dbtmesh.manifest.interface import DIGEST, VERSION, Interface
 
 UNSEALED = "0" * 64
 
 
 def seal(
-    document: dict[str, Any], project: str, generated_at: datetime, private: frozenset[str]
+    document: Mapping[str, Any],
+    project: str,
+    generated_at: datetime,
+    private: frozenset[str],
+    version: str | None = None,
 ) -> Interface:
-    """Gives the document its version and its digest."""
-    version = version_of(generated_at, sha256(msgspec.json.encode(document)))
-    document["metadata"]["env"] |= {VERSION: version, DIGEST: UNSEALED}
-    body = msgspec.json.encode(document)
+    """The interface that a document of checked fields is, with its digest, and its version where it
+    has none yet."""
+    metadata = dict(document["metadata"])
+    kept = {k: v for k, v in metadata.get("env", {}).items() if k not in (VERSION, DIGEST)}
+    unsealed = msgspec.json.encode({**document, "metadata": {**metadata, "env": kept}})
+    if not is_clean(unsealed):
+        document = _cleaned(document)
+        unsealed = msgspec.json.encode({**document, "metadata": {**metadata, "env": kept}})
+    version = version or version_of(generated_at, sha256(unsealed))
+    metadata["env"] = {**kept, VERSION: version, DIGEST: UNSEALED}
+    sealed = {**document, "metadata": metadata}
+    body = msgspec.json.encode(sealed)
+    digest = sha256(body)
     return Interface(
         project=project,
         version=version,
+        digest=digest,
         generated_at=generated_at,
-        adapter_type=document["metadata"].get("adapter_type") or "snowflake",
+        adapter_type=metadata.get("adapter_type") or "snowflake",
         nodes=document["nodes"],
         private=private,
-        manifest=document,
-        body=with_digest(body, UNSEALED, sha256(body)),
+        manifest=sealed,
+        body=with_digest(body, UNSEALED, digest),
     )
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return prose(value)
+    if isinstance(value, Mapping):
+        return {key: _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return value
 
 
 def with_digest(body: bytes, old: str, new: str) -> bytes:
@@ -49,13 +75,32 @@ def version_of(generated_at: datetime, digest: str) -> str:
 
 
 def annotated(
-    interface: Interface, notes: Mapping[str, str], generated_at: datetime | None = None
+    interface: Interface,
+    notes: Mapping[str, str],
+    generated_at: datetime | None = None,
+    *,
+    keep: Iterable[str] | None = None,
 ) -> Interface:
-    """An extracted interface, sealed again with further notes, and perhaps as of another time."""
+    """The interface as a new publication, with further notes, and perhaps as of another time.
+
+    keep: which of the notes that it has stay; None for all.
+    """
     when = generated_at or interface.generated_at
-    kept = {key: value for key, value in interface.notes.items() if key not in (VERSION, DIGEST)}
+    kept = {k: v for k, v in interface.notes.items() if keep is None or k in keep}
     metadata = {**interface.manifest["metadata"], "env": {**kept, **notes}}
     if generated_at:
         metadata["generated_at"] = f"{generated_at:%Y-%m-%dT%H:%M:%S.%fZ}"
     document = {**interface.manifest, "metadata": metadata}
     return seal(document, interface.project, when, interface.private)
+
+
+def reduced(interface: Interface, nodes: Mapping[str, Mapping[str, Any]]) -> Interface:
+    """The same publication with these of its models only, as one reader keeps it.
+
+    It has the version and the digest of the whole; its bytes are sealed anew.
+    """
+    document = {**interface.manifest, "nodes": nodes}
+    part = seal(
+        document, interface.project, interface.generated_at, interface.private, interface.version
+    )
+    return replace(part, digest=interface.digest)

@@ -1,8 +1,8 @@
-"""Versions of models, compared as dbt compares them.
+"""Versions of a model, compared as dbt compares them. Pure.
 
-dbt compares what YAML made of a version: 1 and 1.0 are the same latest version, though the names of
-models and references tell them apart (`m.v1.0`). 0 is a version, too; dbt-loom makes text of every
-version but this one, which its own model of a node then refuses, so it is published as text.
+YAML reads `v: 1`, `v: 1.0` and `v: "1"` as a whole number, a fraction and a text, and engines write
+them in different ways: dbt Core 1.11 keeps what YAML has read, 1.12 makes 1 of 1.0, and v2 makes
+text of all. Numbers that are equal are one version; any other text is a version of its own.
 """
 
 from __future__ import annotations
@@ -10,31 +10,43 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+Version = str | int | float
+Order = tuple[float, str]
+"""Sorts by age: numbers as numbers, then words by the alphabet, as dbt looks for the latest."""
 
-def same(one: object, other: object) -> bool:
-    """Whether two versions are the same: by value where both are numbers, else by their text."""
-    return one == other or str(one) == str(other)
+
+def order(version: Version) -> Order:
+    try:
+        return float(version), ""
+    except (ValueError, OverflowError):
+        return float("inf"), str(version)
+
+
+def same(one: Version | None, other: Version | None) -> bool:
+    """Whether two spellings mean the same version; None is no version."""
+    if one is None or other is None:
+        return one is other
+    return order(one) == order(other)
 
 
 def is_latest(node: Mapping[str, Any]) -> bool:
-    """Whether a model is the version that a `ref` without one means."""
-    return same(node.get("version"), node.get("latest_version"))
+    """Whether a model is what `ref` without a version means: it has none, or is the latest."""
+    version = node.get("version")
+    return version is None or same(version, node.get("latest_version"))
 
 
-def settle(nodes: Iterable[tuple[str, dict[str, Any]]]) -> None:
-    """Spells `latest_version` of nodes (unique_id, node) as the sibling that it means spells its
-    version, in place, so that their texts can be compared from here on."""
-    siblings: dict[str, list[dict[str, Any]]] = {}
-    for uid, node in nodes:
-        if (version := node.get("version")) is not None:
-            siblings.setdefault(uid.removesuffix(f".v{version}"), []).append(node)
-    for versions in siblings.values():
-        written = [node["version"] for node in versions]
-        for node in versions:
-            latest = node.get("latest_version")
-            node["version"] = _spelled(node["version"])
-            node["latest_version"] = _spelled(next((v for v in written if same(v, latest)), latest))
-
-
-def _spelled(version: Any) -> Any:
-    return str(version) if version == 0 else version
+def settle(nodes: Iterable[dict[str, Any]]) -> None:
+    """Spells `latest_version` of a project's models as the one that it means spells its version, in
+    place, so that texts can be compared from here on. 0 becomes a text, because dbt-loom takes what
+    is false for none."""
+    models: dict[str, list[dict[str, Any]]] = {}
+    for node in nodes:
+        if node.get("version") is not None:
+            node["version"] = node["version"] or str(node["version"])
+            models.setdefault(node["name"], []).append(node)
+    for siblings in models.values():
+        written = [node["version"] for node in siblings]
+        for node in siblings:
+            if (latest := node.get("latest_version")) is not None:
+                found = next((version for version in written if same(version, latest)), latest)
+                node["latest_version"] = found or str(found)

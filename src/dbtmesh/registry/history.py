@@ -11,11 +11,10 @@ from dbtmesh import MeshError
 from dbtmesh.gate.changes import Change, counted
 from dbtmesh.gate.compare import compare
 from dbtmesh.manifest import interface
-from dbtmesh.manifest.extract import extract
-from dbtmesh.manifest.published import read
 from dbtmesh.manifest.seal import annotated
-from dbtmesh.registry import keys
+from dbtmesh.registry import keys, latest
 from dbtmesh.registry.latest import NothingPublished
+from dbtmesh.registry.publication import is_ahead
 from dbtmesh.registry.store import Store
 
 
@@ -40,34 +39,40 @@ def fetch(store: Store, project: str, env: str, version: str) -> interface.Inter
 
 
 def _read(store: Store, project: str, env: str, version: str) -> interface.Interface | None:
-    if not keys.VERSION.fullmatch(version):
-        return None
-    stored = store.read(keys.publication(project, env, version))
-    return read(stored.body, project) if stored else None
+    found = latest.find(store, project, env, version=version)
+    return found.interface if found else None
 
 
 def restored(
     old: interface.Interface, current: interface.Interface | None, now: datetime
 ) -> interface.Interface:
-    """An earlier interface as a new publication, newer than the current one."""
-    if current:  # whose clock may have been ahead
+    """An earlier interface as a new publication, newer than the current one; but for one that is
+    dated ahead of the clock, whose date would only be handed on."""
+    if current and not is_ahead(current, now):
         now = max(now, current.generated_at + timedelta(microseconds=1))
-    commit = old.notes.get(interface.COMMIT)
-    again = extract(old.body, old.project, commit=commit)
-    return annotated(again, {interface.ROLLBACK: old.version}, now)
+    notes = {interface.ROLLBACK: old.version}
+    return annotated(old, notes, now, keep=[interface.COMMIT, interface.CATALOG])
 
 
 def read_last(
     store: Store, project: str, env: str, number: int
-) -> list[tuple[interface.Interface | None, interface.Interface]]:
-    """The last publications, newest first, each with the one before it."""
+) -> tuple[list[tuple[interface.Interface | None, interface.Interface]], list[str]]:
+    """The last publications, newest first, each with the one before it; and what is wrong with
+    others that cannot be read."""
+
+    def one(version: str) -> interface.Interface | str | None:
+        try:
+            return _read(store, project, env, version)
+        except MeshError as error:
+            return f"{version}: {error}"
+
     known = versions(store, project, env)[-number - 1 :]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        found = pool.map(lambda version: _read(store, project, env, version), known)
-        read = [each for each in found if each]
+        found = list(pool.map(one, known))
+    read = [each for each in found if isinstance(each, interface.Interface)]
     before: list[interface.Interface | None] = [None, *read]
     pairs = list(zip(before, read, strict=False))
-    return pairs[-number:][::-1]
+    return pairs[-number:][::-1], [each for each in found if isinstance(each, str)]
 
 
 def line(

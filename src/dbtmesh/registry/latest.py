@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError
+from dbtmesh.config import Upstream
 from dbtmesh.registry import keys
 from dbtmesh.registry.store import Store
 
@@ -32,12 +33,23 @@ class NothingPublished(MeshError):
 
 
 def find(
-    store: Store, project: str, env: str, *, version: str | None = None, known: str | None = None
+    store: Store,
+    project: Upstream | str,
+    env: str,
+    *,
+    version: str | None = None,
+    known: str | None = None,
 ) -> Found | None:
     """The latest publication, or that `version` of the history; None where there is none.
 
-    Raises NotModified where its ETag is `known`, MeshError where it cannot be read.
+    An upstream's models have to lie in its databases. The member's own, or one that is only looked
+    at, is named by its text.
+    Raises NotModified where its ETag is `known`, MeshError where it cannot be read or is refused.
     """
+    databases = project.databases if isinstance(project, Upstream) else None
+    project = project.name if isinstance(project, Upstream) else project
+    if version and not keys.VERSION.fullmatch(version):
+        return None
     place = keys.publication(project, env, version) if version else keys.latest(project, env)
     stored = store.read(place, known=known)
     if stored is None:
@@ -45,16 +57,22 @@ def find(
     # Imported here: the usual answer to a sync is NotModified, which needs none of it.
     from dbtmesh.manifest.published import read
 
-    return Found(read(stored.body, project), stored.etag)
+    return Found(read(stored.body, project, databases), stored.etag)
 
 
 def get(
-    store: Store, project: str, env: str, *, version: str | None = None, known: str | None = None
+    store: Store,
+    project: Upstream | str,
+    env: str,
+    *,
+    version: str | None = None,
+    known: str | None = None,
 ) -> Found:
     """As `find`. Raises NothingPublished where there is no latest publication, MeshError where
     there is no such version."""
     if found := find(store, project, env, version=version, known=known):
         return found
+    project = project.name if isinstance(project, Upstream) else project
     if version:
         raise MeshError(
             f"{project} has no version {version!r} in {env} ({store.url}): its "

@@ -11,13 +11,17 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from dbtmesh import MeshError
-from dbtmesh.manifest.interface import STUB, Interface
+from dbtmesh.manifest.interface import ROLLBACK, STUB, Interface
 from dbtmesh.manifest.published import read
 from dbtmesh.manifest.seal import annotated
 from dbtmesh.registry import keys
 from dbtmesh.registry.store import Changed, Store
+
+AHEAD = timedelta(minutes=10)
+"""How far clocks may be apart. What is dated later than that comes from a clock that is wrong."""
 
 ATTEMPTS = 12
 """How often to try against other publishers; each attempt that fails means that one of them won."""
@@ -25,10 +29,17 @@ ATTEMPTS = 12
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a publication; `newer`: version of the build that stays `latest` instead."""
+    """What became of a publication. newer: version of the build that stays `latest` instead; ahead:
+    that one is dated ahead of the clock, so that it would stay whatever is published."""
 
     version: str
     newer: str | None = None
+    ahead: bool = False
+
+
+def is_ahead(interface: Interface, now: datetime) -> bool:
+    """Whether a publication is dated ahead of the clock, by more than clocks are apart."""
+    return interface.generated_at > now + AHEAD
 
 
 def published(
@@ -65,18 +76,28 @@ def publish(
     `check` sees what is published now and raises to refuse, or returns what the publication is to
     note of itself; it is asked again whenever that has changed. Nothing is written before it
     agrees. `repair`: replace it even where it is damaged.
+    A rollback takes the place of what is dated ahead of the clock; nothing else does.
+    Raises MeshError where the interface is dated so itself.
     """
-    project = interface.project
+    project, now = interface.project, datetime.now(UTC)
+    if is_ahead(interface, now):
+        raise MeshError(
+            f"this build is dated {interface.generated_at:%Y-%m-%d %H:%M} UTC, and now it is "
+            f"{now:%Y-%m-%d %H:%M} UTC, so no later build could replace it: set the clock of the "
+            "machine that builds, and build again"
+        )
     for attempt in range(ATTEMPTS):
         current, etag = published(store, project, env, repair=repair)
         if current and current.same_build(interface):
             return Outcome(current.version)  # a rerun, or our own write whose answer got lost
+        ahead = current is not None and is_ahead(current, now)
         superseded = current is not None and current.generated_at > interface.generated_at
+        superseded = superseded and not (ahead and ROLLBACK in interface.notes)
         notes = None if superseded else check(current)
         sealed = annotated(interface, notes) if notes else interface
         _write_once(store, keys.publication(project, env, sealed.version), sealed.body)
         if current and superseded:
-            return Outcome(sealed.version, newer=current.version)
+            return Outcome(sealed.version, newer=current.version, ahead=ahead)
         try:
             store.write(keys.latest(project, env), sealed.body, replaces=etag)
         except Changed:

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, checked
+from dbtmesh.checked import Line, Moment, Name, NodeId, Project, Unfit, Word, moment, shown
+from dbtmesh.config import NAME
 from dbtmesh.registry import keys
 from dbtmesh.registry.store import Store
 
@@ -19,11 +21,15 @@ class Read(msgspec.Struct):
     """One model that is read. columns: which of them, None where that is not known; by: the
     consumer's own nodes that read it; since: when it was first recorded."""
 
-    model: str
-    name: str
-    columns: list[str] | None = None
-    by: list[str] = []
-    since: str | None = None
+    model: NodeId
+    name: Word
+    columns: list[Name] | None = None
+    by: list[NodeId] = []
+    since: Moment | None = None
+
+    def __post_init__(self) -> None:
+        if self.since:
+            moment(self.since)
 
 
 class Record(msgspec.Struct, omit_defaults=True):
@@ -34,28 +40,35 @@ class Record(msgspec.Struct, omit_defaults=True):
     models that are made of them, so that a chain of projects does not end at a private model.
     """
 
-    consumer: str
+    consumer: Project
     reads: list[Read]
-    kind: str | None = None
-    env: str | None = None
-    recorded_at: str | None = None
-    owner: str | None = None
-    repository: str | None = None
-    deployment: str | None = None
-    read_version: str | None = None
-    feeds: dict[str, list[str]] = {}
+    kind: Word | None = None
+    env: Word | None = None
+    recorded_at: Moment | None = None
+    owner: Line | None = None
+    repository: Line | None = None
+    deployment: Word | None = None
+    read_version: Line | None = None
+    feeds: dict[NodeId, list[NodeId]] = {}
+
+    def __post_init__(self) -> None:
+        if self.recorded_at:
+            moment(self.recorded_at)
 
 
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
 _RECORD = msgspec.json.Decoder(Record)
 
 
-def decode(body: bytes, where: str) -> Record:
-    """Raises MeshError where the bytes of `where` are no record."""
+def decode(body: bytes, consumer: str, where: str) -> Record:
+    """Raises MeshError where the bytes, found at `where`, are not the record of that consumer."""
     try:
-        return _RECORD.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MeshError(f"{where} is no consumer's record ({error})") from None
+        record = checked.decode(body, _RECORD)
+        if record.consumer != consumer:
+            raise Unfit(f"consumer: {shown(record.consumer)} is not whose record it should be")
+    except Unfit as error:
+        raise MeshError(f"{where} is not a valid record: {error}") from None
+    return record
 
 
 def encode(record: Record) -> bytes:
@@ -68,9 +81,12 @@ def recorded(store: Store, upstream: str, env: str) -> tuple[list[Record], list[
     place = keys.records(upstream, env)
 
     def one(name: str) -> Record | str | None:
+        where, consumer = f"{store.url}/{place}{name}", name.removesuffix(".json")
+        if not NAME.fullmatch(consumer):
+            return f"{shown(where)} is not named after a project"
         try:
             stored = store.read(place + name)
-            return decode(stored.body, f"{store.url}/{place}{name}") if stored else None
+            return decode(stored.body, consumer, where) if stored else None
         except MeshError as error:
             return str(error)
 

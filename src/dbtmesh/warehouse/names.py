@@ -106,6 +106,11 @@ def is_plain(written: str) -> bool:
     return len(written) <= MAX_LENGTH and bool(_WRITTEN_PLAIN.fullmatch(written))
 
 
+def is_quotable(name: str) -> bool:
+    """Whether SQL may hold the name in quotes as it is: it has no quote and nothing unseen."""
+    return len(name) <= MAX_LENGTH and '"' not in name and bool(name) and name.isprintable()
+
+
 def quoted(stored: str) -> str:
     """A stored name as an SQL identifier in quotes, on either warehouse."""
     return '"' + stored.replace('"', '""') + '"'

@@ -1,0 +1,214 @@
+"""What a value that somebody else wrote may be: types, and the one way to decode bytes into them.
+
+All that is read from the registry or from a committed file is decoded here, so that no later code
+meets a control character, a date that no calendar has, or nesting that exhausts the stack. What
+does not fit is refused with the field and its value; only prose (descriptions, values of `meta`) is
+kept, with `�` in place of characters that it may not hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+T = TypeVar("T")
+
+# ── Text ──────────────────────────────────────────────────────────────────────────────
+
+_BIDI = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""What turns the direction of the text around it, so that people read something else."""
+_CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"
+"""Control characters but tab and newline, and line ends that only some programs know."""
+_HIDDEN = r"\U000e0000-\U000e007f"
+"""Tags, which spell ASCII that nobody sees."""
+_UNSEEN = r"\xad\u034f\u200b-\u200f\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\uffff"
+"""What has no width: two names that look the same would not be."""
+
+_NOT_PROSE = re.compile(f"[{_CONTROL}{_BIDI}{_HIDDEN}]")
+_NOT_PROSE_BYTES = re.compile(
+    # in the UTF-8 of a JSON text as msgspec writes it
+    rb"\\u00|\\[bfr]|\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]"
+    rb"|\xe2\x81[\xa6-\xa9]|\xf3\xa0[\x80\x81]"
+)
+_LINE_END = re.compile(r"\r\n?")
+
+
+def prose(text: str) -> str:
+    """Text of several lines, without characters that act on a terminal, a log or the eye."""
+    return _NOT_PROSE.sub("\N{REPLACEMENT CHARACTER}", _LINE_END.sub("\n", text))
+
+
+def is_clean(encoded: bytes) -> bool:
+    """Whether all texts of a JSON document that msgspec wrote are prose already.
+
+    One look at the bytes instead of one at each text; it may say no for one that is.
+    """
+    return not _NOT_PROSE_BYTES.search(encoded)
+
+
+SHOWN = 80
+"""Characters of a foreign value that a message shows."""
+
+
+def shown(value: object) -> str:
+    """A value in a message: in one line, with escapes for what cannot be seen, and short."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+# ── Types ─────────────────────────────────────────────────────────────────────────────
+
+_MEANING = {
+    (_LINE := rf"\A[^\n\t{_CONTROL}{_BIDI}{_HIDDEN}{_UNSEEN}]*\Z"): "is not one line of plain text",
+    (_NAME := rf'\A[^"\n\t{_CONTROL}{_BIDI}{_HIDDEN}{_UNSEEN}]+\Z'): "is not a valid name",
+    (_WORD := r"\A\w[\w.+\-]*\Z"): "is not a valid name",
+    (_PROJECT := r"\A[A-Za-z_][A-Za-z0-9_]*\Z"): "is not a valid name of a dbt project",
+    (_NODE := r"\A[a-z_]+(?:\.\w[\w.+\- ]*)+\Z"): "is not a valid unique_id",
+    (_HEX := r"\A[0-9a-f]*\Z"): "is not hexadecimal",
+    (_SHA256 := r"\A[0-9a-f]{64}\Z"): "is not a SHA-256 in hexadecimal",
+    (_PUBLICATION := r"\A\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}\Z"): "is not a version of a publication",
+    (_MOMENT := r"\A(?:19|[2-9]\d)\d\d-\d\d-\d\d(?:[T ][\d:.]{5,18}(?:Z|[+-]\d\d:?\d\d)?)?\Z"): (
+        "is not a date since 1900"
+    ),
+}
+"""Pattern → what is wrong with a text that does not match it."""
+
+Prose = Annotated[str, Meta(max_length=100_000)]
+"""Of several lines; cleaned by `prose`."""
+Text = Annotated[str, Meta(max_length=10_000)]
+"""The same, short: for a text where a list of texts or a mapping may stand as well. msgspec 0.22
+corrupts memory where a text with a pattern stands in such a union."""
+Line = Annotated[str, Meta(pattern=_LINE, max_length=10_000)]
+"""One line of text that people read: an owner, a data type."""
+Name = Annotated[str, Meta(pattern=_NAME, max_length=255)]
+"""A name that SQL may have to quote: a column's, one part of a relation's."""
+Word = Annotated[str, Meta(pattern=_WORD, max_length=255)]
+"""A name of letters, digits, `_`, `.`, `+` and `-`: a model's, a group's, an adapter's."""
+Project = Annotated[str, Meta(pattern=_PROJECT, max_length=255)]
+"""By dbt's own rule, which takes capitals."""
+NodeId = Annotated[str, Meta(pattern=_NODE, max_length=1_000)]
+"""A `unique_id`: `model.dbt_up.public_orders`."""
+Commit = Annotated[str, Meta(pattern=_HEX, max_length=64)]
+Digest = Annotated[str, Meta(pattern=_SHA256)]
+Publication = Annotated[str, Meta(pattern=_PUBLICATION)]
+"""A version of the registry, `20260102T030405.678901Z-0123456789ab`: they sort by time."""
+Moment = Annotated[str, Meta(pattern=_MOMENT)]
+"""A date, or date and time, in ISO 8601; `moment` and `day` check the calendar."""
+
+Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+"""As large as every JSON reader takes it."""
+_Leaf = Prose | Whole | float | bool | None
+_Depth1 = Prose | Whole | float | bool | None | list[_Leaf] | dict[Line, _Leaf]
+_Depth2 = Prose | Whole | float | bool | None | list[_Depth1] | dict[Line, _Depth1]
+_Depth3 = Prose | Whole | float | bool | None | list[_Depth2] | dict[Line, _Depth2]
+_Depth4 = Prose | Whole | float | bool | None | list[_Depth3] | dict[Line, _Depth3]
+_Depth5 = Prose | Whole | float | bool | None | list[_Depth4] | dict[Line, _Depth4]
+Free = dict[Line, _Depth5]
+"""Keys and values that a team has made up (`meta`), nested at most six deep."""
+
+
+class Unfit(ValueError):
+    """What is wrong with a value, and where it stands in what holds it: `meta: 1 is not valid`."""
+
+
+def moment(text: str) -> datetime:
+    """The point in time of a `Moment`, in UTC, where it has no zone already. Raises Unfit."""
+    try:
+        when = datetime.fromisoformat(text)
+        when = when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise Unfit(f"{shown(text)} is not a date") from None
+    if not 1900 <= when.year < 2200:
+        raise Unfit(f"{shown(text)} is not a date from 1900 to 2199")
+    return when
+
+
+def day(text: str) -> date:
+    """The day of a `Moment`, whatever its zone. Raises Unfit."""
+    try:
+        return datetime.fromisoformat(text).date()
+    except ValueError:
+        raise Unfit(f"{shown(text)} is not a date") from None
+
+
+# ── Decoding ──────────────────────────────────────────────────────────────────────────
+
+
+def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+    """The value in a JSON text. Raises Unfit, with the field and the value that are at fault."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Unfit(_explained(bytes(body), decoder.type, str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unfit(f"it is not a whole JSON file ({error})") from None
+    except RecursionError:
+        raise Unfit("it is nested too deeply") from None
+
+
+_AT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
+_REGEX = re.compile(r"Expected `[^`]*` matching regex (?P<regex>'.*')", re.DOTALL)
+
+
+def _explained(body: bytes, kind: Any, error: str) -> str:
+    """msgspec's message with the names of keys, which it leaves out, and with the value."""
+    found = _AT.fullmatch(error)
+    assert found
+    what, path = found["what"], list(_STEP.finditer(found["path"] or ""))
+    what = what[:1].lower() + what[1:]
+    try:
+        whole = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return f"{what} at {found['path']}"
+    value: Any = whole
+    keys: list[str | int] = []
+    wanted = [*path, None] if found["key"] else path
+    for step in wanted:
+        keys.append(_next(whole, keys, value, step, kind))
+        value = value[keys[-1]]
+    where = ".".join(map(place, keys))
+    value = keys[-1] if found["key"] else value
+    if regex := _REGEX.fullmatch(found["what"]):
+        meaning = next((text for key, text in _MEANING.items() if repr(key) == regex["regex"]), "")
+        return f"{where}: {shown(value)} {meaning or 'is not valid'}"
+    if isinstance(value, dict | list):
+        return f"{where}: {what}" if where else what
+    return f"{f'{where}: ' if where else ''}{shown(value)} is not valid ({what})"
+
+
+def place(key: str | int) -> str:
+    """A key in a path such as `columns.id.name`."""
+    return key if isinstance(key, str) and re.fullmatch(_WORD, key) else shown(key)
+
+
+def _next(
+    whole: Any, keys: list[Any], value: Any, step: re.Match[str] | None, kind: Any
+) -> str | int:
+    """The key that a step of msgspec's path means."""
+    if step is not None and step["field"]:
+        return step["field"]
+    if step is not None and step["index"]:
+        return int(step["index"])
+    # `[...]`, any value of a mapping: the one with which the whole does not fit
+    candidates: Iterable[Any] = value
+    for key in candidates:
+        try:
+            msgspec.convert(_with(whole, keys, {key: value[key]}), kind)
+        except msgspec.ValidationError:
+            return str(key)
+    raise AssertionError("unreachable")
+
+
+def _with(whole: Any, keys: list[Any], new: Any) -> Any:
+    """A copy of `whole` with another value at that place."""
+    if not keys:
+        return new
+    copy = list(whole) if isinstance(whole, list) else dict(whole)
+    copy[keys[0]] = _with(whole[keys[0]], keys[1:], new)
+    return copy

@@ -1,0 +1,52 @@
+"""The document that is published, put together of a manifest's checked content. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dbtmesh.manifest.decode import SCHEMA, Content
+from dbtmesh.manifest.graph import nearest
+
+# Sections that a manifest has to have, and that are nobody's business outside the project.
+EMPTY_SECTIONS = (
+    "sources",
+    "macros",
+    "docs",
+    "exposures",
+    "metrics",
+    "selectors",
+    "disabled",
+    "parent_map",
+    "child_map",
+    "group_map",
+    "saved_queries",
+    "semantic_models",
+    "unit_tests",
+    "functions",
+)
+
+
+def document_of(content: Content[Any], notes: Mapping[str, str]) -> dict[str, Any]:
+    """A dbt manifest of the public models, each with the nearest public ones that it is made of:
+    what lies between is nobody's business."""
+    metadata, nodes = content.metadata, content.nodes
+    above = nearest(nodes, nodes, lambda uid: content.parents.get(uid, ()))
+    return {
+        "metadata": {
+            "dbt_schema_version": SCHEMA,
+            **{key: metadata[key] for key in ("dbt_version", "generated_at") if key in metadata},
+            "project_name": metadata["project_name"],
+            **{key: metadata[key] for key in ("adapter_type", "quoting") if key in metadata},
+            "invocation_id": None,
+            "user_id": None,
+            "send_anonymous_usage_stats": None,
+            "env": dict(notes),
+        },
+        "nodes": {
+            uid: {**node, "depends_on": {"macros": [], "nodes": above[uid]}}
+            for uid, node in sorted(nodes.items())
+        },
+        "groups": dict(sorted(content.groups.items())),
+        **{section: {} for section in EMPTY_SECTIONS},
+    }

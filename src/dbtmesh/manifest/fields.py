@@ -1,0 +1,163 @@
+"""Every field of a publication, and what it may hold; docs/published-fields.md says why.
+
+What is not listed here does not leave a project, and is not read of another one: decoding into
+these types leaves it out. The same types check what is published and what was downloaded, so that
+nothing is published which readers would refuse.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Required, TypedDict
+
+import msgspec
+from msgspec import Meta
+
+from dbtmesh.checked import (
+    Commit,
+    Digest,
+    Free,
+    Line,
+    Moment,
+    Name,
+    NodeId,
+    Project,
+    Prose,
+    Publication,
+    Text,
+    Whole,
+    Word,
+)
+
+
+class Quoting(TypedDict, total=False):
+    database: bool | None
+    schema: bool | None
+    identifier: bool | None
+
+
+class Notes(TypedDict, total=False):
+    """What a publication says of itself, in `metadata.env`; see `manifest.interface`."""
+
+    DBT_MESH_VERSION: Publication
+    DBT_MESH_DIGEST: Digest
+    DBT_MESH_COMMIT: Commit
+    DBT_MESH_ALLOWED: Line
+    DBT_MESH_ROLLBACK: Publication
+    DBT_MESH_STUB: Publication
+    DBT_MESH_CATALOG: Annotated[str, Meta(pattern=r"\A[\w.+\- ]*\Z", max_length=10_000_000)]
+
+
+class Metadata(TypedDict, total=False):
+    dbt_schema_version: Required[Line]
+    dbt_version: Word | None
+    generated_at: Required[Moment]
+    project_name: Required[Project]
+    adapter_type: Word | None
+    quoting: Quoting | None
+
+
+class PublishedMetadata(Metadata, total=False):
+    env: Notes | None
+
+
+class Constraint(TypedDict, total=False):
+    """Not its expression, which may name what is private, nor what a foreign key points at."""
+
+    type: Required[Literal["check", "not_null", "unique", "primary_key", "foreign_key", "custom"]]
+    columns: list[Name] | None
+
+
+class ColumnConfig(TypedDict, total=False):
+    meta: Free | None
+    tags: list[Line] | Text | None
+
+
+class Column(TypedDict, total=False):
+    name: Required[Name]
+    description: Prose | None
+    data_type: Line | None
+    quote: bool | None
+    meta: Free | None
+    tags: list[Line] | Text | None
+    config: ColumnConfig | None
+    constraints: list[Constraint] | None
+
+
+class Contract(TypedDict, total=False):
+    enforced: bool | None
+
+
+class BuildAfter(TypedDict, total=False):
+    count: Whole | None
+    period: Word | None
+    updates_on: Word | None
+
+
+class Freshness(TypedDict, total=False):
+    build_after: BuildAfter | None
+
+
+class Config(TypedDict, total=False):
+    access: Word | None
+    materialized: Word | None
+    contract: Contract | None
+    event_time: Name | None
+    freshness: Freshness | None
+    group: Word | None
+    meta: Free | None
+    tags: list[Line] | Text | None
+
+
+class DependsOn(TypedDict, total=False):
+    nodes: list[NodeId] | None
+
+
+Version = Annotated[str, Meta(pattern=r"\A\w[\w.+\-]*\Z", max_length=64)] | Whole | float
+"""Of a model, as its owner wrote it: `1`, `1.0`, `"beta"`."""
+
+
+class Node(TypedDict, total=False):
+    """A public model. `database`, `schema`, `alias` and `relation_name` are checked together."""
+
+    unique_id: Required[NodeId]
+    name: Required[Word]
+    package_name: Required[Project]
+    resource_type: Required[Literal["model"]]
+    database: Name | None
+    schema: Name | None
+    alias: Name | None
+    relation_name: Annotated[str, Meta(max_length=1_000)] | None
+    description: Prose | None
+    access: Word | None
+    group: Word | None
+    version: Version | None
+    latest_version: Version | None
+    deprecation_date: Moment | None
+    contract: Contract | None
+    config: Config | None
+    meta: Free | None
+    tags: list[Line] | Text | None
+    columns: dict[Name, Column] | None
+    constraints: list[Constraint] | None
+    depends_on: DependsOn | None
+
+
+class Owner(TypedDict, total=False):
+    name: Line | None
+    email: list[Line] | Text | None
+
+
+class Group(TypedDict, total=False):
+    """Who answers for the models of a group."""
+
+    name: Required[Word]
+    package_name: Required[Project]
+    unique_id: NodeId | None
+    owner: Owner | None
+
+
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+NODE = msgspec.json.Decoder(Node)
+GROUP = msgspec.json.Decoder(Group)
+METADATA = msgspec.json.Decoder(Metadata)
+PUBLISHED_METADATA = msgspec.json.Decoder(PublishedMetadata)
