@@ -413,14 +413,6 @@ def paths_error(text: str) -> str:
     return ""
 
 
-def as_patterns(text: str, folder: str) -> str:
-    """Paths of a project as lines of patterns, as Copier's `_exclude` takes them."""
-    places = {path: PurePosixPath(folder, path) for path in split_list(text)}
-    return "\n".join(
-        f"/{path if path.startswith('.github/') else place}" for path, place in places.items()
-    )
-
-
 def allowed_ips_error(text: str) -> str:
     for entry in split_list(text):
         try:
@@ -437,7 +429,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     for function in (
         account_error,
         allowed_ips_error,
-        as_patterns,
         as_project_name,
         aws_region_error,
         aws_role_error,
