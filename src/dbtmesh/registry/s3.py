@@ -21,6 +21,8 @@ client's own retries do not cover."""
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 8, 4
 """Patience with a server that does not answer: together they bound how long a command hangs."""
 
+MOST_REASON = 600
+"""Characters of a server's message that are shown."""
 REDIRECTED = "the bucket is in another region: set AWS_REGION, or the answer aws_region"
 BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 
@@ -141,6 +143,12 @@ class S3Store:
             raise MeshError(f"{where}: {REDIRECTED}") from None
 
     def _explain(self, error: Any) -> str:
+        """What to do, and what S3 itself said: an explicit deny and a missing right on a KMS key
+        have the same code."""
+        advice, reason = self._advice(error), _reason(error)
+        return advice if reason in advice else f"{advice}. S3 says: {reason}"
+
+    def _advice(self, error: Any) -> str:
         code = _code(error)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if code == "NoSuchBucket":
@@ -174,6 +182,12 @@ def _explain_connection(error: Exception, endpoint: str) -> str:
 
 def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _reason(error: Any) -> str:
+    """The server's own message, in one line; empty where it sent none."""
+    message = str(error.response.get("Error", {}).get("Message", ""))
+    return " ".join(message.split())[:MOST_REASON]
 
 
 def _content_type(key: str) -> str:
