@@ -206,9 +206,10 @@ class Answer:
         return Answer(self.status, headers, body)
 
 
-def error(status: int, code: str) -> Answer:
+def error(status: int, code: str, message: str = "") -> Answer:
     """An answer as S3 words its errors."""
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}.</Message></Error>"
+    says = f"<Code>{code}</Code><Message>{message or code}.</Message>"
+    body = f"<?xml version='1.0'?><Error>{says}</Error>"
     return Answer(status, {"Content-Type": "application/xml"}, body.encode())
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from dbtmesh import MeshError
 from dbtmesh.checked import is_clean, prose
+from dbtmesh.downstream import sources
 from dbtmesh.manifest import versions
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface, reader_names
@@ -535,3 +536,32 @@ def test_no_type_makes_the_decoder_write_where_it_must_not() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+# --- What dbt-loom gets -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schema", "alias"),
+    [
+        ('"MARTS; drop table X --"', "public_0"),
+        ("MARTS", '"Public Orders"'),
+        ("MARTS", '"select"'),
+        ('"marts"', "public_0"),
+    ],
+)
+def test_what_dbt_loom_cannot_quote_is_not_handed_to_it(schema: str, alias: str) -> None:
+    """On Snowflake dbt writes the relation of an injected model without quotes."""
+    named = {"schema": schema.strip('"'), "alias": alias.strip('"')}
+    content = document(**named, relation_name=f"DBT_UP_PROD.{schema}.{alias}")
+    interface = read(json.dumps(content).encode(), "dbt_up", DATABASES)
+    assert set(interface.nodes) == {UID}
+    kept, left_out = sources.for_loom(interface)
+    assert not kept.nodes
+    assert left_out == {"public_0"}
+    assert UID.encode() not in kept.body
+
+
+def test_on_duckdb_dbt_loom_quotes_every_name() -> None:
+    interface = read(json.dumps(document("duckdb")).encode(), "dbt_up", DATABASES)
+    assert sources.for_loom(interface) == (interface, frozenset())

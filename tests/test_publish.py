@@ -508,6 +508,25 @@ def test_state_that_is_denied_says_what_has_been_published(up: Member, proxy: Pr
     assert "/state/dbt_up/prod/manifest.json: access denied" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "not authorized to perform: kms:GenerateDataKey on resource: arn:aws:kms:eu-west-1:1:key/1",
+        "not authorized to perform: s3:PutObject with an explicit deny in a resource-based policy",
+    ],
+)
+def test_what_s3_itself_says_is_shown(up: Member, proxy: Proxy, reason: str) -> None:
+    """One code stands for a key of KMS, a deny and a missing right; only the message tells."""
+    place = s3_place(proxy.s3, proxy.url)
+    proxy.rule = lambda request, forward: (
+        error(403, "AccessDenied", reason) if request.method == "PUT" else forward()
+    )
+    done = up.run(PUBLISH, *place.flags, **place.environment)
+    assert done.returncode == 1
+    assert "access denied" in done.stderr
+    assert f"S3 says: {reason}" in done.stderr
+
+
 def test_concurrent_runs_of_one_build(up: Member, place: Place) -> None:
     """CI that was started twice: both end well, and there is one version."""
     both = [start(up, PUBLISH, *place.flags, **place.environment) for _ in range(2)]

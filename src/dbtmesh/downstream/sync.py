@@ -132,8 +132,14 @@ def _plan(
 
     upstream = found.interface.project
     published, withheld = sources.shared(found.interface, member.project)
-    files = {committed.manifest_path(upstream): published.body}
     remarks: list[str] = []
+    if member.kind == "loom":
+        published, unreadable = sources.for_loom(published)
+        remarks = [
+            f"{name} is left out: its place needs quotes, and dbt-loom writes none"
+            for name in sorted(unreadable)
+        ]
+    files = {committed.manifest_path(upstream): published.body}
     if committed.sources_path(upstream) in _paths(member, upstream):
         document, remarks = additions.merged(
             sources.sources(published), additions.read(member.root, upstream), upstream
