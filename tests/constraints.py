@@ -29,7 +29,8 @@ HEADER = """\
 def required(template: str) -> list[str]:
     """What members of any kind require: every line of their requirements.txt, whatever its `if`."""
     lines = (line.strip() for line in template.splitlines())
-    packages = (LIBRARY if line.startswith("./vendor/") else line for line in lines)
+    library = ("./vendor/", "dbtmesh[")
+    packages = (LIBRARY if line.startswith(library) else line for line in lines)
     return [line for line in packages if line and not line.startswith(("#", "{%"))]
 
 

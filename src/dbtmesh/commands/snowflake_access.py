@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +33,13 @@ from dbtmesh import MeshError, cli
 from dbtmesh.config import Member, load_member
 from dbtmesh.snowflake import adopt, expected, files, giveback, matrix, plan, report
 from dbtmesh.snowflake.adopt import Existing
-from dbtmesh.snowflake.models import Models, read_built, read_models
 from dbtmesh.snowflake.names import Names, names_of
 from dbtmesh.snowflake.plan import Change, Live
 from dbtmesh.snowflake.sqlscript import Step
 from dbtmesh.snowflake.statements import Verb
 
 if TYPE_CHECKING:
+    from dbtmesh.snowflake.models import Models
     from dbtmesh.snowflake.session import Session
 
 
@@ -110,7 +110,7 @@ def show_plan(arguments: argparse.Namespace, member: Member, names: Names) -> in
         return cli.OK
     session, live, found = _look(arguments, member, names, steps)
     session.close()
-    built = read_built(member, names)
+    built = _built(member, names)
     show(adopt.plan_all(steps, live, names, built), arguments.json)
     if built is None and adopt.foreign_of(found, names, live):
         cli.note(
@@ -151,7 +151,7 @@ def show(changes: Sequence[Change], as_json: bool) -> None:
 def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     steps = files.read_steps(member)
     session, live, found = _look(arguments, member, names, steps)
-    changes = adopt.plan_all(steps, live, names, read_built(member, names))
+    changes = adopt.plan_all(steps, live, names, _built(member, names))
     if not arguments.adopt:
         adopt.refuse_unasked(changes, found, names)
     _check_roles(session, changes)
@@ -262,8 +262,16 @@ def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     return cli.OK if found.is_clean else cli.FOUND
 
 
+def _built(member: Member, names: Names) -> Collection[str] | None:
+    from dbtmesh.snowflake.models import read_built  # a plan without an account needs no more
+
+    return read_built(member, names)
+
+
 def _models(manifest: Path | None, member: Member, names: Names) -> Models | None:
     """What is built and public in prod; None, and a note, where no manifest of prod is at hand."""
+    from dbtmesh.snowflake.models import read_models
+
     models = read_models(manifest, member, names)
     if models is None:
         cli.note(

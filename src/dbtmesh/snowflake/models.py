@@ -14,17 +14,11 @@ from dbtmesh.config import Member
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import shared_with
 from dbtmesh.snowflake.expected import Public
-from dbtmesh.snowflake.names import Names
+from dbtmesh.snowflake.names import HOOKS, Names
 from dbtmesh.snowflake.objects import Object
 from dbtmesh.warehouse.names import canonical, sql_name
 
 BUILT = frozenset({"model", "seed", "snapshot"})
-HOOKS = {
-    "on-run-start": "revoke_public_read",
-    "on-run-end": "reconcile_public_read",
-    "models: +post-hook": "grant_public_read",
-}
-"""What dbt_project.yml of a publisher has to call, for readers to get and lose SELECT."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbtmesh.snowflake import expected
-from dbtmesh.snowflake.models import HOOKS
-from dbtmesh.snowflake.names import Names
+from dbtmesh.snowflake.names import HOOKS, Names
 from dbtmesh.snowflake.objects import Grant
 from dbtmesh.snowflake.plan import Change, Live
 from dbtmesh.snowflake.probes import Probe
