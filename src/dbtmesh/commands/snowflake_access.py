@@ -160,7 +160,9 @@ def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     if changes:
         _ask(f"Run {'it' if len(changes) == 1 else 'them'} on {session.name}?", "y", arguments)
         if any(change.adopts for change in changes):
-            _write_adoption(member, names, steps, changes, live, found)
+            tell = cli.note if arguments.json else cli.say
+            for file in _write_adoption(member, names, steps, changes, live, found):
+                tell(f"{file} says how it was: commit it")
         command = "apply --adopt" if arguments.adopt else "apply"
         _run(session, changes, command, quiet=arguments.json)
     if arguments.json:
@@ -175,15 +177,14 @@ def _write_adoption(
     changes: Sequence[Change],
     live: Live,
     found: Sequence[Existing],
-) -> None:
-    """Before anything is changed, how it was."""
+) -> list[str]:
+    """Before anything is changed, writes how it was. The files that it wrote."""
     foreign = adopt.foreign_of(found, names, live)
     created = {step.object for step in steps if step.verb is Verb.CREATE and step.object}
     earlier = files.read_give_back(member)
     text = giveback.give_back(changes, created - foreign, live, earlier)
     excess = expected.excess(expected.expected(steps, None), live, names)
-    for file in files.write_adoption(member, text, giveback.kept(excess, foreign)):
-        cli.note(f"{file} says how it was: commit it")
+    return files.write_adoption(member, text, giveback.kept(excess, foreign))
 
 
 def _check_roles(session: Session, changes: Sequence[Change]) -> None:

@@ -319,9 +319,11 @@ def _future(
         for grant in sorted(live.grants)
         if grant.scope is Scope.FUTURE and grant.container in origins
     ]
+    left = set(on_schemas)
     for grant in on_schemas:
         taken = {grant.container, Object("DATABASE", grant.container.database)} & set(foreign)
         if grant.privilege == "OWNERSHIP" and grant not in wanted and taken:
+            left.remove(grant)  # so it shadows nothing any more
             step = _generated(
                 origins[grant.container],
                 "SECURITYADMIN",
@@ -329,9 +331,7 @@ def _future(
                 f"Else what dbt builds there would be {grant.to.name}'s.",
             )
             yield Change(step, Effect.REVOKE, adopts=True)
-    shadows = {
-        (grant.on.kind, grant.container) for grant in on_schemas if grant.container.container
-    }
+    shadows = {(grant.on.kind, grant.container) for grant in left if grant.container.container}
     for kind, schema in sorted(shadows):
         for grant in sorted(wanted):
             if grant.on != Object(kind, schema.container):
