@@ -49,8 +49,8 @@ def built(down: Member) -> Member:
     """A downstream in a folder of a shared repository, built."""
     git(down.path.parent, "init", "-q")
     (down.path.parent / ".gitignore").write_text(".mesh/\na shared disk/\noutputs\n")
+    build(down, manifest("dbt_down"))  # writes the models of the manifest, which are own code
     commit(down.path.parent)
-    build(down, manifest("dbt_down"))
     (down.path / "target/run_results.json").write_text('{"results": []}')
     return exporting(down, **RUN)
 
