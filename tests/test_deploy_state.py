@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from tests.conftest import Member, Render
 from tests.manifests import manifest
 from tests.registry_world import PUBLISH, SYNC, Place, Publish, at, build, exporting, s3_place
-from tests.s3_server import BUCKET, S3, Proxy
+from tests.s3_server import BUCKET, S3, Answer, Proxy, Request
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
 
@@ -176,7 +177,7 @@ def test_an_upstream_that_has_published_nothing_is_an_error(down: Member, folder
     assert "has published nothing to prod" in refused
 
 
-def test_a_request_without_a_body_for_each_upstream(
+def test_an_answer_without_a_body_for_each_upstream(
     built: Member, proxy: Proxy, publish: Publish
 ) -> None:
     """Nothing is downloaded of upstreams that have not changed."""
@@ -185,9 +186,16 @@ def test_a_request_without_a_body_for_each_upstream(
     member = exporting(built, **place.environment)
     changed(member, place)
     member.ok(STATE, "push", *place.flags)
-    proxy.requests.clear()
+    answers: list[Answer] = []
+
+    def noted(_: Request, forward: Callable[[], Answer]) -> Answer:
+        answers.append(forward())
+        return answers[-1]
+
+    proxy.rule = noted
     assert changed(member, place) == (False, "nothing to deploy: dbt_down is as it was built\n")
-    assert sorted(proxy.seen()) == ["GET", "HEAD", "HEAD", "HEAD"]
+    assert sorted(each.status for each in answers) == [200, 304, 304, 304]  # 200: deploy.json
+    assert [each.body for each in answers if each.status == 304] == [b"", b"", b""]
 
 
 def test_an_upstream_keeps_its_manifest_when_it_publishes(up: Member, place: Place) -> None:
