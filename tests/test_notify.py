@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.alert_servers import Slack, mail_server, slack
-from tests.conftest import Member, Render
+from tests.conftest import ROOT, Member, Render
 from tests.github_api import TOKEN, GitHubApi
 from tests.registry_world import Shim, exporting
 
@@ -227,9 +227,10 @@ def test_no_secret_is_told(member: Member, channel: Slack) -> None:
 
 
 def test_it_needs_no_package(rendered: Member, channel: Slack) -> None:
-    """Nothing is installed in the job that alerts."""
+    """Only the library itself is installed in the job that alerts, without what it depends on."""
+    command = [_ISOLATED, str(ROOT / "src"), NOTIFY, *FAILED, "--strict"]
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _ISOLATED, rendered.path / NOTIFY, *FAILED, "--strict"],
+        [sys.executable, "-I", "-S", "-c", *command],
         env={**RUN, "SLACK_WEBHOOK_URL": channel.url},
         cwd=rendered.path,
         capture_output=True,
@@ -241,10 +242,10 @@ def test_it_needs_no_package(rendered: Member, channel: Slack) -> None:
 
 
 _ISOLATED = """
-import runpy, sys, pathlib
-sys.argv = sys.argv[1:]
-sys.path.insert(0, str(pathlib.Path(sys.argv[0]).parent))
-runpy.run_path(sys.argv[0], run_name="__main__")
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from dbtmesh.__main__ import main
+main()
 """
 
 
