@@ -248,7 +248,7 @@ def test_access_that_v2_ignores(project: Project, run: Run) -> None:
 def test_what_dbt_loom_would_refuse_is_not_published(project: Project, run: Run) -> None:
     project.build(public(deprecation_date="soon"))
     with pytest.raises(
-        MeshError, match=r"dbt-loom would refuse model.dbt_up.orders: .*is not a date"
+        MeshError, match=r"model.dbt_up.orders': deprecation_date: 'soon' is not a date"
     ):
         run()
     assert not project.registry.exists()

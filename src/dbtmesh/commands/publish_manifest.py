@@ -35,7 +35,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtmesh import cli, config
-from dbtmesh.doctor.plan import causes
 from dbtmesh.gate.candidate import Candidate, at_hand
 from dbtmesh.gate.gate import Gate, Refused
 from dbtmesh.manifest.interface import Interface
@@ -90,8 +89,7 @@ def main(words: Sequence[str], root: Path) -> int:
     finally:
         gate.summarise(arguments.summary)
     # After an error they would be in the way of its one line.
-    ungranted = [] if place.env == "local" else causes(member)
-    for note in (*candidate.notes, *gate.notes, *ungranted):
+    for note in (*candidate.notes, *gate.notes):
         cli.note(note)
     return status
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 
-from dbtmesh.config import Member
 from dbtmesh.doctor import (
     delivery,
     environment,
@@ -43,14 +42,6 @@ ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets)
 
 def examine(project: Project, checks: Sequence[Check] = ALL) -> list[Finding]:
     return [finding for check in checks for finding in check(project)]
-
-
-def causes(member: Member) -> list[str]:
-    """What keeps a publisher from granting to its readers, in a line each."""
-    if not member.publishes:
-        return []
-    found = weighty(examine(Project(member), GRANTS))
-    return [f"{each.where} {each.what}, so {each.effect}: {FIX}" for each in found]
 
 
 def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:

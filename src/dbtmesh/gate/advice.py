@@ -89,13 +89,13 @@ def _hooks(built: Interface, manifest: Manifest, on_run_end: str) -> Iterator[st
         yield (
             f"readers will not get SELECT on {some(ungranted)}: its post-hook does not call"
             f" {GRANT}(). Add to dbt_project.yml, under `models: {built.project}:`, the line"
-            f' +post-hook: "{{{{ {GRANT}() }}}}"'
+            f' +post-hook: "{{{{ {GRANT}() }}}}" (scripts/doctor.py --fix does)'
         )
     operations = (node for uid, node in manifest.nodes.items() if uid.startswith("operation."))
     if RECONCILE not in on_run_end and not any(_calls(n.raw_code, RECONCILE) for n in operations):
         yield (
             f"a model that is no longer public stays readable: no on-run-end hook calls {RECONCILE}"
-            f'(). Add to dbt_project.yml: on-run-end: ["{{{{ {RECONCILE}() }}}}"]'
+            f'(). Add to dbt_project.yml: on-run-end: ["{{{{ {RECONCILE}() }}}}"] (scripts/doctor.py --fix does)'
         )
 
 

@@ -4,6 +4,7 @@ publish and for what others have published. Pure."""
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from dbtmesh.manifest import versions
 from dbtmesh.manifest.fields import (
     GROUP,
     NODE,
+    Checksum,
     Column,
     ColumnConfig,
     Config,
@@ -152,6 +154,9 @@ def read(
     return Content(metadata, generated_at, nodes, groups, frozenset(private), parents)
 
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
 @contextlib.contextmanager
 def _within(where: str) -> Iterator[None]:
     try:
@@ -206,7 +211,7 @@ def _checked(uid: str, node: Node, warehouse: Warehouse, databases: frozenset[st
             unique_id=uid,
             fqn=[node["package_name"], name, *([] if version is None else [f"v{version}"])],
             alias=alias,
-            checksum={"name": "none", "checksum": ""},
+            checksum=_checksum(node.get("checksum")),
             config=_filled(
                 **shared,
                 materialized=config.get("materialized"),
@@ -223,6 +228,14 @@ def _checked(uid: str, node: Node, warehouse: Warehouse, databases: frozenset[st
             constraints=_constraints(node.get("constraints")),
         ),
     )
+
+
+def _checksum(given: Checksum | None) -> dict[str, str]:
+    """dbt's digest of the model's SQL; `none`, as dbt writes it, for anything else."""
+    digest = (given or {}).get("checksum") or ""
+    if (given or {}).get("name") == "sha256" and SHA256.fullmatch(digest):
+        return {"name": "sha256", "checksum": digest}
+    return {"name": "none", "checksum": ""}
 
 
 def _filled(**values: Any) -> dict[str, Any]:

@@ -116,6 +116,13 @@ Version = Annotated[str, Meta(pattern=r"\A\w[\w.+\-]*\Z", max_length=64)] | Whol
 """Of a model, as its owner wrote it: `1`, `1.0`, `"beta"`."""
 
 
+class Checksum(TypedDict, total=False):
+    """dbt's digest of a file, by which the gate sees that a model was rewritten."""
+
+    name: Text | None
+    checksum: Text | None
+
+
 class Node(TypedDict, total=False):
     """A public model. `database`, `schema`, `alias` and `relation_name` are checked together."""
 
@@ -140,6 +147,7 @@ class Node(TypedDict, total=False):
     columns: dict[Name, Column] | None
     constraints: list[Constraint] | None
     depends_on: DependsOn | None
+    checksum: Checksum | None
 
 
 class Owner(TypedDict, total=False):
