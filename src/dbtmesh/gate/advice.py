@@ -95,7 +95,8 @@ def _hooks(built: Interface, manifest: Manifest, on_run_end: str) -> Iterator[st
     if RECONCILE not in on_run_end and not any(_calls(n.raw_code, RECONCILE) for n in operations):
         yield (
             f"a model that is no longer public stays readable: no on-run-end hook calls {RECONCILE}"
-            f'(). Add to dbt_project.yml: on-run-end: ["{{{{ {RECONCILE}() }}}}"] (scripts/doctor.py --fix does)'
+            f'(). Add to dbt_project.yml: on-run-end: ["{{{{ {RECONCILE}() }}}}"]'
+            " (scripts/doctor.py --fix does)"
         )
 
 
