@@ -326,7 +326,7 @@ def test_who_reads_is_asked_only_where_it_matters(
     build(up, changed(column_1=None, generated_at=LATER))
     done = up.run(PUBLISH, *folder.flags, "--check")
     assert done.returncode == 2, "another project's bad record stops nobody"
-    assert "dbt_down.json is no consumer's record" in done.stderr
+    assert "dbt_down.json is not a valid record" in done.stderr
     assert "nobody is known to read it, but not all records could be read" in done.stdout
 
 

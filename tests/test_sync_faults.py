@@ -291,10 +291,9 @@ def test_offline_without_a_good_copy(
     if copy is not None:
         body = folder.get(LATEST).replace(b"integer", b"varchar") if copy else b""
         (down.path / COPY).write_bytes(body)
+    build(down, lineage_manifest())
     before = down.files()
     for command in (SYNC, LINEAGE):
-        if command == LINEAGE:
-            build(down, lineage_manifest())
         said = down.refused(command, "--offline", *(ONE if command == SYNC else ()))
         assert "without --offline" in said
         assert COPY in said
