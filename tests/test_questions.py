@@ -178,6 +178,7 @@ def test_a_data_file_whose_types_are_others_is_refused(
 def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_be_wrong() -> None:
     keys = """kind engine own_files profile
         project_name description upstreams publishes snowflake_account database_prefix
+        prod_database dev_database schemas reads
         warehouse role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy
         registry_bucket aws_region aws_role_arn github_repository github_ids deploy_branch
@@ -197,10 +198,11 @@ def test_a_newcomer_is_asked_few_questions() -> None:
 
 @pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
 def test_defaults_give_a_member_named_after_its_folder(
-    render_into: Render, tmp_path: Path, kind: str
+    template: Source, tmp_path: Path, kind: str
 ) -> None:
-    member = render_into(tmp_path / "Sales Data-2", kind=kind)
-    answers = yaml.safe_load((member.path / ".copier-answers.yml").read_text())
+    member = tmp_path / "Sales Data-2"
+    rendering.render(template, member, {"kind": kind})
+    answers = yaml.safe_load((member / ".copier-answers.yml").read_text())
     assert answers["project_name"] == "sales_data_2"
     assert answers["database_prefix"] == "SALES_DATA_2"
     assert answers["warehouse"] == "SALES_DATA_2_WH"
