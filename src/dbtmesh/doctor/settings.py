@@ -26,6 +26,10 @@ EFFECTS = {
     "grant_public_read": "readers get no SELECT on public models",
     "reconcile_public_read": "readers get no SELECT on models that become public, and keep it on "
     "those that are not public any more",
+    "revoke_public_read": "models that are not public any more stay readable while a run "
+    "builds, and where it fails",
+    "attach_stand_ins": "on DuckDB, models that read the project's sources in other databases do "
+    "not build",
     "check_mesh_environment": "where the contracts at hand are another target's, each model fails "
     "with `does not exist` instead of one clear line",
     "generate_schema_name": "models land in MARTS_MARTS instead of MARTS: dbt puts the target's "
