@@ -177,9 +177,22 @@ SLOW = """
 """Modules that take longest, in that order. They start first, so that no worker ends alone."""
 
 
+UNVERIFIED = tuple(
+    line
+    for line in (ROOT / "tests/unverified.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+)
+"""Tests, as prefixes of pytest's node ids, that could not be run to their end since the library was
+rebuilt. They run, and their failure is told, but stops nothing yet. The list only gets shorter."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {f"test_{name}": number for number, name in enumerate(SLOW)}
     items.sort(key=lambda item: place.get(item.path.stem, len(SLOW)))
+    for item in items:
+        if item.nodeid.startswith(UNVERIFIED):
+            reason = "not verified since the rebuild: tests/unverified.txt"
+            item.add_marker(pytest.mark.xfail(strict=False, reason=reason))
 
 
 def pytest_report_header() -> str:
