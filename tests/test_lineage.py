@@ -257,6 +257,7 @@ def test_a_chain_goes_on_behind_private_models(mesh: Mesh, tmp_path: Path) -> No
             manifest = ("--manifest", target / "manifest.json")
             if member is mesh.hub:
                 member.ok("scripts/publish_manifest.py", *manifest)
+                mesh.last.ok("scripts/sync_mesh.py")
             member.ok(VALIDATE, *manifest, "--record")
     finally:
         for member, files in ((mesh.hub, CHAIN), (mesh.last, LEAF)):
@@ -428,6 +429,8 @@ def on_snowflake(mesh: Mesh) -> Mesh:
         full = (mesh.registry / project / "local" / "latest" / "manifest.json").read_text()
         document = json.loads(full.replace(f"{project.upper()}_LOCAL", f"{project.upper()}_PROD"))
         document["metadata"] |= {"env": {}, "adapter_type": "snowflake"}
+        for node in document["nodes"].values():  # dbt writes no quotes on Snowflake
+            node["relation_name"] = node["relation_name"].replace('"', "")
         latest = mesh.registry / project / "prod" / "latest" / "manifest.json"
         latest.parent.mkdir(parents=True)
         latest.write_text(json.dumps(document))
