@@ -16,14 +16,12 @@ from dbtmesh.doctor import (
 from dbtmesh.doctor.finding import Finding, Weight
 from dbtmesh.doctor.project import Project
 
-FIX = "scripts/doctor.py --fix mends it"
 Check = Callable[[Project], Iterator[Finding]]
 
-GRANTS: Sequence[Check] = (settings.hooks, settings.macros)
-"""What decides who may read: where a reader has no SELECT, look here first."""
 FILES: Sequence[Check] = (
     repository.left_to_choose,
-    *GRANTS,
+    settings.hooks,
+    settings.macros,
     settings.targets,
     settings.query_comment,
     interface.schemas,
