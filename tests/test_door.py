@@ -399,6 +399,13 @@ def test_fields_and_name_say_the_same() -> None:
     assert [node[key] for key in ("database", "schema", "alias")] == ["DBT_UP_PROD", "x y", "t"]
 
 
+def test_what_was_cleaned_is_read_again_the_same() -> None:
+    """dbt takes one tag as a text; it is published in a list, where it is a line."""
+    found = extract(json.dumps(document(config={"tags": "a\x1fb"})).encode(), "dbt_up")
+    assert found.nodes[UID]["config"]["tags"] == ["a\N{REPLACEMENT CHARACTER}b"]
+    assert read(found.body, "dbt_up").body == found.body
+
+
 def test_prose_is_kept_without_what_acts() -> None:
     text = "One\r\n\u202eowT\x1b[2J\tthree 👩\u200d🔬"
     whole = document(description=text, meta={"a": {"b": [text]}})

@@ -26,7 +26,7 @@ _CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"
 """Control characters but tab and newline, and line ends that only some programs know."""
 _HIDDEN = r"\U000e0000-\U000e007f"
 """Tags, which spell ASCII that nobody sees."""
-_UNSEEN = r"\xad\u034f\u200b-\u200f\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\uffff"
+_UNSEEN = r"\xad\u034f\u200b-\u200f\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\ufffc\ufffe\uffff"
 """What has no width: two names that look the same would not be."""
 
 _NOT_PROSE = re.compile(f"[{_CONTROL}{_BIDI}{_HIDDEN}]")
