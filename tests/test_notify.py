@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dbtmesh.alerts import channels
 from tests.alert_servers import Slack, mail_server, slack
 from tests.conftest import ROOT, Member, Render
 from tests.github_api import TOKEN, GitHubApi
@@ -191,7 +192,7 @@ def test_without_an_answer_a_failure_is_told_and_a_success_warned_of(
         ({"SLACK_WEBHOOK_URL": "https://[swordfish"}, "SLACK_WEBHOOK_URL"),
         (
             {"SLACK_WEBHOOK_URL": "", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": "9"},
-            "ALERT_EMAIL_FROM is no address",
+            "ALERT_EMAIL_FROM is not a valid address",
         ),
     ],
 )
@@ -228,7 +229,7 @@ def test_no_secret_is_told(member: Member, channel: Slack) -> None:
 
 def test_it_needs_no_package(rendered: Member, channel: Slack) -> None:
     """Only the library itself is installed in the job that alerts, without what it depends on."""
-    command = [_ISOLATED, str(ROOT / "src"), NOTIFY, *FAILED, "--strict"]
+    command = [_ISOLATED, str(ROOT / "src"), NOTIFY, *FAILED, "--project", "dbt_up", "--strict"]
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", *command],
         env={**RUN, "SLACK_WEBHOOK_URL": channel.url},
@@ -322,8 +323,30 @@ def test_a_mail_server_that_nobody_vouches_for_gets_no_password(
 )
 def test_headers_are_not_to_be_smuggled_in(rendered: Member, people: dict[str, str]) -> None:
     facts = {**PEOPLE, "SMTP_HOST": "127.0.0.1", "SMTP_PORT": "9", **people}
-    assert "is no address" in exporting(rendered, **facts).refused(NOTIFY, *FAILED, "--strict")
+    assert "is not a valid address" in exporting(rendered, **facts).refused(
+        NOTIFY, *FAILED, "--strict"
+    )
 
 
-def test_members_without_alerts_have_no_such_script(render: Render) -> None:
-    assert not (render(kind="upstream", starter=False).path / NOTIFY).exists()
+def test_members_without_alerts_have_no_such_job(render: Render) -> None:
+    member = render(kind="upstream", starter=False)
+    assert "notify" not in (member.path / ".github/workflows/deploy.yml").read_text()
+
+
+def test_a_channel_is_one_module_and_its_secrets_are_in_no_message() -> None:
+    """Each channel says which variable switches it on and what no message may hold."""
+    modules = {path.stem for path in (ROOT / "src/dbtmesh/alerts").glob("*.py")}
+    assert modules == {"__init__", "alert", "channel", "channels", "slack", "email"}
+    settings = {"SLACK_WEBHOOK_URL": " https://hooks.example/a ", "SMTP_PASSWORD": "b"}
+    assert channels.secrets(settings) == ["https://hooks.example/a", "b"]
+    assert [each.is_on(settings) for each in channels.CHANNELS] == [True, False]
+
+
+def test_one_channel_that_fails_does_not_keep_another_from_telling(
+    rendered: Member, channel: Slack
+) -> None:
+    facts = {"SLACK_WEBHOOK_URL": channel.url, "SMTP_HOST": "127.0.0.1", "SMTP_PORT": "9"}
+    facts |= {"ALERT_EMAIL_FROM": "a@acme.example", "ALERT_EMAIL_TO": "b@acme.example"}
+    refused = exporting(rendered, **facts).refused(NOTIFY, *FAILED, "--strict")
+    assert "the mail server 127.0.0.1" in refused
+    assert len(channel.messages) == 1

@@ -1,0 +1,63 @@
+"""How runs of a workflow ended, as GitHub records it. Standard library only."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+
+from dbtmesh.ci import github
+
+
+class Conclusion(StrEnum):
+    """How a run, or a job of one, ended; those that no code here decides on are left out.
+
+    https://docs.github.com/en/rest/actions/workflow-runs
+    """
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    TIMED_OUT = "timed_out"
+    STARTUP_FAILURE = "startup_failure"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+    @property
+    def is_bad(self) -> bool:
+        return self in (Conclusion.FAILURE, Conclusion.TIMED_OUT, Conclusion.STARTUP_FAILURE)
+
+    @property
+    def tells(self) -> bool:
+        """Whether it says how the deployed branch is: not so of a run that was cancelled."""
+        return self is Conclusion.SUCCESS or self.is_bad
+
+
+def conclusion(text: object) -> Conclusion | None:
+    """None for a run that has not ended, or has ended in a way that nothing here decides on."""
+    return Conclusion(text) if text in list(Conclusion) else None
+
+
+def own_workflow() -> str:
+    """File of the workflow that this runs in."""
+    named = os.environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]
+    return named.rpartition("/")[2] or "deploy.yml"
+
+
+def before_this(workflow: str) -> Conclusion | None:
+    """How the run of `workflow` before this one ended, or this one's own earlier attempt.
+
+    Runs that were cancelled or skipped are passed over. None where there is no run before. Raises
+    MeshError.
+    """
+    api, repository = github.from_environment(), github.repository()
+    run = int(os.environ.get("GITHUB_RUN_ID") or 0)
+    for attempt in range(int(os.environ.get("GITHUB_RUN_ATTEMPT") or 1) - 1, 0, -1):
+        ended = api.get(f"/repos/{repository}/actions/runs/{run}/attempts/{attempt}")
+        found = conclusion(ended.get("conclusion"))
+        if found and found.tells:
+            return found
+    path = f"/repos/{repository}/actions/workflows/{workflow}/runs"
+    for each in api.get(path, status="completed", per_page=50)["workflow_runs"]:
+        found = conclusion(each["conclusion"])
+        if each["id"] < run and found and found.tells:
+            return found
+    return None
