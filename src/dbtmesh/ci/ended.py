@@ -31,7 +31,7 @@ class Conclusion(StrEnum):
         return self is Conclusion.SUCCESS or self.is_bad
 
 
-def conclusion(text: object) -> Conclusion | None:
+def conclusion(text: str | None) -> Conclusion | None:
     """None for a run that has not ended, or has ended in a way that nothing here decides on."""
     return Conclusion(text) if text in list(Conclusion) else None
 
