@@ -284,6 +284,7 @@ def test_managed_access_takes_ownership_and_manage_grants(model: Model) -> None:
 
 
 def test_future_grants_of_a_schema_shadow_those_of_its_database(model: Model) -> None:
+    run(model, "SYSADMIN", "GRANT USAGE ON DATABASE UP_PROD TO ROLE SECURITYADMIN")
     admin(model, "GRANT SELECT ON FUTURE TABLES IN DATABASE UP_PROD TO ROLE NOBODY")
     run(model, "UP_ROLE", "CREATE TABLE UP_PROD.MARTS.A (a INT)")
     assert ("SELECT", "NOBODY") not in grants(model, "TABLE UP_PROD.MARTS.A")
@@ -292,7 +293,8 @@ def test_future_grants_of_a_schema_shadow_those_of_its_database(model: Model) ->
     run(model, "UP_ROLE", "CREATE SCHEMA UP_PROD.OTHER", "CREATE TABLE UP_PROD.OTHER.A (a INT)")
     assert ("SELECT", "NOBODY") in grants(model, "TABLE UP_PROD.OTHER.A")
     admin(model, "GRANT SELECT ON FUTURE VIEWS IN DATABASE UP_PROD TO ROLE NOBODY")
-    admin(model, "REVOKE SELECT ON FUTURE VIEWS IN SCHEMA UP_PROD.MARTS FROM ROLE UP_DEV_ROLE")
+    revoke = "REVOKE SELECT ON FUTURE VIEWS IN SCHEMA UP_PROD.MARTS FROM ROLE UP_DEV_ROLE"
+    run(model, "ACCOUNTADMIN", revoke)
     run(model, "UP_ROLE", "CREATE VIEW UP_PROD.MARTS.W AS SELECT 1 a")
     assert ("SELECT", "NOBODY") in grants(model, "VIEW UP_PROD.MARTS.W")
 
@@ -303,13 +305,19 @@ def test_future_grants_take_manage_grants_or_a_managed_schema(model: Model) -> N
     refused(model, "UP_DEV_ROLE", grant.format("UP_DEV.PR"), INSUFFICIENT)
     run(model, "UP_ROLE", grant.format("UP_PROD.MARTS"))
     refused(model, "SYSADMIN", grant.format("UP_DEV.PR"), MISSING)
+    # Whoever manages grants has to enter, too, unlike for what exists.
+    refused(model, "SECURITYADMIN", grant.format("UP_PROD.MARTS"), MISSING)
+    revoke = "REVOKE SELECT ON FUTURE TABLES IN SCHEMA UP_PROD.MARTS FROM ROLE NOBODY"
+    refused(model, "SECURITYADMIN", revoke, MISSING)
+    run(model, "SECURITYADMIN", "GRANT SELECT ON ALL TABLES IN SCHEMA UP_PROD.MARTS TO ROLE NOBODY")
     rows = model.execute("SHOW FUTURE GRANTS IN SCHEMA UP_PROD.MARTS").dicts()
     assert {"NOBODY", "UP_DEV_ROLE"} == {row["grantee_name"] for row in rows}
     assert rows[0]["name"] == "UP_PROD.MARTS.<TABLE>"
 
 
 def test_future_ownership(model: Model) -> None:
-    admin(model, "GRANT OWNERSHIP ON FUTURE TABLES IN SCHEMA UP_PROD.MARTS TO ROLE NOBODY")
+    grant = "GRANT OWNERSHIP ON FUTURE TABLES IN SCHEMA UP_PROD.MARTS TO ROLE NOBODY"
+    run(model, "ACCOUNTADMIN", grant)
     run(model, "UP_ROLE", "CREATE TABLE UP_PROD.MARTS.A (a INT)")
     assert ("OWNERSHIP", "NOBODY") in grants(model, "TABLE UP_PROD.MARTS.A")
 

@@ -67,6 +67,7 @@ def producer_sql(prefix: str = "UP", public_key: str | None = None) -> str:
         GRANT DATABASE ROLE {prefix}_PROD.PUBLIC_READ TO ROLE {prefix}_READER;
         GRANT USAGE ON DATABASE {prefix}_PROD TO ROLE {prefix}_DEV_ROLE;
         GRANT USAGE ON SCHEMA {prefix}_PROD.MARTS TO ROLE {prefix}_DEV_ROLE;
+        USE ROLE ACCOUNTADMIN;
         GRANT SELECT ON FUTURE TABLES IN SCHEMA {prefix}_PROD.MARTS TO ROLE {prefix}_DEV_ROLE;
         GRANT SELECT ON FUTURE VIEWS IN SCHEMA {prefix}_PROD.MARTS TO ROLE {prefix}_DEV_ROLE;
     """

@@ -121,6 +121,10 @@ def _grant_future(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref
     )
     if not allowed:
         raise errors.insufficient(container.kind, container.name)
+    # docs, GRANT <privileges>, "Future grants": MANAGE GRANTS does not open the container, unlike
+    # for what exists; USAGE on it and around it is needed.
+    if not ctx.account.allows(ctx.roles, "USAGE", container):
+        raise errors.not_authorized(container.kind, container.name)
     if isinstance(statement, st.GrantOwnership):
         privileges, revoke, option = ["OWNERSHIP"], False, False
     else:

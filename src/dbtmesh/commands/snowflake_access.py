@@ -244,8 +244,10 @@ def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     fixed = []
     if arguments.fix:
         fixed = [grant for grant in excess if expected.revocable(grant, names)]
+        for role in sorted({grant.administrator for grant in fixed}):
+            session.use(role)  # before anything is changed
         for grant in fixed:
-            session.run(expected.remedy(grant, names), "SECURITYADMIN")
+            session.run(expected.remedy(grant, names), grant.administrator)
     changes = adopt.plan_all(steps, live, names, models.built if models else None)
     found = report.Findings(
         missing=[change for change in changes if change.effect.is_certain],

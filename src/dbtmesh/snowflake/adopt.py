@@ -326,7 +326,7 @@ def _future(
             left.remove(grant)  # so it shadows nothing any more
             step = _generated(
                 origins[grant.container],
-                "SECURITYADMIN",
+                grant.administrator,
                 f"REVOKE OWNERSHIP ON {grant.where} FROM {grant.to}",
                 f"Else what dbt builds there would be {grant.to.name}'s.",
             )
@@ -340,7 +340,7 @@ def _future(
             if needed not in live.grants:
                 step = _generated(
                     origins[schema],
-                    "SECURITYADMIN",
+                    needed.administrator,
                     f"GRANT {grant.privilege} ON {needed.where} TO {grant.to}",
                     "A future grant on a schema shadows those on its database.",
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dbtmesh import MeshError
@@ -50,16 +50,15 @@ def _read(files: Sequence[Path]) -> list[Step]:
     return sqlscript.read_steps(texts)
 
 
-def write_adoption(member: Member, give_back: str, kept: Iterable[str]) -> list[str]:
+def write_adoption(member: Member, give_back: str, kept: str) -> list[str]:
     """Adds to the files that an adoption leaves; the names of those that it wrote.
 
-    give_back: SQL that takes the adoption back. kept: statements that give others what they have.
+    give_back: SQL that takes the adoption back. kept: SQL that gives others what they have.
     """
-    grants = "".join(f"{statement};\n" for statement in kept)
     wrote = []
     for name, header, text in (
         (GIVE_BACK, GIVE_BACK_HEADER, give_back),
-        (KEPT, KEPT_HEADER, grants),
+        (KEPT, KEPT_HEADER, kept),
     ):
         file = _folder(member) / name
         if text:

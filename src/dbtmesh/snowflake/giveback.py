@@ -41,7 +41,6 @@ GIVE_BACK_HEADER = f"""\
 KEPT_HEADER = """\
 -- What others had been granted on what `apply --adopt` took over, and keep. Delete what they should
 -- not have: `verify --fix` revokes it then.
-USE ROLE SECURITYADMIN;
 """
 
 Line = tuple[str, str]
@@ -64,9 +63,14 @@ def give_back(
         for line in _inverse(change, live, dropped)
         if _subject(understand(line[1])) not in known
     ]
+    return script(dict.fromkeys(lines))
+
+
+def script(lines: Iterable[Line]) -> str:
+    """SQL that runs each statement with its role."""
     return "".join(
         f"\nUSE ROLE {role};\n" + "".join(f"{statement};\n" for _, statement in statements)
-        for role, statements in groupby(dict.fromkeys(lines), key=lambda line: line[0])
+        for role, statements in groupby(lines, key=lambda line: line[0])
     )
 
 
@@ -82,13 +86,13 @@ def _inverse(change: Change, live: Live, dropped: AbstractSet[Object]) -> Iterat
         yield from (_as_before(step, step.object, each) for each in change.differences)
     elif step.verb is Verb.REVOKE:
         for grant in step.grants:
-            yield "SECURITYADMIN", f"GRANT {grant.privilege} ON {grant.where} TO {grant.to}"
+            yield grant.administrator, f"GRANT {grant.privilege} ON {grant.where} TO {grant.to}"
     elif step.verb is Verb.GRANT:
         for grant in step.grants:
             if grant.privilege == "OWNERSHIP":
                 yield from _to_former_owner(grant, live)
             elif not dropped & {grant.to, grant.on}:  # else it goes with the object
-                yield from (("SECURITYADMIN", revocation(one)) for one in _new_ones(grant, live))
+                yield from ((one.administrator, revocation(one)) for one in _new_ones(grant, live))
 
 
 def _as_before(step: Step, thing: Object, each: Difference) -> Line:
@@ -146,8 +150,8 @@ def _new_ones(grant: Grant, live: Live) -> list[Grant]:
 # ── What others keep ──────────────────────────────────────────────────────────────────
 
 
-def kept(excess: Iterable[Grant], foreign: Collection[Object]) -> list[str]:
-    """Statements that give what others have on objects that are taken over, or in them.
+def kept(excess: Iterable[Grant], foreign: Collection[Object]) -> str:
+    """SQL that gives what others have on objects that are taken over, or in them.
 
     excess: grants that nothing accounts for. What PUBLIC has is not kept: nothing is for everybody.
     """
@@ -157,8 +161,8 @@ def kept(excess: Iterable[Grant], foreign: Collection[Object]) -> list[str]:
         if taken and grant.to != PUBLIC and grant.privilege not in ("OWNERSHIP", "MANAGE GRANTS"):
             of_role = grant.on.kind in ("ROLE", "DATABASE ROLE") and grant.privilege == "USAGE"
             what = str(grant.on) if of_role else f"{grant.privilege} ON {grant.where}"
-            found.append(f"GRANT {what} TO {grant.to}")
-    return found
+            found.append((grant.administrator, f"GRANT {what} TO {grant.to}"))
+    return script(sorted(found, key=lambda line: line[0] != "SECURITYADMIN"))
 
 
 # ── Taking it back ────────────────────────────────────────────────────────────────────

@@ -166,6 +166,16 @@ class Grant(NamedTuple):
         return Object(container_kind(self.on.name), self.on.name)
 
     @property
+    def administrator(self) -> str:
+        """The role that gives and takes it, whoever owns what it is on.
+
+        Managing grants is enough for what exists. What will exist takes USAGE on the database and
+        schema besides, which ACCOUNTADMIN has through SYSADMIN, and SECURITYADMIN has not:
+        https://docs.snowflake.com/en/sql-reference/sql/grant-privilege
+        """
+        return "ACCOUNTADMIN" if self.scope is Scope.FUTURE else "SECURITYADMIN"
+
+    @property
     def key(self) -> Grant:
         """Equal for grants that are the same to Snowflake: relations share one namespace, and the
         kind that SHOW GRANTS tells is not always the object's (bcr-2371)."""
