@@ -110,10 +110,15 @@ class Fault:
 @dataclass
 class Workflow:
     """A workflow file of a repository, as of a branch. inputs: of its workflow_dispatch, None where
-    it does not listen to that."""
+    it does not listen to that. state: `active`, or why GitHub does not run it."""
 
     branch: str = "main"
     inputs: tuple[str, ...] | None = None
+    state: str = "active"
+
+
+NEWS = ("project", "version", "digest", "chain")
+"""Inputs of a deploy workflow that waits for others."""
 
 
 @dataclass
@@ -188,11 +193,12 @@ class GitHubApi:
         return text
 
     def install(self, *repositories: str, **may: str) -> Installation:
-        """Installs the App in repositories of one owner, which are there then."""
+        """Installs the App in repositories of one owner, which are there then, and so are their
+        deploy workflows."""
         permissions = {name.replace("_", "-"): level for name, level in may.items()}
         made = Installation(APP, frozenset(repositories), permissions)
         for name in repositories:
-            self.repository(name)
+            self.repository(name).workflows.setdefault("deploy.yml", Workflow(inputs=NEWS))
         self.apps[APP] = app_key()[1]
         self.installations[next(self._ids)] = made
         return made
@@ -337,7 +343,10 @@ class GitHubApi:
         return 200, answer
 
     def _start(self, found: Repository, _: Token, request: Request, file: str) -> Answer:
-        """https://docs.github.com/en/rest/actions/workflows#create-a-workflow-dispatch-event"""
+        """https://docs.github.com/en/rest/actions/workflows#create-a-workflow-dispatch-event
+
+        A workflow that is switched off: https://github.com/benc-uk/workflow-dispatch/issues/72
+        """
         workflow = found.workflows.get(file)
         if workflow is None:
             raise Refused(404, "Not Found")
@@ -345,6 +354,8 @@ class GitHubApi:
             raise Refused(422, f"No ref found for: {request.body.get('ref')}")
         if workflow.inputs is None:
             raise Refused(422, "Workflow does not have 'workflow_dispatch' trigger")
+        if workflow.state != "active":
+            raise Refused(422, "Cannot trigger a 'workflow_dispatch' on a disabled workflow")
         given = request.body.get("inputs", {})
         if unknown := sorted(given.keys() - set(workflow.inputs)):
             raise Refused(422, f"Unexpected inputs provided: {unknown}")

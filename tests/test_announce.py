@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 
 from tests.conftest import Member
-from tests.github_api import APP, TOKEN, GitHubApi, app_key
+from tests.github_api import APP, NEWS, TOKEN, GitHubApi, Workflow, app_key
 from tests.registry_world import LATEST, Place, Publish, at, exporting
 from tests.snowflake_standin.fixtures import rsa_key
 
@@ -21,8 +22,13 @@ ANNOUNCE = "announce"
 READS = [{"model": "model.dbt_up.public_0", "name": "public_0"}]
 
 
+OF_BEFORE: dict[str, Any] = {"workflow": None, "branch": None}
+"""Facts that are missing in the record of a project whose template is older than 0.3.0."""
+
+
 def record(place: Place, consumer: str, repository: str | None, **facts: Any) -> None:
-    document = {"consumer": consumer, "reads": READS, "repository": repository, **facts}
+    started = {"workflow": "deploy.yml", "branch": "main"}
+    document = {"consumer": consumer, "reads": READS, "repository": repository, **started, **facts}
     place.put(f"dbt_up/prod/consumers/{consumer}.json", json.dumps(document).encode())
 
 
@@ -51,29 +57,60 @@ def test_who_has_read_the_publication_is_not_told_of_it_again(
     publish(place, at(1))
     published = json.loads(place.get(LATEST))["metadata"]["env"]["DBT_MESH_VERSION"]
     record(place, "reads_it", "acme/reads", read_version=published)
-    github.install("acme/reads", "acme/behind", contents="write")
+    github.install("acme/reads", "acme/behind", actions="write")
     flags = (*place.flags,)
     said = workflow.ok(ANNOUNCE, *flags, **place.environment)
     assert "reads_it is not told: nothing changed since its last deploy" in said
     record(place, "behind", "acme/behind", read_version="an older one")
     workflow.ok(ANNOUNCE, *flags, **place.environment)
-    assert told(github) == ["POST /repos/acme/behind/dispatches 204"]
+    assert told(github) == ["POST /repos/acme/behind/actions/workflows/deploy.yml/dispatches 204"]
 
 
-def test_every_repository_gets_one_event(
+def test_the_deploy_of_each_is_started_with_the_news(
     workflow: Member, place: Place, github: GitHubApi, publish: Publish
 ) -> None:
     publish(place, at(1))
-    record(place, "dbt_down", "acme/mesh", deployment="sequential")
-    record(place, "dbt_down_loom", "acme/mesh", deployment="on_demand")
-    record(place, "old_one", "acme/old")  # of a template that did not record deployment
+    loom = {"workflow": "dbt_down_loom-deploy.yml", "branch": "loom"}
+    record(place, "dbt_down", "acme/mesh", workflow="dbt_down-deploy.yml")
+    record(place, "dbt_down_loom", "acme/mesh", deployment="on_demand", **loom)
+    record(place, "joined", "acme/joined", workflow="mesh-deploy.yml")
     record(place, "hourly", "acme/hourly", deployment="independent")
-    github.install("acme/mesh", "acme/old", "acme/hourly", contents="write")
+    github.install("acme/mesh", "acme/joined", "acme/hourly", actions="write")
+    mesh, joined = github.repository("acme/mesh"), github.repository("acme/joined")
+    mesh.workflows["dbt_down-deploy.yml"] = joined.workflows["mesh-deploy.yml"] = Workflow(
+        inputs=NEWS
+    )
+    mesh.workflows["dbt_down_loom-deploy.yml"] = Workflow("loom", NEWS)
+    said = workflow.ok(ANNOUNCE, *place.flags, **place.environment)
+    assert "told acme/mesh (dbt_down) of" in said
+    published = json.loads(place.get(LATEST))["metadata"]["env"]
+    inputs = {
+        "project": "dbt_up",
+        "version": published["DBT_MESH_VERSION"],
+        "digest": published["DBT_MESH_DIGEST"],
+        "chain": "dbt_up",
+    }
+    assert mesh.started == [
+        {"workflow": "dbt_down-deploy.yml", "ref": "main", "inputs": inputs},
+        {"workflow": "dbt_down_loom-deploy.yml", "ref": "loom", "inputs": inputs},
+    ]
+    assert joined.started == [{"workflow": "mesh-deploy.yml", "ref": "main", "inputs": inputs}]
+    assert github.repository("acme/hourly").started == []
+
+
+def test_projects_of_a_template_before_0_3_0_get_an_event_for_each_repository(
+    workflow: Member, place: Place, github: GitHubApi, publish: Publish
+) -> None:
+    publish(place, at(1))
+    record(place, "dbt_down", "acme/mesh", deployment="sequential", **OF_BEFORE)
+    record(place, "dbt_down_loom", "acme/mesh", deployment="on_demand", **OF_BEFORE)
+    record(place, "newer", "acme/newer")
+    github.install("acme/mesh", "acme/newer", actions="write", contents="write")
     said = workflow.ok(ANNOUNCE, *place.flags, **place.environment)
     assert "told acme/mesh (dbt_down, dbt_down_loom)" in said
     assert told(github) == [
+        "POST /repos/acme/newer/actions/workflows/deploy.yml/dispatches 204",
         "POST /repos/acme/mesh/dispatches 204",
-        "POST /repos/acme/old/dispatches 204",
     ]
     published = json.loads(place.get(LATEST))["metadata"]["env"]
     assert github.repository("acme/mesh").dispatches == [
@@ -90,6 +127,82 @@ def test_every_repository_gets_one_event(
             },
         }
     ]
+
+
+def test_an_app_that_can_only_start_workflows_cannot_tell_those(
+    workflow: Member, folder: Place, github: GitHubApi, publish: Publish
+) -> None:
+    publish(folder, at(1))
+    record(folder, "older", "acme/older", **OF_BEFORE)
+    record(folder, "newer", "acme/newer")
+    github.install("acme/older", "acme/newer", actions="write")
+    done = workflow.run(ANNOUNCE, *folder.flags)
+    assert done.returncode == 0, done.stderr
+    (line,) = warnings(done)
+    assert "older is not told: its template is older than 0.3.0" in line
+    assert len(github.repository("acme/newer").started) == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        (Workflow(inputs=NEWS, state="disabled_inactivity"), "disabled workflow"),
+        (Workflow("develop", NEWS), "No ref found"),
+        (Workflow(inputs=("task",)), "Unexpected inputs"),
+        (Workflow(), "Workflow does not have"),
+    ],
+)
+def test_a_deploy_that_cannot_be_started_is_a_warning(
+    workflow: Member,
+    folder: Place,
+    github: GitHubApi,
+    publish: Publish,
+    known: Workflow,
+    says: str,
+) -> None:
+    """As where GitHub has switched the workflows of a quiet repository off."""
+    publish(folder, at(1))
+    record(folder, "quiet", "acme/quiet")
+    github.install("acme/quiet", actions="write")
+    github.repository("acme/quiet").workflows["deploy.yml"] = known
+    done = workflow.run(ANNOUNCE, *folder.flags)
+    assert done.returncode == 0, done.stderr
+    (line,) = warnings(done)
+    assert says in line
+    assert "gh workflow list --all --repo acme/quiet" in line
+
+
+def test_who_is_told_is_decided_by_one_job_and_done_by_another(
+    workflow: Member,
+    folder: Place,
+    github: GitHubApi,
+    publish: Publish,
+    tmp_path: Path,
+) -> None:
+    """The first has no App, the second no registry."""
+    publish(folder, at(1))
+    record(folder, "down", "acme/down")
+    github.install("acme/down", actions="write")
+    output = tmp_path / "output"
+    no_app = {"MESH_APP_CLIENT_ID": "", "MESH_APP_PRIVATE_KEY": ""}
+    first = exporting(workflow, GITHUB_OUTPUT=str(output), **no_app)
+    assert "to be told: down in acme/down" in first.ok(ANNOUNCE, *folder.flags, "--plan")
+    assert github.requests == []
+    name, news, *_ = output.read_text().splitlines()
+    assert name.startswith("news<<")
+    assert "told acme/down (down)" in exporting(workflow, MESH_NEWS=news).ok(
+        ANNOUNCE, "--planned", DBT_MESH_REGISTRY="s3://nowhere"
+    )
+    assert len(github.repository("acme/down").started) == 1
+
+
+@pytest.mark.parametrize("news", ["", "{}", '{"project": "a b"}'])
+def test_what_is_no_announcement_tells_nobody(
+    workflow: Member, github: GitHubApi, news: str
+) -> None:
+    refused = exporting(workflow, MESH_NEWS=news).refused(ANNOUNCE, "--planned")
+    assert "what the deploy handed on is not an announcement" in refused
+    assert github.requests == []
 
 
 def test_nobody_is_told_of_what_has_not_changed(
@@ -113,12 +226,19 @@ def test_nobody_is_told_of_what_has_not_changed(
     chain = ["somebody", "knows_it"]
     event.write_text(json.dumps({"client_payload": {"project": "knows_it", "chain": chain}}))
     told = {"GITHUB_EVENT_NAME": "repository_dispatch", "GITHUB_EVENT_PATH": str(event)}
-    said = exporting(workflow, **told).ok(ANNOUNCE, *folder.flags, "--dry-run")
-    assert "knows_it is not told" in said
-    assert "would tell acme/knows_the_same" in said
-    assert '"chain": ["somebody", "knows_it", "dbt_up"]' in said
+    knows_the_chain(exporting(workflow, **told), folder)
+    event.write_text(json.dumps({"inputs": {"project": "knows_it", "chain": "somebody,knows_it"}}))
+    told = {**told, "GITHUB_EVENT_NAME": "workflow_dispatch"}
+    knows_the_chain(exporting(workflow, **told), folder)
     publish(folder, at(3, columns=4))
     assert "not told" not in workflow.ok(ANNOUNCE, *folder.flags, "--dry-run")
+
+
+def knows_the_chain(workflow: Member, folder: Place) -> None:
+    said = workflow.ok(ANNOUNCE, *folder.flags, "--dry-run")
+    assert "knows_it is not told" in said
+    assert "would tell acme/knows_the_same" in said
+    assert '"chain": "somebody,knows_it,dbt_up"' in said
 
 
 def test_what_others_wrote_in_the_registry_is_taken_for_names_only(
@@ -137,12 +257,13 @@ def test_what_others_wrote_in_the_registry_is_taken_for_names_only(
         record(folder, f"down_{number}", repository)
     record(folder, "no-name\n", "acme/down")
     record(folder, "good", "acme/down")
+    record(folder, "evil", "acme/down", workflow="destroy.yml")
     folder.put("dbt_up/prod/consumers/broken.json", b"{")
-    github.install("acme/down", contents="write")
+    github.install("acme/down", actions="write")
     done = workflow.run(ANNOUNCE, *folder.flags)
     assert done.returncode == 0, done.stderr
-    assert told(github) == ["POST /repos/acme/down/dispatches 204"]
-    assert github.repository("acme/down").dispatches[0]["client_payload"]["consumers"] == ["good"]
+    assert told(github) == ["POST /repos/acme/down/actions/workflows/deploy.yml/dispatches 204"]
+    assert "'destroy.yml' on its record is not the name of a deploy workflow" in done.stderr
     assert "elsewhere/down is not acme's" in done.stderr
     assert "its repository on record is 'acme/../../evil', which is none" in done.stderr
     assert "not everybody may be told: " in done.stderr
@@ -154,12 +275,12 @@ def test_a_token_is_for_one_repository_and_for_what_it_takes(
     publish(folder, at(1))
     record(folder, "a", "acme/a")
     record(folder, "b", "acme/b")
-    github.install("acme/a", "acme/b", contents="write", administration="write")
+    github.install("acme/a", "acme/b", actions="write", administration="write")
     done = workflow.run(ANNOUNCE, *folder.flags)
     assert done.returncode == 0, done.stderr
     scopes = [github.tokens[text] for text in github.issued]
     assert [set(scope.repositories or ()) for scope in scopes] == [{"acme/a"}, {"acme/b"}]
-    assert all(scope.permissions == {"contents": "write"} for scope in scopes)
+    assert all(scope.permissions == {"actions": "write"} for scope in scopes)
     used = [each.token for each in github.requests if each.path.endswith("/dispatches")]
     assert used == github.issued
     # nothing of it is told
@@ -179,7 +300,7 @@ def test_a_key_on_one_line_will_do(
     """As the action that makes tokens for other steps of the same secret reads it."""
     publish(folder, at(1))
     record(folder, "a", "acme/a")
-    github.install("acme/a", contents="write")
+    github.install("acme/a", actions="write")
     key = app_key()[0].replace("\n", "\\n")
     assert "told acme/a" in workflow.ok(ANNOUNCE, *folder.flags, MESH_APP_PRIVATE_KEY=key)
 
@@ -191,14 +312,14 @@ def test_a_repository_that_cannot_be_told_is_a_warning_and_the_others_are_told(
     names = ("archived", "fine", "gone", "no_app", "no_right", "renamed", "suspended", "taken_out")
     for name in names:
         record(folder, name, f"acme/{name}")
-    github.install("acme/archived", "acme/fine", "acme/renamed", contents="write")
+    github.install("acme/archived", "acme/fine", "acme/renamed", actions="write")
     github.repository("acme/archived").is_archived = True
     github.repository("acme/no_app")
     github.install("acme/no_right", contents="read")
-    github.install("acme/suspended", contents="write").is_suspended = True
-    github.install("acme/taken_out", contents="write")
+    github.install("acme/suspended", actions="write").is_suspended = True
+    github.install("acme/taken_out", actions="write")
     github.fail("GET .*/acme/renamed/", 301)
-    github.fail("POST .*/acme/taken_out/dispatches", 404)
+    github.fail("POST .*/acme/taken_out/actions", 404)
     done = workflow.run(ANNOUNCE, *folder.flags)
     assert done.returncode == 0, done.stdout + done.stderr
     said = warnings(done)
@@ -210,7 +331,7 @@ def test_a_repository_that_cannot_be_told_is_a_warning_and_the_others_are_told(
     assert "::warning::gone is not told: acme/gone " in said[1]
     assert "with 404" in said[1]
     assert "with 301" in next(line for line in said if "acme/renamed" in line)
-    assert len(github.repository("acme/fine").dispatches) == 1
+    assert len(github.repository("acme/fine").started) == 1
 
 
 def test_what_may_pass_fails_and_the_others_are_told(
@@ -219,17 +340,20 @@ def test_what_may_pass_fails_and_the_others_are_told(
     publish(folder, at(1))
     for name in ("a", "b", "c", "gone"):
         record(folder, name, f"acme/{name}")
-    github.install("acme/a", "acme/b", "acme/c", contents="write")
+    github.install("acme/a", "acme/b", "acme/c", actions="write")
     github.fail("POST .*/acme/c/", 502, times=2)
     github.fail("GET .*/acme/a/", 403, Retry_After="0")
     github.fail("POST .*/acme/b/", 502, times=9)
     done = workflow.run(ANNOUNCE, *folder.flags)
     assert done.returncode == 1
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "acme/b was not told: GitHub answers POST /repos/acme/b/dispatches with 502" in error
+    assert (
+        "acme/b was not told: GitHub answers POST /repos/acme/b/actions/workflows/deploy.yml/dispatches with 502"
+        in error
+    )
     assert len(warnings(done)) == 1
-    assert len(github.repository("acme/a").dispatches) == 1
-    assert len(github.repository("acme/c").dispatches) == 1
+    assert len(github.repository("acme/a").started) == 1
+    assert len(github.repository("acme/c").started) == 1
 
 
 def test_a_rate_limit_is_nobodys_missing_app(
@@ -237,7 +361,7 @@ def test_a_rate_limit_is_nobodys_missing_app(
 ) -> None:
     publish(folder, at(1))
     record(folder, "a", "acme/a")
-    github.install("acme/a", contents="write")
+    github.install("acme/a", actions="write")
     github.fail("GET .*/acme/a/", 403, times=9, Retry_After="0")
     assert "acme/a was not told" in workflow.refused(ANNOUNCE, *folder.flags)
 
@@ -248,9 +372,9 @@ def test_members_that_share_the_repository_are_told_with_its_own_token(
     publish(folder, at(1))
     record(folder, "neighbour", "Acme/dbt-up")  # GitHub does not tell Acme from acme
     record(folder, "other", "acme/other")
-    github.repository("Acme/dbt-up")
-    github.install("acme/other", contents="write")
-    github.token(TOKEN, "Acme/dbt-up", contents="write")
+    github.repository("Acme/dbt-up").workflows["deploy.yml"] = Workflow(inputs=NEWS)
+    github.install("acme/other", actions="write")
+    github.token(TOKEN, "Acme/dbt-up", actions="write")
     shared = exporting(workflow, GITHUB_TOKEN=TOKEN)
     assert "told acme/other (other)" in shared.ok(ANNOUNCE, *folder.flags)
     used = [each.token for each in github.requests if each.path.endswith("/dispatches")]
@@ -263,7 +387,9 @@ def test_members_that_share_the_repository_are_told_with_its_own_token(
     assert done.returncode == 0, done.stderr
     (line,) = warnings(done)
     assert line == f"{NO_APP}: acme/other"
-    assert told(github)[2:] == ["POST /repos/Acme/dbt-up/dispatches 204"]
+    assert told(github)[2:] == [
+        "POST /repos/Acme/dbt-up/actions/workflows/deploy.yml/dispatches 204"
+    ]
 
 
 NO_APP = (
@@ -307,7 +433,7 @@ def test_an_app_that_is_none_is_told_once(
     publish(folder, at(1))
     for name in ("a", "b", "c"):
         record(folder, name, f"acme/{name}")
-    github.install("acme/a", "acme/b", "acme/c", contents="write")
+    github.install("acme/a", "acme/b", "acme/c", actions="write")
     refused = exporting(workflow, **app).refused(ANNOUNCE, *folder.flags)
     assert says in refused
     assert "ghs_no-key" not in refused
@@ -324,7 +450,7 @@ def test_what_github_refuses_is_said_once_and_the_token_goes_nowhere_else(
 ) -> None:
     publish(folder, at(1))
     record(folder, "down", "acme/down")
-    github.install("acme/down", contents="write")
+    github.install("acme/down", actions="write")
     with GitHubApi() as other:
         github.fail("POST .*/dispatches", status, Location=f"{other.url}/repos/acme/down")
         done = workflow.run(ANNOUNCE, *folder.flags)

@@ -74,6 +74,10 @@ def test_a_ring_of_sequential_projects_comes_to_rest() -> None:
     ("name", "payload", "expected"),
     [
         ("workflow_dispatch", None, Cause(by_hand=True)),
+        # a person leaves the inputs empty
+        ("workflow_dispatch", {"project": "", "chain": ""}, Cause(by_hand=True)),
+        ("workflow_dispatch", {"project": "a", "chain": "b,a"}, Cause(chain=["b", "a"])),
+        ("workflow_dispatch", {"project": "a", "chain": ""}, Cause(chain=["a"])),
         ("push", None, Cause()),
         ("schedule", {"chain": ["a"]}, Cause()),
         ("repository_dispatch", {"project": "a", "chain": ["b", "a"]}, Cause(chain=["b", "a"])),
@@ -89,7 +93,8 @@ def test_what_started_a_deploy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, payload: Any, expected: Cause
 ) -> None:
     path = tmp_path / "event.json"
-    path.write_text(json.dumps({"client_payload": payload}))
+    key = "inputs" if name == "workflow_dispatch" else "client_payload"
+    path.write_text(json.dumps({key: payload}))
     monkeypatch.setenv("GITHUB_EVENT_NAME", name)
     monkeypatch.setenv("GITHUB_EVENT_PATH", str(path))
     assert event.cause() == expected

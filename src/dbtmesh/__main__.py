@@ -29,6 +29,7 @@ COMMANDS = {
     "notify": "tell people of a failed deploy",
     "pull-request": "comment on a pull request; drop its schema",
     "run-summary": "summarise a run of dbt as Markdown",
+    "signed-in": "run a command that signs in to Snowflake, as CI does",
     "update-template": "update this project to a newer version of the template",
     "with-snowflake-token": "run a command with a token of GitHub Actions for Snowflake",
 }

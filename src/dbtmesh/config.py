@@ -69,6 +69,7 @@ class Member:
     deploy_branch: str = "main"
     deploy_environment: str = "prod"
     ci_environment: str = "ci"
+    deploy_workflow: str | None = None  # its file; None in a mesh.yml of before 0.3.0
     deployment: str = "sequential"
     engine: Engine = Engine.CORE
     answers_file: str = ".copier-answers.yml"  # its name in `root`; another where two templates are
@@ -168,6 +169,7 @@ def _member(root: Path, facts: object) -> Member:
         deploy_branch=facts.get("deploy_branch") or "main",
         deploy_environment=facts.get("deploy_environment") or "prod",
         ci_environment=facts.get("ci_environment") or "ci",
+        deploy_workflow=facts.get("deploy_workflow") or None,
         deployment=facts.get("deployment") or "sequential",
         answers_file=facts.get("answers_file") or Member.answers_file,
         engine=Engine(engine),

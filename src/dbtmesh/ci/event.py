@@ -18,15 +18,29 @@ LONGEST_CHAIN = 100
 
 
 def cause() -> Cause:
-    """What started the workflow that this runs in. Outside of one, nothing that is known."""
-    event = os.environ.get("GITHUB_EVENT_NAME")
-    payload = _event().get("client_payload") if event == "repository_dispatch" else None
-    if not isinstance(payload, dict):
-        return Cause(by_hand=event == "workflow_dispatch")
-    # Members of before this was told name only the project whose news it is.
-    named = payload.get("chain")
-    chain = named if isinstance(named, list) else [payload.get("project")]
-    return Cause(chain=[each for each in chain[:LONGEST_CHAIN] if isinstance(each, str)])
+    """What started the workflow that this runs in. Outside of one, nothing that is known.
+
+    News comes as inputs of workflow_dispatch, which are empty where a person starts the workflow;
+    from an upstream of before 0.3.0 as the payload of repository_dispatch.
+    """
+    match os.environ.get("GITHUB_EVENT_NAME"):
+        case "workflow_dispatch":
+            told = _mapping("inputs")
+            if not told.get("project"):
+                return Cause(by_hand=True)
+            return Cause(chain=str(told.get("chain") or told["project"]).split(",")[:LONGEST_CHAIN])
+        case "repository_dispatch":
+            told = _mapping("client_payload")
+            # Members of before this was told name only the project whose news it is.
+            named = told.get("chain")
+            chain = named if isinstance(named, list) else [told.get("project")]
+            return Cause(chain=[each for each in chain[:LONGEST_CHAIN] if isinstance(each, str)])
+    return Cause()
+
+
+def _mapping(key: str) -> Mapping[str, Any]:
+    found = _event().get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _event() -> Mapping[str, Any]:

@@ -23,6 +23,10 @@ class BadApp(MeshError):
     """It is the App that is at fault, and would be in any repository."""
 
 
+class NoToken(github.Refused):
+    """The App is not installed in a repository, or lacks a permission there."""
+
+
 @dataclass(frozen=True)
 class App:
     """private_key: in PEM form; never part of a message."""
@@ -31,16 +35,16 @@ class App:
     client_id: str
     private_key: str = field(repr=False)
 
-    def acting_in(self, repository: str) -> GitHub:
-        """The API with a token that may write contents of one repository, for an hour.
+    def acting_in(self, repository: str, permission: str) -> GitHub:
+        """The API with a token that has one permission (to write), in one repository, for an hour.
 
-        Raises github.Refused where the App is not installed there; BadApp; MeshError.
+        Raises NoToken, BadApp, MeshError.
         """
         api = GitHub(self.url, self._signed(), "the App's signature")
         owner, _, name = repository.partition("/")
         try:
             found = api.get(f"/repos/{owner}/{name}/installation")
-            only = {"repositories": [name], "permissions": {"contents": "write"}}
+            only = {"repositories": [name], "permissions": {permission: "write"}}
             path = f"/app/installations/{int(found['id'])}/access_tokens"
             # A second token does no harm.
             token = str(api.post(path, only, repeatable=True)["token"])
@@ -50,7 +54,7 @@ class App:
                     f"{PRIVATE_KEY} is not the key of the App {CLIENT_ID}, or this machine's clock "
                     f"is wrong ({error})"
                 ) from None
-            raise
+            raise NoToken(str(error), error.status, error.limited) from None
         except (KeyError, TypeError, ValueError):
             raise MeshError(f"GitHub gives no token for {repository}: try again later") from None
         return GitHub(self.url, token, "the App")

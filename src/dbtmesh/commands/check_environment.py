@@ -6,7 +6,8 @@ It asks GitHub, with $GITHUB_TOKEN (permissions actions: read and contents: read
 may use the environment. A job that names an environment which does not exist makes it, open to
 every branch: so the deploy workflow runs this first, in a job of its own that names none. With the
 variable $MESH_OPEN_ENVIRONMENT set to `accepted`, as for a private repository of a plan that cannot
-close it, what is found is a warning.
+close it, what is found is a warning. $MESH_APP_ENVIRONMENT names another environment, if there is
+one, that keeps the key of the App which tells readers: it has to be as closed.
 
 Python's standard library is all it needs.
 
@@ -31,22 +32,25 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument("--environment", required=True, type=cli.given, metavar="E")
     parser.add_argument("--branch", required=True, type=cli.given, help="the one that deploys")
     arguments = parser.parse_args(words)
+    names = dict.fromkeys((arguments.environment, os.environ.get("MESH_APP_ENVIRONMENT")))
+    open_ones = [name for name in names if name and not is_closed(name, arguments.branch)]
+    accepted = os.environ.get("MESH_OPEN_ENVIRONMENT") == ACCEPTED
+    return cli.FOUND if open_ones and not accepted else cli.OK
+
+
+def is_closed(environment: str, branch: str) -> bool:
+    """Says what there is. Raises MeshError."""
     try:
         found = protection.look(
-            github.from_environment(),
-            github.repository(),
-            arguments.environment,
-            arguments.branch,
-            secrets=False,
+            github.from_environment(), github.repository(), environment, branch, secrets=False
         )
     except github.Refused as error:
-        workflow.warning(f"who can use the environment {arguments.environment} is unknown: {error}")
-        return cli.OK
+        workflow.warning(f"who can use the environment {environment} is unknown: {error}")
+        return True
     problems = list(found.problems)
     if not problems:
         cli.say(*found.lines)
-        return cli.OK
     accepted = os.environ.get("MESH_OPEN_ENVIRONMENT") == ACCEPTED
     for line in problems:
         (workflow.warning if accepted else workflow.error)(line)
-    return cli.OK if accepted else cli.FOUND
+    return not problems

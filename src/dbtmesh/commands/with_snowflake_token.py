@@ -57,6 +57,11 @@ def main(words: Sequence[str], root: Path) -> int:
         os.environ["SNOWFLAKE_TOKEN"] = tokens.get()
         if command[0] == "dbt" and (dbt := dbt_that_asks(tokens)):
             run_here(dbt, command)
+    become(command)
+
+
+def become(command: Sequence[str]) -> NoReturn:
+    """Runs the command in place of this one. Raises MeshError where it cannot."""
     if command[0].endswith(".py"):
         command = [sys.executable, *command]
     try:

@@ -168,6 +168,8 @@ def records(
             owner=", ".join(sorted(owners[name])) or None,
             repository=repository,
             deployment=member.deployment,
+            workflow=member.deploy_workflow,
+            branch=member.deploy_branch if member.deploy_workflow else None,
             read_version=upstream.interface.version,
             reads=[read for _, read in sorted(reads[name].items())],
             feeds={

@@ -29,6 +29,11 @@ def warning(text: str, title: str = "") -> None:
     _annotate("warning", text, title)
 
 
+def notice(text: str) -> None:
+    """As `warning`, of what is no fault."""
+    _annotate("notice", text, "")
+
+
 def error(text: str, title: str = "") -> None:
     """As `warning`; the step goes on."""
     _annotate("error", text, title)

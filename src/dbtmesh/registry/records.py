@@ -36,8 +36,9 @@ class Record(msgspec.Struct, omit_defaults=True):
     """What one consumer reads of one upstream; nothing any more where `reads` is empty.
 
     read_version: the upstream's publication that it was checked against. deployment: when it
-    deploys, as mesh.yml says. feeds: of nodes that read and are not public, the consumer's public
-    models that are made of them, so that a chain of projects does not end at a private model.
+    deploys, as mesh.yml says. workflow, branch: what starts its deploy; none of a template before
+    0.3.0. feeds: of nodes that read and are not public, the consumer's public models that are made
+    of them, so that a chain of projects does not end at a private model.
     """
 
     consumer: Project
@@ -48,6 +49,8 @@ class Record(msgspec.Struct, omit_defaults=True):
     owner: Line | None = None
     repository: Line | None = None
     deployment: Word | None = None
+    workflow: Word | None = None
+    branch: Line | None = None
     read_version: Line | None = None
     feeds: dict[NodeId, list[NodeId]] = {}
 

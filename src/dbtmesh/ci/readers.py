@@ -1,0 +1,137 @@
+"""The projects that wait for a publication, and how GitHub starts the deploy of each. Pure.
+
+A deploy workflow of 0.3.0 and later is started by `workflow_dispatch`, with the news as its inputs.
+That takes the permission `actions: write`, by which nobody can change code. An older one listens
+to `repository_dispatch` alone, which takes `contents: write`. docs/decisions/013 says why.
+
+https://docs.github.com/en/rest/actions/workflows#create-a-workflow-dispatch-event
+https://docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from dbtmesh import MeshError, checked
+from dbtmesh.checked import Digest, Line, Project, Publication, Unfit, Word, shown
+from dbtmesh.ci import github
+from dbtmesh.registry.records import Record
+
+EVENT = "mesh_published"
+"""Of repository_dispatch."""
+Repository = Annotated[str, Meta(pattern=rf"\A(?:{github.REPOSITORY.pattern})\Z")]
+
+
+class Reader(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A project that waits. workflow: the file of its deploys, started on `branch`; None where it
+    is of a template before 0.3.0."""
+
+    project: Project
+    repository: Repository
+    workflow: Word | None = None
+    branch: Line | None = None
+
+
+class Announcement(msgspec.Struct):
+    """A publication, and who is told of it. chain: the projects whose news this is, by way of each
+    other. run: the page of the deploy that published it."""
+
+    project: Project
+    env: Word
+    version: Publication
+    digest: Digest
+    chain: list[Project]
+    run: Line | None
+    readers: list[Reader]
+
+
+_ANNOUNCEMENT = msgspec.json.Decoder(Announcement)
+
+
+def decode(text: str) -> Announcement:
+    """Raises MeshError."""
+    try:
+        return checked.decode(text.encode(), _ANNOUNCEMENT)
+    except Unfit as error:
+        raise MeshError(f"what the deploy handed on is not an announcement: {error}") from None
+
+
+@dataclass(frozen=True)
+class Start:
+    """A request to GitHub that starts deploys. permission: what its token may write."""
+
+    repository: str
+    projects: tuple[str, ...]
+    permission: str
+    path: str
+    body: dict[str, Any]
+
+
+def starts(told: Announcement) -> Iterator[Start]:
+    """By repository. One that has several projects of before 0.3.0 gets one event for them all."""
+    of_before: dict[str, list[str]] = {}
+    for reader in sorted(told.readers, key=lambda each: (each.repository, each.project)):
+        if not (reader.workflow and reader.branch):
+            of_before.setdefault(reader.repository, []).append(reader.project)
+            continue
+        path = f"/repos/{reader.repository}/actions/workflows/{reader.workflow}/dispatches"
+        inputs = {
+            "project": told.project,
+            "version": told.version,
+            "digest": told.digest,
+            "chain": ",".join(told.chain),
+        }
+        body = {"ref": reader.branch, "inputs": inputs}
+        yield Start(reader.repository, (reader.project,), "actions", path, body)
+    for repository, projects in of_before.items():
+        payload = {
+            "project": told.project,
+            "env": told.env,
+            "version": told.version,
+            "digest": told.digest,
+            "run_url": told.run,
+            "chain": told.chain,
+            "consumers": projects,
+        }
+        body = {"event_type": EVENT, "client_payload": payload}
+        path = f"/repos/{repository}/dispatches"
+        yield Start(repository, tuple(projects), "contents", path, body)
+
+
+def recipients(records: Iterable[Record], owner: str) -> tuple[list[Reader], list[str]]:
+    """Those that can be told, by name; and why others cannot.
+
+    What others have written in the registry is taken for nothing but names, and the only workflows
+    that it can start are those that the template calls so.
+    """
+    found = []
+    notes = []
+    for record in records:
+        repository, workflow = record.repository or "", record.workflow
+        if not github.REPOSITORY.fullmatch(repository):
+            named = f"{shown(repository)}, which is none" if repository else "none"
+            notes.append(f"{record.consumer} is not told: its repository on record is {named}")
+        elif owner and repository.partition("/")[0].lower() != owner.lower():
+            notes.append(
+                f"{record.consumer} is not told: {repository} is not {owner}'s, and no event goes "
+                "to others; let it deploy on a schedule (deployment=independent)"
+            )
+        elif workflow and workflow not in deploy_workflows(record.consumer):
+            notes.append(
+                f"{record.consumer} is not told: {shown(workflow)} on its record is not the name "
+                "of a deploy workflow"
+            )
+        else:
+            branch = record.branch if workflow else None
+            found.append(Reader(record.consumer, repository, workflow if branch else None, branch))
+    return found, notes
+
+
+def deploy_workflows(project: str) -> tuple[str, ...]:
+    """What the deploy workflow of a project may be called: copier.yml, `workflow_prefix`."""
+    return tuple(f"{prefix}deploy.yml" for prefix in ("", "mesh-", f"{project}-"))

@@ -1,0 +1,47 @@
+"""Run a command that signs in to Snowflake, as CI does.
+
+  python -m dbtmesh signed-in dbt build --target prod
+
+With the answer auth: key_pair the key is in $SNOWFLAKE_PRIVATE_KEY, and the command is not started
+without one. With auth: workload_identity GitHub Actions is asked for a token
+(`with-snowflake-token`). `--if-possible` runs nothing where there is no key, which is said and is no
+failure: as in a pull request of a repository that is not set up yet.
+
+It ends with the command's exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dbtmesh import MeshError, cli, config
+from dbtmesh.ci.secret import KEY
+from dbtmesh.commands import with_snowflake_token
+from dbtmesh.output import workflow
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--if-possible", action="store_true", help="else run nothing, and say so")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run, with its arguments")
+    arguments = parser.parse_args(words)
+    if not arguments.command:
+        raise MeshError("which command? See python -m dbtmesh signed-in --help")
+    member = config.load_member(root)
+    if member.snowflake.get("auth") == "workload_identity":
+        return with_snowflake_token.main(arguments.command, root)
+    if workflow.is_here() and not os.environ.get(KEY):
+        user = member.snowflake.get("ci_user")
+        missing = (
+            f"this job has no secret {KEY}: ./setup_keypair_auth.sh create sets it for deploys, with "
+            f"--user {user} for pull requests"
+        )
+        if not arguments.if_possible:
+            raise MeshError(missing)
+        workflow.notice(f"not run on Snowflake: {missing}")
+        return cli.OK
+    with_snowflake_token.become(arguments.command)
