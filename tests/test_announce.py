@@ -347,10 +347,8 @@ def test_what_may_pass_fails_and_the_others_are_told(
     done = workflow.run(ANNOUNCE, *folder.flags)
     assert done.returncode == 1
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert (
-        "acme/b was not told: GitHub answers POST /repos/acme/b/actions/workflows/deploy.yml/dispatches with 502"
-        in error
-    )
+    assert "acme/b was not told: GitHub answers POST /repos/acme/b/actions/workflows/" in error
+    assert "with 502" in error
     assert len(warnings(done)) == 1
     assert len(github.repository("acme/a").started) == 1
     assert len(github.repository("acme/c").started) == 1

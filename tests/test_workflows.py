@@ -19,6 +19,7 @@ from fleet import render as rendering
 from fleet.render import Source
 from tests.actions import ACTIONS
 from tests.conftest import BIN, ROOT, Render, questions
+from tests.github_api import NEWS
 
 KINDS: Mapping[str, dict[str, Any]] = {
     "upstream": {"kind": "upstream"},
@@ -38,6 +39,10 @@ AUTHS = ("key_pair", "workload_identity")
 ALERTS = ("none", "slack", "email")
 OIDC = ("aws-actions/configure-aws-credentials", "actions/deploy-pages")
 PIN = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<sha>\S+)(?: # (?P<version>\S+))?")
+
+SECRET = re.compile(r"secrets\.(\w+)")
+ANNOUNCING = "MESH_APP_PRIVATE_KEY"
+APP_KEY = re.compile(r"secrets\.MESH_(MAINTENANCE_)?APP_PRIVATE_KEY")
 
 Document = dict[Any, Any]
 
@@ -156,15 +161,19 @@ def _problems_of_job(job: Document) -> Iterator[str]:
     permissions = job.get("permissions") or {}
     text = yaml.safe_dump(job)
     uses = {step["uses"].split("@")[0]: step for step in job["steps"] if "uses" in step}
-    asks = "with-snowflake-token" in text or any(action in uses for action in OIDC)
+    tokens = "signed-in" in text and "SNOWFLAKE_PRIVATE_KEY" not in text
+    asks = tokens or any(action in uses for action in OIDC)
     if asks != ("id-token" in permissions):
         yield "asks GitHub for a token without id-token: write, or has it for nothing"
     if "secrets.SNOWFLAKE_PRIVATE_KEY" in text and "environment" not in job:
         yield "takes the key of Snowflake without an environment"
     if asks and "environment" not in job:
         yield "signs in as nobody in particular: no environment"
-    if "secrets.MESH_APP_PRIVATE_KEY" in text and "environment" not in job:
+    if APP_KEY.search(text) and "environment" not in job:
         yield "takes the App's key without an environment"
+    secrets = set(SECRET.findall(text)) - {"GITHUB_TOKEN"}
+    if ANNOUNCING in secrets and (len(secrets) > 1 or "id-token" in permissions):
+        yield "takes the key of the App that tells readers beside another secret"
     for step in job["steps"]:
         action = step.get("uses", "").split("@")[0]
         if action and action in ACTIONS:
@@ -258,6 +267,10 @@ MISTAKES: Mapping[str, tuple[Callable[[str], str], str]] = {
             r"\n    environment:( .*|(\n      .*)+)", "", text.replace("SNOWFLAKE_", "MESH_APP_")
         ),
         "takes the App's key",
+    ),
+    "the App's key where another one is": (
+        lambda text: text.replace("SNOWFLAKE_PRIVATE_KEY }}", "MESH_APP_PRIVATE_KEY }}", 1),
+        "beside another secret",
     ),
 }
 
@@ -369,6 +382,53 @@ def test_a_build_may_take_longer_than_a_session_of_aws(workflows: list[Workflow]
     assert found
 
 
+def test_each_app_key_is_of_the_job_that_needs_it(workflows: list[Workflow]) -> None:
+    found = set()
+    for each in workflows:
+        for name, job in each.document["jobs"].items():
+            if keys := set(SECRET.findall(yaml.safe_dump(job))) & {
+                ANNOUNCING,
+                "MESH_MAINTENANCE_APP_PRIVATE_KEY",
+            }:
+                found.add((name, *keys))
+    assert found == {
+        ("announce", ANNOUNCING),
+        ("template", "MESH_MAINTENANCE_APP_PRIVATE_KEY"),
+        ("keys", "MESH_MAINTENANCE_APP_PRIVATE_KEY"),
+    }
+
+
+def test_nobody_is_asked_whether_to_look_for_changes(workflows: list[Workflow]) -> None:
+    """Of those that look every 15 minutes: a job without the environment of deploys, by the role
+    that only reads; and no other job where nothing has changed."""
+    for each in deploys(workflows):
+        polls = (
+            each.answers["kind"] != "upstream" and each.answers.get("deployment") == "independent"
+        )
+        jobs = each.document["jobs"]
+        assert ("changed" in jobs) == polls
+        if not polls:
+            continue
+        assert jobs["changed"]["environment"] == {"name": "ci", "deployment": False}
+        assert "role-to-assume: arn:aws:iam::123456789012:role/dbt-mesh-member-ci" in (
+            yaml.safe_dump(jobs["changed"], width=1000)
+        )
+        assert "dbt-core" not in yaml.safe_dump(jobs["changed"])
+        assert [name for name, job in jobs.items() if "needs" not in job] == ["changed"]
+        assert jobs["closed"]["needs"] == "changed"
+        assert "needs.changed.outputs.changed == 'true'" in jobs["closed"]["if"]
+
+
+def test_what_waits_for_others_takes_news_by_input_and_by_event(workflows: list[Workflow]) -> None:
+    for each in deploys(workflows):
+        on = each.document["on"]
+        inputs = (on["workflow_dispatch"] or {}).get("inputs")
+        assert ("repository_dispatch" in on) == bool(inputs)
+        if inputs:
+            assert set(inputs) == set(NEWS)
+            assert not any(each.get("required") for each in inputs.values())
+
+
 def test_only_deploys_are_deployments(workflows: list[Workflow]) -> None:
     for each in workflows:
         for name, job in each.document["jobs"].items():
@@ -380,7 +440,7 @@ def test_only_what_publishes_publishes(workflows: list[Workflow]) -> None:
     for each in deploys(workflows):
         publishes = each.answers["kind"] == "upstream" or each.answers.get("publishes", False)
         assert ("scripts/publish_manifest.py" in each.text) == publishes
-        assert ("announce" in each.text) == publishes
+        assert ("announce" in each.document["jobs"]) == publishes
 
 
 def test_alerts_are_those_that_were_asked_for(workflows: list[Workflow]) -> None:
@@ -412,7 +472,8 @@ def test_members_that_share_a_repository_keep_apart(workflows: list[Workflow]) -
         for job in each.document["jobs"].values():
             named = job.get("environment", f"ci-{name}")
             named = named if isinstance(named, str) else named["name"]
-            assert named in (f"prod-{name}", f"ci-{name}", "github-pages")
+            app = f"${{{{ vars.MESH_APP_ENVIRONMENT || 'prod-{name}' }}}}"
+            assert named in (f"prod-{name}", f"ci-{name}", app, "github-pages")
         on = each.document["on"]
         for event in ("push", "pull_request"):
             if event in on:

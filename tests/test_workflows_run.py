@@ -22,7 +22,7 @@ BUILT = {
     name: f"{name.upper()}_PROD.MARTS.DOWNSTREAM_ORDERS" for name in DEPLOYMENTS if "down" in name
 }
 WAIT = "Wait for the version it was told, and check it"
-TELL = "Tell the projects that read it"
+TELL, PLAN = "Tell them", "Who has to be told?"
 RECORD = "registry/dbt_up/prod/consumers/dbt_down.json"
 GONE = "registry/dbt_up/prod/consumers/gone.json"
 KEEP = "Keep the state, for slim CI and for the next deploy"
@@ -47,7 +47,9 @@ def story(mesh: Mesh) -> Story:
 
     def deploy(what: str, name: str, event: str = "workflow_dispatch") -> None:
         known = len(mesh.slack.messages)
-        payload = mesh.told(name) if event == "repository_dispatch" else None
+        payload = None
+        if what.endswith("follows"):
+            payload = mesh.told(name) if event == "workflow_dispatch" else mesh.told_by_event(name)
         runs[what] = mesh.deploy(name, event, payload)
         alerts[what] = mesh.slack.messages[known:]
 
@@ -69,7 +71,7 @@ def story(mesh: Mesh) -> Story:
     mesh.aws.s3.put(GONE, json.dumps(gone).encode())
     deploy("up mended", "dbt_up")
     mesh.aws.s3.client().delete_object(Bucket=BUCKET, Key=GONE)
-    deploy("down follows", "dbt_down", "repository_dispatch")
+    deploy("down follows", "dbt_down")
     deploy("loom follows", "dbt_down_loom", "repository_dispatch")
     return Story(runs, alerts, (before, after))
 
@@ -103,16 +105,15 @@ def test_a_deploy_leaves_its_state_and_its_docs(mesh: Mesh, story: Story) -> Non
 
 
 def test_readers_are_known_by_what_they_record_and_told_by_an_app(mesh: Mesh, story: Story) -> None:
-    assert "nobody to tell" in story.runs["up"].step(TELL).output
+    assert "nobody to tell" in story.runs["up"].step(PLAN).output
+    assert not story.runs["up"].ran(TELL)
     registry = mesh.objects("registry")
     latest = hashlib.sha256(
         mesh.aws.s3.get("registry/dbt_up/prod/latest/manifest.json")
     ).hexdigest()
     for name in ("dbt_down", "dbt_down_loom"):
         assert f"dbt_up/prod/consumers/{name}.json" in registry
-        event = mesh.told(name)
-        assert event["action"] == "mesh_published"
-        payload = event["client_payload"]
+        payload = mesh.told(name)["inputs"]
         assert payload["project"] == "dbt_up"
         assert registry[f"dbt_up/prod/history/{payload['version']}/manifest.json"] == latest
     told = [each for each in mesh.github.requests if each.path.endswith("/dispatches")]
@@ -135,7 +136,7 @@ def test_readers_wait_for_the_version_they_were_told(story: Story) -> None:
 def test_a_failed_build_publishes_nothing(story: Story) -> None:
     run = story.runs["up broken"]
     assert run.step("Build").failed
-    for name in ("Publish", "Docs", TELL):
+    for name in ("Publish", "Docs", PLAN, TELL):
         assert not run.ran(name)
     before, after = story.registry
     assert after == before
@@ -171,7 +172,7 @@ def test_no_secret_is_in_a_log(mesh: Mesh, story: Story) -> None:
 
 def test_a_rerun_changes_nothing(mesh: Mesh, story: Story) -> None:
     rows, registry = mesh.rows(BUILT["dbt_down"]), mesh.objects("registry")
-    run = mesh.deploy("dbt_down", "repository_dispatch", mesh.told("dbt_down"))
+    run = mesh.deploy("dbt_down", "workflow_dispatch", mesh.told("dbt_down"))
     assert run.ok, run
     assert mesh.rows(BUILT["dbt_down"]) == rows
     now = mesh.objects("registry")
@@ -182,7 +183,7 @@ def test_a_rerun_changes_nothing(mesh: Mesh, story: Story) -> None:
 def test_an_event_of_a_project_that_it_does_not_read_is_not_for_it(
     mesh: Mesh, story: Story
 ) -> None:
-    event = mesh.told("dbt_down")
+    event = mesh.told_by_event("dbt_down")
     event["client_payload"] = {**event["client_payload"], "project": "dbt_other"}
     run = mesh.deploy("dbt_down", "repository_dispatch", event)
     assert run.ok
@@ -200,10 +201,9 @@ def test_an_event_of_a_project_that_it_does_not_read_is_not_for_it(
 def test_a_wrong_event_deploys_nothing(
     mesh: Mesh, story: Story, change: dict[str, str], message: str
 ) -> None:
-    event = mesh.told("dbt_down")
-    event["client_payload"] = {**event["client_payload"], **change}
+    event = {"inputs": {**mesh.told("dbt_down")["inputs"], **change}}
     statements = len(mesh.snowflake.standin.statements)
-    run = mesh.deploy("dbt_down", "repository_dispatch", event)
+    run = mesh.deploy("dbt_down", "workflow_dispatch", event)
     assert not run.ok
     assert run.step(WAIT).failed
     assert message in run.step(WAIT).output

@@ -19,7 +19,7 @@ def test_branches_of_one_repository_deploy_its_members(shared: Mesh) -> None:
     def deploy(name: str, event: str) -> Run:
         branch = "upstream/dbt_up" if name == "dbt_up" else "main"
         git(shared.checkout(name), "switch", "--quiet", branch)
-        payload = shared.told(name) if event == "repository_dispatch" else None
+        payload = shared.told(name) if event == "workflow_dispatch" else None
         run = shared.deploy(name, event, payload)
         assert run.ok, run
         return run
@@ -28,7 +28,7 @@ def test_branches_of_one_repository_deploy_its_members(shared: Mesh) -> None:
     deploy("dbt_down", "push")
     assert deploy("dbt_down_loom", "schedule").ran("Build")
     quiet = deploy("dbt_down_loom", "schedule")
-    assert "nothing to deploy" in quiet.step("Has anything changed?").output
+    assert "nothing to deploy" in quiet.step("Look").output
     assert not quiet.ran("Build")
     assert not quiet.ran("Docs")
     # another member's code has changed, in the same repository
@@ -37,18 +37,18 @@ def test_branches_of_one_repository_deploy_its_members(shared: Mesh) -> None:
     assert not deploy("dbt_down_loom", "schedule").ran("Build")
 
     deploy("dbt_up", "push")
-    (event,) = shared.github.repository("acme/mesh").dispatches
-    assert event["client_payload"]["project"] == "dbt_up"
-    assert event["client_payload"]["consumers"] == ["dbt_down"]  # the other one looks by itself
+    (started,) = shared.github.repository("acme/mesh").started
+    assert started["workflow"] == "dbt_down-deploy.yml"  # the other one looks by itself
+    assert started["inputs"]["project"] == "dbt_up"
     # the job's own token will do within a repository: no App is needed
     (told,) = (each for each in shared.github.requests if each.path.endswith("/dispatches"))
     assert told.token == TOKEN
 
-    assert deploy("dbt_down", "repository_dispatch").ran(
+    assert deploy("dbt_down", "workflow_dispatch").ran(
         "Wait for the version it was told, and check it"
     )
     loud = deploy("dbt_down_loom", "schedule")
-    assert "dbt_up: " in loud.step("Has anything changed?").output
+    assert "dbt_up: " in loud.step("Look").output
     assert loud.ran("Build")
     assert len(shared.rows(LOOM)) == 56
     deploys = {f"{name}/prod/deploy.json" for name in ("dbt_up", "dbt_down", "dbt_down_loom")}

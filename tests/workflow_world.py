@@ -29,7 +29,7 @@ from fleet.render import Source
 from tests import aws_world
 from tests.actions import Actions, Run
 from tests.conftest import Member, Render
-from tests.github_api import APP, GitHubApi, app_key
+from tests.github_api import APP, NEWS, GitHubApi, Workflow, app_key
 from tests.s3_server import BUCKET
 from tests.snowflake_members import World, demo_answers, make_world
 from tests.snowflake_standin import ADMIN, PASSWORD
@@ -143,6 +143,7 @@ class Mesh:
             secrets |= {
                 "SNOWFLAKE_PRIVATE_KEY": rsa_key(user).private_pem,
                 "MESH_APP_PRIVATE_KEY": app_key()[0],
+                "MESH_MAINTENANCE_APP_PRIVATE_KEY": app_key()[0],
                 "SLACK_WEBHOOK_URL": self.slack.url,
             }
             subject = aws_world.subject(repository, self.environment(name, environment))
@@ -158,9 +159,18 @@ class Mesh:
         )
 
     def told(self, name: str) -> dict[str, Any]:
-        """The newest event that a member's repository got, as its workflow sees it."""
-        event = self.github.repository(self.repository(name)).dispatches[-1]
-        return {"action": event["event_type"], "client_payload": event["client_payload"]}
+        """With what the deploy of a member was started last, as it sees it."""
+        file = self.workflow(name, "deploy.yml")
+        started = self.github.repository(self.repository(name)).started
+        return next(
+            {"inputs": each["inputs"]} for each in started[::-1] if each["workflow"] == file
+        )
+
+    def told_by_event(self, name: str) -> dict[str, Any]:
+        """The same as an upstream of a template before 0.3.0 sends it."""
+        news = self.told(name)["inputs"]
+        payload = {**news, "chain": news["chain"].split(","), "consumers": [name], "env": "prod"}
+        return {"action": "mesh_published", "client_payload": payload}
 
     def rows(self, relation: str) -> list[tuple[Any, ...]]:
         """Everything in a relation, as an administrator sees it."""
@@ -250,12 +260,15 @@ def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterato
             if is_shared:
                 github.repository(*repositories)
             else:
-                github.install(*repositories, contents="write")
+                github.install(*repositories, actions="write")
                 made.variables["MESH_APP_CLIENT_ID"] = APP
             for name in members:
                 settings = github.repository(made.repository(name)).settings
                 own = ("upstream/dbt_up",) if is_shared and name == "dbt_up" else ()
                 settings.closed(made.environment(name, "prod"), "main", *own)
-            contents = "write" if is_shared else "read"
-            github.token(TOKEN, contents=contents, actions="read", pull_requests="write")
+                workflows = github.repository(made.repository(name)).workflows
+                file = made.workflow(name, "deploy.yml")
+                workflows[file] = Workflow(own[0] if own else "main", NEWS)
+            level = "write" if is_shared else "read"
+            github.token(TOKEN, contents="read", actions=level, pull_requests="write")
             yield made

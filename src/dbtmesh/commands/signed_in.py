@@ -4,8 +4,8 @@
 
 With the answer auth: key_pair the key is in $SNOWFLAKE_PRIVATE_KEY, and the command is not started
 without one. With auth: workload_identity GitHub Actions is asked for a token
-(`with-snowflake-token`). `--if-possible` runs nothing where there is no key, which is said and is no
-failure: as in a pull request of a repository that is not set up yet.
+(`with-snowflake-token`). `--if-possible` runs nothing where there is no key, which is said and is
+no failure: as in a pull request of a repository that is not set up yet.
 
 It ends with the command's exit status.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,8 +36,8 @@ def main(words: Sequence[str], root: Path) -> int:
     if workflow.is_here() and not os.environ.get(KEY):
         user = member.snowflake.get("ci_user")
         missing = (
-            f"this job has no secret {KEY}: ./setup_keypair_auth.sh create sets it for deploys, with "
-            f"--user {user} for pull requests"
+            f"this job has no secret {KEY}: ./setup_keypair_auth.sh create sets it for deploys, "
+            f"with --user {user} for pull requests"
         )
         if not arguments.if_possible:
             raise MeshError(missing)

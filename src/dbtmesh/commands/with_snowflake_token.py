@@ -65,7 +65,7 @@ def become(command: Sequence[str]) -> NoReturn:
     if command[0].endswith(".py"):
         command = [sys.executable, *command]
     try:
-        os.execvp(command[0], command)  # noqa: S606 - it becomes the command
+        os.execvp(command[0], list(command))  # noqa: S606 - it becomes the command
     except OSError as error:
         raise MeshError(f"{command[0]}: {error.strerror}") from None
 
