@@ -184,6 +184,7 @@ class Actions:
             "ACTIONS_PYTHON": sys.executable,
             "ACTIONS_APP_TOKEN": self.app_token,
             "ACTIONS_REPOSITORY": str(repository),
+            "ACTIONS_ENVIRONMENTS": json.dumps(_environments(text)),
             "GITHUB_RUN_ID": str(1000 + self.number),
             "PIP_NO_INDEX": "1",  # everything else is installed already; nothing more may be
             **environment,
@@ -234,6 +235,13 @@ class Actions:
                 )
             )
         return folder
+
+
+def _environments(text: str) -> dict[str, str]:
+    """Job → the environment that it names, which is part of its subject."""
+    jobs = yaml.safe_load(text)["jobs"]
+    named = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
+    return {name: e if isinstance(e, str) else e["name"] for name, e in named.items()}
 
 
 def _dotenv(values: Mapping[str, str]) -> str:

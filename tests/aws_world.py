@@ -594,10 +594,18 @@ def request_of(request: Request) -> tuple[str, str, dict[str, str]] | None:
 
 
 def main() -> None:
-    """Assumes a role with the job's own token, as aws-actions/configure-aws-credentials does."""
+    """Assumes a role with the job's own token, as aws-actions/configure-aws-credentials does.
+
+    A run here has one subject for all its jobs: its environment is that of the job."""
     (role,) = sys.argv[1:]
+    environment = json.loads(os.environ["ACTIONS_ENVIRONMENTS"])[os.environ["GITHUB_JOB"]]
+    address = re.sub(
+        r"(environment%3A)[^&]*",
+        lambda found: found[1] + urllib.parse.quote(environment),
+        os.environ["ACTIONS_ID_TOKEN_REQUEST_URL"],
+    )
     request = urllib.request.Request(
-        f"{os.environ['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience={AUDIENCE}",
+        f"{address}&audience={AUDIENCE}",
         headers={"Authorization": f"Bearer {os.environ['ACTIONS_ID_TOKEN_REQUEST_TOKEN']}"},
     )
     with urllib.request.urlopen(request) as answer:
