@@ -239,6 +239,45 @@ def test_a_repository_without_drafts_gets_an_ordinary_pull_request(
     assert draft == [*ordinary, "--draft"]
 
 
+def test_without_an_app_it_is_said_what_to_switch_on(template: Path, tmp_path: Path) -> None:
+    desk = make(template, tmp_path, ".")
+    in_workflow = {"GITHUB_ACTIONS": "true"}
+    failed = desk.script("--pull-request", GH_STANDIN_FAILS_AT="pr create", **in_workflow)
+    assert failed.returncode == 1
+    assert "Allow GitHub Actions to create and approve pull requests" in failed.stderr
+    assert "MESH_MAINTENANCE_APP_CLIENT_ID" in failed.stderr
+    done = desk.again(**in_workflow)
+    assert done.returncode == 0, done.stderr
+    asked = desk.pull_requests[-1]
+    assert "closes and reopens it" in asked[asked.index("--body") + 1]
+
+
+@pytest.mark.parametrize("app", ["", "Iv1.maintenance"])
+def test_an_update_that_changes_workflows_takes_an_app(
+    template: Path, tmp_path: Path, app: str
+) -> None:
+    desk = make(template, tmp_path, ".")
+    lint = ".github/workflows/ci.yml"
+    desk.edit(lint, "timeout-minutes: 10", "timeout-minutes: 11")
+    changed = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", str(template), str(changed))
+    ci = changed / "template/.github/workflows/{{ workflow_prefix }}ci.yml.jinja"
+    ci.write_text(ci.read_text().replace("timeout-minutes: 30", "timeout-minutes: 31"))
+    git(changed, "commit", "--quiet", "--all", "--message", "v9.1.0")
+    git(changed, "tag", "v9.1.0")
+    desk.edit(".copier-answers.yml", str(template), str(changed))
+    facts = {"GITHUB_ACTIONS": "true", "MESH_MAINTENANCE_APP_CLIENT_ID": app}
+    done = desk.script("--pull-request", **facts)
+    if app:
+        assert done.returncode == 0, done.stderr
+        assert "template/v9.1.0" in desk.branches
+    else:
+        assert done.returncode == 1
+        assert "changes workflows, which the job's own token may not push" in done.stderr
+        assert desk.branches == {"main"}
+        assert not desk.pull_requests
+
+
 def test_by_hand_it_changes_the_working_tree_only(template: Path, tmp_path: Path) -> None:
     desk = make(template, tmp_path, ".")
     done = desk.script("--to", NEW)

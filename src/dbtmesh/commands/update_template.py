@@ -8,8 +8,10 @@ both are left in the file for somebody to choose: the files are listed, and the 
 draft. There is one for each version; what is there already is left alone, and one that was closed
 stays closed.
 
-$GH_TOKEN pushes and opens the pull request (it has to be allowed to write workflows), and
-$TEMPLATE_TOKEN reads the template where that is not public.
+$GH_TOKEN pushes and opens the pull request, and $TEMPLATE_TOKEN reads the template where that is
+not public. In a workflow $GH_TOKEN is the job's own where $MESH_MAINTENANCE_APP_CLIENT_ID names no
+App. With that token GitHub opens pull requests only where the repository's settings allow it, starts
+no workflow for them, and takes no change of a workflow: what that means for an update is said.
 
 Exit status: 0 done, whether there was anything new or not; 1 it failed; 2 there are conflicts.
 """
@@ -31,6 +33,14 @@ from dbtmesh.output import markdown, workflow
 
 NO_DRAFTS = "draft pull requests are not supported"
 """What GitHub says where a repository has none: a private one of some plans."""
+APP = "MESH_MAINTENANCE_APP_CLIENT_ID"
+WORKFLOWS = ".github/workflows/"
+PERMITTED = "Allow GitHub Actions to create and approve pull requests"
+"""A repository's setting: Settings, Actions, General.
+
+https://docs.github.com/en/actions/concepts/security/github_token
+"""
+CHECKS = "Its checks start once somebody closes and reopens it, or approves their run."
 AUTHOR = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
 
 
@@ -120,6 +130,7 @@ def _lines(path: Path) -> list[str]:
 def propose(top: Path, folder: str, done: Update) -> str:
     """Pushes a branch and opens a pull request, unless they are there already; what was done."""
     branch = "/".join(filter(None, ("template", folder, done.new)))
+    unaided = workflow.is_here() and not os.environ.get(APP)
     base = git(top, "rev-parse", "--abbrev-ref", "HEAD")
     title = done.title(folder)
     if git(top, "ls-remote", "origin", f"refs/heads/{branch}"):
@@ -127,22 +138,41 @@ def propose(top: Path, folder: str, done: Update) -> str:
             number, state = there
             return f"the branch {branch} is there already, and its pull request {number} is {state}"
     else:
-        git(top, "switch", "--quiet", "--create", branch)
         git(top, "add", "--all")
+        changed = git(top, "diff", "--cached", "--name-only").splitlines()
+        if unaided and any(path.startswith(WORKFLOWS) for path in changed):
+            raise MeshError(
+                f"{title} changes workflows, which the job's own token may not push: name a GitHub "
+                f"App in the variable {APP} (README.md), or run `copier update --trust` by hand"
+            )
+        git(top, "switch", "--quiet", "--create", branch)
         name, address = AUTHOR
         author = ("-c", f"user.name={name}", "-c", f"user.email={address}")
         git(top, *author, "commit", "--quiet", "--message", title)
         git(top, "push", "--quiet", "origin", f"{branch}:refs/heads/{branch}")
+    body = f"{done.body}\n\n{CHECKS}" if unaided else done.body
     create = ["gh", "pr", "create", "--head", branch, "--base", base]
-    create += ["--title", title, "--body", done.body]
-    if not done.conflicts:
-        return run(create, top)
+    create += ["--title", title, "--body", body]
     try:
-        return run([*create, "--draft"], top)
+        return opened(create, top, draft=bool(done.conflicts))
     except MeshError as error:
-        if NO_DRAFTS not in str(error).lower():
+        if not unaided:
             raise
-        return run(create, top)
+        raise MeshError(
+            f"{error}. Is `{PERMITTED}` switched on (Settings, Actions, General)? Or name a GitHub "
+            f"App in the variable {APP}. The branch {branch} is pushed"
+        ) from None
+
+
+def opened(create: list[str], top: Path, *, draft: bool) -> str:
+    """Raises MeshError."""
+    if draft:
+        try:
+            return run([*create, "--draft"], top)
+        except MeshError as error:
+            if NO_DRAFTS not in str(error).lower():
+                raise
+    return run(create, top)
 
 
 def pull_request(top: Path, branch: str) -> tuple[int, str] | None:
