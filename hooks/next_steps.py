@@ -59,11 +59,24 @@ def after_copy(answers: Mapping[str, str], answers_file: Path, copied: Path) -> 
     steps = numbered(answers, answers_file, copied, repository, joined)
     for number, (title, commands) in enumerate(steps.items(), start=1):
         lines += [f"  {number}. {title}", *(f"       {command}" for command in commands)]
+    lines += costs(answers)
     if repository and repository.top != copied:
         lines += ["", *misplaced(repository.top, copied, answers_file)]
     if joined and joined.findings:
         lines += ["", "scripts/doctor.py finds more to do:", *(f"  {e}" for e in joined.findings)]
     return "\n".join(lines)
+
+
+def costs(answers: Mapping[str, str]) -> list[str]:
+    """What an answer costs that was given without its question, where that is told."""
+    if answers.get("deployment") != "independent" or answers.get("kind") == "upstream":
+        return []
+    return [
+        "",
+        "note: deployment=independent looks every 15 minutes whether anything changed, about 2,900 "
+        "minutes of GitHub",
+        "Actions a month in a private repository, which pays for them beyond its plan's.",
+    ]
 
 
 def misplaced(top: Path, copied: Path, answers_file: Path) -> list[str]:

@@ -411,6 +411,14 @@ class GitHubApi:
         ]
         return 200, {"total_count": len(listed), "workflow_runs": _page(listed, asked)}
 
+    def _workflows(self, found: Repository, _: Token, request: Request) -> Answer:
+        """https://docs.github.com/en/rest/actions/workflows#list-repository-workflows"""
+        listed = [
+            {"path": f".github/workflows/{file}", "state": workflow.state}
+            for file, workflow in found.workflows.items()
+        ]
+        return 200, {"total_count": len(listed), "workflows": _page(listed, request.query)}
+
     def _attempt(
         self, found: Repository, _: Token, request: Request, ident: str, attempt: str
     ) -> Answer:
@@ -497,6 +505,7 @@ _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
     ("POST", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "write", GitHubApi._add_comment),
     ("PATCH", f"{_REPO}/issues/comments/([0-9]+)", _TALK, "write", GitHubApi._edit_comment),
     ("GET", f"{_REPO}/pulls", "pull-requests", "read", GitHubApi._pulls),
+    ("GET", f"{_REPO}/actions/workflows", "actions", "read", GitHubApi._workflows),
     ("GET", f"{_REPO}/actions/workflows/([^/]+)/runs", "actions", "read", GitHubApi._runs),
     (
         "GET",

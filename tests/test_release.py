@@ -80,9 +80,13 @@ def test_what_was_tested_is_tagged(desk: Desk) -> None:
     run = desk.release()
     assert run.ok, run
     assert "all is well" in run.log
-    (asked,) = desk.asked
+    tag, asked = desk.asked
+    assert tag[:2] == ["api", "repos/acme/copier-dbt-mesh/git/refs"]
+    assert f"ref=refs/tags/{TAG}" in tag
+    assert f"sha={git(desk.clone, 'rev-parse', 'HEAD')}" in tag
     assert asked[:3] == ["release", "create", TAG]
-    assert asked[asked.index("--target") + 1] == git(desk.clone, "rev-parse", "HEAD")
+    assert "--verify-tag" in asked
+    assert "--target" not in asked
 
 
 def test_a_version_that_was_not_kept_is_not_released(desk: Desk) -> None:

@@ -69,15 +69,17 @@ def combinations() -> Iterator[dict[str, Any]]:
     for kind, deployment, auth, alerts in product(KINDS, DEPLOYMENTS, AUTHS, ALERTS):
         answers = {"deployment": deployment, "auth": auth, "alerts": alerts}
         yield {"project_name": kind, **KINDS[kind], **CONNECTED, **answers}
+    for kind in KINDS:  # of a registry, with docs on GitHub Pages, and the library of an index
+        more = {"github_pages": True, "library": "index"}
+        yield {"project_name": kind, **KINDS[kind], **CONNECTED, **more}
     for kind in KINDS:  # a laptop that nothing was connected to yet
         yield {"project_name": kind, **KINDS[kind]}
-    for kind, pages in product(KINDS, (False, True)):
+    for kind in KINDS:
         yield {
             "project_name": f"shared_{kind}",
             **KINDS[kind],
             **CONNECTED,
             "working_directory": "teams/member",
-            "github_pages": pages,
             "deploy_branch": "upstream/dbt_up",
         }
 
@@ -113,7 +115,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_every_member_has_three(workflows: list[Workflow]) -> None:
     number = sum(1 for _ in combinations())
-    assert number == 5 * 3 * 2 * 3 + 5 + 10
+    assert number == 5 * 3 * 2 * 3 + 5 + 5 + 5
     assert len(workflows) == 3 * number
 
 

@@ -152,7 +152,7 @@ class Mesh:
             self.checkout(name),
             self.workflow(name, workflow),
             event,
-            {"repository": {"visibility": "public"}, **(payload or {})},
+            payload,
             secrets={key: value for key, value in secrets.items() if key not in without},
             variables=self.variables if environment else {},
             **{"GITHUB_API_URL": self.github.url, **more},
@@ -208,7 +208,7 @@ def answers_of(name: str, is_shared: bool) -> dict[str, Any]:
         "github_repository": repository_of(name, is_shared),
         "alerts": "slack",
         "deployment": DEPLOYMENTS[name],
-        "github_pages": name == "dbt_up",
+        "github_pages": name == "dbt_up" and not is_shared,
     }
 
 

@@ -6,7 +6,9 @@ It asks GitHub, with $GITHUB_TOKEN (permissions actions: read and contents: read
 may use the environment. A job that names an environment which does not exist makes it, open to
 every branch: so the deploy workflow runs this first, in a job of its own that names none. With the
 variable $MESH_OPEN_ENVIRONMENT set to `accepted`, as for a private repository of a plan that cannot
-close it, what is found is a warning. $MESH_APP_ENVIRONMENT names another environment, if there is
+close it, what is found is a warning. In GitHub Actions it sets the output `visibility`, of the
+repository, and warns of workflows that GitHub has switched off because nothing happened in the
+repository for 60 days. $MESH_APP_ENVIRONMENT names another environment, if there is
 one, that keeps the key of the App which tells readers: it has to be as closed.
 
 Python's standard library is all it needs.
@@ -22,6 +24,7 @@ from pathlib import Path
 
 from dbtmesh import cli
 from dbtmesh.ci import github, protection
+from dbtmesh.ci.switched_off import switched_off
 from dbtmesh.output import workflow
 
 ACCEPTED = "accepted"
@@ -32,10 +35,25 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument("--environment", required=True, type=cli.given, metavar="E")
     parser.add_argument("--branch", required=True, type=cli.given, help="the one that deploys")
     arguments = parser.parse_args(words)
+    tell_switched_off()
     names = dict.fromkeys((arguments.environment, os.environ.get("MESH_APP_ENVIRONMENT")))
     open_ones = [name for name in names if name and not is_closed(name, arguments.branch)]
     accepted = os.environ.get("MESH_OPEN_ENVIRONMENT") == ACCEPTED
     return cli.FOUND if open_ones and not accepted else cli.OK
+
+
+def tell_switched_off() -> None:
+    """Raises MeshError."""
+    try:
+        files = switched_off(github.from_environment(), github.repository())
+    except github.Refused as error:
+        workflow.warning(f"whether GitHub has switched workflows off is unknown: {error}")
+        return
+    for file in files:
+        workflow.warning(
+            f"GitHub has switched {file} off, as it does in a public repository after 60 days "
+            f"without a change: `gh workflow enable {file}`"
+        )
 
 
 def is_closed(environment: str, branch: str) -> bool:
@@ -47,6 +65,7 @@ def is_closed(environment: str, branch: str) -> bool:
     except github.Refused as error:
         workflow.warning(f"who can use the environment {environment} is unknown: {error}")
         return True
+    workflow.output(visibility=found.repository.visibility)
     problems = list(found.problems)
     if not problems:
         cli.say(*found.lines)

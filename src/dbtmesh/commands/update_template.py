@@ -10,8 +10,8 @@ stays closed.
 
 $GH_TOKEN pushes and opens the pull request, and $TEMPLATE_TOKEN reads the template where that is
 not public. In a workflow $GH_TOKEN is the job's own where $MESH_MAINTENANCE_APP_CLIENT_ID names no
-App. With that token GitHub opens pull requests only where the repository's settings allow it, starts
-no workflow for them, and takes no change of a workflow: what that means for an update is said.
+App. With that token GitHub opens pull requests only where the repository's settings allow it,
+starts no workflow for them, and takes no change of a workflow: what that means is said.
 
 Exit status: 0 done, whether there was anything new or not; 1 it failed; 2 there are conflicts.
 """

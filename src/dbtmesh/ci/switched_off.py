@@ -1,0 +1,28 @@
+"""Workflows that GitHub does not run any more. Standard library only.
+
+In a public repository it switches those with a schedule off once nothing has happened there for 60
+days, and a commit does not switch them on again:
+https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#schedule
+https://docs.github.com/en/rest/actions/workflows#list-repository-workflows
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from dbtmesh.ci.github import Api, pages
+
+
+class State(StrEnum):
+    """Why GitHub does not run a workflow, where no person has decided so."""
+
+    INACTIVITY = "disabled_inactivity"
+    FORK = "disabled_fork"
+
+
+def switched_off(api: Api, repository: str) -> list[str]:
+    """Their files, without the folder. The token needs `actions: read`. Raises MeshError."""
+    listed = pages(api, f"/repos/{repository}/actions/workflows", "workflows")
+    return [
+        str(each["path"]).rpartition("/")[2] for each in listed if each.get("state") in list(State)
+    ]
