@@ -489,6 +489,20 @@ def test_the_environment_is_checked_first(
     assert says in exporting(workflow, **{name: value}).refused(ANNOUNCE, *folder.flags)
 
 
+def test_a_reader_that_does_not_look_any_more_is_a_warning(
+    workflow: Member, folder: Place, publish: Publish
+) -> None:
+    """Nobody starts it, so nobody else would notice that its workflow is switched off."""
+    first = publish(folder, at(1))
+    second = publish(folder, at(2, columns=4))
+    record(folder, "quiet", "acme/quiet", deployment="independent", read_version=first)
+    record(folder, "awake", "acme/awake", deployment="independent", read_version=second)
+    record(folder, "new", "acme/new", deployment="independent")
+    (line,) = warnings(workflow.run(ANNOUNCE, *folder.flags))
+    assert f"quiet looks for changes by itself, and has not deployed since {second}" in line
+    assert "gh workflow list --all --repo acme/quiet" in line
+
+
 def test_nobody_to_tell_needs_no_app(
     workflow: Member, folder: Place, publish: Publish, github: GitHubApi
 ) -> None:

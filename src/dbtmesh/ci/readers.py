@@ -10,8 +10,9 @@ https://docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -20,8 +21,12 @@ from msgspec import Meta
 from dbtmesh import MeshError, checked
 from dbtmesh.checked import Digest, Line, Project, Publication, Unfit, Word, shown
 from dbtmesh.ci import github
+from dbtmesh.registry import keys
 from dbtmesh.registry.records import Record
 
+INDEPENDENT = "independent"
+"""The deployment of those that look by themselves, every 15 minutes."""
+PATIENCE = timedelta(days=2)
 EVENT = "mesh_published"
 """Of repository_dispatch."""
 Repository = Annotated[str, Meta(pattern=rf"\A(?:{github.REPOSITORY.pattern})\Z")]
@@ -130,6 +135,27 @@ def recipients(records: Iterable[Record], owner: str) -> tuple[list[Reader], lis
             branch = record.branch if workflow else None
             found.append(Reader(record.consumer, repository, workflow if branch else None, branch))
     return found, notes
+
+
+def quiet(records: Iterable[Record], versions: Sequence[str], now: datetime) -> Iterator[str]:
+    """Readers that look for changes by themselves and have not done so for days, and what to do.
+
+    versions: of the publications that there are, oldest first. Nobody starts such a reader, so
+    nobody else would notice that GitHub has switched its workflow off.
+    """
+    for record in records:
+        known = record.read_version or ""
+        if record.deployment != INDEPENDENT or not keys.VERSION.fullmatch(known):
+            continue
+        missed = next((version for version in versions if version > known), None)
+        if missed and now - keys.moment(missed) > PATIENCE:
+            where = f" --repo {record.repository}" if record.repository else ""
+            yield (
+                f"{record.consumer} looks for changes by itself, and has not deployed since "
+                f"{missed} was published. Does its deploy workflow run? `gh workflow list "
+                f"--all{where}` tells whether GitHub has switched it off, and `gh workflow enable` "
+                "switches it on"
+            )
 
 
 def deploy_workflows(project: str) -> tuple[str, ...]:

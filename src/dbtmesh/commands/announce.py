@@ -31,6 +31,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -41,12 +42,10 @@ from dbtmesh.ci.readers import Announcement, Start
 from dbtmesh.gate.news import news
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.output import workflow
-from dbtmesh.registry import keys, latest
+from dbtmesh.registry import history, keys, latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 
-INDEPENDENT = "independent"
-"""The deployment of those that look by themselves."""
 PASSING = (400, 401, 429)
 """Refusals that say nothing of a repository; nor does any from 500 on."""
 UNPROCESSABLE = 422
@@ -92,7 +91,11 @@ def plan(member: config.Member, place: config.Location) -> Announcement | None:
     records, unread = consumers.recorded(store, member.project, place.env)
     for problem in unread:
         cli.note(f"not everybody may be told: {problem}")
-    waiting = [each for each in records if each.deployment != INDEPENDENT]
+    waiting = [each for each in records if each.deployment != readers.INDEPENDENT]
+    if len(waiting) < len(records):
+        published = history.versions(store, member.project, place.env)
+        for line in readers.quiet(records, published, datetime.now(UTC)):
+            workflow.warning(line)
     found, notes = readers.recipients(waiting, own_repository(member).partition("/")[0])
     for line in notes:
         cli.note(line)
