@@ -31,6 +31,8 @@ def cause() -> Cause:
             return Cause(chain=str(told.get("chain") or told["project"]).split(",")[:LONGEST_CHAIN])
         case "repository_dispatch":
             told = _mapping("client_payload")
+            if not told:
+                return Cause()
             # Members of before this was told name only the project whose news it is.
             named = told.get("chain")
             chain = named if isinstance(named, list) else [told.get("project")]

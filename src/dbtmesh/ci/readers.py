@@ -148,7 +148,7 @@ def quiet(records: Iterable[Record], versions: Sequence[str], now: datetime) -> 
         if record.deployment != INDEPENDENT or not keys.VERSION.fullmatch(known):
             continue
         missed = next((version for version in versions if version > known), None)
-        if missed and now - keys.moment(missed) > PATIENCE:
+        if missed and missed < f"{now - PATIENCE:%Y%m%dT%H%M%S}":
             where = f" --repo {record.repository}" if record.repository else ""
             yield (
                 f"{record.consumer} looks for changes by itself, and has not deployed since "

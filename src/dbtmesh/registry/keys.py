@@ -11,15 +11,9 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 VERSION = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}")
 """Of a publication: when it was compiled, and the beginning of its digest."""
-
-
-def moment(version: str) -> datetime:
-    """When a publication was compiled. Raises ValueError for what no calendar has."""
-    return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
 
 
 def latest(project: str, env: str) -> str:
