@@ -129,6 +129,20 @@ def test_projects_of_a_template_before_0_3_0_get_an_event_for_each_repository(
     ]
 
 
+def test_an_app_of_before_0_3_0_goes_on_telling_and_that_is_a_warning(
+    workflow: Member, folder: Place, github: GitHubApi, publish: Publish
+) -> None:
+    publish(folder, at(1))
+    record(folder, "newer", "acme/newer")
+    github.install("acme/newer", contents="write", workflows="write", actions="read")
+    done = workflow.run(ANNOUNCE, *folder.flags)
+    assert done.returncode == 0, done.stderr
+    (line,) = warnings(done)
+    assert "give the App actions: write in acme/newer" in line
+    (event,) = github.repository("acme/newer").dispatches
+    assert event["client_payload"]["consumers"] == ["newer"]
+
+
 def test_an_app_that_can_only_start_workflows_cannot_tell_those(
     workflow: Member, folder: Place, github: GitHubApi, publish: Publish
 ) -> None:

@@ -94,18 +94,23 @@ def starts(told: Announcement) -> Iterator[Start]:
         body = {"ref": reader.branch, "inputs": inputs}
         yield Start(reader.repository, (reader.project,), "actions", path, body)
     for repository, projects in of_before.items():
-        payload = {
-            "project": told.project,
-            "env": told.env,
-            "version": told.version,
-            "digest": told.digest,
-            "run_url": told.run,
-            "chain": told.chain,
-            "consumers": projects,
-        }
-        body = {"event_type": EVENT, "client_payload": payload}
-        path = f"/repos/{repository}/dispatches"
-        yield Start(repository, tuple(projects), "contents", path, body)
+        yield by_event(told, repository, projects)
+
+
+def by_event(told: Announcement, repository: str, projects: Sequence[str]) -> Start:
+    """As before 0.3.0; workflows of today listen to it, too."""
+    payload = {
+        "project": told.project,
+        "env": told.env,
+        "version": told.version,
+        "digest": told.digest,
+        "run_url": told.run,
+        "chain": told.chain,
+        "consumers": list(projects),
+    }
+    body = {"event_type": EVENT, "client_payload": payload}
+    path = f"/repos/{repository}/dispatches"
+    return Start(repository, tuple(projects), "contents", path, body)
 
 
 def recipients(records: Iterable[Record], owner: str) -> tuple[list[Reader], list[str]]:

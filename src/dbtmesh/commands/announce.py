@@ -160,7 +160,7 @@ def tell(told: Announcement, own: str) -> int:
     for start in readers.starts(told):
         (here if is_own(start.repository, own) else others).append(start)
     # Where the App is at fault, whoever is here is told by then.
-    failed = [*tell_here(here, told.version), *tell_others(others, told.version)]
+    failed = [*tell_here(here, told.version), *tell_others(others, told)]
     if failed:
         raise MeshError("\n       ".join(failed))
     return cli.OK
@@ -180,7 +180,7 @@ def tell_here(starts: Iterable[Start], version: str) -> Iterator[str]:
             yield f"{names(start)} in {start.repository} not told: {error}"
 
 
-def tell_others(starts: Sequence[Start], version: str) -> Iterator[str]:
+def tell_others(starts: Sequence[Start], told: Announcement) -> Iterator[str]:
     """Tells all who have a repository of their own, each with a token for it; what failed.
 
     A refusal that is of one repository is a warning.
@@ -201,7 +201,7 @@ def tell_others(starts: Sequence[Start], version: str) -> Iterator[str]:
         return
     for number, start in enumerate(starts):
         try:
-            send(app.acting_in(start.repository, start.permission), start, version)
+            send_as(app, start, told)
         except github_app.BadApp as error:
             left = dict.fromkeys(each.repository for each in starts[number:])
             yield f"{', '.join(left)} not told: {error}"
@@ -213,6 +213,28 @@ def tell_others(starts: Sequence[Start], version: str) -> Iterator[str]:
                 workflow.warning(f"{names(start)} is not told: {remedy(start, error)}")
         except MeshError as error:
             yield f"{start.repository} was not told: {error}"
+
+
+def send_as(app: github_app.App, start: Start, told: Announcement) -> None:
+    """By the older event where that is all that the App may do yet, which is a warning.
+
+    Raises MeshError.
+    """
+    try:
+        send(app.acting_in(start.repository, start.permission), start, told.version)
+    except github_app.NoToken as error:
+        older = readers.by_event(told, start.repository, start.projects)
+        if error.status != UNPROCESSABLE or start.permission == older.permission:
+            raise
+        try:
+            api = app.acting_in(older.repository, older.permission)
+        except github_app.NoToken:
+            raise error from None
+        send(api, older, told.version)
+        workflow.warning(
+            f"{names(start)} is told as before 0.3.0, which takes an App that can write contents: "
+            f"give the App actions: write in {start.repository}, and take the rest from it"
+        )
 
 
 def send(api: github.GitHub, start: Start, version: str) -> None:
