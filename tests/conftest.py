@@ -7,8 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +21,7 @@ from pytest_copie.plugin import Copie
 from dbtmesh.__main__ import COMMANDS
 from dbtmesh.config import Engine
 from fleet.render import Source
-from tests import dbt_server, engines, versions
+from tests import engines, versions, warm
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -62,20 +61,40 @@ def program(command: str) -> list[str]:
     return ["dbt"] if command == "dbt" else [sys.executable, command]
 
 
-def is_ours(environment: Mapping[str, str]) -> bool:
-    """Whether `dbt` would be dbt Core of this environment, started as it is."""
-    found = shutil.which("dbt", path=environment["PATH"])
-    return found == str(BIN / "dbt") and "PYTHONPATH" not in environment
-
-
 _SERVERS = ExitStack()
 
 
 @cache
-def core() -> dbt_server.Server:
-    """dbt Core of this environment, imported once for all tests of this process."""
-    folder = _SERVERS.enter_context(tempfile.TemporaryDirectory(dir="/tmp", prefix="dbt"))
-    return _SERVERS.enter_context(dbt_server.running(Path(folder)))
+def server(modules: tuple[str, ...]) -> warm.Server:
+    """Of tests.warm, one for all tests of this process."""
+    return _SERVERS.enter_context(warm.running(modules))
+
+
+def run(
+    words: Sequence[str | Path],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    timeout: float = 300,
+    given: str = "",
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command without a terminal; one of this environment's Python, or its dbt, begins with
+    everything imported (tests.warm). environment: by default the tests' own."""
+    environment = os.environ if environment is None else environment
+    line = [str(shutil.which(words[0], path=environment["PATH"]) or words[0]), *map(str, words[1:])]
+    if line[0] in (sys.executable, str(BIN / "copier"), str(BIN / "dbt")):
+        modules = warm.DBT if line[0] == str(BIN / "dbt") else warm.COMMANDS
+        return server(modules).run(line, folder, environment, timeout, given)
+    return subprocess.run(
+        line,
+        cwd=folder,
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def pytest_sessionfinish() -> None:
@@ -97,18 +116,7 @@ class Member:
     ) -> subprocess.CompletedProcess[str]:
         """Runs `scripts/….py`, a command of the library or `dbt` in the member's folder."""
         whole = {**os.environ, **self.environment, **environment}
-        if command == "dbt" and is_ours(whole):
-            return core().run([*map(str, arguments)], self.path, whole, timeout=300)
-        return subprocess.run(
-            [*program(command), *map(str, arguments)],
-            cwd=self.path,
-            env=whole,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return run([*program(command), *arguments], self.path, whole)
 
     def dbt(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs dbt, which has to succeed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from fleet import releases
 from fleet import render as rendering
 from fleet.members import ANSWERS
 from fleet.releases import Releases
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 from tests.manifests import manifest
 from tests.mesh_world import public
 from tests.versions import git
@@ -142,16 +141,7 @@ class World:
 
     def fleet(self, *arguments: str | Path, status: int = 0) -> str:
         """What the command printed on stdout; it has to end with `status`."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=ROOT,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        done = run(self.command(*arguments), ROOT, self.environment(), timeout=600)
         assert done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout

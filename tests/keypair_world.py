@@ -16,7 +16,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
-from tests.conftest import Member
+from tests import warm
+from tests.conftest import Member, run, server
 from tests.github_api import PERSON
 from tests.snowflake_standin import Laptop, Standin
 from tests.snowflake_standin.fixtures import rsa_key
@@ -157,15 +158,12 @@ class TeamLaptop(Laptop):
     ) -> Result:
         """Runs ./setup_keypair_auth.sh without a terminal."""
         on = ["--connection", connection] if connection else []
-        done = subprocess.run(
+        python = str(server(warm.COMMANDS).program("python"))
+        done = run(
             self.command(*arguments, *on),
-            cwd=self.member.path,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
+            self.member.path,
+            self.environment | {"DBT_MESH_PYTHON": python} | environment,
             timeout=120,
-            check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
         assert "PRIVATE KEY-----\n" not in done.stdout + done.stderr

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from dbtmesh import MeshError
 from dbtmesh.artifacts import check, files, recorded, results
-from tests.conftest import dbt_of
+from tests.conftest import dbt_of, run
 from tests.engines import ALL
 
 FILES = {
@@ -51,14 +50,8 @@ def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
-    done = subprocess.run(
-        [dbt.program, "parse", "--profiles-dir", "."],
-        cwd=root,
-        env={**os.environ, **dbt.environment, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [dbt.program, "parse", "--profiles-dir", "."]
+    done = run(command, root, {**os.environ, **dbt.environment})
     assert done.returncode == 0, done.stdout + done.stderr
     return root
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import run
 from tests.github_api import GitHubApi, Workflow
 
 pytest_plugins = "tests.github_api"
@@ -18,14 +19,8 @@ WORDS = ("check-environment", "--environment", "prod", "--branch", "main")
 
 def check(github: GitHubApi, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     facts = github.environment("acme/up", github.token(actions="read", contents="read"))
-    return subprocess.run(
-        [sys.executable, "-m", "dbtmesh", *WORDS],
-        cwd=folder,
-        env={**os.environ, **facts, **more},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "dbtmesh", *WORDS]
+    return run(command, folder, {**os.environ, **facts, **more})
 
 
 def test_a_closed_environment(github: GitHubApi, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import subprocess
-import sys
 from collections.abc import Collection, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,6 +26,7 @@ from dbtmesh.gate.verdict import Verdict
 from dbtmesh.manifest.interface import CATALOG
 from dbtmesh.warehouse.names import Warehouse
 from dbtmesh.warehouse.types import same_type, type_change
+from tests.conftest import run
 
 HERE = Path(__file__).parent
 
@@ -557,14 +557,7 @@ def _dbt_project(folder: Path, properties: list[dict[str, Any]]) -> Path:
 
 def _dbt(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     flags = ["--log-format", "json", "--profiles-dir", ".", "--no-send-anonymous-usage-stats"]
-    return subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", *arguments, *flags],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return run(["dbt", *arguments, *flags], folder)
 
 
 def _dbt_manifest(folder: Path) -> dict[str, Any]:

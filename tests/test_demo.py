@@ -18,22 +18,15 @@ from fleet import demo_snowflake
 from fleet.__main__ import main
 from fleet.demo import Step
 from fleet.git import GitError
-from tests.conftest import BIN, ROOT
+from tests.conftest import BIN, ROOT, run
 from tests.manifests import manifest
 from tests.mesh_world import ENV, public, write
 from tests.versions import git
 
 
 def fleet(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fleet", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "120", **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**os.environ, "COLUMNS": "120", **environment}
+    return run([sys.executable, "-m", "fleet", *arguments], ROOT, environment, timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +104,8 @@ def by_a_person(member: Path, **answers: str) -> Path:
     """A project that a person made; not committed."""
     data = [word for pair in answers.items() for word in ("--data", "=".join(pair))]
     flags = ("--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD")
-    command = [str(BIN / "copier"), "copy", *flags, *data, str(ROOT), str(member)]
-    subprocess.run(command, check=True, capture_output=True)
+    command = [BIN / "copier", "copy", *flags, *data, ROOT, member]
+    run(command, ROOT).check_returncode()
     (member / "models/mine.sql").write_text("select 1 as mine\n")
     return member
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 from tests.snowflake_standin import Laptop, Standin
 
 
@@ -40,15 +40,8 @@ class DemoLaptop(Laptop):
         ]
 
     def demo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *self.command(*arguments)],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, *self.command(*arguments)]
+        return run(command, ROOT, self.environment, timeout=600)
 
 
 @pytest.fixture(scope="module")

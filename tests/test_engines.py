@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from dbtmesh.config import Engine, load_member
 from fleet import render as rendering
 from fleet.render import Source
 from tests import engines
-from tests.conftest import BIN, Member, Render, dbt_of
+from tests.conftest import BIN, Member, Render, dbt_of, run
 from tests.engines import Dbt
 from tests.versions import git
 
@@ -194,7 +193,7 @@ def test_from_loom_to_v2_in_one_step(
     flags = ("--trust", "--defaults", "--quiet", "--vcs-ref", str(template.ref))
     data = ("--data", "kind=native", "--data", "engine=v2")
     command = [str(BIN / "copier"), "update", *flags, *data]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    run(command, folder).check_returncode()
     assert {path: path.read_text() for path in (folder / "models").rglob("*.*")} == models
     assert not (folder / "dbt_loom.config.yml").exists()
     assert "dbt-loom" not in (folder / "requirements.txt").read_text()

@@ -18,11 +18,13 @@ import pexpect
 import pytest
 
 from fleet.render import Source
-from tests.conftest import BIN, ROOT, Member
+from tests import versions
+from tests.conftest import BIN, ROOT, Member, run
 from tests.interpreters import interpreter
 from tests.keypair_world import ACCOUNT, TeamLaptop, fingerprint
 from tests.snowflake_standin import Standin
 from tests.snowflake_standin.names import Ref
+from tests.versions import git
 
 COPIER = str(BIN / "copier")
 QUESTION = "Which connection, of an administrator?"
@@ -58,16 +60,9 @@ class Desk:
 
     def copy(self, setup: str, *more: str, **environment: str) -> str:
         """Without a terminal; never fails, whatever the hook meets."""
-        done = subprocess.run(
-            [COPIER, *self.arguments(setup, *more)],
-            cwd=self.member.parent,
-            env=self.environment | environment | {"PWD": str(self.member.parent)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        place = self.member.parent
+        told = self.environment | environment | {"PWD": str(place)}
+        done = run([COPIER, *self.arguments(setup, *more)], place, told, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         self.is_whole()
@@ -284,57 +279,32 @@ def test_what_it_says_of_a_relative_path_makes_updates_work(desk: Desk, tmp_path
         subprocess.run(["git", *line.split()], cwd=template, check=True, capture_output=True)
     work = desk.member.parent
     environment = desk.environment | {"PWD": str(work)}
-    run: dict[str, Any] = {"cwd": work, "env": environment, "capture_output": True}
-    run |= {"text": True, "check": True}
     flags = ["--trust", "--defaults", "--overwrite"]
-    first = subprocess.run([COPIER, "copy", *flags, "../template", desk.member], **run)
+    first = run([COPIER, "copy", *flags, "../template", desk.member], work, environment)
     assert "has recorded its template as ../template" in first.stderr
     again = re.search(r"copier copy --trust (\S+) …", first.stderr)
     assert again
-    second = subprocess.run([COPIER, "copy", *flags, again[1], desk.member], **run)
+    second = run([COPIER, "copy", *flags, again[1], desk.member], work, environment)
+    assert second.returncode == 0, second.stderr
     assert "warning" not in second.stderr
     for line in ("init -q", "add -A", "commit -qm x"):
         subprocess.run(["git", *line.split()], cwd=desk.member, check=True, capture_output=True)
-    subprocess.run([COPIER, "update", "--trust", "--defaults"], **run | {"cwd": desk.member})
+    command = [COPIER, "update", "--trust", "--defaults"]
+    run(command, desk.member, environment).check_returncode()
 
 
 def test_nothing_runs_on_update(desk: Desk, tmp_path: Path) -> None:
-    template = tmp_path / "template"
-    ignored = shutil.ignore_patterns(
-        ".git", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"
-    )
-    shutil.copytree(ROOT, template, ignore=ignored)
-
-    def git(folder: Path, *arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
-
-    def commit(folder: Path) -> None:
-        git(folder, "init", "-q")
-        git(folder, "add", "-A")
-        git(folder, "commit", "-qm", "x", "--allow-empty")
-
-    commit(template)
-    git(template, "tag", "v1.0.0")
-    copy = [
-        "copy",
-        "--trust",
-        "--defaults",
-        "-d",
-        "setup=plan",
-        "-d",
-        f"snowflake_account={ACCOUNT}",
-    ]
-    run: dict[str, Any] = {"env": desk.environment, "capture_output": True, "text": True}
-    first = subprocess.run([COPIER, *copy, template, desk.member], check=True, **run)
+    template = versions.snapshot(tmp_path / "template")
+    data = ["-d", "setup=plan", "-d", f"snowflake_account={ACCOUNT}"]
+    copy = [COPIER, "copy", "--trust", "--defaults", *data, template, desk.member]
+    first = run(copy, tmp_path, desk.environment)
     assert "CREATE DATABASE" in first.stdout
     assert "untagged" not in first.stderr
-    commit(desk.member)
+    git(desk.member, "init", "-q")
+    versions.release(desk.member, "joined")
     (template / "template/new.txt").write_text("new\n")
-    commit(template)
-    git(template, "tag", "v1.1.0")
-    update = subprocess.run(
-        [COPIER, "update", "--trust", "--defaults"], cwd=desk.member, check=True, **run
-    )
+    versions.release(template, "v9.0.0")
+    update = run([COPIER, "update", "--trust", "--defaults"], desk.member, desk.environment)
     assert (desk.member / "new.txt").exists()
     assert "CREATE DATABASE" not in update.stdout
     assert "Next:" not in update.stdout

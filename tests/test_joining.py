@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from fleet.render import Source
-from tests.conftest import BIN, Member
+from tests.conftest import BIN, Member, run
 from tests.versions import git
 
 THEIRS = {
@@ -63,15 +63,8 @@ def repository(folder: Path, files: dict[str, str], inside: str = ".") -> Path:
 
 def copy(template: Source, folder: Path, *flags: str) -> str:
     given: list[str | Path] = ["--vcs-ref", str(template.ref), "--data", "kind=upstream", *flags]
-    done = subprocess.run(
-        [BIN / "copier", "copy", "--trust", "--defaults", *given, template.url, "."],
-        cwd=folder,
-        env={**os.environ, "PWD": str(folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [BIN / "copier", "copy", "--trust", "--defaults", *given, template.url, "."]
+    done = run(command, folder, {**os.environ, "PWD": str(folder)})
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return str(done.stdout + done.stderr)
@@ -188,7 +181,7 @@ def test_updates_leave_the_teams_files_alone_and_roll_out_the_rest(
     git(shop, "add", "--all")
     git(shop, "commit", "--quiet", "--message", "joined")
     update: list[str | Path] = [BIN / "copier", "update", "--trust", "--defaults"]
-    done = subprocess.run(update, cwd=shop, capture_output=True, text=True, check=False)
+    done = run(update, shop)
     assert done.returncode == 0, done.stderr
     changed = {line[3:] for line in git(shop, "status", "--porcelain").splitlines()}
     assert "snowflake/99_teardown.sql" in changed

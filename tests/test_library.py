@@ -17,7 +17,7 @@ from answers import library_version
 from dbtmesh import installed
 from fleet import render as rendering
 from fleet.render import Source
-from tests import versions
+from tests import conftest, versions
 from tests.conftest import BIN, Member, Render
 from tests.interpreters import interpreter
 
@@ -30,15 +30,7 @@ def wheels(member: Path) -> list[str]:
 
 
 def run(folder: Path, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        list(map(str, command)),
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return conftest.run(command, folder, {**os.environ, **environment})
 
 
 # ── what is built ─────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from copier.errors import UserMessageError
 
 from fleet import render as rendering
 from fleet.render import Source
-from tests.conftest import BIN, ROOT, Render, questions
+from tests.conftest import BIN, ROOT, Render, questions, run
 
 COPY = [str(BIN / "copier"), "copy", "--trust", "--vcs-ref", "HEAD"]
 
@@ -128,12 +128,8 @@ def test_a_bad_answer_is_refused_and_nothing_is_written(
 
 def copy(template: Source, destination: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """`copier copy` without a terminal."""
-    return subprocess.run(
-        [*COPY, "-q", "--defaults", *flags, template.url, str(destination)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [*COPY, "-q", "--defaults", *flags, template.url, destination]
+    return run(command, ROOT)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from fleet.members import Member
 from fleet.outcome import Goal, Order
 from fleet.update_one import update as update_member
 from tests import versions
-from tests.conftest import BIN
+from tests.conftest import BIN, run
 from tests.fleet_world import World, world
 from tests.versions import git, older
 
@@ -46,14 +46,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copier(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [BIN / "copier", *map(str, arguments)],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run([BIN / "copier", *arguments], folder)
 
 
 def add_member(template: Path, shop: Path, name: str, tag: str, **answers: Any) -> None:

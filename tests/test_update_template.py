@@ -14,7 +14,7 @@ import yaml
 
 from tests import versions
 from tests.actions import Actions, Run
-from tests.conftest import BIN, program
+from tests.conftest import BIN, program, run
 from tests.keypair_world import gh_standin
 from tests.workflow_world import git
 
@@ -73,14 +73,7 @@ class Desk:
         return self.script("--pull-request", **environment)
 
     def script(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*program(SCRIPT), *arguments],
-            cwd=self.root,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run([*program(SCRIPT), *arguments], self.root, self.environment(**environment))
 
     @property
     def branches(self) -> set[str]:
@@ -135,9 +128,8 @@ def make(template: Path, folder: Path, project: str) -> Desk:
     answers = f"{project}/.copier-answers.yml".removeprefix("./")
     flags = ("--trust", "--defaults", "--quiet", "--vcs-ref", OLD, "--answers-file", answers)
     data = ("--data", "project_name=dbt_up", "--data", "starter=false")
-    subprocess.run(
-        [BIN / "copier", "copy", *flags, *data, template, member], check=True, capture_output=True
-    )
+    command = [BIN / "copier", "copy", *flags, *data, template, member]
+    run(command, folder).check_returncode()
     git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
     git(member, "init", "--quiet", "--initial-branch=main")
     git(member, "add", "--all")

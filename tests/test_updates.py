@@ -18,7 +18,7 @@ from fleet import releases
 from fleet import render as rendering
 from fleet.releases import Releases
 from tests import versions
-from tests.conftest import BIN, Member
+from tests.conftest import BIN, Member, run
 from tests.versions import git, older
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -383,14 +383,8 @@ def test_a_change_of_kind_keeps_what_was_edited_in_the_files_that_go(
 
 
 def by_hand(member: Path, *flags: str) -> str:
-    done = subprocess.run(
-        [BIN / "copier", "update", "--trust", "--defaults", *flags],
-        cwd=member,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [BIN / "copier", "update", "--trust", "--defaults", *flags]
+    done = run(command, member)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
@@ -473,11 +467,7 @@ def test_an_update_to_what_is_no_release_is_warned_of(line: Line, tmp_path: Path
         lambda text: text.replace(f"_src_path: {line.repository}", f"_src_path: {repository}"),
     )
     commit(member)
-    done = subprocess.run(
-        [BIN / "copier", "update", "--trust", "--defaults", "--vcs-ref", "HEAD"],
-        cwd=member,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [BIN / "copier", "update", "--trust", "--defaults", "--vcs-ref", "HEAD"]
+    done = run(command, member)
+    assert done.returncode == 0, done.stderr
     assert "is no release of the template" in done.stderr

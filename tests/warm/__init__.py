@@ -1,0 +1,115 @@
+"""Python that has imported already what a command imports, for the tests.
+
+Most of what a short command costs is importing: five seconds for dbt, one for Snowflake's
+connector. A server imports it once, and forks for each command (tests.warm.server). The fork runs
+the script or the module in the folder and with the environment, the input and the output that a
+process of its own would have, and ends as one. What one command leaves in memory no other sees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.warm.client import request
+
+READY_AFTER = 120
+"""Seconds that the server may take to import everything."""
+BIN = Path(sys.executable).parent
+
+DBT = ("dbt.cli.main", "dbt.adapters.duckdb", "dbt.adapters.snowflake", "dbt_loom")
+COMMANDS = (
+    *("boto3", "botocore.session", "cryptography.hazmat.primitives.asymmetric.rsa", "msgspec"),
+    *("requests", "snowflake.connector", "yaml"),  # of members
+    *("copier", "copier_template_extensions", "plumbum.cli", "questionary", "rich.live"),
+)
+"""What each kind of server imports, the library aside."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server. folder: holds its Unix socket, and programs for shells."""
+
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        return str(self.folder / "socket")
+
+    def run(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        timeout: float,
+        given: str = "",
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command line of this Python: the program, and `-m module` or a script.
+
+        given: its standard input. Raises TimeoutExpired, having ended it.
+        """
+        with (
+            tempfile.TemporaryFile("w+") as stdin,
+            tempfile.TemporaryFile("w+") as stdout,
+            tempfile.TemporaryFile("w+") as stderr,
+            socket.socket(socket.AF_UNIX) as connection,
+        ):
+            stdin.write(given)
+            stdin.seek(0)
+            connection.connect(self.address)
+            descriptors = [each.fileno() for each in (stdin, stdout, stderr)]
+            variables = {os.fsencode(k): os.fsencode(v) for k, v in environment.items()}
+            request(connection, descriptors, str(folder), words, variables)
+            connection.settimeout(timeout)
+            with connection.makefile() as answers:
+                process = int(answers.readline())
+                try:
+                    status = int(answers.readline())
+                except TimeoutError:
+                    os.kill(process, signal.SIGKILL)
+                    raise subprocess.TimeoutExpired([*words], timeout) from None
+            for output in (stdout, stderr):
+                output.seek(0)
+            return subprocess.CompletedProcess([*words], status, stdout.read(), stderr.read())
+
+    def program(self, name: str) -> Path:
+        """A program for shells, which does what the one of that name does in this environment."""
+        path = self.folder / "bin" / name
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            words = (sys.executable, "-IS", Path(__file__).with_name("client.py"), self.address)
+            line = shlex.join(map(str, (*words, BIN / name)))
+            path.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+            path.chmod(0o755)
+        return path
+
+
+@contextlib.contextmanager
+def running(modules: Sequence[str]) -> Iterator[Server]:
+    """A server that has imported `modules` and the library, as a context."""
+    # the path of a socket has to be short
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="warm") as folder:
+        server = Server(Path(folder))
+        code = Path(__file__).with_name("server.py")
+        process = subprocess.Popen(
+            [sys.executable, code, server.address, *modules], stdin=subprocess.DEVNULL
+        )
+        try:
+            for _ in range(READY_AFTER * 20):
+                if os.path.exists(server.address) or process.poll() is not None:  # noqa: PTH110
+                    break
+                time.sleep(0.05)
+            yield server
+        finally:
+            process.terminate()
+            process.wait()

@@ -1,0 +1,49 @@
+"""A command line for tests.warm.server: `client.py ADDRESS PROGRAM [WORD ...]` ends as it ends.
+
+It imports little: shells start it in place of the program.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+
+
+def request(
+    connection: socket.socket,
+    descriptors: Sequence[int],
+    folder: str,
+    words: Sequence[str],
+    environment: Mapping[bytes, bytes],
+) -> None:
+    """Asks the server to run a command. descriptors: its standard input, output and error."""
+    parts = [os.fsencode(folder), *map(os.fsencode, words)]
+    parts += [name + b"=" + value for name, value in environment.items()]
+    body = b"\0".join(parts)
+    socket.send_fds(connection, [b"\n"], [*descriptors])
+    connection.sendall(b"%d %d\n" % (len(words), len(body)) + body)
+
+
+def main(address: str, *words: str) -> None:
+    # what a terminal does with its processes no server can do
+    if os.isatty(0) or os.isatty(1) or os.isatty(2):
+        os.execv(words[0], words)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+        request(connection, (0, 1, 2), os.getcwd(), words, os.environb)  # noqa: PTH109
+        with connection.makefile("rb") as answers:
+            process = int(answers.readline())
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda number, _: os.kill(process, number))
+            status = int(answers.readline())
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

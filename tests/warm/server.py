@@ -1,0 +1,156 @@
+"""The server of tests.warm: `server.py ADDRESS MODULE [MODULE ...]`."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import os
+import pkgutil
+import runpy
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+AT_START = ("PYTHON", "LANG", "LC_")
+"""Variables that Python looks at when it starts, as they begin: a fork comes too late for them."""
+QUIET = ("PYTHONWARNINGS", "ignore")
+"""The one of them that can be made up for."""
+
+
+def warm_up(modules: Sequence[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)
+    library = importlib.import_module("dbtmesh")
+    for found in pkgutil.walk_packages(library.__path__, "dbtmesh."):
+        if not found.name.endswith(".__main__"):  # runs, or is run
+            importlib.import_module(found.name)
+    # it looks for its settings when it is imported; what it imports itself stays
+    if "dbt.cli.main" not in sys.modules:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "snowflake"]:
+            del sys.modules[name]
+
+
+def serve(address: str, modules: Sequence[str]) -> None:
+    gc.disable()
+    warm_up(modules)
+    gc.freeze()  # no fork looks at what was imported, so that they share its memory
+    gc.enable()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks that answer
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(address + ".new")
+    listening.listen(64)
+    os.rename(address + ".new", address)  # noqa: PTH104  from now on it answers
+    while True:
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            answer(connection)
+            return
+        connection.close()
+
+
+def answer(connection: socket.socket) -> None:
+    """In a fork of its own: runs the command in another one, and says how that ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _, outputs, _, _ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile("rb") as lines:
+        count, length = map(int, lines.readline().split())
+        folder, *rest = map(os.fsdecode, lines.read(length).split(b"\0"))
+    words = rest[:count]
+    environment = dict(each.split("=", 1) for each in rest[count:])
+    process = os.fork()
+    if process == 0:
+        connection.close()
+        become(folder, environment, outputs)
+        os._exit(status_of(words, environment))
+    for descriptor in outputs:
+        os.close(descriptor)
+    connection.sendall(f"{process}\n".encode())
+    _, ended = os.waitpid(process, 0)
+    with contextlib.suppress(OSError):  # who asked may have given up
+        connection.sendall(f"{os.waitstatus_to_exitcode(ended)}\n".encode())
+    os._exit(0)
+
+
+def status_of(words: list[str], environment: dict[str, str]) -> int:
+    """Runs the program, and does what Python does at its end, but for freeing all memory: to look
+    at each object once more takes longer than many a command."""
+    status: object = None
+    try:
+        run(words, environment)
+    except SystemExit as end:
+        status = end.code
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    if not isinstance(status, int | None):
+        print(status, file=sys.stderr)
+        status = 1
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    return status or 0
+
+
+def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> None:
+    for number, descriptor in enumerate(outputs):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.chdir(folder)
+    global BEFORE
+    BEFORE = at_start(dict(os.environ))
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None
+    if QUIET in environment.items():
+        warnings.simplefilter("ignore")
+
+
+BEFORE: dict[str, str] = {}
+
+
+def at_start(environment: dict[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(AT_START) and (name, value) != QUIET
+    }
+
+
+def run(words: list[str], environment: dict[str, str]) -> None:
+    """The program, as Python runs it: a script of this environment, or Python itself."""
+    program, *arguments = words
+    if Path(program).name.startswith("python"):
+        script, *arguments = arguments or [""]
+    else:
+        script = program
+    is_module = script == "-m"
+    if (not is_module and not Path(script).is_file()) or at_start(environment) != BEFORE:
+        os.execv(program, words)
+    if is_module:
+        module, *arguments = arguments
+        sys.path[0] = str(Path.cwd())
+        sys.argv = [module, *arguments]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(script).resolve().parent)
+        sys.argv = [script, *arguments]
+        runpy.run_path(script, run_name="__main__")
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], sys.argv[2:])
