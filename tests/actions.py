@@ -28,6 +28,7 @@ from typing import Any
 import yaml
 
 from tests.conftest import BIN, ROOT
+from tests.warm import DBT, server
 
 PASSED = ("AWS_", "DBT_", "GIT_", "PATH")
 """What steps get of the tests' own environment."""
@@ -178,6 +179,7 @@ class Actions:
         (place / "secrets").write_text(_dotenv(secrets or {}))
         inherited = {
             **{name: os.environ[name] for name in os.environ if name.startswith(PASSED)},
+            "PATH": f"{server(DBT).program('dbt').parent}{os.pathsep}{os.environ['PATH']}",
             **self.environment,
             "ACTIONS_ARTIFACTS": str(self.artifacts),
             "ACTIONS_TESTS": str(ROOT),

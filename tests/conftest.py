@@ -7,10 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,44 +59,8 @@ def program(command: str) -> list[str]:
     return ["dbt"] if command == "dbt" else [sys.executable, command]
 
 
-_SERVERS = ExitStack()
-
-
-@cache
-def server(modules: tuple[str, ...]) -> warm.Server:
-    """Of tests.warm, one for all tests of this process."""
-    return _SERVERS.enter_context(warm.running(modules))
-
-
-def run(
-    words: Sequence[str | Path],
-    folder: Path,
-    environment: Mapping[str, str] | None = None,
-    *,
-    timeout: float = 300,
-    given: str = "",
-) -> subprocess.CompletedProcess[str]:
-    """Runs a command without a terminal; one of this environment's Python, or its dbt, begins with
-    everything imported (tests.warm). environment: by default the tests' own."""
-    environment = os.environ if environment is None else environment
-    line = [str(shutil.which(words[0], path=environment["PATH"]) or words[0]), *map(str, words[1:])]
-    if line[0] in (sys.executable, str(BIN / "copier"), str(BIN / "dbt")):
-        modules = warm.DBT if line[0] == str(BIN / "dbt") else warm.COMMANDS
-        return server(modules).run(line, folder, environment, timeout, given)
-    return subprocess.run(
-        line,
-        cwd=folder,
-        env=environment,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-
-
 def pytest_sessionfinish() -> None:
-    _SERVERS.close()
+    warm.close()
 
 
 @dataclass(frozen=True)
@@ -116,7 +78,7 @@ class Member:
     ) -> subprocess.CompletedProcess[str]:
         """Runs `scripts/….py`, a command of the library or `dbt` in the member's folder."""
         whole = {**os.environ, **self.environment, **environment}
-        return run([*program(command), *arguments], self.path, whole)
+        return warm.run([*program(command), *arguments], self.path, whole)
 
     def dbt(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs dbt, which has to succeed."""

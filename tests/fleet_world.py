@@ -16,10 +16,11 @@ from fleet import releases
 from fleet import render as rendering
 from fleet.members import ANSWERS
 from fleet.releases import Releases
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT
 from tests.manifests import manifest
 from tests.mesh_world import public
 from tests.versions import git
+from tests.warm import run
 
 # Only what fleet asks of it: `pr list` and `pr create`, told apart by the repository's remote.
 FAKE_GH = """#!{python}

@@ -17,11 +17,12 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from tests import warm
-from tests.conftest import Member, run, server
+from tests.conftest import Member
 from tests.github_api import PERSON
 from tests.snowflake_standin import Laptop, Standin
 from tests.snowflake_standin.fixtures import rsa_key
 from tests.snowflake_standin.names import Ref
+from tests.warm import run, server
 
 ACCOUNT = "TESTORG-STANDIN"
 

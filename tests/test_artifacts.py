@@ -15,8 +15,9 @@ import pytest
 
 from dbtmesh import MeshError
 from dbtmesh.artifacts import check, files, recorded, results
-from tests.conftest import dbt_of, run
+from tests.conftest import dbt_of
 from tests.engines import ALL
+from tests.warm import run
 
 FILES = {
     "dbt_project.yml": "name: up\nversion: '1.0'\nprofile: up\nmodel-paths: [models, more]\n",

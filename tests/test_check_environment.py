@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run
 from tests.github_api import GitHubApi, Workflow
+from tests.warm import run
 
 pytest_plugins = "tests.github_api"
 

@@ -26,7 +26,7 @@ from dbtmesh.gate.verdict import Verdict
 from dbtmesh.manifest.interface import CATALOG
 from dbtmesh.warehouse.names import Warehouse
 from dbtmesh.warehouse.types import same_type, type_change
-from tests.conftest import run
+from tests.warm import run
 
 HERE = Path(__file__).parent
 

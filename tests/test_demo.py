@@ -18,10 +18,11 @@ from fleet import demo_snowflake
 from fleet.__main__ import main
 from fleet.demo import Step
 from fleet.git import GitError
-from tests.conftest import BIN, ROOT, run
+from tests.conftest import BIN, ROOT
 from tests.manifests import manifest
 from tests.mesh_world import ENV, public, write
 from tests.versions import git
+from tests.warm import run
 
 
 def fleet(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT
 from tests.snowflake_standin import Laptop, Standin
+from tests.warm import run
 
 
 class DemoLaptop(Laptop):

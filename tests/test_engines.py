@@ -16,9 +16,10 @@ from dbtmesh.config import Engine, load_member
 from fleet import render as rendering
 from fleet.render import Source
 from tests import engines
-from tests.conftest import BIN, Member, Render, dbt_of, run
+from tests.conftest import BIN, Member, Render, dbt_of
 from tests.engines import Dbt
 from tests.versions import git
+from tests.warm import run
 
 PUBLISH = "scripts/publish_manifest.py"
 SUMMARY = ("run-summary", "--title", "a run")

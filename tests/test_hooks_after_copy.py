@@ -19,12 +19,13 @@ import pytest
 
 from fleet.render import Source
 from tests import versions
-from tests.conftest import BIN, ROOT, Member, run
+from tests.conftest import BIN, ROOT, Member
 from tests.interpreters import interpreter
 from tests.keypair_world import ACCOUNT, TeamLaptop, fingerprint
 from tests.snowflake_standin import Standin
 from tests.snowflake_standin.names import Ref
 from tests.versions import git
+from tests.warm import run
 
 COPIER = str(BIN / "copier")
 QUESTION = "Which connection, of an administrator?"

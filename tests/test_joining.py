@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from fleet.render import Source
-from tests.conftest import BIN, Member, run
+from tests.conftest import BIN, Member
 from tests.versions import git
+from tests.warm import run
 
 THEIRS = {
     "dbt_project.yml": """\

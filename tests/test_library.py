@@ -17,7 +17,7 @@ from answers import library_version
 from dbtmesh import installed
 from fleet import render as rendering
 from fleet.render import Source
-from tests import conftest, versions
+from tests import versions, warm
 from tests.conftest import BIN, Member, Render
 from tests.interpreters import interpreter
 
@@ -30,7 +30,7 @@ def wheels(member: Path) -> list[str]:
 
 
 def run(folder: Path, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return conftest.run(command, folder, {**os.environ, **environment})
+    return warm.run(command, folder, {**os.environ, **environment})
 
 
 # ── what is built ─────────────────────────────────────────────────────────────────────

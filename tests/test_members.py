@@ -15,6 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from tests.conftest import Member, Render
+from tests.warm import DBT, server
 
 TARGETS = ["local", "dev", "ci", "prod"]
 KINDS: dict[str, dict[str, Any]] = {
@@ -140,7 +141,8 @@ def follow_readme(member: Member) -> None:
     block = re.search(r"```bash\n(.*?)```", (member.path / "README.md").read_text(), re.DOTALL)
     assert block is not None
     lines = [line for line in block[1].splitlines() if not re.match(r"python3 -m venv|pip ", line)]
-    environment = {**os.environ, **member.environment}
+    path = f"{server(DBT).program('dbt').parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, **member.environment}
     del environment["DBT_MESH_HOME"]
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],

@@ -14,7 +14,8 @@ from copier.errors import UserMessageError
 
 from fleet import render as rendering
 from fleet.render import Source
-from tests.conftest import BIN, ROOT, Render, questions, run
+from tests.conftest import BIN, ROOT, Render, questions
+from tests.warm import run
 
 COPY = [str(BIN / "copier"), "copy", "--trust", "--vcs-ref", "HEAD"]
 

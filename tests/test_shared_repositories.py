@@ -17,9 +17,10 @@ from fleet.members import Member
 from fleet.outcome import Goal, Order
 from fleet.update_one import update as update_member
 from tests import versions
-from tests.conftest import BIN, run
+from tests.conftest import BIN
 from tests.fleet_world import World, world
 from tests.versions import git, older
+from tests.warm import run
 
 BEFORE, NEWEST = "v5.0.0", "v5.1.0"
 EVERYBODY = "template/{{ member }}"

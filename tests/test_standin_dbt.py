@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.snowflake_standin import READS, Standin, matrix, split_statements
 from tests.snowflake_standin.fixtures import producer_sql, rsa_key
+from tests.warm import DBT, server
 
 PROJECT = {
     "dbt_project.yml": """
@@ -106,6 +106,7 @@ class Dbt:
             lines = text.strip("\n").split("\n")
             indent = len(lines[0]) - len(lines[0].lstrip())
             path.write_text("\n".join(line[indent:] for line in lines) + "\n")
+        (root / "runner.py").write_text(RUNNER)
         (root / "key.p8").write_text(rsa_key().private_pem)
         outputs: dict[str, dict[str, object]] = {
             "prod": {"user": "UP_SVC", "role": "UP_ROLE", "database": "UP_PROD"},
@@ -128,15 +129,9 @@ class Dbt:
 
     def __call__(self, *commands: str) -> list[tuple[bool, str]]:
         """Run commands in one process; whether each succeeded, and what went wrong."""
-        done = subprocess.run(
-            [sys.executable, "-c", RUNNER, *commands],
-            cwd=self.root,
-            env={**os.environ, "DBT_PROFILES_DIR": str(self.root)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        environment = {**os.environ, "DBT_PROFILES_DIR": str(self.root)}
+        command = [sys.executable, str(self.root / "runner.py"), *commands]
+        done = server(DBT).run(command, self.root, environment, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         outcome = json.loads(done.stdout.splitlines()[-1])
         return [(ok, problems) for ok, problems in outcome]

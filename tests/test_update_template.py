@@ -14,8 +14,9 @@ import yaml
 
 from tests import versions
 from tests.actions import Actions, Run
-from tests.conftest import BIN, program, run
+from tests.conftest import BIN, program
 from tests.keypair_world import gh_standin
+from tests.warm import run
 from tests.workflow_world import git
 
 OLD, NEW = versions.newest(), "v9.0.0"

@@ -18,8 +18,9 @@ from fleet import releases
 from fleet import render as rendering
 from fleet.releases import Releases
 from tests import versions
-from tests.conftest import BIN, Member, run
+from tests.conftest import BIN, Member
 from tests.versions import git, older
+from tests.warm import run
 
 KINDS: dict[str, dict[str, Any]] = {
     "upstream": {"kind": "upstream", "project_name": "dbt_up"},

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.warm.client import request
@@ -113,3 +115,46 @@ def running(modules: Sequence[str]) -> Iterator[Server]:
         finally:
             process.terminate()
             process.wait()
+
+
+_SERVERS = contextlib.ExitStack()
+
+
+@cache
+def server(modules: tuple[str, ...]) -> Server:
+    """One for all tests of this process, from when it is first asked for."""
+    return _SERVERS.enter_context(running(modules))
+
+
+def run(
+    words: Sequence[object],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    timeout: float = 300,
+    given: str = "",
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command without a terminal; one of this environment's Python, or its dbt, begins with
+    everything imported. environment: by default the tests' own."""
+    environment = os.environ if environment is None else environment
+    line = [*map(str, words)]
+    line[0] = shutil.which(line[0], path=environment.get("PATH")) or line[0]
+    if line[0] in (sys.executable, str(BIN / "copier"), str(BIN / "dbt")):
+        modules = DBT if line[0] == str(BIN / "dbt") else COMMANDS
+        return server(modules).run(line, folder, environment, timeout, given)
+    return subprocess.run(
+        line,
+        cwd=folder,
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def close() -> None:
+    """Ends the servers."""
+    _SERVERS.close()
+    server.cache_clear()
