@@ -24,6 +24,11 @@ help: ## show this list
 	@$(BIN)/python -m tests.engines
 	@mkdir -p $(@D) && touch $@
 
+# Microsoft's emulator of Azure Storage, for the tests of a registry there
+.venv/azurite/made: .venv/dev tests/azurite.py
+	@$(BIN)/python -m tests.azurite
+	@mkdir -p $(@D) && touch $@
+
 TARGET ?= local
 ENGINE ?= core
 SNOWFLAKE := --target snowflake $(if $(CONNECTION),--connection '$(CONNECTION)') $(if $(YES),--yes)
@@ -37,7 +42,7 @@ demo-clean: .venv/demo ## remove what `make demo` made
 demo-destroy: .venv/demo ## drop what the demo created on Snowflake; CONNECTION=…
 	@$(BIN)/python -m fleet demo --clean $(SNOWFLAKE)
 
-test: .venv/dev .venv/engines/all ## everything that a machine without accounts can prove
+test: .venv/dev .venv/engines/all .venv/azurite/made ## everything that a machine without accounts can prove
 	$(BIN)/python -m pytest -n auto
 
 lint: .venv/dev ## format, lint and types, in the template as well

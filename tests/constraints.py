@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = ROOT / "constraints.txt"
 MEMBERS = ROOT / "template/{{ member }}/constraints.txt.jinja"
 REQUIREMENTS = ROOT / "template/{{ member }}/requirements.txt.jinja"
-LIBRARY = "dbtmesh[s3,snowflake,publisher,reader]"
+LIBRARY = "dbtmesh[s3,azure,gcs,snowflake,publisher,reader]"
 """The line for the wheel in a member's `vendor/`, with all of its extras."""
 WORKFLOWS_INSTALL = ["copier", "copier-template-extensions", "PyYAML", "sqlfluff"]
 DBT = re.compile(r"^dbt-core==(.+)$", re.MULTILINE)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 import pytest
@@ -222,16 +222,30 @@ def transparent(_: Request, forward: Callable[[], Answer]) -> Answer:
     return forward()
 
 
+class Server(Protocol):
+    """What a proxy may stand in front of: it signs requests in a way that a proxy may pass on."""
+
+    @property
+    def url(self) -> str: ...
+
+    def environment(self, identity: str = "admin", **others: str) -> dict[str, str]: ...
+
+
 @dataclass
 class Proxy:
     """A proxy in front of the server; `rule` may be changed at any time."""
 
-    s3: S3
+    server: Server
     url: str
     rule: Rule = transparent
     requests: list[Request] = field(default_factory=list)
     spans: list[tuple[float, float]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def s3(self) -> S3:
+        assert isinstance(self.server, S3)
+        return self.server
 
     def environment(self, identity: str = "admin", **others: str) -> dict[str, str]:
         return self.s3.environment(identity, **others) | {"AWS_ENDPOINT_URL_S3": self.url}
@@ -253,7 +267,7 @@ class Proxy:
         return answered
 
     def _forward(self, request: Request) -> Answer:
-        connection = http.client.HTTPConnection(self.s3.url.removeprefix("http://"), timeout=30)
+        connection = http.client.HTTPConnection(self.server.url.removeprefix("http://"), timeout=30)
         with contextlib.closing(connection):
             # the Host header stays that of the proxy: it is part of what was signed
             connection.putrequest(
@@ -321,11 +335,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def proxied(s3: S3) -> Iterator[Proxy]:
+def proxied(in_front_of: Server) -> Iterator[Proxy]:
     """A proxy in front of the server."""
     handler = type("Handler", (_Handler,), {})
     server = _Server(("127.0.0.1", 0), handler)
-    proxy = Proxy(s3, f"http://127.0.0.1:{server.server_address[1]}")
+    proxy = Proxy(in_front_of, f"http://127.0.0.1:{server.server_address[1]}")
     handler.proxy = proxy  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

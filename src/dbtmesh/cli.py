@@ -71,14 +71,14 @@ def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
         "--registry",
         type=given,
         metavar="URL",
-        help="registry at s3://… or file:///… ($DBT_MESH_REGISTRY)",
+        help="registry at s3://…, az://…, gs://… or file:///… ($DBT_MESH_REGISTRY)",
     )
     arguments.add_argument(
         "--env",
         type=given,
         metavar="E",
-        help="environment (local, prod; $DBT_MESH_ENV; default prod with an S3 registry named "
-        "here or in the environment, else local)",
+        help="environment (local, prod; $DBT_MESH_ENV; default prod with a registry in a "
+        "cloud that is named here or in the environment, else local)",
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dbtmesh import MeshError
+from dbtmesh.registry.store import SHAPES, Access
 
 KINDS = ("upstream", "native", "loom")
 
@@ -72,7 +73,20 @@ class Member:
     deploy_workflow: str | None = None  # its file; None in a mesh.yml of before 0.3.0
     deployment: str = "sequential"
     engine: Engine = Engine.CORE
+    registry: str | None = None  # its URL, where it is no bucket of S3
+    azure: Mapping[str, str] = field(default_factory=dict)
+    google: Mapping[str, str] = field(default_factory=dict)
     answers_file: str = ".copier-answers.yml"  # its name in `root`; another where two templates are
+
+    @property
+    def access(self) -> Access:
+        """What signing in to a registry needs beside its URL."""
+        return Access(
+            aws_region=self.aws_region,
+            azure_tenant=self.azure.get("tenant_id"),
+            azure_client=self.azure.get("client_id"),
+            google_provider=self.google.get("workload_identity_provider"),
+        )
 
     def upstream(self, name: str) -> Upstream:
         for upstream in self.upstreams:
@@ -153,6 +167,15 @@ def _member(root: Path, facts: object) -> Member:
     bucket, region = facts.get("bucket"), facts.get("aws_region")
     if not isinstance(bucket, str | None) or not isinstance(region, str | None):
         raise wrong("`bucket` or `aws_region` is not a text")
+    registry = facts.get("registry")
+    if not isinstance(registry, str | None):
+        raise wrong("`registry` is not a URL")
+    sign_ins = {cloud: facts.get(cloud) or {} for cloud in ("azure", "google")}
+    for cloud, sign_in in sign_ins.items():
+        if not isinstance(sign_in, dict) or not all(
+            isinstance(each, str) for each in sign_in.values()
+        ):
+            raise wrong(f"`{cloud}` is not a mapping of keys to texts")
     return Member(
         root=root,
         project=text(facts, "project"),
@@ -161,6 +184,8 @@ def _member(root: Path, facts: object) -> Member:
         database_prefix=text(facts, "database_prefix"),
         bucket=bucket or None,
         aws_region=region or None,
+        registry=registry or None,
+        **sign_ins,
         upstreams=tuple(
             Upstream(name, *databases(entry)) for name, entry in zip(names, upstreams, strict=True)
         ),
@@ -208,17 +233,16 @@ def locate(
         or os.environ.get("DBT_MESH_REGISTRY")
         or (os.environ.get("DBT_MESH_BUCKET") and f"s3://{os.environ['DBT_MESH_BUCKET']}/registry")
     )
-    env = (
-        env
-        or os.environ.get("DBT_MESH_ENV")
-        or ("prod" if named and named.startswith("s3:") else "local")
-    )
+    shared = named and SCHEME.match(named) and not named.startswith("file:")
+    env = env or os.environ.get("DBT_MESH_ENV") or ("prod" if shared else "local")
     if not ENVIRONMENT.fullmatch(env):
         raise MeshError(
             f"{env!r} is not a valid environment: lower-case letters, digits, _ and - (prod)"
         )
     if not named and env == "local":
         named = (mesh_home(member.root) / "registry").as_uri()
+    if not named and member.registry:
+        named = member.registry
     if not named and member.bucket:
         named = f"s3://{member.bucket}/registry"
     if not named:
@@ -229,6 +253,6 @@ def locate(
     if not SCHEME.match(named):
         named = Path(named).absolute().as_uri()
     url = named.rstrip("/")
-    if url.count("/") < 3:
-        raise MeshError(f"{named}: name a folder in it too, such as s3://bucket/registry")
+    if url.count("/") < (4 if url.startswith("az:") else 3):
+        raise MeshError(f"{named}: name a folder in it too, such as {SHAPES}")
     return Location(url, env)

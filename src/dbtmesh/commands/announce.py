@@ -87,7 +87,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
 def plan(member: config.Member, place: config.Location) -> Announcement | None:
     """None where there is nobody to tell, which is said. Raises MeshError."""
-    store = registry.open_store(place.url, member.aws_region)
+    store = registry.open_store(place.url, member.access)
     records, unread = consumers.recorded(store, member.project, place.env)
     for problem in unread:
         cli.note(f"not everybody may be told: {problem}")

@@ -55,7 +55,7 @@ def main(words: Sequence[str], root: Path) -> int:
     place = config.locate(
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
-    store = registry.open_store(place.url, member.aws_region)
+    store = registry.open_store(place.url, member.access)
     try:
         latest = await_version(store, upstream, place.env, version, digest, arguments.timeout)
     except OtherDigest as error:

@@ -58,7 +58,7 @@ def main(words: Sequence[str], root: Path) -> int:
     place = config.locate(
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
-    store = registry.open_store(place.url, member.aws_region)
+    store = registry.open_store(place.url, member.access)
     published, failed = all_latest(store, member, place.env)
     now = datetime.now(UTC)
     findings = [

@@ -85,7 +85,7 @@ def main(words: Sequence[str], root: Path) -> int:
     place = config.locate(
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
-    state = registry.open_store(place.state_url, member.aws_region)
+    state = registry.open_store(place.state_url, member.access)
     command = {"pull": pull, "changed": changed, "push": push}[arguments.command]
     return command(arguments, member, place, state)
 
@@ -140,7 +140,7 @@ def changed(
     _: argparse.Namespace, member: config.Member, place: config.Location, state: registry.Store
 ) -> int:
     last = last_deploy(state, member.project, place.env)[0]
-    store = registry.open_store(place.url, member.aws_region)
+    store = registry.open_store(place.url, member.access)
     now = published(member, place, store, last.built.upstreams if last and last.built else {})
     write_whole(member.root / "target" / INPUTS, msgspec.json.encode(now))
     why = reasons(last, code_of(member.root), now)
@@ -278,7 +278,7 @@ def built(now: Deploy, member: config.Member, place: config.Location) -> Built:
     """What this deploy was built from, and what it has published."""
     version = None
     if member.publishes:
-        store = registry.open_store(place.url, member.aws_region)
+        store = registry.open_store(place.url, member.access)
         if found := latest.find(store, member.project, place.env):
             version = found.interface.version
     return Built(

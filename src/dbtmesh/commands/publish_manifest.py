@@ -49,7 +49,7 @@ def main(words: Sequence[str], root: Path) -> int:
     place = config.locate(
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
-    store = open_store(place.url, member.aws_region)
+    store = open_store(place.url, member.access)
     if arguments.history is not None:
         return show_history(store, member.project, place.env, arguments.history)
     repair = arguments.allow_breaking
@@ -236,7 +236,7 @@ def report(
         cli.say(f"published {counted(candidate.interface)} {where}")
     name_cycles(member, place.env, store)
     if candidate.manifest is not None:
-        state = open_store(place.state_url, member.aws_region)
+        state = open_store(place.state_url, member.access)
         publication.keep_state(state, store, place.env, candidate.interface, candidate.manifest)
     return cli.OK
 

@@ -101,7 +101,7 @@ def interfaces(
         registry=arguments.registry,
         env=arguments.env or os.environ.get("DBT_MESH_ENV") or "prod",
     )
-    store = registry.open_store(place.url, member.aws_region)
+    store = registry.open_store(place.url, member.access)
     return [latest.get(store, member.upstream(name), place.env).interface for name in names]
 
 

@@ -72,7 +72,7 @@ def main(words: Sequence[str], root: Path) -> int:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
         )
-        store = registry.open_store(place.url, member.aws_region)
+        store = registry.open_store(place.url, member.access)
         plan = partial(sync.from_registry, member, store, place, arguments.version)
 
     done, failures = [], []

@@ -77,7 +77,7 @@ def main(words: Sequence[str], root: Path) -> int:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
         )
-        store = registry.open_store(place.url, member.aws_region)
+        store = registry.open_store(place.url, member.access)
         fetch = partial(newest, store, place.env)
     interfaces, refused = all_of(map(member.upstream, upstreams), fetch)
     unknown = len(found)

@@ -1,4 +1,4 @@
-"""The registry's storage: a folder or a bucket behind one small interface.
+"""The registry's storage: a folder, a bucket or a container behind one small interface.
 
 A store reads an object with the ETag it had, and writes it on a condition: only if it is still
 the one that was read, or only if there is none. That is all the publication protocol needs.
@@ -58,21 +58,42 @@ class Store(Protocol):
         """
 
 
-def open_store(url: str, region: str | None = None) -> Store:
-    """The store at `s3://bucket/prefix` or `file:///folder`.
+@dataclass(frozen=True)
+class Access:
+    """What signing in needs beside the URL. aws_region: of the bucket, unless the environment names
+    one. The others: whom GitHub's jobs sign in as; people use their own login."""
 
-    `region`: of the bucket, unless the environment names one. Raises MeshError for another URL.
-    """
+    aws_region: str | None = None
+    azure_tenant: str | None = None
+    azure_client: str | None = None
+    google_provider: str | None = None
+
+
+SHAPES = (
+    "s3://bucket/registry, az://account/container/registry, gs://bucket/registry or "
+    "file:///folder/registry"
+)
+
+
+def open_store(url: str, access: Access | None = None) -> Store:
+    """The store at one of SHAPES. Raises MeshError for another URL."""
+    access = access or Access()
     scheme, _, place = url.partition("://")
     if scheme == "s3":
         from dbtmesh.registry.s3 import S3Store
 
         bucket, _, prefix = place.partition("/")
-        return S3Store(url, bucket, prefix.strip("/"), region)
+        return S3Store(url, bucket, prefix.strip("/"), access.aws_region)
+    if scheme == "az":
+        from dbtmesh.registry.cloud import AzureStore
+
+        return AzureStore(url, place, access)
+    if scheme == "gs":
+        from dbtmesh.registry.cloud import GoogleStore
+
+        return GoogleStore(url, place, access)
     if scheme == "file" and place.startswith("/"):
         from dbtmesh.registry.folder import FolderStore
 
         return FolderStore(Path(unquote(place)))
-    raise MeshError(
-        f"{url!r} is not a registry: write s3://bucket/registry or file:///folder/registry"
-    )
+    raise MeshError(f"{url!r} is not a registry: write {SHAPES}")

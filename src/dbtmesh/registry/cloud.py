@@ -1,0 +1,300 @@
+"""A registry on Azure Blob Storage or Google Cloud Storage, by obstore."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from dbtmesh import MeshError
+from dbtmesh.registry import federation
+from dbtmesh.registry.store import Access, Changed, NotModified, Stored
+
+BODY_ATTEMPTS = 3
+"""How often a body is asked for again when the connection breaks in its middle."""
+WRITE_ATTEMPTS, WRITE_AGAIN_WITHIN = 2, 20
+"""How often, and for how many seconds, a write whose answer got lost is sent. The condition of the
+second tells what became of the first: the protocol compares the content."""
+MOST_REASON = 600
+"""Characters of a server's message that are shown."""
+
+CLIENT: dict[str, Any] = {"connect_timeout": "4s", "timeout": "45s", "user_agent": "dbt-mesh"}
+RETRY: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+"""Patience with a server that does not answer: together they bound how long a command hangs."""
+
+AZURE_KEYS = """
+    STORAGE_ACCOUNT_KEY STORAGE_SAS_TOKEN STORAGE_TOKEN CLIENT_SECRET FEDERATED_TOKEN_FILE
+    SKIP_SIGNATURE
+""".split()
+GOOGLE_KEYS = """
+    APPLICATION_CREDENTIALS SERVICE_ACCOUNT SERVICE_ACCOUNT_PATH SERVICE_ACCOUNT_KEY BEARER_TOKEN
+    SKIP_SIGNATURE
+""".split()
+"""What obstore itself signs in with, in the environment, after AZURE_ or GOOGLE_."""
+
+ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+WORDS = re.compile(r"<(Message|Details|Code)>(.*?)</\1>", re.DOTALL)
+STATUS = re.compile(r"non-2xx status code: (\d+ [A-Za-z ]+)")
+
+
+class CloudStore:
+    """Objects of a container or bucket. What differs between the clouds is how a version is named.
+
+    An ETag of this store is what both conditions need: that of a read, and that of a write.
+    """
+
+    service: str
+    container: str
+    kind: str
+    sign_in: str
+
+    def __init__(self, url: str, prefix: str, client: Any) -> None:
+        self.url, self.prefix, self._client = url, prefix, client
+
+    def _key(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _etag(self, meta: Mapping[str, Any]) -> str:
+        """Of an object's description."""
+        return str(meta["e_tag"])
+
+    def _known(self, etag: str) -> str:
+        """What a conditional read compares."""
+        return etag
+
+    def _update(self, etag: str) -> dict[str, str]:
+        """What a conditional write compares. Raises Changed for what can be no version here."""
+        return {"e_tag": etag}
+
+    def read(self, key: str, *, known: str | None = None) -> Stored | None:
+        import obstore
+        from obstore import exceptions
+
+        options: Any = {"if_none_match": self._known(known)} if known else {}
+        for attempt in range(BODY_ATTEMPTS):
+            with self._errors(key):
+                try:
+                    found = obstore.get(self._client, self._key(key), options=options)
+                except exceptions.NotModifiedError:
+                    raise NotModified from None
+                except FileNotFoundError:
+                    self._check_container()
+                    return None
+                try:
+                    body = bytes(found.bytes())
+                except exceptions.BaseError:
+                    if attempt == BODY_ATTEMPTS - 1:
+                        raise
+                    continue
+                return Stored(body, self._etag(found.meta))
+        raise AssertionError("unreachable")
+
+    def etag(self, key: str) -> str | None:
+        import obstore
+
+        with self._errors(key):
+            try:
+                return self._etag(obstore.head(self._client, self._key(key)))
+            except FileNotFoundError:
+                self._check_container()
+                return None
+
+    def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
+        import obstore
+        from obstore import exceptions
+
+        mode: Any = self._update(replaces) if replaces else "create"
+        kind = "text/html; charset=utf-8" if key.endswith(".html") else "application/json"
+        started = time.monotonic()
+        with self._errors(key):
+            for attempt in range(WRITE_ATTEMPTS):
+                try:
+                    obstore.put(
+                        self._client,
+                        self._key(key),
+                        body,
+                        mode=mode,
+                        attributes={"Content-Type": kind},
+                        use_multipart=False,
+                    )
+                    return
+                except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+                    raise Changed(key) from None
+                except FileNotFoundError:  # of an object that is gone, or no container at all
+                    self._check_container()
+                    raise Changed(key) from None
+                except exceptions.GenericError:
+                    late = time.monotonic() - started > WRITE_AGAIN_WITHIN
+                    if late or attempt == WRITE_ATTEMPTS - 1:
+                        raise
+
+    def children(self, prefix: str) -> Iterator[str]:
+        import obstore
+
+        whole = self._key(prefix).rstrip("/")
+        with self._errors(prefix):
+            found = obstore.list_with_delimiter(self._client, whole or None)
+        start = len(whole) + 1 if whole else 0
+        yield from sorted(
+            [f"{folder[start:]}/" for folder in found["common_prefixes"]]
+            + [entry["path"][start:] for entry in found["objects"]]
+        )
+
+    def _check_container(self) -> None:
+        """The clouds say `not found` of a container too. Raises MeshError where that is missing."""
+        import obstore
+        from obstore import exceptions
+
+        with contextlib.suppress(exceptions.PermissionDeniedError):
+            try:
+                obstore.list_with_delimiter(self._client, self._key("nothing"))
+            except (FileNotFoundError, exceptions.GenericError) as error:
+                raise MeshError(
+                    f"{self.url}: there is no {self.kind} {self.container}: check the name, or "
+                    f"create it. {self.service} says: {_reason(error)}"
+                ) from None
+
+    @contextlib.contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        """Turns what obstore raises into one line that says what to do."""
+        from obstore import exceptions
+
+        try:
+            yield
+        except exceptions.BaseError as error:
+            where, reason = f"{self.url}/{key}", _reason(error)
+            if isinstance(error, exceptions.PermissionDeniedError):
+                advice = "access denied: your identity may not do this, or its key is wrong"
+            elif isinstance(error, exceptions.UnauthenticatedError):
+                advice = f"{self.service} refuses the sign-in: sign in again ({self.sign_in})"
+            else:
+                advice = "no good answer: check the network, or try again later"
+            raise MeshError(f"{where}: {advice}. {self.service} says: {reason}") from None
+
+
+class AzureStore(CloudStore):
+    """Blobs of a container: az://<storage account>/<container>/<prefix>."""
+
+    service, kind, sign_in = "Azure", "container", "az login"
+
+    def __init__(self, url: str, place: str, access: Access) -> None:
+        account, _, rest = place.partition("/")
+        self.container, _, prefix = rest.partition("/")
+        if not ACCOUNT.fullmatch(account) or not CONTAINER.fullmatch(self.container):
+            raise MeshError(
+                f"{url!r} is not a valid registry on Azure: write "
+                "az://<storage account>/<container>/registry"
+            )
+        from obstore.store import AzureStore as Client
+
+        with _opening(url):
+            client = Client(
+                self.container,
+                account_name=account,
+                client_options=_client("AZURE"),
+                retry_config=RETRY,
+                **_azure_sign_in(url, access),
+            )
+        super().__init__(url, prefix.strip("/"), client)
+
+
+class GoogleStore(CloudStore):
+    """Objects of a bucket: gs://<bucket>/<prefix>. Google compares generations on a write, and
+    ETags on a read."""
+
+    service, kind = "Google", "bucket"
+    sign_in = "gcloud auth application-default login"
+
+    def __init__(self, url: str, place: str, access: Access) -> None:
+        self.container, _, prefix = place.partition("/")
+        if not BUCKET.fullmatch(self.container):
+            raise MeshError(f"{url}: {self.container!r} is not a valid name of a bucket")
+        from obstore.store import GCSStore as Client
+
+        with _opening(url):
+            client = Client(
+                self.container,
+                client_options=_client("GOOGLE"),
+                retry_config=RETRY,
+                **_google_sign_in(url, access),
+            )
+        super().__init__(url, prefix.strip("/"), client)
+
+    def _etag(self, meta: Mapping[str, Any]) -> str:
+        return f"{meta['version']}:{meta['e_tag']}"
+
+    def _known(self, etag: str) -> str:
+        return etag.partition(":")[2] or etag
+
+    def _update(self, etag: str) -> dict[str, str]:
+        generation, _, tag = etag.partition(":")
+        if not generation.isdecimal():  # of another store, before a move
+            raise Changed(etag)
+        return {"version": generation, "e_tag": tag}
+
+
+def _client(cloud: str) -> Any:
+    """Without TLS only for who asks for it, as tests on this machine do."""
+    return {**CLIENT, "allow_http": os.environ.get(f"{cloud}_ALLOW_HTTP") == "true"}
+
+
+def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
+    """GitHub's token in its jobs, else what the environment holds, else the person's `az login`."""
+    if access.azure_tenant and access.azure_client and federation.is_github():
+        return {"credential_provider": federation.azure(access.azure_tenant, access.azure_client)}
+    if any(os.environ.get(f"AZURE_{key}") for key in AZURE_KEYS) or os.environ.get(
+        "IDENTITY_ENDPOINT"
+    ):
+        return {}
+    if not shutil.which("az"):
+        raise MeshError(
+            f"{url}: no Azure credentials: sign in (`az login`), or set AZURE_STORAGE_ACCOUNT_KEY"
+        )
+    return {"use_azure_cli": True}
+
+
+def _google_sign_in(url: str, access: Access) -> dict[str, Any]:
+    """The same, with `gcloud auth application-default login`."""
+    if access.google_provider and federation.is_github():
+        return {"credential_provider": federation.google(access.google_provider)}
+    folder = os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud"
+    if (
+        not any(os.environ.get(f"GOOGLE_{key}") for key in GOOGLE_KEYS)
+        and not (Path(folder) / "application_default_credentials.json").is_file()
+    ):
+        raise MeshError(
+            f"{url}: no Google credentials: sign in (`gcloud auth application-default login`), or "
+            "set GOOGLE_APPLICATION_CREDENTIALS"
+        )
+    return {}
+
+
+@contextlib.contextmanager
+def _opening(url: str) -> Iterator[None]:
+    from obstore import exceptions
+
+    try:
+        yield
+    except (exceptions.BaseError, ValueError) as error:
+        raise MeshError(f"{url}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """The server's own words, in one line; those of the client where it sent none."""
+    text = str(error).split("\n\nDebug source")[0]
+    said = dict(WORDS.findall(text))
+    status = STATUS.search(text)
+    if said:
+        words = [said.get("Message", ""), said.get("Details", ""), f"({said.get('Code', '')})"]
+        text = " ".join(words)
+    elif status:
+        text = status[1].strip()
+    return " ".join(text.split())[:MOST_REASON]

@@ -1,0 +1,102 @@
+"""Signing in to another cloud with GitHub Actions' own token: no secret, no action to trust.
+
+The cloud was told which repositories and environments to believe, and answers the token with one
+of its own, which lives for about an hour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TypedDict
+
+from dbtmesh import MeshError
+from dbtmesh.ci import github
+
+TIMEOUT = 20
+MOST_REASON = 600
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+ENTRA = "https://login.microsoftonline.com"
+ENTRA_AUDIENCE = "api://AzureADTokenExchange"
+GOOGLE = "https://sts.googleapis.com/v1/token"
+
+
+class Token(TypedDict):
+    """As obstore takes it."""
+
+    token: str
+    expires_at: datetime
+
+
+def is_github() -> bool:
+    """Whether this job of GitHub Actions may ask for a token of its own."""
+    return bool(os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"))
+
+
+def azure(tenant: str, client: str) -> Callable[[], Token]:
+    """Signs in to Azure as the application `client` of the tenant, whenever it is called."""
+
+    def sign_in() -> Token:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": client,
+            "scope": "https://storage.azure.com/.default",
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": github.identity_token(ENTRA_AUDIENCE),
+        }
+        return _exchange("Azure", f"{ENTRA}/{tenant}/oauth2/v2.0/token", form)
+
+    return sign_in
+
+
+def google(provider: str) -> Callable[[], Token]:
+    """Signs in to Google Cloud by a provider of a workload identity pool, whenever it is called:
+    projects/<number>/locations/global/workloadIdentityPools/<pool>/providers/<provider>."""
+
+    def sign_in() -> Token:
+        form = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "audience": f"//iam.googleapis.com/{provider}",
+            "scope": "https://www.googleapis.com/auth/devstorage.read_write",
+            "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "subject_token_type": JWT,
+            "subject_token": github.identity_token(f"https://iam.googleapis.com/{provider}"),
+        }
+        return _exchange("Google", GOOGLE, form)
+
+    return sign_in
+
+
+def _exchange(cloud: str, url: str, form: Mapping[str, str]) -> Token:
+    """Raises MeshError where the cloud refuses, with its own reason."""
+    request = urllib.request.Request(url, urllib.parse.urlencode(form).encode())  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            said = json.load(answer)
+        seconds = int(said["expires_in"])
+        return {
+            "token": str(said["access_token"]),
+            "expires_at": datetime.now(UTC) + timedelta(seconds=seconds),
+        }
+    except urllib.error.HTTPError as error:
+        raise MeshError(
+            f"{cloud} does not take GitHub's token of this job: is the trust in its repository and "
+            f"environment set up? {cloud} says: {_reason(error)}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        host = urllib.parse.urlsplit(url).netloc
+        raise MeshError(f"{host} gives no token: {' '.join(str(error).split())}") from None
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        said = json.loads(error.read())
+        text = said.get("error_description") or said.get("error")
+    except (OSError, ValueError, AttributeError):
+        text = error.reason
+    return " ".join(str(text).split())[:MOST_REASON]

@@ -1,0 +1,128 @@
+"""Azurite, Microsoft's emulator of Azure Storage, for the tests of the registry on Azure: it checks
+signatures and conditions. `python -m tests.azurite` installs it into this environment, with npm.
+
+Where it cannot be installed its tests are skipped, which they say; in CI they fail.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import (  # of dbt-loom's own
+    BlobServiceClient,
+    ContainerSasPermissions,
+    generate_container_sas,
+)
+
+from tests.s3_server import free_ports
+
+RELEASE = "3.35.0"  # the last that runs on node 20
+HOME = Path(sys.prefix) / "azurite"
+PROGRAM = HOME / "node_modules/azurite/dist/src/blob/main.js"
+ACCOUNT, CONTAINER = "meshaccount", "mesh"
+KEY = base64.b64encode(b"a key of the tests").decode()
+
+
+@dataclass(frozen=True)
+class Azure:
+    """The server, with one container. `url`: of the server, or of a proxy in front of it."""
+
+    url: str
+
+    def environment(self, identity: str = "admin", **others: str) -> dict[str, str]:
+        """What somebody exports who signs in as `identity`: with the key of the account, or as
+        `consumer` with a signature that may read only."""
+        sign_in = {"AZURE_STORAGE_ACCOUNT_KEY": KEY}
+        if identity == "consumer":
+            until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+            may = ContainerSasPermissions(read=True, list=True)
+            signature = generate_container_sas(
+                ACCOUNT, CONTAINER, account_key=KEY, permission=may, expiry=until
+            )
+            sign_in = {"AZURE_STORAGE_SAS_TOKEN": signature}
+        return {
+            "AZURE_STORAGE_ENDPOINT": f"{self.url}/{ACCOUNT}",
+            "AZURE_ALLOW_HTTP": "true",
+            **sign_in,
+            **others,
+        }
+
+
+def make() -> None:
+    """Installs it. Raises CalledProcessError, or FileNotFoundError where there is no npm."""
+    what = ["--no-audit", "--no-fund", "--ignore-scripts", f"azurite@{RELEASE}"]
+    subprocess.run(["npm", "install", "--silent", "--prefix", HOME, *what], check=True)
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Azure]:
+    (port,) = free_ports(1)
+    options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["node", PROGRAM, "--blobHost", "127.0.0.1", "--blobPort", str(port), *options],
+            cwd=folder,
+            env={**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    server = Azure(f"http://127.0.0.1:{port}")
+    try:
+        _prepare(server, process, folder / "log")
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _prepare(server: Azure, process: subprocess.Popen[bytes], log: Path) -> None:
+    credential = {"account_name": ACCOUNT, "account_key": KEY}
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            client = BlobServiceClient(f"{server.url}/{ACCOUNT}", credential, retry_total=0)
+            client.create_container(CONTAINER)
+            return
+        except Exception:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"no Azurite: {log.read_text(errors='replace')}") from None
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
+    if not PROGRAM.is_file() or not shutil.which("node"):
+        why = "no Azurite here: python -m tests.azurite installs it, with npm"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    with running(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
+
+
+def main() -> int:
+    """Installs what is missing; exit status 1 in CI where that fails."""
+    if PROGRAM.is_file():
+        return 0
+    try:
+        make()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"note: no Azurite ({error}); its tests are skipped", file=sys.stderr)
+        return int(bool(os.environ.get("CI")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
