@@ -86,7 +86,7 @@ class CloudStore:
                 except exceptions.NotModifiedError:
                     raise NotModified from None
                 except FileNotFoundError:
-                    self._check_container()
+                    self._check_container(key)
                     return None
                 try:
                     body = bytes(found.bytes())
@@ -104,7 +104,7 @@ class CloudStore:
             try:
                 return self._etag(obstore.head(self._client, self._key(key)))
             except FileNotFoundError:
-                self._check_container()
+                self._check_container(key)
                 return None
 
     def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
@@ -129,7 +129,7 @@ class CloudStore:
                 except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
                     raise Changed(key) from None
                 except FileNotFoundError:  # of an object that is gone, or no container at all
-                    self._check_container()
+                    self._check_container(key)
                     raise Changed(key) from None
                 except exceptions.GenericError:
                     late = time.monotonic() - started > WRITE_AGAIN_WITHIN
@@ -148,19 +148,22 @@ class CloudStore:
             + [entry["path"][start:] for entry in found["objects"]]
         )
 
-    def _check_container(self) -> None:
-        """The clouds say `not found` of a container too. Raises MeshError where that is missing."""
+    def _check_container(self, key: str) -> None:
+        """The clouds say `not found` of a container too. Raises MeshError where that is missing;
+        who may read an object and list nothing is told so, for it cannot be seen then."""
         import obstore
         from obstore import exceptions
 
-        with contextlib.suppress(exceptions.PermissionDeniedError):
-            try:
-                obstore.list_with_delimiter(self._client, self._key("nothing"))
-            except (FileNotFoundError, exceptions.GenericError) as error:
-                raise MeshError(
-                    f"{self.url}: there is no {self.kind} {self.container}: check the name, or "
-                    f"create it. {self.service} says: {_reason(error)}"
-                ) from None
+        folder = self._key(key).rpartition("/")[0]
+        try:
+            obstore.list_with_delimiter(self._client, folder or None)
+        except exceptions.PermissionDeniedError:
+            return
+        except (FileNotFoundError, exceptions.BaseError) as error:
+            raise MeshError(
+                f"{self.url}: there is no {self.kind} {self.container}, or you may not list it: "
+                f"check the name, or create it. {self.service} says: {_reason(error)}"
+            ) from None
 
     @contextlib.contextmanager
     def _errors(self, key: str) -> Iterator[None]:
@@ -176,7 +179,7 @@ class CloudStore:
             elif isinstance(error, exceptions.UnauthenticatedError):
                 advice = f"{self.service} refuses the sign-in: sign in again ({self.sign_in})"
             else:
-                advice = "no good answer: check the network, or try again later"
+                advice = "failed: check the name and the network, or try again later"
             raise MeshError(f"{where}: {advice}. {self.service} says: {reason}") from None
 
 
