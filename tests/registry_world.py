@@ -89,6 +89,10 @@ def build(member: Member, body: bytes) -> None:
 
 def _lay_out(root: Path, document: dict[str, Any]) -> None:
     nodes = document["nodes"]
+    for source in document.get("sources", {}).values():
+        path = root / source["original_file_path"]
+        path.parent.mkdir(exist_ok=True)
+        path.touch(exist_ok=True)
     for folder, kind in (("models", "*.sql"), ("seeds", "*.csv")):
         for path in (root / folder).rglob(kind):
             path.unlink()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, sha256
 from dbtmesh.artifacts import check, files, recorded, results
 from tests.conftest import dbt_of
 from tests.engines import ALL
@@ -31,6 +31,9 @@ FILES = {
     "models/off.sql": "{{ config(enabled=false) }} select 1 as id",
     "models/ignored/x.sql": "this is no SQL {{",
     "models/models.yml": "models: [{name: a, columns: [{name: id, data_tests: [not_null]}]}]\n",
+    "models/use.yml": "exposures: [{name: e, type: dashboard, owner: {name: x}, "
+    "depends_on: [ref('a')]}]\n",
+    "models/raw.yml": "sources: [{name: raw, tables: [{name: t}]}]\n",
     "models/notes.md": "{% docs key %}The key.{% enddocs %}\n",
     "more/table.py": "def model(dbt, session):\n    return session.sql('select 1 as id')\n",
     "seeds/s.csv": "id,name\n1,x\n",
@@ -127,6 +130,9 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a seed is gone": (remove("seeds/s.csv"), ["seeds/s.csv is gone"]),
     "YAML is gone": (remove("models/models.yml"), ["models/models.yml is gone"]),
     "a macro is gone": (remove("macros/m.sql"), ["macros/m.sql is gone"]),
+    "docs are gone": (remove("models/notes.md"), ["models/notes.md is gone"]),
+    "YAML of an exposure alone is gone": (remove("models/use.yml"), ["models/use.yml is gone"]),
+    "YAML of a source alone is gone": (remove("models/raw.yml"), ["models/raw.yml is gone"]),
     # what is no change
     "a model that was touched": (touch("models/a.sql"), []),
     "a seed that was touched": (touch("seeds/s.csv"), []),
@@ -304,6 +310,75 @@ def test_relations_as_two_engines_write_them() -> None:
     assert judged(run, a_manifest(LATER)).failed
 
 
+# --- Packages -------------------------------------------------------------------------------------
+
+
+MACRO = "{% macro shared() %}1{% endmacro %}"
+
+
+@pytest.fixture
+def with_package(tmp_path: Path) -> Path:
+    """A project with an installed package: a macro and a model, as dbt Core records them."""
+    package = tmp_path / "dbt_packages" / "shared"
+    for name, text in (("macros/m.sql", f"-- head\n{MACRO}\n"), ("models/dim.sql", "select 1")):
+        (package / name).parent.mkdir(parents=True)
+        (package / name).write_text(text)
+    (tmp_path / "dbt_project.yml").write_text("name: up\n")
+    (tmp_path / "target").mkdir()
+    common = {"package_name": "shared"}
+    document = {
+        "metadata": {"dbt_version": "1.11.0"},
+        "nodes": {
+            "model.shared.dim": common
+            | {
+                **{"resource_type": "model", "original_file_path": "models/dim.sql"},
+                "checksum": {"name": "sha256", "checksum": sha256(b"select 1")},
+            }
+        },
+        "macros": {
+            "macro.shared.shared": common
+            | {"resource_type": "macro", "original_file_path": "macros/m.sql", "macro_sql": MACRO},
+            "macro.dbt.ref": {
+                **{"package_name": "dbt", "resource_type": "macro"},
+                "original_file_path": "macros/ref.sql",
+            },
+        },
+    }
+    (tmp_path / "target/manifest.json").write_text(json.dumps(document))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("macros/m.sql", f"-- another head\r\n{MACRO}\r\n", []),  # installed again
+        ("models/dim.sql", "select 1\n", []),
+        ("macros/m.sql", MACRO.replace("1", "2"), ["macros/m.sql changed since"]),
+        ("models/dim.sql", "select 2", ["models/dim.sql changed since"]),
+        ("macros/m.sql", None, ["macros/m.sql is gone"]),
+    ],
+)
+def test_a_package_that_was_upgraded(
+    with_package: Path, file: str, text: str | None, expected: list[str]
+) -> None:
+    path = with_package / "dbt_packages/shared" / file
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text.encode())
+        touch(f"dbt_packages/shared/{file}", seconds=1)(with_package)
+    assert changed(with_package) == [f"dbt_packages/shared/{each}" for each in expected]
+
+
+def test_what_is_worth_a_note_only(root: Path) -> None:
+    """Sources that a sync wrote, to the check that compares them with what is published."""
+    (root / "models/new.yml").write_text("models: []")
+    (note,) = examined(root, apart=["models/new.yml"]).notes
+    assert note.startswith("models/new.yml changed since manifest.json was made: `dbt parse` tells")
+    (root / "models/b.sql").write_text("select 1 as id")
+    with pytest.raises(MeshError, match=r"project: models/b.sql is new: run"):
+        examined(root, apart=["models/new.yml"])
+
+
 # --- Both, as commands say it -------------------------------------------------------------------
 
 
@@ -357,7 +432,9 @@ def test_a_stale_manifest_is_refused_with_the_way_out(root: Path) -> None:
 
 
 def test_only_parsed_is_a_note(root: Path) -> None:
-    (note,) = examined(root).notes
+    build = examined(root)
+    assert build.notes == []
+    (note,) = build.unsure
     assert note == (
         "target/run_results.json is missing: nothing tells whether dbt built the public models"
     )
@@ -385,14 +462,14 @@ def test_what_else_is_worth_knowing(built: Callable[..., Path]) -> None:
     root = built(a_run("compile", a="success", b="success"))
     assert (
         "the last command (dbt compile, 2026-01-02 03:04 UTC) builds nothing"
-        in examined(root).notes[0]
+        in examined(root).unsure[0]
     )
     root = built(a_run(schema="other", a="error"), LATER)
-    assert "built other relations (another target?)" in examined(root).notes[0]
+    assert "built other relations (another target?)" in examined(root).unsure[0]
     root = built(a_run(a="success", b="levitated"))
-    assert "results of an unknown meaning: b (levitated)" in examined(root).notes[0]
+    assert "results of an unknown meaning: b (levitated)" in examined(root).unsure[0]
     root = built(a_run(a="success", b="success"))
-    assert examined(root).notes == []
+    assert (examined(root).notes, examined(root).unsure) == ([], [])
 
 
 def test_what_the_last_run_did_not_build(built: Callable[..., Path]) -> None:

@@ -30,6 +30,15 @@ DUCKDB = [
     ("select id from UP join own.x.y using (id)", "id"),
     ("select id from UP union all select customer from UP", "id customer"),
     ("select list_transform([1], x -> x + net) from UP", "net"),
+    # by the whole name of the table; a field of a structure, behind it or not
+    ("select UP.net from UP", "net"),
+    ("select marts.orders.net from UP", "net"),
+    ("select status.a.b from UP", "status"),
+    ("select o.status.a from UP o", "status"),
+    ("select o.status.a.b from UP o", "status"),
+    ("with a as (select * from UP) select a.status.x from a", "status"),
+    ("select id from UP o semi join own.x.y using (customer)", "id customer"),
+    ("select distinct on (customer) id from UP", "id customer"),
     # in a query inside of the query
     (
         "select id from UP where exists (select 1 from own.x.y where y.id = orders.status)",
@@ -82,12 +91,14 @@ DUCKDB = [
     ("with a as (select * from UP union all select * from own.x.z) select id from a", ALL),
     ("with a as (select distinct * from UP) select id from a", ALL),
     ("select hash(o) from UP o", ALL),
+    ("with c(a, b, c, d) as (select * from UP) select a from c", ALL),
     # a later step of which nobody knows the columns
     ("with a as (select * from UP), b as (select * from own.x.y) select id, foo from a, b", ALL),
     # not to be told
     ("select * exclude (net) from UP", None),
     ("select * replace (1 as net) from UP", None),
     ("select columns('n.*') from UP", None),
+    ("select a from UP as o(a, b)", None),
     ("select * from own.x.y natural join UP", None),
     ("pivot UP on status using sum(net)", None),
     ("select 1", None),
@@ -100,6 +111,13 @@ SNOWFLAKE = [
     ("select mixed from UP", ""),  # not the quoted one, nor any that is published
     ("select object_construct(*) from UP", "ID CUSTOMER STATUS NET Mixed"),
     ("select $1 from UP", None),
+    ("with a as (select * from UP) select f.value from a, lateral flatten(net:x) f", "NET"),
+    ("with a as (select * from UP) select net:x.y, a.status:z from a", "NET STATUS"),
+    ("select f.v from UP, lateral flatten(input => net) f(a, b, c, d, v, e)", "NET"),
+    ("with orders as (select * from UP), b as (select id from orders) select * from b", "ID"),
+    ("select * from UP pivot(sum(net) for status in ('a'))", None),
+    ("select * ilike '%id%' from UP", None),
+    ("select * rename (net as x) from UP", None),
 ]
 # of a relation that has other columns than the one that it lists
 PARTLY_LISTED = [

@@ -216,3 +216,41 @@ def test_columns_that_a_model_without_contract_does_not_list() -> None:
         nodes[up["unique_id"]] = up
         (read,) = record(document, models=0, nodes=nodes).reads
         assert read.columns == (["column_0"] if enforced else ["column_0", "other"])
+
+
+# --- What the compiled SQL of one run does not show -------------------------------------------------
+
+SQL = 'select column_0 from "DBT_UP_LOCAL"."MARTS"."public_0"'
+INCREMENTAL = {
+    "compiled_code": SQL,
+    "raw_code": "select column_0 from {{ source('dbt_up', 'public_0') }}"
+    "{% if is_incremental() %} where COLUMN_2 > 1 {% endif %}",
+}
+
+
+def columns_of(config: dict[str, Any], **node: Any) -> list[str] | None:
+    """Those that a model is on record with, of column_0 to column_3."""
+    base = model("dbt_down", "mine")["config"]
+    document = native(SYNCED, mine={"compiled_code": SQL, "config": base | config, **node})
+    return record(document).reads[0].columns
+
+
+def test_an_incremental_model_reads_in_other_runs_what_it_does_not_read_in_this_one() -> None:
+    config = {"materialized": "incremental"}
+    assert columns_of(config, **INCREMENTAL) == ["column_0", "column_2"]
+    assert columns_of({"materialized": "table"}, **INCREMENTAL) == ["column_0"]
+    # nobody knows all columns of a model without a contract
+    document = native(
+        SYNCED, mine=INCREMENTAL | {"config": model("dbt_down", "x")["config"] | config}
+    )
+    upstream = model("dbt_up", "public_0", columns=4) | {"access": "public"}
+    upstream["config"] |= {"access": "public", "contract": {"enforced": False}}
+    upstream |= {"contract": {"enforced": False}}
+    assert record(document, nodes={MODEL: upstream}).reads[0].columns is None
+
+
+@pytest.mark.parametrize("when", ["pre-hook", "post-hook"])
+def test_what_a_hook_reads(when: str) -> None:
+    reads = "insert into log select column_3 from {{ source('dbt_up', 'public_0') }}"
+    assert columns_of({when: [{"sql": reads}]}) is None
+    assert columns_of({when: [{"sql": "{{ grant_public_read() }}"}]}) == ["column_0"]

@@ -88,6 +88,12 @@ class Member:
             google_provider=self.google.get("workload_identity_provider"),
         )
 
+    @property
+    def prod_database(self) -> str:
+        """Of the deployed models, as stored: also where it is not called after the prefix."""
+        named = self.snowflake.get("prod_database")
+        return named if isinstance(named, str) and named else f"{self.database_prefix}_PROD"
+
     def upstream(self, name: str) -> Upstream:
         for upstream in self.upstreams:
             if upstream.name == name:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,12 @@ SHOWN = 4
 class Build:
     """The manifest at hand, and what there is to say of it.
 
-    notes: worth knowing, and no reason to stop. judgement: None where no run has left results.
+    notes: worth knowing, and no reason to stop. unsure: what is not known of the tables that dbt
+    should have built. judgement: None where no run has left results.
     """
 
     notes: Sequence[str]
+    unsure: Sequence[str] = ()
     judgement: results.Judgement | None = None
 
     def unbuilt(self, unique_ids: Iterable[str]) -> list[str]:
@@ -39,36 +41,61 @@ def examine(
     project: str,
     *,
     first: Collection[str] = (),
+    apart: Collection[str] = (),
     allow_stale: bool = False,
     allow_failed: bool = False,
 ) -> Build:
     """Whether `manifest`, which is the file `path`, is that of the project in `root`.
 
-    `first`: unique_ids to name first where nodes failed (the public models). Raises MeshError with
+    `first`: unique_ids to name first where nodes failed (the public models). `apart`: files of
+    which it is worth a note only that they have changed. Raises MeshError with
     the way out where files have changed since dbt read them, unless `allow_stale`, and where the
     last run failed, unless `allow_failed`.
     """
-    notes = _stale_notes(root, path, manifest, project, allow_stale)
+    notes = _stale_notes(root, path, manifest, project, apart, allow_stale)
     results_path = path.with_name("run_results.json")
     name = _shown(results_path, root)
     try:
         run = results.decode(results_path.read_bytes(), name)
     except FileNotFoundError:
-        notes.append(f"{name} is missing: nothing tells whether dbt built the public models")
-        return Build(notes)
+        return Build(
+            notes, [f"{name} is missing: nothing tells whether dbt built the public models"]
+        )
     except MeshError as error:
         if not allow_failed:
             raise
         return Build([*notes, str(error)])
     judgement = results.judge(run, manifest)
-    return Build([*notes, *_result_notes(judgement, project, first, allow_failed)], judgement)
+    failures = _failures(judgement, project, first, allow_failed)
+    return Build([*notes, *failures], list(_unsure(judgement, project)), judgement)
+
+
+def stale(root: Path, path: Path, manifest: recorded.Manifest, project: str) -> str | None:
+    """What is wrong where `manifest`, which is the file `path`, is not that of the project's files
+    as they are."""
+    changed, _ = files.changed(root, manifest, project, path.stat().st_mtime)
+    if not changed:
+        return None
+    names = some([str(each) for each in changed], SHOWN)
+    return f"{_shown(path, root)} is older than the project: {names}"
 
 
 def _stale_notes(
-    root: Path, path: Path, manifest: recorded.Manifest, project: str, allowed: bool
+    root: Path,
+    path: Path,
+    manifest: recorded.Manifest,
+    project: str,
+    apart: Collection[str],
+    allowed: bool,
 ) -> list[str]:
-    changed, unsure = files.changed(root, manifest, project, path.stat().st_mtime)
+    found, unsure = files.changed(root, manifest, project, path.stat().st_mtime)
+    changed = [each for each in found if str(each.path) not in apart]
     notes = []
+    if besides := [str(each) for each in found if str(each.path) in apart]:
+        notes.append(
+            f"{some(besides, SHOWN)} {path.name} was made: `dbt parse` tells whether the models "
+            "still find what they read"
+        )
     if unsure:
         names = some([str(each) for each in unsure], SHOWN)
         notes.append(
@@ -88,34 +115,29 @@ def _shown(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
-def _result_notes(
+def _failures(
     judgement: results.Judgement, project: str, first: Collection[str], allowed: bool
 ) -> list[str]:
+    if not judgement.failed:
+        return []
+    nodes = sorted(judgement.failed, key=lambda uid: (uid not in first, uid))
+    listed = [f"{_name(uid, project)} ({judgement.failed[uid]})" for uid in nodes]
+    what = f"the last run ({judgement.run}) failed: {some(listed, SHOWN)}"
+    if not allowed:
+        raise MeshError(f"{what}: run `dbt build` until it succeeds, or pass --allow-failed")
+    return [f"{what}; allowed (--allow-failed)"]
+
+
+def _unsure(judgement: results.Judgement, project: str) -> Iterator[str]:
     run = judgement.run
+    nothing = "nothing tells whether dbt built the public models"
     if judgement.elsewhere:
-        return [
-            f"the last run ({run}) built other relations (another target?): nothing tells whether "
-            "dbt built the public models"
-        ]
-    notes = []
-    if judgement.failed:
-        nodes = sorted(judgement.failed, key=lambda uid: (uid not in first, uid))
-        listed = [f"{_name(uid, project)} ({judgement.failed[uid]})" for uid in nodes]
-        what = f"the last run ({run}) failed: {some(listed, SHOWN)}"
-        if not allowed:
-            raise MeshError(f"{what}: run `dbt build` until it succeeds, or pass --allow-failed")
-        notes.append(f"{what}; allowed (--allow-failed)")
-    elif run.args.which not in results.BUILDING and not judgement.built:
-        notes.append(
-            f"the last command ({run}) builds nothing: nothing tells whether dbt built the public "
-            "models"
-        )
+        yield f"the last run ({run}) built other relations (another target?): {nothing}"
+    elif run.args.which not in results.BUILDING and not judgement.failed:
+        yield f"the last command ({run}) builds nothing: {nothing}"
     if judgement.unknown:
         listed = [f"{_name(uid, project)} ({how})" for uid, how in judgement.unknown.items()]
-        notes.append(
-            f"the last run ({run}) has results of an unknown meaning: {some(listed, SHOWN)}"
-        )
-    return notes
+        yield f"the last run ({run}) has results of an unknown meaning: {some(listed, SHOWN)}"
 
 
 def _name(unique_id: str, project: str) -> str:

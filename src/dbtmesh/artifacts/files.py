@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dbtmesh import MeshError
-from dbtmesh.artifacts.recorded import Manifest, disabled, files
+from dbtmesh.artifacts.recorded import Manifest, OfPackage, disabled, files, package_files
 
 PATHS: Mapping[str, str] = {
     "model-paths": "models",
@@ -142,7 +142,7 @@ def changed(
         # A macro of a folder that is not listed, or a file that only dbt knows how to find.
         if path not in found and (root / path).is_file():
             found[path] = Found((root / path).stat().st_mtime)
-    return compare(
+    changes, unsure = compare(
         manifest,
         project,
         found,
@@ -150,6 +150,40 @@ def changed(
         written=written,
         now=time.time(),
     )
+    return [*changes, *_of_packages(root, manifest, project, written)], unsure
+
+
+def _of_packages(
+    root: Path, manifest: Manifest, project: str, written: float
+) -> Iterator[FileChange]:
+    """What changed in installed packages: another version of one, or a local one that was edited.
+
+    A fresh installation of the same files is no change, so their text decides.
+    """
+    named = _settings(root).get("packages-install-path")
+    folder = str(named or "dbt_packages")
+    for file in package_files(manifest, project):
+        if not (root / folder / file.package).is_dir():
+            continue  # dbt's own, or a plugin's
+        shown = PurePosixPath(folder, file.package, file.path)
+        path = root / shown
+        if not path.is_file():
+            yield FileChange(shown, How.REMOVED)
+        elif manifest.is_v2:
+            continue  # see `compare`
+        elif path.stat().st_mtime > written and not _is_as_read(path.read_bytes(), file):
+            yield FileChange(shown, How.CHANGED)
+
+
+def _is_as_read(body: bytes, file: OfPackage) -> bool:
+    if file.checksum and not _has_checksum(body, file.checksum):
+        return False
+    text = _unix(body.decode("utf-8", "replace"))
+    return all(_unix(macro) in text for macro in file.macros)
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n")
 
 
 def _has_checksum(body: bytes, checksum: str) -> bool:

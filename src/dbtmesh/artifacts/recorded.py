@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import msgspec
@@ -42,6 +43,7 @@ class Node(msgspec.Struct):
     relation_name: str | None = None
     depends_on: _DependsOn | None = None
     raw_code: msgspec.Raw = msgspec.Raw()
+    macro_sql: msgspec.Raw = msgspec.Raw()
 
     @property
     def is_public(self) -> bool:
@@ -59,12 +61,36 @@ class _Metadata(msgspec.Struct):
     adapter_type: str | None = None
 
 
+class _Described(msgspec.Struct):
+    """What a YAML or Markdown file describes: a source, an exposure, a block of docs."""
+
+    package_name: str = ""
+    original_file_path: str | None = None
+
+
 class Manifest(msgspec.Struct):
     metadata: _Metadata
     nodes: dict[str, Node]
     macros: dict[str, Node] = {}
     functions: dict[str, Node] = {}
     disabled: dict[str, list[Node]] = {}
+    sources: dict[str, _Described] = {}
+    exposures: dict[str, _Described] = {}
+    metrics: dict[str, _Described] = {}
+    semantic_models: dict[str, _Described] = {}
+    saved_queries: dict[str, _Described] = {}
+    unit_tests: dict[str, _Described] = {}
+    groups: dict[str, _Described] = {}
+    docs: dict[str, _Described] = {}
+
+    @property
+    def described(self) -> Iterator[_Described]:
+        """Everything that is made of a file of which dbt keeps no checksum."""
+        for section in (
+            *(self.sources, self.exposures, self.metrics, self.semantic_models),
+            *(self.saved_queries, self.unit_tests, self.groups, self.docs),
+        ):
+            yield from section.values()
 
     @property
     def is_v2(self) -> bool:
@@ -101,7 +127,40 @@ def files(manifest: Manifest, project: str) -> dict[PurePosixPath, str | None]:
             found[path] = node.checksum.checksum
         else:
             found.setdefault(path, None)
+    for each in manifest.described:
+        if each.package_name == project and each.original_file_path:
+            found.setdefault(_path(each.original_file_path), None)
     return found
+
+
+@dataclass(frozen=True)
+class OfPackage:
+    """A file of an installed package, below its folder, as dbt read it.
+
+    checksum: of the SQL of a model. macros: the text of each macro in it.
+    """
+
+    package: str
+    path: PurePosixPath
+    checksum: str | None = None
+    macros: tuple[str, ...] = ()
+
+
+def package_files(manifest: Manifest, project: str) -> list[OfPackage]:
+    """SQL files of other packages, of which dbt recorded a checksum or the text."""
+    found: dict[tuple[str, PurePosixPath], OfPackage] = {}
+    for node in (*manifest.nodes.values(), *manifest.macros.values()):
+        if node.package_name == project or not node.original_file_path.endswith(".sql"):
+            continue
+        key = (node.package_name, _path(node.original_file_path))
+        known = found.get(key, OfPackage(*key))
+        if bytes(node.macro_sql):
+            text = str(msgspec.json.decode(node.macro_sql) or "").strip()
+            known = replace(known, macros=(*known.macros, text))
+        elif node.checksum and node.checksum.name == "sha256" and node.checksum.checksum:
+            known = replace(known, checksum=node.checksum.checksum)
+        found[key] = known
+    return list(found.values())
 
 
 def disabled(manifest: Manifest, project: str) -> frozenset[PurePosixPath]:

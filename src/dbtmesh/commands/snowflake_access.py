@@ -281,7 +281,25 @@ def _models(manifest: Path | None, member: Member, names: Names) -> Models | Non
             "target/manifest.json is not of a prod run, so it is not known which models are "
             "public: `dbt parse --target prod` first, or --manifest FILE"
         )
+    elif manifest is None and member.publishes and (older := _stale(member)):
+        cli.note(
+            f"{older}: what is public is taken from it as it was. Run `dbt parse --target prod` "
+            "first, or name another with --manifest FILE"
+        )
     return models
+
+
+def _stale(member: Member) -> str | None:
+    """What says that dbt's manifest is not of the project's files as they are."""
+    from dbtmesh.artifacts import check, recorded
+    from dbtmesh.snowflake.models import path_of
+
+    path = path_of(member)
+    try:
+        whole = recorded.decode(path.read_bytes(), str(path))
+        return check.stale(member.root, path, whole, member.project)
+    except (OSError, MeshError):
+        return None  # it is missing, or no manifest, which is told where it matters
 
 
 # ── matrix, teardown ──────────────────────────────────────────────────────────────────

@@ -19,11 +19,16 @@ or `meta: {owner: …}`). With --dry-run it only shows what would be kept.
 
 In GitHub Actions the findings go to the step's summary as well, as Markdown.
 
+A manifest that is older than the project's files, or of a run of dbt that failed, proves nothing:
+run `dbt parse` or `dbt build` again, or pass --allow-stale or --allow-failed. A manifest given with
+--manifest is taken as it is.
+
 Exit status: 0 every edge resolves, 1 it failed, 2 at least one does not.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +42,7 @@ from dbtmesh.manifest import interface
 from dbtmesh.output import markdown, workflow
 from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
+from dbtmesh.warehouse.names import Warehouse
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -55,6 +61,14 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument(
         "--summary", type=cli.file, metavar="FILE", help="write the findings as Markdown, too"
     )
+    parser.add_argument(
+        "--allow-stale",
+        action="store_true",
+        help="take a manifest that is older than the project's files",
+    )
+    parser.add_argument(
+        "--allow-failed", action="store_true", help="take a manifest of a run that failed"
+    )
     arguments = parser.parse_args(words)
     if arguments.record and arguments.offline:
         raise MeshError("--record needs the registry: leave out --offline")
@@ -68,6 +82,7 @@ def main(words: Sequence[str], root: Path) -> int:
         manifest = lineage.read(body, member.project)
     except MeshError as error:
         raise MeshError(f"{path} {error}") from None
+    known_of_build = [] if arguments.manifest else of_build(member, path, body, arguments)
     found = lineage.edges(manifest, member)
     known = {upstream.name for upstream in member.upstreams}
     upstreams = sorted({edge.upstream for edge in found} & known)
@@ -83,10 +98,11 @@ def main(words: Sequence[str], root: Path) -> int:
     unknown = len(found)
     found = [edge for edge in found if edge.upstream not in refused]
     unknown -= len(found)
-    published = {each.project: lineage.Published(each) for each in interfaces}
+    reader = Warehouse.of(manifest.metadata.adapter_type)
+    published = {each.project: lineage.Published(each, reader) for each in interfaces}
     lines = lineage.problems(found, published, member)
     warnings = lineage.deprecations(found, published, member, datetime.now(UTC).date())
-    for line in warnings:
+    for line in (*known_of_build, *warnings):
         cli.note(line)
     for line in lines:
         cli.say(line)
@@ -104,6 +120,30 @@ def main(words: Sequence[str], root: Path) -> int:
     if refused:
         raise MeshError("\n       ".join(refused.values()))
     return cli.FOUND if lines else cli.OK
+
+
+def of_build(
+    member: config.Member, path: Path, body: bytes, arguments: argparse.Namespace
+) -> Sequence[str]:
+    """What is worth knowing of the manifest that dbt wrote. Raises MeshError where it is stale or
+    of a run that failed, unless that is allowed."""
+    from dbtmesh.artifacts import check, recorded
+    from dbtmesh.downstream.references import MACRO
+
+    build = check.examine(
+        member.root,
+        path,
+        recorded.decode(body, str(path)),
+        member.project,
+        # Whether those are right is what is checked here, against what is published.
+        apart=[
+            *(committed.sources_path(upstream.name) for upstream in member.upstreams),
+            f"macros/{MACRO}",
+        ],
+        allow_stale=arguments.allow_stale,
+        allow_failed=arguments.allow_failed,
+    )
+    return [*build.notes, *(build.unsure if arguments.record else ())]
 
 
 def summary(project: str, total: str, problems: list[str], warnings: list[str]) -> list[str]:

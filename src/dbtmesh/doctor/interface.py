@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dbtmesh import MeshError
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 
@@ -42,6 +43,8 @@ def schemas(project: Project) -> Iterator[Finding]:
     if models is None:
         yield note(MANIFEST, "is not there, so models were not looked at: run `dbt parse` before")
         return
+    if (older := _stale(project)) is not None:
+        yield note(MANIFEST, f"{older}: run `dbt parse` before, so that models are as they are now")
     named = {str(model["config"].get("schema") or "").upper() for model in models} - {""}
     for schema in sorted(named - {"MARTS"}):
         for path, effect in BY_SCHEMA.items():
@@ -49,6 +52,18 @@ def schemas(project: Project) -> Iterator[Finding]:
             if text is None or re.search(rf"\.{re.escape(schema)}\b", text, re.IGNORECASE):
                 continue
             yield _not_named(path, text, schema, effect)
+
+
+def _stale(project: Project) -> str | None:
+    """What says that the models were looked at as they were, not as they are."""
+    from dbtmesh.artifacts import check, recorded
+
+    path = project.root / MANIFEST
+    try:
+        manifest = recorded.decode(path.read_bytes(), MANIFEST)
+        return check.stale(project.root, path, manifest, project.member.project)
+    except (OSError, MeshError):
+        return None  # other findings say what is wrong
 
 
 def _not_named(path: str, text: str, schema: str, effect: str) -> Finding:

@@ -128,14 +128,24 @@ def _note(
             tables[column.name].by_star = True
         _note_loose(column.name, candidates)
         return
-    source = _source(scope, column.table)
-    if source is None:  # not a table: a field of a column that holds a structure
-        _note_loose(column.parts[0].name, _visible(scope, readings))
-    elif isinstance(source, exp.Table) and (reading := readings.get(_place(source))):
-        if isinstance(column.this, exp.Star):
+    parts = [part.name for part in column.parts]
+    at = _table_among(parts, scope)
+    if at is None:  # not a table: a field of a column that holds a structure
+        _note_loose(parts[0], _visible(scope, readings))
+        return
+    source = _source(scope, parts[at])
+    if isinstance(source, exp.Table) and (reading := readings.get(_place(source))):
+        if isinstance(column.parts[at + 1], exp.Star):
             reading.by_star = True
         else:
-            reading.named.add(column.name)
+            reading.named.add(parts[at + 1])
+
+
+def _table_among(parts: Sequence[str], scope: Scope) -> int | None:
+    """Which part of `schema.table.column.field` is the table: the last one but the column's, if
+    that is one, else the first."""
+    last = len(parts) - 2
+    return next((at for at in (last, *range(last)) if _source(scope, parts[at]) is not None), None)
 
 
 def _note_loose(column: str, candidates: Any) -> None:
@@ -160,8 +170,8 @@ def _taken_by_star(
 ) -> dict[Place, set[str]]:
     """What steps take by `*` and later ones name, for the relations whose columns are known."""
     everything = {place: set(reading.known) for place, reading in readings.items()}
-    if tree.find(exp.SetOperation):  # whose columns go by their position
-        return everything
+    if tree.find(exp.SetOperation) or any(map(_renames, tree.walk())):
+        return everything  # their columns go by their position
     for select in tree.find_all(exp.Select):
         for projection in select.expressions:
             if not projection.is_star:
@@ -237,12 +247,23 @@ def _is_star(node: exp.Expr) -> bool:
 
 
 def _is_opaque(node: exp.Expr) -> bool:
-    """Columns that nobody names: pivots, natural joins, `* exclude (…)`, `columns('…')`, `$1`."""
+    """Columns that nobody names: pivots, natural joins, `* exclude (…)`, `columns('…')`, `$1`,
+    and those of a table that a query names anew, `orders as o (a, b)`."""
     if isinstance(node, exp.Join):
         return bool(node.method)
     if isinstance(node, exp.Star):
         return any(node.args.values())
+    if isinstance(node, exp.Table):
+        return any(map(_renames, (node.args.get("alias"),)))
     return isinstance(node, exp.Pivot | exp.Columns | exp.Parameter | exp.MatchRecognize)
+
+
+def _renames(node: object) -> bool:
+    """Names for the columns of a table or query, by their position: `orders as o (a, b)`. What a
+    function returns has such names always."""
+    if not isinstance(node, exp.TableAlias) or not node.columns:
+        return False
+    return isinstance(node.parent, exp.Table | exp.CTE | exp.Subquery)
 
 
 def _place(table: exp.Table) -> Place:

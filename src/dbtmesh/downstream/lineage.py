@@ -223,11 +223,16 @@ def _mapping(node: _Node) -> dict[str, Any]:
 
 
 class Published:
-    """What one upstream publishes, found by what a reader knows of it."""
+    """What one upstream publishes, found by what a reader knows of it.
 
-    def __init__(self, interface: Interface) -> None:
+    reader: the warehouse that the reader's manifest is for. Parsed for DuckDB, it does not tell
+    upper case from lower case, wherever the upstream has published from.
+    """
+
+    def __init__(self, interface: Interface, reader: Warehouse | None = None) -> None:
         self.interface = interface
         self._warehouse = Warehouse.of(interface.adapter_type)
+        self._compared = Warehouse.DUCKDB if reader is Warehouse.DUCKDB else self._warehouse
         self._names = dict(reader_names(interface.nodes))
         self._places = {self._key(self.place(node)): node for node in interface.nodes.values()}
 
@@ -265,7 +270,7 @@ class Published:
         return name in self.interface.private
 
     def _key(self, place: Place) -> Place:
-        return self._warehouse.place_key(place)
+        return self._compared.place_key(place)
 
 
 def _age(node: Mapping[str, Any]) -> tuple[float, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,13 +23,26 @@ from dbtmesh.registry import store as registry
 from dbtmesh.registry.records import Read, Record
 from dbtmesh.warehouse.names import Place, Warehouse
 
+if TYPE_CHECKING:
+    from dbtmesh.downstream.columns import Listed
+
 ATTEMPTS = 5
 """How often to write against other deploys of this project; hardly ever are there any."""
 
 
-class _Config(Settings):
+_REFERENCE = re.compile(rb"\b(?:ref|source)\s*\(")
+
+
+class _Config(Settings, rename={"pre_hook": "pre-hook", "post_hook": "post-hook"}):
     meta: dict[str, Any] = msgspec.field(default_factory=dict)
     incremental_strategy: str | None = None
+    pre_hook: msgspec.Raw = msgspec.Raw()
+    post_hook: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def hooks_read(self) -> bool:
+        """Whether SQL before or after the model reads anything; dbt does not keep it compiled."""
+        return any(_REFERENCE.search(bytes(hooks)) for hooks in (self.pre_hook, self.post_hook))
 
 
 class _Owner(msgspec.Struct):
@@ -61,6 +75,7 @@ class _Reader(Linked):
     """What a node says of its owner, of what it reads and, once compiled, of which columns."""
 
     compiled_code: str | None = None
+    raw_code: str | None = None
     language: str | None = None
     group: str | None = None
     config: _Config = msgspec.field(default_factory=_Config)
@@ -192,7 +207,7 @@ def _columns(
     edges = list(edges)
     if isinstance(reader, _Entry):
         return _given_columns(reader.given or (), edges)
-    if not reader.compiled_code or reader.language != "sql":
+    if not reader.compiled_code or reader.language != "sql" or reader.config.hooks_read:
         return {}
     from dbtmesh.downstream.columns import Listed, read_columns
 
@@ -209,6 +224,9 @@ def _columns(
         for edge, model in edges
     }
     read = read_columns(reader.compiled_code, listed, warehouse)
+    if reader.config.materialized == "incremental":
+        for place, seen in read.items():
+            read[place] = _in_other_runs(seen, listed[place], reader.raw_code or "", warehouse)
     for edge, model in edges:
         # what dbt itself filters by, when it runs the batches of the reader
         event_time = (model.get("config") or {}).get("event_time")
@@ -219,6 +237,17 @@ def _columns(
         place: names and {stored[place].get(name, name) for name in names}
         for place, names in read.items()
     }
+
+
+def _in_other_runs(
+    seen: set[str] | None, listed: Listed, raw_code: str, warehouse: Warehouse
+) -> set[str] | None:
+    """What an incremental model may read in any run: its SQL is compiled for this one, and the
+    first run has other SQL than those that follow. So each column that its text names counts."""
+    if seen is None or not listed.whole:
+        return None
+    words = set(re.findall(r"\w+", raw_code.upper()))
+    return seen | {column for column in listed.columns if column.upper() in words}
 
 
 def lists_all_columns(model: Mapping[str, Any]) -> bool:

@@ -68,13 +68,13 @@ def at_hand(
             " that reads this one by dbt-loom"
         )
     notes = [
-        *(build.notes if build else ()),
+        *((*build.notes, *build.unsure) if build else ()),
         *advice.lines(
             interface,
             whole,
             env,
             prefix=member.database_prefix,
-            prod=f"{member.database_prefix}_PROD",
+            prod=member.prod_database,
             on_run_end=hooks.on_run_end(member.root),
         ),
     ]
