@@ -200,6 +200,15 @@ def test_what_readers_get_nothing_of_is_named(project: Project, run: Run) -> Non
         assert "orders" not in notes
 
 
+def test_a_prod_database_of_another_name(project: Project, run: Run) -> None:
+    """As mesh.yml names it, not after the prefix."""
+    project.write("mesh.yml", MESH.replace("{}", "{prod_database: ANALYTICS}"))
+    project.build(public("there", database="ANALYTICS", relation_name="ANALYTICS.MARTS.there"))
+    assert run("--check")[2] == ""
+    project.build(public())
+    assert "public models have to lie in ANALYTICS, not in DBT_UP_PROD" in run("--check")[2]
+
+
 def test_a_model_that_dbt_loom_injected_is_no_packages(project: Project, run: Run) -> None:
     injected = public("theirs", "dbt_other", original_file_path="")
     project.build(public(), injected)
@@ -240,6 +249,13 @@ def test_access_that_v2_ignores(project: Project, run: Run) -> None:
         with pytest.raises(MeshError, match=r"orders \(models/marts/_marts.yml\). Move") as caught:
             run("--check")
         assert "other" not in str(caught.value)
+    project.write(
+        "models/marts/_marts.yml",
+        "models: [{name: orders, access: protected, versions: [{v: 1, access: public}]}]",
+    )
+    project.build(hidden(), **V2)
+    with pytest.raises(MeshError, match=r"orders \(models/marts/_marts.yml\). Move"):
+        run("--check")
     # dbt Core does not ignore it: who is protected there is meant to be
     project.build(hidden())
     assert "no model has `access: public`" in run("--check")[2]

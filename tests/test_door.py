@@ -243,7 +243,9 @@ def test_meta_of_a_column_is_its_own() -> None:
     [
         *((1, 1.0, True), (1, "1", True), ("1.0", 1, True), (0, "0", True), ("beta", "beta", True)),
         *((1, 2, False), ("beta", "Beta", False), (1, "1a", False), (None, 0, False)),
-        *((1.1, "1.10", True), ("v1", 1, False), (None, None, True)),
+        *((1.1, "1.10", True), ("v1", 1, False), (None, None, True), ("01", 1, False)),
+        *(("01", "01", True), (2.1, "2.10", True), (2.1, 2.9, False), ("nan", "nan", True)),
+        *(("inf", "Infinity", False), ("1e1", 10, False), ("1_0", 10, False)),
     ],
 )
 def test_versions_are_compared_as_dbt_does(one: Any, other: Any, same: bool) -> None:
@@ -275,6 +277,14 @@ def test_a_latest_version_is_spelled_as_its_model_spells_it(
     (node,) = found.nodes.values()
     assert (node["version"], node["latest_version"]) == spelled
     assert {name for name, _ in reader_names(found.nodes)} == names
+
+
+def test_of_versions_that_mean_the_same_the_one_that_is_written_so_is_the_latest() -> None:
+    nodes: list[dict[str, Any]] = [
+        {"name": "m", "version": version, "latest_version": "2.10"} for version in (2.1, "2.10")
+    ]
+    versions.settle(nodes)
+    assert {node["latest_version"] for node in nodes} == {"2.10"}
 
 
 # ── What is refused ───────────────────────────────────────────────────────────────────

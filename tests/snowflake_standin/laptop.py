@@ -40,11 +40,14 @@ class Laptop:
         }
 
     def give_keys(self, *users: str) -> None:
-        """What setup_keypair_auth.sh does, in short."""
+        """What setup_keypair_auth.sh does, in short; of a user that is not there yet, the half of
+        it that needs no account."""
         self.keys.mkdir(mode=0o700, exist_ok=True)
         for user in users:
             key = rsa_key(user)
             file = self.keys / f"{user}.p8"
             with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w") as text:
                 text.write(key.private_pem)
-            self.standin.model.execute(f"ALTER USER {user} SET RSA_PUBLIC_KEY = '{key.public}'")
+            self.standin.model.execute(
+                f"ALTER USER IF EXISTS {user} SET RSA_PUBLIC_KEY = '{key.public}'"
+            )

@@ -12,6 +12,7 @@ import msgspec
 
 from dbtmesh import MeshError
 from dbtmesh.config import Member
+from dbtmesh.manifest import versions
 from dbtmesh.manifest.interface import Interface, reader_name, reader_names, shared_with
 from dbtmesh.warehouse.names import Place, Warehouse, relation
 
@@ -260,10 +261,8 @@ class Published:
             and ((named := shared_with(each)) is None or reader in named)
         ]
         newer = [each for each in others if _age(each) > _age(node)]
-        latest = [
-            each for each in others if str(each["version"]) == str(each.get("latest_version"))
-        ]
-        return next(iter(latest), None) or max(newer, key=_age, default=None)
+        latest = next(filter(versions.is_latest, others), None)
+        return latest or max(newer, key=_age, default=None)
 
     def is_private(self, edge: Edge) -> bool:
         name = edge.model.split(".")[2] if edge.model else edge.name.split(".")[-1]
@@ -273,13 +272,8 @@ class Published:
         return self._compared.place_key(place)
 
 
-def _age(node: Mapping[str, Any]) -> tuple[float, str]:
-    """Versions in their order: numbers as numbers, after which come words, as dbt has them."""
-    version = str(node["version"])
-    try:
-        return float(version), ""
-    except ValueError:
-        return float("inf"), version
+def _age(node: Mapping[str, Any]) -> versions.Order:
+    return versions.order(node["version"])
 
 
 def problems(

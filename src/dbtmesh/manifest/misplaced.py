@@ -65,5 +65,9 @@ def _public_beside_config(path: Path) -> Iterator[str]:
         return
     models = loaded.get("models") if isinstance(loaded, dict) else None
     for model in models if isinstance(models, list) else ():
-        if isinstance(model, dict) and model.get("access") == "public":
+        if not isinstance(model, dict):
+            continue
+        versions = model.get("versions")
+        each = [model, *(versions if isinstance(versions, list) else ())]
+        if any(isinstance(part, dict) and part.get("access") == "public" for part in each):
             yield str(model.get("name"))

@@ -7,10 +7,12 @@ text of all. Numbers that are equal are one version; any other text is a version
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 Version = str | int | float
+_NUMBER = re.compile(r"(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 Order = tuple[float, str]
 """Sorts by age: numbers as numbers, then words by the alphabet, as dbt looks for the latest."""
 
@@ -26,7 +28,14 @@ def same(one: Version | None, other: Version | None) -> bool:
     """Whether two spellings mean the same version; None is no version."""
     if one is None or other is None:
         return one is other
-    return order(one) == order(other)
+    return _meaning(one) == _meaning(other)
+
+
+def _meaning(version: Version) -> Version:
+    """A number, however it is written; else the text. `01` is text, as YAML and dbt have it."""
+    if isinstance(version, str) and not _NUMBER.fullmatch(version):
+        return version
+    return order(version)[0]
 
 
 def is_latest(node: Mapping[str, Any]) -> bool:
@@ -48,5 +57,7 @@ def settle(nodes: Iterable[dict[str, Any]]) -> None:
         written = [node["version"] for node in siblings]
         for node in siblings:
             if (latest := node.get("latest_version")) is not None:
-                found = next((version for version in written if same(version, latest)), latest)
+                alike = [version for version in written if same(version, latest)]
+                found = next((each for each in alike if str(each) == str(latest)), None)
+                found = found or next(iter(alike), latest)
                 node["latest_version"] = found or str(found)
