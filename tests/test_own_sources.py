@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, dbt
 from dbtmesh.config import Member as Facts
 from dbtmesh.downstream import local_database, own_sources
 from dbtmesh.downstream.duckdb_types import Column
@@ -258,8 +258,45 @@ def test_a_file_that_another_process_holds(tmp_path: Path) -> None:
     assert said.endswith("wait for it, or close it, and run this again")
 
 
+DEPRECATED = """\
+12:00:04  [WARNING][MissingArgumentsPropertyInGenericTestDeprecation]: Deprecated
+functionality
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "12:00:01  Running with dbt=1.11.16\n"
+            + DEPRECATED
+            + "12:00:05  Encountered an error:\n"
+            "Compilation Error\n  Model 'model.a.b' (models/b.sql) depends on a node named 'c' which "
+            "was not found\n12:00:05  [WARNING][DeprecationsSummary]: Deprecated functionality\n"
+            "Summary of encountered deprecations:\n- Missing: 3 occurrences\nrun with\nparsing.\n",
+            "Compilation Error Model 'model.a.b' (models/b.sql) depends on a node named 'c' which was "
+            "not found",
+        ),
+        (
+            "12:00:05  Encountered an error:\nCompilation Error in model q (models/q.sql)\n"
+            "  up publishes no model x\n\n  > in macro mesh_ref_unknown (macros/_mesh_ref.sql)\n",
+            "Compilation Error in model q (models/q.sql) up publishes no model x",
+        ),
+        ("error: dbt1005: Found it twice\n  --> models/x.sql\n", None),
+        ("12:00:01  Running\nKilled\n", "Running Killed"),
+        ("", ""),
+    ],
+)
+def test_why_dbt_failed_and_not_what_else_it_said(said: str, why: str | None) -> None:
+    assert dbt.reason(said) == (
+        why if why is not None else "error: dbt1005: Found it twice --> models/x.sql"
+    )
+
+
 def test_a_project_without_such_sources_does_not_wait_for_dbt(render: Render) -> None:
     up: Member = render(kind="upstream", starter=False)
     assert up.ok(STUB, "--offline", PATH="") == ""
     write(up.path / "models", {"s.yml": "sources: [}"})
-    assert "`dbt parse --target local` failed: " in up.refused(STUB, "--offline")
+    said = up.refused(STUB, "--offline")
+    assert "`dbt parse --target local` failed: Parsing Error" in said or "error:" in said
+    assert "models/s.yml" in said

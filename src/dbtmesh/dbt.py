@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def program(engine: Engine) -> str:
 def parse(project: Path, engine: Engine, target: str) -> bytes:
     """The manifest of a project as dbt reads it now; what lies in its target folder stays.
 
-    Raises MeshError with the last thing that dbt said where it fails.
+    Raises MeshError with dbt's own reason where it fails.
     """
     with tempfile.TemporaryDirectory(prefix="dbtmesh.") as folder:
         done = subprocess.run(
@@ -48,5 +49,26 @@ def parse(project: Path, engine: Engine, target: str) -> bytes:
         manifest = Path(folder) / "manifest.json"
         if done.returncode == 0 and manifest.is_file():
             return manifest.read_bytes()
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    raise MeshError(f"`dbt parse --target {target}` failed: {' '.join(lines[-2:]) or 'no output'}")
+    raise MeshError(f"`dbt parse --target {target}` failed: {reason(done.stdout) or 'no output'}")
+
+
+_TIME = re.compile(r"^\d\d:\d\d:\d\d\s*")
+_ERROR = re.compile(r"^(?:Encountered an error|(?:\w+ )?error\b|\w+ Error\b)", re.IGNORECASE)
+_OTHER = re.compile(r"^(?:\[?WARNING|Summary of encountered|> )", re.IGNORECASE)
+SHOWN = 4
+"""How many lines of a reason are shown."""
+
+
+def reason(said: str) -> str:
+    """Why dbt failed, in one line: of all that it said, what follows its first error. It may tell
+    of deprecations before and after."""
+    lines = [_TIME.sub("", line.strip()) for line in said.splitlines()]
+    lines = [line for line in lines if line]
+    first = next((at for at, line in enumerate(lines) if _ERROR.search(line)), None)
+    if first is None:
+        return " ".join(lines[-2:])
+    found = lines[first:]
+    if found[0].startswith("Encountered an error") and len(found) > 1:
+        found = found[1:]
+    end = next((at for at, line in enumerate(found) if at and _OTHER.search(line)), len(found))
+    return " ".join(found[: min(end, SHOWN)])

@@ -44,6 +44,8 @@ from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 
+SHOWN = 10
+"""How many notes on one upstream are shown: each is of a model that leaves something open."""
 TARGET = "local"
 """The target on DuckDB."""
 
@@ -72,8 +74,11 @@ def main(words: Sequence[str], root: Path) -> int:
     local = registry.open_store((home / "registry").as_uri())
     for upstream, published in zip(upstreams, interfaces(member, names, arguments), strict=True):
         plan = stub.plan(published, upstream.database_prefix)
-        for note in plan.notes:
+        left = [] if arguments.dry_run else plan.notes[SHOWN:]
+        for note in plan.notes[: len(plan.notes) - len(left)]:
             cli.note(f"{upstream.name}: {note}")
+        if left:
+            cli.note(f"{upstream.name}: and {len(left)} more such notes, which --dry-run shows")
         if arguments.dry_run:
             show(plan.tables, arguments.rows)
             continue
