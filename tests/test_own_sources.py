@@ -271,10 +271,10 @@ functionality
             "12:00:01  Running with dbt=1.11.16\n"
             + DEPRECATED
             + "12:00:05  Encountered an error:\n"
-            "Compilation Error\n  Model 'model.a.b' (models/b.sql) depends on a node named 'c' which "
+            "Compilation Error\n  Model 'model.a.b' (b.sql) depends on a node named 'c' which "
             "was not found\n12:00:05  [WARNING][DeprecationsSummary]: Deprecated functionality\n"
             "Summary of encountered deprecations:\n- Missing: 3 occurrences\nrun with\nparsing.\n",
-            "Compilation Error Model 'model.a.b' (models/b.sql) depends on a node named 'c' which was "
+            "Compilation Error Model 'model.a.b' (b.sql) depends on a node named 'c' which was "
             "not found",
         ),
         (

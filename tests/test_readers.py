@@ -218,7 +218,7 @@ def test_columns_that_a_model_without_contract_does_not_list() -> None:
         assert read.columns == (["column_0"] if enforced else ["column_0", "other"])
 
 
-# --- What the compiled SQL of one run does not show -------------------------------------------------
+# --- What the compiled SQL of one run does not show ----------------------------------------------
 
 SQL = 'select column_0 from "DBT_UP_LOCAL"."MARTS"."public_0"'
 INCREMENTAL = {
