@@ -101,6 +101,28 @@ def test_next_steps_are_those_of_a_repository_that_there_is(template: Path, shop
     run_as_said(f"{into} && {up.replace('--ask snowflake_account', '--defaults')}", shop)
 
 
+def test_projects_that_share_a_repository_have_no_page_on_github(
+    template: Path, tmp_path: Path
+) -> None:
+    """There is one for a repository: each would overwrite the others'."""
+    answers_file = ("--answers-file", "dbt_up/.copier-answers.yml")
+    pages = ("--data", "github_pages=true")
+    flags = ("--trust", "--defaults", *pages)
+    done = copier("copy", *flags, *answers_file, template, ".", folder=tmp_path)
+    assert done.returncode == 1
+    assert "would overwrite each other's: leave github_pages=false" in done.stderr
+    assert not (tmp_path / "dbt_up").exists()
+    alone = copier("copy", *flags, template, "alone", folder=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+
+
+def test_what_a_schedule_costs_is_told(template: Path, tmp_path: Path) -> None:
+    flags = ("--trust", "--defaults", "--data", "deployment=independent", "--data", "kind=native")
+    done = copier("copy", *flags, template, "reader", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "about 2,900 minutes of GitHub\nActions a month" in done.stdout
+
+
 def update(shop: Path, member: str, *flags: str) -> str:
     answers_file = f"{member}/.copier-answers.yml"
     done = copier(
