@@ -52,6 +52,9 @@ format: .venv/dev ## rewrite files as `make lint` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+conformance: .venv/dev ## does Snowflake answer as the stand-in? CONNECTION=… of a trial account; DRY_RUN=1
+	@$(BIN)/python -m tests.conformance $(if $(DRY_RUN),--dry-run,$(if $(CONNECTION),--connection '$(CONNECTION)') $(if $(YES),--yes))
+
 bench: .venv/dev ## the budgets, as ratios measured in one run
 	$(BIN)/python -m tests.bench
 
@@ -71,4 +74,4 @@ constraints: .venv/dev ## pin what is installed now, for the members as well
 clean: ## remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-.PHONY: help demo demo-clean demo-destroy test lint format bench keep-version release-check constraints clean
+.PHONY: help demo demo-clean demo-destroy test lint format conformance bench keep-version release-check constraints clean

@@ -186,7 +186,7 @@ class TeamLaptop(Laptop):
         self.file().parent.mkdir(parents=True, mode=0o700)
         self.file().write_text(key.private_pem)
         self.file().chmod(0o600)
-        named = self.standin.model.named_key_pairs
+        named = self.standin.model.behaviour.named_key_pairs
         what = "ADD KEY PAIR MESH PUBLIC_KEY" if named else "SET RSA_PUBLIC_KEY"
         self.standin.model.execute(f"ALTER USER DBT_UP_SVC {what} = '{key.public}'")
         if github:

@@ -249,7 +249,7 @@ def test_slots_give_way_to_named_pairs(member: Member, tmp_path: Path) -> None:
         add_users(standin)
         laptop = TeamLaptop(tmp_path / "home", member, standin)
         laptop.ok("create", "--no-github")
-        standin.model.named_key_pairs = True
+        standin.model.behaviour.named_key_pairs = True
         laptop.ok("rotate", "--no-github")
         assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())}
         assert "(MESH)" in laptop.ok("status")
@@ -361,7 +361,7 @@ def test_a_runner_that_cannot_hand_over_unsets_nothing(laptop: TeamLaptop) -> No
     laptop.file(user="DBT_UP_CI_SVC").unlink()
     laptop.refused(*rotate, GH_STANDIN_FAILS_AT="secret set")
     assert works in laptop.accepted("DBT_UP_CI_SVC")
-    if not laptop.standin.model.named_key_pairs:
+    if not laptop.standin.model.behaviour.named_key_pairs:
         assert "CI may use any of them" in laptop.refused(*rotate)
         assert works in laptop.accepted("DBT_UP_CI_SVC")
         sql = "ALTER USER DBT_UP_CI_SVC UNSET RSA_PUBLIC_KEY_2"

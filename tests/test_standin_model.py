@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from tests.snowflake_standin import READS, Fact, Model, SnowflakeError, matrix, split_statements
+from tests.snowflake_standin import (
+    READS,
+    Behaviour,
+    Fact,
+    Model,
+    SnowflakeError,
+    matrix,
+    split_statements,
+)
 from tests.snowflake_standin.fixtures import producer_sql, rsa_key
 from tests.snowflake_standin.names import role
 
 TABLE = "UP_PROD.MARTS.ORDERS"
 
 
-def produced(*, copy_grants_on_replace: bool = False, named_key_pairs: bool = False) -> Model:
+def produced(**switches: bool) -> Model:
     """A producer with one table, one view, and a role that may use the warehouse alone."""
-    model = Model(copy_grants_on_replace=copy_grants_on_replace, named_key_pairs=named_key_pairs)
+    model = Model()
+    model.behaviour = Behaviour(**switches)
     model.run_script(producer_sql())
     model.run_script("""
         USE ROLE USERADMIN; CREATE ROLE NOBODY;
@@ -357,7 +366,7 @@ def test_database_roles_stay_in_their_database(model: Model) -> None:
         model.run_script("USE ROLE SYSADMIN; CREATE OR REPLACE DATABASE ROLE UP_DEV.R;")
         refused(model, "SECURITYADMIN", f"GRANT {grant}", 1008)
     refused(model, "SECURITYADMIN", "GRANT ROLE NOBODY TO DATABASE ROLE UP_PROD.PUBLIC_READ", 1003)
-    refused(model, "SECURITYADMIN", f"GRANT {role} TO USER UP_SVC", 1003)
+    run(model, "SYSADMIN", f"GRANT {role} TO USER UP_SVC", f"REVOKE {role} FROM USER UP_SVC")
     model.run_script(
         "USE ROLE SYSADMIN; CREATE DATABASE ROLE UP_PROD.OTHER; USE ROLE SECURITYADMIN;"
         f"GRANT {role} TO DATABASE ROLE UP_PROD.OTHER;"
@@ -681,7 +690,7 @@ def test_show_grants_in_all_its_forms(model: Model) -> None:
     columns = [c.name for c in model.execute(f"SHOW GRANTS ON TABLE {TABLE}").columns]
     assert columns == [
         *("created_on", "privilege", "granted_on", "name", "granted_to", "grantee_name"),
-        *("grant_option", "granted_by"),
+        *("grant_option", "granted_by", "granted_by_role_type"),
     ]
 
 

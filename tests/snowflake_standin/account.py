@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from .names import ACCOUNT, Name, Ref, role
 from .statements import Value
-from .vocabulary import DATABASE_KINDS, PRIVILEGES, SCHEMA_KINDS
+from .vocabulary import DATABASE_KINDS, PRIVILEGES, RELATION_KINDS, SCHEMA_KINDS
 
 PUBLIC = role("PUBLIC")
 ACCOUNTADMIN = role("ACCOUNTADMIN")
@@ -39,7 +39,7 @@ ACCOUNT_USAGE: dict[str, tuple[str, ...]] = {
 
 @dataclass
 class KeyPair:
-    """A named key pair; `expires_at` in seconds since the epoch."""
+    """A named key pair; times in seconds since the epoch."""
 
     public_key: str
     role_restriction: str | None = None
@@ -48,6 +48,8 @@ class KeyPair:
     comment: str = ""
     created_on: float = 0.0
     rotated_to: str | None = None
+    created_by: str = ""
+    last_used_on: float | None = None
 
 
 @dataclass
@@ -153,7 +155,7 @@ class Account:
 
     def relation(self, name: Name) -> Ref | None:
         """The table or view of that full name: they share a namespace."""
-        for kind in ("TABLE", "VIEW"):
+        for kind in RELATION_KINDS:
             if Ref(kind, name) in self.things:
                 return Ref(kind, name)
         return None
@@ -265,12 +267,21 @@ class Account:
     def manages_grants(self, roles: frozenset[Ref], ref: Ref) -> bool:
         """MANAGE GRANTS, or ownership of the managed access schema that an object is in.
 
-        MANAGE GRANTS does not reach into the shared database.
+        MANAGE GRANTS is of the account, of a database or of a schema (docs,
+        user-guide/container-manage-grants-intro). It does not reach into the shared database.
         """
         if ref.kind != "USER" and ref.name[:1] == SNOWFLAKE.name:
             return False
         if self.in_managed_schema(ref) and self.owns(roles, Ref("SCHEMA", ref.name[:2])):
             return True
+        container = parent_of(ref)
+        while container is not None:
+            if any(
+                row.privilege == "MANAGE GRANTS" and row.to in roles
+                for row in self.grants_on(container)
+            ):
+                return True
+            container = parent_of(container)
         return self.holds(roles, "MANAGE GRANTS", ACCOUNT)
 
     def in_managed_schema(self, ref: Ref) -> bool:

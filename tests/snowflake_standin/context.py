@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from . import errors
 from .account import ACCOUNTADMIN, Account, Thing
+from .behaviour import Behaviour
 from .names import ACCOUNT, Name, Ref, role
 from .statements import Value
-from .vocabulary import SCHEMA_KINDS
+from .vocabulary import RELATION_KINDS, SCHEMA_KINDS
 
 _session_ids = itertools.count(1)
 
@@ -73,8 +74,7 @@ class Context:
     account_name: str
     session: Session
     now: float
-    copy_grants_on_replace: bool
-    named_key_pairs: bool
+    behaviour: Behaviour
 
     @property
     def primary(self) -> Ref:
@@ -144,7 +144,7 @@ class Context:
         Raises:
             SnowflakeError: 002043 for statements that operate on it, else 002003.
         """
-        if kind in ("", "TABLE", "VIEW"):
+        if not kind or kind in RELATION_KINDS:
             return self.relation(name, kind)
         ref = self.resolve(kind, name)
         if not self.reachable(ref) or not self.account.sees(self.roles, ref):

@@ -11,6 +11,7 @@ from .context import Context, Decision, status
 from .keys import check_public_key
 from .names import ACCOUNT, Name, Ref
 from .relations import analyse
+from .vocabulary import RELATION_KINDS
 
 _KEYS = ("RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2")
 # docs.snowflake.com/user-guide/admin-user-management: a service has no password and no face.
@@ -28,7 +29,7 @@ _NOT_FOR_SERVICES = (
 
 def create(ctx: Context, statement: st.Create) -> Decision:
     kind = statement.kind
-    if kind in ("TABLE", "VIEW"):
+    if kind in RELATION_KINDS:
         return _create_relation(ctx, statement)
     ref = ctx.resolve(kind, statement.name)
     container = parent_of(ref) or ACCOUNT
@@ -96,7 +97,7 @@ def _row(ctx: Context, privilege: str, on: Ref, to: Ref, *, option: bool = False
 
 
 def _create_relation(ctx: Context, statement: st.Create) -> Decision:
-    if statement.grants == "IGNORE" and not ctx.copy_grants_on_replace:
+    if statement.grants == "IGNORE" and not ctx.behaviour.copy_grants_on_replace:
         # The clause came with BCR-2433; an account without it does not know the word.
         raise errors.syntax_error("IGNORE")
     kind = statement.kind
@@ -154,7 +155,7 @@ def _copied_grants(
     """
     if statement.grants == "COPY":
         return old or source
-    if statement.grants is None and ctx.copy_grants_on_replace:
+    if statement.grants is None and ctx.behaviour.copy_grants_on_replace:
         return old
     return None
 
@@ -173,6 +174,8 @@ def _sources(ctx: Context, statement: st.Create, ref: Ref) -> tuple[frozenset[Na
             ctx.require_read(name)
         if statement.kind == "TABLE":
             ctx.require_warehouse()
+        if warehouse := statement.properties.get("WAREHOUSE"):
+            ctx.require(Ref("WAREHOUSE", (str(warehouse),)), ("USAGE",))
         return frozenset(ctx.resolve("", n).name for n in names), None
     original = statement.clone or statement.like
     if original is None:
@@ -248,7 +251,7 @@ def alter(ctx: Context, statement: st.Alter) -> Decision:
 
 def _exists(ctx: Context, kind: str, name: Name) -> bool:
     ref = ctx.resolve(kind, name)
-    if kind in ("TABLE", "VIEW"):
+    if kind in RELATION_KINDS:
         return ctx.account.relation(ref.name) is not None
     return ref in ctx.account.things
 
@@ -299,9 +302,9 @@ def _rename(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
     assert statement.new_name is not None
     new = Ref(ref.kind, ctx.resolve(ref.kind, statement.new_name).name)
     parent = parent_of(new)
-    if ref.kind in ("TABLE", "VIEW") and parent is not None:
+    if ref.kind in RELATION_KINDS and parent is not None:
         ctx.require_create(ref.kind, parent)
-    taken = ctx.account.relation(new.name) if ref.kind in ("TABLE", "VIEW") else None
+    taken = ctx.account.relation(new.name) if ref.kind in RELATION_KINDS else None
     if taken is not None or new in ctx.account.things:
         raise errors.already_exists(new.name)
     return lambda: ctx.account.rename(ref, new)
@@ -399,7 +402,7 @@ def comment(ctx: Context, statement: st.Comment) -> Decision:
 def drop(ctx: Context, statement: st.Drop) -> Decision:
     kind = statement.kind
     ref = ctx.resolve(kind, statement.name)
-    found = ctx.account.relation(ref.name) if kind in ("TABLE", "VIEW") else ref
+    found = ctx.account.relation(ref.name) if kind in RELATION_KINDS else ref
     if found is None or found not in ctx.account.things:
         if statement.if_exists and _container_exists(ctx, ref):
             return Decision(status("Drop statement executed successfully."), settled=True)

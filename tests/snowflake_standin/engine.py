@@ -34,7 +34,13 @@ from .information import stand_in_for
 from .lexer import tokens
 from .names import Name, Ref
 from .relations import Access, analyse
+from .vocabulary import RELATION_KINDS, SHOWN_AS_TABLES
 
+# docs: sql-reference/sql/desc-table
+DESCRIBED = (
+    *("name", "type", "kind", "null?", "default", "primary key", "unique key", "check"),
+    *("expression", "comment", "policy name", "privacy domain"),
+)
 _MERGE_ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 _DESCRIBE = """
     SELECT column_name,
@@ -85,7 +91,7 @@ class Engine:
     def end(self, session: Session) -> None:
         """Drop a session's temporary relations and its connection."""
         for ref in session.temporary:
-            self._catalog.execute(f"DROP {ref.kind} IF EXISTS {_quoted(ref.name)}")
+            self._catalog.execute(f"DROP {_stored_as(ref.kind)} IF EXISTS {_quoted(ref.name)}")
         if connection := self._connections.pop(session.id, None):
             connection.close()
 
@@ -103,7 +109,7 @@ class Engine:
         ):
             self._run_container(ctx, statement)
             return None
-        if isinstance(statement, st.Describe) and statement.kind in ("TABLE", "VIEW"):
+        if isinstance(statement, st.Describe) and statement.kind in RELATION_KINDS:
             return self._describe(ctx, statement)
         if isinstance(statement, st.Transaction):
             self._transaction(ctx.session, statement.action)
@@ -125,9 +131,8 @@ class Engine:
     def _describe(self, ctx: Context, statement: st.Describe) -> Answer:
         """Columns of a relation; fakesnow's own DESCRIBE needs a current database."""
         found = self._catalog.execute(_DESCRIBE, list(ctx.relation(statement.name).name)).fetchall()
-        columns = ("name", "type", "kind", "null?", "default", "primary key", "unique key")
-        rows = tuple((*row, None, "N", "N") for row in found)
-        return answer_of(Result(tuple(Column(name) for name in columns), rows))
+        rows = tuple((*row, None, "N", "N", *[None] * (len(DESCRIBED) - 7)) for row in found)
+        return answer_of(Result(tuple(Column(name) for name in DESCRIBED), rows))
 
     def _run_container(self, ctx: Context, statement: st.Create | st.Drop) -> None:
         """Databases and schemas, outside of any session, so that none has them in use."""
@@ -262,11 +267,11 @@ def _quoted(name: Name) -> str:
 
 def _engine_sql(ctx: Context, statement: st.Statement) -> list[str]:
     match statement:
-        case st.Create(kind="TABLE" | "VIEW"):
+        case st.Create(kind=kind) if kind in RELATION_KINDS:
             return _create(ctx, statement)
-        case st.Drop(kind="TABLE" | "VIEW"):
-            name = ctx.resolve(statement.kind, statement.name).name
-            return [f"DROP {statement.kind} IF EXISTS {_quoted(name)}"]
+        case st.Drop(kind=kind) if kind in RELATION_KINDS:
+            name = ctx.resolve(kind, statement.name).name
+            return [f"DROP {_stored_as(kind)} IF EXISTS {_quoted(name)}"]
         case st.Alter(kind="TABLE" | "VIEW"):
             return _alter(ctx, statement)
         case st.Data():
@@ -275,13 +280,19 @@ def _engine_sql(ctx: Context, statement: st.Statement) -> list[str]:
     return []
 
 
+def _stored_as(kind: str) -> str:
+    """What the data engine has for a kind of relation."""
+    return "TABLE" if kind in SHOWN_AS_TABLES else "VIEW"
+
+
 def _create(ctx: Context, statement: st.Create) -> list[str]:
     name = ctx.resolve(statement.kind, statement.name).name
-    head = f"CREATE {'OR REPLACE ' if statement.replace else ''}{statement.kind} {_quoted(name)}"
+    kind = _stored_as(statement.kind)
+    head = f"CREATE {'OR REPLACE ' if statement.replace else ''}{kind} {_quoted(name)}"
     if statement.body is not None:
-        home = name[:2] if statement.kind == "VIEW" else None
+        home = name[:2] if kind == "VIEW" else None
         columns = statement.columns or ""
-        if columns and statement.kind == "VIEW":
+        if columns and kind == "VIEW":
             columns = _column_names(columns)
         body = _full_names(ctx, analyse(statement.body), home).sql(dialect="snowflake")
         return [f"{head} {columns} AS {body}"]

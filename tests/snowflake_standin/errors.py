@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .names import Name, render
+from .vocabulary import RELATION_KINDS
 
 
 class SnowflakeError(Exception):
@@ -90,6 +91,6 @@ def invalid(message: str) -> SnowflakeError:
 
 
 def _label(kind: str) -> str:
-    if kind in ("TABLE", "VIEW", "STAGE", "SEQUENCE"):
+    if kind in (*RELATION_KINDS, "STAGE", "SEQUENCE"):
         return "Object"
     return kind.replace("_", " ").capitalize()

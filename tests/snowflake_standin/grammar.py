@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
@@ -27,16 +28,7 @@ def parse(sql: str) -> st.Statement:
     return _Parser(sql).statement()
 
 
-def kind_words(kind: str) -> tuple[str, ...]:
-    return tuple(kind.split("_"))
-
-
-def _plural(kind: str) -> tuple[str, ...]:
-    *head, last = kind_words(kind)
-    return (*head, f"{last[:-1]}IES" if last.endswith("Y") else f"{last}S")
-
-
-_ALL_KINDS = sorted(vocab.KINDS | vocab.EMPTY_KINDS, key=lambda k: -len(kind_words(k)))
+_ALL_KINDS = sorted(vocab.KINDS | vocab.EMPTY_KINDS, key=lambda k: -len(vocab.kind_words(k)))
 
 
 class _Parser:
@@ -122,7 +114,7 @@ class _Parser:
     def _kind(self, *, plural: bool = False) -> str | None:
         """The kind of object named next, in the singular or the plural; None when unknown."""
         for kind in _ALL_KINDS:
-            if self._skip(*(_plural(kind) if plural else kind_words(kind))):
+            if self._skip(*(vocab.plural(kind) if plural else vocab.kind_words(kind))):
                 return kind
         return None
 
@@ -169,15 +161,19 @@ class _Parser:
         while (token := self._peek()) and token.upper in _CREATE_MODIFIERS:
             modifiers.add(self._next().upper)
         kind = self._required_kind()
-        if modifiers - {"TRANSIENT"} and kind not in ("TABLE", "VIEW"):
+        if modifiers - {"TRANSIENT"} and kind not in vocab.RELATION_KINDS:
             raise self._unknown("modifier")
+        if kind in ("EXTERNAL_TABLE", "ICEBERG_TABLE"):
+            raise self._unknown("its storage is outside of the account: Model.add_object")
         if_not_exists = self._skip("IF", "NOT", "EXISTS")
         if replace and if_not_exists:
             raise syntax_error("IF")
         name = self._name_of(kind)
         temporary = bool(modifiers & {"TEMPORARY", "TEMP", "VOLATILE"})
-        if kind in ("TABLE", "VIEW"):
-            return self._create_relation(kind, name, replace, if_not_exists, temporary)
+        if kind in vocab.RELATION_KINDS:
+            found = self._create_relation(kind, name, replace, if_not_exists, temporary)
+            secure = {"SECURE": True} if "SECURE" in modifiers else {}
+            return dataclasses.replace(found, properties={**found.properties, **secure})
         clone = self._name_of(kind) if kind == "SCHEMA" and self._skip("CLONE") else None
         managed = self._skip("WITH", "MANAGED", "ACCESS")
         self._skip("WITH")
@@ -217,7 +213,7 @@ class _Parser:
                 self._fail()
         if grants == "IGNORE" and not replace:
             raise syntax_error("IGNORE")
-        if kind == "VIEW" and body is None:
+        if kind != "TABLE" and body is None:
             raise syntax_error("<EOF>")
         if kind == "TABLE" and not (columns or body or clone or like):
             raise syntax_error("<EOF>")
@@ -525,7 +521,7 @@ class _Parser:
         if_exists = self._skip("IF", "EXISTS")
         name = self._name_of(kind)
         restrict = False
-        if kind in ("TABLE", "VIEW", "SCHEMA", "DATABASE"):
+        if kind in ("SCHEMA", "DATABASE", *vocab.RELATION_KINDS):
             restrict = not self._skip("CASCADE") and self._skip("RESTRICT")
         return st.Drop(kind, name, if_exists, restrict)
 
@@ -677,7 +673,7 @@ class _Parser:
 
     def _describe(self) -> st.Describe:
         kind = self._required_kind()
-        if kind not in ("TABLE", "VIEW", "USER", "NETWORK_POLICY", "AUTHENTICATION_POLICY"):
+        if kind not in (*vocab.RELATION_KINDS, "USER", "NETWORK_POLICY", "AUTHENTICATION_POLICY"):
             raise self._unknown("describe")
         return st.Describe(kind, self._name_of(kind))
 

@@ -7,7 +7,7 @@ from . import statements as st
 from .account import PUBLIC, FutureGrant, GrantRow
 from .context import Context, Decision, status
 from .names import ACCOUNT, Ref, render
-from .vocabulary import NOT_BY_GRANT, PRIVILEGES, SCHEMA_KINDS
+from .vocabulary import NOT_BY_GRANT, NOT_IN_ALL, PRIVILEGES, SCHEMA_KINDS
 
 
 def grant(ctx: Context, statement: st.Grant) -> Decision:
@@ -60,7 +60,7 @@ def _targets(ctx: Context, on: st.Securable) -> list[Ref]:
 def _expand(privileges: tuple[str, ...], kind: str) -> list[str]:
     """ALL stands for every privilege of the kind but OWNERSHIP."""
     if not privileges:
-        return sorted(PRIVILEGES[kind] - {"IMPORTED PRIVILEGES"})
+        return sorted(PRIVILEGES[kind] - NOT_IN_ALL)
     for privilege in privileges:
         if privilege not in PRIVILEGES[kind] or kind in NOT_BY_GRANT:
             raise errors.syntax_error(privilege)
@@ -156,8 +156,6 @@ def grant_role(ctx: Context, statement: st.GrantRole) -> Decision:
     for ref in (granted, to):
         if ref not in account.things:
             raise errors.not_authorized(ref.kind, ref.name)
-    if granted.kind == "DATABASE_ROLE" and to.kind == "USER":
-        raise errors.syntax_error("USER")
     if granted.kind == "ROLE" and to.kind == "DATABASE_ROLE":
         raise errors.syntax_error("DATABASE")
     if to.kind == "DATABASE_ROLE":

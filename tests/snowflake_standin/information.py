@@ -12,8 +12,15 @@ from . import errors
 from .account import Thing
 from .context import Context
 from .names import Name, Ref
+from .vocabulary import RELATION_KINDS
 
 _TIME = "TIMESTAMP_LTZ"
+# docs: sql-reference/info-schema/tables
+_TABLE_TYPES = {
+    "VIEW": "VIEW",
+    "MATERIALIZED_VIEW": "MATERIALIZED VIEW",
+    "EXTERNAL_TABLE": "EXTERNAL TABLE",
+}
 _COLUMNS: dict[str, dict[str, str]] = {
     "QUERY_HISTORY": {
         **dict.fromkeys(
@@ -133,7 +140,7 @@ def _visible(ctx: Context, database: Ref, *kinds: str) -> list[Thing]:
 
 
 def _columns(ctx: Context, name: Name) -> str:
-    shown = [t.ref.name[1:] for t in _visible(ctx, Ref("DATABASE", name[:1]), "TABLE", "VIEW")]
+    shown = [t.ref.name[1:] for t in _visible(ctx, Ref("DATABASE", name[:1]), *RELATION_KINDS)]
     pairs = [f"({_text(schema)}, {_text(table)})" for schema, table in shown]
     where = f"(TABLE_SCHEMA, TABLE_NAME) IN ({', '.join(pairs)})" if pairs else "FALSE"
     return f'SELECT * FROM "{name[0]}".INFORMATION_SCHEMA.COLUMNS WHERE {where}'
@@ -163,12 +170,14 @@ def _tables(ctx: Context, database: Ref) -> str:
             (
                 *thing.ref.name,
                 _owner(thing),
-                "VIEW" if thing.ref.kind == "VIEW" else "BASE TABLE",
+                _TABLE_TYPES.get(thing.ref.kind, "BASE TABLE"),
                 *("NO", None, None, None, 1),
                 *(_time(thing), _time(thing), thing.properties.get("COMMENT")),
-                *("YES" if thing.temporary else "NO", "NO", "NO"),
+                "YES" if thing.temporary else "NO",
+                "YES" if thing.ref.kind == "ICEBERG_TABLE" else "NO",
+                "YES" if thing.ref.kind == "DYNAMIC_TABLE" else "NO",
             )
-            for thing in _visible(ctx, database, "TABLE", "VIEW")
+            for thing in _visible(ctx, database, *RELATION_KINDS)
         ],
     )
 

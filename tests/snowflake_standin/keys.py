@@ -1,4 +1,4 @@
-"""RSA public keys as Snowflake takes them, and the named key pairs of users."""
+"""Public keys as Snowflake takes them, and the named key pairs of users."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hashlib
 import re
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -19,11 +20,12 @@ from .names import Ref
 
 _MIN_BITS = 2048
 _DAY, _HOUR = 86_400, 3_600
+_MOST_PAIRS = 10
 _RESERVED = ("PUBLIC_KEY_1", "PUBLIC_KEY_2")
 
 
 def check_public_key(text: str) -> None:
-    """Refuse what is not the base64 of a DER-encoded RSA public key of 2048 bits or more.
+    """Refuse what is not the base64 of a DER-encoded public key: RSA of 2048 bits or more, or EC.
 
     Raises:
         SnowflakeError: with Snowflake's wording, "New public key rejected by current policy".
@@ -38,7 +40,7 @@ def check_public_key(text: str) -> None:
         ) from None
 
 
-def public_key(text: str) -> RSAPublicKey:
+def public_key(text: str) -> RSAPublicKey | EllipticCurvePublicKey:
     """The key behind the property's text, with or without the PEM lines around it.
 
     Raises:
@@ -48,8 +50,10 @@ def public_key(text: str) -> RSAPublicKey:
         key = load_der_public_key(_der(text))
     except (UnsupportedAlgorithm, binascii.Error, ValueError):
         raise ValueError("not a DER-encoded key") from None
+    if isinstance(key, EllipticCurvePublicKey):
+        return key
     if not isinstance(key, RSAPublicKey):
-        raise ValueError("not an RSA key")
+        raise ValueError("neither an RSA key nor one of an elliptic curve")
     if key.key_size < _MIN_BITS:
         raise ValueError(f"{key.key_size} bits, at least {_MIN_BITS} are needed")
     return key
@@ -71,7 +75,7 @@ def alter_key_pair(ctx: Context, statement: st.KeyPair) -> Decision:
     docs.snowflake.com/sql-reference/sql/alter-user-add-key-pair and its siblings, July 2026;
     on an account without the feature these words are a syntax error.
     """
-    if not ctx.named_key_pairs:
+    if not ctx.behaviour.named_key_pairs:
         raise errors.syntax_error("KEY")
     name = statement.user or (ctx.session.user,)
     ref = Ref("USER", name)
@@ -79,10 +83,7 @@ def alter_key_pair(ctx: Context, statement: st.KeyPair) -> Decision:
         if statement.if_exists:
             return Decision(status())
         raise errors.no_such_object()
-    oneself = name == (ctx.session.user,)
-    privilege = "MODIFY PROGRAMMATIC AUTHENTICATION METHODS"
-    if not oneself and not ctx.account.holds(ctx.roles, privilege, ref):
-        raise errors.insufficient("USER", name)
+    require_authentication_methods(ctx, ref)
     pairs = ctx.thing(ref).key_pairs
     if statement.key in _RESERVED or statement.new_name in _RESERVED:
         raise errors.invalid("PUBLIC_KEY_1 and PUBLIC_KEY_2 are reserved names of key pairs")
@@ -95,6 +96,8 @@ def alter_key_pair(ctx: Context, statement: st.KeyPair) -> Decision:
         if statement.action == "ADD":
             raise errors.already_exists((statement.key,))
         raise errors.no_such_object()
+    if statement.action == "ADD" and len(pairs) >= _MOST_PAIRS:
+        raise errors.invalid(f"a user has {_MOST_PAIRS} key pairs at most")
     if statement.new_name in pairs:
         raise errors.already_exists((str(statement.new_name),))
     restriction = statement.properties.get("ROLE_RESTRICTION")
@@ -103,6 +106,17 @@ def alter_key_pair(ctx: Context, statement: st.KeyPair) -> Decision:
     ):
         raise errors.not_authorized("ROLE", (str(restriction),))
     return Decision(status(), lambda: _change(ctx, pairs, statement))
+
+
+def require_authentication_methods(ctx: Context, user: Ref) -> None:
+    """What concerns the key pairs of another user takes one privilege, or ownership.
+
+    docs: sql-reference/sql/show-user-key-pairs, "Access control requirements".
+    """
+    privilege = "MODIFY PROGRAMMATIC AUTHENTICATION METHODS"
+    oneself = user.name == (ctx.session.user,)
+    if not oneself and not ctx.account.holds(ctx.roles, privilege, user):
+        raise errors.insufficient("USER", user.name)
 
 
 def _same(one: str, other: str) -> bool:
@@ -122,6 +136,7 @@ def _change(ctx: Context, pairs: dict[str, KeyPair], statement: st.KeyPair) -> N
             expires_at=ctx.now + days * _DAY if isinstance(days, int) else None,
             comment=str(given.get("COMMENT", "")),
             created_on=ctx.now,
+            created_by=ctx.session.user,
         )
     elif statement.action == "ROTATE":
         old = pairs[statement.key]
@@ -134,6 +149,7 @@ def _change(ctx: Context, pairs: dict[str, KeyPair], statement: st.KeyPair) -> N
             ),
             comment=old.comment,
             created_on=ctx.now,
+            created_by=ctx.session.user,
         )
         # The documentation gives no default for the hours; 24 is that of access tokens.
         hours = given.get("EXPIRE_ROTATED_KEY_PAIR_AFTER_HOURS", 24)

@@ -8,11 +8,12 @@ from .account import ADMIN_ROLES, SNOWFLAKE
 from .context import readable_by_owner
 from .model import Model
 from .names import ACCOUNT, Ref, render
+from .vocabulary import RELATION_KINDS
 
 READS = "can select"
 """Not a privilege: SELECT, USAGE around the relation, and a view's owner that can read behind."""
 
-_KINDS = ("DATABASE", "SCHEMA", "TABLE", "VIEW", "WAREHOUSE")
+_KINDS = ("DATABASE", "SCHEMA", *RELATION_KINDS, "WAREHOUSE")
 
 
 class Fact(NamedTuple):
@@ -53,7 +54,7 @@ def matrix(
             touched.update(ref for ref in objects if ref.kind == "WAREHOUSE")
         for ref in touched:
             found = set(account.privileges(reach, ref))
-            if ref.kind in ("TABLE", "VIEW") and _reads(model, reach, ref):
+            if ref.kind in RELATION_KINDS and _reads(model, reach, ref):
                 found.add(READS)
             facts |= {Fact(role.name[0], ref.kind, render(ref.name), p) for p in found}
     return frozenset(facts)

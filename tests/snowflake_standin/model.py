@@ -9,12 +9,15 @@ from . import ddl, errors, granting
 from . import show as listing
 from . import statements as st
 from .account import Account, GrantRow, Thing
+from .behaviour import Behaviour
 from .context import Context, Decision, Result, Session, status
 from .grammar import parse
 from .keys import alter_key_pair
 from .lexer import split_statements
 from .names import Ref, parse_name, role
 from .relations import Access, analyse
+from .show_grants import show_grants
+from .vocabulary import RELATION_KINDS
 
 ADMIN = "STANDIN_ADMIN"
 """A person who holds ACCOUNTADMIN, as the first user of a real account does."""
@@ -25,23 +28,20 @@ class Model:
 
     Args:
         account_name: ``ORGANISATION-ACCOUNT``.
-        copy_grants_on_replace: CREATE OR REPLACE copies grants (behaviour change BCR-2433).
-        named_key_pairs: the account knows ``ALTER USER … ADD KEY PAIR``.
         clock: seconds since the epoch.
+        switches: fields of `Behaviour`.
     """
 
     def __init__(
         self,
         *,
         account_name: str = "TESTORG-STANDIN",
-        copy_grants_on_replace: bool = False,
-        named_key_pairs: bool = False,
         clock: Callable[[], float] = time.time,
+        **switches: bool,
     ) -> None:
         self.account = Account()
         self.account_name = account_name
-        self.copy_grants_on_replace = copy_grants_on_replace
-        self.named_key_pairs = named_key_pairs
+        self.behaviour = Behaviour(**switches)
         self.clock = clock
         self.add_admin(ADMIN, "ACCOUNTADMIN")
 
@@ -119,7 +119,7 @@ class Model:
         if kind:
             candidates = [Ref(kind, stored)]
         elif len(stored) == 3:
-            candidates = [Ref("TABLE", stored), Ref("VIEW", stored)]
+            candidates = [Ref(kind, stored) for kind in RELATION_KINDS]
         else:
             kinds = ("SCHEMA",) if len(stored) == 2 else ("DATABASE", "WAREHOUSE")
             candidates = [Ref(k, stored) for k in kinds]
@@ -135,8 +135,7 @@ class Model:
             self.account_name,
             session,
             self.clock(),
-            self.copy_grants_on_replace,
-            self.named_key_pairs,
+            self.behaviour,
         )
 
     def decide(self, session: Session, statement: st.Statement) -> Decision:
@@ -164,7 +163,7 @@ class Model:
             case st.GrantOwnership():
                 return granting.grant_ownership(ctx, statement)
             case st.ShowGrants():
-                return Decision(listing.show_grants(ctx, statement))
+                return Decision(show_grants(ctx, statement))
             case st.Show():
                 return Decision(listing.show(ctx, statement))
             case st.Describe():
@@ -196,7 +195,7 @@ def _data(ctx: Context, access: Access) -> Decision:
 
 
 def _describe(ctx: Context, statement: st.Describe) -> Decision:
-    if statement.kind in ("TABLE", "VIEW"):
+    if statement.kind in RELATION_KINDS:
         # Any privilege on the relation is enough to describe it, and either word will do.
         ctx.require(ctx.relation(statement.name), ())
         return Decision(Result((), ()))

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import snowflake.connector
 from fakesnow.transforms import SERVER_VERSION
 
+from .behaviour import Behaviour
 from .context import Session
 from .engine import Answer, Engine, answer_of, query_id
 from .errors import SnowflakeError
@@ -49,22 +50,17 @@ class Standin:
 
     Args:
         account_name: ``ORGANISATION-ACCOUNT``.
-        copy_grants_on_replace: CREATE OR REPLACE copies grants (behaviour change BCR-2433).
-        named_key_pairs: the account knows ``ALTER USER … ADD KEY PAIR``.
+        switches: fields of `Behaviour`.
     """
 
     def __init__(
         self,
         *,
         account_name: str = "TESTORG-STANDIN",
-        copy_grants_on_replace: bool = False,
-        named_key_pairs: bool = False,
+        **switches: bool,
     ) -> None:
-        self.model = Model(
-            account_name=account_name,
-            copy_grants_on_replace=copy_grants_on_replace,
-            named_key_pairs=named_key_pairs,
-        )
+        self.model = Model(account_name=account_name)
+        self.model.behaviour = Behaviour(**switches)
         self.model.add_admin(ADMIN, "ACCOUNTADMIN", password=PASSWORD)
         self.faults = Faults()
         self.statements: list[Record] = []

@@ -3,152 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from . import errors
 from . import statements as st
-from .account import FutureGrant, GrantRow, Thing, parent_of
-from .context import Column, Context, Result
-from .keys import fingerprint
-from .names import ACCOUNT, Ref, quote, render
-from .vocabulary import EMPTY_KINDS
-
-Row = dict[str, object]
-_TIMES = frozenset({"created_on", "expires_at", "updated_on", "resumed_on"})
-_NUMBERS = frozenset({"rows", "bytes", "assigned_to_users", "granted_to_roles", "granted_roles"})
-
-
-def _result(columns: Iterable[str], rows: Iterable[Row]) -> Result:
-    """Rows as an answer; times are seconds since the epoch until they are serialised."""
-    names = tuple(columns)
-
-    def type_of(name: str) -> str:
-        return "timestamp_ltz" if name in _TIMES else "fixed" if name in _NUMBERS else "text"
-
-    return Result(
-        tuple(Column(name, type_of(name)) for name in names),
-        tuple(tuple(row.get(name) for name in names) for row in rows),
-    )
-
-
-# -- SHOW GRANTS --------------------------------------------------------------------------
-
-_GRANT = (
-    "created_on",
-    "privilege",
-    "granted_on",
-    "name",
-    "granted_to",
-    "grantee_name",
-    "grant_option",
-    "granted_by",
-)
-_FUTURE = (
-    "created_on",
-    "privilege",
-    "grant_on",
-    "name",
-    "grant_to",
-    "grantee_name",
-    "grant_option",
-)
-_OF = ("created_on", "role", "granted_to", "grantee_name", "granted_by")
-
-
-def show_grants(ctx: Context, statement: st.ShowGrants) -> Result:
-    form, ref = statement.form, statement.ref
-    if form == "FUTURE IN":
-        container = ctx.existing(ref.kind, ref.name)
-        found = [f for f in ctx.account.future if f.container == container]
-        return _result(_FUTURE, (_future_row(f) for f in found))
-    if form == "FUTURE TO":
-        grantee = _grantee(ctx, ref)
-        return _result(_FUTURE, (_future_row(f) for f in ctx.account.future if f.to == grantee))
-    if form == "ON":
-        return _grants_on(ctx, ref)
-    grantee = _grantee(ctx, ref)
-    if form == "OF":
-        return _result(_OF, (_of_row(r) for r in ctx.account.grants_on(grantee)))
-    rows = ctx.account.grants_to(grantee)
-    if grantee.kind == "USER":
-        return _result(_OF, (_of_row(r) for r in rows))
-    owned = [t for t in ctx.account.things.values() if t.owner == grantee]
-    return _result(_GRANT, [*(_grant_row(r) for r in rows), *(_owner_row(t) for t in owned)])
-
-
-def _grantee(ctx: Context, ref: Ref) -> Ref:
-    if ref.kind == "USER" and not ref.name:
-        ref = Ref("USER", (ctx.session.user,))
-    found = ctx.resolve(ref.kind, ref.name)
-    parent = parent_of(found)
-    hidden = parent is not None and not ctx.account.sees(ctx.roles, parent)
-    if found not in ctx.account.things or hidden:
-        raise errors.not_authorized(found.kind, found.name)
-    return found
-
-
-def _grants_on(ctx: Context, ref: Ref) -> Result:
-    found = ACCOUNT if ref == ACCOUNT else ctx.existing(ref.kind, ref.name)
-    rows = [_grant_row(r) for r in ctx.account.grants_on(found)]
-    thing = ctx.thing(found)
-    if thing.owner is not None:
-        rows.insert(0, _owner_row(thing))
-    return _result(_GRANT, rows)
-
-
-def _grantee_name(to: Ref) -> str:
-    return quote(to.name[-1]) if to.kind == "DATABASE_ROLE" else render(to.name)
-
-
-def _grant_row(row: GrantRow) -> Row:
-    return {
-        "created_on": row.created_on,
-        "privilege": row.privilege,
-        "granted_on": row.on.kind,
-        "name": render(row.on.name),
-        "granted_to": row.to.kind,
-        "grantee_name": _grantee_name(row.to),
-        "grant_option": "true" if row.option else "false",
-        "granted_by": row.by,
-    }
-
-
-def _owner_row(thing: Thing) -> Row:
-    assert thing.owner is not None
-    return {
-        "created_on": thing.created_on,
-        "privilege": "OWNERSHIP",
-        "granted_on": thing.ref.kind,
-        "name": render(thing.ref.name),
-        "granted_to": thing.owner.kind,
-        "grantee_name": _grantee_name(thing.owner),
-        "grant_option": "true",
-        "granted_by": thing.owner.name[-1],
-    }
-
-
-def _of_row(row: GrantRow) -> Row:
-    return {
-        "created_on": row.created_on,
-        "role": render(row.on.name),
-        "granted_to": row.to.kind,
-        "grantee_name": _grantee_name(row.to),
-        "granted_by": row.by,
-    }
-
-
-def _future_row(grant: FutureGrant) -> Row:
-    return {
-        "created_on": grant.created_on,
-        "privilege": grant.privilege,
-        "grant_on": grant.kind,
-        "name": f"{render(grant.container.name)}.<{grant.kind}>",
-        "grant_to": grant.to.kind,
-        "grantee_name": _grantee_name(grant.to),
-        "grant_option": "true" if grant.option else "false",
-    }
-
+from .account import Thing, parent_of
+from .context import Context, Result
+from .keys import fingerprint, require_authentication_methods
+from .names import ACCOUNT, Ref
+from .rows import Row, result
+from .vocabulary import EMPTY_KINDS, RELATION_KINDS, SHOWN_AS_TABLES, plural
 
 # -- SHOW ---------------------------------------------------------------------------------
 
@@ -166,7 +31,7 @@ def show(ctx: Context, statement: st.Show) -> Result:
     if statement.kind in EMPTY_KINDS or statement.kind == "USER_FUNCTION":
         _scope(ctx, statement)
         nothing = ("created_on", "name", "schema_name", "catalog_name", "is_builtin")
-        return _result(nothing, ())
+        return result(nothing, ())
     listing = _LISTINGS.get(statement.kind)
     if listing is None:
         raise errors.unknown_statement(f"SHOW {statement.kind}")
@@ -180,7 +45,7 @@ def show(ctx: Context, statement: st.Show) -> Result:
     if statement.terse:
         columns = ("created_on", "name", "kind", "database_name", "schema_name")
     rows = [{**_common(ctx, t), **listing.row(ctx, t)} for t in found[: statement.limit]]
-    return _result(columns, rows)
+    return result(columns, rows)
 
 
 def _scope(ctx: Context, statement: st.Show) -> list[Thing]:
@@ -188,7 +53,7 @@ def _scope(ctx: Context, statement: st.Show) -> list[Thing]:
 
     Without IN, SHOW looks in the session's schema or database, else in the whole account.
     """
-    kinds = {"OBJECT": ("TABLE", "VIEW")}.get(statement.kind, (statement.kind,))
+    kinds = _KINDS_IN.get(statement.kind, (statement.kind,))
     session, within = ctx.session, statement.within
     if within is None and parent_of(Ref(kinds[0], ("", "", ""))) is not None:
         schema_level = kinds[0] not in ("SCHEMA", "DATABASE_ROLE")
@@ -201,6 +66,14 @@ def _scope(ctx: Context, statement: st.Show) -> list[Thing]:
     container = ctx.existing(within.kind, within.name, operate=True)
     refs = [r for kind in kinds for r in ctx.account.within(container, kind)]
     return [ctx.thing(r) for r in refs]
+
+
+# docs: sql-reference/sql/show-objects, show-tables and show-views: what else they list.
+_KINDS_IN = {
+    "OBJECT": RELATION_KINDS,
+    "TABLE": tuple(kind for kind in RELATION_KINDS if kind in SHOWN_AS_TABLES),
+    "VIEW": ("VIEW", "MATERIALIZED_VIEW"),
+}
 
 
 def _listed(ctx: Context, thing: Thing) -> bool:
@@ -244,17 +117,27 @@ def _plain(_: Context, __: Thing) -> Row:
     return {}
 
 
+def _yes_no(value: bool) -> str:
+    return "Y" if value else "N"
+
+
 def _relation(_: Context, thing: Thing) -> Row:
-    table = thing.ref.kind == "TABLE"
+    kind, given = thing.ref.kind, thing.properties
+    table = kind in SHOWN_AS_TABLES
     return {
+        "kind": "TABLE" if table else kind,
         "rows": 0 if table else None,
         "bytes": 0 if table else None,
         "cluster_by": "",
-        "is_dynamic": "N",
-        "is_iceberg": "N",
+        "is_dynamic": _yes_no(kind == "DYNAMIC_TABLE"),
+        "is_iceberg": _yes_no(kind == "ICEBERG_TABLE"),
+        "is_external": _yes_no(kind == "EXTERNAL_TABLE"),
         "is_hybrid": "N",
-        "is_secure": "false",
-        "is_materialized": "false",
+        "is_secure": _yes(given.get("SECURE")),
+        "is_materialized": _yes(kind == "MATERIALIZED_VIEW"),
+        "target_lag": given.get("TARGET_LAG"),
+        "warehouse": given.get("WAREHOUSE"),
+        "scheduling_state": "ACTIVE",
     }
 
 
@@ -378,6 +261,42 @@ _IN_SCHEMA = (
 _LISTINGS = {
     "OBJECT": _Listing(_RELATION, _relation),
     "TABLE": _Listing(_RELATION, _relation),
+    "DYNAMIC_TABLE": _Listing(
+        (
+            *("created_on", "name", "database_name", "schema_name", "cluster_by", "rows", "bytes"),
+            *("owner", "target_lag", "refresh_mode", "refresh_mode_reason", "warehouse", "comment"),
+            *("text", "automatic_clustering", "scheduling_state", "last_suspended_on", "is_clone"),
+            *("is_replica", "is_iceberg", "data_timestamp", "owner_role_type"),
+        ),
+        _relation,
+    ),
+    "MATERIALIZED_VIEW": _Listing(
+        (
+            *("created_on", "name", "reserved", "database_name", "schema_name", "cluster_by"),
+            *("rows", "bytes", "source_database_name", "source_schema_name", "source_table_name"),
+            *("refreshed_on", "compacted_on", "owner", "invalid", "invalid_reason", "behind_by"),
+            *("comment", "text", "is_secure", "automatic_clustering", "owner_role_type"),
+        ),
+        _relation,
+    ),
+    "EXTERNAL_TABLE": _Listing(
+        (
+            *("created_on", "name", "database_name", "schema_name", "invalid", "invalid_reason"),
+            *("owner", "comment", "stage", "location", "file_format_name", "file_format_type"),
+            *("cloud", "region", "notification_channel", "last_refreshed_on", "table_format"),
+            *("last_refresh_details", "owner_role_type"),
+        ),
+        _relation,
+    ),
+    "ICEBERG_TABLE": _Listing(
+        (
+            *("created_on", "name", "database_name", "schema_name", "owner"),
+            *("external_volume_name", "catalog_name", "iceberg_table_type", "catalog_table_name"),
+            *("catalog_namespace", "base_location", "can_write_metadata", "comment"),
+            "owner_role_type",
+        ),
+        _relation,
+    ),
     "VIEW": _Listing(
         (
             *("created_on", "name", "kind", "database_name", "schema_name", "owner", "comment"),
@@ -456,6 +375,7 @@ _LISTINGS = {
 }
 
 
+_PARAMETER = ("key", "value", "default", "level", "description", "type")
 _PARAMETER_DEFAULTS = {
     "QUERY_TAG": "",
     "STATEMENT_TIMEOUT_IN_SECONDS": "172800",
@@ -485,17 +405,25 @@ def _parameters(ctx: Context, statement: st.Show) -> Result:
         for key, default in sorted(_PARAMETER_DEFAULTS.items())
         if statement.like is None or like(statement.like, key)
     ]
-    return _result(("key", "value", "default", "level", "description", "type"), rows)
+    return result(_PARAMETER, rows)
+
+
+_KEY_PAIR = (
+    *("name", "user_name", "fingerprint", "role_scope", "status", "comment", "created_on"),
+    *("created_by", "expires_at", "last_used_on", "rotated_to"),
+)
 
 
 def _key_pairs(ctx: Context, statement: st.Show) -> Result:
     """docs.snowflake.com/sql-reference/sql/show-user-key-pairs."""
-    if not ctx.named_key_pairs:
+    if not ctx.behaviour.named_key_pairs:
         raise errors.syntax_error("KEY")
     ref = statement.within or Ref("USER", (ctx.session.user,))
-    user = _described_user(ctx, ref)
+    if ref not in ctx.account.things:
+        raise errors.not_authorized("USER", ref.name)
+    require_authentication_methods(ctx, ref)
     rows: list[Row] = []
-    for name, pair in user.key_pairs.items():
+    for name, pair in ctx.thing(ref).key_pairs.items():
         expired = pair.expires_at is not None and pair.expires_at <= ctx.now
         rows.append(
             {
@@ -506,15 +434,13 @@ def _key_pairs(ctx: Context, statement: st.Show) -> Result:
                 "status": "DISABLED" if pair.disabled else "EXPIRED" if expired else "ACTIVE",
                 "comment": pair.comment,
                 "created_on": pair.created_on,
+                "created_by": pair.created_by,
+                "last_used_on": pair.last_used_on,
                 "expires_at": pair.expires_at,
                 "rotated_to": pair.rotated_to,
             }
         )
-    columns = (
-        *("name", "user_name", "fingerprint", "role_scope", "status", "comment"),
-        *("created_on", "expires_at", "rotated_to"),
-    )
-    return _result(columns, rows)
+    return result(_KEY_PAIR, rows)
 
 
 # -- DESCRIBE -----------------------------------------------------------------------------
@@ -530,16 +456,22 @@ def describe(ctx: Context, statement: st.Describe) -> Result:
         {"name": word, "value": ",".join(map(str, v)) if isinstance(v, tuple) else str(v)}
         for word, v in sorted(properties.items())
     ]
-    return _result(("name", "value"), rows)
+    return result(("name", "value"), rows)
 
 
 def _described_user(ctx: Context, ref: Ref) -> Thing:
     if ref not in ctx.account.things:
         raise errors.not_authorized("USER", ref.name)
     oneself = ref.name == (ctx.session.user,)
-    if not oneself and not ctx.account.holds(ctx.roles, "MONITOR", ref):
+    may = ctx.account.holds(
+        ctx.roles, "MONITOR" if ctx.behaviour.describes_users else "OWNERSHIP", ref
+    )
+    if not oneself and not may:
         raise errors.insufficient("USER", ref.name)
     return ctx.thing(ref)
+
+
+_USER_PROPERTY = ("property", "value", "default", "description")
 
 
 def _describe_user(ctx: Context, statement: st.Describe) -> Result:
@@ -580,4 +512,13 @@ def _describe_user(ctx: Context, statement: st.Describe) -> Result:
         }
         for word, v in values.items()
     ]
-    return _result(("property", "value", "default", "description"), rows)
+    return result(_USER_PROPERTY, rows)
+
+
+COLUMNS = {
+    **{f"SHOW {' '.join(plural(kind))}": each.columns for kind, each in _LISTINGS.items()},
+    "SHOW PARAMETERS": _PARAMETER,
+    "SHOW USER KEY PAIRS": _KEY_PAIR,
+    "DESCRIBE USER": _USER_PROPERTY,
+}
+"""Statement → the columns of its answer; `sources.COLUMNS` says where each is documented."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import jwt
 
-from .account import Thing
+from .account import KeyPair, Thing
 from .context import Session
 from .errors import SnowflakeError
 from .keys import fingerprint, public_key
@@ -68,27 +68,49 @@ def _by_password(model: Model, request: Request) -> tuple[Thing, str | None]:
 
 
 def _by_key_pair(model: Model, request: Request) -> tuple[Thing, str | None]:
-    """The token must be signed by a registered key, name it, and be for this user.
+    """The token says who it is, must be signed by one of that user's keys, and name the key.
 
+    Clients send LOGIN_NAME or leave it out (the Go driver does): the token counts.
     docs.snowflake.com/developer-guide/sql-api/authenticating, "Using key-pair authentication".
     """
-    user = _find_user(model, request.data.get("LOGIN_NAME"))
     token = str(request.data.get("TOKEN") or "")
+    subject = _subject(token)
+    user = _find_user(model, subject.removeprefix(f"{model.account_name}."))
     if user is not None:
-        for key, restriction in _active_keys(model, user):
-            if _signed_by(token, key, f"{model.account_name}.{user.ref.name[0]}"):
+        for key, restriction, pair in _active_keys(model, user):
+            if _signed_by(token, key, subject):
+                _require_restriction(request, restriction)
+                if pair is not None:
+                    pair.last_used_on = model.clock()
                 return user, restriction
     raise SnowflakeError(390144, "08001", "JWT token is invalid.")
 
 
-def _active_keys(model: Model, user: Thing) -> Iterator[tuple[str, str | None]]:
+def _subject(token: str) -> str:
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return ""
+    return str(claims.get("sub") or "")
+
+
+def _require_restriction(request: Request, restriction: str | None) -> None:
+    """A key pair with a role restriction signs in with that role named, and no other.
+
+    docs: sql-reference/sql/alter-user-add-key-pair, ROLE_RESTRICTION.
+    """
+    if restriction is not None and _stored(request.role) != restriction:
+        raise SnowflakeError(390144, "08001", "JWT token is invalid.")
+
+
+def _active_keys(model: Model, user: Thing) -> Iterator[tuple[str, str | None, KeyPair | None]]:
     for word in ("RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"):
         if text := user.properties.get(word):
-            yield str(text), None
+            yield str(text), None, None
     for pair in user.key_pairs.values():
         expired = pair.expires_at is not None and pair.expires_at <= model.clock()
         if not pair.disabled and not expired:
-            yield pair.public_key, pair.role_restriction
+            yield pair.public_key, pair.role_restriction, pair
 
 
 def _signed_by(token: str, key: str, subject: str) -> bool:
@@ -96,7 +118,7 @@ def _signed_by(token: str, key: str, subject: str) -> bool:
         jwt.decode(
             token,
             public_key(key),
-            algorithms=["RS256"],
+            algorithms=["RS256", "ES256", "ES384", "ES512"],
             issuer=f"{subject}.{fingerprint(key)}",
             subject=subject,
             leeway=_CLOCK_SKEW,

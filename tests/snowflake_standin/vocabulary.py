@@ -6,10 +6,19 @@ object. A word that is not here is a syntax error, so a typo in a template canno
 
 from __future__ import annotations
 
+RELATION_KINDS = (
+    "TABLE",
+    "VIEW",
+    "DYNAMIC_TABLE",
+    "MATERIALIZED_VIEW",
+    "EXTERNAL_TABLE",
+    "ICEBERG_TABLE",
+)
+"""What can be selected from; all share one namespace in a schema."""
+SHOWN_AS_TABLES = frozenset({"TABLE", "DYNAMIC_TABLE", "EXTERNAL_TABLE", "ICEBERG_TABLE"})
 SCHEMA_KINDS = frozenset(
     {
-        "TABLE",
-        "VIEW",
+        *RELATION_KINDS,
         "STAGE",
         "SEQUENCE",
         "FILE_FORMAT",
@@ -35,10 +44,7 @@ KINDS = SCHEMA_KINDS | ACCOUNT_KINDS | DATABASE_KINDS
 
 # Kinds whose grants only ever concern objects the stand-in does not have, so that
 # `GRANT … ON FUTURE …` and SHOW of them are known but empty.
-EMPTY_KINDS = frozenset(
-    {"FUNCTION", "PROCEDURE", "DYNAMIC_TABLE", "MATERIALIZED_VIEW", "EXTERNAL_TABLE", "STREAM"}
-    | {"TASK", "PIPE"}
-)
+EMPTY_KINDS = frozenset({"FUNCTION", "PROCEDURE", "STREAM", "TASK", "PIPE"})
 
 _CREATE_IN_SCHEMA = frozenset(
     f"CREATE {kind}"
@@ -56,6 +62,7 @@ _CREATE_IN_SCHEMA = frozenset(
         "TAG",
         "DYNAMIC TABLE",
         "EXTERNAL TABLE",
+        "ICEBERG TABLE",
         "MATERIALIZED VIEW",
         "MASKING POLICY",
         "ROW ACCESS POLICY",
@@ -104,10 +111,12 @@ PRIVILEGES: dict[str, frozenset[str]] = {
             "CREATE SCHEMA",
             "CREATE DATABASE ROLE",
             "IMPORTED PRIVILEGES",
+            "MANAGE GRANTS",
             "APPLYBUDGET",
         }
     ),
     "SCHEMA": frozenset({"USAGE", "MONITOR", "MODIFY", "APPLYBUDGET", "ADD SEARCH OPTIMIZATION"})
+    | {"MANAGE GRANTS"}
     | _CREATE_IN_SCHEMA,
     "TABLE": _SELECT_LIKE
     | {"INSERT", "UPDATE", "DELETE", "TRUNCATE", "EVOLVE SCHEMA", "APPLYBUDGET"},
@@ -138,6 +147,7 @@ PRIVILEGES: dict[str, frozenset[str]] = {
     "DYNAMIC_TABLE": frozenset({"SELECT", "MONITOR", "OPERATE"}),
     "MATERIALIZED_VIEW": _SELECT_LIKE,
     "EXTERNAL_TABLE": _SELECT_LIKE,
+    "ICEBERG_TABLE": _SELECT_LIKE | {"INSERT", "UPDATE", "DELETE", "TRUNCATE"},
     "STREAM": frozenset({"SELECT"}),
     "TASK": frozenset({"MONITOR", "OPERATE"}),
     "PIPE": frozenset({"MONITOR", "OPERATE"}),
@@ -145,6 +155,8 @@ PRIVILEGES: dict[str, frozenset[str]] = {
 
 # What GRANT ROLE writes and what nobody can grant by name.
 NOT_BY_GRANT = frozenset({"ROLE", "DATABASE_ROLE"})
+# What ALL leaves out.
+NOT_IN_ALL = frozenset({"IMPORTED PRIVILEGES", "MANAGE GRANTS"})
 
 SESSION_PARAMETERS = frozenset(
     {
@@ -202,6 +214,10 @@ PROPERTIES: dict[str, dict[str, Shape]] = {
     "SCHEMA": _RETENTION,
     "TABLE": {**_RETENTION, "CHANGE_TRACKING": BOOLEAN, "ENABLE_SCHEMA_EVOLUTION": BOOLEAN},
     "VIEW": {"COMMENT": STRING, "CHANGE_TRACKING": BOOLEAN},
+    "DYNAMIC_TABLE": {"TARGET_LAG": STRING, "WAREHOUSE": NAME, "COMMENT": STRING},
+    "MATERIALIZED_VIEW": {"COMMENT": STRING},
+    "EXTERNAL_TABLE": {"COMMENT": STRING},
+    "ICEBERG_TABLE": {"COMMENT": STRING},
     "STAGE": {"COMMENT": STRING, "FILE_FORMAT": STRUCT, "DIRECTORY": STRUCT, "ENCRYPTION": STRUCT},
     "SEQUENCE": {"COMMENT": STRING, "START": INTEGER, "INCREMENT": INTEGER},
     "FILE_FORMAT": {"COMMENT": STRING, "TYPE": WORD, "SKIP_HEADER": INTEGER},
@@ -322,7 +338,16 @@ STRUCT_FIELDS: dict[str, frozenset[str]] = {
 WORDS_IN: dict[str, frozenset[str]] = {
     "AUTHENTICATION_METHODS": frozenset(
         {"ALL", "SAML", "PASSWORD", "OAUTH", "KEYPAIR", "PROGRAMMATIC_ACCESS_TOKEN"}
-        | {"WORKLOAD_IDENTITY"}
+        | {"WORKLOAD_IDENTITY", "OIDC"}
     ),
     "CLIENT_TYPES": frozenset({"ALL", "SNOWFLAKE_UI", "DRIVERS", "SNOWSQL", "SNOWFLAKE_CLI"}),
 }
+
+
+def kind_words(kind: str) -> tuple[str, ...]:
+    return tuple(kind.split("_"))
+
+
+def plural(kind: str) -> tuple[str, ...]:
+    *head, last = kind_words(kind)
+    return (*head, f"{last[:-1]}IES" if last.endswith("Y") else f"{last}S")

@@ -1,0 +1,27 @@
+"""In what accounts differ: behaviour changes that are on or off, and what nobody documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Behaviour:
+    """What an account does, where accounts differ.
+
+    copy_grants_on_replace: CREATE OR REPLACE copies grants; BCR-2433, bundle 2026_08.
+    named_key_pairs: the account knows ``ALTER USER … ADD KEY PAIR``; since 2026-07-15.
+    exact_kinds: SHOW GRANTS tells the kind of a relation, and database roles without their
+    database, whatever its form; bcr-2371, bundle 2026_06.
+    user_privileges: SHOW GRANTS TO USER has the columns of privileges; bcr-1803, bundle 2025_01.
+    describes_users: MONITOR on a user is enough to describe it, which the docs do not tell.
+    shows_foreign_database_roles: whoever sees a database may ask what its database roles were
+    granted, which the docs do not tell.
+    """
+
+    copy_grants_on_replace: bool = False
+    named_key_pairs: bool = False
+    exact_kinds: bool = True
+    user_privileges: bool = True
+    describes_users: bool = True
+    shows_foreign_database_roles: bool = True

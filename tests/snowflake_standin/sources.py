@@ -1,0 +1,294 @@
+"""Where each rule of the stand-in, and each column that it shows, comes from.
+
+Pages are paths below docs.snowflake.com, or addresses of public evidence. A rule without a page is
+an assumption: the documentation leaves it open. `tests/conformance` asks an account about each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+_CONTROL = "user-guide/security-access-control-overview"
+_CONFIGURE = "user-guide/security-access-control-configure"
+_PRIVILEGES = "user-guide/security-access-control-privileges"
+
+
+@dataclass(frozen=True)
+class Source:
+    """says: the rule. page: where it is documented; empty for an assumption. where: the function
+    of the stand-in that has it. leaned_on: what the product does about an assumption."""
+
+    says: str
+    page: str
+    where: str
+    leaned_on: str = ""
+
+
+class Rule(Enum):
+    """The rules that the model decides by."""
+
+    USAGE_OPENS = Source(
+        "a relation is reached with USAGE on its database and on its schema",
+        _PRIVILEGES,
+        "account.Account.may_enter",
+    )
+    HIDDEN_IS_MISSING = Source(
+        "what a role may not see does not exist for it: 002003, or 002043 where it operates on it",
+        "user-guide/security-access-control-considerations",
+        "context.Context.existing",
+    )
+    PRIVILEGE_NEEDED = Source(
+        "what a role sees and may not do is refused with 003001",
+        _PRIVILEGES,
+        "context.Context.require",
+    )
+    ADMIN_ROLES = Source(
+        "each administrator does its own: USERADMIN users and roles, SYSADMIN databases and "
+        "warehouses, SECURITYADMIN grants",
+        _CONTROL,
+        "account._bootstrap",
+    )
+    WAREHOUSE_NEEDED = Source(
+        "a query runs on a warehouse that its role may use: 000606",
+        "user-guide/warehouses-overview",
+        "context.Context.require_warehouse",
+    )
+    MANAGED_ACCESS = Source(
+        "in a managed access schema its owner grants, and owners of what is in it do not",
+        _CONFIGURE,
+        "granting._may_grant",
+    )
+    MANAGED_SHOWN = Source(
+        "SHOW GRANTS ON SCHEMA shows the owner of a managed access schema with MANAGE GRANTS",
+        "sql-reference/sql/show-grants",
+        "show_grants._owners",
+    )
+    MANAGE_GRANTS_INSIDE = Source(
+        "MANAGE GRANTS can be given on one schema",
+        "user-guide/container-manage-grants-intro",
+        "account.Account.manages_grants",
+    )
+    FUTURE_USAGE = Source(
+        "a future grant takes USAGE on the database and the schema, besides MANAGE GRANTS",
+        "sql-reference/sql/grant-privilege",
+        "granting._grant_future",
+    )
+    FUTURE_WHO = Source(
+        "future grants are given with MANAGE GRANTS, or by the owner of a managed access schema",
+        _CONFIGURE,
+        "granting._grant_future",
+    )
+    FUTURE_SHADOWS = Source(
+        "future grants on a schema hide those on its database for the same kind of object",
+        _CONFIGURE,
+        "account.Account.future_for",
+    )
+    DATABASE_ROLE_USAGE = Source(
+        "a database role has USAGE on its database from the start",
+        "sql-reference/sql/create-database-role",
+        "ddl.create",
+    )
+    DATABASE_ROLE_INSIDE = Source(
+        "a database role holds privileges in its own database only",
+        _CONTROL,
+        "granting._check_database_role",
+    )
+    DATABASE_ROLE_GRANTED = Source(
+        "a database role goes to roles, database roles of the same database, and users, and is "
+        "taken back by REVOKE DATABASE ROLE, not by REVOKE USAGE",
+        "sql-reference/sql/revoke-database-role",
+        "granting.grant_role",
+    )
+    DATABASE_ROLE_NAMES = Source(
+        "who has any privilege on a database sees the names of its database roles",
+        "sql-reference/sql/show-database-roles",
+        "account.Account.sees",
+    )
+    DATABASE_ROLE_TOLD = Source(
+        "who sees a database is told what its database roles were granted",
+        "",
+        "show_grants._tells",
+        "a deploy has PUBLIC_READ, and asks for the roles of consumers, too: it stops before it "
+        "builds anything where that is refused",
+    )
+    SECURITYADMIN_GRANTS_ROLES = Source(
+        "SECURITYADMIN grants database roles of databases that it may not enter",
+        "",
+        "granting.grant_role",
+        "SYSADMIN, which owns databases and database roles, grants them",
+    )
+    REPLACE_COPIES = Source(
+        "CREATE OR REPLACE copies grants (BCR-2433) or drops them, unless COPY GRANTS says it",
+        "release-notes/bcr-bundles/2026_08/bcr-2433",
+        "ddl._copied_grants",
+    )
+    REPLACE_OWNER = Source(
+        "replacing takes ownership of what is replaced, and the right to create",
+        "sql-reference/sql/create-table",
+        "ddl._create_relation",
+    )
+    KINDS_SHOWN = Source(
+        "SHOW GRANTS tells the kind of a relation and names database roles without their database, "
+        "in each of its forms since bcr-2371",
+        "release-notes/bcr-bundles/2026_06/bcr-2371",
+        "show_grants._general",
+    )
+    KIND_LEFT_OUT = Source(
+        "GRANT and REVOKE of SELECT take a relation without its kind",
+        "sql-reference/sql/grant-privilege",
+        "grammar._Parser._securable",
+    )
+    USER_GRANTS = Source(
+        "SHOW GRANTS TO USER has the columns of privileges since bcr-1803",
+        "release-notes/bcr-bundles/2025_01/bcr-1803",
+        "show_grants.show_grants",
+    )
+    GRANTOR = Source(
+        "a grant by MANAGE GRANTS is recorded as one of the object's owner",
+        _CONFIGURE,
+        "granting._grantor",
+    )
+    SECONDARY_ROLES = Source(
+        "secondary roles add up, all of a user's unless told otherwise, and create nothing",
+        _CONTROL,
+        "context.Context.require_create",
+    )
+    OWNERSHIP = Source(
+        "ownership moves with COPY or REVOKE CURRENT GRANTS where there are grants",
+        "sql-reference/sql/grant-ownership",
+        "granting._refuse_dependent_grants",
+    )
+    DROPPED_ROLE = Source(
+        "what a dropped role owned is the role's that dropped it",
+        "sql-reference/sql/drop-role",
+        "ddl._drop",
+    )
+    ROLE_CYCLE = Source(
+        "roles are not granted in circles", "sql-reference/sql/grant-role", "granting.grant_role"
+    )
+    ALL_OBJECTS = Source(
+        "GRANT … ON ALL reaches what is there",
+        "sql-reference/sql/grant-privilege",
+        "granting._targets",
+    )
+    VIEW_OWNER = Source(
+        "a view reads with the rights of its owner",
+        "user-guide/views-introduction",
+        "context.readable_by_owner",
+    )
+    TEMPORARY = Source(
+        "a temporary table does not take CREATE TABLE",
+        "sql-reference/sql/create-table",
+        "ddl._create_relation",
+    )
+    INFORMATION_SCHEMA = Source(
+        "INFORMATION_SCHEMA shows what the role has a privilege on",
+        "sql-reference/info-schema",
+        "information._visible",
+    )
+    RELATION_KINDS = Source(
+        "dynamic tables, materialized, secure views, external and Iceberg tables are relations of "
+        "their own kinds",
+        _PRIVILEGES,
+        "show._relation",
+    )
+    SERVICE_USERS = Source(
+        "a user of TYPE = SERVICE has no password",
+        "user-guide/admin-user-management",
+        "ddl._check_user",
+    )
+    USER_KEYS = Source(
+        "MODIFY PROGRAMMATIC AUTHENTICATION METHODS on a user is enough to change its keys",
+        "user-guide/key-pair-auth",
+        "ddl._set",
+    )
+    DESCRIBE_USER = Source(
+        "MONITOR on a user is enough to describe it",
+        "",
+        "show._described_user",
+        "a refused DESC USER is tolerated: SHOW USER KEY PAIRS tells the keys",
+    )
+    KEY_PAIRS = Source(
+        "named key pairs: at most ten, each key once, PUBLIC_KEY_1 and _2 reserved, restricted to "
+        "a role that the user has",
+        "sql-reference/sql/alter-user-add-key-pair",
+        "keys.alter_key_pair",
+    )
+    KEY_PAIRS_SHOWN = Source(
+        "SHOW USER KEY PAIRS lists named pairs only, with fingerprints that begin with SHA256:",
+        "",
+        "show._key_pairs",
+        "slots in the list, and fingerprints without the prefix, are read as well",
+    )
+    MONITORS = Source(
+        "only ACCOUNTADMIN creates resource monitors and assigns them to warehouses",
+        "user-guide/resource-monitors",
+        "ddl._check_properties",
+    )
+    POLICIES = Source(
+        "a policy that is set on a user is not dropped, nor is the database that it is in",
+        "sql-reference/sql/drop-authentication-policy",
+        "ddl._refuse_when_attached",
+    )
+    PARAMETERS = Source(
+        "SECURITYADMIN sees the parameters of a warehouse that it may not use",
+        "",
+        "show._parameters",
+        "a plan takes a refusal for `the account does not tell`",
+    )
+    COLUMNS = Source(
+        "SHOW and DESCRIBE answer in the documented columns",
+        "sql-reference/sql/show",
+        "rows.result",
+    )
+
+    @property
+    def says(self) -> str:
+        return self.value.says
+
+    @property
+    def page(self) -> str:
+        return self.value.page
+
+    @property
+    def is_assumption(self) -> bool:
+        return not self.value.page
+
+
+COLUMNS = {
+    **dict.fromkeys(
+        (
+            *("SHOW GRANTS ON", "SHOW GRANTS TO ROLE", "SHOW GRANTS OF", "SHOW FUTURE GRANTS"),
+            "SHOW GRANTS TO USER",
+        ),
+        "sql-reference/sql/show-grants",
+    ),
+    **{
+        f"SHOW {words}": f"sql-reference/sql/show-{words.lower().replace(' ', '-')}"
+        for words in (
+            *("OBJECTS", "TABLES", "VIEWS", "DYNAMIC TABLES", "MATERIALIZED VIEWS"),
+            *("EXTERNAL TABLES", "ICEBERG TABLES", "ROLES", "DATABASE ROLES", "USERS"),
+            *("WAREHOUSES", "DATABASES", "SCHEMAS", "RESOURCE MONITORS", "NETWORK POLICIES"),
+            *("AUTHENTICATION POLICIES", "NETWORK RULES", "STAGES", "SEQUENCES", "FILE FORMATS"),
+            *("INTEGRATIONS", "PARAMETERS", "USER KEY PAIRS"),
+        )
+    },
+    "DESCRIBE USER": "sql-reference/sql/desc-user",
+    "DESCRIBE TABLE": "sql-reference/sql/desc-table",
+}
+"""Statement → the page that documents its columns."""
+
+BEYOND = {
+    "network and authentication policies do not decide here who signs in": "an account's "
+    "administrator would lock somebody out to see it",
+    "resource monitors do not suspend, warehouses neither cost nor resize": "it takes credits",
+    "signatures of OIDC tokens, SSO, MFA and browsers": "they take an identity provider",
+    "ACCOUNT_USAGE has columns and no rows": "it lags by hours",
+    "Snowflake's dialect and types beyond fakesnow on DuckDB": "the first deploy shows it",
+    "temporary relations are seen by other sessions": "nothing here depends on it",
+    "shares, tags, masking and row access policies, tasks, streams, procedures, functions": (
+        "nothing here makes any"
+    ),
+}
+"""What the stand-in cannot show → why a conformance run does not ask it either."""
