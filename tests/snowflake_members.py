@@ -206,7 +206,8 @@ def write_models(member: Member, **models: str) -> None:
 
 
 def make_world(folder: Path, members: dict[str, Member], *, kept: bool = False) -> Iterator[World]:
-    with Standin(copy_grants_on_replace=kept) as standin:
+    """kept: the account is after the behaviour changes BCR-2433 and bcr-2371, else before both."""
+    with Standin(copy_grants_on_replace=kept, exact_kinds=kept) as standin:
         laptop = Laptop(folder / "home", standin)
         environment = {
             **laptop.environment,

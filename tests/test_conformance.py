@@ -16,7 +16,7 @@ from unittest import mock
 
 import pytest
 
-from tests.conformance import report
+from tests.conformance import proof, report
 from tests.conformance.ask import Run, statements
 from tests.conformance.questions import CLEAN_UP, QUESTIONS, SCRIPT
 from tests.conformance.script import Answer, See, SetUp
@@ -130,6 +130,13 @@ def test_it_costs_less_than_a_credit() -> None:
     assert not any(words in step.sql for step in SCRIPT for words in ("SMALL'", "LARGE"))
 
 
+def test_the_page_of_proofs_is_made_of_the_stand_ins_list() -> None:
+    text = proof.PAGE.read_text(encoding="utf-8")
+    assert proof.page(text) == text, "python -m tests.conformance.proof"
+    for rule in (rule for rule in Rule if rule.is_assumption):
+        assert f"| {rule.says} | {rule.value.leaned_on} | `{proof.questions(rule)[0]}`" in text
+
+
 # ── Runs ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -142,6 +149,7 @@ def test_it_costs_less_than_a_credit() -> None:
             "named_key_pairs": True,
             "exact_kinds": False,
             "user_privileges": False,
+            "container_manage_grants": True,
             "describes_users": False,
             "shows_foreign_database_roles": False,
         },
@@ -175,7 +183,7 @@ def nothing(*_: object) -> None:
     pass
 
 
-def only_owner(thing: Thing) -> Iterator[Row]:
+def only_owner(thing: Thing, _: bool) -> Iterator[Row]:
     if thing.owner is not None:
         yield show_grants._owner_row(thing)
 

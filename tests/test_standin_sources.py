@@ -36,18 +36,22 @@ def test_the_owner_of_a_managed_schema_is_shown_with_manage_grants() -> None:
     model = produced()
     shown = cells(model, "SHOW GRANTS ON SCHEMA UP_PROD.MARTS", "privilege", "grantee_name")
     assert shown[:2] == [("OWNERSHIP", "UP_ROLE"), ("MANAGE GRANTS", "UP_ROLE")]
+    inside = cells(model, f"SHOW GRANTS ON TABLE {TABLE}", "privilege", "grant_option")
+    assert inside[0] == ("OWNERSHIP", "false")
     plain = cells(model, "SHOW GRANTS ON SCHEMA UP_PROD.PUBLIC", "privilege")
     assert plain == [("OWNERSHIP",)]
 
 
 def test_managing_the_grants_of_one_schema() -> None:
-    model = produced()
+    manage = "GRANT MANAGE GRANTS ON SCHEMA UP_PROD.MARTS TO ROLE NOBODY"
+    refused(produced(), "ACCOUNTADMIN", manage, 1003)
+    model = produced(container_manage_grants=True)
     grant = f"GRANT SELECT ON TABLE {TABLE} TO ROLE UP_READER"
     run(model, "SYSADMIN", "GRANT USAGE ON DATABASE UP_PROD TO ROLE NOBODY")
     run(model, "UP_ROLE", "GRANT USAGE ON SCHEMA UP_PROD.MARTS TO ROLE NOBODY")
     refused(model, "NOBODY", grant, MISSING)
-    run(model, "ACCOUNTADMIN", "GRANT MANAGE GRANTS ON SCHEMA UP_PROD.MARTS TO ROLE NOBODY")
-    run(model, "NOBODY", grant)
+    run(model, "ACCOUNTADMIN", manage)
+    run(model, "NOBODY", grant, "GRANT USAGE ON SCHEMA UP_PROD.MARTS TO ROLE UP_READER")
     refused(model, "NOBODY", "GRANT USAGE ON DATABASE UP_PROD TO ROLE UP_READER", INSUFFICIENT)
 
 

@@ -139,6 +139,8 @@ CONTAINED: tuple[Step, ...] = (
         Rule.MANAGE_GRANTS_INSIDE,
         "ACCOUNTADMIN",
         f"GRANT MANAGE GRANTS ON SCHEMA {SCHEMA} TO ROLE {{p}}_NONE",
+        See.REFUSED,
+        decides="container_manage_grants",
     ),
     Question(
         "manage-grants-used",

@@ -267,18 +267,19 @@ class Account:
     def manages_grants(self, roles: frozenset[Ref], ref: Ref) -> bool:
         """MANAGE GRANTS, or ownership of the managed access schema that an object is in.
 
-        MANAGE GRANTS is of the account, of a database or of a schema (docs,
+        MANAGE GRANTS is of the account, or of a database or schema with what is in it (docs,
         user-guide/container-manage-grants-intro). It does not reach into the shared database.
         """
         if ref.kind != "USER" and ref.name[:1] == SNOWFLAKE.name:
             return False
         if self.in_managed_schema(ref) and self.owns(roles, Ref("SCHEMA", ref.name[:2])):
             return True
-        container = parent_of(ref)
+        container: Ref | None = ref
         while container is not None:
             if any(
                 row.privilege == "MANAGE GRANTS" and row.to in roles
                 for row in self.grants_on(container)
+                if container.kind in ("SCHEMA", "DATABASE")
             ):
                 return True
             container = parent_of(container)

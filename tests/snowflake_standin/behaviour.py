@@ -14,6 +14,8 @@ class Behaviour:
     exact_kinds: SHOW GRANTS tells the kind of a relation, and database roles without their
     database, whatever its form; bcr-2371, bundle 2026_06.
     user_privileges: SHOW GRANTS TO USER has the columns of privileges; bcr-1803, bundle 2025_01.
+    container_manage_grants: MANAGE GRANTS can be given on a database or schema; a public preview
+    that an account opts in to, user-guide/container-manage-grants-intro.
     describes_users: MONITOR on a user is enough to describe it, which the docs do not tell.
     shows_foreign_database_roles: whoever sees a database may ask what its database roles were
     granted, which the docs do not tell.
@@ -23,5 +25,6 @@ class Behaviour:
     named_key_pairs: bool = False
     exact_kinds: bool = True
     user_privileges: bool = True
+    container_manage_grants: bool = False
     describes_users: bool = True
     shows_foreign_database_roles: bool = True

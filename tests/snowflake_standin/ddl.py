@@ -155,7 +155,8 @@ def _copied_grants(
     """
     if statement.grants == "COPY":
         return old or source
-    if statement.grants is None and ctx.behaviour.copy_grants_on_replace:
+    changed = statement.kind in ("TABLE", "VIEW", "MATERIALIZED_VIEW")
+    if statement.grants is None and changed and ctx.behaviour.copy_grants_on_replace:
         return old
     return None
 

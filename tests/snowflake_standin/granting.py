@@ -21,6 +21,8 @@ def grant(ctx: Context, statement: st.Grant) -> Decision:
     ]
     for privilege, ref in rows:
         _check_database_role(to, ref)
+        if privilege == "MANAGE GRANTS" and ref != ACCOUNT:
+            _check_preview(ctx)
         if not _may_grant(ctx, privilege, ref):
             raise errors.insufficient(ref.kind, ref.name)
 
@@ -65,6 +67,11 @@ def _expand(privileges: tuple[str, ...], kind: str) -> list[str]:
         if privilege not in PRIVILEGES[kind] or kind in NOT_BY_GRANT:
             raise errors.syntax_error(privilege)
     return list(privileges)
+
+
+def _check_preview(ctx: Context) -> None:
+    if not ctx.behaviour.container_manage_grants:
+        raise errors.syntax_error("MANAGE GRANTS")
 
 
 def _check_database_role(to: Ref, on: Ref) -> None:

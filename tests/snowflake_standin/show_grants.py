@@ -110,19 +110,20 @@ def _grants_on(ctx: Context, ref: Ref) -> Result:
     thing = ctx.thing(found)
     name = _grantee_name if ctx.behaviour.exact_kinds else _name_before
     rows = [
-        *_owners(thing),
+        *_owners(thing, ctx.account.in_managed_schema(found)),
         *({**_grant_row(r), "grantee_name": name(r.to)} for r in ctx.account.grants_on(found)),
     ]
     return result(_GRANT, rows)
 
 
-def _owners(thing: Thing) -> Iterator[Row]:
+def _owners(thing: Thing, inside_managed: bool) -> Iterator[Row]:
     """Ownership; of a managed access schema its owner is shown with MANAGE GRANTS, too.
 
-    docs: sql-reference/sql/show-grants, usage notes.
+    docs: release-notes/bcr-bundles/2023_08/bcr-1397, which has the owner of what is inside without
+    the option to grant, too.
     """
     if thing.owner is not None:
-        yield _owner_row(thing)
+        yield {**_owner_row(thing), "grant_option": "false" if inside_managed else "true"}
         if thing.managed_access:
             yield {**_owner_row(thing), "privilege": "MANAGE GRANTS"}
 

@@ -61,11 +61,11 @@ class Rule(Enum):
     )
     MANAGED_SHOWN = Source(
         "SHOW GRANTS ON SCHEMA shows the owner of a managed access schema with MANAGE GRANTS",
-        "sql-reference/sql/show-grants",
+        "release-notes/bcr-bundles/2023_08/bcr-1397",
         "show_grants._owners",
     )
     MANAGE_GRANTS_INSIDE = Source(
-        "MANAGE GRANTS can be given on one schema",
+        "MANAGE GRANTS can be given on one schema, where the account opted in to that preview",
         "user-guide/container-manage-grants-intro",
         "account.Account.manages_grants",
     )
