@@ -215,7 +215,7 @@ PLANTED: dict[str, tuple[Any, str, Any]] = {
     "service-password": (ddl, "_check_user", nothing),
     "managed-table-owner-grants": (Account, "in_managed_schema", lambda *_: False),
     "secondary-roles-by-default": (show, "_secondary", lambda _: "[]"),
-    "kinds-on": (show_grants, "_general", as_table),
+    "kinds-to": (show_grants, "_general", as_table),
 }
 
 

@@ -143,10 +143,11 @@ def test_a_table_that_cannot_be_read_is_named(world: World) -> None:
         world.standin.model.execute(f"GRANT SELECT ON TABLE {'.'.join(ORDERS.name)} TO {public}")
 
 
-def test_a_view_does_not_tell(down: Member, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_view_does_not_tell(down: Member, tmp_path: Path, kind: str) -> None:
     """Its LAST_ALTERED is of the view, not of what it reads."""
     row = dict(zip(("table_catalog", "table_schema", "table_name"), ORDERS.name, strict=True))
-    row |= {"table_type": "VIEW", "last_altered": "2020-01-01 00:00:00+00:00"}
+    row |= {"table_type": kind, "last_altered": "2020-01-01 00:00:00+00:00"}
     (tmp_path / "probe.py").write_text(
         "from datetime import UTC, datetime\n"
         "from dbtmesh.downstream import freshness\n"

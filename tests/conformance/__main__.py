@@ -14,9 +14,10 @@ from snowflake.connector.errors import Error
 
 from tests.conformance import __doc__ as about
 from tests.conformance import report
-from tests.conformance.ask import Run, Stopped, ask, statements
+from tests.conformance.ask import Asked, Run, Stopped, ask, statements
 from tests.conformance.compare import Difference, compare, differences
 from tests.conformance.questions import QUESTIONS, SCRIPT
+from tests.conformance.script import NOT_ASKED
 
 OK, FAILED, FOUND = 0, 1, 2
 
@@ -69,8 +70,9 @@ def _run(name: str, prefix: str, file: Path) -> int:
         )
 
     first = connect()
-    user = '"' + str(first.user).replace('"', '""') + '"'
+    found_user = first.cursor().execute("SELECT CURRENT_USER()").fetchone()[0]  # type: ignore
     first.close()
+    user = '"' + str(found_user).replace('"', '""') + '"'
 
     def progress(number: int) -> None:
         if sys.stderr.isatty():
@@ -82,15 +84,16 @@ def _run(name: str, prefix: str, file: Path) -> int:
     found = differences(asked.answers, ours)
     text = report.markdown(version("dbtmesh"), asked, behaviour, found)
     file.write_text(text, encoding="utf-8")
-    print(f"\n{_summary(found)}; {file} holds no names: attach it to an issue")
+    print(f"\n{_summary(asked, found)}; {file} holds no names: attach it to an issue")
     return FOUND if found else OK
 
 
-def _summary(found: Sequence[Difference]) -> str:
+def _summary(asked: Asked, found: Sequence[Difference]) -> str:
+    number = sum(answer.number != NOT_ASKED for answer in asked.answers.values())
     if not found:
-        return f"all {len(QUESTIONS)} questions are answered as the stand-in answers them"
+        return f"all {number} questions are answered as the stand-in answers them"
     names = ", ".join(each.question.name for each in found)
-    return f"{len(found)} of {len(QUESTIONS)} questions are answered otherwise: {names}"
+    return f"{len(found)} of {number} questions are answered otherwise: {names}"
 
 
 if __name__ == "__main__":

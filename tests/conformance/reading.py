@@ -139,6 +139,7 @@ READING: tuple[Step, ...] = (
     Question(
         "securityadmin-no-database", Rule.ADMIN_ROLES, "SECURITYADMIN", "CREATE DATABASE {p}_X"
     ),
+    Question("unknown-function", Rule.UNKNOWN_FUNCTION, "READ", "SELECT {p}_NO_SUCH(1)"),
     Question(
         "temporary-table",
         Rule.TEMPORARY,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ DESCRIBED = (
     *("name", "type", "kind", "null?", "default", "primary key", "unique key", "check"),
     *("expression", "comment", "policy name", "privacy domain"),
 )
+_UNKNOWN_FUNCTION = re.compile(r"Function with name (\w+) does not exist")
 _MERGE_ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 _DESCRIBE = """
     SELECT column_name,
@@ -177,6 +179,8 @@ class Engine:
                 cursor.execute(sql, binding_params=tuple(parameters) or None, server=True)
             rowtype = describe_as_rowtype(cursor._describe_last_sql())
         except snowflake.connector.errors.Error as error:
+            if unknown := _UNKNOWN_FUNCTION.search(str(error)):
+                raise errors.unknown_function(unknown[1]) from None
             raise errors.SnowflakeError(
                 error.errno or 603, error.sqlstate or "XX000", error.raw_msg or str(error)
             ) from None

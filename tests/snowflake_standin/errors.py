@@ -85,6 +85,12 @@ def no_current(kind: str) -> SnowflakeError:
     )
 
 
+def unknown_function(name: str) -> SnowflakeError:
+    return SnowflakeError(
+        2140, "42601", f"SQL compilation error:\nUnknown function {name.upper()}."
+    )
+
+
 def invalid(message: str) -> SnowflakeError:
     """A value Snowflake refuses; the number is a general one where ours is not known."""
     return SnowflakeError(1008, "22023", f"SQL compilation error:\n{message}")

@@ -237,6 +237,12 @@ class Rule(Enum):
         "show._parameters",
         "a plan takes a refusal for `the account does not tell`",
     )
+    UNKNOWN_FUNCTION = Source(
+        "002140 says that a function is not known, and nothing of privileges",
+        "",
+        "errors.unknown_function",
+        "only 002003, 002043 and 003001 are taken for a privilege that is missing",
+    )
     COLUMNS = Source(
         "SHOW and DESCRIBE answer in the documented columns",
         "sql-reference/sql/show",

@@ -63,7 +63,8 @@ def data(
 ) -> list[Finding]:
     """Of each relation that is read, by what INFORMATION_SCHEMA.TABLES says of it.
 
-    Of a view that tells only when it was made, which says nothing of its data.
+    Of a view that tells only when it was made, which says nothing of its data. A table's age is the
+    least it can be: statements that change no row, and Snowflake's own work on it, count as well.
     """
     known = {(row["table_catalog"], row["table_schema"], row["table_name"]): row for row in rows}
     findings = []
@@ -73,7 +74,7 @@ def data(
         if row is None:
             seen = "cannot be read: it is not there, or this role has no SELECT on it"
             findings.append(Finding(upstream, what, seen, stale=True))
-        elif row["table_type"] == "VIEW" or not row["last_altered"]:
+        elif row["table_type"].endswith("VIEW") or not row["last_altered"]:
             findings.append(Finding(upstream, what, "has an age that nobody can tell (a view)"))
         else:
             when = datetime.fromisoformat(row["last_altered"])
