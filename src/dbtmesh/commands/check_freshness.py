@@ -2,8 +2,8 @@
 
 Looks at when each upstream has built what it publishes; with --data also at when the relations were
 last changed that this project reads of it (all that are public, before its first deploy has put on
-record which). Snowflake tells of tables, not of views, and takes changes of columns and its own work
-on a table for changes, too; DuckDB does not tell. What `dbt source freshness` has found
+record which). Snowflake tells of tables, not of views, and counts changes of columns and its own
+work on a table, too; DuckDB does not tell. What `dbt source freshness` has found
 (target/sources.json) counts too, where it was run.
 
   python -m dbtmesh check-freshness --env prod --max-age 26
