@@ -7,15 +7,33 @@ import importlib
 
 import pytest
 
-from tests.snowflake_standin import Model
+from dbtmesh.config import load_member
+from dbtmesh.snowflake import expected, sqlscript
+from dbtmesh.snowflake.account import read_live
+from dbtmesh.snowflake.keypair.user import User
+from dbtmesh.snowflake.names import Names, names_of
+from dbtmesh.snowflake.objects import Object
+from dbtmesh.snowflake.plan import plan
+from tests.conftest import Render
+from tests.snowflake_members import demo_answers, model_session, scripts_of
+from tests.snowflake_standin import ADMIN, Model
 from tests.snowflake_standin import show as listing
 from tests.snowflake_standin import show_grants as grants
 from tests.snowflake_standin.engine import DESCRIBED
 from tests.snowflake_standin.fixtures import producer_sql, rsa_key
+from tests.snowflake_standin.keys import fingerprint
 from tests.snowflake_standin.sources import COLUMNS, Rule
 from tests.test_standin_model import INSUFFICIENT, MISSING, READER, TABLE, produced, refused, run
 
 SHOWN = {**listing.COLUMNS, **grants.COLUMNS, "DESCRIBE TABLE": DESCRIBED}
+
+
+@pytest.fixture(scope="module")
+def up(
+    render_into: Render, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Names, dict[str, str]]:
+    member = render_into(tmp_path_factory.mktemp("sources") / "dbt_up", **demo_answers("dbt_up"))
+    return names_of(load_member(member.path)), scripts_of(member)
 
 
 def cells(model: Model, sql: str, *columns: str, role: str = "ACCOUNTADMIN") -> list[object]:
@@ -138,3 +156,50 @@ def test_key_pairs_of_others_take_one_privilege_and_are_ten_at_most() -> None:
         run(model, "UP_READER", add.format(number, rsa_key(f"pair {number}").public))
     refused(model, "UP_READER", add.format(10, rsa_key("pair 10").public), 1008)
     assert len(model.execute(show, "UP_READER").rows) == 10
+
+
+def test_a_rotation_does_without_describing_users() -> None:
+    """The deploy role reads the keys of a user that it may not describe."""
+    model = produced(named_key_pairs=True, describes_users=False)
+    privilege = "MODIFY PROGRAMMATIC AUTHENTICATION METHODS"
+    run(model, "USERADMIN", f"GRANT {privilege} ON USER UP_SVC TO ROLE UP_READER")
+    run(model, "USERADMIN", "GRANT MONITOR ON USER UP_SVC TO ROLE UP_READER")
+    run(model, "SECURITYADMIN", f"GRANT ROLE UP_READER TO USER {ADMIN}")
+    key = rsa_key("of the pair").public
+    run(model, "UP_READER", f"ALTER USER UP_SVC ADD KEY PAIR CI PUBLIC_KEY = '{key}'")
+    session = model_session(model)
+    session.use("UP_READER")
+    user = User(session, "UP_SVC")
+    assert user.properties() is None
+    assert user.registered() == {"CI": fingerprint(key)}
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_check_finds_no_drift_before_and_after_the_changes(
+    up: tuple[Names, dict[str, str]], exact: bool
+) -> None:
+    """Neither the MANAGE GRANTS of owners nor kinds that are told wrongly are drift."""
+    names, scripts = up
+    model = Model()
+    model.behaviour.exact_kinds = exact
+    for text in scripts.values():
+        model.run_script(text)
+    model.execute("CREATE VIEW DBT_UP_PROD.MARTS.V AS SELECT 1 AS ID", "DBT_UP_ROLE")
+    model.execute(
+        "GRANT SELECT ON DBT_UP_PROD.MARTS.V TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ",
+        "DBT_UP_ROLE",
+    )
+    steps = sqlscript.read_steps(scripts)
+    live = read_live(model_session(model), steps, names)
+    public = {Object("VIEW", "DBT_UP_PROD.MARTS.V"): None}
+    wanted = expected.expected(steps, public)
+    assert expected.excess(wanted, live, names) == []
+    assert expected.missing_select(wanted, live, names) == []
+    assert [change for change in plan(steps, live) if change.effect.is_certain] == []
+    # MANAGE GRANTS of somebody else is drift
+    model.behaviour.container_manage_grants = True
+    model.execute("GRANT MANAGE GRANTS ON SCHEMA DBT_UP_PROD.MARTS TO ROLE DBT_UP_DEV_ROLE")
+    live = read_live(model_session(model), steps, names)
+    assert [str(grant) for grant in expected.excess(wanted, live, names)] == [
+        "MANAGE GRANTS ON SCHEMA DBT_UP_PROD.MARTS TO ROLE DBT_UP_DEV_ROLE"
+    ]
