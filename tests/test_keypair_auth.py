@@ -514,7 +514,7 @@ def test_a_user_who_does_not_exist(laptop: TeamLaptop) -> None:
 
 @pytest.mark.parametrize("user", ["", "x\ny", "x" * 256])
 def test_a_user_who_cannot_exist(laptop: TeamLaptop, user: str) -> None:
-    assert "is no name of a user" in laptop.refused("status", "--user", user)
+    assert "is not a valid name" in laptop.refused("status", "--user", user)
 
 
 def test_a_user_who_is_sql(laptop: TeamLaptop) -> None:
