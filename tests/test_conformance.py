@@ -165,7 +165,7 @@ def test_an_account_that_answers_as_the_stand_in(tmp_path: Path, switches: dict[
         text = person.report.read_text()
     for name, on in switches.items():
         assert f"| {name} | {'yes' if on else 'no'} |" in text
-    for private in (ADMIN, "ACME", "PROD77", "DBTMESH_CONFORMANCE", "127.0.0.1", "admin"):
+    for private in (ADMIN, "ACME", "PROD77", "DBTMESH_CONFORMANCE", "127.0.0.1"):
         assert private not in text
 
 
