@@ -445,8 +445,8 @@ def test_a_failed_run_is_refused_with_the_way_out(built: Callable[..., Path]) ->
     with pytest.raises(MeshError) as caught:
         examined(root)
     assert str(caught.value) == (
-        "the last run (dbt build, 2026-01-02 03:04 UTC) failed: a (error), b (skipped), "
-        "test unique_a_id (fail): run `dbt build` until it succeeds, or pass --allow-failed"
+        "the last run (dbt build, 2026-01-02 03:04 UTC) failed: a (error), test unique_a_id "
+        "(fail), b (skipped): run `dbt build` until it succeeds, or pass --allow-failed"
     )
     assert "allowed (--allow-failed)" in examined(root, allow_failed=True).notes[0]
 

@@ -120,7 +120,12 @@ def _failures(
 ) -> list[str]:
     if not judgement.failed:
         return []
-    nodes = sorted(judgement.failed, key=lambda uid: (uid not in first, uid))
+
+    def order(uid: str) -> tuple[bool, bool, str]:
+        """What failed by itself comes before what was skipped because of it."""
+        return judgement.failed[uid] == "skipped", uid not in first, uid
+
+    nodes = sorted(judgement.failed, key=order)
     listed = [f"{_name(uid, project)} ({judgement.failed[uid]})" for uid in nodes]
     what = f"the last run ({judgement.run}) failed: {some(listed, SHOWN)}"
     if not allowed:
