@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import copier
-import yaml
 
-from fleet.members import ANSWERS, Answers
+from dbtmesh import yaml_files
+from fleet.members import ANSWERS, Answers, text_of
 from fleet.releases import Releases, address
 
 
@@ -60,7 +60,7 @@ def rendering(
     clone: Path, answers_file: str, answers: Answers, releases: Releases, tag: str
 ) -> dict[Path, bytes]:
     """What the template gives a member with these answers, the answers file left out."""
-    recorded = yaml.safe_load((clone / answers_file).read_text(encoding="utf-8"))
+    recorded = yaml_files.load(text_of(clone / answers_file))
     with (
         tempfile.TemporaryDirectory(dir=clone.parent) as scratch,
         warnings.catch_warnings(),

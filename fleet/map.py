@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from dbtmesh import MeshError
@@ -16,6 +17,7 @@ from dbtmesh.files import write_whole
 from dbtmesh.registry import latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry.cycles import described
+from dbtmesh.registry.keys import MOST_PROJECTS
 from dbtmesh.registry.store import Store, open_store
 from fleet import map_html, map_mermaid
 from fleet.errors import FleetError
@@ -58,7 +60,10 @@ def gather(where: Location) -> Mesh:
     """
     store = open_store(where.url)
     folders = (name.rstrip("/") for name in store.children("") if name.endswith("/"))
-    names = [name for name in folders if NAME.fullmatch(name)]
+    names = sorted(islice(filter(NAME.fullmatch, folders), MOST_PROJECTS + 1))
+    if len(names) > MOST_PROJECTS:
+        note(f"{where.url} holds more than {MOST_PROJECTS:,} projects: the others are left out")
+        names.pop()
     if not names:
         raise FleetError(f"{where.url} is empty: publish a project first")
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -99,7 +104,8 @@ def _others(store: Store, names: Iterable[str]) -> str:
     """The environments that there are, for whoever meant another one."""
     found: set[str] = set()
     for name in names:
-        there = (child.rstrip("/") for child in store.children(f"{name}/"))
+        children = islice(store.children(f"{name}/"), MOST_PROJECTS)
+        there = (child.rstrip("/") for child in children)
         found |= {child for child in there if ENVIRONMENT.fullmatch(child)}
     return f": there is {', '.join(sorted(found))} (--env)" if found else ""
 

@@ -6,15 +6,16 @@ import os
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
+from dbtmesh import yaml_files
+from dbtmesh.files import read_bounded
+from dbtmesh.output.words import shown
 from fleet.errors import FleetError
 from fleet.git import GitError, git
 
@@ -183,7 +184,7 @@ def _parts(place: str) -> list[str]:
 def text_of(answers_file: Path) -> str:
     """Raises NeedsPerson where the file is no text, and OSError."""
     try:
-        return answers_file.read_text(encoding="utf-8")
+        return read_bounded(answers_file, yaml_files.MOST).decode()
     except UnicodeDecodeError as error:
         raise NeedsPerson(f"{ANSWERS} is not UTF-8 (byte {error.start}): mend it") from None
 
@@ -196,24 +197,28 @@ def read_answers(text: str | None) -> Answers:
             "project is in a folder of the repository (name it in the list: …#folder)"
         )
     try:
-        loaded: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: such as the date 2026-13-01
-        at = getattr(error, "problem_mark", None)
-        where = f"line {at.line + 1}" if at else str(error)
-        raise NeedsPerson(f"{ANSWERS} is not valid YAML ({where})") from None
-    if not isinstance(loaded, dict) or not loaded.get("_src_path"):
+        loaded = yaml_files.load(text)
+    except yaml_files.NotYaml as error:
+        raise NeedsPerson(f"{ANSWERS} is not valid YAML{error.where}: {error}") from None
+    template = loaded.get("_src_path") if isinstance(loaded, dict) else None
+    if not template or not isinstance(template, str):
         raise NeedsPerson(f"{ANSWERS} names no template (_src_path)")
+    kind = _text(loaded, "kind") or "?"
     return Answers(
-        kind=_kind(loaded),
-        version=str(loaded.get("_commit") or ""),
-        template=str(loaded["_src_path"]),
-        project=str(loaded.get("project_name") or ""),
-        repository=str(loaded.get("github_repository") or ""),
-        branch=str(loaded.get("deploy_branch") or "main"),
-        subfolder=str(loaded["working_directory"]) if loaded.get("working_directory") else None,
+        kind=f"{kind} hub" if loaded.get("publishes") is True and kind != "upstream" else kind,
+        version=_text(loaded, "_commit"),
+        template=template,
+        project=_text(loaded, "project_name"),
+        repository=_text(loaded, "github_repository"),
+        branch=_text(loaded, "deploy_branch") or "main",
+        subfolder=_text(loaded, "working_directory") or None,
     )
 
 
-def _kind(answers: dict[str, Any]) -> str:
-    kind = str(answers.get("kind") or "?")
-    return f"{kind} hub" if answers.get("publishes") and kind != "upstream" else kind
+def _text(answers: Mapping[str, Any], key: str) -> str:
+    """An answer; empty where there is none. Raises NeedsPerson where YAML has read something else
+    than a text, such as a number that is written otherwise."""
+    value = answers.get(key)
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise NeedsPerson(f"{ANSWERS}: {key} is {shown(value)}, which is not a text: put it in quotes")

@@ -16,6 +16,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from dbtmesh.output.words import shown
+
 T = TypeVar("T")
 
 # ── Text ──────────────────────────────────────────────────────────────────────────────
@@ -51,16 +53,6 @@ def is_clean(encoded: bytes) -> bool:
     return not _NOT_PROSE_BYTES.search(encoded)
 
 
-SHOWN = 80
-"""Characters of a foreign value that a message shows."""
-
-
-def shown(value: object) -> str:
-    """A value in a message: in one line, with escapes for what cannot be seen, and short."""
-    text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-
-
 # ── Types ─────────────────────────────────────────────────────────────────────────────
 
 _MEANING = {
@@ -72,6 +64,7 @@ _MEANING = {
     (_HEX := r"\A[0-9a-f]*\Z"): "is not hexadecimal",
     (_SHA256 := r"\A[0-9a-f]{64}\Z"): "is not a SHA-256 in hexadecimal",
     (_PUBLICATION := r"\A\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}\Z"): "is not a version of a publication",
+    (_ETAG := r"\A[\x21-\x7e]*\Z"): "is not an ETag",
     (_MOMENT := r"\A(?:19|[2-9]\d)\d\d-\d\d-\d\d(?:[T ][\d:.]{5,18}(?:Z|[+-]\d\d:?\d\d)?)?\Z"): (
         "is not a date since 1900"
     ),
@@ -97,6 +90,8 @@ Commit = Annotated[str, Meta(pattern=_HEX, max_length=64)]
 Digest = Annotated[str, Meta(pattern=_SHA256)]
 Publication = Annotated[str, Meta(pattern=_PUBLICATION)]
 """A version of the registry, `20260102T030405.678901Z-0123456789ab`: they sort by time."""
+Etag = Annotated[str, Meta(pattern=_ETAG, max_length=255)]
+"""Of an object, as a store wrote it; empty where that is not known. It becomes a header."""
 Moment = Annotated[str, Meta(pattern=_MOMENT)]
 """A date, or date and time, in ISO 8601; `moment` and `day` check the calendar."""
 

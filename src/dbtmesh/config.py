@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, yaml_files
+from dbtmesh.files import read_bounded
+from dbtmesh.output.words import shown
 from dbtmesh.registry.store import SHAPES, Access
 
 KINDS = ("upstream", "native", "loom")
@@ -25,6 +27,13 @@ class Engine(StrEnum):
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]*")
+DEPLOYMENTS = ("sequential", "independent", "on_demand")
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+REGION = re.compile(r"[a-z0-9-]+")
+ACCOUNT = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+"""Of Snowflake: it becomes the beginning of a host's name."""
+FILE = re.compile(r"(?!\.\.?$)[\w. -]+")
+LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 SCHEME = re.compile(r"[a-z0-9]{2,}:")
 
 
@@ -110,18 +119,14 @@ def load_member(root: Path) -> Member:
 
     Raises MeshError where it is missing, is not YAML, or lacks what the commands need.
     """
-    import yaml
-
     path = root / "mesh.yml"
     try:
-        facts = yaml.safe_load(path.read_bytes())
+        facts = yaml_files.load(read_bounded(path))
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: `git checkout mesh.yml` brings it back") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: such as the date 2026-13-01
-        at = getattr(error, "problem_mark", None)
-        where = f" (line {at.line + 1})" if at else ""
+    except yaml_files.NotYaml as error:
         raise MeshError(
-            f"mesh.yml is not valid YAML{where}: mend it, or `git checkout mesh.yml`"
+            f"mesh.yml is not valid YAML{error.where}: {error}: mend it, or `git checkout mesh.yml`"
         ) from None
     return _member(root, facts)
 
@@ -133,20 +138,27 @@ def _member(root: Path, facts: object) -> Member:
     if not isinstance(facts, dict):
         raise wrong("is not a mapping of keys to values")
 
-    def text(holder: Mapping[str, Any], key: str, pattern: re.Pattern[str] | None = NAME) -> str:
+    def text(holder: Mapping[str, Any], key: str, pattern: re.Pattern[str] = NAME) -> str:
         value = holder.get(key)
-        if not isinstance(value, str) or not value:
-            raise wrong(f"`{key}` is missing, or is not a text")
-        if pattern and not pattern.fullmatch(value):
-            raise wrong(f"`{key}` is {value!r}, which is not a valid name")
+        if value is None or value == "":
+            raise wrong(f"`{key}` is missing")
+        if not isinstance(value, str):
+            raise wrong(f"`{key}` is {shown(value)}, which is not a text: put it in quotes")
+        if not pattern.fullmatch(value):
+            raise wrong(f"`{key}` is {shown(value)}, which is not a valid name")
         return value
 
-    kind = text(facts, "kind")
-    if kind not in KINDS:
-        raise wrong(f"`kind` is {kind!r}, not one of {', '.join(KINDS)}")
-    engine = facts.get("engine", Engine.CORE)
-    if engine not in list(Engine):
-        raise wrong(f"`engine` is {engine!r}, not one of {', '.join(Engine)}")
+    def option(key: str, default: str | None, pattern: re.Pattern[str]) -> str | None:
+        return default if facts.get(key) in (None, "") else text(facts, key, pattern)
+
+    def choice(key: str, default: str, names: Sequence[str]) -> str:
+        value = facts.get(key, default)
+        if value not in list(names):
+            raise wrong(f"`{key}` is {shown(value)}, not one of {', '.join(names)}")
+        return str(value)
+
+    text(facts, "kind")
+    kind = choice("kind", "", KINDS)
     publishes = facts.get("publishes", kind == "upstream")
     if not isinstance(publishes, bool):
         raise wrong("`publishes` is neither true nor false")
@@ -156,6 +168,8 @@ def _member(root: Path, facts: object) -> Member:
     snowflake = facts.get("snowflake") or {}
     if not isinstance(snowflake, dict):
         raise wrong("`snowflake` is not a mapping of keys to values")
+    if snowflake.get("account"):
+        text(snowflake, "account", ACCOUNT)
 
     def databases(entry: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
         """Prefix, prod database and further ones of an upstream."""
@@ -170,16 +184,10 @@ def _member(root: Path, facts: object) -> Member:
     for name in names:
         if names.count(name) > 1:
             raise wrong(f"upstream {name!r} is named twice")
-    bucket, region = facts.get("bucket"), facts.get("aws_region")
-    if not isinstance(bucket, str | None) or not isinstance(region, str | None):
-        raise wrong("`bucket` or `aws_region` is not a text")
-    registry = facts.get("registry")
-    if not isinstance(registry, str | None):
-        raise wrong("`registry` is not a URL")
     sign_ins = {cloud: facts.get(cloud) or {} for cloud in ("azure", "google")}
     for cloud, sign_in in sign_ins.items():
         if not isinstance(sign_in, dict) or not all(
-            isinstance(each, str) for each in sign_in.values()
+            isinstance(each, str) and LINE.fullmatch(each) for each in sign_in.values()
         ):
             raise wrong(f"`{cloud}` is not a mapping of keys to texts")
     return Member(
@@ -188,22 +196,22 @@ def _member(root: Path, facts: object) -> Member:
         kind=kind,
         publishes=publishes,
         database_prefix=text(facts, "database_prefix"),
-        bucket=bucket or None,
-        aws_region=region or None,
-        registry=registry or None,
+        bucket=option("bucket", None, LINE),
+        aws_region=option("aws_region", None, REGION),
+        registry=option("registry", None, LINE),
         **sign_ins,
         upstreams=tuple(
             Upstream(name, *databases(entry)) for name, entry in zip(names, upstreams, strict=True)
         ),
         snowflake=snowflake,
-        github_repository=facts.get("github_repository") and text(facts, "github_repository", None),
-        deploy_branch=facts.get("deploy_branch") or "main",
-        deploy_environment=facts.get("deploy_environment") or "prod",
-        ci_environment=facts.get("ci_environment") or "ci",
-        deploy_workflow=facts.get("deploy_workflow") or None,
-        deployment=facts.get("deployment") or "sequential",
-        answers_file=facts.get("answers_file") or Member.answers_file,
-        engine=Engine(engine),
+        github_repository=option("github_repository", None, REPOSITORY),
+        deploy_branch=option("deploy_branch", None, LINE) or "main",
+        deploy_environment=option("deploy_environment", None, LINE) or "prod",
+        ci_environment=option("ci_environment", None, LINE) or "ci",
+        deploy_workflow=option("deploy_workflow", None, FILE),
+        deployment=choice("deployment", "sequential", DEPLOYMENTS),
+        answers_file=option("answers_file", None, FILE) or Member.answers_file,
+        engine=Engine(choice("engine", Engine.CORE, list(Engine))),
     )
 
 

@@ -1,11 +1,45 @@
-"""Files that are replaced at once."""
+"""Files that are read up to a size, and replaced at once."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
+from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
+
+MOST = 128 * 2**20
+"""Bytes of a file that somebody else may have written: nothing of the mesh has more."""
+
+
+def read_bounded(path: Path, most: int = MOST) -> bytes:
+    """What is in a file. Raises OSError with the file's name where it has more than `most` bytes,
+    or is none, such as a pipe or a device that a link leads to."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, too_large(size, most), str(path))
+        return file.read(most)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """A file to be read. Raises OSError where it is none: a pipe would never end."""
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
+        yield file
+
+
+def too_large(size: int, most: int) -> str:
+    """Why nothing of it is read."""
+    return f"it has {size:,} bytes, and no more than {most:,} are read"
 
 
 def write_whole(path: Path, body: bytes) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from dbtmesh import checked
+from dbtmesh.checked import Unfit
 from dbtmesh.gate.nodes import is_enforced
 from dbtmesh.manifest.interface import CATALOG, DIGEST, VERSION, Interface
 from dbtmesh.manifest.seal import seal
@@ -107,6 +109,6 @@ def _is_of(place: _Place, node: Mapping[str, Any], warehouse: Warehouse) -> bool
 
 def _read(path: Path) -> _Catalog | None:
     try:
-        return _CATALOG.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return checked.decode(path.read_bytes(), _CATALOG)
+    except (OSError, Unfit):
         return None

@@ -17,8 +17,9 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, yaml_files
 from dbtmesh.artifacts.recorded import Manifest, OfPackage, disabled, files, package_files
+from dbtmesh.files import read_bounded
 
 PATHS: Mapping[str, str] = {
     "model-paths": "models",
@@ -211,17 +212,15 @@ def _walk(root: Path, folder: Path) -> Iterator[PurePosixPath]:
 
 
 def _settings(root: Path) -> Mapping[str, Any]:
-    import yaml
-
     path = root / "dbt_project.yml"
     try:
-        settings = yaml.safe_load(path.read_bytes())
+        settings = yaml_files.load(read_bounded(path))
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: this is not a dbt project") from None
-    except (yaml.YAMLError, ValueError) as error:
-        at = getattr(error, "problem_mark", None)
-        where = f" (line {at.line + 1})" if at else ""
-        raise MeshError(f"dbt_project.yml is not valid YAML{where}: correct it") from None
+    except yaml_files.NotYaml as error:
+        raise MeshError(
+            f"dbt_project.yml is not valid YAML{error.where}: {error}: correct it"
+        ) from None
     return settings if isinstance(settings, dict) else {}
 
 

@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, checked
+from dbtmesh.checked import Unfit
 
 
 class Checksum(msgspec.Struct):
@@ -104,8 +105,8 @@ _MANIFEST = msgspec.json.Decoder(Manifest)
 def decode(body: bytes, source: str) -> Manifest:
     """Raises MeshError where the bytes of the file `source` are not a manifest."""
     try:
-        return _MANIFEST.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return checked.decode(body, _MANIFEST)
+    except Unfit as error:
         raise MeshError(
             f"{source} is not a dbt manifest ({error}): run `dbt build` again"
         ) from None

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, checked
 from dbtmesh.artifacts.recorded import Manifest
+from dbtmesh.checked import Unfit
 
 # https://docs.getdbt.com/reference/artifacts/run-results-json, and dbt's artifacts.schemas.results
 SUCCEEDED = frozenset(("success", "pass", "warn", "no-op", "noop", "reused"))
@@ -74,8 +75,8 @@ _RUN = msgspec.json.Decoder(Run)
 def decode(body: bytes, source: str) -> Run:
     """Raises MeshError where the bytes of the file `source` are not a run's results."""
     try:
-        return _RUN.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return checked.decode(body, _RUN)
+    except Unfit as error:
         raise MeshError(
             f"{source} is not readable ({error}), so whether the last run succeeded is not known: "
             "run `dbt build` again, or pass --allow-failed"

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from dbtmesh.config import NAME
 from dbtmesh.gate.news import Cause
 
 LONGEST_CHAIN = 100
@@ -28,7 +30,7 @@ def cause() -> Cause:
             told = _mapping("inputs")
             if not told.get("project"):
                 return Cause(by_hand=True)
-            return Cause(chain=str(told.get("chain") or told["project"]).split(",")[:LONGEST_CHAIN])
+            return _cause(str(told.get("chain") or told["project"]).split(","))
         case "repository_dispatch":
             told = _mapping("client_payload")
             if not told:
@@ -36,8 +38,14 @@ def cause() -> Cause:
             # Members of before this was told name only the project whose news it is.
             named = told.get("chain")
             chain = named if isinstance(named, list) else [told.get("project")]
-            return Cause(chain=[each for each in chain[:LONGEST_CHAIN] if isinstance(each, str)])
+            return _cause(chain)
     return Cause()
+
+
+def _cause(chain: Iterable[object]) -> Cause:
+    """Of these projects; whoever may start the workflow writes them, and they go on to others."""
+    names = islice((each for each in chain if isinstance(each, str)), LONGEST_CHAIN)
+    return Cause(chain=[name for name in names if NAME.fullmatch(name)])
 
 
 def _mapping(key: str) -> Mapping[str, Any]:
@@ -49,6 +57,6 @@ def _event() -> Mapping[str, Any]:
     """The event of the run, as GitHub keeps it in a file; empty where it cannot be read."""
     try:
         event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes())
-    except (KeyError, OSError, ValueError):
+    except (KeyError, OSError, ValueError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}

@@ -69,7 +69,7 @@ def read(path: Path) -> Run | None:
         return Run(nodes, float(loaded.get("elapsed_time") or 0))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise MeshError(f"{path} is not what dbt writes: run dbt again") from None
 
 

@@ -109,7 +109,7 @@ def read_of(
 ) -> set[Place]:
     """The relations that this project reads of an upstream, as on record."""
     key = keys.record(published.project, env, member.project)
-    stored = store.read(key)
+    stored = store.read(key, most=consumers.MOST_BYTES)
     nodes = published.nodes
     if stored:
         record = consumers.decode(stored.body, member.project, f"{store.url}/{key}")
@@ -166,7 +166,7 @@ def dbt_found(path: Path) -> list[Finding]:
         return freshness.of_dbt(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return []
-    except (MeshError, ValueError):
+    except (MeshError, ValueError, RecursionError):
         raise MeshError(
             f"{path} is not what `dbt source freshness` writes: run it again, or remove it"
         ) from None

@@ -26,14 +26,25 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal
 
 import msgspec
 
 from dbtmesh import MeshError, cli, config
+from dbtmesh.checked import (
+    Commit,
+    Etag,
+    Line,
+    Moment,
+    Project,
+    Publication,
+    Unfit,
+    Word,
+    decode,
+)
 from dbtmesh.ci import github
 from dbtmesh.downstream import committed
-from dbtmesh.files import write_whole
+from dbtmesh.files import read_bounded, write_whole
 from dbtmesh.output import workflow
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
@@ -43,11 +54,15 @@ ATTEMPTS = 5
 INPUTS = "mesh_inputs.json"
 
 
+MOST_BYTES = 4 * 2**20
+"""Of deploy.json, and of what `changed` notes: an entry for each upstream."""
+
+
 class Input(msgspec.Struct, frozen=True):
     """A publication of an upstream, and the ETag by which it is known again."""
 
-    version: str
-    etag: str
+    version: Publication
+    etag: Etag
 
 
 class Built(msgspec.Struct):
@@ -56,27 +71,29 @@ class Built(msgspec.Struct):
     code: git's hash of the project's folder, so that other folders of the repository may change.
     """
 
-    at: str
-    commit: str | None
-    run: str | None
-    code: str | None
-    upstreams: dict[str, Input]
-    published: str | None = None
+    at: Moment
+    commit: Commit | None
+    run: Line | None
+    code: Commit | None
+    upstreams: dict[Project, Input]
+    published: Publication | None = None
 
 
 class Deploy(msgspec.Struct):
     """deploy.json: the last deploy, and the last good one, which is the same unless it failed."""
 
-    project: str
-    env: str
-    result: str
-    at: str
-    commit: str | None
-    run: str | None
+    project: Project
+    env: Word
+    result: Literal["success", "failure"]
+    at: Moment
+    commit: Commit | None
+    run: Line | None
     built: Built | None = None
 
 
-T = TypeVar("T")
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_DEPLOY = msgspec.json.Decoder(Deploy)
+_INPUTS = msgspec.json.Decoder(dict[Project, Input])
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -141,11 +158,15 @@ def changed(
 ) -> int:
     last = last_deploy(state, member.project, place.env)[0]
     store = registry.open_store(place.url, member.access)
-    now = published(member, place, store, last.built.upstreams if last and last.built else {})
+    before = last.built.upstreams if last and last.built else {}
+    now, unread = published(member, place, store, before)
     write_whole(member.root / "target" / INPUTS, msgspec.json.encode(now))
     why = reasons(last, code_of(member.root), now)
-    cli.say(*why or [f"nothing to deploy: {member.project} is as it was built"])
+    nothing = f"nothing to deploy: {member.project} is as it was built"
+    cli.say(*why or ([] if unread else [nothing]))
     workflow.output(changed="true" if why else "false")
+    if unread:
+        raise MeshError("\n       ".join(unread))
     return cli.OK
 
 
@@ -174,10 +195,11 @@ def published(
     place: config.Location,
     store: registry.Store,
     known: Mapping[str, Input],
-) -> dict[str, Input]:
-    """What each upstream publishes now; a request without a body for one that has not changed."""
+) -> tuple[dict[str, Input], list[str]]:
+    """What each upstream publishes now; a request without a body for one that has not changed. And
+    why that is not known of others, which stops nobody else's deploy."""
 
-    def one(name: str) -> Input:
+    def one(name: str) -> Input | str:
         before = known.get(name)
         etag = before.etag if before else None
         try:
@@ -185,11 +207,15 @@ def published(
         except registry.NotModified:
             assert before is not None
             return before
+        except MeshError as error:
+            return f"{name}: {error}"
         return Input(found.interface.version, found.etag)
 
     names = [upstream.name for upstream in member.upstreams]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return dict(zip(names, pool.map(one, names), strict=True))
+        found = dict(zip(names, pool.map(one, names), strict=True))
+    now = {name: each for name, each in found.items() if isinstance(each, Input)}
+    return now, [each for each in found.values() if isinstance(each, str)]
 
 
 def code_of(root: Path) -> str | None:
@@ -206,12 +232,16 @@ def code_of(root: Path) -> str | None:
 def last_deploy(state: registry.Store, project: str, env: str) -> tuple[Deploy | None, str | None]:
     """What deploy.json says, and its ETag. One that cannot be read says nothing."""
     key = keys.state(project, env, "deploy.json")
-    stored = state.read(key)
+    try:
+        stored = state.read(key, most=MOST_BYTES)
+    except registry.TooLarge as error:
+        cli.note(f"{error}: taken for none")
+        return None, state.etag(key)
     if stored is None:
         return None, None
     try:
-        return msgspec.json.decode(stored.body, type=Deploy), stored.etag
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode(stored.body, _DEPLOY), stored.etag
+    except Unfit as error:
         cli.note(f"{state.url}/{key} is not what a deploy writes ({error}): taken for none")
         return None, stored.etag
 
@@ -296,7 +326,7 @@ def inputs(member: config.Member, env: str) -> dict[str, Input]:
 
     An upstream that neither knows is left out, so that the next `changed` asks for a deploy.
     """
-    noted = _read(member.root / "target" / INPUTS, dict[str, Input]) or {}
+    noted = _noted(member.root / "target" / INPUTS)
     found = {}
     for name in (upstream.name for upstream in member.upstreams):
         synced = committed.note(member.root, name)
@@ -307,12 +337,12 @@ def inputs(member: config.Member, env: str) -> dict[str, Input]:
     return found
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
-    """None where there is no such file, or it holds something else."""
+def _noted(path: Path) -> dict[str, Input]:
+    """Nothing where there is no such file, or it holds something else."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+        return decode(read_bounded(path, MOST_BYTES), _INPUTS)
+    except (OSError, Unfit):
+        return {}
 
 
 def put(store: registry.Store, key: str, body: bytes) -> None:

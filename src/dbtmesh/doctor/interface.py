@@ -31,7 +31,7 @@ def public_models(project: Project) -> list[Mapping[str, Any]] | None:
             and node["package_name"] == project.member.project
             and (node.get("access") or node["config"].get("access")) == "public"
         ]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

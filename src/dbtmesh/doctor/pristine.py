@@ -12,8 +12,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from dbtmesh import installed
+from dbtmesh import installed, yaml_files
 from dbtmesh.config import Engine, Member
+from dbtmesh.files import read_bounded
 
 SUFFIX = ".jinja"
 
@@ -83,12 +84,9 @@ def yaml_text(text: str) -> str:
 
 def recorded(member: Member) -> dict[str, Any]:
     """The answers as Copier recorded them; none where they cannot be read."""
-    import yaml
-
     try:
-        text = (member.root / member.answers_file).read_text(encoding="utf-8")
-        loaded = yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError):
+        loaded = yaml_files.load(read_bounded(member.root / member.answers_file))
+    except (OSError, yaml_files.NotYaml):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dbtmesh import yaml_files
 from dbtmesh.config import Member
 from dbtmesh.doctor.finding import Edit
 
@@ -38,11 +39,9 @@ class Project:
 
     def yaml(self, path: str) -> dict[str, Any]:
         """A YAML file that holds a mapping; an empty one for anything else."""
-        import yaml
-
         try:
-            loaded = yaml.safe_load(self.text(path) or "")
-        except (yaml.YAMLError, ValueError):
+            loaded = yaml_files.load(self.text(path) or "")
+        except yaml_files.NotYaml:
             return {}
         return loaded if isinstance(loaded, dict) else {}
 

@@ -24,7 +24,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, yaml_files
+from dbtmesh.files import read_bounded
 
 _LOADED = {"freshness", "loaded_at_field", "loaded_at_query"}
 _TESTS = {"data_tests", "tests"}
@@ -44,7 +45,7 @@ def path(upstream: str) -> str:
 def read(root: Path, upstream: str) -> bytes:
     """The file's text; empty where there is none. Raises OSError where it cannot be read."""
     try:
-        return (root / path(upstream)).read_bytes()
+        return read_bounded(root / path(upstream))
     except FileNotFoundError:
         return b""
 
@@ -96,8 +97,6 @@ def _merge(holder: dict[str, Any], addition: Mapping[str, Any]) -> None:
 
 
 def _parsed(text: bytes, upstream: str) -> list[dict[str, Any]]:
-    import yaml
-
     def wrong(what: str) -> MeshError:
         return MeshError(f"{path(upstream)}: {what}")
 
@@ -119,10 +118,9 @@ def _parsed(text: bytes, upstream: str) -> list[dict[str, Any]]:
             yield each
 
     try:
-        loaded = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        at = getattr(error, "problem_mark", None)
-        raise wrong(f"is not valid YAML{f' (line {at.line + 1})' if at else ''}") from None
+        loaded = yaml_files.load(text)
+    except yaml_files.NotYaml as error:
+        raise wrong(f"is not valid YAML{error.where}: {error}") from None
     if not isinstance(loaded, dict) or loaded.keys() - {"version", "sources"}:
         raise wrong("is not a mapping with the key `sources`")
     for source in entries(loaded, "sources", "source", "the file"):

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dbtmesh import yaml_files
 from dbtmesh.config import Engine, Member
 from dbtmesh.downstream import committed
 from dbtmesh.downstream.references import MARK, Project, shared, spelled_names
-from dbtmesh.files import write_whole
+from dbtmesh.files import read_bounded, write_whole
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -80,12 +81,10 @@ def _declaration(upstreams: Iterable[str]) -> bytes:
 
 def _own_packages(root: Path, upstreams: Iterable[str]) -> list[str] | None:
     """The local packages among those that the team declares; None where it declares none."""
-    import yaml
-
     for name in (PACKAGES, "dependencies.yml"):
         try:
-            loaded = yaml.safe_load((root / name).read_bytes())
-        except (OSError, yaml.YAMLError):
+            loaded = yaml_files.load(read_bounded(root / name))
+        except (OSError, yaml_files.NotYaml):
             continue
         listed = loaded.get("packages") if isinstance(loaded, dict) else None
         if isinstance(listed, list) and listed:

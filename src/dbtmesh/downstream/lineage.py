@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, checked
+from dbtmesh.checked import Unfit
 from dbtmesh.config import Member
 from dbtmesh.manifest import versions
 from dbtmesh.manifest.interface import Interface, reader_name, reader_names, shared_with
@@ -113,11 +114,15 @@ class Manifest(msgspec.Struct):
             yield from getattr(self, section).values()
 
 
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_MANIFEST = msgspec.json.Decoder(Manifest)
+
+
 def read(body: bytes, project: str) -> Manifest:
     """The manifest in `body`. Raises MeshError where it is none, or another project's."""
     try:
-        manifest = msgspec.json.decode(body, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        manifest = checked.decode(body, _MANIFEST)
+    except Unfit as error:
         raise MeshError(f"is no dbt manifest ({error}): run `dbt parse` again") from None
     if manifest.metadata.project_name != project:
         raise MeshError(f"is of project {manifest.metadata.project_name!r}, not {project!r}")

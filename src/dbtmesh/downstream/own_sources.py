@@ -19,7 +19,8 @@ from typing import Any
 
 import msgspec
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, checked
+from dbtmesh.checked import Unfit
 from dbtmesh.config import Member
 from dbtmesh.downstream import committed, lineage
 from dbtmesh.downstream.duckdb_types import Column, Columns, columns
@@ -53,6 +54,10 @@ class _Source(msgspec.Struct):
 
 class _Document(msgspec.Struct):
     sources: dict[str, _Source] = {}
+
+
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_DOCUMENT = msgspec.json.Decoder(_Document)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,11 @@ def plan(manifest: bytes, member: Member) -> Plan:
     }
     tables: dict[str, dict[Place, Table]] = {}
     notes: list[str] = []
-    for uid, source in sorted(msgspec.json.decode(manifest, type=_Document).sources.items()):
+    try:
+        sources = checked.decode(manifest, _DOCUMENT).sources
+    except Unfit as error:
+        raise MeshError(f"what dbt parsed is not a manifest: {error}") from None
+    for uid, source in sorted(sources.items()):
         if uid in theirs or uid not in read or "external_location" in source.meta:
             continue
         node = {**msgspec.structs.asdict(source), "alias": source.identifier}

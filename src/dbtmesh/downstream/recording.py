@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dbtmesh import MeshError
-from dbtmesh.config import Member
+from dbtmesh import MeshError, checked
+from dbtmesh.checked import Unfit
+from dbtmesh.config import NAME, Member
 from dbtmesh.downstream import lineage
 from dbtmesh.manifest.decode import LINKED, Linked, Settings, is_published
 from dbtmesh.manifest.graph import nearest
@@ -115,11 +117,15 @@ class Readers(msgspec.Struct):
             yield named
 
 
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_READERS = msgspec.json.Decoder(Readers)
+
+
 def readers(body: bytes) -> Readers:
     """Raises MeshError where the manifest in `body` cannot be read."""
     try:
-        return msgspec.json.decode(body, type=Readers)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return checked.decode(body, _READERS)
+    except Unfit as error:
         raise MeshError(f"is no dbt manifest ({error}): run `dbt build` again") from None
 
 
@@ -293,7 +299,10 @@ def plan(store: registry.Store, upstream: str, record: Record) -> tuple[Record |
     A record that cannot be read is replaced: the new one says all there is to say.
     """
     key = keys.record(upstream, str(record.env), record.consumer)
-    stored = store.read(key)
+    try:
+        stored = store.read(key, most=consumers.MOST_BYTES)
+    except registry.TooLarge:
+        return dated(record, None, datetime.now(UTC)), store.etag(key)
     old = None
     if stored:
         with contextlib.suppress(MeshError):
@@ -320,7 +329,8 @@ def former(store: registry.Store, env: str, consumer: str, current: Iterable[str
     """Projects that are no longer read, where the registry holds a record of this one all the
     same: also those that mesh.yml does not name any more."""
     known = set(current)
-    projects = [name.rstrip("/") for name in store.children("") if name.endswith("/")]
+    folders = (name.rstrip("/") for name in store.children("") if name.endswith("/"))
+    projects = sorted(islice(filter(NAME.fullmatch, folders), keys.MOST_PROJECTS))
     others = [name for name in projects if name not in known]
     with ThreadPoolExecutor(max_workers=8) as pool:
         etags = pool.map(lambda name: store.etag(keys.record(name, env, consumer)), others)

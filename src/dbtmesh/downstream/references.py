@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbtmesh import MeshError, sha256
+from dbtmesh import MeshError, sha256, yaml_files
 from dbtmesh.config import Engine, Member
 from dbtmesh.downstream import committed, sync
-from dbtmesh.files import write_whole
+from dbtmesh.files import read_bounded, write_whole
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -103,11 +103,9 @@ def look(root: Path, upstreams: Iterable[str]) -> Project:
 
 
 def _settings(root: Path) -> Mapping[str, Any]:
-    import yaml
-
     try:
-        loaded = yaml.safe_load((root / "dbt_project.yml").read_bytes())
-    except (OSError, yaml.YAMLError):
+        loaded = yaml_files.load(read_bounded(root / "dbt_project.yml"))
+    except (OSError, yaml_files.NotYaml):
         return {}  # dbt itself says what is wrong with it
     return loaded if isinstance(loaded, dict) else {}
 

@@ -87,8 +87,8 @@ def from_registry(
     asked = (store.url, place.env, version, _made_by(member, upstream))
     same = last is not None and (last.url, last.env, last.pinned, last.generator) == asked
     same = same and last is not None and last.written.keys() == set(_paths(member, upstream))
-    whole = last is not None and committed.intact(member.root, last)
-    known = last.etag if last and same and whole else None
+    whole = last is not None and same and committed.intact(member.root, last)
+    known = last.etag if last and whole else None
     try:
         found = latest.get(
             store, member.upstream(upstream), place.env, version=version, known=known

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from dbtmesh import MeshError
-from dbtmesh.checked import Unfit, day, decode, moment, place, shown
+from dbtmesh.checked import Unfit, day, decode, moment, place
 from dbtmesh.manifest import versions
 from dbtmesh.manifest.fields import (
     GROUP,
@@ -29,6 +29,7 @@ from dbtmesh.manifest.fields import (
     Metadata,
     Node,
 )
+from dbtmesh.output.words import shown
 from dbtmesh.warehouse.names import Name, NotAName, Warehouse, is_plain, is_quotable, parse
 
 M = TypeVar("M", bound=Metadata)

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from dbtmesh import checked, yaml_files
+from dbtmesh.checked import Unfit
+from dbtmesh.files import read_bounded
+
 SHOWN = 3
 
 
@@ -31,10 +35,17 @@ class _Manifest(msgspec.Struct):
     nodes: dict[str, _Node] = {}
 
 
+# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+_MANIFEST = msgspec.json.Decoder(_Manifest)
+
+
 def told(root: Path, manifest: bytes, project: str) -> str | None:
     """What is wrong and what to do, in one line; None where nothing is. root: of the project that
     the manifest was made of."""
-    decoded = msgspec.json.decode(manifest, type=_Manifest)
+    try:
+        decoded = checked.decode(manifest, _MANIFEST)
+    except Unfit:
+        return None  # nothing of what is published
     if not decoded.metadata.dbt_version.startswith("2."):
         return None
     hidden: dict[str, set[str]] = defaultdict(set)  # file → models that are not public there
@@ -57,11 +68,9 @@ def told(root: Path, manifest: bytes, project: str) -> str | None:
 
 
 def _public_beside_config(path: Path) -> Iterator[str]:
-    import yaml
-
     try:
-        loaded = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError):
+        loaded = yaml_files.load(read_bounded(path))
+    except (OSError, yaml_files.NotYaml):
         return
     models = loaded.get("models") if isinstance(loaded, dict) else None
     for model in models if isinstance(models, list) else ():

@@ -1,4 +1,4 @@
-"""Lists in sentences."""
+"""Lists and values in sentences."""
 
 from __future__ import annotations
 
@@ -12,3 +12,13 @@ def some(names: Sequence[str], shown: int = SHOWN) -> str:
     """`a, b and 3 more`"""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
+
+
+LONGEST = 80
+"""Characters of a foreign value that a message shows."""
+
+
+def shown(value: object) -> str:
+    """A value in a message: in one line, with escapes for what cannot be seen, and short."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from dbtmesh import MeshError, sha256
-from dbtmesh.files import write_whole
-from dbtmesh.registry.store import Changed, NotModified, Stored
+from dbtmesh.files import MOST, opened, read_bounded, write_whole
+from dbtmesh.registry.store import Changed, NotModified, Stored, TooLarge
 
 LOCK_SECONDS = 30
 """How long to wait for others who write to a folder; they need milliseconds."""
@@ -20,13 +23,15 @@ class FolderStore:
         self.root = root.absolute()
         self.url = self.root.as_uri()
 
-    def read(self, key: str, *, known: str | None = None) -> Stored | None:
+    def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
         path = self.root / key
         try:
-            body = path.read_bytes()
+            body = read_bounded(path, most)
         except FileNotFoundError:
             return None
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise TooLarge(path, path.stat().st_size, most) from None
             raise MeshError(f"cannot read {path}: {error.strerror}") from None
         etag = sha256(body)
         if etag == known:
@@ -34,8 +39,14 @@ class FolderStore:
         return Stored(body, etag)
 
     def etag(self, key: str) -> str | None:
-        stored = self.read(key)
-        return stored.etag if stored else None
+        path = self.root / key
+        try:
+            with opened(path) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise MeshError(f"cannot read {path}: {error.strerror}") from None
 
     def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
         from filelock import FileLock, Timeout
@@ -57,11 +68,11 @@ class FolderStore:
     def children(self, prefix: str) -> Iterator[str]:
         folder = self.root / prefix
         try:
-            entries = sorted(folder.iterdir())
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if not entry.name.startswith("."):  # the lock, and files being written
+                        yield f"{entry.name}/" if entry.is_dir() else entry.name
         except FileNotFoundError:
             return
         except OSError as error:
             raise MeshError(f"cannot read {folder}: {error.strerror}") from None
-        for entry in entries:
-            if not entry.name.startswith("."):  # the lock, and files being written
-                yield f"{entry.name}/" if entry.is_dir() else entry.name

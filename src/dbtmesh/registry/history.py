@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -17,18 +18,22 @@ from dbtmesh.registry.latest import NothingPublished
 from dbtmesh.registry.publication import is_ahead
 from dbtmesh.registry.store import Store
 
+NEAREST = 10_000
+"""How many of the last versions are searched for one that is nearly what was asked for."""
 
-def versions(store: Store, project: str, env: str) -> list[str]:
-    """Versions that were published, oldest first; what else lies there is nothing to go by."""
+
+def versions(store: Store, project: str, env: str, number: int) -> list[str]:
+    """The last versions that were published, so many, oldest first; what else lies there is nothing
+    to go by."""
     names = (name.rstrip("/") for name in store.children(keys.history(project, env)))
-    return sorted(name for name in names if keys.VERSION.fullmatch(name))
+    return heapq.nlargest(number, filter(keys.VERSION.fullmatch, names))[::-1]
 
 
 def fetch(store: Store, project: str, env: str, version: str) -> interface.Interface:
     """A publication of the history. Raises MeshError that names the nearest ones for none."""
     if found := _read(store, project, env, version):
         return found
-    known = versions(store, project, env)
+    known = versions(store, project, env, NEAREST)
     if not known:
         raise NothingPublished(store, project, env)
     near = difflib.get_close_matches(version, known, n=3, cutoff=0)
@@ -66,7 +71,7 @@ def read_last(
         except MeshError as error:
             return f"{version}: {error}"
 
-    known = versions(store, project, env)[-number - 1 :]
+    known = versions(store, project, env, number + 1)
     with ThreadPoolExecutor(max_workers=8) as pool:
         found = list(pool.map(one, known))
     read = [each for each in found if isinstance(each, interface.Interface)]

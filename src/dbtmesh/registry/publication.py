@@ -18,7 +18,7 @@ from dbtmesh.manifest.interface import ROLLBACK, STUB, Interface
 from dbtmesh.manifest.published import read
 from dbtmesh.manifest.seal import annotated
 from dbtmesh.registry import keys
-from dbtmesh.registry.store import Changed, Store
+from dbtmesh.registry.store import Changed, Store, TooLarge
 
 AHEAD = timedelta(minutes=10)
 """How far clocks may be apart. What is dated later than that comes from a clock that is wrong."""
@@ -51,7 +51,13 @@ def published(
     damaged, to be replaced.
     Raises MeshError where it is damaged otherwise, or out of reach.
     """
-    stored = store.read(keys.latest(project, env))
+    key = keys.latest(project, env)
+    try:
+        stored = store.read(key)
+    except TooLarge as error:
+        if repair:
+            return None, store.etag(key)
+        raise _incomparable(error) from None
     if stored is None:
         return None, None
     try:
@@ -59,8 +65,12 @@ def published(
     except MeshError as error:
         if repair:
             return None, stored.etag
-        raise MeshError(f"{error}, with --allow-breaking, for it cannot be compared") from None
+        raise _incomparable(error) from None
     return None if STUB in current.notes else current, stored.etag
+
+
+def _incomparable(error: MeshError) -> MeshError:
+    return MeshError(f"{error}, with --allow-breaking, for it cannot be compared")
 
 
 def publish(

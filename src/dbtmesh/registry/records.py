@@ -6,13 +6,16 @@ them to tell who a change would break (publish_manifest.py), and the map to draw
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import msgspec
 
 from dbtmesh import MeshError, checked
-from dbtmesh.checked import Line, Moment, Name, NodeId, Project, Unfit, Word, moment, shown
+from dbtmesh.checked import Line, Moment, Name, NodeId, Project, Unfit, Word, moment
 from dbtmesh.config import NAME
+from dbtmesh.output.words import shown
 from dbtmesh.registry import keys
 from dbtmesh.registry.store import Store
 
@@ -59,6 +62,13 @@ class Record(msgspec.Struct, omit_defaults=True):
             moment(self.recorded_at)
 
 
+MOST_RECORDS = 10_000
+"""Of one project."""
+MOST_BYTES = 16 * 2**20
+"""Of one record: 10,000 models, each with a hundred columns."""
+MOST_TOGETHER = 256 * 2**20
+"""Bytes of all records of one project."""
+
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
 _RECORD = msgspec.json.Decoder(Record)
 
@@ -82,22 +92,33 @@ def recorded(store: Store, upstream: str, env: str) -> tuple[list[Record], list[
     """The records of all who read the upstream, by name, read side by side; and what kept others
     from being read. That stops nobody: a bad record of one project is not another's fault."""
     place = keys.records(upstream, env)
+    room, lock = MOST_TOGETHER, threading.Lock()
 
     def one(name: str) -> Record | str | None:
         where, consumer = f"{store.url}/{place}{name}", name.removesuffix(".json")
         if not NAME.fullmatch(consumer):
             return f"{shown(where)} is not named after a project"
+        nonlocal room
         try:
-            stored = store.read(place + name)
+            stored = store.read(place + name, most=min(MOST_BYTES, max(room, 0)))
+            with lock:
+                room -= len(stored.body) if stored else 0
             return decode(stored.body, consumer, where) if stored else None
         except MeshError as error:
             return str(error)
 
     try:
-        names = sorted(name for name in store.children(place) if name.endswith(".json"))
+        files = (name for name in store.children(place) if name.endswith(".json"))
+        names = sorted(islice(files, MOST_RECORDS + 1))
     except MeshError as error:
         return [], [str(error)]
+    more = len(names) > MOST_RECORDS
     with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(one, names))
+        found = list(pool.map(one, names[:MOST_RECORDS]))
     records = [each for each in found if isinstance(each, Record) and each.reads]
-    return records, [each for each in found if isinstance(each, str)]
+    problems = [each for each in found if isinstance(each, str)]
+    if more:
+        problems.append(
+            f"{store.url}/{place} holds more than {MOST_RECORDS:,} records: the others are not read"
+        )
+    return records, problems

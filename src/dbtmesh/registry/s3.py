@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dbtmesh import MeshError
-from dbtmesh.registry.store import Changed, NotModified, Stored
+from dbtmesh.files import MOST
+from dbtmesh.registry.store import Changed, NotModified, Stored, TooLarge
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -59,7 +60,7 @@ class S3Store:
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
-    def read(self, key: str, *, known: str | None = None) -> Stored | None:
+    def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
         from botocore.exceptions import (
             FlexibleChecksumError,
             IncompleteReadError,
@@ -80,11 +81,25 @@ class S3Store:
                         return None
                     raise
                 try:
-                    return Stored(answer["Body"].read(), answer["ETag"])
+                    return Stored(self._body(key, answer, most), answer["ETag"])
                 except (FlexibleChecksumError, IncompleteReadError, ResponseStreamingError):
                     if attempt == BODY_ATTEMPTS - 1:
                         raise
         raise AssertionError("unreachable")
+
+    def _body(self, key: str, answer: Any, most: int) -> bytes:
+        """The body of an answer, of which no more is read than is kept."""
+        body, size = answer["Body"], int(answer.get("ContentLength") or 0)
+        if size > most:
+            body.close()
+            raise TooLarge(f"s3://{self.bucket}/{self._key(key)}", size, most)
+        # In two parts, for the client checks length and digest where it finds the end.
+        parts = (body.read(most), body.read(1))
+        if parts[1]:
+            body.close()
+            raise TooLarge(f"s3://{self.bucket}/{self._key(key)}", most + 1, most)
+        whole: bytes = parts[0]
+        return whole
 
     def etag(self, key: str) -> str | None:
         with self._errors(key):

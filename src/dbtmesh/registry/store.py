@@ -13,6 +13,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from dbtmesh import MeshError
+from dbtmesh.files import MOST, too_large
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class NotModified(Exception):
     """The object still has the ETag that the reader knows."""
 
 
+class TooLarge(MeshError):
+    """An object has more bytes than are read of it: nobody meant it to be read."""
+
+    def __init__(self, where: object, size: int, most: int) -> None:
+        super().__init__(f"{where}: {too_large(size, most)}: have it written again")
+
+
 class Store(Protocol):
     """Objects under a root; `key` is a path below it, with `/` between its parts.
 
@@ -39,8 +47,9 @@ class Store(Protocol):
 
     url: str
 
-    def read(self, key: str, *, known: str | None = None) -> Stored | None:
-        """The object, or None where there is none. Raises NotModified where its ETag is `known`."""
+    def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
+        """The object, or None where there is none. Raises NotModified where its ETag is `known`,
+        TooLarge where it has more than `most` bytes, of which none are kept."""
 
     def etag(self, key: str) -> str | None:
         """The object's ETag without its body, or None where there is none."""
@@ -54,7 +63,7 @@ class Store(Protocol):
     def children(self, prefix: str) -> Iterator[str]:
         """Names directly below `prefix` (empty, or ending in `/`); those of folders end in `/`.
 
-        Not the whole tree: histories grow without bound, and nobody has to walk them.
+        In any order, one at a time: histories grow without bound, and nobody has to keep them.
         """
 
 

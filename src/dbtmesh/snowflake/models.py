@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, checked
+from dbtmesh.checked import Unfit
 from dbtmesh.config import Member
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import shared_with
@@ -59,8 +60,8 @@ def path_of(member: Member) -> Path:
 def read_built(member: Member, names: Names) -> Collection[str] | None:
     """Names of what dbt builds in prod; None where that is not known here."""
     try:
-        nodes = _MANIFEST.decode(path_of(member).read_bytes()).nodes
-    except (OSError, msgspec.MsgspecError, ValueError):
+        nodes = checked.decode(path_of(member).read_bytes(), _MANIFEST).nodes
+    except (OSError, Unfit):
         return None
     return _built(nodes) if _is_of_prod(nodes, names) else None
 
@@ -86,7 +87,10 @@ def read_models(manifest: Path | None, member: Member, names: Names) -> Models |
         for node in extract(body, member.project).nodes.values()
         if (name := canonical(str(node.get("relation_name") or ""))).startswith(f"{names.prod}.")
     }
-    nodes = _MANIFEST.decode(body).nodes
+    try:
+        nodes = checked.decode(body, _MANIFEST).nodes
+    except Unfit as error:
+        raise MeshError(f"{path} is not a dbt manifest: {error}: run `dbt build` again") from None
     if not public and not _is_of_prod(nodes, names):
         return None
     called = set(_called(nodes, member.project))

@@ -1,0 +1,63 @@
+"""YAML as people write it, decoded without what PyYAML stumbles over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MOST = 8 * 2**20
+"""Bytes of a YAML file; PyYAML takes a minute for so many."""
+MOST_VALUES = 1_000_000
+"""With all that aliases stand for."""
+
+
+class NotYaml(ValueError):
+    """Why a text is not YAML. where: ` (line 3)`, or nothing where that is not known."""
+
+    def __init__(self, what: str, line: int | None = None) -> None:
+        super().__init__(what)
+        self.where = "" if line is None else f" (line {line})"
+
+
+def load(body: bytes | str) -> Any:
+    """The value in a YAML text, by its safe types.
+
+    Raises NotYaml for any other text, also where it nests, or aliases multiply, without end.
+    """
+    import yaml
+
+    if len(body) > MOST:
+        raise NotYaml(f"it has more than {MOST:,} bytes")
+    try:
+        value = yaml.safe_load(body)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise NotYaml(_problem(error), mark.line + 1 if mark else None) from None
+    except RecursionError:
+        raise NotYaml("it is nested too deeply") from None
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError):
+        # a date such as 2026-13-01, `!!bool x`, `!!timestamp x`
+        raise NotYaml("it holds a value that is not one of its type") from None
+    if (b"&" if isinstance(body, bytes) else "&") in body:  # type: ignore[operator]
+        _count(value, {}, set())
+    return value
+
+
+def _problem(error: Exception) -> str:
+    problem = getattr(error, "problem", None)
+    return " ".join(str(problem or "a character that no YAML may hold").split())[:200]
+
+
+def _count(value: Any, known: dict[int, int], above: set[int]) -> int:
+    """How many values there are in one, all that aliases stand for counted each time."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) in above:
+        raise NotYaml("an alias stands for what it is a part of")
+    if id(value) not in known:
+        above.add(id(value))
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(part, known, above) for part in parts)
+        above.remove(id(value))
+        if known[id(value)] > MOST_VALUES:
+            raise NotYaml(f"its aliases stand for more than {MOST_VALUES:,} values")
+    return known[id(value)]
