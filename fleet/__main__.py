@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dbtmesh import MeshError, cli
 from dbtmesh.config import Engine
+from dbtmesh.output import terminal
 from fleet.errors import FleetError
 from fleet.members import Member
 
@@ -62,11 +63,12 @@ def main(arguments: list[str] | None = None) -> int:
     _add_update(commands)
     try:
         options = parser.parse_args(arguments)
+        terminal.tolerate()
         status = int(options.run(options))
         sys.stdout.flush()
         return status
     except (FleetError, MeshError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.write(*f"error: {error}".split("\n"), to=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -75,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"error: {cli.explain(error)}", file=sys.stderr)
+        terminal.write(f"error: {cli.explain(error)}", to=sys.stderr)
         return 1
 
 

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 import yaml
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from dbtmesh.config import Engine, Location, load_member
 from dbtmesh.files import write_whole
 from fleet import engines
 from fleet import map as mesh_map
+from fleet.console import plain
 from fleet.errors import FleetError
 from fleet.git import GitError, git
 from fleet.members import ANSWERS as COPIER_ANSWERS
@@ -309,7 +309,7 @@ def environment(demo: Demo) -> dict[str, str]:
 
 def timed(demo: Demo, member: str, text: str, action: Callable[[], Any]) -> None:
     if demo.console.is_terminal:
-        demo.console.print(f"[dim]  …  {member:14} {escape(text)}[/dim]")
+        demo.console.print(f"[dim]  …  {member:14} {plain(text)}[/dim]")
     started = time.monotonic()
     action()
     report(demo, member, text, time.monotonic() - started)
@@ -317,7 +317,7 @@ def timed(demo: Demo, member: str, text: str, action: Callable[[], Any]) -> None
 
 def report(demo: Demo, member: str, text: str, seconds: float) -> None:
     took = f"{seconds:5.1f} s" if seconds else "       "
-    demo.console.print(f"[green]  ok[/green] {member:14} {took}  {escape(text)}")
+    demo.console.print(f"[green]  ok[/green] {member:14} {took}  {plain(text)}")
 
 
 def show(demo: Demo, counts: Mapping[str, tuple[int, float]]) -> None:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from dbtmesh import MeshError
-from dbtmesh.cli import note
+from dbtmesh.cli import note, say
 from dbtmesh.config import ENVIRONMENT, NAME, Location, Member, locate
 from dbtmesh.files import write_whole
 from dbtmesh.registry import latest
@@ -153,7 +153,7 @@ def run(
     save(Path(target), body)
     public = sum(node.kind == "public" for node in mesh.nodes)
     holds = f"{counted(len(mesh.projects), 'project')}, {counted(public, 'public model')}"
-    print(f"{target}: {holds} of {mesh.env}")
+    say(f"{target}: {holds} of {mesh.env}")
     return 0
 
 

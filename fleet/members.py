@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dbtmesh import yaml_files
+from dbtmesh.config import NAME
 from dbtmesh.files import read_bounded
-from dbtmesh.output.words import shown
+from dbtmesh.output.words import LONGEST, shown
 from fleet.errors import FleetError
 from fleet.git import GitError, git
 
@@ -203,12 +204,17 @@ def read_answers(text: str | None) -> Answers:
     template = loaded.get("_src_path") if isinstance(loaded, dict) else None
     if not template or not isinstance(template, str):
         raise NeedsPerson(f"{ANSWERS} names no template (_src_path)")
-    kind = _text(loaded, "kind") or "?"
+    kind, project = _text(loaded, "kind") or "?", _text(loaded, "project_name")
+    if project and not NAME.fullmatch(project):
+        raise NeedsPerson(
+            f"{ANSWERS}: project_name is {ascii(project)[:LONGEST]}, which is not a name of a dbt "
+            "project"
+        )
     return Answers(
         kind=f"{kind} hub" if loaded.get("publishes") is True and kind != "upstream" else kind,
         version=_text(loaded, "_commit"),
         template=template,
-        project=_text(loaded, "project_name"),
+        project=project,
         repository=_text(loaded, "github_repository"),
         branch=_text(loaded, "deploy_branch") or "main",
         subfolder=_text(loaded, "working_directory") or None,

@@ -18,10 +18,10 @@ from typing import Any
 
 from answers import moved_error
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from dbtmesh.registry.cycles import described
+from fleet.console import plain
 from fleet.git import GitError, git, telling_line
 from fleet.members import Member, NeedsPerson, locate, read_answers
 from fleet.mesh_graph import Mesh, Project
@@ -321,7 +321,7 @@ def show(statuses: Sequence[Status], newest: str, as_json: bool) -> int:
             ("[yellow]cycle[/yellow]", each.cycle),
         ):
             if text:
-                console.print(f"{word} {escape(each.name)}  {escape(text)}", soft_wrap=True)
+                console.print(f"{word} {plain(each.name)}  {plain(text)}", soft_wrap=True)
     counts = (
         f"{len(statuses)} members",
         f"{sum(each.behind == 0 for each in statuses)} on {newest}",
@@ -353,8 +353,8 @@ def table(statuses: Sequence[Status], newest: str) -> Table:
     )
     for name, cells in filled.items():
         # only the names of members may be broken within a word
-        word = max(len(word) for cell in (name, *cells) for word in cell.split())
+        word = max(len(word) for cell in (name, *map(plain, cells)) for word in cell.split())
         made.add_column(name, min_width=None if name == "member" else word, overflow="fold")
     for row in zip(*filled.values(), strict=True):
-        made.add_row(*map(escape, row))
+        made.add_row(*map(plain, row))
     return made

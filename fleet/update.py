@@ -20,10 +20,11 @@ from fnmatch import fnmatchcase
 from multiprocessing.connection import wait as wait_for
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from dbtmesh.cli import note
+from fleet.console import plain
 from fleet.errors import FleetError
 from fleet.members import ANSWERS, Member
 from fleet.outcome import FINE, Goal, Order, Outcome, Result
@@ -90,7 +91,7 @@ def run(
         missing = "gh is not on PATH: install it (cli.github.com), or --push, or --prepare"
         if goal is Goal.PROPOSE:
             raise FleetError(missing)
-        print(f"note: {missing}", file=sys.stderr)
+        note(missing)
     order = Order(releases, goal, checks, moved_to)
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     outcomes, stopped = watch(members, order, canary, processes, progress)
@@ -267,7 +268,7 @@ def kill_processes() -> None:
 
 def line(outcome: Outcome) -> str:
     style = STYLES.get(outcome.result, "green")
-    return f"[{style}]{outcome.result}[/{style}] {escape(outcome.name)}  {escape(outcome.detail)}"
+    return f"[{style}]{outcome.result}[/{style}] {plain(outcome.name)}  {plain(outcome.detail)}"
 
 
 def print_table(outcomes: Sequence[Outcome], order: Order, console: Console) -> None:
@@ -279,7 +280,7 @@ def print_table(outcomes: Sequence[Outcome], order: Order, console: Console) -> 
         style = STYLES.get(each.result, "")
         result = f"[{style}]{each.result}[/{style}]" if style else each.result
         table.add_row(
-            escape(each.name), each.kind, escape(each.version), result, escape(each.detail)
+            plain(each.name), plain(each.kind), plain(each.version), result, plain(each.detail)
         )
     console.print(table)
     counted = Counter(outcome.result for outcome in outcomes)

@@ -301,7 +301,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name.lower() != "content-length":
                 self.send_header(name, value)
         if answer.status != 304:
-            length = answer.headers.get("Content-Length") if self.command == "HEAD" else None
+            length = answer.headers.get("Content-Length")
             self.send_header("Content-Length", length or str(len(answer.body)))
         self.end_headers()
         if self.command != "HEAD":

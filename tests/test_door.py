@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -582,3 +583,24 @@ def test_what_dbt_loom_cannot_quote_is_not_handed_to_it(schema: str, alias: str)
 def test_on_duckdb_dbt_loom_quotes_every_name() -> None:
     interface = read(json.dumps(document("duckdb")).encode(), "dbt_up", DATABASES)
     assert sources.for_loom(interface) == (interface, frozenset())
+
+
+# ── What it costs to say what is wrong ────────────────────────────────────────────────
+
+
+def test_the_one_bad_value_of_very_many_is_named_at_once() -> None:
+    feeds = {f"model.down.m{number}": ["model.down.n"] for number in range(20_000)}
+    reads = [{"model": UID, "name": "public_0"}] * 20_000
+    record = RECORD | {"reads": reads, "feeds": feeds | {"model.down.bad": ["no id"]}}
+    started = time.process_time()
+    with pytest.raises(MeshError, match=r"feeds\.model\.down\.bad\.0: 'no id' is not a valid uni"):
+        records.decode(json.dumps(record).encode(), "down", "here")
+    assert time.process_time() - started < 5
+
+
+def test_two_faults_are_one_line() -> None:
+    record = RECORD | {"feeds": {"model.down.a": ["no id"], "model.down.b": 1}, "reads": [1]}
+    for content in (record, record | {"reads": []}, record | {"owner": 1}):
+        with pytest.raises(MeshError) as caught:
+            records.decode(json.dumps(content).encode(), "down", "here")
+        assert "\n" not in str(caught.value)

@@ -9,7 +9,6 @@ kept, with `�` in place of characters that it may not hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -146,6 +145,20 @@ def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
         raise Unfit("it is nested too deeply") from None
 
 
+MOST_VALUES = 5_000_000
+"""In a JSON text that somebody else wrote: the interface of 100,000 models has fewer. A value takes
+many times the room of its JSON."""
+MOST_EXPLAINED = 500_000
+"""In one of which it is worked out where it is wrong."""
+
+
+def bounded(body: bytes) -> bytes:
+    """The same JSON text. Raises Unfit where it may hold more than MOST_VALUES."""
+    if body.count(b",") > MOST_VALUES:
+        raise Unfit(f"it holds more than {MOST_VALUES:,} values")
+    return body
+
+
 _AT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
 _REGEX = re.compile(r"Expected `[^`]*` matching regex (?P<regex>'.*')", re.DOTALL)
@@ -155,20 +168,14 @@ def _explained(body: bytes, kind: Any, error: str) -> str:
     """msgspec's message with the names of keys, which it leaves out, and with the value."""
     found = _AT.fullmatch(error)
     assert found
-    what, path = found["what"], list(_STEP.finditer(found["path"] or ""))
-    what = what[:1].lower() + what[1:]
+    what = found["what"][:1].lower() + found["what"][1:]
     try:
-        whole = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return f"{what} at {found['path']}"
-    value: Any = whole
-    keys: list[str | int] = []
-    wanted = [*path, None] if found["key"] else path
-    for step in wanted:
-        keys.append(_next(whole, keys, value, step, kind))
-        value = value[keys[-1]]
+        if body.count(b",") > MOST_EXPLAINED:
+            raise LookupError
+        keys, value = _found(msgspec.json.decode(body), kind, error, found)
+    except (msgspec.DecodeError, RecursionError, LookupError, TypeError):
+        return f"{what} at {found['path'] or 'the top'}"
     where = ".".join(map(place, keys))
-    value = keys[-1] if found["key"] else value
     if regex := _REGEX.fullmatch(found["what"]):
         meaning = next((text for key, text in _MEANING.items() if repr(key) == regex["regex"]), "")
         return f"{where}: {shown(value)} {meaning or 'is not valid'}"
@@ -177,27 +184,45 @@ def _explained(body: bytes, kind: Any, error: str) -> str:
     return f"{f'{where}: ' if where else ''}{shown(value)} is not valid ({what})"
 
 
+def _found(whole: Any, kind: Any, error: str, at: re.Match[str]) -> tuple[list[str | int], Any]:
+    """Where the value lies that msgspec's error is about, and the value, or the key itself.
+
+    Raises LookupError or TypeError where that cannot be told.
+    """
+    path: list[re.Match[str] | None] = [*_STEP.finditer(at["path"] or "")]
+    value: Any = whole
+    keys: list[str | int] = []
+    for step in [*path, None] if at["key"] else path:
+        keys.append(_next(whole, keys, value, step, kind, error))
+        value = value[keys[-1]]
+    return keys, keys[-1] if at["key"] else value
+
+
 def place(key: str | int) -> str:
     """A key in a path such as `columns.id.name`."""
     return key if isinstance(key, str) and re.fullmatch(_WORD, key) else shown(key)
 
 
 def _next(
-    whole: Any, keys: list[Any], value: Any, step: re.Match[str] | None, kind: Any
+    whole: Any, keys: list[Any], value: Any, step: re.Match[str] | None, kind: Any, error: str
 ) -> str | int:
     """The key that a step of msgspec's path means."""
     if step is not None and step["field"]:
         return step["field"]
     if step is not None and step["index"]:
         return int(step["index"])
-    # `[...]`, any value of a mapping: the one with which the whole does not fit
-    candidates: Iterable[Any] = value
-    for key in candidates:
+    # `[...]`, any value of a mapping: the one with which the whole has that error. By halves, for
+    # there may be many.
+    candidates = [*value]
+    while len(candidates) > 1:
+        half = candidates[: len(candidates) // 2]
         try:
-            msgspec.convert(_with(whole, keys, {key: value[key]}), kind)
-        except msgspec.ValidationError:
-            return str(key)
-    raise AssertionError("unreachable")
+            msgspec.convert(_with(whole, keys, {key: value[key] for key in half}), kind)
+        except msgspec.ValidationError as found:
+            candidates = half if str(found) == error else candidates[len(half) :]
+        else:
+            candidates = candidates[len(half) :]
+    return str(candidates[0])
 
 
 def _with(whole: Any, keys: list[Any], new: Any) -> Any:

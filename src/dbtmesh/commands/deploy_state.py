@@ -32,7 +32,6 @@ import msgspec
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.checked import (
-    Commit,
     Etag,
     Line,
     Moment,
@@ -72,9 +71,9 @@ class Built(msgspec.Struct):
     """
 
     at: Moment
-    commit: Commit | None
+    commit: Word | None
     run: Line | None
-    code: Commit | None
+    code: Word | None
     upstreams: dict[Project, Input]
     published: Publication | None = None
 
@@ -86,7 +85,7 @@ class Deploy(msgspec.Struct):
     env: Word
     result: Literal["success", "failure"]
     at: Moment
-    commit: Commit | None
+    commit: Word | None
     run: Line | None
     built: Built | None = None
 

@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 
 from dbtmesh import sha256
-from dbtmesh.checked import Unfit, Word, decode
+from dbtmesh.checked import Unfit, Word, bounded, decode
 from dbtmesh.manifest.decode import Probe, explained, is_published
 from dbtmesh.manifest.decode import read as content_of
 from dbtmesh.manifest.document import document_of
@@ -27,7 +27,7 @@ def read(body: bytes, project: str, databases: Collection[str] | None = None) ->
     hold something that they may not.
     """
     with explained(f"the published manifest of {project}", "have it published again"):
-        content = content_of(body, project, PUBLISHED_METADATA, databases)
+        content = content_of(bounded(body), project, PUBLISHED_METADATA, databases)
         notes = cast(dict[str, str], content.metadata.get("env") or {})
         digest = notes.get(DIGEST)
         if digest and sha256(with_digest(body, digest, UNSEALED)) != digest:
@@ -60,7 +60,7 @@ def names(body: bytes, project: str) -> frozenset[str]:
     Raises MeshError where the bytes are not a manifest.
     """
     with explained(f"the manifest of {project}", "have it published again"):
-        nodes = decode(body, _NAMES).nodes
+        nodes = decode(bounded(body), _NAMES).nodes
     published = {
         uid: msgspec.structs.asdict(node)
         for uid, node in nodes.items()

@@ -76,7 +76,7 @@ _RECORD = msgspec.json.Decoder(Record)
 def decode(body: bytes, consumer: str, where: str) -> Record:
     """Raises MeshError where the bytes, found at `where`, are not the record of that consumer."""
     try:
-        record = checked.decode(body, _RECORD)
+        record = checked.decode(checked.bounded(body), _RECORD)
         if record.consumer != consumer:
             raise Unfit(f"consumer: {shown(record.consumer)} is not whose record it should be")
     except Unfit as error:
