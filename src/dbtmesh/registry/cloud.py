@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dbtmesh import MeshError
+from dbtmesh.files import MOST
 from dbtmesh.registry import federation
-from dbtmesh.registry.store import Access, Changed, NotModified, Stored
+from dbtmesh.registry.store import Access, Changed, NotModified, Stored, TooLarge
 
 BODY_ATTEMPTS = 3
 """How often a body is asked for again when the connection breaks in its middle."""
@@ -74,7 +75,7 @@ class CloudStore:
         """What a conditional write compares. Raises Changed for what can be no version here."""
         return {"e_tag": etag}
 
-    def read(self, key: str, *, known: str | None = None) -> Stored | None:
+    def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
         import obstore
         from obstore import exceptions
 
@@ -88,6 +89,8 @@ class CloudStore:
                 except FileNotFoundError:
                     self._check_container(key)
                     return None
+                if (size := int(found.meta["size"])) > most:
+                    raise TooLarge(f"{self.url}/{key}", size, most)
                 try:
                     body = bytes(found.bytes())
                 except exceptions.BaseError:
