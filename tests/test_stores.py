@@ -25,6 +25,7 @@ import pytest
 
 from dbtmesh import MeshError
 from dbtmesh.config import load_member, locate
+from dbtmesh.files import MOST
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.published import read
@@ -216,8 +217,8 @@ class Dying:
             raise Killed
         return result
 
-    def read(self, key: str, *, known: str | None = None) -> Any:
-        return self._do(lambda: self.store.read(key, known=known))
+    def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Any:
+        return self._do(lambda: self.store.read(key, known=known, most=most))
 
     def etag(self, key: str) -> Any:
         return self._do(lambda: self.store.etag(key))

@@ -19,8 +19,9 @@ import msgspec
 from msgspec import Meta
 
 from dbtmesh import MeshError, checked
-from dbtmesh.checked import Digest, Line, Project, Publication, Unfit, Word, shown
+from dbtmesh.checked import Digest, Line, Project, Publication, Unfit, Word
 from dbtmesh.ci import github
+from dbtmesh.output.words import shown
 from dbtmesh.registry import keys
 from dbtmesh.registry.records import Record
 

@@ -18,11 +18,11 @@ from dbtmesh.registry.latest import NothingPublished
 from dbtmesh.registry.publication import is_ahead
 from dbtmesh.registry.store import Store
 
-NEAREST = 10_000
-"""How many of the last versions are searched for one that is nearly what was asked for."""
+KEPT = 10_000
+"""How many of the last versions are looked at."""
 
 
-def versions(store: Store, project: str, env: str, number: int) -> list[str]:
+def versions(store: Store, project: str, env: str, number: int = KEPT) -> list[str]:
     """The last versions that were published, so many, oldest first; what else lies there is nothing
     to go by."""
     names = (name.rstrip("/") for name in store.children(keys.history(project, env)))
@@ -33,7 +33,7 @@ def fetch(store: Store, project: str, env: str, version: str) -> interface.Inter
     """A publication of the history. Raises MeshError that names the nearest ones for none."""
     if found := _read(store, project, env, version):
         return found
-    known = versions(store, project, env, NEAREST)
+    known = versions(store, project, env)
     if not known:
         raise NothingPublished(store, project, env)
     near = difflib.get_close_matches(version, known, n=3, cutoff=0)
