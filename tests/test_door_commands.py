@@ -1,0 +1,281 @@
+"""Whatever JSON lies in the registry or in a pull request: every command ends with 0, 1 or 2 and a
+few lines, writes nothing outside its place, and what it wrote names relations of the upstream only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dbtmesh import cli
+from dbtmesh.commands import (
+    announce,
+    check_freshness,
+    deploy_state,
+    publish_manifest,
+    stub_mesh,
+    sync_mesh,
+    validate_lineage,
+)
+from dbtmesh.manifest.extract import extract
+from fleet import map as mesh_map
+from fleet import status
+from tests.manifests import manifest
+from tests.test_door import JSON, PUBLISHED, RECORD, paths, put
+from tests.test_output import as_dbt_reads
+
+VERSION = extract(json.dumps(PUBLISHED).encode(), "dbt_up").version
+DATABASES = {"DBT_UP_PROD", "DBT_UP_DEV", "DBT_UP_LOCAL"}
+
+DEPLOY = {
+    **{"project": "dbt_down", "env": "prod", "result": "success", "at": "2026-01-01T00:00:00Z"},
+    **{"commit": "abc", "run": "https://github.com/a/b/actions/runs/1"},
+    "built": {
+        **{"at": "2026-01-01T00:00:00Z", "commit": "abc", "run": None, "code": "abc"},
+        **{"upstreams": {"dbt_up": {"version": VERSION, "etag": "a"}}, "published": None},
+    },
+}
+NOTE = {
+    **{"url": "file:///x", "env": "prod", "pinned": None, "etag": "a", "version": VERSION},
+    **{"generated_at": "2026-01-02T03:04:05+00:00", "generator": "0" * 64},
+    "written": {"state/dbt_up/manifest.json": "0" * 64},
+}
+
+OBJECTS: Mapping[str, Any] = {
+    "registry/dbt_up/prod/latest/manifest.json": PUBLISHED,
+    f"registry/dbt_up/prod/history/{VERSION}/manifest.json": PUBLISHED,
+    "registry/dbt_up/prod/consumers/dbt_down.json": RECORD
+    | {"consumer": "dbt_down", "repository": "acme/down", "read_version": VERSION},
+    "registry/up_b/prod/consumers/dbt_down.json": RECORD | {"consumer": "dbt_down"},
+    "state/dbt_down/prod/deploy.json": DEPLOY,
+    "dbt_down/state/dbt_up/manifest.json": PUBLISHED,
+    "dbt_down/state/dbt_up/.sync.json": NOTE,
+    "dbt_down/target/mesh_inputs.json": {"dbt_up": {"version": VERSION, "etag": "a"}},
+}
+"""What somebody else may write, below the folder of the world."""
+
+MAY_WRITE = re.compile(
+    r"(dbt_down|dbt_loom)/(state/dbt_up/(manifest|\.sync)\.json|models/_mesh_dbt_up\.yml"
+    r"|macros/_mesh_ref\.sql|target/mesh_inputs\.json)"
+    r"|\.mesh/DBT_UP_LOCAL\.duckdb|\.mesh/registry/(\.lock|dbt_up/local/latest/manifest\.json)"
+)
+
+FACTS = """
+project: {name}
+kind: {kind}
+database_prefix: {prefix}
+github_repository: acme/{name}
+upstreams: [{upstreams}]
+snowflake: {{account: ORG-ACC, warehouse: W, role: R, service_user: S}}
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    folder: Path
+
+    @property
+    def flags(self) -> list[str]:
+        return ["--registry", (self.folder / "registry").as_uri(), "--env", "prod"]
+
+    def write(self, objects: Mapping[str, Any]) -> None:
+        for name, content in objects.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(
+                content if isinstance(content, bytes) else json.dumps(content).encode()
+            )
+
+    def files(self) -> set[str]:
+        found = (path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix() for path in found}
+
+    def commands(self) -> Iterator[tuple[str, Callable[[], int]]]:
+        up, down, loom = (self.folder / name for name in ("dbt_up", "dbt_down", "dbt_loom"))
+        where = self.flags
+        own = ["--manifest", str(up / "target" / "manifest.json")]
+        for name, main, words, root in (
+            ("sync", sync_mesh.main, where, down),
+            ("sync, again", sync_mesh.main, [*where, "--max-age", "1"], down),
+            ("sync of loom", sync_mesh.main, where, loom),
+            ("lineage", validate_lineage.main, [*where, "--record", "--dry-run"], down),
+            ("lineage offline", validate_lineage.main, ["--offline"], down),
+            ("changed", deploy_state.main, ["changed", *where], down),
+            ("push", deploy_state.main, ["push", "--failed", "--dry-run", *where], down),
+            ("gate", publish_manifest.main, ["--check", *own, *where], up),
+            ("history", publish_manifest.main, ["--history", *where], up),
+            ("announce", announce.main, ["--dry-run", *where], up),
+            ("freshness", check_freshness.main, [*where, "--max-age", "1"], down),
+            ("stub", stub_mesh.main, where, down),
+            ("stub offline", stub_mesh.main, ["--offline", "--dry-run"], down),
+        ):
+            yield name, partial(main, words, root)
+        for form in ("html", "mermaid", "json"):
+            yield f"map as {form}", partial(self.draw, form)
+        yield "status", self.status
+
+    def draw(self, form: str) -> int:
+        return mesh_map.run(
+            bucket=None,
+            registry=self.flags[1],
+            env="prod",
+            form=form,
+            models=True,
+            output=str(self.folder / "drawn"),
+        )
+
+    def status(self) -> int:
+        mesh = mesh_map.gather(mesh_map.location(None, self.flags[1], "prod"))
+        status.of_registry(mesh)
+        known = [status.Status(name, project=name) for name in ("dbt_up", "dbt_down")]
+        told = [status.with_registry(each, mesh, datetime.now(UTC), 30) for each in known]
+        return status.show(told, "v1", as_json=False)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("world"))
+    upstream = "{name: dbt_up, database_prefix: DBT_UP}"
+    for name, kind, reads in (
+        ("dbt_up", "upstream", ""),
+        ("dbt_down", "native", upstream),
+        ("dbt_loom", "loom", upstream),
+    ):
+        root = made.folder / name
+        (root / "target").mkdir(parents=True)
+        facts = FACTS.format(name=name, kind=kind, prefix=name.upper(), upstreams=reads)
+        (root / "mesh.yml").write_text(facts)
+        (root / "dbt_project.yml").write_text(f"name: {name}\n")
+        built = json.loads(manifest(name, adapter="snowflake"))
+        if reads:
+            add_edge(built, name)
+        (root / "target" / "manifest.json").write_text(json.dumps(built))
+        (root / "target" / "run_results.json").write_text("{}")
+    (made.folder / ".mesh").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_MESH_HOME", str(made.folder / ".mesh"))
+        patch.setenv("COLUMNS", "200")
+        for name in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_EVENT_NAME"):
+            patch.delenv(name, raising=False)
+        yield made
+
+
+def add_edge(built: dict[str, Any], project: str) -> None:
+    """A source of the upstream, and a model that reads it."""
+    uid = f"source.{project}.dbt_up.public_0"
+    built["sources"][uid] = {
+        **{"unique_id": uid, "package_name": project, "name": "public_0", "source_name": "dbt_up"},
+        **{"resource_type": "source", "database": "DBT_UP_PROD", "schema": "MARTS"},
+        **{"identifier": "public_0", "relation_name": "DBT_UP_PROD.MARTS.public_0"},
+    }
+    next(iter(built["nodes"].values()))["depends_on"]["nodes"] = [uid]
+
+
+def run(command: Callable[[], int]) -> tuple[int, str]:
+    """Exit status and output. What no command catches is raised: that would be a traceback."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.run(command)
+    return int(ended.value.code or 0), out.getvalue() + err.getvalue()
+
+
+COMMAND = re.compile(r"(?m)^\s*::|##\[")
+
+
+def check(world: World, objects: Mapping[str, Any]) -> None:
+    """Runs all commands against these objects."""
+    for name in world.files() - kept(world):
+        (world.folder / name).unlink()
+    world.write({**OBJECTS, **objects})
+    before = world.files()
+    for name, command in world.commands():
+        status, text = run(command)
+        assert status in (0, 1, 2), (name, text)
+        lines = text.splitlines()
+        assert len(lines) <= 60, (name, text)
+        for line in lines:
+            assert line.isprintable() or "\t" in line, (name, line)
+            assert len(line) < 3_000, (name, line)
+        assert not COMMAND.search(text), (name, text)
+    written = {name for name in world.files() - before if name != "drawn"}
+    assert not [name for name in written if not MAY_WRITE.fullmatch(name)], written
+    check_sources(world.folder / "dbt_down" / "models" / "_mesh_dbt_up.yml")
+
+
+def kept(world: World) -> set[str]:
+    """What belongs to the members themselves."""
+    return {
+        f"{member}/{name}"
+        for member in ("dbt_up", "dbt_down", "dbt_loom")
+        for name in (
+            *("mesh.yml", "dbt_project.yml", "target/manifest.json", "target/run_results.json"),
+        )
+    }
+
+
+def check_sources(path: Path) -> None:
+    """Relations of the named databases only, of names that no quote of theirs can end."""
+    if not path.exists():
+        return
+    for source in as_dbt_reads(yaml.safe_load(path.read_text()))["sources"]:
+        assert source["database"].upper() in DATABASES
+        for name in (source["schema"], *(each.get("identifier", "") for each in source["tables"])):
+            assert '"' not in name
+            assert name.isprintable()
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(st.data())
+def test_whatever_json_lies_there_commands_end_in_good_order(
+    world: World, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from([*OBJECTS]))
+    content = OBJECTS[name]
+    for _ in range(data.draw(st.integers(1, 2))):
+        path = data.draw(st.sampled_from([*paths(content)]))
+        content = put(content, path, data.draw(JSON))
+        if not path:
+            break
+    check(world, {name: content})
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"\xff\xfe", b"[" * 100_000, b"{}", b'{"metadata": {}, "nodes": {}, "reads": []}'),
+    ],
+    ids=range(5),
+)
+def test_what_is_no_object_at_all(world: World, name: str, body: bytes) -> None:
+    check(world, {name: body})
+
+
+def test_as_it_is_all_goes_well(world: World) -> None:
+    check(world, {})
+    results = {name: run(command) for name, command in world.commands()}
+    failed = {name: text for name, (status, text) in results.items() if status == 1}
+    assert not failed
+    path = world.folder / "dbt_down" / "models" / "_mesh_dbt_up.yml"
+    assert "public_0" in path.read_text()
