@@ -6,7 +6,6 @@ $SNOWFLAKE_WIF_ALLOWED_HOST_SUFFIXES names: here it names loopback, and all else
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -26,20 +25,6 @@ PULL = "pull-request"
 SHOW = ("python3", "-c", "import os; print(os.environ.get('SNOWFLAKE_TOKEN', 'none'))")
 GITHUB = "https://token.actions.githubusercontent.com"
 EXPIRED = -3600
-
-# The wrapper in a process in which something is different, which is said by the first argument.
-PROBE = """
-import sys
-from pathlib import Path
-from dbtmesh.commands import with_snowflake_token as wrapper
-exec(sys.argv.pop(1))
-wrapper.cli.run(lambda: wrapper.main(sys.argv[1:], Path.cwd()))
-"""
-NO_TOKEN_IS_YOUNG = "wrapper.YOUNG = 0"
-ANOTHER_DBT_SNOWFLAKE = (
-    "from dbt.adapters.snowflake.connections import SnowflakeCredentials as credentials;"
-    "del credentials.auth_args"
-)
 
 
 @pytest.fixture(scope="module")
@@ -131,45 +116,24 @@ def test_its_people_are_told_where_the_numbers_come_from(render: Render, github_
 def test_dbt_signs_in_many_times_with_one_token_while_it_is_young(
     world: World, issuer: Issuer
 ) -> None:
-    job(world, issuer).ok(WITH_TOKEN, "dbt", "seed", "--target", "prod", "--threads", "2")
+    done = job(world, issuer).run(WITH_TOKEN, "dbt", "seed", "--target", "prod", "--threads", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
     assert len(signed_in(world)) > 2
     assert set(signed_in(world)) == {("DBT_UP_SVC", None)}
-    assert len(issuer.given) == 1
+    (token,) = issuer.given
+    assert f"::add-mask::{token}\n" in done.stderr
+    assert token not in done.stdout
 
 
-def test_a_thread_that_signs_in_when_the_first_token_has_expired_gets_another(
-    world: World, issuer: Issuer
-) -> None:
+def test_each_command_of_dbt_gets_a_token_of_its_own(world: World, issuer: Issuer) -> None:
+    """The first one's has expired when dbt signs in: it says so, and the next one goes well."""
     issuer.lifetimes = [EXPIRED]
-    build = ("dbt", "seed", "--target", "prod", "--threads", "2")
-    done = job(world, issuer).run("-c", PROBE, NO_TOKEN_IS_YOUNG, *build)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert set(signed_in(world)) == {("DBT_UP_SVC", None)}
-    assert len(issuer.given) == 1 + len(signed_in(world))
-    for token in issuer.given:
-        assert f"::add-mask::{token}\n" in done.stderr
-        assert token not in done.stdout
-
-
-def test_dbt_says_so_where_github_gives_no_further_token(world: World, issuer: Issuer) -> None:
-    issuer.refuses_after = 1
-    debug = ("dbt", "debug", "--target", "prod", "--connection")
-    done = job(world, issuer).run("-c", PROBE, NO_TOKEN_IS_YOUNG, *debug)
+    debug = (WITH_TOKEN, "dbt", "debug", "--target", "prod", "--connection")
+    done = job(world, issuer).run(*debug)
     assert done.returncode == 1
-    assert "GitHub gives this job no token: it answers 404" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-
-
-def test_another_dbt_snowflake_goes_on_with_the_token_of_the_environment(
-    world: World, issuer: Issuer
-) -> None:
-    parse = ("dbt", "parse", "--target", "prod")
-    done = job(world, issuer).run("-c", PROBE, ANOTHER_DBT_SNOWFLAKE, *parse)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = [line for line in done.stderr.splitlines() if not line.startswith("::")]
-    assert len(told) == 1
-    assert "one token only" in told[0]
-    assert "auth_args" in told[0]
+    assert job(world, issuer).run(*debug).returncode == 0
+    assert len(set(issuer.given)) == 2
 
 
 def test_dbt_gets_its_arguments_and_gives_its_status(world: World, issuer: Issuer) -> None:
@@ -178,32 +142,6 @@ def test_dbt_gets_its_arguments_and_gives_its_status(world: World, issuer: Issue
     assert listed.splitlines() == ["dbt_up.customers", "dbt_up.orders"]
     assert member.run(WITH_TOKEN, "dbt", "ls", "--no-such-flag").returncode == 2
     assert "Usage: dbt [OPTIONS]" in member.ok(WITH_TOKEN, "dbt", "--help")
-
-
-def test_threads_that_sign_in_together_ask_once(world: World, issuer: Issuer) -> None:
-    ask = """
-import json, sys
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-
-from dbtmesh.commands.with_snowflake_token import YOUNG, Tokens
-
-now, threads, barrier = [0.0], 8, Barrier(8)
-tokens = Tokens(clock=lambda: now[0])
-
-def sign_in(_):
-    barrier.wait()
-    return tokens.get()
-
-found = []
-for now[0] in (0, YOUNG - 1, YOUNG + 1):
-    with ThreadPoolExecutor(threads) as pool:
-        found.append(sorted(set(pool.map(sign_in, range(threads)))))
-print(json.dumps(found))
-"""
-    found = json.loads(job(world, issuer).ok("-c", ask))
-    first, second = issuer.given
-    assert found == [[first], [first], [second]]
 
 
 # ── Scripts, and other commands ───────────────────────────────────────────────────────
