@@ -201,7 +201,7 @@ class Answer:
         headers = {
             name: value
             for name, value in self.headers.items()
-            if not name.lower().startswith("x-amz-checksum")
+            if not name.lower().startswith(("x-amz-checksum", "content-length"))
         }
         return Answer(self.status, headers, body)
 

@@ -132,7 +132,7 @@ def test_huge_objects_are_one_members_fault(down: Member, folder: Place, publish
 
 def test_a_huge_publication_of_its_own_is_replaced(up: Member, folder: Place) -> None:
     assert folder.folder
-    sparse(folder.folder / "registry" / LATEST)
+    sparse(folder.folder / "registry" / LATEST, MOST + 1)
     said = up.refused(PUBLISH, *folder.flags)
     assert "with --allow-breaking" in said
     up.ok(PUBLISH, *folder.flags, "--allow-breaking")

@@ -173,15 +173,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
-def add_edge(built: dict[str, Any], project: str) -> None:
+def add_edge(built: dict[str, Any], project: str, upstream: str = "dbt_up") -> None:
     """A source of the upstream, and a model that reads it."""
-    uid = f"source.{project}.dbt_up.public_0"
+    uid, database = f"source.{project}.{upstream}.public_0", f"{upstream.upper()}_PROD"
     built["sources"][uid] = {
-        **{"unique_id": uid, "package_name": project, "name": "public_0", "source_name": "dbt_up"},
-        **{"resource_type": "source", "database": "DBT_UP_PROD", "schema": "MARTS"},
-        **{"identifier": "public_0", "relation_name": "DBT_UP_PROD.MARTS.public_0"},
+        **{"unique_id": uid, "package_name": project, "name": "public_0", "source_name": upstream},
+        **{"resource_type": "source", "database": database, "schema": "MARTS"},
+        **{"identifier": "public_0", "relation_name": f"{database}.MARTS.public_0"},
     }
-    next(iter(built["nodes"].values()))["depends_on"]["nodes"] = [uid]
+    next(iter(built["nodes"].values()))["depends_on"]["nodes"].append(uid)
 
 
 def run(command: Callable[[], int]) -> tuple[int, str]:

@@ -82,6 +82,9 @@ def main(words: Sequence[str], root: Path) -> int:
     return cli.OK
 
 
+MOST_VERSIONS = 100
+"""How many earlier publications are compared, the newest ones; who knows an older one is told."""
+
 # ── Who has to be told ────────────────────────────────────────────────────────────────
 
 
@@ -140,14 +143,15 @@ def known_versions(
     """Consumer → the publication that its last deploy was checked against; None where nothing
     tells."""
     found: dict[str | None, Interface | None] = {None: None, current.version: current}
-    for version in {record.read_version for record in records} - found.keys():
+    wanted = {record.read_version or "" for record in records} - found.keys()
+    for number, version in enumerate(sorted(wanted, reverse=True)):
         found[version] = None
-        if version and keys.VERSION.fullmatch(version):
+        if number < MOST_VERSIONS and keys.VERSION.fullmatch(version):
             # One that is damaged or gone stops nobody: whoever knew it is told.
             with contextlib.suppress(MeshError):
                 if publication := latest.find(store, project, env, version=version):
                     found[version] = publication.interface
-    return {record.consumer: found[record.read_version] for record in records}
+    return {record.consumer: found[record.read_version or None] for record in records}
 
 
 # ── Telling them ──────────────────────────────────────────────────────────────────────

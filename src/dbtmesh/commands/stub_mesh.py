@@ -34,7 +34,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config, dbt
@@ -72,34 +73,45 @@ def main(words: Sequence[str], root: Path) -> int:
     upstreams = [member.upstream(name) for name in dict.fromkeys(names)]
     home = config.mesh_home(member.root)
     local = registry.open_store((home / "registry").as_uri())
-    for upstream, published in zip(upstreams, interfaces(member, names, arguments), strict=True):
-        plan = stub.plan(published, upstream.database_prefix)
-        left = [] if arguments.dry_run else plan.notes[SHOWN:]
-        for note in plan.notes[: len(plan.notes) - len(left)]:
-            cli.note(f"{upstream.name}: {note}")
-        if left:
-            cli.note(f"{upstream.name}: and {len(left)} more such notes, which --dry-run shows")
-        if arguments.dry_run:
-            show(plan.tables, arguments.rows)
-            continue
-        path = home / f"{upstream.database_prefix}_LOCAL.duckdb"
-        cli.say(make(plan, local, path, arguments.rows))
-    status = cli.OK
-    if upstreams and not arguments.dry_run:
-        flags = [flag for upstream in upstreams for flag in ("--upstream", upstream.name)]
-        status = sync_mesh.main(["--registry", local.url, "--env", "local", *flags], root)
+    made: list[str] = []
+    failures: list[str] = []
+    fetch = fetcher(member, arguments)
+    for upstream in upstreams:
+        try:
+            plan = stub.plan(fetch(upstream), upstream.database_prefix)
+            left = [] if arguments.dry_run else plan.notes[SHOWN:]
+            for note in plan.notes[: len(plan.notes) - len(left)]:
+                cli.note(f"{upstream.name}: {note}")
+            if left:
+                cli.note(f"{upstream.name}: and {len(left)} more such notes, which --dry-run shows")
+            if arguments.dry_run:
+                show(plan.tables, arguments.rows)
+                continue
+            path = home / f"{upstream.database_prefix}_LOCAL.duckdb"
+            cli.say(make(plan, local, path, arguments.rows))
+        except MeshError as error:  # the others can be built against all the same
+            failures.append(f"{upstream.name}: {error}")
+        else:
+            made.append(upstream.name)
+    if made:
+        flags = [flag for name in made for flag in ("--upstream", name)]
+        try:
+            sync_mesh.main(["--registry", local.url, "--env", "local", *flags], root)
+        except MeshError as error:
+            failures.append(str(error))
     if not arguments.upstream:
         make_own(member, home, arguments.rows, dry_run=arguments.dry_run)
-    return status
+    if failures:
+        raise MeshError("\n       ".join(failures))
+    return cli.OK
 
 
-def interfaces(
-    member: config.Member, names: Iterable[str], arguments: argparse.Namespace
-) -> list[Interface]:
-    """What the upstreams publish, from the registry or from the committed copies."""
-    names = list(dict.fromkeys(names))
-    if arguments.offline or not names:
-        return [committed.read(member.root, member.upstream(name)) for name in names]
+def fetcher(
+    member: config.Member, arguments: argparse.Namespace
+) -> Callable[[config.Upstream], Interface]:
+    """What gets an upstream's interface, from the registry or from the committed copy."""
+    if arguments.offline or not member.upstreams:
+        return partial(committed.read, member.root)
     place = config.locate(
         member,
         bucket=arguments.bucket,
@@ -107,7 +119,7 @@ def interfaces(
         env=arguments.env or os.environ.get("DBT_MESH_ENV") or "prod",
     )
     store = registry.open_store(place.url, member.access)
-    return [latest.get(store, member.upstream(name), place.env).interface for name in names]
+    return lambda upstream: latest.get(store, upstream, place.env).interface
 
 
 def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:

@@ -113,12 +113,15 @@ def main(words: Sequence[str], root: Path) -> int:
         total += f"; {counted(unknown, 'edge')} to {', '.join(refused)} cannot be checked"
     cli.say(total)
     workflow.summarise(summary(member.project, total, lines, warnings), arguments.summary)
+    failures = [*refused.values()]
     if arguments.record and not lines:
         adapter = manifest.metadata.adapter_type or "snowflake"
         read = {*published, *refused}
-        record(member, place.env, store, found, body, published, adapter, read, arguments.dry_run)
-    if refused:
-        raise MeshError("\n       ".join(refused.values()))
+        failures += record(
+            member, place.env, store, found, body, published, adapter, read, arguments.dry_run
+        )
+    if failures:
+        raise MeshError("\n       ".join(failures))
     return cli.FOUND if lines else cli.OK
 
 
@@ -166,8 +169,9 @@ def record(
     adapter: str,
     current: Iterable[str],
     dry_run: bool,
-) -> None:
-    """Keeps, or shows, what this project reads now, and that it does not read others any more.
+) -> list[str]:
+    """Keeps, or shows, what this project reads now, and that it does not read others any more;
+    which of it could not be kept.
 
     current: projects that are read, also those whose publication cannot be read now; their records
     stay as they are.
@@ -193,11 +197,16 @@ def record(
         gone = []
     for name in gone:
         wanted[name] = Record(member.project, [], kind=member.kind, env=env, repository=repository)
+    failures = []
     for upstream, each in wanted.items():
-        if dry_run:
-            kept = recording.plan(store, upstream, each)[0]
-        else:
-            kept = recording.keep(store, upstream, each)
+        try:
+            if dry_run:
+                kept = recording.plan(store, upstream, each)[0]
+            else:
+                kept = recording.keep(store, upstream, each)
+        except MeshError as error:
+            failures.append(f"{upstream}: {error}")
+            continue
         if kept is None:
             cli.say(f"{upstream}: on record already")
             continue
@@ -206,6 +215,7 @@ def record(
         for model in kept.reads:
             columns = "all columns" if model.columns is None else ", ".join(model.columns)
             cli.say(f"  {model.name} ({columns or 'no column'}) since {str(model.since)[:10]}")
+    return failures
 
 
 def counted(number: int, thing: str) -> str:

@@ -74,6 +74,8 @@ def declares_any(root: Path) -> bool:
     is it worth asking dbt which."""
     for folder in ("models", "dbt_packages", "snapshots", "seeds"):
         for path in (root / folder).rglob("*.y*ml"):
+            if not path.is_file():
+                continue
             text = path.read_bytes()
             if not text.startswith(committed.GENERATED) and _SOURCES.search(text):
                 return True
