@@ -42,6 +42,14 @@ def too_large(size: int, most: int) -> str:
     return f"it has {size:,} bytes, and no more than {most:,} are read"
 
 
+def inside(root: Path, path: str) -> Path:
+    """A place below a folder. Raises OSError where a link on the way leads out of the folder."""
+    whole = root / path
+    if not whole.parent.resolve().is_relative_to(root.resolve()):
+        raise OSError(errno.ELOOP, "a link leads out of the project there: remove it", str(whole))
+    return whole
+
+
 def write_whole(path: Path, body: bytes) -> None:
     """Replaces a file at once: whoever reads it, or finds it after a crash, sees old or new, whole.
 

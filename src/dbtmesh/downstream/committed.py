@@ -16,7 +16,7 @@ import msgspec
 from dbtmesh import MeshError, checked, sha256
 from dbtmesh.checked import Digest, Etag, Line, Moment, Publication, Unfit
 from dbtmesh.config import NAME, Upstream
-from dbtmesh.files import opened, read_bounded, write_whole
+from dbtmesh.files import inside, opened, read_bounded, write_whole
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -125,7 +125,7 @@ def note(root: Path, upstream: str) -> Note | None:
 
 
 def keep_note(root: Path, upstream: str, note: Note) -> None:
-    path = root / _note_path(upstream)
+    path = inside(root, _note_path(upstream))
     text = msgspec.json.format(msgspec.json.encode(note), indent=2)
     if not same_file(path, text):
         write_whole(path, text)

@@ -24,7 +24,7 @@ from dbtmesh import yaml_files
 from dbtmesh.config import Engine, Member
 from dbtmesh.downstream import committed
 from dbtmesh.downstream.references import MARK, Project, shared, spelled_names
-from dbtmesh.files import read_bounded, write_whole
+from dbtmesh.files import inside, read_bounded, write_whole
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -101,7 +101,7 @@ def _is_ours(path: Path) -> bool:
 def apply(root: Path, plan: Plan) -> None:
     """Raises OSError where a file cannot be written."""
     for upstream in plan.stale:
-        shutil.rmtree(root / folder_of(upstream))
+        shutil.rmtree(inside(root, folder_of(upstream)))
         _unlink(root / plan.installed / upstream)
     declared = root / PACKAGES
     if plan.declared is None:
@@ -110,7 +110,8 @@ def apply(root: Path, plan: Plan) -> None:
     elif not committed.same_file(declared, plan.declared):
         write_whole(declared, plan.declared)
     for upstream, files in plan.packages.items():
-        folder = root / folder_of(upstream)
+        folder = inside(root, folder_of(upstream))
+        inside(folder, "models/x")
         for path in sorted(folder.rglob("*")) if folder.exists() else ():
             if path.is_file() and path.relative_to(folder).as_posix() not in files:
                 path.unlink()

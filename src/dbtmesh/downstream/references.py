@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dbtmesh import MeshError, sha256, yaml_files
 from dbtmesh.config import Engine, Member
 from dbtmesh.downstream import committed, sync
-from dbtmesh.files import read_bounded, write_whole
+from dbtmesh.files import inside, opened, read_bounded, write_whole
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -149,15 +149,15 @@ def plan(member: Member) -> Plan:
 def apply(root: Path, plan: Plan) -> None:
     """Raises OSError where a file cannot be written."""
     for path in plan.stale:
-        (root / path).unlink(missing_ok=True)
+        inside(root, path).unlink(missing_ok=True)
     for path, content in plan.files.items():
-        write_whole(root / path, content)
+        write_whole(inside(root, path), content)
 
 
 def _starts_with(path: Path, head: bytes) -> bool:
     try:
-        with path.open("rb") as opened:
-            return opened.read(len(head)) == head
+        with opened(path) as file:
+            return file.read(len(head)) == head
     except OSError:
         return False
 

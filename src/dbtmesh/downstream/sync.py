@@ -14,7 +14,7 @@ from dbtmesh import MeshError, sha256
 from dbtmesh.config import Location, Member
 from dbtmesh.downstream import additions, committed
 from dbtmesh.downstream.committed import Note
-from dbtmesh.files import write_whole
+from dbtmesh.files import inside, write_whole
 from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
 
@@ -173,7 +173,7 @@ def apply(root: Path, plan: Plan) -> None:
     """Writes the files, and last what was seen: interrupted before that, the next sync asks for
     the whole interface again. Raises OSError where a file cannot be written."""
     for path, content in plan.files.items():
-        write_whole(root / path, content)
+        write_whole(inside(root, path), content)
     committed.keep_note(root, plan.upstream, plan.note)
 
 
