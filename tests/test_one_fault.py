@@ -105,7 +105,7 @@ def test_one_record_that_cannot_be_written(world: World) -> None:
 
 
 def test_freshness(world: World) -> None:
-    status, text = command(world, check_freshness.main, *world.flags, "--max-age", "1000000")
+    status, text = command(world, check_freshness.main, *world.flags, "--max-age", "80000")
     failed_by_name(status, text)
 
 
@@ -126,12 +126,12 @@ def test_a_bad_record_is_a_warning_of_the_gate_and_no_news_are_lost(world: World
     gate = partial(command, world, publish_manifest.main, member="dbt_up")
     status, text = gate("--check", "--manifest", own, *world.flags)
     assert status == 0, text
-    assert "two.json" in text
     breaking = json.loads(Path(own).read_text())
     del breaking["nodes"]["model.dbt_up.public_0"]
     Path(own).write_text(json.dumps(breaking))
     status, text = gate("--check", "--manifest", own, *world.flags)
     assert status == 2, text
+    assert "two.json" in text
     assert "one" in text
     status, text = command(world, announce.main, "--dry-run", *world.flags, member="dbt_up")
     assert status == 0, text

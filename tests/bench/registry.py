@@ -40,6 +40,30 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+# The same sync, with nothing checked of what was downloaded.
+SYNC_UNCHECKED = """
+import runpy, sys
+from datetime import datetime
+import msgspec
+from dbtmesh.manifest import published
+from dbtmesh.manifest.interface import DIGEST, VERSION, Interface
+
+def read(body, project, databases=None):
+    manifest = msgspec.json.decode(body)
+    metadata = manifest["metadata"]
+    notes = metadata["env"]
+    when = datetime.fromisoformat(metadata["generated_at"])
+    return Interface(
+        project=project, version=notes[VERSION], digest=notes[DIGEST], generated_at=when,
+        adapter_type=metadata["adapter_type"], nodes=manifest["nodes"], private=frozenset(),
+        manifest=manifest, body=body,
+    )
+
+published.read = read
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 PARSE = {
     "orjson": "import sys, orjson; orjson.loads(open(sys.argv[1], 'rb').read())",
     "msgspec": "import sys, msgspec; msgspec.json.decode(open(sys.argv[1], 'rb').read())",
@@ -151,6 +175,29 @@ def sync(lab: Lab) -> Iterator[Figure]:
         yield Figure(
             f"memory of a sync of {models:,} models", peak_memory(changed), None, 150, "MB"
         )
+
+
+@bench
+def checks(lab: Lab) -> Iterator[Figure]:
+    """What checking a large publication adds to a sync of it."""
+    mesh = members(lab)
+    lab.say("publishing 10,000 models")
+    mesh.publish(manifest(models=10_000, public=1_000, columns=COLUMNS), "checked")
+
+    def forget() -> None:
+        for name in ("state", "models"):
+            shutil.rmtree(mesh.down.path / name / "dbt_up", ignore_errors=True)
+        (mesh.down.path / "models" / "_mesh_dbt_up.yml").unlink(missing_ok=True)
+
+    where = ("--bucket", BUCKET, "--env", "checked")
+    without = python(SYNC_UNCHECKED, SYNC, *where)
+    measured, baseline = lab.compare(
+        "checks",
+        Process([sys.executable, SYNC, *where], mesh.down.path, mesh.environment, forget),
+        Process(without, mesh.down.path, mesh.environment, forget),
+    )
+    what = "sync of 10,000 models, 1,000 of them public / the same without a check"
+    yield Figure(what, measured, baseline, 1.1)
 
 
 @bench

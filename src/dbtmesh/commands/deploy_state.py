@@ -165,7 +165,7 @@ def changed(
     cli.say(*why or ([] if unread else [nothing]))
     workflow.output(changed="true" if why else "false")
     if unread:
-        raise MeshError("\n       ".join(unread))
+        raise MeshError("; ".join(unread))
     return cli.OK
 
 
