@@ -1,4 +1,4 @@
-"""Links, pipes and paths that a pull request brings: nothing is written, or waited for, elsewhere."""
+"""Links, pipes and paths that a pull request brings: nothing is written elsewhere or waited for."""
 
 from __future__ import annotations
 
