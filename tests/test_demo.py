@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dbtmesh.config import Engine
 from dbtmesh.manifest.extract import extract
 from fleet import demo as demos
 from fleet import demo_snowflake
@@ -22,11 +23,13 @@ from tests.conftest import BIN, ROOT
 from tests.manifests import manifest
 from tests.mesh_world import ENV, public, write
 from tests.versions import git
-from tests.warm import run
+from tests.warm import nested, run
 
 
 def fleet(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "120", **environment}
+    # dbt v2 is looked for elsewhere than beside Python
+    more = {} if Engine.V2 in arguments else nested()
+    environment = {**os.environ, "COLUMNS": "120", **more, **environment}
     return run([sys.executable, "-m", "fleet", *arguments], ROOT, environment, timeout=600)
 
 

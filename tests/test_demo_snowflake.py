@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.snowflake_standin import Laptop, Standin
-from tests.warm import run
+from tests.warm import nested, run
 
 
 class DemoLaptop(Laptop):
@@ -42,7 +42,7 @@ class DemoLaptop(Laptop):
 
     def demo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *self.command(*arguments)]
-        return run(command, ROOT, self.environment, timeout=600)
+        return run(command, ROOT, self.environment | nested(), timeout=600)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.warm.client import request
+from tests.warm.server import PYTHON
 
 READY_AFTER = 120
 """Seconds that the server may take to import everything."""
@@ -33,6 +34,7 @@ DBT = ("dbt.cli.main", "dbt.adapters.duckdb", "dbt.adapters.snowflake", "dbt_loo
 COMMANDS = (
     *("boto3", "botocore.session", "cryptography.hazmat.primitives.asymmetric.rsa", "msgspec"),
     *("requests", "snowflake.connector", "yaml"),  # of members
+    "multiprocessing.spawn",  # keeps the Python that it starts, and passes what a fork cannot have
     *("copier", "copier_template_extensions", "plumbum.cli", "questionary", "rich.live"),
 )
 """What each kind of server imports, the library aside."""
@@ -152,6 +154,15 @@ def run(
         timeout=timeout,
         check=False,
     )
+
+
+def nested() -> dict[str, str]:
+    """Variables for commands that start Python, or the dbt beside it: theirs begins warm too."""
+    python = server(COMMANDS).program("python")
+    dbt = python.with_name("dbt")
+    if not dbt.exists():
+        dbt.symlink_to(server(DBT).program("dbt"))
+    return {PYTHON: str(python)}
 
 
 def close() -> None:

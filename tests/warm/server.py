@@ -18,10 +18,14 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+PYTHON = "TESTS_WARM_PYTHON"
+"""Variable with what `sys.executable` is in a command, where it is not Python itself."""
 AT_START = ("PYTHON", "LANG", "LC_")
 """Variables that Python looks at when it starts, as they begin: a fork comes too late for them."""
 QUIET = ("PYTHONWARNINGS", "ignore")
 """The one of them that can be made up for."""
+HARMLESS = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+"""Those that change nothing of what a command does."""
 
 
 def warm_up(modules: Sequence[str]) -> None:
@@ -115,6 +119,7 @@ def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> 
     BEFORE = at_start(dict(os.environ))
     os.environ.clear()
     os.environ.update(environment)
+    sys.executable = environment.get(PYTHON, sys.executable)
     tempfile.tempdir = None
     if QUIET in environment.items():
         warnings.simplefilter("ignore")
@@ -127,7 +132,7 @@ def at_start(environment: dict[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(AT_START) and (name, value) != QUIET
+        if name.startswith(AT_START) and name not in HARMLESS and (name, value) != QUIET
     }
 
 
