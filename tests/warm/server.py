@@ -28,6 +28,46 @@ HARMLESS = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 """Those that change nothing of what a command does."""
 
 
+PROJECT = {
+    "dbt_project.yml": "name: warm\nprofile: warm\n",
+    "profiles.yml": "warm: {outputs: {local: {type: duckdb, schema: marts}}, target: local}\n",
+    "seeds/s.csv": "id\n1\n",
+    "models/m.sql": "select * from {{ source('raw', 't') }} join {{ ref('s') }} using (id)\n",
+    "models/m.yml": """
+sources: [{name: raw, tables: [{name: t}]}]
+seeds: [{name: s, config: {column_types: {id: integer}}}]
+models:
+  - name: m
+    config: {contract: {enforced: true}, access: public, post-hook: select 1}
+    columns: [{name: id, data_type: integer, constraints: [type: not_null], data_tests: [unique]}]
+unit_tests:
+  - {name: u, model: m, given: [{input: ref('s'), rows: []}], expect: {rows: [{id: 1}]}}
+exposures: [{name: e, type: dashboard, owner: {name: Ada}, depends_on: [ref('m')]}]
+""",
+}
+
+
+def parse_once() -> None:
+    """What dbt makes of its own classes when it first needs them, two seconds' worth, stays."""
+    from dbt.adapters.factory import reset_adapters
+    from dbt.adapters.snowflake.connections import SnowflakeCredentials
+    from dbt.cli.main import dbtRunner
+    from dbt.deprecations import reset_deprecations
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in PROJECT.items():
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        where = ["--project-dir", folder, "--profiles-dir", folder, "--log-level-file", "none"]
+        done = dbtRunner().invoke(["--quiet", "parse", *where])
+        if not done.success:
+            raise RuntimeError(f"dbt cannot parse the project of tests/warm: {done.exception}")
+    SnowflakeCredentials.json_schema()
+    reset_adapters()  # type: ignore[no-untyped-call]
+    reset_deprecations()  # type: ignore[no-untyped-call]
+
+
 def warm_up(modules: Sequence[str]) -> None:
     for module in modules:
         importlib.import_module(module)
@@ -35,8 +75,10 @@ def warm_up(modules: Sequence[str]) -> None:
     for found in pkgutil.walk_packages(library.__path__, "dbtmesh."):
         if not found.name.endswith(".__main__"):  # runs, or is run
             importlib.import_module(found.name)
-    # it looks for its settings when it is imported; what it imports itself stays
-    if "dbt.cli.main" not in sys.modules:
+    if "dbt.cli.main" in sys.modules:
+        parse_once()
+    else:
+        # it looks for its settings when it is imported; what it imports itself stays
         for name in [name for name in sys.modules if name.partition(".")[0] == "snowflake"]:
             del sys.modules[name]
 
@@ -46,6 +88,7 @@ def serve(address: str, modules: Sequence[str]) -> None:
     warm_up(modules)
     gc.freeze()  # no fork looks at what was imported, so that they share its memory
     gc.enable()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks that answer
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address + ".new")
@@ -62,7 +105,8 @@ def serve(address: str, modules: Sequence[str]) -> None:
 
 def answer(connection: socket.socket) -> None:
     """In a fork of its own: runs the command in another one, and says how that ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     _, outputs, _, _ = socket.recv_fds(connection, 1, 3)
     with connection.makefile("rb") as lines:
         count, length = map(int, lines.readline().split())
