@@ -97,6 +97,11 @@ OWN = [
     "GRANT USAGE ON SCHEMA LANDING.ERP TO ROLE PUBLIC",
     "GRANT USAGE ON WAREHOUSE LOADING TO ROLE USERADMIN",
     "GRANT OWNERSHIP ON SCHEMA LANDING.CRM TO ROLE LOADER COPY CURRENT GRANTS",
+    "GRANT ALL ON FUTURE TABLES IN SCHEMA LANDING.ERP TO ROLE LOADER",
+    "GRANT ALL ON ALL SCHEMAS IN DATABASE LANDING TO ROLE LOADER",
+    "GRANT SELECT ON FUTURE VIEWS IN SCHEMA LANDING.CRM TO ROLE LOADER WITH GRANT OPTION",
+    "GRANT DATABASE ROLE DBT_UP_PROD.PUBLIC_READ TO ROLE AUDITOR",
+    "GRANT USAGE ON FUTURE FUNCTIONS IN SCHEMA LANDING.ERP TO ROLE LOADER",
     "ALTER WAREHOUSE LOADING SET AUTO_SUSPEND = 120 COMMENT = 'it''s theirs'",
     "COMMENT ON SCHEMA LANDING.CRM IS 'of the CRM'",
     "REVOKE USAGE ON WAREHOUSE LOADING FROM ROLE AUDITOR",
@@ -131,6 +136,29 @@ def test_a_later_object_is_covered_by_a_new_plan(up: tuple[Names, dict[str, str]
     ran.model.execute("CREATE TABLE LANDING.ERP.NEW (ID INT)", "SYSADMIN")
     (change,) = plan(ran.steps, ran.live())
     assert change.effect is Effect.GRANT
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        # a database role has USAGE on its database from the start
+        "CREATE DATABASE ROLE IF NOT EXISTS DBT_UP_PROD.EXTRA;"
+        "GRANT SELECT ON ALL TABLES IN SCHEMA DBT_UP_PROD.MARTS TO DATABASE ROLE DBT_UP_PROD.EXTRA",
+        "CREATE DATABASE ROLE IF NOT EXISTS LANDING.READER;"
+        "GRANT SELECT ON FUTURE TABLES IN DATABASE LANDING TO DATABASE ROLE LANDING.READER;"
+        "GRANT DATABASE ROLE LANDING.READER TO ROLE DBT_UP_ROLE",
+        # what a later statement undoes is not done again and again
+        "GRANT SELECT ON LANDING.ERP.ORDERS TO ROLE LOADER;"
+        "REVOKE SELECT ON LANDING.ERP.ORDERS FROM ROLE LOADER",
+        "REVOKE SELECT ON LANDING.ERP.ORDERS FROM ROLE LOADER;"
+        "GRANT SELECT ON LANDING.ERP.ORDERS TO ROLE LOADER",
+    ],
+)
+def test_statements_that_belong_together(up: tuple[Names, dict[str, str]], more: str) -> None:
+    text = f"USE ROLE ACCOUNTADMIN;\n{more};\n"
+    ran = setting(up, text)
+    assert ran.changes() == []
+    assert ran.extra() == []
 
 
 def test_what_a_later_statement_takes_back_is_not_expected(

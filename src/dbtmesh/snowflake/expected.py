@@ -125,6 +125,8 @@ def _accounted_for(
         return True
     if grant.scope is not Scope.ONE:
         return False
+    if grant.to in wanted.created and grant.on == Object("DATABASE", grant.to.container):
+        return grant.privilege == "USAGE"  # which a database role has from the start
     if grant.privilege == "OWNERSHIP":
         return _rightful_owner(grant, wanted, names)
     if grant.to in meant:

@@ -92,7 +92,24 @@ def plan(steps: Iterable[Step], live: Live | None = None) -> list[Change]:
     if live is None:
         return [Change(step, _WITHOUT_ACCOUNT[step.verb]) for step in steps]
     held = live.keys()
-    return [change for step in steps if (change := _change(step, live, held))]
+    standing = _standing([*steps])
+    return [change for step in standing if (change := _change(step, live, held))]
+
+
+def _standing(steps: Sequence[Step]) -> list[Step]:
+    """Without what a later step undoes: a grant that is taken back, or what is granted again."""
+    found = []
+    after: dict[Grant, Verb] = {}
+    for step in reversed(steps):
+        if step.verb in (Verb.GRANT, Verb.REVOKE):
+            undone = step.grants and all(
+                after.get(grant, step.verb) is not step.verb for grant in step.grants
+            )
+            after = dict.fromkeys(step.grants, step.verb) | after
+            if undone:
+                continue
+        found.append(step)
+    return found[::-1]
 
 
 _WITHOUT_ACCOUNT = {
