@@ -18,8 +18,9 @@ import pytest
 import yaml
 
 from fleet import __main__ as command
-from fleet import members, releases, update
+from fleet import members, releases, update, update_one
 from fleet.errors import FleetError
+from fleet.git import GitError
 from fleet.members import Member, NeedsPerson
 from fleet.outcome import Goal, Order, Outcome, Result
 from tests import versions
@@ -545,6 +546,30 @@ def _die_for_bad(member: Member, order: Order) -> Outcome:
     if member.name == "bad":
         os.kill(os.getpid(), signal.SIGKILL)
     return Outcome(member.name, Result.CURRENT)
+
+
+def test_commits_of_a_clone_run_no_hooks_of_the_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are those signed that nobody will see, where git signs all and cannot here."""
+    hook = tmp_path / "hooks/pre-commit"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    settings = tmp_path / "gitconfig"
+    settings.write_text(
+        f"[core]\n hooksPath = {hook.parent}\n[commit]\n gpgsign = true\n[gpg]\n program = false\n"
+    )
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    git(clone, "init", "--quiet")
+    (clone / "file").write_text("x")
+    git(clone, "add", "--all")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    released = releases.Releases.__new__(releases.Releases)  # which a commit does not look at
+    with pytest.raises(GitError, match="gpg failed to sign"):
+        update_one.commit(clone, Order(released, Goal.PUSH, ()), "--message", "x")
+    update_one.commit(clone, Order(released, Goal.DRY_RUN, ()), "--message", "x")
 
 
 # ── which members, which template ─────────────────────────────────────────────────────
