@@ -106,7 +106,9 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
             file=sys.stderr,
         )
     changelog = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
-    project = re.search(r"^project_name: *(.*)$", answers.read_text(encoding="utf-8"), re.MULTILINE)
+    given = answers.read_text(encoding="utf-8")
+    before = (committed(answers.as_posix()) or b"").decode("utf-8", "replace")
+    project = re.search(r"^project_name: *(.*)$", given, re.MULTILINE)
     requirements = [str(answers.parent / f"{name}.txt") for name in ("requirements", "constraints")]
     print(
         "\n"
@@ -119,6 +121,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
             in_conflict=update_report.conflicts(Path()),
             kept=kept,
             replaced=replaced,
+            engine=update_report.engine_change(before, given),
             requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", *requirements)),
         )
     )

@@ -61,6 +61,38 @@ def describe_conflicts(found: dict[str, list[int]]) -> list[str]:
     ]
 
 
+ENGINE_CHANGES = {
+    "v2": (
+        "both engines are called `dbt`: install dbt v2 into a new environment, and remove target/",
+        "`access`, `group` and `contract` count under `config` only. Where `access: public` stands "
+        "beside it, the model is not public any more: after `dbt parse`, "
+        "`scripts/publish_manifest.py --check` refuses that and names the file",
+        "`dbt docs generate` and `dbt source freshness` do nothing yet, and `dbt build --empty` "
+        "fails in unit tests: use `dbt run --empty`",
+        "in a native project, `scripts/sync_mesh.py --offline` writes the macro for "
+        "`ref('<project>', '<model>')`",
+    ),
+    "core": (
+        "both engines are called `dbt`: install dbt Core into a new environment, and remove target/",
+        "in a native project, `scripts/sync_mesh.py --offline` writes what dbt Core needs for "
+        "`ref('<project>', '<model>')`",
+    ),
+}
+"""What it means that another engine runs the project from now on; docs/engines.md has more."""
+
+
+def engine_change(before: str, after: str) -> list[str]:
+    """Lines on a change of the engine between two answers files' texts; a project that was made
+    before there was a choice ran on dbt Core."""
+    old, new = (
+        found[1] if (found := re.search(r"^engine: *(\w+)", text, re.MULTILINE)) else "core"
+        for text in (before, after)
+    )
+    if old == new or new not in ENGINE_CHANGES:
+        return []
+    return [f"Its engine was {old} and is {new} from now on:", *ENGINE_CHANGES[new]]
+
+
 def message(
     *,
     project: str,
@@ -72,18 +104,22 @@ def message(
     kept: Sequence[str],
     replaced: Sequence[str] = (),
     requirements_changed: bool,
+    engine: Sequence[str] = (),
 ) -> str:
     """What the person at the terminal reads: what changed, what to check, how to undo it.
 
     folder: of the project, seen from the top of the repository, where updates run;
     kept: files that are no longer the template's, and stay because they were edited here;
-    replaced: of edited files that could not stay, a line that says where the edits are.
+    replaced: of edited files that could not stay, a line that says where the edits are;
+    engine: as `engine_change` has it.
     """
     if old == new:
         lines = [f"{project} is rendered anew from {new} of the template, with your answers."]
     else:
         lines = [f"{project} is updated from {old} to {new} of the template."]
         lines += ["", *(f"  {line}".rstrip() for line in changes.splitlines())] if changes else []
+    if engine:
+        lines += ["", engine[0], *(f"  - {line}" for line in engine[1:])]
     if kept:
         lines += ["", "No longer the template's, but kept, because you had edited them:"]
         lines += [f"  {path}" for path in kept]

@@ -118,3 +118,21 @@ def test_an_update_that_changes_them_says_what_to_install(folder: str, install: 
 
     assert f"  {install}\n" in told(True)
     assert "pip" not in told(False)
+
+
+def test_an_update_that_changes_the_engine_says_what_that_means() -> None:
+    core, v2 = "project_name: dbt_up\nengine: core\n", "project_name: dbt_up\nengine: v2\n"
+    told, *means = update_report.engine_change(core, v2)
+    assert told == "Its engine was core and is v2 from now on:"
+    assert any("access: public" in line and "publish_manifest.py --check" in line for line in means)
+    # made before there was a choice
+    assert update_report.engine_change("project_name: dbt_up\n", v2)[0] == told
+    assert update_report.engine_change("", core) == update_report.engine_change(v2, v2) == []
+    said = update_report.message(
+        **{"project": "dbt_up", "folder": ".", "old": "v0.3.0", "new": "v0.3.0", "changes": ""},
+        in_conflict={},
+        kept=[],
+        requirements_changed=False,
+        engine=update_report.engine_change(v2, core),
+    )
+    assert "\nIts engine was v2 and is core from now on:\n  - both engines are called `dbt`" in said
