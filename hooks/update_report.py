@@ -73,7 +73,8 @@ ENGINE_CHANGES = {
         "`ref('<project>', '<model>')`",
     ),
     "core": (
-        "both engines are called `dbt`: install dbt Core into a new environment, and remove target/",
+        "both engines are called `dbt`: install dbt Core into a new environment, and remove "
+        "target/",
         "in a native project, `scripts/sync_mesh.py --offline` writes what dbt Core needs for "
         "`ref('<project>', '<model>')`",
     ),
