@@ -510,6 +510,7 @@ def test_whatever_json_comes_in_is_read_whole_or_refused(data: st.DataObject) ->
 RECORD = {
     **{"consumer": "down", "kind": "native", "env": "prod", "recorded_at": "2026-01-01T00:00:00"},
     **{"owner": "x", "repository": "a/b", "deployment": "sequential", "read_version": "x"},
+    **{"workflow": "deploy.yml", "branch": "main"},
     "reads": [{"model": UID, "name": "public_0", "columns": ["a"], "by": ["model.down.m"]}],
     "feeds": {"model.down.m": ["model.down.n"]},
 }

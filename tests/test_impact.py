@@ -72,6 +72,8 @@ def test_a_deploy_records_what_it_reads(down: Member, place: Place, publish: Pub
         "owner": "Ada, Finance",
         "repository": "acme/dbt-down",
         "deployment": "sequential",
+        "workflow": "deploy.yml",
+        "branch": "main",
         "read_version": version,
         "reads": [
             {
