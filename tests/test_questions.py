@@ -11,6 +11,7 @@ import pexpect
 import pytest
 import yaml
 from copier.errors import UserMessageError
+from pytest_copie.plugin import Copie
 
 from fleet import render as rendering
 from fleet.render import Source
@@ -125,6 +126,21 @@ def test_a_bad_answer_is_refused_and_nothing_is_written(
     assert str(refusal.value).startswith(f"error: {question}: ")
     assert says in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_answers_that_are_given_and_defaults_are_recorded_and_the_hooks_run(
+    template: Source, copie: Copie
+) -> None:
+    given = {"kind": "native", "project_name": "reader", "upstreams": "dbt_up"}
+    assert given.keys() <= questions().keys()
+    done = copie.copy(given, Path(template.url), str(template.ref))
+    assert done.exception is None
+    assert done.project_dir
+    recorded = yaml.safe_load((done.project_dir / ".copier-answers.yml").read_text())
+    assert {key: recorded[key] for key in given} == given
+    assert (recorded["warehouse"], recorded["deployment"]) == ("READER_WH", "sequential")
+    assert recorded.keys() - {"_commit", "_src_path"} <= questions().keys()
+    assert len(list((done.project_dir / "vendor").glob("dbtmesh-*.whl"))) == 1
 
 
 def copy(template: Source, destination: Path, *flags: str) -> subprocess.CompletedProcess[str]:
