@@ -63,7 +63,7 @@ def reason(said: str) -> str:
     """Why dbt failed, in one line: of all that it said, what follows its first error. It may tell
     of deprecations before and after."""
     lines = [_TIME.sub("", line.strip()) for line in said.splitlines()]
-    lines = [line for line in lines if line]
+    lines = [line for line in lines if line.strip("-=")]
     first = next((at for at, line in enumerate(lines) if _ERROR.search(line)), None)
     if first is None:
         return " ".join(lines[-2:])
