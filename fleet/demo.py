@@ -418,12 +418,12 @@ def why_kept(demo: Demo, made: Made, member: str) -> str:
         return ""
     if not made.has_rendered(member):
         return f"kept {path}: nothing says that the demo made it; is it yours to remove?"
-    try:
-        versioned = (path / ".git").exists() or bool(git(demo.folder, "ls-files", "--", member))
-    except GitError as error:
-        if "not a git repository" in str(error):
-            return ""
-        return f"kept {path}: is it under version control? {error}"
+    versioned = (path / ".git").exists()
+    if not versioned and any((each / ".git").exists() for each in path.resolve().parents):
+        try:
+            versioned = bool(git(demo.folder, "ls-files", "--", member))
+        except GitError as error:
+            return f"kept {path}: is it under version control? {error}"
     return f"kept {path}: it is under version control; is it yours to remove?" if versioned else ""
 
 

@@ -14,6 +14,7 @@ from dbtmesh import MeshError
 from dbtmesh.cli import note, say
 from dbtmesh.config import ENVIRONMENT, NAME, Location, Member, locate
 from dbtmesh.files import write_whole
+from dbtmesh.output.words import counted
 from dbtmesh.registry import latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry.cycles import described
@@ -26,7 +27,6 @@ from fleet.mesh_graph import (
     Mesh,
     as_json,
     build,
-    counted,
     drawn,
 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.mesh_graph import Mesh, Node, between_projects, counted, public_counts
+from dbtmesh.output.words import counted
+from fleet.mesh_graph import Mesh, Node, between_projects, public_counts
 
 # The most that GitHub draws: Mermaid's own defaults.
 MAX_EDGES, MAX_TEXT = 500, 50_000

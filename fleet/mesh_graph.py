@@ -272,7 +272,3 @@ def public_counts(mesh: Mesh) -> dict[str, int]:
     for node in mesh.nodes:
         counts[node.project] += node.kind == "public"
     return counts
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from answers import library_version
+from delivery import library_version
 
 from fleet.git import GitError, git
 from fleet.releases import Releases

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from answers import moved_error
+from delivery import moved_error
 from rich.console import Console
 from rich.table import Table
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import update_report
-from answers import moved_error
+from delivery import moved_error
 
 from fleet.checks import run_checks
 from fleet.copying import merge, rendering

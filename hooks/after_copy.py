@@ -1,6 +1,6 @@
 """Runs in a member after `copier copy` and `copier recopy`.
 
-    after_copy.py ANSWERS_FILE LIBRARY_VERSION [quiet]
+    after_copy.py ANSWERS_FILE LIBRARY_VERSION quiet|"" CI_USER
 
 Builds the library of the member's commands, then does what `setup` was answered: `later` prints
 the next steps, `plan` what would be created on Snowflake, `now` creates it. Copier deletes a new
@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import library
@@ -22,13 +21,14 @@ UNTAGGED = re.compile(r"(.*-\d+-g)?[0-9a-f]{7,40}")
 """What `git describe --tags --always` says of a commit without a tag."""
 
 
-def main(answers_file: str, library_version: str, *flags: str) -> None:
+def main(answers_file: str, library_version: str, flag: str = "", ci_user: str = "") -> None:
     print_whatever_the_terminal_takes()
     member = Path(answers_file).absolute().parent
-    quiet = "quiet" in flags
+    quiet = flag == "quiet"
     library.put_or_say(member, library_version, answers_file)
     try:
         answers = read_answers(Path(answers_file).read_text(encoding="utf-8"))
+        answers["ci_user"] = ci_user  # worked out of answers, and so not recorded
         make_mesh_home(member)
         warnings = (
             version_warning(answers.get("_commit", "")),
@@ -105,11 +105,6 @@ def source_warning(source: str) -> str:
         "Before you work in it, render it again from a URL or an absolute path: "
         f"copier copy --trust {absolute} …"
     )
-
-
-def ci_user(answers: Mapping[str, str]) -> str:
-    """The user that pull requests sign in as."""
-    return f"{answers['database_prefix']}_CI_SVC"
 
 
 if __name__ == "__main__":

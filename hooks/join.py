@@ -26,7 +26,7 @@ from dbtmesh.doctor.project import Project
 
 BESIDE = ".mesh"
 """Added to the name of the template's version of a file that the team has."""
-MERGED = (settings.hooks, settings.targets, environment.requirements, repository.lines)
+MERGED = (settings.hooks_called, settings.targets, environment.requirements, repository.lines)
 LOOKED_AT = tuple(each for each in plan.FILES if each is not recorded.answers)
 """The answers are just written."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from after_copy import ci_user
-
 if TYPE_CHECKING:
     from join import Joined
 
@@ -125,7 +123,7 @@ def numbered(
         if answers.get("auth") == "workload_identity"
         else [
             "./setup_keypair_auth.sh create --connection NAME",
-            f"./setup_keypair_auth.sh create --connection NAME --user {ci_user(answers)}",
+            f"./setup_keypair_auth.sh create --connection NAME --user {answers['ci_user']}",
         ]
     )
     return {

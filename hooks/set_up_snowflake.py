@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from after_copy import ci_user
-
 IN_A_VENV = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 LIST_CONNECTIONS = (
@@ -54,7 +52,7 @@ def commands(answers: Mapping[str, str], connection: str) -> list[Command]:
     if answers.get("auth") != "workload_identity":
         create += [
             Command("key pair of the user that deploys", (*keys, *on)),
-            Command("key pair of pull requests' user", (*keys, "--user", ci_user(answers), *on)),
+            Command("key pair of pull requests' user", (*keys, "--user", answers["ci_user"], *on)),
         ]
     else:
         create += [Command("environment of GitHub that deploys", (*keys, *on))]

@@ -12,7 +12,7 @@ from pathlib import Path
 import library
 import pytest
 import yaml
-from answers import library_version
+from delivery import library_version
 
 from dbtmesh import installed
 from fleet import render as rendering

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -58,8 +59,22 @@ def file(text: str) -> Path:
     return Path(given(text))
 
 
+def positive(text: str) -> int:
+    """A flag's whole number from 1 on."""
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def add_upstream_flag(arguments: argparse.ArgumentParser) -> None:
+    """Which of the projects that this one reads; see `config.Member.chosen`."""
+    arguments.add_argument(
+        "--upstream", action="append", metavar="U", help="only this one (may be given again)"
+    )
+
+
 def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
-    """Which registry and which environment; see `mesh.config.Member.registry_url`."""
+    """Which registry and which environment; see `config.locate`."""
     where = arguments.add_mutually_exclusive_group()
     where.add_argument(
         "--bucket",

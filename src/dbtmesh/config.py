@@ -113,6 +113,15 @@ class Member:
             "`copier update --trust --skip-answered --ask upstreams`"
         )
 
+    def chosen(self, names: Sequence[str] | None) -> list[Upstream]:
+        """The upstreams of these names, each once; all of them where none is named.
+
+        Raises MeshError where a name is not an upstream's.
+        """
+        if not names:
+            return list(self.upstreams)
+        return [self.upstream(name) for name in dict.fromkeys(names)]
+
 
 def load_member(root: Path) -> Member:
     """Reads mesh.yml of the member in `root`.

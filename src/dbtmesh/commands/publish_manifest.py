@@ -39,6 +39,7 @@ from dbtmesh.gate.candidate import Candidate, at_hand
 from dbtmesh.gate.gate import Gate, Refused
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.seal import annotated
+from dbtmesh.output.words import counted
 from dbtmesh.registry import keys, publication
 from dbtmesh.registry.store import Store, open_store
 
@@ -137,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--history",
         nargs="?",
-        type=positive,
+        type=cli.positive,
         const=10,
         metavar="N",
         help="list the last N publications (10) and what each changed",
@@ -195,7 +196,7 @@ class Plan:
         now = f"now {self.replaces}" if self.replaces else "now nothing"
         state = f"  {place.state_url}/{keys.state(built.project, place.env)}"
         return [
-            f"would publish {counted(built)} ({len(built.body):,} bytes) as version"
+            f"would publish {models(built)} ({len(built.body):,} bytes) as version"
             f" {built.version}:",
             f"  {place.url}/{keys.publication(built.project, place.env, built.version)}",
             f"  {place.url}/{keys.latest(built.project, place.env)}  ({now})",
@@ -228,12 +229,12 @@ def report(
         return cli.OK
     where = f"of {member.project} to {place.url} ({place.env}), version {outcome.version}"
     if gate.verdict is None:
-        cli.say(f"published already: {counted(candidate.interface)} {where}")
+        cli.say(f"published already: {models(candidate.interface)} {where}")
     elif gate.verdict.unchanged:
-        cli.say(f"published {counted(candidate.interface)} {where}; the interface is unchanged")
+        cli.say(f"published {models(candidate.interface)} {where}; the interface is unchanged")
     else:
         cli.say(*gate.lines)
-        cli.say(f"published {counted(candidate.interface)} {where}")
+        cli.say(f"published {models(candidate.interface)} {where}")
     name_cycles(member, place.env, store)
     if candidate.manifest is not None:
         state = open_store(place.state_url, member.access)
@@ -257,13 +258,6 @@ def name_cycles(member: config.Member, env: str, store: Store) -> None:
 # --- Flags --------------------------------------------------------------------------------------
 
 
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
 def a_version(text: str) -> str:
     # An unset variable of a shell: without a version, the build at hand would be published.
     if not text:
@@ -285,6 +279,5 @@ def show_history(store: Store, project: str, env: str, number: int) -> int:
     return cli.OK
 
 
-def counted(built: Interface) -> str:
-    number = len(built.nodes)
-    return f"{number} public model{'' if number == 1 else 's'}"
+def models(built: Interface) -> str:
+    return counted(len(built.nodes), "public model")

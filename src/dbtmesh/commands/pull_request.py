@@ -42,7 +42,7 @@ def main(words: Sequence[str], root: Path) -> int:
     commented = commands.add_parser("comment", help="write or update this project's comment")
     commented.add_argument("file", type=Path, metavar="FILE", help="Markdown")
     commented.add_argument(
-        "--number", type=positive, metavar="N", help="of the pull request (default: this run's)"
+        "--number", type=cli.positive, metavar="N", help="of the pull request (default: this run's)"
     )
     commented.add_argument(
         "--author",
@@ -51,18 +51,12 @@ def main(words: Sequence[str], root: Path) -> int:
         help="as whom the token writes (default github-actions[bot]); others' comments stay",
     )
     dropped = commands.add_parser("drop", help="drop the schema of one that closes")
-    dropped.add_argument("number", type=positive, metavar="N", help="of the pull request")
+    dropped.add_argument("number", type=cli.positive, metavar="N", help="of the pull request")
     swept = commands.add_parser("sweep", help="drop the schemas of all that are closed")
     swept.add_argument("--dry-run", action="store_true", help="say which, and drop none")
     arguments = parser.parse_args(words)
     command = {"comment": comment, "drop": drop, "sweep": sweep}[arguments.command]
     return command(arguments, config.load_member(root))
-
-
-def positive(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,9}", text):
-        raise ValueError
-    return int(text)
 
 
 # ── comment ───────────────────────────────────────────────────────────────────────────

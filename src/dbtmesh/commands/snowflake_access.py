@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli
 from dbtmesh.config import Member, load_member
+from dbtmesh.output.words import counted
 from dbtmesh.snowflake import adopt, expected, files, giveback, matrix, plan, report
 from dbtmesh.snowflake.adopt import Existing
 from dbtmesh.snowflake.names import Names, names_of
@@ -214,7 +215,7 @@ def _run(session: Session, changes: Sequence[Change], command: str, *, quiet: bo
     for done, change in enumerate(changes):
         step = change.step
         again = (
-            f"{done} of {report.counted(len(changes))} done, the rest not tried: "
+            f"{done} of {counted(len(changes), 'statement')} done, the rest not tried: "
             f"`scripts/snowflake_access.py {command}` goes on from there"
         )
         try:

@@ -42,6 +42,7 @@ from dbtmesh import MeshError, cli, config, dbt
 from dbtmesh.commands import sync_mesh
 from dbtmesh.downstream import committed, local_database, own_sources, stub
 from dbtmesh.manifest.interface import STUB, Interface
+from dbtmesh.output.words import counted
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 
@@ -54,9 +55,7 @@ TARGET = "local"
 def main(words: Sequence[str], root: Path) -> int:
     parser = cli.parser(__doc__)
     cli.add_registry_flags(parser)
-    parser.add_argument(
-        "--upstream", action="append", metavar="U", help="only this one (may be given again)"
-    )
+    cli.add_upstream_flag(parser)
     parser.add_argument(
         "--rows", type=int, default=0, metavar="N", help="rows in each table (default none)"
     )
@@ -69,8 +68,7 @@ def main(words: Sequence[str], root: Path) -> int:
         raise MeshError(f"--rows {arguments.rows}: between 0 and 1000, for these are no test data")
 
     member = config.load_member(root)
-    names = arguments.upstream or [upstream.name for upstream in member.upstreams]
-    upstreams = [member.upstream(name) for name in dict.fromkeys(names)]
+    upstreams = member.chosen(arguments.upstream)
     home = config.mesh_home(member.root)
     local = registry.open_store((home / "registry").as_uri())
     made: list[str] = []
@@ -138,7 +136,7 @@ def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:
     local_database.write_new(path, plan.tables, rows)
     if not real:
         local.write(key, plan.interface.body, replaces=there.etag if there else None)
-    made = counted(plan.tables, rows)
+    made = made_of(plan.tables, rows)
     return f"{project}: {made}, of {plan.interface.notes[STUB]} in {path}"
 
 
@@ -159,17 +157,16 @@ def make_own(member: config.Member, home: Path, rows: int, *, dry_run: bool) -> 
             if table not in made:
                 cli.say(f"{table.of}: it was built on this machine and stays as it is")
         for table in made:
-            what = counted([table], rows)
+            what = made_of([table], rows)
             cli.say(f"{table.of}: {what}, in {path}")
 
 
-def counted(tables: Sequence[stub.Table], rows: int) -> str:
+def made_of(tables: Sequence[stub.Table], rows: int) -> str:
     """`3 stubs, 5 rows each`"""
-    stubs = f"{len(tables)} stub{'' if len(tables) == 1 else 's'}"
+    stubs = counted(len(tables), "stub")
     if len(tables) == 1 and tables[0].rows is not None:
-        rows = len(tables[0].rows)
-        return f"{stubs} with {rows} row{'' if rows == 1 else 's'} of {tables[0].comment}"
-    return f"{stubs}, {f'{rows} row' + ('' if rows == 1 else 's') + ' each' if rows else 'empty'}"
+        return f"{stubs} with {counted(len(tables[0].rows), 'row')} of {tables[0].comment}"
+    return f"{stubs}, {counted(rows, 'row') + ' each' if rows else 'empty'}"
 
 
 def show(tables: Iterable[stub.Table], rows: int) -> None:

@@ -35,15 +35,17 @@ from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.downstream import committed, freshness, inputs, references, sync
+from dbtmesh.output.words import counted, some
 from dbtmesh.registry import store as registry
+
+SHOWN = 20
+"""How many names are listed; the rest is a number."""
 
 
 def main(words: Sequence[str], root: Path) -> int:
     parser = cli.parser(__doc__)
     cli.add_registry_flags(parser)
-    parser.add_argument(
-        "--upstream", action="append", metavar="U", help="only this one (may be given again)"
-    )
+    cli.add_upstream_flag(parser)
     parser.add_argument(
         "--version", type=cli.given, metavar="V", help="this publication instead of the latest"
     )
@@ -57,9 +59,7 @@ def main(words: Sequence[str], root: Path) -> int:
     arguments = parser.parse_args(words)
 
     member = config.load_member(root)
-    names = arguments.upstream or [upstream.name for upstream in member.upstreams]
-    for name in names:
-        member.upstream(name)
+    names = [upstream.name for upstream in member.chosen(arguments.upstream)]
     if not names:
         raise MeshError(
             "mesh.yml names no upstream: `copier update --trust --skip-answered --ask upstreams`"
@@ -76,7 +76,7 @@ def main(words: Sequence[str], root: Path) -> int:
         plan = partial(sync.from_registry, member, store, place, arguments.version)
 
     done, failures = [], []
-    for found in sync.plans(member, dict.fromkeys(names), plan):
+    for found in sync.plans(member, names, plan):
         if isinstance(found, sync.Failure):
             kept = f"; the last good copy stays ({found.kept})" if found.kept else ""
             failures.append(f"{found.upstream}: {found.reason}{kept}")
@@ -138,27 +138,18 @@ def report(plan: sync.Plan, reader: str, *, offline: bool) -> Iterator[str]:
     if content is None:
         yield f"{plan.upstream}: unchanged ({plan.note.version})"
         return
-    models = f"{content.models} public model{'' if content.models == 1 else 's'}"
+    models = counted(content.models, "public model")
     nothing = "" if plan.files else ", nothing to write"
     yield f"{plan.upstream}: {models} ({plan.note.version}){nothing}{', offline' * offline}"
     if content.withheld:
         yield (
             f"left out, because {plan.upstream} does not share it with {reader}: "
-            f"{some(content.withheld)}"
+            f"{some(sorted(content.withheld), SHOWN)}"
         )
     if content.added:
-        yield f"added: {some(content.added)}"
+        yield f"added: {some(sorted(content.added), SHOWN)}"
     if content.removed:
-        yield f"removed: {some(content.removed)}"
-
-
-SHOWN = 20
-"""How many names are listed; the rest is a number."""
-
-
-def some(names: frozenset[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(sorted(names)[:SHOWN]) + more
+        yield f"removed: {some(sorted(content.removed), SHOWN)}"
 
 
 def stale(plans: Iterable[sync.Plan], max_age: float | None) -> bool:

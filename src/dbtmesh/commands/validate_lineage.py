@@ -40,6 +40,7 @@ from dbtmesh import MeshError, cli, config
 from dbtmesh.downstream import committed, lineage
 from dbtmesh.manifest import interface
 from dbtmesh.output import markdown, workflow
+from dbtmesh.output.words import counted
 from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
 from dbtmesh.warehouse.names import Warehouse
@@ -216,10 +217,6 @@ def record(
             columns = "all columns" if model.columns is None else ", ".join(model.columns)
             cli.say(f"  {model.name} ({columns or 'no column'}) since {str(model.since)[:10]}")
     return failures
-
-
-def counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def read_file(path: Path) -> bytes:

@@ -20,7 +20,7 @@ Check = Callable[[Project], Iterator[Finding]]
 
 FILES: Sequence[Check] = (
     repository.left_to_choose,
-    settings.hooks,
+    settings.hooks_called,
     settings.macros,
     settings.targets,
     settings.query_comment,

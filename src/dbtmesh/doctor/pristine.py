@@ -63,23 +63,15 @@ def macros(member: Member) -> Iterator[tuple[str, str]]:
 def _render(source: str, given: dict[str, Any]) -> str:
     import jinja2
 
+    from dbtmesh.output.template_filters import TemplateFilters
+
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  these are settings, not HTML
+        extensions=[TemplateFilters],
     )
-    environment.filters["yaml_text"] = yaml_text
-    environment.filters["stored_name"] = lambda name: name.strip('"')
     return environment.from_string(source).render(given)
-
-
-def yaml_text(text: str) -> str:
-    """As extensions/answers.py writes a text into YAML."""
-    import json
-    import re
-
-    plain = r"\.|(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_][\w./-]*"
-    return text if re.fullmatch(plain, text, re.I | re.A) else json.dumps(text, ensure_ascii=False)
 
 
 def recorded(member: Member) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dbtmesh.doctor import pristine
 from dbtmesh.doctor.finding import Edit, Finding
 from dbtmesh.doctor.project import Project
+from dbtmesh.output.words import some
 
 LINES = {
     ".gitignore": "what dbt, Python and a sync leave behind, or a private key, would be committed",
@@ -42,16 +43,11 @@ def lines(project: Project) -> Iterator[Finding]:
             before = text if not text or text.endswith("\n") else f"{text}\n"
             yield Finding(
                 path,
-                f"lacks {_counted([line for line in missing if not line.startswith('#')])}",
+                f"lacks {some([line for line in missing if not line.startswith('#')], 3)}",
                 effect,
                 "\n".join(missing),
                 Edit(path, before + "\n".join(missing) + "\n"),
             )
-
-
-def _counted(lines: list[str]) -> str:
-    shown = ", ".join(lines[:3])
-    return shown if len(lines) <= 3 else f"{shown} and {len(lines) - 3} more lines"
 
 
 def ignored(project: Project) -> Iterator[Finding]:

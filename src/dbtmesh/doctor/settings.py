@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from dbtmesh.artifacts import hooks
 from dbtmesh.doctor import pristine
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
@@ -23,15 +24,6 @@ TARGETS = {
     "prod": "nothing can be deployed",
 }
 EFFECTS = {
-    "grant_public_read": "readers get no SELECT on public models",
-    "reconcile_public_read": "readers get no SELECT on models that become public, and keep it on "
-    "those that are not public any more",
-    "revoke_public_read": "models that are not public any more stay readable while a run "
-    "builds, and where it fails",
-    "attach_stand_ins": "on DuckDB, models that read the project's sources in other databases do "
-    "not build",
-    "check_mesh_environment": "where the contracts at hand are another target's, each model fails "
-    "with `does not exist` instead of one clear line",
     "generate_schema_name": "models land in MARTS_MARTS instead of MARTS: dbt puts the target's "
     "schema first",
     "query_comment": "the query history on Snowflake does not tell which project and run it was",
@@ -40,7 +32,7 @@ NAMING = ("generate_schema_name", "generate_database_name", "generate_alias_name
 CALLED = re.compile(r"\{\{-?\s*(\w+)\s*\(")
 
 
-def hooks(project: Project) -> Iterator[Finding]:
+def hooks_called(project: Project) -> Iterator[Finding]:
     """Hooks of dbt_project.yml: those that the template has have to be called."""
     ours = yaml.safe_load(pristine.rendered(project.member, DBT_PROJECT))
     text = project.text(DBT_PROJECT)
@@ -91,7 +83,7 @@ def _missing_hook(text: str, path: tuple[str, ...], hook: str, macro: str) -> Fi
     return Finding(
         DBT_PROJECT,
         f"{path[-1]} does not call {macro}()",
-        EFFECTS.get(macro, "the mesh relies on it"),
+        hooks.effect(macro) or "the mesh relies on it",
         "\n".join([*lines, f'{"  " * len(path)}- "{hook}"']),
         edit,
     )
@@ -113,7 +105,7 @@ def macros(project: Project) -> Iterator[Finding]:
                 yield Finding(
                     path,
                     f"the macro {name}() is not defined",
-                    EFFECTS.get(name, "dbt cannot run what calls it"),
+                    hooks.effect(name) or EFFECTS.get(name, "dbt cannot run what calls it"),
                     f"the file {path}, as the template has it",
                     Edit(path, text),
                 )

@@ -9,15 +9,12 @@ from collections.abc import Iterator
 
 import msgspec
 
+from dbtmesh.artifacts.hooks import Hook
 from dbtmesh.artifacts.recorded import Manifest
 from dbtmesh.gate.nodes import display
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.output.words import some
 from dbtmesh.warehouse.names import Warehouse, relation
-
-GRANT, RECONCILE = "grant_public_read", "reconcile_public_read"
-"""Macros of the member (macros/public_read.sql): the post-hook of every model, and the hook at the
-end of a run."""
 
 
 def lines(
@@ -83,22 +80,23 @@ def _hooks(built: Interface, manifest: Manifest, on_run_end: str) -> Iterator[st
     ungranted = [
         display(node)
         for uid, node in built.nodes.items()
-        if uid in manifest.nodes and not _calls(manifest.nodes[uid].config.post_hook, GRANT)
+        if uid in manifest.nodes and not _calls(manifest.nodes[uid].config.post_hook, Hook.GRANT)
     ]
     if ungranted:
         yield (
             f"readers will not get SELECT on {some(ungranted)}: its post-hook does not call"
-            f" {GRANT}(). Add to dbt_project.yml, under `models: {built.project}:`, the line"
-            f' +post-hook: "{{{{ {GRANT}() }}}}" (scripts/doctor.py --fix does)'
+            f" {Hook.GRANT.macro}(). Add to dbt_project.yml, under `models: {built.project}:`, the"
+            f' line +post-hook: "{Hook.GRANT.line}" (scripts/doctor.py --fix does)'
         )
     operations = (node for uid, node in manifest.nodes.items() if uid.startswith("operation."))
-    if RECONCILE not in on_run_end and not any(_calls(n.raw_code, RECONCILE) for n in operations):
+    end = Hook.RECONCILE
+    if end.macro not in on_run_end and not any(_calls(n.raw_code, end) for n in operations):
         yield (
-            f"a model that is no longer public stays readable: no on-run-end hook calls {RECONCILE}"
-            f'(). Add to dbt_project.yml: on-run-end: ["{{{{ {RECONCILE}() }}}}"]'
+            f"a model that is no longer public stays readable: no on-run-end hook calls {end.macro}"
+            f'(). Add to dbt_project.yml: on-run-end: ["{end.line}"]'
             " (scripts/doctor.py --fix does)"
         )
 
 
-def _calls(code: msgspec.Raw, macro: str) -> bool:
-    return macro.encode() in bytes(code)
+def _calls(code: msgspec.Raw, hook: Hook) -> bool:
+    return hook.macro.encode() in bytes(code)

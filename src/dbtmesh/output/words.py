@@ -1,4 +1,4 @@
-"""Lists and values in sentences."""
+"""Lists, numbers and values in sentences."""
 
 from __future__ import annotations
 
@@ -22,3 +22,8 @@ def shown(value: object) -> str:
     """A value in a message: in one line, with escapes for what cannot be seen, and short."""
     text = repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 model`, `1,000 models`"""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from dbtmesh import MeshError, checked
+from dbtmesh.artifacts.hooks import OF_GRANTS, Hook
 from dbtmesh.checked import Unfit
 from dbtmesh.config import Member
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import shared_with
 from dbtmesh.snowflake.expected import Public
-from dbtmesh.snowflake.names import HOOKS, Names
+from dbtmesh.snowflake.names import Names
 from dbtmesh.snowflake.objects import Object
 from dbtmesh.warehouse.names import canonical, sql_name
 
@@ -26,13 +27,13 @@ BUILT = frozenset({"model", "seed", "snapshot"})
 class Models:
     """Relations of prod, by the manifest of a prod run.
 
-    public: those with `access: public`. built: names of all that dbt builds. lacking: keys of HOOKS
-    that its dbt_project.yml lacks.
+    public: those with `access: public`. built: names of all that dbt builds. lacking: hooks of
+    grants that its dbt_project.yml lacks.
     """
 
     public: Public
     built: Collection[str]
-    lacking: tuple[str, ...] = ()
+    lacking: tuple[Hook, ...] = ()
 
 
 class _Node(msgspec.Struct):
@@ -94,7 +95,7 @@ def read_models(manifest: Path | None, member: Member, names: Names) -> Models |
     if not public and not _is_of_prod(nodes, names):
         return None
     called = set(_called(nodes, member.project))
-    lacking = tuple(where for where, macro in HOOKS.items() if public and macro not in called)
+    lacking = tuple(hook for hook in OF_GRANTS if public and hook not in called)
     return Models(public, _built(nodes), lacking)
 
 
@@ -111,8 +112,8 @@ def _built(nodes: dict[str, _Node]) -> frozenset[str]:
     )
 
 
-def _called(nodes: dict[str, _Node], project: str) -> Iterator[str]:
-    """Macros of HOOKS that the project's hooks call."""
+def _called(nodes: dict[str, _Node], project: str) -> Iterator[Hook]:
+    """Hooks of grants that the project's dbt_project.yml names."""
     for node in nodes.values():
         if node.package_name != project:
             continue
@@ -120,6 +121,6 @@ def _called(nodes: dict[str, _Node], project: str) -> Iterator[str]:
         texts = [str(hook.get("sql")) for hook in hooks if isinstance(hook, dict)]
         if node.resource_type == "operation":
             texts += [node.raw_code or "", *map(str, node.depends_on.get("macros") or ())]
-        for macro in HOOKS.values():
-            if any(macro in text for text in texts):
-                yield macro
+        for hook in OF_GRANTS:
+            if any(hook.macro in text for text in texts):
+                yield hook

@@ -21,12 +21,6 @@ PUBLIC = Object("ROLE", "PUBLIC")
 ADMIN_ROLES = frozenset(
     Object("ROLE", name) for name in ("ACCOUNTADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN")
 )
-HOOKS = {
-    "on-run-start": "revoke_public_read",
-    "on-run-end": "reconcile_public_read",
-    "models: +post-hook": "grant_public_read",
-}
-"""What dbt_project.yml of a publisher has to call, for readers to get and lose SELECT."""
 
 
 @dataclass(frozen=True)

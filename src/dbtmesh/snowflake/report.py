@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dbtmesh.artifacts.hooks import Hook
+from dbtmesh.output.words import counted
 from dbtmesh.snowflake import expected
-from dbtmesh.snowflake.names import HOOKS, Names
+from dbtmesh.snowflake.names import Names
 from dbtmesh.snowflake.objects import Grant
 from dbtmesh.snowflake.plan import Change, Live
 from dbtmesh.snowflake.probes import Probe
@@ -37,7 +39,7 @@ def plan_lines(changes: Sequence[Change]) -> Iterator[str]:
             yield f"-- {why}"
         yield from f"{change.step.statement};".splitlines()
     yield ""
-    yield f"{counted(len(changes))}."
+    yield f"{counted(len(changes), 'statement')}."
     if adopting := sum(change.adopts for change in changes):
         yield (
             f"{adopting} of them (adopt) take over what exists and is somebody else's: only "
@@ -75,10 +77,6 @@ def title(step: Step) -> str:
     return " ".join(step.statement.split())[:60]
 
 
-def counted(number: int) -> str:
-    return f"{number} statement{'' if number == 1 else 's'}"
-
-
 # ── What verify found ─────────────────────────────────────────────────────────────────
 
 
@@ -93,7 +91,7 @@ class Findings:
 
     missing: Sequence[Change]
     unpublished: Sequence[Grant]
-    lacking: Sequence[str]
+    lacking: Sequence[Hook]
     extra: Sequence[Grant]
     revoked: Sequence[Grant]
     probes: Sequence[Probe]
@@ -132,7 +130,7 @@ class Findings:
         for grant in self.unpublished:
             yield f"missing  {grant}"
         if self.unpublished and self.lacking:
-            calls = [f"{where}: {{{{ {HOOKS[where]}() }}}}" for where in self.lacking]
+            calls = [f"{hook.place}: {hook.line}" for hook in self.lacking]
             yield f"         because dbt_project.yml lacks hooks: {', '.join(calls)}"
         elif self.unpublished:
             yield "         `dbt build --target prod` grants it"

@@ -1,0 +1,171 @@
+"""Jinja filters for copier.yml, of where a project is kept and delivered.
+
+That is the registry, AWS, GitHub, its folder in a repository, and the library it runs on.
+
+A filter called `…_error` returns one line for the person who typed the answer, or the empty
+string; copier.yml uses them as validators.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
+
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+
+def bucket_error(bucket: str) -> str:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    if not bucket:
+        return ""
+    legal = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket)
+    if not legal or ".." in bucket or re.fullmatch(r"([0-9]+\.){3}[0-9]+", bucket):
+        return (
+            f"{bucket!r} is not a valid bucket name: 3 to 63 lower-case letters, digits, dots and "
+            "hyphens, with a letter or digit at both ends; without s3://"
+        )
+    if bucket.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or bucket.endswith(
+        ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+    ):
+        return f"{bucket!r} starts or ends with what S3 keeps for itself"
+    return ""
+
+
+def aws_region_error(region: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", region):
+        return f"{region!r} is not an AWS region (for example eu-west-1)"
+    return ""
+
+
+def aws_role_error(arn: str) -> str:
+    name = "[A-Za-z0-9_+=,.@-]"
+    if arn and not re.fullmatch(rf"arn:aws[a-z-]*:iam::[0-9]{{12}}:role/({name}+/)*{name}+", arn):
+        return f"{arn!r} is not a role (for example arn:aws:iam::123456789012:role/dbt-mesh-dbt-up)"
+    if len(arn.rpartition("/")[2]) > 61:
+        return "at most 61 characters of name: the role of pull requests is called the same and -ci"
+    return ""
+
+
+def github_repository_error(repository: str) -> str:
+    """https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication
+    has the underscore of managed users."""
+    owner = r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}(_[A-Za-z0-9]+)?"
+    if repository and not re.fullmatch(rf"{owner}/[A-Za-z0-9._-]{{1,100}}", repository):
+        return f"{repository!r} is not a GitHub repository: write org/repo"
+    if repository.endswith((".git", "/.", "/..")):
+        return f"{repository!r} is not how GitHub names it: {repository.removesuffix('.git')}"
+    return ""
+
+
+def github_ids_error(ids: str) -> str:
+    if ids and not re.fullmatch(r"[0-9]{1,20}/[0-9]{1,20}", ids):
+        return f"{ids!r} are not two numbers: the owner's id / the repository's (1234/5678)"
+    return ""
+
+
+def github_subject(repository: str, ids: str) -> str:
+    """How GitHub's OIDC tokens name a repository; with its ids since July 2026.
+
+    https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens
+    """
+    parts = repository.split("/")
+    if ids:
+        parts = [f"{name}@{number}" for name, number in zip(parts, ids.split("/"), strict=True)]
+    return f"repo:{'/'.join(parts)}"
+
+
+def branch_error(branch: str) -> str:
+    # What `git check-ref-format` allows, less what a workflow file would read as a pattern.
+    legal = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", branch)
+    if not legal or ".." in branch or "//" in branch or branch.endswith(("/", ".", ".lock")):
+        return f"{branch!r} is not a branch name (for example main)"
+    return ""
+
+
+def folder_of(answers_file: PurePath) -> str:
+    """The folder of the project in its repository, which is that of its answers file."""
+    return answers_file.parent.as_posix()
+
+
+def moved_error(folder: str, answers_file: PurePath) -> str:
+    """What to do where the answers file, and so the project, is not in the folder it records."""
+    now = folder_of(answers_file)
+    if folder == now:
+        return ""
+    name = answers_file.as_posix()
+    old = ", then delete the workflows of the old name" if "." in (folder, now) else ""
+    return (
+        f"{name} is of a project in {folder}: was it moved to {now}? Then, at the top of the "
+        "repository, with everything committed: copier recopy --trust --defaults --overwrite "
+        f"--vcs-ref=:current: --answers-file {name} --data working_directory={now}{old}; read "
+        "`git diff`, keep the new folder and take your own edits back"
+    )
+
+
+def working_directory_error(folder: str, answers_file: PurePath) -> str:
+    if folder_of(answers_file) != ".":  # else it may be that Copier was run in the folder
+        if moved := moved_error(folder, answers_file):
+            return moved
+    elif folder != ".":
+        expected = PurePosixPath(folder, answers_file.name)
+        return (
+            f"the project's folder is that of its answers file: run Copier at the top of the "
+            f"repository, with --answers-file {expected}"
+        )
+    if not re.fullmatch(r"\.|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", folder):
+        return (
+            f"{folder!r} is not a folder of a repository: letters, digits, _, - and / between them"
+        )
+    return ""
+
+
+@cache
+def library_version(template: PurePath, commit: str) -> str:
+    """The version of the library that a member of this version of the template gets.
+
+    commit: what `git describe` says of the template. That of a tag is the tag's; any other version
+    carries a digest of the library's files, because pip does not install a version twice.
+    """
+    tag, *beyond = re.split(r"-\d+-g", commit)
+    # not a commit's hash, of which some look like a version: 08387b6
+    is_tag = re.fullmatch(r"(v\d+|\d+\.\d+)(\.\d+)*((a|b|rc)\d+)?", tag)
+    base = tag.removeprefix("v") if is_tag else "0"
+    if base != "0" and not beyond:
+        return base
+    # what hooks/library.py takes of it, and more
+    parts = [path for part in ("src", "template") for path in Path(template, part).rglob("*")]
+    files = sorted(path for path in parts if path.is_file() and "__pycache__" not in path.parts)
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(template).as_posix().encode() + path.read_bytes())
+    return f"{base}+untagged.{digest.hexdigest()[:12]}"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        aws_region_error,
+        aws_role_error,
+        branch_error,
+        bucket_error,
+        folder_of,
+        github_ids_error,
+        github_repository_error,
+        github_subject,
+        library_version,
+        working_directory_error,
+    )
+}
+
+
+class Delivery(Extension):
+    """Adds the filters above to Copier's Jinja environment."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters.update(FILTERS)
