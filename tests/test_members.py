@@ -231,3 +231,33 @@ def test_a_reader_of_any_other_project_builds_at_once(render: Render, kind: str)
     assert not [path for path in member.files() if path.startswith("models/")]
     member.dbt("build")
     assert "public_orders" not in (member.path / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"kind": "upstream"},
+        {"kind": "native", "publishes": True, "alerts": "email", "github_pages": True},
+        {"kind": "native", "engine": "v2", "auth": "workload_identity"},
+        {"kind": "loom", "publishes": True, "alerts": "email", "github_pages": True},
+    ],
+    ids=lambda answers: "-".join(map(str, answers.values())),
+)
+def test_the_readme_is_one_page_and_leads_to_snowflake(
+    render: Render, answers: dict[str, Any]
+) -> None:
+    member = render(**answers)
+    text = (member.path / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    steps = ("snowflake_access.py plan", "apply", "setup_keypair_auth.sh create", "verify")
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)
+    assert "export SNOWFLAKE_USER" in text
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        yaml.safe_load(block)
+    for script in re.findall(r"(?:scripts/\w+\.py|\./\w+\.sh)", text):
+        assert (member.path / script).is_file(), script
+    reads = answers["kind"] != "upstream"
+    assert ("upstreams=" in text) is reads
+    assert ("unit_tests:" in text) is reads
+    assert ("latest_version:" in text) is (not reads or answers.get("publishes", False))
