@@ -84,7 +84,7 @@ def describe(figure: Figure) -> str:
 def value(number: float | None, figure: Figure) -> str:
     if number is None:
         return ""
-    return f"{number:.0f} MB" if figure.unit == "MB" else f"{number:.2f} s"
+    return f"{number:.2f} s" if figure.unit == "s" else f"{number:.0f} {figure.unit}"
 
 
 def table(figures: list[Figure]) -> Table:

@@ -20,7 +20,7 @@ from tests import conftest, s3_server, versions
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table: seconds or MB of a subject, against a baseline's or a fixed limit.
+    """One line of the table: seconds, MB or a count, against a baseline or a fixed limit.
 
     ratio: of the two medians, unless there is no baseline; budget: what the ratio, or without a
     baseline the measured value, may be at most; None where there is no budget for it.
