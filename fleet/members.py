@@ -115,7 +115,7 @@ def from_list(path: Path) -> list[Member]:
 def from_folder(folder: Path) -> list[Member]:
     """The members in git clones directly below a folder. Raises FleetError where there is none."""
     if not folder.is_dir():
-        raise FleetError(f"{folder} is no folder")
+        raise FleetError(f"{folder} is not a folder")
     clones = sorted(path for path in folder.absolute().iterdir() if (path / ".git").exists())
     if not clones:
         raise FleetError(f"there is no git clone directly below {folder}")

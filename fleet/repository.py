@@ -26,7 +26,7 @@ def check_version(answers: Answers, releases: Releases) -> None:
         )
     if version not in (*releases.tags, *releases.later):
         raise NeedsPerson(
-            f"is of {version}, which is no release up to {releases.newest}: was _commit in "
+            f"is of {version}, which is not a release up to {releases.newest}: was _commit in "
             f"{ANSWERS} edited, or the release withdrawn?"
         )
 
@@ -56,7 +56,7 @@ def at_its_branch(member: Member, clone: Path, answers: Answers, order: Order) -
     branch = answers.branch
     if order.goal is Goal.PREPARE:
         if not member.folder:
-            raise NeedsPerson("is no local clone, where a branch could be prepared")
+            raise NeedsPerson("is not a local clone, so no branch can be prepared in it")
         check_on(branch, member.folder)
         git(clone, "checkout", "--quiet", "-B", branch, "HEAD")
     else:
@@ -78,7 +78,9 @@ def read_text(clone: Path, answers_file: str) -> str | None:
     if not clone.is_dir():
         raise GitError(f"there is no folder {clone}")
     if not (clone / ".git").exists():
-        raise NeedsPerson("is no git clone (a folder with .git; a folder of one is CLONE#folder)")
+        raise NeedsPerson(
+            "is not a git clone (a folder with .git; a folder of one is CLONE#folder)"
+        )
     path = clone / answers_file
     return text_of(path) if path.is_file() else None
 

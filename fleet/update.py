@@ -69,7 +69,7 @@ def commands(checks: Sequence[str]) -> tuple[str, ...]:
             words = shlex.split(check)
         except ValueError as error:
             reason = str(error).lower()
-            raise FleetError(f"--check {check!r} is no command: {reason}") from None
+            raise FleetError(f"--check {check!r} is not a command: {reason}") from None
         if not words:
             raise FleetError("--check is empty: name a command, or --no-check")
     return tuple(checks)

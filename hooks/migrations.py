@@ -101,7 +101,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
         if folder != ".":
             command += f" --answers-file {answers.as_posix()}"
         print(
-            f"\nwarning: {new} is no release of the template, and the next `copier update` cannot "
+            f"\nwarning: {new} is not a release of the template, and the next `copier update` cannot "
             f"start from it.\nUndo this, and update to one: {command}",
             file=sys.stderr,
         )

@@ -279,7 +279,7 @@ def test_what_others_wrote_in_the_registry_is_taken_for_names_only(
     assert told(github) == ["POST /repos/acme/down/actions/workflows/deploy.yml/dispatches 204"]
     assert "'destroy.yml' on its record is not the name of a deploy workflow" in done.stderr
     assert "elsewhere/down is not acme's" in done.stderr
-    assert "its repository on record is 'acme/../../evil', which is none" in done.stderr
+    assert "its repository on record is 'acme/../../evil', which is not a repository" in done.stderr
     assert "not everybody may be told: " in done.stderr
 
 
@@ -428,10 +428,10 @@ def test_without_an_app_nobody_is_told_and_that_is_said(
     ("app", "says"),
     [
         ({"MESH_APP_PRIVATE_KEY": ""}, "MESH_APP_PRIVATE_KEY is not set"),
-        ({"MESH_APP_PRIVATE_KEY": "ghs_no-key"}, "MESH_APP_PRIVATE_KEY is no private key"),
+        ({"MESH_APP_PRIVATE_KEY": "ghs_no-key"}, "MESH_APP_PRIVATE_KEY is not a private key"),
         ({"MESH_APP_PRIVATE_KEY": rsa_key().private_pem}, "is not the key of the App"),
         ({"MESH_APP_CLIENT_ID": "Iv1.other"}, "is not the key of the App"),
-        ({"MESH_APP_CLIENT_ID": "a\nb"}, "MESH_APP_CLIENT_ID is no client id"),
+        ({"MESH_APP_CLIENT_ID": "a\nb"}, "MESH_APP_CLIENT_ID is not a client id"),
     ],
 )
 def test_an_app_that_is_none_is_told_once(
@@ -490,9 +490,9 @@ def test_an_api_that_is_away_costs_seconds(
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("GITHUB_TOKEN", "a\nb", "GITHUB_TOKEN is no token"),
-        ("GITHUB_API_URL", "http://evil.example", "GITHUB_API_URL is no https:// address"),
-        ("GITHUB_API_URL", "ftp://127.0.0.1", "GITHUB_API_URL is no https:// address"),
+        ("GITHUB_TOKEN", "a\nb", "GITHUB_TOKEN is not a token"),
+        ("GITHUB_API_URL", "http://evil.example", "GITHUB_API_URL is not an https:// address"),
+        ("GITHUB_API_URL", "ftp://127.0.0.1", "GITHUB_API_URL is not an https:// address"),
     ],
 )
 def test_the_environment_is_checked_first(

@@ -99,10 +99,19 @@ def test_a_publication_put_in_anothers_place_is_refused(
             event("elsewhere", "20260203T000100.000000Z-0123456789ab", OTHER),
             "is not an upstream of",
         ),
-        (event("../x", "20260203T000100.000000Z-0123456789ab", OTHER), "which is no project"),
+        (
+            event("../x", "20260203T000100.000000Z-0123456789ab", OTHER),
+            "which is not a valid project",
+        ),
         (event("dbt_up", "../../secret", OTHER), "--version is '../../secret', which is no"),
-        (event("dbt_up", "20260203T000100.000000Z-0123456789ab\n", OTHER), "is no version"),
-        (event("dbt_up", "20260203T000100.000000Z-0123456789ab", "x"), "which is no digest"),
+        (
+            event("dbt_up", "20260203T000100.000000Z-0123456789ab\n", OTHER),
+            "is not a valid version",
+        ),
+        (
+            event("dbt_up", "20260203T000100.000000Z-0123456789ab", "x"),
+            "which is not a valid digest",
+        ),
         (event("dbt_up", "20260203T000100.000000Z-0123456789ab", ""), "--digest (or $MESH_DIGEST)"),
     ],
 )

@@ -186,16 +186,16 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
         "umlaut": ("refused", "uncommitted changes (Ärger.txt)"),
         "other_template": ("refused", "another template, gh:acme/other"),
         "edited_version": ("refused", "edited by hand from v0.0.2 to v0.1.0"),
-        "gone_version": ("refused", "v0.0.9, which is no release"),
+        "gone_version": ("refused", "v0.0.9, which is not a release"),
         "from_head": ("refused", "untagged version (v0.1.0-3-g1234567)"),
         "push_refused": ("failed", "no pushes on Fridays"),
         "no_remote": ("refused", "no remote"),
         "ahead": ("refused", "1 commits ahead"),
         "remote_gone": ("failed", "remote_gone.git"),
         "nowhere": ("failed", "nowhere"),
-        "no_folder": ("failed", "there is no folder"),
-        "mine": ("failed", "there is no folder"),
-        "\N{REPLACEMENT CHARACTER}x": ("failed", "there is no folder"),
+        "no_folder": ("failed", "there is not a folder"),
+        "mine": ("failed", "there is not a folder"),
+        "\N{REPLACEMENT CHARACTER}x": ("failed", "there is not a folder"),
     }
     seen = {name: (member["result"], member["detail"]) for name, member in told.items()}
     assert seen.keys() == expected.keys()

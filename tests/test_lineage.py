@@ -396,7 +396,7 @@ def test_wrong_input(mesh: Mesh, tmp_path: Path) -> None:
     built = (mesh.hub.path / "target" / "manifest.json").read_bytes()
     for body in (b"", built[:-1000], b"[]", b"null", b"\xff", b'{"metadata": {}, "nodes": [1]}'):
         file.write_bytes(body)
-        assert "is no dbt manifest" in mesh.hub.refused(VALIDATE, *manifest)
+        assert "is not a dbt manifest" in mesh.hub.refused(VALIDATE, *manifest)
     other = mesh.up.path / "target" / "manifest.json"
     said = mesh.hub.refused(VALIDATE, "--manifest", other)
     assert "is of project 'up', not 'hub'" in said

@@ -187,7 +187,7 @@ def test_without_an_answer_a_failure_is_told_and_a_success_warned_of(
     ("environment", "says"),
     [
         ({"SLACK_WEBHOOK_URL": ""}, "set SLACK_WEBHOOK_URL or SMTP_HOST"),
-        ({"SLACK_WEBHOOK_URL": "http://hooks.example/swordfish"}, "is no https:// address"),
+        ({"SLACK_WEBHOOK_URL": "http://hooks.example/swordfish"}, "is not an https:// address"),
         ({"SLACK_WEBHOOK_URL": "http://127.0.0.1:9/swordfish"}, "no answer from Slack"),
         ({"SLACK_WEBHOOK_URL": "https://[swordfish"}, "SLACK_WEBHOOK_URL"),
         (

@@ -181,7 +181,7 @@ def test_the_key_may_come_as_text(swept: Member, world: World, tmp_path: Path) -
     for text in (pem, bare):
         swept.ok(PULL, "drop", "1", SNOWFLAKE_PRIVATE_KEY=text, HOME=str(tmp_path))
     wrong = swept.refused(PULL, "drop", "1", SNOWFLAKE_PRIVATE_KEY="nonsense")
-    assert "SNOWFLAKE_PRIVATE_KEY is no private key in PEM form" in wrong
+    assert "SNOWFLAKE_PRIVATE_KEY is not a private key in PEM form" in wrong
     missing = swept.refused(PULL, "drop", "1", HOME=str(tmp_path))
     assert "there is no key file" in missing
     prods = rsa_key("DBT_UP_SVC").private_pem

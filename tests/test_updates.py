@@ -471,4 +471,4 @@ def test_an_update_to_what_is_no_release_is_warned_of(line: Line, tmp_path: Path
     command = [BIN / "copier", "update", "--trust", "--defaults", "--vcs-ref", "HEAD"]
     done = run(command, member)
     assert done.returncode == 0, done.stderr
-    assert "is no release of the template" in done.stderr
+    assert "is not a release of the template" in done.stderr

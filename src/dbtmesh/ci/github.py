@@ -180,7 +180,7 @@ def from_environment() -> GitHub:
     if not token:
         raise MeshError("GITHUB_TOKEN is not set: give the step `env: GITHUB_TOKEN: …`")
     if not token.isprintable() or not token.isascii():
-        raise MeshError("GITHUB_TOKEN is no token: one line of plain text")
+        raise MeshError("GITHUB_TOKEN is not a token: one line of plain text")
     return GitHub(api_url(), token)
 
 
@@ -228,7 +228,7 @@ def check_url(name: str, url: str) -> None:
             parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
         ):
             return
-    raise MeshError(f"{name} is no https:// address")
+    raise MeshError(f"{name} is not an https:// address")
 
 
 def repository() -> str:

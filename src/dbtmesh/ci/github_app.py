@@ -68,7 +68,7 @@ class App:
             return jwt.encode(claims, self.private_key, algorithm="RS256")
         except (jwt.PyJWTError, ValueError, TypeError):
             raise BadApp(
-                f"{PRIVATE_KEY} is no private key in PEM form (-----BEGIN RSA PRIVATE KEY-----)"
+                f"{PRIVATE_KEY} is not a private key in PEM form (-----BEGIN RSA PRIVATE KEY-----)"
             ) from None
 
 
@@ -83,7 +83,7 @@ def from_environment() -> App | None:
     if not client_id:
         return None
     if not client_id.isprintable() or not client_id.isascii():
-        raise MeshError(f"{CLIENT_ID} is no client id: one line of plain text")
+        raise MeshError(f"{CLIENT_ID} is not a client id: one line of plain text")
     if not private_key:
         raise MeshError(f"{PRIVATE_KEY} is not set: the App's key is a secret of that name")
     return App(github.api_url(), client_id, private_key)

@@ -125,7 +125,7 @@ def recipients(records: Iterable[Record], owner: str) -> tuple[list[Reader], lis
     for record in records:
         repository, workflow = record.repository or "", record.workflow
         if not github.REPOSITORY.fullmatch(repository):
-            named = f"{shown(repository)}, which is none" if repository else "none"
+            named = f"{shown(repository)}, which is not a repository" if repository else "none"
             notes.append(f"{record.consumer} is not told: its repository on record is {named}")
         elif owner and repository.partition("/")[0].lower() != owner.lower():
             notes.append(

@@ -72,7 +72,7 @@ def given(flag: str, value: str | None, variable: str, pattern: re.Pattern[str])
     if not value:
         raise MeshError(f"{flag} (or ${variable}) is missing: the event names it")
     if not pattern.fullmatch(value):
-        raise MeshError(f"{flag} is {value[:80]!r}, which is no {flag.strip('-')}")
+        raise MeshError(f"{flag} is {value[:80]!r}, which is not a valid {flag.strip('-')}")
     return value
 
 

@@ -138,7 +138,7 @@ def data(
         if each.adapter_type == "snowflake":
             on_snowflake.append(each)
         else:
-            seen = f"has an age that nobody can tell ({each.adapter_type})"
+            seen = f"has no known age ({each.adapter_type})"
             findings.append(Finding(each.project, "data", seen))
     if not any(places[each.project] for each in on_snowflake):
         return findings

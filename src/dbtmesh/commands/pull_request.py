@@ -66,7 +66,7 @@ def comment(arguments: argparse.Namespace, member: config.Member) -> int:
     try:
         text = arguments.file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise MeshError(f"{arguments.file} is no text") from None
+        raise MeshError(f"{arguments.file} is not text") from None
     number = arguments.number or own_number()
     # Projects that share a repository have a comment each.
     marker = f"<!-- dbt-mesh {member.project} -->"
@@ -88,7 +88,9 @@ def own_number() -> int:
     """Of the pull request whose workflow this runs in."""
     found = re.fullmatch(r"refs/pull/(\d+)/(?:merge|head)", os.environ.get("GITHUB_REF", ""))
     if not found:
-        raise MeshError("this is no pull request's workflow: name the pull request with --number")
+        raise MeshError(
+            "this is not the workflow of a pull request: name the pull request with --number"
+        )
     return int(found[1])
 
 

@@ -67,4 +67,4 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:
-        raise MeshError(f"{path} is no text") from None
+        raise MeshError(f"{path} is not text") from None

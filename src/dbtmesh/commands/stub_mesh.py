@@ -65,7 +65,7 @@ def main(words: Sequence[str], root: Path) -> int:
     )
     arguments = parser.parse_args(words)
     if not 0 <= arguments.rows <= 1000:
-        raise MeshError(f"--rows {arguments.rows}: between 0 and 1000, for these are no test data")
+        raise MeshError(f"--rows {arguments.rows}: give 0 to 1000; stand-ins are not test data")
 
     member = config.load_member(root)
     upstreams = member.chosen(arguments.upstream)

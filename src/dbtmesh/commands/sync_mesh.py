@@ -97,7 +97,7 @@ def main(words: Sequence[str], root: Path) -> int:
         member.root, {upstream.name for upstream in member.upstreams}
     ):
         cli.note(
-            f"{project} is no upstream any more (mesh.yml), but its contracts are still here: "
+            f"{project} is not an upstream any more (mesh.yml), but its contracts are still here: "
             f"when no model reads it, `rm -r {' '.join(paths)}` and commit that"
         )
     if member.kind == "loom" and os.environ.get("DBT_LOOM_CONFIG"):

@@ -75,7 +75,7 @@ def data(
             seen = "cannot be read: it is not there, or this role has no SELECT on it"
             findings.append(Finding(upstream, what, seen, stale=True))
         elif row["table_type"].endswith("VIEW") or not row["last_altered"]:
-            findings.append(Finding(upstream, what, "has an age that nobody can tell (a view)"))
+            findings.append(Finding(upstream, what, "has no known age (a view)"))
         else:
             when = datetime.fromisoformat(row["last_altered"])
             when = when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -123,7 +123,7 @@ def read(body: bytes, project: str) -> Manifest:
     try:
         manifest = checked.decode(body, _MANIFEST)
     except Unfit as error:
-        raise MeshError(f"is no dbt manifest ({error}): run `dbt parse` again") from None
+        raise MeshError(f"is not a dbt manifest ({error}): run `dbt parse` again") from None
     if manifest.metadata.project_name != project:
         raise MeshError(f"is of project {manifest.metadata.project_name!r}, not {project!r}")
     return manifest

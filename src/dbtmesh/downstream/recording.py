@@ -126,7 +126,7 @@ def readers(body: bytes) -> Readers:
     try:
         return checked.decode(body, _READERS)
     except Unfit as error:
-        raise MeshError(f"is no dbt manifest ({error}): run `dbt build` again") from None
+        raise MeshError(f"is not a dbt manifest ({error}): run `dbt build` again") from None
 
 
 def uncompiled(found: Iterable[lineage.Edge], nodes: Readers) -> list[str]:

@@ -86,7 +86,7 @@ def parse_private(pem: bytes, path: Path, passphrase: str | None = None) -> RSAP
         if encrypted:
             raise MeshError(f"{path}: the passphrase does not open it") from None
         raise MeshError(
-            f"{path} is no private key in PEM form (-----BEGIN PRIVATE KEY-----), or is damaged"
+            f"{path} is not a private key in PEM form (-----BEGIN PRIVATE KEY-----), or is damaged"
         ) from None
     if not isinstance(key, RSAPrivateKey):
         raise MeshError(f"{path} holds a key that is not RSA: Snowflake's key pairs here are RSA")
