@@ -141,8 +141,8 @@ class Made:
             self.rendered: dict[str, int] = dict(noted.get("rendered", {}))
         except (ValueError, AttributeError, TypeError):
             raise FleetError(
-                f"{path} is damaged, and tells no more what the demo made: remove by hand what "
-                "is not yours to keep"
+                f"{path} is damaged, so what the demo made is not known: remove by hand what you "
+                "do not need"
             ) from None
 
     def __contains__(self, path: Path) -> bool:

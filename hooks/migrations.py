@@ -101,8 +101,8 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
         if folder != ".":
             command += f" --answers-file {answers.as_posix()}"
         print(
-            f"\nwarning: {new} is not a release of the template, and the next `copier update` cannot "
-            f"start from it.\nUndo this, and update to one: {command}",
+            f"\nwarning: {new} is not a release of the template, and the next `copier update` "
+            f"cannot start from it.\nUndo this, and update to one: {command}",
             file=sys.stderr,
         )
     changelog = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")

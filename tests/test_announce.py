@@ -280,7 +280,7 @@ def test_what_others_wrote_in_the_registry_is_taken_for_names_only(
     assert "'destroy.yml' on its record is not the name of a deploy workflow" in done.stderr
     assert "elsewhere/down is not acme's" in done.stderr
     assert "its repository on record is 'acme/../../evil', which is not a repository" in done.stderr
-    assert "not everybody may be told: " in done.stderr
+    assert "some readers may not be told: " in done.stderr
 
 
 def test_a_token_is_for_one_repository_and_for_what_it_takes(

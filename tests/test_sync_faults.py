@@ -87,8 +87,8 @@ def test_a_former_upstream_is_told_of_and_left_alone(
     assert (said.returncode, touched(down)) == (0, before)
     left = f"models/_mesh_{gone}.yml state/{gone}"
     assert said.stderr == (
-        f"note: {gone} is not an upstream any more (mesh.yml), but its contracts are still here: when "
-        f"no model reads it, `rm -r {left}` and commit that\n"
+        f"note: {gone} is not an upstream any more (mesh.yml), but its contracts are still here: "
+        f"when no model reads it, `rm -r {left}` and commit that\n"
     )
     # in a clone, where nobody has synced yet, and out of reach of the registry
     (down.path / f"state/{gone}/.sync.json").unlink()

@@ -93,7 +93,7 @@ def plan(member: config.Member, place: config.Location) -> Announcement | None:
     store = registry.open_store(place.url, member.access)
     records, unread = consumers.recorded(store, member.project, place.env)
     for problem in unread:
-        cli.note(f"not everybody may be told: {problem}")
+        cli.note(f"some readers may not be told: {problem}")
     waiting = [each for each in records if each.deployment != readers.INDEPENDENT]
     if len(waiting) < len(records):
         published = history.versions(store, member.project, place.env)

@@ -241,7 +241,7 @@ def last_deploy(state: registry.Store, project: str, env: str) -> tuple[Deploy |
     try:
         return decode(stored.body, _DEPLOY), stored.etag
     except Unfit as error:
-        cli.note(f"{state.url}/{key} is not what a deploy writes ({error}): taken for none")
+        cli.note(f"{state.url}/{key} is not what a deploy writes ({error}): ignored")
         return None, stored.etag
 
 

@@ -121,7 +121,7 @@ def seal(project: Project) -> Iterator[Finding]:
         yield Finding(
             f"vendor/{wheel.name}",
             f"is not what the template built: {altered}",
-            "what judges and grants is not what was released",
+            "the code that checks and grants is not the released one",
             f"git log -p --stat vendor, then {mend}",
         )
     found = installed.version()

@@ -58,7 +58,7 @@ def answers(project: Project) -> Iterator[Finding]:
         yield Finding(
             "mesh.yml",
             f"{'.'.join(path)} is {there!r}, the answer {question} is {answer!r}",
-            "SQL, workflows and commands do not mean the same",
+            "SQL, workflows and commands use different values",
             f"{'.'.join(path)}: {answer}; or answer anew: copier update --trust --skip-answered "
             f"--data {question}={there}",
             edit,

@@ -177,6 +177,6 @@ def _prod_database(
                 yield Finding(
                     PROFILES,
                     f"the target {name} builds in {found}, mesh.yml says {ours}",
-                    "grants and published contracts are of the one, the tables are in the other",
+                    "grants and contracts name one database, the tables are in the other",
                     f"copier update --trust --skip-answered --data {answer}={found.upper()}",
                 )
