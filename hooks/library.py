@@ -21,7 +21,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -47,6 +47,12 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def wheel_name(version: str) -> str:
     return f"{DISTRIBUTION}-{version}-py3-none-any.whl"
+
+
+def is_wheel(path: str) -> bool:
+    """Whether a file of a repository is a wheel that `put` writes and removes."""
+    where = PurePosixPath(path)
+    return where.parent.name == FOLDER and where.match(f"{DISTRIBUTION}-*.whl")
 
 
 def put(member: Path, version: str, source: Path = SOURCE) -> None:

@@ -69,7 +69,9 @@ def keep_edited_files(answers: Path) -> list[str]:
     A file goes when the template drops it, or when the member changes its kind.
     """
     removed = git("ls-files", "--deleted", "-z").decode().split("\0")[:-1]
-    kept = [path for path in removed if not is_untouched(answers, path)]
+    # no version of the template has the wheel: the hook has removed the old one
+    lost = [path for path in removed if not library.is_wheel(path)]
+    kept = [path for path in lost if not is_untouched(answers, path)]
     # those that the member's people deleted are not among them: they are not in HEAD either
     if kept:
         git("checkout", "--quiet", "HEAD", "--", *kept)

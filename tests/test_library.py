@@ -18,6 +18,8 @@ from dbtmesh import installed
 from fleet import render as rendering
 from fleet.render import Source
 from tests import versions, warm
+from tests.bench.member import rendered
+from tests.bench.rendering import this_repository
 from tests.conftest import BIN, Member, Render
 from tests.interpreters import interpreter
 
@@ -282,3 +284,20 @@ def test_texts_stay_texts_in_every_yaml_file(render: Render) -> None:
     }
     assert "1.10" in refs
     assert all(isinstance(ref, str) for ref in refs)
+
+
+def test_an_update_replaces_the_wheel_and_takes_the_old_one_for_no_edit(tmp_path: Path) -> None:
+    """Between two releases that both have the library; the file of the older one goes."""
+    template, member = tmp_path / "template", tmp_path / "dbt_up"
+    template.mkdir()
+    this_repository(template)
+    rendered(template, member, "v0.0.1", "kind=upstream")
+    done = subprocess.run(
+        [BIN / "copier", "update", "--trust", "--defaults"],
+        cwd=member,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert wheels(member) == ["dbtmesh-0.0.2-py3-none-any.whl"]
+    assert "because you had edited them" not in done.stdout
