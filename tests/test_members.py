@@ -255,7 +255,8 @@ def test_the_readme_is_one_page_and_leads_to_snowflake(
     assert "export SNOWFLAKE_USER" in text
     for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
         yaml.safe_load(block)
-    for script in re.findall(r"(?:scripts/\w+\.py|\./\w+\.sh)", text):
+    here = text.replace("`dbt build && scripts/publish_manifest.py`", "")  # in an upstream's folder
+    for script in re.findall(r"(?:scripts/\w+\.py|\./\w+\.sh)", here):
         assert (member.path / script).is_file(), script
     reads = answers["kind"] != "upstream"
     assert ("upstreams=" in text) is reads
