@@ -2,7 +2,9 @@
 
 `delivery.py` has those of the registry, GitHub and the library; an extension of Copier's cannot
 import another one. A filter called `…_error` returns one line for the person who typed the answer,
-or the empty string; copier.yml uses them as validators. Nothing here reads or writes anything.
+or the empty string; copier.yml uses them as validators. The line starts with the remedy: a terminal
+of 80 columns shows about 30 characters of it, behind what Copier itself says. Nothing here reads or
+writes anything.
 """
 
 from __future__ import annotations
@@ -54,8 +56,8 @@ def as_project_name(folder: str) -> str:
 def project_name_error(name: str) -> str:
     if not PROJECT_NAME.fullmatch(name):
         return (
-            f"{name!r} is not a valid project name: a lower-case letter first, then lower-case "
-            "letters, digits and _ (for example dbt_up)"
+            f"a-z first, then a-z, 0-9 and _: {name!r} is not a valid project name (for example "
+            "dbt_up)"
         )
     return dbt_name_error(name)
 
@@ -64,10 +66,10 @@ def dbt_name_error(name: str) -> str:
     """What is wrong with the name of a project, as dbt sees it."""
     if not DBT_NAME.fullmatch(name):
         return (
-            f"{name!r} is not a valid dbt project name: letters, digits and _ (for example dbt_up)"
+            f"letters, digits and _: {name!r} is not a valid dbt project name (for example dbt_up)"
         )
     if name in DBT_PACKAGES or DBT_MODULES.fullmatch(name):
-        return f"{name!r} is a name that dbt uses itself: choose another"
+        return f"choose another: {name!r} is a name that dbt uses itself"
     if len(name) > 63:
         return f"at most 63 characters (this has {len(name)})"
     return ""
@@ -93,9 +95,10 @@ def one_line_error(text: str) -> str:
     for word in re.findall(r"\w+", text):
         scripts = {unicodedata.name(letter, "?").split()[0] for letter in word if letter.isalpha()}
         if len(mixed := sorted(scripts & ALIKE)) > 1:
-            return f"{word!r} mixes letters of {' and '.join(map(str.title, mixed))}"
+            scripts_of_it = " and ".join(map(str.title, mixed))
+            return f"letters of one script: {word!r} mixes letters of {scripts_of_it}"
         if unicodedata.normalize("NFKC", word) != unicodedata.normalize("NFC", word):
-            return f"{word!r} has letters in a style of their own: write plain ones"
+            return f"write plain letters: {word!r} has letters in a style of their own"
     return ""
 
 
@@ -124,9 +127,9 @@ def upstreams_error(text: str, project_name: str) -> str:
         if error := dbt_name_error(name):
             return error
         if name == project_name:
-            return f"{name!r} is this project itself: name the projects it reads"
+            return f"name the projects that it reads: {name!r} is this project itself"
         if name.lower() in seen:
-            return f"{name!r} is named twice"
+            return f"name each once: {name!r} is named twice"
         if error := identifier_error(upstream["database_prefix"], room=32):
             return f"database prefix of {name}: {error}"
         if error := sql_name_error(upstream["prod_database"]):
@@ -142,11 +145,11 @@ def identifier_error(name: str, room: int = 0) -> str:
     """
     if not IDENTIFIER.fullmatch(name):
         return (
-            f"{name!r} is not a plain Snowflake name: upper-case letters, digits and _, "
-            "not starting with a digit"
+            f"A-Z and _ first, then 0-9 too: {name!r} is not a plain Snowflake name (letters in "
+            "upper case, digits and _)"
         )
     if not room and name in RESERVED_WORDS:
-        return f"{name!r} is a reserved word of Snowflake: choose another"
+        return f"choose another: {name!r} is a reserved word of Snowflake"
     if len(name) > MAX_IDENTIFIER - room:
         return f"at most {MAX_IDENTIFIER - room} characters (this has {len(name)})"
     return ""
@@ -159,18 +162,21 @@ def sql_name_error(name: str) -> str:
     """What is wrong with a name as SQL has it: plain, or in double quotes as it is stored."""
     if QUOTED.fullmatch(name) and one_line_error(name) == "" and len(name) <= MAX_IDENTIFIER + 2:
         plain = re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name.strip('"'))
-        return f"{name} needs no quotes" if plain else ""
+        return f"leave the quotes out: {name} needs no quotes" if plain else ""
     if re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name):
         return identifier_error(name.replace("$", "_"))
     return (
-        f"{name!r} is not a Snowflake name: upper-case letters, digits, _ and $, not starting with "
-        'a digit; any other name in double quotes ("my-database")'
+        f"upper case, or in double quotes: {name!r} is not a Snowflake name (A-Z, 0-9, _ and $, "
+        'not starting with a digit; any other name in double quotes: "my-database")'
     )
 
 
 def dev_database_error(name: str, prod_database: str) -> str:
     if name == prod_database:
-        return f"{name} is the database of deployed models: pull requests must not write there"
+        return (
+            f"choose another: {name} is the database of deployed models, and pull requests must not "
+            "write there"
+        )
     return ""
 
 
@@ -204,11 +210,11 @@ def schemas_error(text: str, prod_database: str, dev_database: str) -> str:
         if error := sql_name_error(place["database"]) or sql_name_error(place["schema"]):
             return error
         if place["database"] == dev_database:
-            return f"{dev_database} is where people build: deployed models lie elsewhere"
+            return f"choose another: {dev_database} is where people build, not deploys"
         if names.count(place["name"]) > 1:
-            return f"{place['name']} is named twice"
+            return f"name each once: {place['name']} is named twice"
     if parse_schemas(text, prod_database)[-1]["database"] != prod_database:
-        return f"the last one is for models that name none, and so lies in {prod_database}"
+        return f"end with one of {prod_database}: the last one is for models that name none"
     return ""
 
 
@@ -229,15 +235,15 @@ def reads_error(text: str) -> str:
 
 def role_error(name: str, dev_role: str) -> str:
     if name in SYSTEM_ROLES:
-        return f"{name!r} is a role of Snowflake's own: deploys get a role with less"
+        return f"choose another: {name!r} is a role of Snowflake's own, and deploys get one with less"
     if name == dev_role:
-        return f"{name!r} is the role of people and pull requests: deploys need another"
+        return f"choose another: {name!r} is the role of people and pull requests"
     return ""
 
 
 def service_user_error(name: str, ci_user: str) -> str:
     if name == ci_user:
-        return f"{name!r} is the user of pull requests: deploys need another"
+        return f"choose another: {name!r} is the user of pull requests"
     return ""
 
 
@@ -247,11 +253,11 @@ def account_error(account: str) -> str:
     locator = r"[A-Za-z]+[0-9]+|[A-Za-z0-9_]+(?:\.[a-z0-9-]+){1,2}"
     if account and not re.fullmatch(rf"({organization}|{locator})(\.privatelink)?", account):
         return (
-            f"{account!r} is not an account identifier: write ORG-ACCOUNT (for example "
-            "MYORG-MYACCOUNT), or a locator with its region, without .snowflakecomputing.com"
+            f"write ORG-ACCOUNT: {account!r} is not an account identifier (for example "
+            "MYORG-MYACCOUNT; or a locator with its region), without .snowflakecomputing.com"
         )
     if account.endswith((".com", ".cn")):
-        return f"{account!r} is an address: write it without .snowflakecomputing.com"
+        return f"write ORG-ACCOUNT: {account!r} is an address; without .snowflakecomputing.com"
     return ""
 
 
@@ -272,9 +278,9 @@ def allowed_ips_error(text: str) -> str:
         try:
             network = ipaddress.IPv4Network(entry)
         except ValueError:
-            return f"{entry!r} is not an IPv4 address or CIDR range (for example 203.0.113.0/24)"
+            return f"such as 203.0.113.0/24: {entry!r} is not an IPv4 address or CIDR range"
         if network.prefixlen == 0:
-            return f"{entry!r} allows every address: leave the answer empty for no network policy"
+            return f"leave it empty for no policy: {entry!r} allows every address"
     return ""
 
 

@@ -26,26 +26,29 @@ def bucket_error(bucket: str) -> str:
     legal = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket)
     if not legal or ".." in bucket or re.fullmatch(r"([0-9]+\.){3}[0-9]+", bucket):
         return (
-            f"{bucket!r} is not a valid bucket name: 3 to 63 lower-case letters, digits, dots and "
-            "hyphens, with a letter or digit at both ends; without s3://"
+            f"3 to 63 of a-z, 0-9, . and -: {bucket!r} is not a valid bucket name (a letter or "
+            "digit at both ends; without s3://)"
         )
     if bucket.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or bucket.endswith(
         ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
     ):
-        return f"{bucket!r} starts or ends with what S3 keeps for itself"
+        return f"choose another: {bucket!r} starts or ends with what S3 keeps for itself"
     return ""
 
 
 def aws_region_error(region: str) -> str:
     if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", region):
-        return f"{region!r} is not an AWS region (for example eu-west-1)"
+        return f"such as eu-west-1: {region!r} is not an AWS region"
     return ""
 
 
 def aws_role_error(arn: str) -> str:
     name = "[A-Za-z0-9_+=,.@-]"
     if arn and not re.fullmatch(rf"arn:aws[a-z-]*:iam::[0-9]{{12}}:role/({name}+/)*{name}+", arn):
-        return f"{arn!r} is not a role (for example arn:aws:iam::123456789012:role/dbt-mesh-dbt-up)"
+        return (
+            f"paste the ARN of a role: {arn!r} is not a role (for example "
+            "arn:aws:iam::123456789012:role/dbt-mesh-dbt-up)"
+        )
     if len(arn.rpartition("/")[2]) > 61:
         return "at most 61 characters of name: the role of pull requests is called the same and -ci"
     return ""
@@ -56,15 +59,16 @@ def github_repository_error(repository: str) -> str:
     has the underscore of managed users."""
     owner = r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}(_[A-Za-z0-9]+)?"
     if repository and not re.fullmatch(rf"{owner}/[A-Za-z0-9._-]{{1,100}}", repository):
-        return f"{repository!r} is not a GitHub repository: write org/repo"
+        return f"write org/repo: {repository!r} is not a GitHub repository"
     if repository.endswith((".git", "/.", "/..")):
-        return f"{repository!r} is not how GitHub names it: {repository.removesuffix('.git')}"
+        without = repository.removesuffix(".git")
+        return f"write it as {without}: {repository!r} is not how GitHub names it"
     return ""
 
 
 def github_ids_error(ids: str) -> str:
     if ids and not re.fullmatch(r"[0-9]{1,20}/[0-9]{1,20}", ids):
-        return f"{ids!r} are not two numbers: the owner's id / the repository's (1234/5678)"
+        return f"two numbers, as in 1234/5678: {ids!r} is not the owner's id / the repository's"
     return ""
 
 
@@ -83,7 +87,7 @@ def branch_error(branch: str) -> str:
     # What `git check-ref-format` allows, less what a workflow file would read as a pattern.
     legal = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", branch)
     if not legal or ".." in branch or "//" in branch or branch.endswith(("/", ".", ".lock")):
-        return f"{branch!r} is not a branch name (for example main)"
+        return f"such as main: {branch!r} is not a branch name"
     return ""
 
 

@@ -50,6 +50,12 @@ def yes_or_no(answer: Any) -> bool:
 TYPES: Mapping[str, Callable[[Any], Any]] = {"str": text, "int": whole_number, "bool": yes_or_no}
 
 
+def values_of(choices: Any) -> list[Any]:
+    """The answers that a question offers: as a list, by label, or by label with a validator."""
+    offered = choices.values() if isinstance(choices, dict) else choices or []
+    return [each["value"] if isinstance(each, dict) else each for each in offered]
+
+
 class Form:
     """The questions, and the answers at hand. What is not answered has its default, worked out
     when a validator looks at it."""
@@ -71,8 +77,7 @@ class Form:
             answer = self.value(key)
         except ValueError as error:
             return str(error)
-        choices = question.get("choices")
-        allowed = list(choices.values() if isinstance(choices, dict) else choices or [])
+        allowed = values_of(question.get("choices"))
         if allowed and answer not in allowed:
             return f"{answer!r} is not one of {', '.join(allowed)}"
         return self.rendered(question.get("validator", "")).strip()
