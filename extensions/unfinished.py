@@ -1,0 +1,120 @@
+"""What was answered before Ctrl-C is kept: a data file, and the command that goes on with it.
+
+Copier shows the answers so far to every template that it renders, also to the defaults and
+validators of a question. When the program ends while questions were being asked, the last that
+were seen are written to a file, and `--data-file` of it does not ask them again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from copier_template_extensions import ContextHook
+
+OPERATIONS = ("copy", "update", "recopy")
+DATA_FILE = "--data-file"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """answers: all so far; given: those of --data; questions: copier.yml; recorded: the answers
+    file of a member that is there already."""
+
+    answers: Mapping[str, Any]
+    given: Mapping[str, Any]
+    questions: Path
+    recorded: Path
+
+
+class State:
+    """Of this process, in which Copier asks once. last: None where no question is open."""
+
+    registered = False
+    last: Seen | None = None
+
+
+class Unfinished(ContextHook):
+    """Looks on while Copier asks, and changes nothing."""
+
+    def hook(self, context: dict[str, Any]) -> None:
+        if context.get("_copier_phase") != "prompt":
+            State.last = None
+            return
+        conf = context["_copier_conf"]
+        if conf["defaults"] or not sys.stdin.isatty():
+            return
+        if not State.registered:
+            atexit.register(tell)
+            State.registered = True
+        if answers_file := str(conf["answers_file"]):  # empty while Copier works out its name
+            State.last = Seen(
+                answers=dict(context["_copier_answers"]),
+                given=dict(conf["data"]),
+                questions=Path(conf["src_path"], "copier.yml"),
+                recorded=Path(conf["dst_path"], answers_file),
+            )
+
+
+def tell() -> None:
+    """At the end of the program: nothing where all questions were answered, or none was."""
+    seen, State.last = State.last, None
+    operation = next((word for word in sys.argv[1:] if word in OPERATIONS), None)
+    if not seen or not operation:
+        return
+    try:
+        kept = typed(seen)
+        if kept.keys() <= seen.given.keys():
+            return
+        handle, path = tempfile.mkstemp(prefix="copier-dbt-mesh-", suffix=".yml")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            yaml.safe_dump(kept, file, sort_keys=False, allow_unicode=True)
+    except OSError as error:
+        print(f"note: what you answered could not be kept: {error.strerror}", file=sys.stderr)
+        return
+    command = shlex.join(["copier", *again(sys.argv[1:], operation, path)])
+    print(f"What you answered is kept. To go on from there:\n  {command}", file=sys.stderr)
+
+
+def typed(seen: Seen) -> dict[str, Any]:
+    """Answers of --data, and those to questions that are asked and were answered in another way
+    than the member has on record."""
+    questions = _mapping(seen.questions)
+    recorded = _mapping(seen.recorded)
+    asked = {key for key, each in questions.items() if each and each.get("ask") is not False}
+    return {
+        key: value
+        for key, value in seen.answers.items()
+        if key in seen.given or (key in asked and not (key in recorded and recorded[key] == value))
+    }
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """A YAML file's; empty where there is none. What starts with `_` is Copier's."""
+    if not path.is_file():
+        return {}
+    loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    return {key: value for key, value in loaded.items() if not key.startswith("_")}
+
+
+def again(words: Sequence[str], operation: str, path: str) -> list[str]:
+    """The same command with this data file, which holds what another one said, too."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip or word.startswith(f"{DATA_FILE}="):
+            skip = False
+        elif word == DATA_FILE:
+            skip = True
+        else:
+            kept.append(word)
+    at = kept.index(operation) + 1
+    return [*kept[:at], DATA_FILE, path, *kept[at:]]
