@@ -26,19 +26,19 @@ DATA_FILE = "--data-file"
 
 @dataclass(frozen=True)
 class Seen:
-    """answers: all so far; given: those of --data; questions: copier.yml; recorded: the answers
-    file of a member that is there already."""
+    """answers: all so far; given: those of --data; recorded: the answers file of a member that is
+    there already."""
 
     answers: Mapping[str, Any]
     given: Mapping[str, Any]
-    questions: Path
     recorded: Path
 
 
 class State:
-    """Of this process, in which Copier asks once. last: None where no question is open."""
+    """Of this process, in which Copier asks once. asked: keys of the questions that are asked, once
+    it does; last: None where no question is open."""
 
-    registered = False
+    asked: frozenset[str] = frozenset()
     last: Seen | None = None
 
 
@@ -52,14 +52,17 @@ class Unfinished(ContextHook):
         conf = context["_copier_conf"]
         if conf["defaults"] or not sys.stdin.isatty():
             return
-        if not State.registered:
+        if not State.asked:
+            # now: the template's clone is gone at the end
+            questions = _mapping(Path(conf["src_path"], "copier.yml"))
+            State.asked = frozenset(
+                key for key, each in questions.items() if each.get("ask") is not False
+            )
             atexit.register(tell)
-            State.registered = True
         if answers_file := str(conf["answers_file"]):  # empty while Copier works out its name
             State.last = Seen(
                 answers=dict(context["_copier_answers"]),
                 given=dict(conf["data"]),
-                questions=Path(conf["src_path"], "copier.yml"),
                 recorded=Path(conf["dst_path"], answers_file),
             )
 
@@ -87,13 +90,11 @@ def tell() -> None:
 def typed(seen: Seen) -> dict[str, Any]:
     """Answers of --data, and those to questions that are asked and were answered in another way
     than the member has on record."""
-    questions = _mapping(seen.questions)
     recorded = _mapping(seen.recorded)
-    asked = {key for key, each in questions.items() if each and each.get("ask") is not False}
     return {
         key: value
         for key, value in seen.answers.items()
-        if key in seen.given or (key in asked and not (key in recorded and recorded[key] == value))
+        if key in seen.given or (key in State.asked and not (key in recorded and recorded[key] == value))
     }
 
 
