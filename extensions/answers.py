@@ -174,7 +174,7 @@ def sql_name_error(name: str) -> str:
 def dev_database_error(name: str, prod_database: str) -> str:
     if name == prod_database:
         return (
-            f"choose another: {name} is the database of deployed models, and pull requests must not "
+            f"choose another: {name} is the database of deployed models: pull requests must not "
             "write there"
         )
     return ""
@@ -235,7 +235,9 @@ def reads_error(text: str) -> str:
 
 def role_error(name: str, dev_role: str) -> str:
     if name in SYSTEM_ROLES:
-        return f"choose another: {name!r} is a role of Snowflake's own, and deploys get one with less"
+        return (
+            f"choose another: {name!r} is a role of Snowflake's own, and deploys get one with less"
+        )
     if name == dev_role:
         return f"choose another: {name!r} is the role of people and pull requests"
     return ""

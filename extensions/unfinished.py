@@ -94,7 +94,8 @@ def typed(seen: Seen) -> dict[str, Any]:
     return {
         key: value
         for key, value in seen.answers.items()
-        if key in seen.given or (key in State.asked and not (key in recorded and recorded[key] == value))
+        if key in seen.given
+        or (key in State.asked and not (key in recorded and recorded[key] == value))
     }
 
 

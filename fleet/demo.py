@@ -121,10 +121,15 @@ class Demo:
             *(database.with_name(database.name + suffix) for suffix in ("", ".wal")),
         ]
 
-    def of_all(self) -> list[Path]:
-        """What comes of all of them together: files, and folders from the inside out."""
-        folders = (self.home / "registry", self.home / "state", self.home, self.folder)
-        return [self.map, *folders]
+    @property
+    def shared_files(self) -> tuple[Path, ...]:
+        """What comes of all members together. The .gitignore is the first copy's."""
+        return (self.map, self.home / ".gitignore")
+
+    @property
+    def shared_folders(self) -> tuple[Path, ...]:
+        """The same of folders, from the inside out."""
+        return (self.home / "registry", self.home / "state", self.home, self.folder)
 
 
 class Made:
@@ -218,7 +223,7 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
     made = Made(demo.folder)
     missing = [member for member in demo.members if not (demo.folder / member).exists()]
     try:
-        made.add(demo.home, absent(demo.of_all()))
+        made.add(demo.home, absent((*demo.shared_files, *demo.shared_folders)))
     except OSError as error:
         raise FleetError(
             f"cannot write in {demo.folder}: {error.strerror}; name another folder (--folder)"
@@ -395,9 +400,8 @@ def clean(folder: Path) -> int:
                 if member not in kept:
                     remove(made, each.of_member(member))
         for each in demos:
-            files, folders = each.of_all()[:1], each.of_all()[1:-1]
-            remove(made, files)
-            remove_if_empty(made, folders)
+            remove(made, each.shared_files)
+            remove_if_empty(made, each.shared_folders[:-1])
         if any(made.has_rendered(member) for member in MODELS):
             made.write()
         else:

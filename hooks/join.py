@@ -8,17 +8,15 @@ name that no tool reads, for people to take over what they want.
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import copier
+import doctor  # before the library, which it finds
 import yaml
 from previous import TEMPLATE
-
-sys.path.insert(0, str(TEMPLATE / "src"))  # the library, of this very version
 
 from dbtmesh.config import load_member
 from dbtmesh.doctor import environment, plan, recorded, repository, settings
@@ -64,11 +62,8 @@ def join(answers_file: Path, copied: Path) -> Joined:
         told = list(kept(own, mended, pristine / folder, project))
     written = [place.as_posix() for place in places if (copied / place).exists()]
     written += [path.relative_to(copied).as_posix() for path in project.glob("vendor/*.whl")]
-    findings = plan.weighty(plan.examine(Project(member), LOOKED_AT))
     return Joined(
-        written=sorted(set(written)),
-        told=told,
-        findings=[line for each in findings for line in plan.described(each)],
+        written=sorted(set(written)), told=told, findings=doctor.findings(project, LOOKED_AT)
     )
 
 

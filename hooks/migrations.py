@@ -111,6 +111,12 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
     given = answers.read_text(encoding="utf-8")
     before = (committed(answers.as_posix()) or b"").decode("utf-8", "replace")
     project = re.search(r"^project_name: *(.*)$", given, re.MULTILINE)
+    in_conflict = update_report.conflicts(Path())
+    findings: list[str] = []
+    if not in_conflict:  # else files are not what they will be
+        import doctor
+
+        findings = doctor.told(doctor.findings(answers.absolute().parent))
     requirements = [str(answers.parent / f"{name}.txt") for name in ("requirements", "constraints")]
     print(
         "\n"
@@ -120,10 +126,11 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
             old=old,
             new=new,
             changes=update_report.changes_between(changelog, old, new),
-            in_conflict=update_report.conflicts(Path()),
+            in_conflict=in_conflict,
             kept=kept,
             replaced=replaced,
             engine=update_report.engine_change(before, given),
+            findings=findings,
             requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", *requirements)),
         )
     )

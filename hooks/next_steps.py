@@ -61,7 +61,9 @@ def after_copy(answers: Mapping[str, str], answers_file: Path, copied: Path) -> 
     if repository and repository.top != copied:
         lines += ["", *misplaced(repository.top, copied, answers_file)]
     if joined and joined.findings:
-        lines += ["", "scripts/doctor.py finds more to do:", *(f"  {e}" for e in joined.findings)]
+        import doctor
+
+        lines += doctor.told(joined.findings)
     return "\n".join(lines)
 
 
@@ -168,7 +170,26 @@ def version_control(
     else:
         branch = answers.get("deploy_branch", "main")
         commands += [f"git init -b {branch}", f"git add -A && {commit}"]
+    if not git_knows_who_commits(copied):
+        commands.insert(
+            -1,
+            "git config --global user.name 'YOU' && git config --global user.email YOU@ADDRESS"
+            "   # git does not know yet who commits",
+        )
     return commands if project == "." else [*commands, f"cd {project}"]
+
+
+def git_knows_who_commits(folder: Path) -> bool:
+    """Else `git commit` ends with `Please tell me who you are`."""
+    import subprocess
+
+    try:
+        asked = subprocess.run(
+            ["git", "var", "GIT_COMMITTER_IDENT"], cwd=folder, capture_output=True, check=False
+        )
+    except OSError:
+        return True  # there is no git, which it says by itself
+    return asked.returncode == 0
 
 
 def folder_to_enter(repository: Path) -> str:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ENTRY = re.compile(r"^## v?(?P<version>\d+\.\d+\.\d+)\b.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-CONFLICT = b"<<<<<<< "
-REJECTED = ".rej"
+CONFLICT = b"REJECTED = ".rej"
 """Where Copier (by `git apply`) leaves an edit that does not fit any more, unless it merges."""
 
 
@@ -104,6 +103,7 @@ def message(
     in_conflict: dict[str, list[int]],
     kept: Sequence[str],
     replaced: Sequence[str] = (),
+    findings: Sequence[str] = (),
     requirements_changed: bool,
     engine: Sequence[str] = (),
 ) -> str:
@@ -112,7 +112,9 @@ def message(
     folder: of the project, seen from the top of the repository, where updates run;
     kept: files that are no longer the template's, and stay because they were edited here;
     replaced: of edited files that could not stay, a line that says where the edits are;
-    engine: as `engine_change` has it.
+<<<<<<< HEAD
+    engine: as `engine_change` has it;
+    findings: the doctor's lines.
     """
     if old == new:
         lines = [f"{project} is rendered anew from {new} of the template, with your answers."]
@@ -143,6 +145,7 @@ def message(
         for path in rejected:
             file = path.removesuffix(REJECTED)
             lines += [f"  your change is in {path}: put it back into {file}, then delete {path}"]
+    lines += findings
     alone = folder == "."
     at = "" if alone else f"{folder}/"
     install = f"  pip install -r {at}requirements.txt -c {at}constraints.txt"

@@ -66,7 +66,7 @@ def test_it_ends_with_equal_rows_in_both_downstreams_and_says_where_things_are(
 def test_it_shows_each_command_with_its_time(demo: tuple[Path, dict[str, str], str]) -> None:
     steps = re.findall(r"ok (\w+) +([\d.]+) s +(\S.*)", demo[2])
     assert ("dbt_up", "dbt build") in {(member, text) for member, _, text in steps}
-    assert len(steps) == 10
+    assert len(steps) == 11
 
 
 def test_run_again_it_keeps_an_edit_and_explains_a_broken_model(

@@ -132,6 +132,18 @@ def test_the_steps_are_commands_that_exist(desk: Desk) -> None:
             assert os.access(path, os.X_OK), word
 
 
+def test_who_commits_is_asked_for_where_git_does_not_know(desk: Desk) -> None:
+    assert "git config" not in desk.copy("later")
+    shutil.rmtree(desk.member)
+    nobody = dict.fromkeys(("EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"), "")
+    settings = desk.member.parent / "gitconfig"
+    settings.write_text("[user]\n\tuseConfigOnly = true\n")
+    said = desk.copy("later", **nobody, GIT_CONFIG_GLOBAL=str(settings))
+    first, then = said.partition("git config --global user.name")[::2]
+    assert "git init" in first
+    assert "git commit" in then
+
+
 def test_quiet_is_quiet(desk: Desk) -> None:
     assert "Next:" not in desk.copy("later", "-q")
     assert (desk.member.parent / ".mesh").is_dir()

@@ -456,6 +456,18 @@ def test_the_same_version_with_other_answers(line: Line, tmp_path: Path) -> None
     assert "What is new" not in said
 
 
+def test_what_the_doctor_finds_is_told(line: Line, tmp_path: Path) -> None:
+    member = line.member(versions.newest(), tmp_path / "member", **KINDS["upstream"])
+    said = by_hand(member, "--data", "deployment=on_demand")
+    assert "doctor" not in said
+    edit(member, "dbt_project.yml", lambda text: text.replace("reconcile_public_read()", "mine()"))
+    commit(member)
+    said = by_hand(member, "--data", "deployment=independent")
+    assert "scripts/doctor.py finds more to do" in said
+    assert "  dbt_project.yml: on-run-end does not call reconcile_public_read()\n" in said
+    assert said.strip().splitlines()[-1].strip().startswith("git reset --hard")
+
+
 def test_an_update_to_what_is_no_release_is_warned_of(line: Line, tmp_path: Path) -> None:
     repository = tmp_path / "template"
     git(tmp_path, "clone", "--quiet", str(line.repository), str(repository))
