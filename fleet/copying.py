@@ -12,7 +12,7 @@ from pathlib import Path
 import copier
 
 from dbtmesh import yaml_files
-from fleet.members import ANSWERS, Answers, text_of
+from fleet.members import Answers, text_of
 from fleet.releases import Releases, address
 
 
@@ -80,5 +80,7 @@ def rendering(
         )
         paths = (path for path in Path(scratch).rglob("*") if path.is_file())
         return {
-            path.relative_to(scratch): path.read_bytes() for path in paths if path.name != ANSWERS
+            path.relative_to(scratch): path.read_bytes()
+            for path in paths
+            if path.name != Path(answers_file).name
         }

@@ -21,6 +21,9 @@ from fleet.errors import FleetError
 from fleet.git import GitError, git
 
 ANSWERS = ".copier-answers.yml"
+ANSWERS_NAME = re.compile(r"\.copier-answers([\w.-]*)\.ya?ml")
+"""What answers files are called where several templates share a folder: Copier's documentation
+advises `.copier-answers.<template>.yml`."""
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -30,15 +33,17 @@ class NeedsPerson(Exception):
 
 @dataclass(frozen=True)
 class Member:
-    """place: the folder of a clone, or the URL of a repository; subfolder: of the project in it."""
+    """place: the folder of a clone, or the URL of a repository; subfolder: of the project in it;
+    answers_name: of its answers file, which is another where several templates share a folder."""
 
     name: str
     place: str
     subfolder: str = "."
+    answers_name: str = ANSWERS
 
     @property
     def answers_file(self) -> str:
-        return PurePosixPath(self.subfolder, ANSWERS).as_posix()
+        return PurePosixPath(self.subfolder, self.answers_name).as_posix()
 
     @property
     def folder(self) -> Path | None:
@@ -48,8 +53,8 @@ class Member:
     def identity(self) -> tuple[str, str]:
         """What two ways to one and the same member have in common."""
         if is_url(self.place):
-            return self.place.rstrip("/").removesuffix(".git"), self.subfolder
-        return os.path.realpath(self.place), self.subfolder
+            return self.place.rstrip("/").removesuffix(".git"), self.answers_file
+        return os.path.realpath(self.place), self.answers_file
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,8 @@ def is_url(place: str) -> bool:
 
 def locate(place: str, beside: Path) -> Member:
     """A member by a line of a list: a folder (relative to `beside`), a git URL, or org/repo; behind
-    a # the project's folder, where several members share the repository."""
-    place, _, subfolder = place.partition("#")
+    a # the project's folder, where several members share the repository, or its answers file."""
+    place, _, project = place.partition("#")
     if not is_url(place):
         folder = beside / place
         with suppress(RuntimeError):  # there is no such user
@@ -85,10 +90,14 @@ def locate(place: str, beside: Path) -> Member:
         else:
             place = os.path.normpath(folder)
     name = _parts(place)[-1].removesuffix(".git")
-    return in_subfolder(Member(name, place), posixpath.normpath(subfolder.strip("/") or "."))
+    within = PurePosixPath(posixpath.normpath(project.strip("/") or "."))
+    if ANSWERS_NAME.fullmatch(within.name):
+        return in_subfolder(Member(name, place), within.parent.as_posix(), within.name)
+    return in_subfolder(Member(name, place), within.as_posix())
 
 
-def in_subfolder(repository: Member, subfolder: str) -> Member:
+def in_subfolder(repository: Member, subfolder: str, answers_name: str = ANSWERS) -> Member:
+    repository = replace(repository, answers_name=answers_name)
     if subfolder == ".":
         return repository
     return replace(repository, name=f"{repository.name}/{subfolder}", subfolder=subfolder)
@@ -129,16 +138,17 @@ def of_clone(repository: Member) -> list[Member]:
 
     Answers of other templates, at the top or in folders, have no kind.
     """
-    if repository.subfolder != "." or not repository.folder:
+    if repository.answers_file != ANSWERS or not repository.folder:
         return [repository]
     try:
-        listed = git(repository.folder, "ls-files", "-z", "--", ANSWERS, f"*/{ANSWERS}")
+        listed = git(repository.folder, "ls-files", "-z", "--", f":(glob)**/{ANSWERS[:-4]}*")
     except GitError:
         return [repository]
     files = [PurePosixPath(name) for name in listed.split("\0") if name]
+    files = [file for file in files if ANSWERS_NAME.fullmatch(file.name)]
     if files in ([], [PurePosixPath(ANSWERS)]):
         return [repository]
-    members = [in_subfolder(repository, file.parent.as_posix()) for file in files]
+    members = [in_subfolder(repository, file.parent.as_posix(), file.name) for file in files]
     return [member for member in members if _is_of_mesh(member)] or [repository]
 
 

@@ -192,7 +192,8 @@ def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_b
     keys = """kind engine own_files profile
         project_name description upstreams publishes snowflake_account database_prefix
         prod_database dev_database schemas reads
-        warehouse role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
+        warehouse owns_warehouse
+        role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy
         registry_bucket aws_region aws_role_arn github_repository github_ids deploy_branch
         deployment alerts github_pages working_directory starter starter_reads library setup"""

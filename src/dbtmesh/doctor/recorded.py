@@ -20,6 +20,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "registry_bucket": ("bucket",),
     "snowflake_account": ("snowflake", "account"),
     "warehouse": ("snowflake", "warehouse"),
+    "owns_warehouse": ("snowflake", "owns_warehouse"),
     "role": ("snowflake", "role"),
     "service_user": ("snowflake", "service_user"),
     "auth": ("snowflake", "auth"),

@@ -109,7 +109,7 @@ def names_of(member: Member) -> Names:
         service_user=Object("USER", answer("service_user")),
         ci_user=Object("USER", answer("ci_user", f"{prefix}_CI_SVC")),
         warehouse=Object("WAREHOUSE", warehouse),
-        owns_warehouse=warehouse.startswith(f"{prefix}_"),
+        owns_warehouse=member.snowflake.get("owns_warehouse", warehouse == f"{prefix}_WH") is True,
         public_read=public_read(prod),
         upstreams=tuple(upstreams),
         readers=tuple(reader_role(database, member.project) for database in upstreams),
