@@ -19,9 +19,31 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 
 
+ACCESS_POINT = r"arn:aws[a-z-]*:s3:[a-z0-9-]+:[0-9]{12}:accesspoint/[a-z0-9][a-z0-9-]{1,48}[a-z0-9]"
+KMS_KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+"
+
+
+def is_access_point(bucket: str) -> bool:
+    """Whether what stands for a bucket is the ARN of an access point."""
+    return re.fullmatch(ACCESS_POINT, bucket) is not None
+
+
+def encryption_error(encryption: str) -> str:
+    if encryption and not re.fullmatch(f"AES256|aws:kms|{KMS_KEY}", encryption):
+        return f"AES256, aws:kms or a key's ARN: {encryption!r} is none of them"
+    return ""
+
+
+def aws_accounts_error(text: str) -> str:
+    for account in filter(None, map(str.strip, text.split(","))):
+        if not re.fullmatch("[0-9]{12}", account):
+            return f"12 digits each: {account!r} is not the number of an AWS account"
+    return ""
+
+
 def bucket_error(bucket: str) -> str:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-    if not bucket:
+    if not bucket or re.fullmatch(ACCESS_POINT, bucket):
         return ""
     legal = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket)
     if not legal or ".." in bucket or re.fullmatch(r"([0-9]+\.){3}[0-9]+", bucket):
@@ -64,6 +86,26 @@ def github_repository_error(repository: str) -> str:
         without = repository.removesuffix(".git")
         return f"write it as {without}: {repository!r} is not how GitHub names it"
     return ""
+
+
+def github_server_error(server: str) -> str:
+    label = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+    if not re.fullmatch(rf"{label}(\.{label})+", server) or len(server) > 253:
+        return f"a host name, as acme.ghe.com: {server!r} is not one (lower case, without https://)"
+    return ""
+
+
+def oidc_issuer(server: str) -> str:
+    """Who issues the tokens of a GitHub's workflows: a host, for Enterprise Server with a path.
+
+    https://docs.github.com/en/actions/reference/security/oidc, its page for ghe.com, and
+    https://docs.github.com/en/enterprise-server@latest/actions/reference/security/oidc
+    """
+    if server == "github.com":
+        return "token.actions.githubusercontent.com"
+    if server.endswith(".ghe.com"):
+        return f"token.actions.{server}"
+    return f"{server}/_services/token"
 
 
 def github_ids_error(ids: str) -> str:
@@ -153,15 +195,20 @@ def library_version(template: PurePath, commit: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
+        aws_accounts_error,
         aws_region_error,
         aws_role_error,
         branch_error,
         bucket_error,
+        encryption_error,
         folder_of,
         github_ids_error,
         github_repository_error,
+        github_server_error,
         github_subject,
+        is_access_point,
         library_version,
+        oidc_issuer,
         working_directory_error,
     )
 }

@@ -70,6 +70,21 @@ CASES: dict[str, dict[str, Any]] = {
         "aws_role_arn": f"arn:aws:iam::{aws_world.ACCOUNT}:role/dbt/mesh/deploys",
         "aws_region": "eu-west-1",
     },
+    "a bucket with a key, for other accounts": {
+        "kind": "upstream",
+        "project_name": "dbt_up",
+        "registry_encryption": f"arn:aws:kms:eu-west-1:{aws_world.ACCOUNT}:key/1234-abcd",
+        "registry_readers": "111122223333,444455556666",
+        "github_server": "acme.ghe.com",
+    },
+    "an access point": {
+        "kind": "native",
+        "project_name": "dbt_down",
+        "registry_bucket": f"arn:aws:s3:eu-west-1:{aws_world.ACCOUNT}:accesspoint/mesh-ap",
+        "registry_encryption": "aws:kms",
+        "github_repository": "acme/dbt-down",
+        "github_server": "git.acme.example",
+    },
     "a long name": {"kind": "upstream", "project_name": "d" * 63},
 }
 
@@ -178,10 +193,12 @@ def test_the_bucket_and_the_provider_are_created_where_asked_for(rendered: dict[
 
 def test_no_role_may_more_than_it_is_for(rendered: dict[str, Path]) -> None:
     for case, path in rendered.items():
-        given = {} if case == "everything answered" else GIVEN
+        given = {} if case in ("everything answered", "an access point") else GIVEN
         if case == "a long name":
             given = {**given, "RoleName": "long"}
         deploy, ci = stack(path, **given).roles()
+        if case in ("an access point", "a bucket with a key, for other accounts"):
+            continue  # see below
         assert {each.action for each in deploy.permissions()} == {
             *("s3:GetObject", "s3:PutObject", "s3:ListBucket")
         }
@@ -195,6 +212,74 @@ def test_no_role_may_more_than_it_is_for(rendered: dict[str, Path]) -> None:
         publishes = CASES[case]["kind"] == "upstream" or CASES[case].get("publishes")
         published = {each.key for each in deploy.permissions() if each.action == "s3:PutObject"}
         assert (f"registry/{project}/*/latest/manifest.json" in published) == bool(publishes)
+
+
+def statements(role: Role) -> dict[str, dict[str, Any]]:
+    return {each["Sid"]: each for each in role.policy["Statement"]}
+
+
+def test_a_key_of_the_companys_own_and_members_of_other_accounts(
+    rendered: dict[str, Path],
+) -> None:
+    path = rendered["a bucket with a key, for other accounts"]
+    key = CASES["a bucket with a key, for other accounts"]["registry_encryption"]
+    made = stack(path, **GIVEN, CreateBucket="true", CreateProvider="true")
+    (rule,) = made.resources["Bucket"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": key,
+    }
+    deploy, ci = (statements(role)["UseTheKey"] for role in made.roles())
+    assert deploy["Action"] == ["kms:GenerateDataKey", "kms:Decrypt"]
+    assert ci["Action"] == "kms:Decrypt"  # pull requests write nothing
+    assert deploy["Resource"] == ci["Resource"] == key
+
+    policy = made.resources["BucketPolicy"]["PolicyDocument"]["Statement"]
+    allowed = {each["Sid"]: each for each in policy if each["Effect"] == "Allow"}
+    assert allowed["OtherAccountsRead"]["Principal"] == {"AWS": ["111122223333", "444455556666"]}
+    assert allowed["OtherAccountsRead"]["Action"] == "s3:GetObject"
+    written = [each for each in allowed.values() if "s3:PutObject" in each["Action"]]
+    assert [each["Sid"] for each in written] == ["OtherAccountsKeepTheirOwn"]
+    # each of them what its role's tag names, nothing of another project's
+    assert all("${aws:PrincipalTag/dbt-mesh-project}" in key for key in written[0]["Resource"])
+    assert made.resources["DeployRole"]["Tags"] == [{"Key": "dbt-mesh-project", "Value": "dbt_up"}]
+
+    alone = stack(rendered["upstream"], **GIVEN, CreateBucket="true")
+    sids = [each["Sid"] for each in alone.resources["BucketPolicy"]["PolicyDocument"]["Statement"]]
+    assert not [sid for sid in sids if sid.startswith("OtherAccounts")]
+    assert "UseTheKey" not in statements(next(alone.roles()))
+
+
+def test_an_access_point_stands_for_the_bucket(rendered: dict[str, Path]) -> None:
+    arn = CASES["an access point"]["registry_bucket"]
+    made = stack(rendered["an access point"])
+    assert made.resources.keys() == {"DeployRole", "CiRole"}
+    assert "CreateBucket" not in made.parameters
+    for role in made.roles():
+        named = [each["Resource"] for each in role.policy["Statement"]]
+        resources = {each for one in named for each in aws_world.listed(one)}
+        assert all(each == arn or each.startswith(f"{arn}/object/") for each in resources)
+    mesh = (rendered["an access point"] / "mesh.yml").read_text()
+    assert f'bucket: "{arn}"' in mesh
+
+
+@pytest.mark.parametrize(
+    ("case", "issuer"),
+    [
+        ("upstream", "token.actions.githubusercontent.com"),
+        ("a bucket with a key, for other accounts", "token.actions.acme.ghe.com"),
+        ("an access point", "git.acme.example/_services/token"),
+    ],
+)
+def test_tokens_of_the_github_that_the_company_has_are_trusted(
+    rendered: dict[str, Path], case: str, issuer: str
+) -> None:
+    given = {} if case == "an access point" else GIVEN
+    made = stack(rendered[case], **given, CreateProvider="true")
+    assert made.resources["GitHubProvider"]["Url"] == f"https://{issuer}"
+    text = (rendered[case] / "aws/registry.yml").read_text()
+    assert f"oidc-provider/{issuer}\n" in text
+    assert f"{issuer}:sub:" in text
 
 
 @pytest.mark.filterwarnings("ignore::copier.errors.DirtyLocalWarning")

@@ -97,6 +97,10 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"aws_role_arn": "arn:aws:iam::1:role/x"}, "aws_role_arn", "not a role"),
     ({"aws_role_arn": "arn:aws:iam::123456789012:role/a/"}, "aws_role_arn", "not a role"),
     ({"aws_role_arn": f"arn:aws:iam::123456789012:role/{'a' * 62}"}, "aws_role_arn", "at most 61"),
+    ({"registry_encryption": "kms"}, "registry_encryption", "a key's ARN"),
+    ({"registry_readers": "1234"}, "registry_readers", "12 digits"),
+    ({"registry_bucket": "arn:aws:s3:::b"}, "registry_bucket", "not a valid bucket name"),
+    ({"github_server": "https://acme.ghe.com"}, "github_server", "a host name"),
     ({"github_repository": "just-a-name"}, "github_repository", "org/repo"),
     ({**BY_IDENTITY, "github_ids": "1234"}, "github_ids", "two numbers"),
     ({**BY_IDENTITY, "github_ids": "acme/up"}, "github_ids", "two numbers"),
@@ -195,7 +199,8 @@ def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_b
         warehouse owns_warehouse
         role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy
-        registry_bucket aws_region aws_role_arn github_repository github_ids deploy_branch
+        registry_bucket aws_region registry_encryption registry_readers
+        aws_role_arn github_repository github_server github_ids deploy_branch
         deployment alerts github_pages working_directory starter starter_reads library setup"""
     assert set(questions()) == set(keys.split())
     for key, question in questions().items():
@@ -242,6 +247,12 @@ def test_an_upstream_of_another_prefix_is_read_from_its_databases(render: Render
         {"snowflake_account": "xy12345"},
         {"snowflake_account": "xy12345.us-east-2.aws"},
         {"snowflake_account": "acme-main.privatelink"},
+        {"snowflake_account": "xy12345.west-europe.azure"},
+        {"snowflake_account": "xy12345.us-central1.gcp.privatelink"},
+        {"snowflake_account": "xy12345.us-gov-west-1.aws"},
+        {"registry_bucket": "arn:aws:s3:eu-west-1:123456789012:accesspoint/mesh"},
+        {"registry_encryption": "arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/mesh"},
+        {"github_server": "git.acme.example"},
         {"description": "Bestellungen für Größe, Αλφα und кот"},
     ],
     ids=str,

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import io
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from dbtmesh.registry import folder as folder_store
 from dbtmesh.registry import s3 as s3_store
+from dbtmesh.registry.s3 import S3Store
+from dbtmesh.registry.store import Access, open_store
 from tests.conftest import Member
 from tests.manifests import manifest
 from tests.registry_world import (
@@ -121,6 +126,52 @@ def test_commands_find_their_registry(up: Member, down: Member, s3: S3) -> None:
     up.ok(PUBLISH, **spaces)
     assert (up.path.parent / "path with spaces/ä#?%41/dbt_up/local/latest/manifest.json").is_file()
     assert "1 public" in down.ok(SYNC, "--upstream", "dbt_up", **spaces)
+
+
+@pytest.mark.parametrize(
+    ("place", "how", "headers"),
+    [
+        ("s3://mesh/registry", None, {}),
+        ("s3://mesh/registry", "AES256", {"x-amz-server-side-encryption": "AES256"}),
+        (
+            "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/mesh-ap/registry",
+            "arn:aws:kms:eu-west-1:123456789012:key/k",
+            {
+                "x-amz-server-side-encryption": "aws:kms",
+                "x-amz-server-side-encryption-aws-kms-key-id": (
+                    "arn:aws:kms:eu-west-1:123456789012:key/k"
+                ),
+            },
+        ),
+    ],
+)
+def test_a_write_says_what_the_bucket_asks_for(
+    monkeypatch: pytest.MonkeyPatch, place: str, how: str | None, headers: dict[str, str]
+) -> None:
+    """By the request that the S3 client would send: no server here has keys, or access points."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    store = open_store(place, Access("eu-west-1", how))
+    assert isinstance(store, S3Store)
+    sent: list[AWSPreparedRequest] = []
+
+    def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        sent.append(request)
+        return AWSResponse(request.url, 200, {"ETag": '"1"'}, io.BytesIO())
+
+    store._client.meta.events.register("before-send.s3.PutObject", answer)
+    store.write("shop/prod/latest/manifest.json", b"{}", replaces=None)
+    (request,) = sent
+    said = {
+        name.lower(): value.decode() if isinstance(value, bytes) else value
+        for name, value in request.headers.items()
+        if name.lower().startswith("x-amz-server-side")
+    }
+    assert said == headers
+    address = urlsplit(request.url)
+    assert address.path.endswith("/registry/shop/prod/latest/manifest.json")
+    is_access_point = place.startswith("s3://arn:")
+    assert ("mesh-ap-123456789012.s3-accesspoint.eu-west-1" in address.netloc) == is_access_point
 
 
 @pytest.mark.parametrize("flags", [["--env", "../x"], ["--bucket", "b", "--registry", "s3://b/r"]])

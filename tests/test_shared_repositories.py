@@ -397,6 +397,33 @@ def test_folders_of_other_templates_are_no_members(fleet: World) -> None:
     assert [member.name for member in found] == ["alone", "shop/dbt_down", "shop/dbt_up"]
 
 
+def test_answers_files_of_other_names_are_found(tmp_path: Path) -> None:
+    """As Copier's documentation advises where several templates share a folder."""
+    shop = tmp_path / "clones/shop"
+    shop.mkdir(parents=True)
+    ours, other = "_src_path: gh:acme/mesh\nkind: upstream\n", "_src_path: gh:acme/service\n"
+    (shop / "dbt").mkdir()
+    for name, text in {
+        ".copier-answers.yml": other,
+        ".copier-answers.mesh.yml": ours,
+        "dbt/.copier-answers.dbt-mesh.yml": ours,
+        "dbt/.copier-answers.ci.yml": other,
+        "dbt/.copier-answers.mesh.yml.orig": ours,
+    }.items():
+        (shop / name).write_text(text)
+    git(shop, "init", "--quiet")
+    git(shop, "add", "--all")
+    git(shop, "commit", "--quiet", "--message", "x")
+    found = members.from_folder(tmp_path / "clones")
+    assert [(member.name, member.answers_file) for member in found] == [
+        ("shop", ".copier-answers.mesh.yml"),
+        ("shop/dbt", "dbt/.copier-answers.dbt-mesh.yml"),
+    ]
+    assert len(members.distinct(found)) == 2
+    named = members.locate("acme/shop#dbt/.copier-answers.dbt-mesh.yml", tmp_path)
+    assert (named.name, named.answers_file) == ("shop/dbt", found[1].answers_file)
+
+
 def test_lines_of_a_list(tmp_path: Path) -> None:
     github = "https://github.com/acme/shop.git"
     assert members.locate("acme/shop#dbt_up", tmp_path) == Member("shop/dbt_up", github, "dbt_up")

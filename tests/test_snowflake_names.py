@@ -13,7 +13,7 @@ from dbtmesh.snowflake import expected, matrix, sqlscript
 from dbtmesh.snowflake.account import read_live
 from dbtmesh.snowflake.names import Names, names_of
 from dbtmesh.snowflake.plan import plan
-from tests.conftest import Member
+from tests.conftest import Member, Render
 from tests.snowflake_members import model_session, scripts_of
 from tests.snowflake_standin import Model, SnowflakeError
 
@@ -43,6 +43,27 @@ THERE = """
     CREATE VIEW FIVETRAN.ERP.V AS SELECT 1 AS ID; CREATE TABLE FIVETRAN.OTHER.T (ID INT);
     CREATE DATABASE "Landing"; CREATE SCHEMA "Landing".ERP; CREATE TABLE "Landing".ERP.T (ID INT);
 """
+
+
+@pytest.mark.parametrize(
+    ("answers", "owned"),
+    [
+        ({"database_prefix": "DBT"}, True),  # DBT_WH
+        ({"database_prefix": "DBT", "warehouse": "DBT_UP_WH"}, False),  # of the project DBT_UP
+        ({"database_prefix": "DBT", "warehouse": "DBT_UP_WH", "owns_warehouse": True}, True),
+        ({"warehouse": "TRANSFORMING"}, False),
+        ({"owns_warehouse": False}, False),
+    ],
+)
+def test_whose_the_warehouse_is_does_not_follow_from_its_name(
+    render: Render, answers: dict[str, Any], owned: bool
+) -> None:
+    member = render(kind="upstream", project_name="shop", **answers)
+    names = names_of(load_member(member.path))
+    assert names.owns_warehouse is owned
+    text = "".join(scripts_of(member).values())
+    assert ("CREATE WAREHOUSE" in text) is owned
+    assert ("CREATE RESOURCE MONITOR" in text) is owned
 
 
 @dataclass

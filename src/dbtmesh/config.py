@@ -76,6 +76,8 @@ class Member:
     upstreams: tuple[Upstream, ...]
     snowflake: Mapping[str, Any] = field(default_factory=dict)
     github_repository: str | None = None
+    github_server: str = "github.com"
+    encryption: str | None = None
     deploy_branch: str = "main"
     deploy_environment: str = "prod"
     ci_environment: str = "ci"
@@ -92,6 +94,7 @@ class Member:
         """What signing in to a registry needs beside its URL."""
         return Access(
             aws_region=self.aws_region,
+            encryption=self.encryption,
             azure_tenant=self.azure.get("tenant_id"),
             azure_client=self.azure.get("client_id"),
             google_provider=self.google.get("workload_identity_provider"),
@@ -214,6 +217,8 @@ def _member(root: Path, facts: object) -> Member:
         ),
         snowflake=snowflake,
         github_repository=option("github_repository", None, REPOSITORY),
+        github_server=option("github_server", None, LINE) or Member.github_server,
+        encryption=option("encryption", None, LINE),
         deploy_branch=option("deploy_branch", None, LINE) or "main",
         deploy_environment=option("deploy_environment", None, LINE) or "prod",
         ci_environment=option("ci_environment", None, LINE) or "ci",

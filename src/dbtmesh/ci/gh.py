@@ -6,6 +6,7 @@ https://cli.github.com/manual/gh_api and …/gh_secret_set
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from dbtmesh import MeshError
 from dbtmesh.ci.github import Refused
 
 TIMEOUT = 60  # seconds
+GITHUB = "github.com"
 HERE = "{owner}/{repo}"
 """The repository of the folder that `gh` runs in, as `gh api` writes it."""
 _STATUS = re.compile(r"HTTP/\S+ (\d{3})")
@@ -26,9 +28,10 @@ _STATUS = re.compile(r"HTTP/\S+ (\d{3})")
 
 @dataclass(frozen=True)
 class Gh:
-    """`gh`, run in a folder. An `Api` (dbtmesh.ci.github)."""
+    """`gh`, run in a folder, for a GitHub by its host name. An `Api` (dbtmesh.ci.github)."""
 
     folder: Path
+    server: str = GITHUB
 
     def get(self, path: str, **query: str | int) -> Any:
         return self._ask("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
@@ -83,6 +86,7 @@ class Gh:
             return subprocess.run(
                 ["gh", *arguments],
                 cwd=self.folder,
+                env=for_gh(self.server),
                 input=stdin,
                 capture_output=True,
                 timeout=TIMEOUT,
@@ -90,6 +94,22 @@ class Gh:
             )
         except subprocess.TimeoutExpired:
             raise MeshError(f"`gh {arguments[0]}` has no answer after {TIMEOUT} s") from None
+
+
+def for_gh(server: str) -> dict[str, str]:
+    """The environment in which `gh` speaks to that server; what is set already stays.
+
+    A token for Enterprise Server has a variable of its own, one for ghe.com has not:
+    https://cli.github.com/manual/gh_help_environment
+    """
+    environment = dict(os.environ)
+    if server == GITHUB:
+        return environment
+    environment.setdefault("GH_HOST", server)
+    token = environment.get("GH_TOKEN")
+    if token and not server.endswith(".ghe.com"):
+        environment.setdefault("GH_ENTERPRISE_TOKEN", token)
+    return environment
 
 
 def secret_command(name: str, environment: str, repository: str | None) -> list[str]:

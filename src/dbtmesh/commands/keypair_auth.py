@@ -46,7 +46,7 @@ def main(words: Sequence[str], root: Path) -> int:
     names = names_of(member)
     name = names.service_user.name if arguments.user is None else _user_name(arguments.user)
     place = place_of(names, member, name)
-    github = Gh(member.root)
+    github = Gh(member.root, member.github_server)
     if place and member.snowflake.get("auth") == WORKLOAD_IDENTITY:
         return workload_identity(arguments, member, names, name, place, github)
     files = KeyFiles.at((arguments.key_file or default_file(name)).expanduser().absolute())

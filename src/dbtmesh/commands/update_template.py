@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtmesh import MeshError, cli
+from dbtmesh.ci.gh import for_gh
 from dbtmesh.config import Member, load_member
 from dbtmesh.output import markdown, workflow
 
@@ -191,12 +192,13 @@ def git(folder: Path, *arguments: str) -> str:
 def run(command: list[str], folder: Path, token: str = "GH_TOKEN") -> str:  # noqa: S107
     """What the command printed. `token`: the variable with which git signs in to GitHub; it stays
     in the environment. Raises MeshError with the last line that the command printed."""
-    environment = dict(os.environ)
+    server = os.environ.get("GITHUB_SERVER_URL") or "https://github.com"
+    environment = for_gh(server.partition("://")[2])
     if environment.get(token):
         helper = f'!f() {{ echo username=x-access-token; echo "password=${token}"; }}; f'
         environment |= {
             "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "credential.https://github.com.helper",
+            "GIT_CONFIG_KEY_0": f"credential.{server}.helper",
             "GIT_CONFIG_VALUE_0": helper,
         }
     try:

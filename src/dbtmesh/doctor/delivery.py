@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbtmesh.ci.gh import GITHUB, for_gh
 from dbtmesh.config import Member
 from dbtmesh.doctor.environment import build_again
 from dbtmesh.doctor.finding import Finding, note
@@ -87,7 +88,9 @@ def secrets(project: Project) -> Iterator[Finding]:
         member.ci_environment: member.snowflake.get("ci_user"),
     }
     for environment, user in users.items():
-        names = secret_names(member.github_repository, environment, project.root)
+        names = secret_names(
+            member.github_repository, environment, project.root, member.github_server
+        )
         if names is None:
             yield note(
                 f"environment {environment}",
@@ -104,7 +107,9 @@ def secrets(project: Project) -> Iterator[Finding]:
             )
 
 
-def secret_names(repository: str, environment: str, folder: Path) -> set[str] | None:
+def secret_names(
+    repository: str, environment: str, folder: Path, server: str = GITHUB
+) -> set[str] | None:
     """None where GitHub does not tell: no `gh`, not signed in, or not allowed."""
     gh = shutil.which("gh")
     if not gh:
@@ -112,7 +117,13 @@ def secret_names(repository: str, environment: str, folder: Path) -> set[str] | 
     command = [gh, "secret", "list", "--repo", repository, "--env", environment, "--json", "name"]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=True
+            command,
+            cwd=folder,
+            env=for_gh(server),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=True,
         )
         return {str(each["name"]) for each in json.loads(done.stdout)}
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbtmesh import MeshError
 from dbtmesh.files import MOST
-from dbtmesh.registry.store import Changed, NotModified, Stored, TooLarge
+from dbtmesh.registry.store import ACCESS_POINT, Changed, NotModified, Stored, TooLarge
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -31,9 +31,12 @@ BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 class S3Store:
     """Objects of an S3 bucket, or of a server that speaks S3 (AWS_ENDPOINT_URL_S3)."""
 
-    def __init__(self, url: str, bucket: str, prefix: str, region: str | None) -> None:
-        if not BUCKET.fullmatch(bucket):
+    def __init__(
+        self, url: str, bucket: str, prefix: str, region: str | None, encryption: str | None = None
+    ) -> None:
+        if not (BUCKET.fullmatch(bucket) or ACCESS_POINT.fullmatch(bucket)):
             raise MeshError(f"{url}: {bucket!r} is not a valid name of an S3 bucket")
+        self._encrypted = encrypted(encryption)
         self.url, self.bucket, self.prefix, self.region = url, bucket, prefix, region
         self._client = self._connect()
 
@@ -120,6 +123,7 @@ class S3Store:
                     Key=self._key(key),
                     Body=body,
                     ContentType=_content_type(key),
+                    **self._encrypted,
                     **condition,
                 )
             except self._client.exceptions.ClientError as error:
@@ -180,6 +184,15 @@ class S3Store:
         if isinstance(status, int) and status >= 500:
             return f"the server answers {status} ({code}) again and again: try again later"
         return _one_line(error)
+
+
+def encrypted(how: str | None) -> dict[str, str]:
+    """What a write says of encryption, where a bucket's policy refuses those that say nothing."""
+    if not how:
+        return {}
+    if how.startswith("arn:"):
+        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": how}
+    return {"ServerSideEncryption": how}
 
 
 def _explain_connection(error: Exception, endpoint: str) -> str:

@@ -6,6 +6,7 @@ the one that was read, or only if there is none. That is all the publication pro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +68,18 @@ class Store(Protocol):
         """
 
 
+ACCESS_POINT = re.compile(r"arn:aws[a-z-]*:s3:[a-z0-9-]*:[0-9]{12}:accesspoint[/:][a-z0-9-]{3,50}")
+"""An access point, which stands for a bucket: it may be of another AWS account."""
+
+
 @dataclass(frozen=True)
 class Access:
     """What signing in needs beside the URL. aws_region: of the bucket, unless the environment names
-    one. The others: whom GitHub's jobs sign in as; people use their own login."""
+    one; encryption: what a write to it says, AES256, aws:kms or the ARN of a key. The others: whom
+    GitHub's jobs sign in as; people use their own login."""
 
     aws_region: str | None = None
+    encryption: str | None = None
     azure_tenant: str | None = None
     azure_client: str | None = None
     google_provider: str | None = None
@@ -91,8 +98,11 @@ def open_store(url: str, access: Access | None = None) -> Store:
     if scheme == "s3":
         from dbtmesh.registry.s3 import S3Store
 
-        bucket, _, prefix = place.partition("/")
-        return S3Store(url, bucket, prefix.strip("/"), access.aws_region)
+        if found := ACCESS_POINT.match(place):
+            bucket, prefix = found[0], place[found.end() :]
+        else:
+            bucket, _, prefix = place.partition("/")
+        return S3Store(url, bucket, prefix.strip("/"), access.aws_region, access.encryption)
     if scheme == "az":
         from dbtmesh.registry.cloud import AzureStore
 
