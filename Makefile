@@ -4,6 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 export DBT_SEND_ANONYMOUS_USAGE_STATS ?= false
 
 help: ## show this list
@@ -12,11 +13,13 @@ help: ## show this list
 .venv/demo: pyproject.toml src/pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ./src --editable .
+	@echo "sets up .venv, this once: about a hundred packages, a minute or two"
+	@$(INSTALL) --editable ./src --editable . | $(PYTHON) fleet/progress.py
 	@touch $@
 
 .venv/dev: .venv/demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ./src --editable '.[dev]'
+	@echo "adds what tests need, this once"
+	@$(INSTALL) --editable ./src --editable '.[dev]' | $(PYTHON) fleet/progress.py
 	@touch $@
 
 # dbt Core 1.10 and 1.12 and dbt v2, each in an environment of its own: the tests run members on them

@@ -85,6 +85,12 @@ DOWNSTREAM_STEPS = {
 }
 
 
+# Both readers of the demo have this column on record. BSD's sed wants the suffix, too.
+MARTS = "models/marts/_marts.yml"
+RENAME = f"sed -i.bak 's/name: country_code/name: country/' {MARTS}"
+RENAME_BACK = f"mv {MARTS}.bak {MARTS}"
+
+
 @dataclass(frozen=True)
 class Demo:
     """folder: holds the members; home: holds database files and registry ($DBT_MESH_HOME).
@@ -374,11 +380,14 @@ Where it lies
 
 What to try next
   source .venv/bin/activate{export}{dbt}
-  cd {folder}/dbt_up && dbt build --select public_orders+      change a model, build it
-  dbt parse; scripts/publish_manifest.py --check   what would readers notice? (drop a column)
-  cd ../dbt_down && scripts/sync_mesh.py      bring a change in, then dbt build
-  {f"make demo{engine}":44}all of it again, with your changes
-  {f"make demo-clean{engine}":44}and away with it
+  cd {folder}/dbt_up
+  {"dbt build --select public_orders+":44}   a model that you changed, and what reads it
+  {RENAME}
+  {"dbt parse; scripts/publish_manifest.py --check":44}   who reads country_code, and would notice?
+  {RENAME_BACK}
+  {"cd ../dbt_down && scripts/sync_mesh.py && dbt build":44}   brings a change in
+  {f"make demo{engine}":44}   all of it again, with your changes
+  {f"make demo-clean{engine}":44}   and away with it
 
 The same projects on Snowflake: see "From the laptop to Snowflake" in README.md.""",
         markup=False,

@@ -89,6 +89,37 @@ def test_run_again_it_keeps_an_edit_and_explains_a_broken_model(
     assert "kept as it is" in done.stdout
 
 
+def test_every_suggestion_does_what_it_says(
+    demo: tuple[Path, dict[str, str], str],
+) -> None:
+    """Typed one after the other, as they stand there; those of make are tests of their own."""
+    _, environment, said = demo
+    suggested = said.partition("What to try next\n")[2].partition("\n\n")[0].splitlines()
+    commands = [re.split(r" {3,}", line.strip())[0] for line in suggested]
+    assert [line for line in commands if line.startswith("make ")] == [
+        "make demo",
+        "make demo-clean",
+    ]
+    script = "".join(f"{line}\necho '::' $?\n" for line in commands if not line.startswith("make "))
+    done = subprocess.run(
+        ["bash"],
+        input=script,
+        cwd=ROOT,
+        env={**os.environ, **environment, "DBT_TARGET": "local", "DBT_USE_COLORS": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    outputs = re.split(r"^:: (\d+)\n", done.stdout, flags=re.MULTILINE)
+    statuses = dict(zip(commands, map(int, outputs[1::2]), strict=False))
+    check = next(line for line in commands if "--check" in line)
+    assert dict.fromkeys(statuses, 0) | {check: 2} == statuses, done.stdout + done.stderr
+    noticed = outputs[2 * list(statuses).index(check)]
+    assert "country_code" in noticed
+    assert "dbt_down" in noticed
+    assert "dbt_down_loom" in noticed
+
+
 def test_clean_removes_what_the_demo_made_and_no_more(
     demo: tuple[Path, dict[str, str], str],
 ) -> None:
