@@ -1,0 +1,66 @@
+"""The first model of a downstream of any project, of what the upstream publishes on this machine.
+
+Where nothing of it can be read here, there is none, and the project builds without.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+"""What becomes part of a model's text. A manifest is somebody else's: other names are left out."""
+NAMED = 5
+"""Further models that the first one names in a comment."""
+
+
+def make(member: Path, answers: Mapping[str, str]) -> Path | None:
+    """The file that was written. Raises OSError where the folder cannot be written."""
+    if answers.get("kind") not in ("native", "loom") or answers.get("starter") != "false":
+        return None
+    if answers.get("own_files") or (member / "models").exists():
+        return None
+    upstream = re.split("[,=:]", answers.get("upstreams", ""))[0].strip()
+    home = member / os.environ.get("DBT_MESH_HOME", "../.mesh")
+    models = published(home / "registry" / upstream / "local/latest/manifest.json", upstream)
+    if not models:
+        return None
+    by_ref = answers.get("starter_reads") == "ref"
+    file = member / "models" / f"first_{models[0]}.sql"
+    file.parent.mkdir()
+    file.write_text(text(upstream, models, by_ref=by_ref), encoding="utf-8")
+    return file
+
+
+def published(manifest: Path, project: str) -> list[str]:
+    """Names of the models that everybody may read, sorted; none where it cannot be read."""
+    try:
+        nodes = json.loads(manifest.read_bytes())["nodes"].values()
+        return sorted({node["name"] for node in nodes if is_for_all(node, project)})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def is_for_all(node: Mapping[str, Any], project: str) -> bool:
+    config = node.get("config") or {}
+    return (
+        node.get("resource_type") == "model"
+        and node.get("package_name") == project
+        and node.get("access", config.get("access")) == "public"
+        and NAME.fullmatch(str(node.get("name"))) is not None
+        and "consumers" not in (config.get("meta") or {})
+    )
+
+
+def text(upstream: str, models: list[str], *, by_ref: bool) -> str:
+    call = "ref" if by_ref else "source"
+    others = ", ".join(models[1 : 1 + NAMED])
+    more = f" It publishes {others}{', …' if models[1 + NAMED :] else ''}, too." if others else ""
+    return (
+        f"-- Reads a model of {upstream}; yours to change, and to take away.{more}\n"
+        f"select *\nfrom {{{{ {call}('{upstream}', '{models[0]}') }}}}\n"
+    )

@@ -1,0 +1,118 @@
+"""A downstream of any project builds at once: its first model is made of what is published here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fleet.render import Source
+from tests.conftest import BIN, Member, Render
+
+YAML = "models:\n" + "".join(
+    f"  - name: {name}\n    config: {{access: public}}\n" for name in ("invoices", "payments")
+)
+
+FOR_ONE = {"meta": {"consumers": "a"}}
+PUBLISH = "scripts/publish_manifest.py"
+
+
+def copy(template: Source, folder: Path, home: Path, *data: str) -> Member:
+    given = [word for each in (*data, "starter_reads=source") for word in ("--data", each)]
+    if "kind=loom" in data:
+        given = given[:-2]
+    command: list[str | Path] = [BIN / "copier", "copy", "--trust", "--defaults", "--quiet"]
+    subprocess.run(
+        [*command, "--vcs-ref", str(template.ref), *given, template.url, folder],
+        env={**os.environ, "DBT_MESH_HOME": str(home)},
+        check=True,
+        capture_output=True,
+    )
+    return Member(folder, {"DBT_MESH_HOME": str(home)})
+
+
+@pytest.fixture(scope="module")
+def finance(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Member:
+    """A real upstream: none of the demo's models."""
+    member = render_into(
+        tmp_path_factory.mktemp("real") / "finance", kind="upstream", starter=False
+    )
+    for name in ("invoices", "payments"):
+        (member.path / "models").mkdir(exist_ok=True)
+        (member.path / f"models/{name}.sql").write_text(f"select 1 as {name}_id\n")
+    (member.path / "models/_models.yml").write_text(YAML)
+    member.dbt("build")
+    member.ok(PUBLISH)
+    return member
+
+
+@pytest.mark.parametrize("kind", ["native", "loom"])
+def test_it_reads_what_the_upstream_publishes(
+    template: Source, finance: Member, tmp_path: Path, kind: str
+) -> None:
+    home = Path(finance.environment["DBT_MESH_HOME"])
+    member = copy(template, tmp_path / "books", home, f"kind={kind}", "upstreams=finance")
+    (model,) = (member.path / "models").rglob("*.sql")
+    call = "ref" if kind == "loom" else "source"
+    assert f"{call}('finance', 'invoices')" in model.read_text()
+    assert "It publishes payments, too." in model.read_text()
+    member.ok("scripts/sync_mesh.py")  # the README's first block
+    member.dbt("build")
+    assert "1 edge" in member.ok("scripts/validate_lineage.py")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "not JSON",
+        "{}",
+        '{"nodes": []}',
+        json.dumps(
+            {
+                "nodes": {
+                    str(number): {"resource_type": "model", "package_name": "finance", **node}
+                    for number, node in enumerate(
+                        (
+                            {"name": "x') }} {{ run_query('drop", "access": "public"},
+                            {"name": "kept", "access": "protected"},
+                            {
+                                "name": "few",
+                                "access": "public",
+                                "config": {"meta": {"consumers": "a"}},
+                            },
+                            {"name": "theirs", "access": "public", "package_name": "other"},
+                            {"name": 3, "access": "public"},
+                        )
+                    )
+                }
+            }
+        ),
+    ],
+    ids=["nothing", "no JSON", "no nodes", "a list", "none for all"],
+)
+def test_where_nothing_can_be_read_there_is_none_and_it_builds(
+    template: Source, tmp_path: Path, text: str | None
+) -> None:
+    home = tmp_path / "home"
+    if text is not None:
+        manifest = home / "registry/finance/local/latest/manifest.json"
+        manifest.parent.mkdir(parents=True)
+        manifest.write_text(text)
+    member = copy(template, tmp_path / "books", home, "kind=native", "upstreams=finance")
+    assert not list(member.path.rglob("models/*.sql"))
+    if text is None:
+        member.dbt("build")
+
+
+def test_models_that_are_there_are_enough(
+    template: Source, finance: Member, tmp_path: Path
+) -> None:
+    (tmp_path / "books/models").mkdir(parents=True)
+    (tmp_path / "books/models/mine.sql").write_text("select 1 as id\n")
+    home = Path(finance.environment["DBT_MESH_HOME"])
+    member = copy(template, tmp_path / "books", home, "kind=native", "upstreams=finance")
+    assert [path.name for path in (member.path / "models").rglob("*.sql")] == ["mine.sql"]
