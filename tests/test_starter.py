@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,14 @@ YAML = "models:\n" + "".join(
     f"  - name: {name}\n    config: {{access: public}}\n" for name in ("invoices", "payments")
 )
 
-FOR_ONE = {"meta": {"consumers": "a"}}
+OURS: dict[str, Any] = {"resource_type": "model", "package_name": "finance", "access": "public"}
+NOT_FOR_ALL = (
+    {**OURS, "name": "x') }} {{ run_query('drop"},
+    {**OURS, "name": "kept", "access": "protected"},
+    {**OURS, "name": "few", "config": {"meta": {"consumers": "a"}}},
+    {**OURS, "name": "theirs", "package_name": "other"},
+    {**OURS, "name": 3},
+)
 PUBLISH = "scripts/publish_manifest.py"
 
 
@@ -71,26 +79,7 @@ def test_it_reads_what_the_upstream_publishes(
         "not JSON",
         "{}",
         '{"nodes": []}',
-        json.dumps(
-            {
-                "nodes": {
-                    str(number): {"resource_type": "model", "package_name": "finance", **node}
-                    for number, node in enumerate(
-                        (
-                            {"name": "x') }} {{ run_query('drop", "access": "public"},
-                            {"name": "kept", "access": "protected"},
-                            {
-                                "name": "few",
-                                "access": "public",
-                                "config": {"meta": {"consumers": "a"}},
-                            },
-                            {"name": "theirs", "access": "public", "package_name": "other"},
-                            {"name": 3, "access": "public"},
-                        )
-                    )
-                }
-            }
-        ),
+        json.dumps({"nodes": {str(number): each for number, each in enumerate(NOT_FOR_ALL)}}),
     ],
     ids=["nothing", "no JSON", "no nodes", "a list", "none for all"],
 )
