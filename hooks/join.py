@@ -7,6 +7,7 @@ name that no tool reads, for people to take over what they want.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ MERGED = (settings.hooks_called, settings.targets, environment.requirements, rep
 LOOKED_AT = tuple(each for each in plan.FILES if each is not recorded.answers)
 """The answers are just written."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
+REQUIREMENTS, WORKFLOWS = "requirements.txt", ".github/workflows/"
+DISTRIBUTION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
 TAKE_OVER = {
     "README.md": "how to build, deploy and publish",
     ".sqlfluff": "rules for SQL on Snowflake",
@@ -59,7 +62,17 @@ def join(answers_file: Path, copied: Path) -> Joined:
         places = [path.relative_to(pristine) for path in pristine.rglob("*") if path.is_file()]
         member = load_member(project)
         mended = plan.mended(Project(member), MERGED)
+        before = Project(member).text(REQUIREMENTS) or ""
         told = list(kept(own, mended, pristine / folder, project))
+        if REQUIREMENTS in own:
+            told += relaxed(project / "constraints.txt", before)
+    beside = any(path.startswith(WORKFLOWS) for path in own)
+    places = [
+        place.with_name(f"mesh-{place.name}")
+        if beside and place.as_posix().startswith(WORKFLOWS)
+        else place
+        for place in places
+    ]
     written = [place.as_posix() for place in places if (copied / place).exists()]
     written += [path.relative_to(copied).as_posix() for path in project.glob("vendor/*.whl")]
     return Joined(
@@ -107,6 +120,25 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
             beside.write_bytes(ours.read_bytes())
             what = TAKE_OVER.get(path, "compare, take over what you need, delete it")
             yield f"{path}: yours; the template's is {path}{BESIDE} ({what})"
+
+
+def relaxed(constraints: Path, requirements: str) -> list[str]:
+    """Takes out of the tested versions those of packages that the team's own requirements name: pip
+    refuses two versions of one package. What became of the file, where anything did."""
+    own = {named for line in requirements.splitlines() if (named := distribution(line))}
+    lines = constraints.read_text(encoding="utf-8").splitlines() if constraints.is_file() else []
+    kept = [line for line in lines if distribution(line) not in own]
+    if len(kept) == len(lines):
+        return []
+    constraints.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    left_out = ", ".join(line.partition("==")[0] for line in lines if line not in kept)
+    return [f"constraints.txt: without what your requirements name ({left_out})"]
+
+
+def distribution(line: str) -> str | None:
+    """The package that a line of requirements or constraints names."""
+    found = DISTRIBUTION.match(line.strip())
+    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else None
 
 
 def to_add(written: Sequence[str], copied: Path) -> list[str]:

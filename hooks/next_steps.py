@@ -135,6 +135,7 @@ def numbered(
         "Build it on your laptop"
         + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
             f"python3 -m venv .venv && .venv/bin/{INSTALL}",
+            *what_is_there(copied / project),
             *sync,
             f".venv/bin/dbt build{' --target local' if 'profiles.yml' in own else ''}",
         ],
@@ -147,6 +148,28 @@ def numbered(
         ],
         f"Read on in {readme}: deploying, CI, the registry.": [],
     }
+
+
+def what_is_there(project: Path) -> list[str]:
+    """What a project that was there before needs before it builds: its packages, and stand-ins for
+    what a loader brings."""
+    packages = any(
+        (project / name).is_file() and re.search("^packages:", _text(project / name), re.MULTILINE)
+        for name in ("packages.yml", "dependencies.yml")
+    )
+    declares = (
+        _text(path)
+        for pattern in ("*.yml", "*.yaml")
+        for path in (project / "models").rglob(pattern)
+        if not path.name.startswith("_mesh_")
+    )
+    reads = any(re.search("^sources:", text, re.MULTILINE) for text in declares)
+    stand_ins = ".venv/bin/python scripts/stub_mesh.py    # for sources: of columns, or samples/"
+    return [*([".venv/bin/dbt deps"] if packages else []), *([stand_ins] if reads else [])]
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def version_control(

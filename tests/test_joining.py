@@ -152,8 +152,37 @@ def test_the_first_step_adds_what_the_copy_wrote_and_nothing_else(
         *staged
     }
     assert any(path.startswith("vendor/dbtmesh-") for path in staged)
+    assert ".github/workflows/mesh-ci.yml" in staged
+    assert ".github/workflows/ci.yml" not in staged  # theirs, as it was
     assert not {SECRET, "their-draft.txt", "profiles.yml", "README.md.mesh"} & {*staged}
     assert "profiles.yml" in git(shop, "check-ignore", "profiles.yml", SECRET)
+
+
+def test_versions_that_the_team_pins_are_not_pinned_twice(joined: tuple[Path, str]) -> None:
+    """pip ends with ResolutionImpossible where a requirement and a constraint differ."""
+    folder, said = joined
+    constraints = (folder / "constraints.txt").read_text()
+    assert not re.search(r"^dbt-core==", constraints, re.MULTILINE)
+    assert re.search(r"^dbt-snowflake==", constraints, re.MULTILINE)
+    assert "  constraints.txt: without what your requirements name (dbt-core)\n" in said
+
+
+def test_packages_and_sources_of_the_team_are_in_the_steps(
+    template: Source, tmp_path: Path
+) -> None:
+    files = {
+        **THEIRS,
+        "packages.yml": "packages:\n  - package: dbt-labs/dbt_utils\n    version: 1.3.0\n",
+        "models/raw/_sources.yml": "version: 2\nsources:\n  - name: ecom\n",
+    }
+    said = copy(template, repository(tmp_path / "shop", files))
+    build = said.partition("Build it on your laptop")[2].partition("Set up Snowflake")[0]
+    commands = [line.strip().partition("    #")[0] for line in build.splitlines()[2:]]
+    assert commands[:3] == [
+        ".venv/bin/dbt deps",
+        ".venv/bin/python scripts/stub_mesh.py",
+        ".venv/bin/dbt build --target local",
+    ]
 
 
 def test_dbt_parses_what_came_of_it(shop: Path) -> None:
