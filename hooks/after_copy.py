@@ -30,7 +30,7 @@ def main(answers_file: str, library_version: str, flag: str = "", ci_user: str =
         answers = read_answers(Path(answers_file).read_text(encoding="utf-8"))
         answers["ci_user"] = ci_user  # worked out of answers, and so not recorded
         make_mesh_home(member)
-        if answers.get("starter") == "false" and answers.get("kind") != "upstream":
+        if answers.get("starter") == "false" and answers.get("kind") == "native":
             import starter
 
             starter.make(member, answers)

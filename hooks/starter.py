@@ -20,8 +20,8 @@ NAMED = 5
 
 def make(member: Path, answers: Mapping[str, str]) -> Path | None:
     """The file that was written. Raises OSError where the folder cannot be written."""
-    if answers.get("kind") not in ("native", "loom") or answers.get("starter") != "false":
-        return None
+    if answers.get("kind") != "native" or answers.get("starter") != "false":
+        return None  # a loom member cannot be parsed before its first sync, where a model has such a ref
     if answers.get("own_files") or (member / "models").exists():
         return None
     upstream = re.split("[,=:]", answers.get("upstreams", ""))[0].strip()

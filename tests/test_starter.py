@@ -29,9 +29,7 @@ PUBLISH = "scripts/publish_manifest.py"
 
 
 def copy(template: Source, folder: Path, home: Path, *data: str) -> Member:
-    given = [word for each in (*data, "starter_reads=source") for word in ("--data", each)]
-    if "kind=loom" in data:
-        given = given[:-2]
+    given = [word for each in data for word in ("--data", each)]
     command: list[str | Path] = [BIN / "copier", "copy", "--trust", "--defaults", "--quiet"]
     subprocess.run(
         [*command, "--vcs-ref", str(template.ref), *given, template.url, folder],
@@ -57,14 +55,14 @@ def finance(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Me
     return member
 
 
-@pytest.mark.parametrize("kind", ["native", "loom"])
+@pytest.mark.parametrize("call", ["source", "ref"])
 def test_it_reads_what_the_upstream_publishes(
-    template: Source, finance: Member, tmp_path: Path, kind: str
+    template: Source, finance: Member, tmp_path: Path, call: str
 ) -> None:
     home = Path(finance.environment["DBT_MESH_HOME"])
-    member = copy(template, tmp_path / "books", home, f"kind={kind}", "upstreams=finance")
+    how = f"starter_reads={call}"
+    member = copy(template, tmp_path / "books", home, "kind=native", "upstreams=finance", how)
     (model,) = (member.path / "models").rglob("*.sql")
-    call = "ref" if kind == "loom" else "source"
     assert f"{call}('finance', 'invoices')" in model.read_text()
     assert "It publishes payments, too." in model.read_text()
     member.ok("scripts/sync_mesh.py")  # the README's first block
@@ -95,6 +93,15 @@ def test_where_nothing_can_be_read_there_is_none_and_it_builds(
     assert not list(member.path.rglob("models/*.sql"))
     if text is None:
         member.dbt("build")
+
+
+def test_a_loom_member_builds_before_its_first_sync(
+    template: Source, finance: Member, tmp_path: Path
+) -> None:
+    home = Path(finance.environment["DBT_MESH_HOME"])
+    member = copy(template, tmp_path / "books", home, "kind=loom", "upstreams=finance")
+    assert not list(member.path.rglob("models/*.sql"))
+    member.dbt("build")
 
 
 def test_models_that_are_there_are_enough(
