@@ -21,7 +21,7 @@ NAMED = 5
 def make(member: Path, answers: Mapping[str, str]) -> Path | None:
     """The file that was written. Raises OSError where the folder cannot be written."""
     if answers.get("kind") != "native" or answers.get("starter") != "false":
-        return None  # a loom member cannot be parsed before its first sync, where a model has such a ref
+        return None  # a loom member with such a ref cannot be parsed before its first sync
     if answers.get("own_files") or (member / "models").exists():
         return None
     upstream = re.split("[,=:]", answers.get("upstreams", ""))[0].strip()
