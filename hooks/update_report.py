@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ENTRY = re.compile(r"^## v?(?P<version>\d+\.\d+\.\d+)\b.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-CONFLICT = b"REJECTED = ".rej"
+CONFLICT = b"<<<<<<< "
+REJECTED = ".rej"
 """Where Copier (by `git apply`) leaves an edit that does not fit any more, unless it merges."""
 
 
@@ -112,7 +113,6 @@ def message(
     folder: of the project, seen from the top of the repository, where updates run;
     kept: files that are no longer the template's, and stay because they were edited here;
     replaced: of edited files that could not stay, a line that says where the edits are;
-<<<<<<< HEAD
     engine: as `engine_change` has it;
     findings: the doctor's lines.
     """
