@@ -21,6 +21,9 @@ from jinja2.runtime import Context
 
 Question = Mapping[str, Any]
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in Python takes a tenth of the time of a copy."""
+
 TRUE, FALSE = {"y", "yes", "t", "true", "on", "1"}, {"n", "no", "f", "false", "off", "0"}
 """What Copier takes for a yes or no."""
 
@@ -98,9 +101,10 @@ class Form:
     def rendered(self, template: str) -> str:
         if "{" not in template:
             return template
-        names = meta.find_undeclared_variables(self.environment.parse(template))
+        parsed = self.environment.parse(template)
+        names = meta.find_undeclared_variables(parsed)
         seen = {name: self.value(name) for name in names & self.questions.keys()}
-        return self.environment.from_string(template).render({**self.values, **seen})
+        return self.environment.from_string(parsed).render({**self.values, **seen})
 
 
 @pass_context
@@ -114,7 +118,7 @@ def accepted(context: Context, recorded: Mapping[str, Any], conf: Mapping[str, A
     # Copier hands a whole answers file on as data where it renders the version of an update's start
     whole_file = "_commit" in data
     source = Path(conf["src_path"], "copier.yml").read_text(encoding="utf-8")
-    every = yaml.safe_load(source)
+    every = yaml.load(source, LOADER)  # noqa: S506  a safe one
     questions = {key: each for key, each in every.items() if not key.startswith("_")}
     asked = [key for key, each in questions.items() if each.get("when") is not False]
     for key in () if whole_file else data:
