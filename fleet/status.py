@@ -20,6 +20,7 @@ from delivery import moved_error
 from rich.console import Console
 from rich.table import Table
 
+from dbtmesh.cli import say_json
 from dbtmesh.registry.cycles import described
 from fleet.console import plain
 from fleet.git import GitError, git, telling_line
@@ -306,9 +307,7 @@ def show(statuses: Sequence[Status], newest: str, as_json: bool) -> int:
     """2 where some have a problem, or else 0: a member that is behind is no failure."""
     status = 2 if any(each.problem for each in statuses) else 0
     if as_json:
-        print(
-            json.dumps({"newest": newest, "members": [asdict(each) for each in statuses]}, indent=2)
-        )
+        say_json({"newest": newest, "members": [asdict(each) for each in statuses]})
         return status
     console = Console(highlight=False)
     if not console.is_terminal:  # such as a log, which is nobody's window

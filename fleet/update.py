@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shlex
@@ -23,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from dbtmesh.cli import note
+from dbtmesh.cli import note, say_json
 from fleet.console import plain
 from fleet.errors import FleetError
 from fleet.members import ANSWERS, Member
@@ -96,9 +95,7 @@ def run(
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     outcomes, stopped = watch(members, order, canary, processes, progress)
     if as_json:
-        print(
-            json.dumps({"to": order.to, "members": [asdict(each) for each in outcomes]}, indent=2)
-        )
+        say_json({"to": order.to, "members": [asdict(each) for each in outcomes]})
     else:
         print_table(outcomes, order, Console(highlight=False))
     if stopped:

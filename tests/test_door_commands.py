@@ -107,12 +107,13 @@ class World:
         up, down, loom = (self.folder / name for name in ("dbt_up", "dbt_down", "dbt_loom"))
         where = self.flags
         own = ["--manifest", str(up / "target" / "manifest.json")]
+        read = ["--manifest", str(down / "target" / "manifest.json")]
         for name, main, words, root in (
             ("sync", sync_mesh.main, where, down),
             ("sync, again", sync_mesh.main, [*where, "--max-age", "1"], down),
             ("sync of loom", sync_mesh.main, where, loom),
-            ("lineage", validate_lineage.main, [*where, "--record", "--dry-run"], down),
-            ("lineage offline", validate_lineage.main, ["--offline"], down),
+            ("lineage", validate_lineage.main, [*where, "--record", "--dry-run", *read], down),
+            ("lineage offline", validate_lineage.main, ["--offline", *read], down),
             ("changed", deploy_state.main, ["changed", *where], down),
             ("push", deploy_state.main, ["push", "--failed", "--dry-run", *where], down),
             ("gate", publish_manifest.main, ["--check", *own, *where], up),
