@@ -6,6 +6,7 @@ $SNOWFLAKE_WIF_ALLOWED_HOST_SUFFIXES names: here it names loopback, and all else
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -21,7 +22,7 @@ from tests.snowflake_standin.signin import Request, sign_in
 pytest_plugins = "tests.github_api"
 
 WITH_TOKEN = "with-snowflake-token"
-PULL = "pull-request"
+PULL = (sys.executable, "-m", "dbtmesh", "pull-request")
 SHOW = ("python3", "-c", "import os; print(os.environ.get('SNOWFLAKE_TOKEN', 'none'))")
 GITHUB = "https://token.actions.githubusercontent.com"
 EXPIRED = -3600
@@ -149,7 +150,7 @@ def test_dbt_gets_its_arguments_and_gives_its_status(world: World, issuer: Issue
 
 def test_a_script_asks_when_it_signs_in(world: World, issuer: Issuer, github: GitHubApi) -> None:
     issuer.lifetimes = [EXPIRED]
-    said = job(world, issuer, "ci").ok(WITH_TOKEN, PULL, "drop", "7")
+    said = job(world, issuer, "ci").ok(WITH_TOKEN, *PULL, "drop", "7")
     assert said == "dropped DBT_UP_DEV.PR_7\n"
     assert signed_in(world) == [("DBT_UP_CI_SVC", None)]
 
@@ -167,7 +168,7 @@ def test_it_ends_as_the_command_ends(world: World) -> None:
     member = world.members["dbt_up"]
     assert member.run(WITH_TOKEN, "python3", "-c", "raise SystemExit(3)").returncode == 3
     assert "no_such_program" in member.refused(WITH_TOKEN, "no_such_program")
-    assert member.run(WITH_TOKEN, PULL, "--help").returncode == 0
+    assert member.run(WITH_TOKEN, *PULL, "--help").returncode == 0
     assert member.run(WITH_TOKEN, "dbt", "ls", "--no-such-flag").returncode == 2
 
 
@@ -206,7 +207,7 @@ def test_an_answer_without_a_token_is_told(
     assert says in asking(world, github).refused(WITH_TOKEN, *SHOW)
 
 
-@pytest.mark.parametrize("command", [SHOW, ("dbt", "debug"), (PULL, "drop", "7")])
+@pytest.mark.parametrize("command", [SHOW, ("dbt", "debug"), (*PULL, "drop", "7")])
 def test_a_job_without_the_permission_is_told(world: World, command: tuple[str, ...]) -> None:
     said = world.members["dbt_up"].refused(WITH_TOKEN, *command, GITHUB_ACTIONS="true")
     assert "ACTIONS_ID_TOKEN_REQUEST_URL" in said
