@@ -224,3 +224,17 @@ def test_records_are_bounded_each_and_together(
 
 def test_the_default_bound_is_that_of_a_full_manifest() -> None:
     assert 60 * 10**6 < MOST <= 256 * 2**20
+
+
+def test_links_are_bounded() -> None:
+    """A hundred lines of JSON that stand for a million links."""
+    from dbtmesh.manifest import graph
+
+    ends = [f"a{number}" for number in range(3_000)]
+    following = {"hub": ends, **{f"s{number}": ["hub"] for number in range(3_000)}}
+    started = time.process_time()
+    with pytest.raises(ValueError, match="more than 5,000,000 links"):
+        graph.nearest(
+            [name for name in following if name != "hub"], ends, lambda uid: following.get(uid, [])
+        )
+    assert time.process_time() - started < 20

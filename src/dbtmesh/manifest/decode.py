@@ -118,13 +118,13 @@ def read(
     head: of its metadata. databases: as stored, those that its models may lie in; None for any.
     """
     document = decode(body, _DOCUMENT)
-    with _within("metadata"):
+    with _Within("metadata"):
         metadata = decode(document.metadata, head)
         if (schema := metadata["dbt_schema_version"]) != SCHEMA:
             raise Unfit(f"dbt_schema_version: {shown(schema)} is not v12, {ENGINES}")
         if (owner := metadata["project_name"]) != project:
             raise Unfit(f"project_name: {shown(owner)} is not {project!r}")
-        with _within("generated_at"):
+        with _Within("generated_at"):
             generated_at = moment(metadata["generated_at"])
     warehouse = Warehouse.of(metadata.get("adapter_type"))
     allowed = None if databases is None else frozenset(map(warehouse.key, databases))
@@ -133,7 +133,7 @@ def read(
     for uid, encoded in document.nodes.items():
         if not uid.startswith(LINKED):
             continue
-        with _within(f"model {shown(uid)}"):
+        with _Within(uid, "model"):
             probe = decode(encoded, _LINKED)
             parents[uid] = (probe.depends_on and probe.depends_on.nodes) or []
             if probe.package_name != project or not uid.startswith("model."):
@@ -148,7 +148,7 @@ def read(
     used = {node.get("group") for node in nodes.values()}
     groups = {}
     for uid, encoded in document.groups.items():
-        with _within(f"group {shown(uid)}"):
+        with _Within(uid, "group"):
             group = decode(encoded, GROUP)
         if group["package_name"] == project and group["name"] in used:
             groups[uid] = group
@@ -158,12 +158,24 @@ def read(
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@contextlib.contextmanager
-def _within(where: str) -> Iterator[None]:
-    try:
-        yield
-    except Unfit as error:
-        raise Unfit(f"{where}: {error}") from None
+class _Within:
+    """Says where what is unfit stands: in a field, or in a `kind` of thing with that unique_id.
+
+    A class and no generator: it is entered for each of very many models.
+    """
+
+    __slots__ = ("kind", "where")
+
+    def __init__(self, where: str, kind: str = "") -> None:
+        self.where, self.kind = where, kind
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Unfit):
+            where = f"{self.kind} {shown(self.where)}" if self.kind else self.where
+            raise Unfit(f"{where}: {error}") from None
 
 
 def is_published(probe: Probe) -> bool:
@@ -192,8 +204,8 @@ def _checked(uid: str, node: Node, warehouse: Warehouse, databases: frozenset[st
     }
     version = _version("version", node.get("version"))
     latest = _version("latest_version", node.get("latest_version"))
-    with _within("deprecation_date"):
-        if deprecated := node.get("deprecation_date"):
+    if deprecated := node.get("deprecation_date"):
+        with _Within("deprecation_date"):
             day(deprecated)
     database, schema, alias = _place(node, warehouse, databases)
     columns = node.get("columns") or {}
@@ -239,18 +251,31 @@ def _checksum(given: Checksum | None) -> dict[str, str]:
     return {"name": "none", "checksum": ""}
 
 
+_PATHS = ("path", "original_file_path")
+
+
 def _filled(**values: Any) -> dict[str, Any]:
     """Without what is not given. Paths are kept: dbt wants them, though they are empty."""
     return {
         key: value
         for key, value in values.items()
-        if key.endswith("path") or not (value is None or value in ("", [], {}))
+        if value or value is False or value == 0 or key in _PATHS
     }
+
+
+_USUAL = frozenset(("name", "description", "data_type", "constraints"))
 
 
 def _column(key: str, column: Column) -> Column:
     if column["name"] != key:
         raise Unfit(f"columns.{place(key)}: its name is {shown(column['name'])}")
+    # As it is published: most of what a reader meets, and there are very many.
+    if (
+        column.keys() <= _USUAL
+        and all(column.values())
+        and all(all(each.values()) for each in column.get("constraints") or ())
+    ):
+        return column
     # Since dbt 1.10 under `config`; beside it v2 has what the column has inherited of its model.
     own: ColumnConfig = column.get("config") or {}
     if column.get("config") is None:
@@ -281,7 +306,9 @@ def _constraints(declared: list[Constraint] | None) -> list[dict[str, Any]]:
 
 
 def _freshness(declared: Freshness | None) -> dict[str, Any]:
-    after = (declared or {}).get("build_after") or {}
+    after = (declared or {}).get("build_after")
+    if not after:
+        return {}
     return _filled(build_after=_filled(**after))
 
 
@@ -318,7 +345,7 @@ def _place(
     else:
         fields = (node.get("database"), node.get("schema"), node.get("alias") or node["name"])
         parts = tuple(Name(field or "") for field in fields)
-    with _within("relation_name" if written else "database, schema or alias"):
+    with _Within("relation_name" if written else "database, schema or alias"):
         for part in parts:
             if not (is_plain(part.text) or (part.quoted and is_quotable(part.text))):
                 raise Unfit(f"{shown(part.text)} is not a name that SQL takes as it is written")

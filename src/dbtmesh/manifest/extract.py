@@ -24,5 +24,5 @@ def extract(
     """
     with explained(source, "mend that, and build again with dbt"):
         content = read(manifest, project, METADATA)
-    document = document_of(content, {COMMIT: commit} if commit else {})
+        document = document_of(content, {COMMIT: commit} if commit else {})
     return seal(document, project, content.generated_at, content.private)

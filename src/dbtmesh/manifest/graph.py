@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from dbtmesh.checked import Unfit
+
+MOST_LINKS = 5_000_000
+"""Of one project: a few nodes between many on both sides make many times as many of them."""
+
 
 def nearest(
     starts: Iterable[str], ends: Iterable[str], following: Callable[[str], Iterable[str]]
 ) -> dict[str, list[str]]:
     """The first ends on every way from each start, sorted: a way goes on through nodes that are
-    none.
+    none. Raises Unfit where there are more than MOST_LINKS.
 
     Each node is walked once for all starts, without recursion. The ends behind it are kept as bits
     of a number: as sets they would fill the memory where thousands are behind thousands.
@@ -25,6 +30,7 @@ def nearest(
         return bits
 
     found: dict[str, list[str]] = {}
+    links = 0
     for start in starts:
         waiting, entered = [*following(start)], set()
         while waiting:
@@ -37,6 +43,9 @@ def nearest(
             entered.add(node)
             waiting += [node, *following(node)]
         bits, found[start] = gathered(start), []
+        links += bits.bit_count()
+        if links > MOST_LINKS:
+            raise Unfit(f"depends_on: there are more than {MOST_LINKS:,} links between models")
         while bits:
             last = bits.bit_length() - 1
             found[start].append(names[last])

@@ -32,8 +32,8 @@ def read(body: bytes, project: str, databases: Collection[str] | None = None) ->
         digest = notes.get(DIGEST)
         if digest and sha256(with_digest(body, digest, UNSEALED)) != digest:
             raise Unfit("it is damaged (its digest does not match)")
+        document = document_of(content, notes)
     version = notes.get(VERSION) or version_of(content.generated_at, sha256(body))
-    document = document_of(content, notes)
     interface = seal(document, project, content.generated_at, content.private, version)
     # that of the bytes as they were published, which others have been told of
     return replace(interface, digest=digest or sha256(body))

@@ -31,26 +31,36 @@ def seal(
     has none yet."""
     metadata = dict(document["metadata"])
     kept = {k: v for k, v in metadata.get("env", {}).items() if k not in (VERSION, DIGEST)}
-    unsealed = msgspec.json.encode({**document, "metadata": {**metadata, "env": kept}})
-    if not is_clean(unsealed):
-        document = _cleaned(document)
-        unsealed = msgspec.json.encode({**document, "metadata": {**metadata, "env": kept}})
-    version = version or version_of(generated_at, sha256(unsealed))
-    metadata["env"] = {**kept, VERSION: version, DIGEST: UNSEALED}
-    sealed = {**document, "metadata": metadata}
-    body = msgspec.json.encode(sealed)
+    if version is None:
+        document, unsealed = _encoded(document, metadata, kept)
+        version = version_of(generated_at, sha256(unsealed))
+    notes = {**kept, VERSION: version, DIGEST: UNSEALED}
+    sealed, body = _encoded(document, metadata, notes)
     digest = sha256(body)
+    metadata = sealed["metadata"]
     return Interface(
         project=project,
         version=version,
         digest=digest,
         generated_at=generated_at,
         adapter_type=metadata.get("adapter_type") or "snowflake",
-        nodes=document["nodes"],
+        nodes=sealed["nodes"],
         private=private,
         manifest=sealed,
         body=with_digest(body, UNSEALED, digest),
     )
+
+
+def _encoded(
+    document: Mapping[str, Any], metadata: Mapping[str, Any], notes: Mapping[str, str]
+) -> tuple[Mapping[str, Any], bytes]:
+    """The document with these notes, cleaned, and its bytes."""
+    noted = {**document, "metadata": {**metadata, "env": notes}}
+    body = msgspec.json.encode(noted)
+    if is_clean(body):
+        return noted, body
+    noted = _cleaned(noted)
+    return noted, msgspec.json.encode(noted)
 
 
 def _cleaned(value: Any) -> Any:
