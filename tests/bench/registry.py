@@ -37,6 +37,7 @@ import runpy, sys
 from dbtmesh.registry import publication
 publication.keep_state = lambda *_: None
 sys.argv = sys.argv[1:]
+sys.path.insert(0, "scripts")
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
@@ -61,6 +62,7 @@ def read(body, project, databases=None):
 
 published.read = read
 sys.argv = sys.argv[1:]
+sys.path.insert(0, "scripts")
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
