@@ -125,7 +125,8 @@ NEWS = ("project", "version", "digest", "chain")
 class Repository:
     """What the API knows of a repository. comments: by number of the issue or pull request;
     pulls: number → state; runs: of workflow files, newest first; an archived one is read only.
-    workflows: by file; started: what workflow_dispatch was sent, with the workflow."""
+    workflows: by file; started: what workflow_dispatch was sent, with the workflow; refs: commits
+    of those that were made here."""
 
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
@@ -135,6 +136,7 @@ class Repository:
     settings: Settings = field(default_factory=Settings)
     workflows: dict[str, Workflow] = field(default_factory=dict)
     started: list[dict[str, Any]] = field(default_factory=list)
+    refs: dict[str, str] = field(default_factory=dict)
 
     def run(self, file: str, number: int, conclusion: str | None, **facts: Any) -> None:
         """Adds a run of a workflow; without a conclusion it has not ended."""
@@ -364,6 +366,14 @@ class GitHubApi:
         found.started.append({"workflow": file, **request.body})
         return 204, None
 
+    def _make_ref(self, found: Repository, _: Token, request: Request) -> Answer:
+        """https://docs.github.com/en/rest/git/refs#create-a-reference"""
+        ref, sha = request.body["ref"], request.body["sha"]
+        if ref in found.refs:
+            raise Refused(422, "Reference already exists")
+        found.refs[ref] = sha
+        return 201, {"ref": ref, "object": {"type": "commit", "sha": sha}}
+
     def _dispatch(self, found: Repository, _: Token, request: Request) -> Answer:
         """204, whether a workflow listens or not."""
         event, payload = request.body.get("event_type"), request.body.get("client_payload", {})
@@ -500,6 +510,7 @@ _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
         *("POST", f"{_REPO}/actions/workflows/([^/]+)/dispatches", "actions", "write"),
         GitHubApi._start,
     ),
+    ("POST", f"{_REPO}/git/refs", "contents", "write", GitHubApi._make_ref),
     ("POST", f"{_REPO}/dispatches", "contents", "write", GitHubApi._dispatch),
     ("GET", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "read", GitHubApi._comments),
     ("POST", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "write", GitHubApi._add_comment),

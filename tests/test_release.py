@@ -16,8 +16,11 @@ import pytest
 
 from tests.actions import Actions, Run
 from tests.conftest import ROOT
+from tests.github_api import GitHubApi
 from tests.keypair_world import gh_standin
 from tests.workflow_world import git
+
+pytest_plugins = "tests.github_api"
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 TAG = f"v{VERSION}"
@@ -30,6 +33,7 @@ class Desk:
     clone: Path
     folder: Path
     actions: Actions
+    github: GitHubApi
 
     def keep(self) -> None:
         """make keep-version, and a commit."""
@@ -45,7 +49,12 @@ class Desk:
         path = f"{self.folder}:{os.environ['PATH']}"
         secrets = {"GITHUB_TOKEN": "ghs_job"}
         return self.actions.run(
-            self.clone, "release.yml", "workflow_dispatch", secrets=secrets, PATH=path
+            self.clone,
+            "release.yml",
+            "workflow_dispatch",
+            secrets=secrets,
+            PATH=path,
+            GITHUB_API_URL=self.github.url,
         )
 
     @property
@@ -57,7 +66,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, github: GitHubApi) -> Desk:
     clone = tmp_path / "clone"
     names = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, names.split("\0")):
@@ -70,7 +79,9 @@ def desk(tmp_path: Path) -> Desk:
     gh.chmod(0o755)
     git(clone, "init", "--quiet", "--initial-branch=main")
     git(clone, "remote", "add", "origin", "https://github.com/acme/copier-dbt-mesh")
-    made = Desk(clone, tmp_path, Actions(tmp_path / "actions"))
+    github.repository("acme/copier-dbt-mesh")
+    github.token("ghs_job", "acme/copier-dbt-mesh", contents="write")
+    made = Desk(clone, tmp_path, Actions(tmp_path / "actions"), github)
     made.commit()
     return made
 
@@ -80,10 +91,9 @@ def test_what_was_tested_is_tagged(desk: Desk) -> None:
     run = desk.release()
     assert run.ok, run
     assert "all is well" in run.log
-    tag, asked = desk.asked
-    assert tag[:2] == ["api", "repos/acme/copier-dbt-mesh/git/refs"]
-    assert f"ref=refs/tags/{TAG}" in tag
-    assert f"sha={git(desk.clone, 'rev-parse', 'HEAD')}" in tag
+    tags = {f"refs/tags/{TAG}": git(desk.clone, "rev-parse", "HEAD")}
+    assert desk.github.repository("acme/copier-dbt-mesh").refs == tags
+    _, asked = desk.asked
     assert asked[:3] == ["release", "create", TAG]
     assert "--verify-tag" in asked
     assert "--target" not in asked
