@@ -234,7 +234,9 @@ def shared(template: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             answers["deploy_branch"] = "upstream/dbt_up"
         if name == "dbt_down_loom":
             answers["deployment"] = "independent"
-        rendering.render(template, folder / "one", answers, f"{name}/.copier-answers.yml")
+        answers_file = f"{name}/.copier-answers.yml"
+        # with its library, which jobs install
+        rendering.render(template, folder / "one", answers, answers_file, tasks=True)
         shutil.copytree(folder / "one", folder / "mesh", dirs_exist_ok=True)
         members[name] = Member(folder / "mesh" / name, {})
     for made in opened(folder, members, True):
