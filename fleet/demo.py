@@ -389,7 +389,7 @@ What to try next
   {f"make demo{engine}":44}   all of it again, with your changes
   {f"make demo-clean{engine}":44}   and away with it
 
-The same projects on Snowflake: see "From the laptop to Snowflake" in README.md.""",
+The same projects on Snowflake: see docs/snowflake.md.""",
         markup=False,
     )
 

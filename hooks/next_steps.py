@@ -146,7 +146,7 @@ def numbered(
             *key_pairs,
             ".venv/bin/python scripts/snowflake_access.py verify --connection NAME",
         ],
-        f"Read on in {readme}: deploying, CI, the registry.": [],
+        f"Read on in {readme}: your own login, other projects, publishing, CI and deploys.": [],
     }
 
 
