@@ -7,7 +7,7 @@ import hashlib
 import io
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -128,6 +128,13 @@ def test_commands_find_their_registry(up: Member, down: Member, s3: S3) -> None:
     assert "1 public" in down.ok(SYNC, "--upstream", "dbt_up", **spaces)
 
 
+class Empty(io.BytesIO):
+    """A body as the client reads it."""
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield b""
+
+
 @pytest.mark.parametrize(
     ("place", "how", "headers"),
     [
@@ -157,7 +164,7 @@ def test_a_write_says_what_the_bucket_asks_for(
 
     def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         sent.append(request)
-        return AWSResponse(request.url, 200, {"ETag": '"1"'}, io.BytesIO())
+        return AWSResponse(request.url, 200, {"ETag": '"1"'}, Empty())
 
     store._client.meta.events.register("before-send.s3.PutObject", answer)
     store.write("shop/prod/latest/manifest.json", b"{}", replaces=None)
