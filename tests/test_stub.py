@@ -10,6 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from dbtmesh.downstream import stub
+from dbtmesh.manifest.extract import extract
 from tests.conftest import Member, Render
 from tests.manifests import manifest, model
 from tests.registry_world import Place, Publish
@@ -118,6 +120,17 @@ def test_every_type_of_snowflake_and_rows_that_keep_the_contract(
     # empty again, without a word about what is there
     assert "1 stub, empty, of 2026" in one.ok(STUB, *folder.flags)
     assert ask(one, "select count(*) from MARTS.PUBLIC_0") == [(0,)]
+
+
+def test_columns_that_nobody_promises_are_told() -> None:
+    document = json.loads(on_snowflake(id="number"))
+    plan = stub.plan(extract(json.dumps(document).encode(), "dbt_up"), "DBT_UP")
+    assert plan.notes == ()
+    node = document["nodes"]["model.dbt_up.public_0"]
+    node["contract"] = node["config"]["contract"] = {"enforced": False}
+    plan = stub.plan(extract(json.dumps(document).encode(), "dbt_up"), "DBT_UP")
+    (note,) = plan.notes
+    assert note.startswith("without an enforced contract: public_0. A column that they do not list")
 
 
 def test_small_types_hold_what_fits(one: Member, folder: Place, publish: Publish) -> None:

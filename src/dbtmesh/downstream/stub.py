@@ -8,9 +8,11 @@ from typing import Any
 
 from dbtmesh import MeshError
 from dbtmesh.downstream.duckdb_types import Column, columns
+from dbtmesh.gate.partial import partial
 from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.manifest.seal import annotated
 from dbtmesh.output.sql import literal
+from dbtmesh.output.words import some
 from dbtmesh.warehouse.names import Warehouse, quoted, relation
 
 MARK = "stub of "
@@ -85,6 +87,11 @@ def plan(published: Interface, database_prefix: str) -> Plan:
     tables: dict[tuple[str, str], Table] = {}
     nodes: dict[str, Mapping[str, Any]] = {}
     notes: list[str] = []
+    if unsure := [each.model for each in partial(published.manifest) if not each.complete]:
+        notes.append(
+            f"without an enforced contract: {some(unsure)}. A column that they do not list is not "
+            "in their stubs, though it may be on Snowflake"
+        )
     for uid, node in published.nodes.items():
         _, schema, name = relation(node, Warehouse.DUCKDB).place
         place = Warehouse.DUCKDB.key(schema), Warehouse.DUCKDB.key(name)
