@@ -470,6 +470,10 @@ def test_what_else_is_worth_knowing(built: Callable[..., Path]) -> None:
     assert "results of an unknown meaning: b (levitated)" in examined(root).unsure[0]
     root = built(a_run(a="success", b="success"))
     assert (examined(root).notes, examined(root).unsure) == ([], [])
+    run = a_run(a="success")
+    run["args"]["empty"] = True
+    (note,) = examined(built(run)).unsure
+    assert note.endswith("was one with --empty: what it built holds no rows")
 
 
 def test_what_the_last_run_did_not_build(built: Callable[..., Path]) -> None:

@@ -140,6 +140,8 @@ def _unsure(judgement: results.Judgement, project: str) -> Iterator[str]:
         yield f"the last run ({run}) built other relations (another target?): {nothing}"
     elif run.args.which not in results.BUILDING and not judgement.failed:
         yield f"the last command ({run}) builds nothing: {nothing}"
+    if run.args.empty is True and judgement.built:
+        yield f"the last run ({run}) was one with --empty: what it built holds no rows"
     if judgement.unknown:
         listed = [f"{_name(uid, project)} ({how})" for uid, how in judgement.unknown.items()]
         yield f"the last run ({run}) has results of an unknown meaning: {some(listed, SHOWN)}"

@@ -38,7 +38,10 @@ class _Metadata(msgspec.Struct):
 
 
 class _Arguments(msgspec.Struct):
+    """empty: of a run with `--empty`, which builds tables without rows."""
+
     which: str | None = None
+    empty: object = None
 
 
 class Run(msgspec.Struct):
