@@ -35,6 +35,8 @@ pytestmark = pytest.mark.xdist_group("breakages")
 
 PUBLISH, SYNC = "scripts/publish_manifest.py", "scripts/sync_mesh.py"
 VALIDATE = "scripts/validate_lineage.py"
+GIVEN = ("--manifest", "target/manifest.json")
+"""It is not that of the files as they are: taken as it is."""
 Node = dict[str, Any]
 Break = Callable[[Node], object]
 
@@ -72,8 +74,8 @@ def made(
     loom = render_into(folder / "dbt_down_loom", kind="loom", project_name="dbt_down_loom")
     up.dbt("build")
     up.ok(PUBLISH)
-    down.ok(SYNC)
     for each in (down, loom):
+        each.ok(SYNC)
         each.dbt("build")
         each.ok(VALIDATE, "--record")
     return Mesh(up, down, loom, folder / ".mesh", (up.path / "target/manifest.json").read_bytes())
@@ -183,7 +185,7 @@ def test_caught_in_the_upstream(mesh: Mesh, breakage: str) -> None:
     mesh.breaks(change)
     before = mesh.latest.read_bytes()
     flags = ["--check"] if breakage < "5" else []
-    said = mesh.up.refused(PUBLISH, *flags, status=2)
+    said = mesh.up.refused(PUBLISH, *GIVEN, *flags, status=2)
     lines = said.splitlines()
     assert lines[0].startswith(f"breaking  {what}")
     told = [line.strip() for line in lines[1:] if line.startswith("    ")]
@@ -196,7 +198,7 @@ def test_caught_in_the_upstream(mesh: Mesh, breakage: str) -> None:
 
 def test_a_consumer_that_may_not_read(mesh: Mesh) -> None:
     mesh.breaks(lambda node: node["config"].update(meta={"consumers": ["dbt_other"]}))
-    mesh.up.ok(PUBLISH, "--allow-breaking")
+    mesh.up.ok(PUBLISH, *GIVEN, "--allow-breaking")
     said = mesh.down.ok(SYNC)
     assert "left out, because dbt_up does not share it with dbt_down: public_orders" in said
     for member, reader in (
@@ -213,7 +215,7 @@ def test_a_consumer_that_may_not_read(mesh: Mesh) -> None:
 def test_a_model_that_is_gone(mesh: Mesh) -> None:
     """The sync tells what has gone, dbt what needs it, and the lineage check whom to ask."""
     mesh.breaks(None)
-    mesh.up.ok(PUBLISH, "--allow-breaking")
+    mesh.up.ok(PUBLISH, *GIVEN, "--allow-breaking")
     assert "removed: public_orders" in mesh.down.ok(SYNC)
     parsed = mesh.down.run("dbt", "parse", "--target-path", str(mesh.home / "elsewhere"))
     assert parsed.returncode != 0
@@ -231,7 +233,7 @@ def test_a_model_that_is_gone(mesh: Mesh) -> None:
 
 def test_a_model_that_moved_and_nobody_synced(mesh: Mesh) -> None:
     mesh.breaks(moved)
-    mesh.up.ok(PUBLISH, "--allow-breaking")
+    mesh.up.ok(PUBLISH, *GIVEN, "--allow-breaking")
     for member in (mesh.down, mesh.loom):
         said = member.refused(VALIDATE, status=2)
         assert "at DBT_UP_LOCAL.MARTS.public_orders, but it is published at DBT_UP_LOCAL" in said
@@ -260,13 +262,13 @@ def test_a_model_whose_last_day_comes(mesh: Mesh, tmp_path: Path, days: int, whe
     day = (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
     mesh.breaks(lambda node: node.update(deprecation_date=day))
     if days > 0:
-        said = mesh.up.ok(PUBLISH)
+        said = mesh.up.ok(PUBLISH, *GIVEN)
         assert "fine  deprecation_set  public_orders" in said
     else:
-        said = mesh.up.refused(PUBLISH, status=2)
+        said = mesh.up.refused(PUBLISH, *GIVEN, status=2)
         assert "breaking  deprecation_short_notice  public_orders" in said
         assert "give a deprecation_date 14 days ahead, or later" in said
-        mesh.up.ok(PUBLISH, "--allow-breaking")
+        mesh.up.ok(PUBLISH, *GIVEN, "--allow-breaking")
     assert "    dbt_down reads it: downstream_orders" in said
     summary = tmp_path / "summary.md"
     done = mesh.loom.run(VALIDATE, "--summary", summary)
