@@ -103,19 +103,35 @@ def one_line_error(text: str) -> str:
 
 
 def parse_upstreams(text: str) -> list[dict[str, str]]:
-    """`"a, b=PREFIX, c:DATABASE"` as `[{name, database_prefix, prod_database}, …]`, in the order
-    given.
+    """`"a, b=PREFIX, c:DATABASE, d@s3://bucket/registry"` as `[{name, database_prefix,
+    prod_database, registry}, …]`, in the order given; registry: empty for the project's own.
 
     Empty and malformed entries come through as they are; `upstreams_error` says what is wrong.
     """
     projects = []
     for entry in text.split(","):
+        entry, _, registry = (part.strip() for part in entry.partition("@"))
         entry, _, database = (part.strip() for part in entry.partition(":"))
         name, _, prefix = (part.strip() for part in entry.partition("="))
         prefix = prefix or name.upper()
-        found = {"name": name, "database_prefix": prefix}
+        found = {"name": name, "database_prefix": prefix, "registry": registry.rstrip("/")}
         projects.append({**found, "prod_database": database or f"{prefix}_PROD"})
     return projects
+
+
+REGISTRY = re.compile(
+    r"((s3|gs)://[a-z0-9._-]{3,222}|az://[a-z0-9]{3,24}/[a-z0-9-]{3,63})(/[A-Za-z0-9._-]+)+"
+)
+CLOUDS = {"s3": "s3", "az": "azure", "gs": "gcs"}
+"""Answers to `registry`, by the scheme of its URL."""
+
+
+def clouds(upstreams: str, own: str) -> list[str]:
+    """Answers to `registry` of the registries that a project reads or writes; its own first."""
+    found = [
+        CLOUDS.get(each["registry"].partition("://")[0]) for each in parse_upstreams(upstreams)
+    ]
+    return list(dict.fromkeys([own, *(each for each in found if each)]))
 
 
 def upstreams_error(text: str, project_name: str) -> str:
@@ -134,6 +150,11 @@ def upstreams_error(text: str, project_name: str) -> str:
             return f"database prefix of {name}: {error}"
         if error := sql_name_error(upstream["prod_database"]):
             return f"database of {name}: {error}"
+        if upstream["registry"] and not REGISTRY.fullmatch(upstream["registry"]):
+            return (
+                f"registry of {name}: write s3://bucket/registry, az://account/container/registry "
+                f"or gs://bucket/registry: {upstream['registry']!r} is none of them"
+            )
         seen.add(name.lower())
     return ""
 
@@ -292,6 +313,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         account_error,
         allowed_ips_error,
         as_project_name,
+        clouds,
         databases_of,
         dbt_name_error,
         dev_database_error,

@@ -75,6 +75,54 @@ def aws_role_error(arn: str) -> str:
     return ""
 
 
+def azure_account_error(account: str) -> str:
+    if account and not re.fullmatch(r"[a-z0-9]{3,24}", account):
+        return (
+            f"{account!r} is not a valid name of a storage account: 3 to 24 lower-case letters and "
+            "digits, without .blob.core.windows.net"
+        )
+    return ""
+
+
+def azure_container_error(container: str) -> str:
+    if not re.fullmatch(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*", container):
+        return (
+            f"{container!r} is not a valid name of a container: 3 to 63 lower-case letters, digits "
+            "and single hyphens"
+        )
+    return ""
+
+
+def azure_identities_error(identities: str) -> str:
+    uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    if identities and not re.fullmatch(rf"{uuid}/{uuid}/{uuid}", identities):
+        return f"{identities!r} is not TENANT/CLIENT/CLIENT: three ids with slashes between"
+    return ""
+
+
+def gcs_bucket_error(bucket: str) -> str:
+    # https://cloud.google.com/storage/docs/buckets#naming
+    if bucket and not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{1,61}[a-z0-9]", bucket):
+        return (
+            f"{bucket!r} is not a valid bucket name: 3 to 63 lower-case letters, digits, dots, "
+            "underscores and hyphens, with a letter or digit at both ends; without gs://"
+        )
+    if bucket.startswith("goog") or "google" in bucket:
+        return f"{bucket!r} holds what Google keeps for itself"
+    return ""
+
+
+def google_provider_error(provider: str) -> str:
+    name = "[a-z0-9-]{4,32}"
+    pool = f"projects/[0-9]+/locations/global/workloadIdentityPools/{name}"
+    if provider and not re.fullmatch(rf"{pool}/providers/{name}", provider):
+        return (
+            f"{provider!r} is not a workload identity provider: write projects/NUMBER/locations/"
+            "global/workloadIdentityPools/POOL/providers/NAME"
+        )
+    return ""
+
+
 def github_repository_error(repository: str) -> str:
     """https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication
     has the underscore of managed users."""
@@ -197,14 +245,19 @@ FILTERS: dict[str, Callable[..., Any]] = {
         aws_accounts_error,
         aws_region_error,
         aws_role_error,
+        azure_account_error,
+        azure_container_error,
+        azure_identities_error,
         branch_error,
         bucket_error,
         encryption_error,
         folder_of,
+        gcs_bucket_error,
         github_ids_error,
         github_repository_error,
         github_server_error,
         github_subject,
+        google_provider_error,
         is_access_point,
         library_version,
         oidc_issuer,

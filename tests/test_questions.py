@@ -40,6 +40,19 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "native", "upstreams": "dbt_up,,x"}, "upstreams", "single commas"),
     ({"kind": "native", "upstreams": "dbt_up, dbt_up"}, "upstreams", "named twice"),
     ({"kind": "native", "upstreams": "me", "project_name": "me"}, "upstreams", "itself"),
+    ({"kind": "loom", "upstreams": "up@nfs://x/y"}, "upstreams", "registry of up"),
+    ({"kind": "loom", "upstreams": "up@az://acc/mesh"}, "upstreams", "registry of up"),
+    (
+        {"registry": "azure", "azure_storage_account": "Acme"},
+        "azure_storage_account",
+        "not a valid",
+    ),
+    ({"registry": "azure", "azure_container": "a--b"}, "azure_container", "not a valid"),
+    ({"registry": "azure", "azure_identities": "a/b"}, "azure_identities", "three ids"),
+    ({"registry": "gcs", "gcs_bucket": "gs://mesh"}, "gcs_bucket", "not a valid bucket"),
+    ({"registry": "gcs", "gcs_bucket": "google-mesh"}, "gcs_bucket", "keeps for itself"),
+    ({"registry": "gcs", "google_provider": "projects/1"}, "google_provider", "not a workload"),
+    ({"registry": "nfs"}, "registry", "is not one of"),
     ({"kind": "loom", "upstreams": "Dbt-Up"}, "upstreams", "not a valid dbt project name"),
     ({"kind": "loom", "upstreams": "up=x; drop"}, "upstreams", "not a plain Snowflake name"),
     ({"snowflake_account": "account"}, "snowflake_account", "ORG-ACCOUNT"),
@@ -199,6 +212,7 @@ def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_b
         warehouse owns_warehouse
         role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy
+        registry azure_storage_account azure_container azure_identities gcs_bucket google_provider
         registry_bucket aws_region registry_encryption registry_readers
         aws_role_arn github_repository github_server github_ids deploy_branch
         deployment alerts github_pages working_directory starter starter_reads library setup"""
@@ -212,7 +226,9 @@ def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_b
 
 def test_a_newcomer_is_asked_few_questions() -> None:
     asked = {key for key, question in questions().items() if question.get("ask", True)}
-    assert len(asked - {"github_ids"}) <= 9, asked  # asked of who has chosen workload identity
+    # of who has chosen workload identity, or another registry
+    chosen = {"github_ids", "azure_storage_account", "gcs_bucket"}
+    assert len(asked - chosen) <= 9, asked
 
 
 @pytest.mark.parametrize("kind", ["upstream", "native", "loom"])

@@ -99,7 +99,7 @@ def test_flags_come_before_the_environment_before_mesh_yml(
     "url",
     [
         *("s3://mesh", "s3://mesh/", "s3:///registry", "s3:mesh/registry", "s3://a b/registry"),
-        *("http://mesh/registry", "file://host/registry", "file:///", "gs://mesh/registry"),
+        *("http://mesh/registry", "file://host/registry", "file:///", "ftp://mesh/registry"),
     ],
 )
 def test_what_is_no_registry_is_refused(url: str, up: Member, mesh: SimpleNamespace) -> None:

@@ -8,6 +8,7 @@ and test_sync_faults.py.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import random
@@ -199,7 +200,7 @@ class Killed(BaseException):
 class Dying:
     """A store whose process dies at the operation with that number: before it, or after it."""
 
-    def __init__(self, store: Store, number: int, when: str, clock: list[int]) -> None:
+    def __init__(self, store: Store, number: int, when: str, clock: Iterator[int]) -> None:
         self.store, self.url, self.number, self.when, self.clock = (
             store,
             store.url,
@@ -209,11 +210,11 @@ class Dying:
         )
 
     def _do(self, what: Callable[[], Any]) -> Any:
-        self.clock[0] += 1
-        if self.clock[0] == self.number and self.when == "before":
+        turn = next(self.clock)  # one at a time, whatever thread asks
+        if turn == self.number and self.when == "before":
             raise Killed
         result = what()
-        if self.clock[0] == self.number:
+        if turn == self.number:
             raise Killed
         return result
 
@@ -241,7 +242,7 @@ def test_killed_between_any_two_operations(ground: Ground) -> None:
     for when in ("before", "after"):
         number, killed = 0, True
         while killed:
-            number, killed, clock = number + 1, False, [0]
+            number, killed, clock = number + 1, False, itertools.count(1)
             env = f"{when}-{number}"
             publish(store, state, env, old)
             try:
@@ -293,7 +294,7 @@ def work(url: str, environment: dict[str, str], numbers: list[int], done: Any, s
 
     for number in numbers:
         dies = chance.randrange(1, 6) if chance.random() < 0.05 else 0
-        mortal = Mortal(store, dies, chance.choice(["before", "after"]), [0])
+        mortal = Mortal(store, dies, chance.choice(["before", "after"]), itertools.count(1))
         while True:
             try:
                 publication.publish(mortal, "prod", built(number), agree)

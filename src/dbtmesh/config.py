@@ -34,6 +34,7 @@ ACCOUNT = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 """Of Snowflake: it becomes the beginning of a host's name."""
 FILE = re.compile(r"(?!\.\.?$)[\w. -]+")
 LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+ADDRESS = re.compile(r"[a-z0-9]{2,}://[!-~]{1,1000}")
 SCHEME = re.compile(r"[a-z0-9]{2,}:")
 
 
@@ -42,13 +43,15 @@ class Upstream:
     """A project this member reads, and the databases that its models may lie in.
 
     prod_database: also where it is not called after the prefix. more_databases: others of its own,
-    which mesh.yml names as `databases`.
+    which mesh.yml names as `databases`. registry: URL of the one that it publishes to, where that
+    is another than this member's.
     """
 
     name: str
     database_prefix: str
     prod_database: str
     more_databases: tuple[str, ...] = ()
+    registry: str | None = None
 
     @property
     def local_database(self) -> str:
@@ -96,7 +99,7 @@ class Member:
             aws_region=self.aws_region,
             encryption=self.encryption,
             azure_tenant=self.azure.get("tenant_id"),
-            azure_client=self.azure.get("client_id"),
+            azure_client=os.environ.get("AZURE_CLIENT_ID") or self.azure.get("client_id"),
             google_provider=self.google.get("workload_identity_provider"),
         )
 
@@ -192,6 +195,9 @@ def _member(root: Path, facts: object) -> Member:
             raise wrong(f"`databases` of {entry['name']} is not a list of names")
         return prefix, prod, tuple(text({"databases": each}, "databases") for each in more)
 
+    def elsewhere(entry: Mapping[str, Any]) -> str | None:
+        return text(entry, "registry", ADDRESS).rstrip("/") if entry.get("registry") else None
+
     names = [text(entry, "name") for entry in upstreams]
     for name in names:
         if names.count(name) > 1:
@@ -213,7 +219,8 @@ def _member(root: Path, facts: object) -> Member:
         registry=option("registry", None, LINE),
         **sign_ins,
         upstreams=tuple(
-            Upstream(name, *databases(entry)) for name, entry in zip(names, upstreams, strict=True)
+            Upstream(name, *databases(entry), elsewhere(entry))
+            for name, entry in zip(names, upstreams, strict=True)
         ),
         snowflake=snowflake,
         github_repository=option("github_repository", None, REPOSITORY),
@@ -236,10 +243,12 @@ def mesh_home(root: Path) -> Path:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a command reads and writes: the registry's root URL, and the environment in it."""
+    """Where a command reads and writes: the registry's root URL, and the environment in it. is_own:
+    it is the one of mesh.yml, named by nobody."""
 
     url: str
     env: str
+    is_own: bool = False
 
     @property
     def state_url(self) -> str:
@@ -269,6 +278,7 @@ def locate(
         )
     if not named and env == "local":
         named = (mesh_home(member.root) / "registry").as_uri()
+    is_own = not named
     if not named and member.registry:
         named = member.registry
     if not named and member.bucket:
@@ -283,4 +293,4 @@ def locate(
     url = named.rstrip("/")
     if url.count("/") < (4 if url.startswith("az:") else 3):
         raise MeshError(f"{named}: name a folder in it too, such as {SHAPES}")
-    return Location(url, env)
+    return Location(url, env, is_own)

@@ -26,6 +26,7 @@ from dbtmesh.manifest import interface
 from dbtmesh.output import workflow
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
+from dbtmesh.registry.routed import open_registry
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PAUSE = 5.0
@@ -55,7 +56,7 @@ def main(words: Sequence[str], root: Path) -> int:
     place = config.locate(
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
-    store = registry.open_store(place.url, member.access)
+    store = open_registry(member, place)
     try:
         latest = await_version(store, upstream, place.env, version, digest, arguments.timeout)
     except OtherDigest as error:

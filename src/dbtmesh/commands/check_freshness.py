@@ -33,6 +33,7 @@ from dbtmesh.output import markdown, workflow
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
+from dbtmesh.registry.routed import open_registry
 from dbtmesh.warehouse.names import Place, Warehouse, relation, sql_name
 
 
@@ -59,7 +60,7 @@ def main(words: Sequence[str], root: Path) -> int:
     place = config.locate(
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
-    store = registry.open_store(place.url, member.access)
+    store = open_registry(member, place)
     published, failed = all_latest(store, member, place.env)
     now = datetime.now(UTC)
     findings = [

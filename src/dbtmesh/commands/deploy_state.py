@@ -47,6 +47,7 @@ from dbtmesh.files import read_bounded, write_whole
 from dbtmesh.output import workflow
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
+from dbtmesh.registry.routed import open_registry
 
 ATTEMPTS = 5
 """How often to write against other deploys of this project; hardly ever are there any."""
@@ -156,7 +157,7 @@ def changed(
     _: argparse.Namespace, member: config.Member, place: config.Location, state: registry.Store
 ) -> int:
     last = last_deploy(state, member.project, place.env)[0]
-    store = registry.open_store(place.url, member.access)
+    store = open_registry(member, place)
     before = last.built.upstreams if last and last.built else {}
     now, unread = published(member, place, store, before)
     write_whole(member.root / "target" / INPUTS, msgspec.json.encode(now))

@@ -9,6 +9,7 @@ the registry, for this project's own slim CI.
   scripts/publish_manifest.py --dry-run      what would be written? writes nothing
   scripts/publish_manifest.py --history      what was published before, and what it changed
   scripts/publish_manifest.py --rollback 20260102T…   publish that interface again
+  scripts/publish_manifest.py --move-to az://…        take all of it to another registry
 
 Readers see the old interface or the new one, whole. A change that would break them is refused, and
 whoever has recorded that they read it is named: keep the old shape in a version of the model (with
@@ -22,6 +23,9 @@ taken as it is.
 
 A rollback puts back the interface, not the data: build and deploy the code it was of as well.
 
+A move copies the history, the records of readers and this project's state, of every environment but
+local; where they were they stay. It can be run again, and then takes over what has come since.
+
 Exit status: 0 done, 1 it failed, 2 the change was refused and nothing was published.
 """
 
@@ -34,7 +38,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dbtmesh import cli, config
+from dbtmesh import MeshError, cli, config
 from dbtmesh.gate.candidate import Candidate, at_hand
 from dbtmesh.gate.gate import Gate, Refused
 from dbtmesh.manifest.interface import Interface
@@ -51,6 +55,8 @@ def main(words: Sequence[str], root: Path) -> int:
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
     store = open_store(place.url, member.access)
+    if arguments.move_to:
+        return move_to(member, place, arguments.move_to, arguments.dry_run)
     if arguments.history is not None:
         return show_history(store, member.project, place.env, arguments.history)
     repair = arguments.allow_breaking
@@ -142,6 +148,12 @@ def _parser() -> argparse.ArgumentParser:
         const=10,
         metavar="N",
         help="list the last N publications (10) and what each changed",
+    )
+    parser.add_argument(
+        "--move-to",
+        type=cli.given,
+        metavar="URL",
+        help="take the history, records and state to this registry; with --dry-run only say what",
     )
     return parser
 
@@ -253,6 +265,34 @@ def name_cycles(member: config.Member, env: str, store: Store) -> None:
             " one builds may be of the others' last deploy. To end it, move what both need into a"
             " project that reads neither"
         )
+
+
+def move_to(member: config.Member, place: config.Location, url: str, dry: bool) -> int:
+    from dbtmesh.registry import move
+
+    there = config.locate(member, bucket=None, registry=url, env=place.env)
+    if there.url == place.url:
+        raise MeshError(f"{member.project} publishes to {place.url} already")
+    source = open_store(place.url, member.access), open_store(place.state_url, member.access)
+    target = open_store(there.url, member.access), open_store(there.state_url, member.access)
+    envs = [env for env in move.environments(source[0], member.project) if env != "local"]
+    if not envs:
+        cli.say(f"{member.project} has published nothing to {place.url} yet")
+        return cli.OK
+    readers: set[str] = set()
+    for env in envs:
+        moved = move.move(source, target, member.project, env, dry)
+        readers |= set(moved.readers)
+        cli.say(
+            f"{env}: {'would copy' if dry else 'copied'} {moved.versions} publication"
+            f"{'' if moved.versions == 1 else 's'} and {len(moved.readers)} record"
+            f"{'' if len(moved.readers) == 1 else 's'} of readers to {there.url}"
+        )
+    if not dry and (data := move.answers(there.url)):
+        whom = f", and in {', '.join(sorted(readers))}" if readers else ""
+        flags = " ".join(f"--data {each}" for each in data)
+        cli.say(f"next, here{whom}: copier update --trust --skip-answered {flags}")
+    return cli.OK
 
 
 # --- Flags --------------------------------------------------------------------------------------

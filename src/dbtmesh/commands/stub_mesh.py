@@ -45,6 +45,7 @@ from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.output.words import counted
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
+from dbtmesh.registry.routed import open_registry
 
 SHOWN = 10
 """How many notes on one upstream are shown: each is of a model that leaves something open."""
@@ -116,7 +117,7 @@ def fetcher(
         registry=arguments.registry,
         env=arguments.env or os.environ.get("DBT_MESH_ENV") or "prod",
     )
-    store = registry.open_store(place.url, member.access)
+    store = open_registry(member, place)
     return lambda upstream: latest.get(store, upstream, place.env).interface
 
 

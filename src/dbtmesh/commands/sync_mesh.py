@@ -36,7 +36,7 @@ from pathlib import Path
 from dbtmesh import MeshError, cli, config
 from dbtmesh.downstream import committed, freshness, inputs, references, sync
 from dbtmesh.output.words import counted, some
-from dbtmesh.registry import store as registry
+from dbtmesh.registry.routed import open_registry
 
 SHOWN = 20
 """How many names are listed; the rest is a number."""
@@ -72,7 +72,7 @@ def main(words: Sequence[str], root: Path) -> int:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
         )
-        store = registry.open_store(place.url, member.access)
+        store = open_registry(member, place)
         plan = partial(sync.from_registry, member, store, place, arguments.version)
 
     done, failures = [], []

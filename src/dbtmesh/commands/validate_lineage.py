@@ -43,6 +43,7 @@ from dbtmesh.output import markdown, workflow
 from dbtmesh.output.words import counted
 from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
+from dbtmesh.registry.routed import open_registry
 from dbtmesh.warehouse.names import Warehouse
 
 
@@ -93,7 +94,7 @@ def main(words: Sequence[str], root: Path) -> int:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
         )
-        store = registry.open_store(place.url, member.access)
+        store = open_registry(member, place)
         fetch = partial(newest, store, place.env)
     interfaces, refused = all_of(map(member.upstream, upstreams), fetch)
     unknown = len(found)

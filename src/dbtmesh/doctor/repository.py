@@ -73,7 +73,7 @@ def ignored(project: Project) -> Iterator[Finding]:
 def left_to_choose(project: Project) -> Iterator[Finding]:
     """Conflict markers, and edits that an update has put into `.rej` files."""
     paths = [project.root / name for name in READ_BY_COMMANDS]
-    for folder in ("snowflake", "scripts", "macros", "aws"):
+    for folder in ("snowflake", "scripts", "macros", "aws", "azure", "google"):
         paths += sorted((project.root / folder).rglob("*"))
     for path in paths:
         name = path.relative_to(project.root).as_posix()

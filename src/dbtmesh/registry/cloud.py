@@ -14,7 +14,6 @@ from typing import Any
 
 from dbtmesh import MeshError
 from dbtmesh.files import MOST
-from dbtmesh.registry import federation
 from dbtmesh.registry.store import Access, Changed, NotModified, Stored, TooLarge
 
 BODY_ATTEMPTS = 3
@@ -252,9 +251,16 @@ def _client(cloud: str) -> Any:
     return {**CLIENT, "allow_http": os.environ.get(f"{cloud}_ALLOW_HTTP") == "true"}
 
 
+def _is_github() -> bool:
+    """Whether this job of GitHub Actions may ask for a token of its own."""
+    return bool(os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"))
+
+
 def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
     """GitHub's token in its jobs, else what the environment holds, else the person's `az login`."""
-    if access.azure_tenant and access.azure_client and federation.is_github():
+    if access.azure_tenant and access.azure_client and _is_github():
+        from dbtmesh.registry import federation  # loads much
+
         return {"credential_provider": federation.azure(access.azure_tenant, access.azure_client)}
     if any(os.environ.get(f"AZURE_{key}") for key in AZURE_KEYS) or os.environ.get(
         "IDENTITY_ENDPOINT"
@@ -269,7 +275,9 @@ def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
 
 def _google_sign_in(url: str, access: Access) -> dict[str, Any]:
     """The same, with `gcloud auth application-default login`."""
-    if access.google_provider and federation.is_github():
+    if access.google_provider and _is_github():
+        from dbtmesh.registry import federation
+
         return {"credential_provider": federation.google(access.google_provider)}
     folder = os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud"
     if (

@@ -7,7 +7,6 @@ of its own, which lives for about an hour.
 from __future__ import annotations
 
 import json
-import os
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -31,11 +30,6 @@ class Token(TypedDict):
 
     token: str
     expires_at: datetime
-
-
-def is_github() -> bool:
-    """Whether this job of GitHub Actions may ask for a token of its own."""
-    return bool(os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"))
 
 
 def azure(tenant: str, client: str) -> Callable[[], Token]:

@@ -105,7 +105,7 @@ def publish(
         superseded = superseded and not (ahead and ROLLBACK in interface.notes)
         notes = None if superseded else check(current)
         sealed = annotated(interface, notes) if notes else interface
-        _write_once(store, keys.publication(project, env, sealed.version), sealed.body)
+        write_once(store, keys.publication(project, env, sealed.version), sealed.body)
         if current and superseded:
             return Outcome(sealed.version, newer=current.version, ahead=ahead)
         try:
@@ -117,7 +117,7 @@ def publish(
     raise MeshError(f"{project}/{env} is being published by others again and again: try again")
 
 
-def _write_once(store: Store, key: str, body: bytes) -> None:
+def write_once(store: Store, key: str, body: bytes) -> None:
     """Writes an object that is never replaced. One of the same content is our own, from a write
     that was interrupted or whose answer got lost."""
     for attempt in range(ATTEMPTS):

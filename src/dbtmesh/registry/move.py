@@ -1,0 +1,105 @@
+"""Taking a project's publications, records of its readers and state to another registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from dbtmesh import MeshError
+from dbtmesh.manifest.published import read
+from dbtmesh.registry import history, keys
+from dbtmesh.registry.publication import write_once
+from dbtmesh.registry.store import Changed, Store
+
+STATE = ("manifest.json", "deploy.json", "run_results.json", "index.html")
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What of an environment has been taken over, or would be. readers: who has a record."""
+
+    env: str
+    versions: int
+    readers: tuple[str, ...]
+
+
+def environments(store: Store, project: str) -> list[str]:
+    """Those that the project has published to."""
+    return sorted(name.rstrip("/") for name in store.children(f"{project}/") if name.endswith("/"))
+
+
+def move(
+    source: tuple[Store, Store], target: tuple[Store, Store], project: str, env: str, dry: bool
+) -> Moved:
+    """Copies what the registry and the state beside it hold of a project's environment.
+
+    Nothing is taken away where it was, and nothing newer is replaced where it goes. Whatever is
+    interrupted is completed by the next run. Every version is there before `latest` is.
+    Raises MeshError.
+    """
+    (registry, state), (new, new_state) = source, target
+    versions = history.versions(registry, project, env)
+    folder = keys.records(project, env)
+    records = sorted(name for name in registry.children(folder) if name.endswith(".json"))
+    moved = Moved(env, len(versions), tuple(name.removesuffix(".json") for name in records))
+    if dry:
+        return moved
+
+    def version(name: str) -> None:
+        key = keys.publication(project, env, name)
+        if (stored := registry.read(key)) is not None:
+            write_once(new, key, stored.body)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(version, versions))
+    for name in records:
+        _where_there_is_none(registry, new, folder + name)
+    for name in STATE:
+        _where_there_is_none(state, new_state, keys.state(project, env, name))
+    _latest(registry, new, project, env)
+    return moved
+
+
+def _where_there_is_none(source: Store, target: Store, key: str) -> None:
+    """What has been written there since is newer."""
+    stored = source.read(key)
+    if stored is not None and target.etag(key) is None:
+        try:
+            target.write(key, stored.body, replaces=None)
+        except Changed:
+            return
+
+
+def _latest(source: Store, target: Store, project: str, env: str) -> None:
+    key = keys.latest(project, env)
+    if (stored := source.read(key)) is None:
+        return
+    ours = read(stored.body, project)
+    there = target.read(key)
+    if there and read(there.body, project).generated_at >= ours.generated_at:
+        return
+    try:
+        target.write(key, stored.body, replaces=there.etag if there else None)
+    except Changed:
+        raise MeshError(
+            f"{target.url}/{key} has just been published by somebody else: run it again"
+        ) from None
+
+
+def answers(url: str) -> Sequence[str]:
+    """What members answer whose registry is at that URL; nothing for one that no answer names."""
+    scheme, _, place = url.partition("://")
+    parts = place.split("/")
+    if scheme == "s3" and len(parts) == 2:
+        return ["registry=s3", f"registry_bucket={parts[0]}"]
+    if scheme == "gs" and len(parts) == 2:
+        return ["registry=gcs", f"gcs_bucket={parts[0]}"]
+    if scheme == "az" and len(parts) == 3:
+        return [
+            "registry=azure",
+            f"azure_storage_account={parts[0]}",
+            f"azure_container={parts[1]}",
+        ]
+    return []

@@ -1,0 +1,127 @@
+"""A project's publications, its readers' records and its state go to another registry."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+import pytest
+
+from dbtmesh.registry import keys, move, publication
+from dbtmesh.registry.history import versions
+from dbtmesh.registry.store import Store
+from tests.conftest import Member
+from tests.manifests import manifest
+from tests.registry_world import PUBLISH, SYNC, Place, build, exporting, folder_place
+from tests.test_stores import (
+    AZURE,
+    CLOUDS,
+    FOLDER,
+    S3,
+    Dying,
+    Ground,
+    Killed,
+    agree,
+    built,
+    ground_of,
+    latest,
+    own_environment,
+)
+
+pytest_plugins = ("tests.s3_server", "tests.azurite", "tests.gcs_standin", "tests.registry_world")
+__all__ = ["own_environment"]
+
+Stores = tuple[Store, Store]
+RECORD = keys.record("dbt_up", "prod", "dbt_down")
+
+
+def opened(ground: Ground) -> Stores:
+    os.environ.update(ground.environment())
+    return ground.open(), ground.open("state")
+
+
+def filled(stores: Stores) -> None:
+    for number in (1, 2, 3):
+        publication.publish(stores[0], "prod", built(number), agree)
+    stores[0].write(RECORD, b"{}", replaces=None)
+    for name in move.STATE:
+        stores[1].write(keys.state("dbt_up", "prod", name), name.encode(), replaces=None)
+
+
+def check(stores: Stores, newest: int = 3) -> None:
+    registry, state = stores
+    assert latest(registry).version == built(newest).version
+    known = versions(registry, "dbt_up", "prod")
+    assert [built(number).version for number in (1, 2, 3)] == known[:3]
+    record = registry.read(RECORD)
+    assert record
+    assert record.body == b"{}"
+    for name in move.STATE:
+        stored = state.read(keys.state("dbt_up", "prod", name))
+        assert stored
+        assert stored.body == name.encode()
+
+
+@pytest.fixture(params=[(FOLDER, S3), (S3, AZURE), (AZURE, CLOUDS[-1]), (CLOUDS[-1], FOLDER)])
+def ways(request: pytest.FixtureRequest) -> tuple[Stores, Stores]:
+    source, target = (opened(ground_of(name, request)) for name in request.param)
+    return source, target
+
+
+def test_all_of_it_goes_and_stays(ways: tuple[Stores, Stores]) -> None:
+    source, target = ways
+    filled(source)
+    assert move.environments(source[0], "dbt_up") == ["prod"]
+    would = move.move(source, target, "dbt_up", "prod", dry=True)
+    assert (would.versions, would.readers) == (3, ("dbt_down",))
+    assert target[0].read(keys.latest("dbt_up", "prod")) is None
+    assert move.move(source, target, "dbt_up", "prod", dry=False) == would
+    check(source)
+    check(target)
+    # again takes over what has come since, and replaces nothing newer
+    publication.publish(source[0], "prod", built(4), agree)
+    move.move(source, target, "dbt_up", "prod", dry=False)
+    check(target, 4)
+    publication.publish(target[0], "prod", built(5), agree)
+    move.move(source, target, "dbt_up", "prod", dry=False)
+    check(target, 5)
+
+
+def test_killed_between_any_two_operations(tmp_path: Any) -> None:
+    source = opened(Ground(FOLDER, (tmp_path / "old").as_uri()))
+    filled(source)
+    for when in ("before", "after"):
+        for number in itertools.count(1):
+            target = opened(Ground(FOLDER, (tmp_path / f"{when}-{number}").as_uri()))
+            clock, killed = itertools.count(1), False
+            dying: Any = tuple(Dying(store, number, when, clock) for store in target)
+            try:
+                move.move(source, dying, "dbt_up", "prod", dry=False)
+            except Killed:
+                killed = True
+            if target[0].read(keys.latest("dbt_up", "prod")):
+                assert len(versions(target[0], "dbt_up", "prod")) == 3
+            move.move(source, target, "dbt_up", "prod", dry=False)
+            check(target)
+            if not killed:
+                assert number > 10
+                break
+
+
+def test_the_command_says_what_is_next(up: Member, down: Member, place: Place, s3: Any) -> None:
+    build(up, manifest())
+    up.ok(PUBLISH, *place.flags, **place.environment)
+    there = folder_place(up.path.parent / "elsewhere")
+    flags = (*place.flags, "--move-to")
+    assert "would copy 1 publication" in up.ok(
+        PUBLISH, *flags, there.url, "--dry-run", **place.environment
+    )
+    assert not there.folder or not there.folder.exists()
+    assert "copied 1 publication and 0 records" in up.ok(
+        PUBLISH, *flags, there.url, **place.environment
+    )
+    assert "1 public" in down.ok(SYNC, *there.flags, "--upstream", "dbt_up")
+    assert "already" in exporting(up, **place.environment).refused(PUBLISH, *flags, place.url)
+    assert move.answers("az://acme/mesh/registry")[0] == "registry=azure"
+    assert move.answers("s3://acme/registry") == ["registry=s3", "registry_bucket=acme"]
