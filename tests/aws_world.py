@@ -149,7 +149,8 @@ class Stack:
             case {"Fn::GetAtt": name}:
                 return self._named(name)
             case {"Fn::Sub": str(text)}:
-                return re.sub(r"\$\{([^}]+)\}", lambda found: self._named(found[1]), text)
+                named = re.sub(r"\$\{([^!}]+)\}", lambda found: self._named(found[1]), text)
+                return named.replace("${!", "${")  # what IAM fills in, as CloudFormation leaves it
             case {"Fn::If": [condition, yes, no]}:
                 return self._resolve(yes if self._holds(condition) else no)
         return {key: self._resolve(each) for key, each in value.items()}
