@@ -34,8 +34,10 @@ def load(body: bytes | str) -> Any:
         raise NotYaml(_problem(error), mark.line + 1 if mark else None) from None
     except RecursionError:
         raise NotYaml("it is nested too deeply") from None
-    except (ValueError, LookupError, AttributeError, TypeError, OverflowError):
-        # a date such as 2026-13-01, `!!bool x`, `!!timestamp x`
+    except ValueError as error:  # a date such as 2026-13-01
+        reason = " ".join(str(error).split())[:200]
+        raise NotYaml(f"it holds a value that is not one of its type ({reason})") from None
+    except (LookupError, AttributeError, TypeError, OverflowError):  # `!!bool x`
         raise NotYaml("it holds a value that is not one of its type") from None
     if (b"&" if isinstance(body, bytes) else "&") in body:  # type: ignore[operator]
         _count(value, {}, set())
