@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from fleet import releases
 from fleet import render as rendering
 from fleet.members import ANSWERS
 from fleet.releases import Releases
+from tests import rendered
 from tests.conftest import ROOT
 from tests.manifests import manifest
 from tests.mesh_world import public
@@ -70,11 +70,9 @@ class World:
         if not clone.exists():
             self._repository(clone)
         source = rendering.Source(str(self.template), tag)
-        rendered = self.folder / "rendered" / clone.name
         answers_file = f"{name}/{ANSWERS}" if shared else None
         given = {"project_name": name, **answers}
-        rendering.render(source, rendered, given, answers_file, tasks=True)
-        shutil.copytree(rendered, clone, dirs_exist_ok=True)
+        rendered.render(source, clone, given, answers_file)
         self.push(clone)
         return clone
 

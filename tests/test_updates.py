@@ -17,7 +17,7 @@ import yaml
 from fleet import releases
 from fleet import render as rendering
 from fleet.releases import Releases
-from tests import versions
+from tests import rendered, versions
 from tests.conftest import BIN, Member
 from tests.versions import git, older
 from tests.warm import run
@@ -41,7 +41,7 @@ class Line:
 
     def render(self, tag: str, folder: Path, **answers: Any) -> Path:
         source = rendering.Source(str(self.repository), tag)
-        rendering.render(source, folder, answers, tasks=True)
+        rendered.render(source, folder, answers)
         return folder
 
     def member(self, tag: str, folder: Path, **answers: Any) -> Path:
