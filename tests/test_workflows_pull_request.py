@@ -194,8 +194,9 @@ def test_without_a_key_the_contract_is_checked_all_the_same(branch: Any) -> None
     run = request.push("opened", without=("SNOWFLAKE_PRIVATE_KEY",))
     assert run.ok, run
     assert run.ran(NOTICE)
-    assert not run.ran(BUILD)
-    assert "./setup_keypair_auth.sh --user DBT_UP_CI_SVC" in run.log
+    assert "not run on Snowflake: this job has no secret SNOWFLAKE_PRIVATE_KEY" in run.log
+    assert "with --user DBT_UP_CI_SVC for pull requests" in run.log
+    assert f"PR_{request.number}" not in request.mesh.schemas("DBT_UP_DEV")
 
 
 # ── maintenance ───────────────────────────────────────────────────────────────────────

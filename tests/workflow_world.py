@@ -258,6 +258,7 @@ def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterato
         for world in make_world(folder, members):
             actions = Actions(folder / "actions", world.standin.reach, app_token=APP_TOKEN)
             made = Mesh(world, aws, github, slack, actions, is_shared)
+            made.variables["MESH_MAINTENANCE_APP_CLIENT_ID"] = APP
             repositories = {made.repository(name) for name in members}
             if is_shared:
                 github.repository(*repositories)
