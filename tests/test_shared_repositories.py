@@ -110,7 +110,7 @@ def test_projects_that_share_a_repository_have_no_page_on_github(
     flags = ("--trust", "--defaults", *pages)
     done = copier("copy", *flags, *answers_file, template, ".", folder=tmp_path)
     assert done.returncode == 1
-    assert "would overwrite each other's: leave github_pages=false" in done.stderr
+    assert "projects that share it would overwrite each other's" in done.stderr
     assert not (tmp_path / "dbt_up").exists()
     alone = copier("copy", *flags, template, "alone", folder=tmp_path)
     assert alone.returncode == 0, alone.stderr
