@@ -36,6 +36,9 @@ def test_branches_of_one_repository_deploy_its_members(shared: Mesh) -> None:
     git(shared.checkout("dbt_down"), "commit", "--quiet", "--message", "of dbt_down")
     assert not deploy("dbt_down_loom", "schedule").ran("Build")
 
+    # of the same commit with the same interface nobody is told
+    git(shared.checkout("dbt_up"), "switch", "--quiet", "upstream/dbt_up")
+    shared.commit("dbt_up")
     deploy("dbt_up", "push")
     (started,) = shared.github.repository("acme/mesh").started
     assert started["workflow"] == "dbt_down-deploy.yml"  # the other one looks by itself
