@@ -85,6 +85,8 @@ DOWNSTREAM_STEPS = {
 }
 
 
+ELSEWHERE = ("DBT_MESH_BUCKET", "DBT_MESH_REGISTRY", "DBT_MESH_ENV", "DBT_TARGET")
+"""What leads a member's commands away from the demo, where somebody has it exported."""
 # Both readers of the demo have this column on record. BSD's sed wants the suffix, too.
 MARTS = "models/marts/_marts.yml"
 RENAME = f"sed -i.bak 's/name: country_code/name: country/' {MARTS}"
@@ -368,6 +370,8 @@ def what_next(demo: Demo) -> None:
     folder = shlex.quote(os.path.relpath(demo.folder))
     beside = demo.home == demo.folder / ".mesh"  # where the members look without being told
     export = "" if beside else f" && export DBT_MESH_HOME={shlex.quote(str(demo.home))}"
+    others = [name for name in ELSEWHERE if os.environ.get(name)]
+    export += f" && unset {' '.join(others)}" if others else ""
     dbt = f" && export PATH={shlex.quote(str(demo.v2.parent))}:$PATH" if demo.v2 else ""
     engine = " ENGINE=v2" if demo.v2 else ""
     demo.console.print(

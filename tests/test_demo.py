@@ -105,7 +105,7 @@ def test_every_suggestion_does_what_it_says(
         ["bash"],
         input=script,
         cwd=ROOT,
-        env={**os.environ, **environment, "DBT_TARGET": "local", "DBT_USE_COLORS": "false"},
+        env={**os.environ, **environment, "DBT_USE_COLORS": "false"},
         capture_output=True,
         text=True,
         check=False,
