@@ -193,7 +193,7 @@ def version_control(
     else:
         branch = answers.get("deploy_branch", "main")
         commands += [f"git init -b {branch}", f"git add -A && {commit}"]
-    if not git_knows_who_commits(copied):
+    if not git_knows_who_commits():
         commands.insert(
             -1,
             "git config --global user.name 'YOU' && git config --global user.email YOU@ADDRESS"
@@ -202,17 +202,20 @@ def version_control(
     return commands if project == "." else [*commands, f"cd {project}"]
 
 
-def git_knows_who_commits(folder: Path) -> bool:
-    """Else `git commit` ends with `Please tell me who you are`."""
-    import subprocess
-
-    try:
-        asked = subprocess.run(
-            ["git", "var", "GIT_COMMITTER_IDENT"], cwd=folder, capture_output=True, check=False
-        )
-    except OSError:
-        return True  # there is no git, which it says by itself
-    return asked.returncode == 0
+def git_knows_who_commits() -> bool:
+    """Else `git commit` ends with `Please tell me who you are`. Told by git's variables and files:
+    asking git itself would cost every copy a process."""
+    if os.environ.get("GIT_COMMITTER_EMAIL") or os.environ.get("EMAIL"):
+        return True
+    home = Path(os.environ.get("HOME") or "~").expanduser()
+    settings = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "git/config")
+    named = os.environ.get("GIT_CONFIG_GLOBAL")
+    files = [Path(named)] if named else [home / ".gitconfig", settings]
+    for file in (*files, Path("/etc/gitconfig")):
+        # what a file includes is not read here, and may well say it
+        if file.is_file() and re.search(r"^\s*(email\s*=|\[include)", _text(file), re.MULTILINE):
+            return True
+    return False
 
 
 def folder_to_enter(repository: Path) -> str:
