@@ -55,9 +55,7 @@ WITHOUT_EFFECT_IN_THE_MODEL = (
     "USAGE ON DATABASE ROLE DBT_UP_PROD.PUBLIC_READ TO ROLE DBT_UP_ROLE",
     # And with that role comes the right to enter the database.
     "USAGE ON DATABASE DBT_UP_PROD TO ROLE DBT_UP_ROLE",
-    # Needed for future grants, says the documentation; the stand-in does not ask for it.
-    *(f"USAGE ON DATABASE {prefix}_PROD TO ROLE SECURITYADMIN" for prefix in MEMBERS),
-    # The stand-in has no dynamic tables.
+    # None of the members builds a dynamic table.
     *(
         f"SELECT ON {scope} DYNAMIC TABLES IN DATABASE {prefix}_PROD TO ROLE {prefix}_DEV_ROLE"
         for prefix in MEMBERS
