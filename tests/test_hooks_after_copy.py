@@ -133,15 +133,25 @@ def test_the_steps_are_commands_that_exist(desk: Desk) -> None:
 
 
 def test_who_commits_is_asked_for_where_git_does_not_know(desk: Desk) -> None:
-    assert "git config" not in desk.copy("later")
-    shutil.rmtree(desk.member)
     nobody = dict.fromkeys(("EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"), "")
     settings = desk.member.parent / "gitconfig"
-    settings.write_text("[user]\n\tuseConfigOnly = true\n")
-    said = desk.copy("later", **nobody, GIT_CONFIG_GLOBAL=str(settings))
-    first, then = said.partition("git config --global user.name")[::2]
-    assert "git init" in first
-    assert "git commit" in then
+    for text, asked in (("", True), ("[user]\n\temail = ada@example.com\n", False)):
+        settings.write_text(text)
+        shutil.rmtree(desk.member, ignore_errors=True)
+        said = subprocess.run(  # cold: hooks of a warm Copier see what it began with
+            [COPIER, *desk.arguments("later")],
+            cwd=desk.member.parent,
+            env=desk.environment | nobody | {"GIT_CONFIG_GLOBAL": str(settings)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        first, found, then = said.partition("git config --global user.name")
+        assert bool(found) is asked
+        if asked:
+            assert "git init" in first
+            assert "git commit" in then
 
 
 def test_quiet_is_quiet(desk: Desk) -> None:
