@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from fleet.members import Member
 from fleet.outcome import Goal, Order
 from fleet.update_one import update as update_member
 from tests import versions
-from tests.conftest import BIN
+from tests.conftest import BIN, program
 from tests.fleet_world import World, world
 from tests.versions import git, older
 from tests.warm import run
@@ -316,7 +315,7 @@ def test_the_fleet_and_the_members_own_maintenance_make_one_pull_request(
         repository, _, folder = name.partition("/")
         git(tmp_path, "clone", "--quiet", str(fleet.remote(repository)), str(checkout))
         done = subprocess.run(
-            [sys.executable, "update-template", "--pull-request"],
+            [*program("update-template"), "--pull-request"],
             cwd=checkout / folder,
             env=fleet.environment(),
             capture_output=True,
