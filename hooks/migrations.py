@@ -114,9 +114,12 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
     in_conflict = update_report.conflicts(Path())
     findings: list[str] = []
     if not in_conflict:  # else files are not what they will be
-        import doctor
+        try:
+            import doctor
 
-        findings = doctor.told(doctor.findings(answers.absolute().parent))
+            findings = doctor.told(doctor.findings(answers.absolute().parent))
+        except Exception as error:  # the report of the update comes first
+            findings = ["", f"note: scripts/doctor.py could not look at the project ({error})"]
     requirements = [str(answers.parent / f"{name}.txt") for name in ("requirements", "constraints")]
     print(
         "\n"
