@@ -19,6 +19,10 @@ from dbtmesh.files import read_bounded
 SUFFIX = ".jinja"
 
 
+CLOUDS = {"az": "azure", "gs": "gcs"}
+"""The extra of the library that a registry needs, by its URL's scheme."""
+
+
 def folder() -> Traversable:
     carried = files("dbtmesh") / "template"
     return carried if carried.is_dir() else Path(__file__).resolve().parents[3] / "template"
@@ -99,6 +103,7 @@ def answers(member: Member) -> dict[str, Any]:
         "kind": member.kind,
         "engine": member.engine.value if isinstance(member.engine, Engine) else member.engine,
         "is_publisher": member.publishes,
+        "clouds": [CLOUDS.get((member.registry or "s3:").partition(":")[0], "s3")],
         "database_prefix": member.database_prefix,
         "prod_database": prod,
         "dev_database": snowflake.get("dev_database") or f"{member.database_prefix}_DEV",
