@@ -163,6 +163,10 @@ def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> 
     BEFORE = at_start(dict(os.environ))
     os.environ.clear()
     os.environ.update(environment)
+    if plumbum := sys.modules.get("plumbum"):  # it keeps both from when it was imported
+        plumbum.local.env.clear()
+        plumbum.local.env.update(environment)
+        plumbum.local.cwd.chdir(folder)
     sys.executable = environment.get(PYTHON, sys.executable)
     tempfile.tempdir = None
     if QUIET in environment.items():
