@@ -269,9 +269,12 @@ def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterato
                 settings = github.repository(made.repository(name)).settings
                 own = ("upstream/dbt_up",) if is_shared and name == "dbt_up" else ()
                 settings.closed(made.environment(name, "prod"), "main", *own)
+                settings.job_names(made.environment(name, "ci"))
                 workflows = github.repository(made.repository(name)).workflows
                 file = made.workflow(name, "deploy.yml")
                 workflows[file] = Workflow(own[0] if own else "main", NEWS)
             level = "write" if is_shared else "read"
             github.token(TOKEN, contents="read", actions=level, pull_requests="write")
+            # of the App of maintenance, as `keys` asks for it
+            github.token(APP_TOKEN, actions="read", environments="write", secrets="write")
             yield made
