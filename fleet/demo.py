@@ -5,85 +5,37 @@ Here on one machine (DuckDB); `fleet.demo_snowflake` runs the same members on an
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 
 from dbtmesh.config import Engine, Location, load_member
-from dbtmesh.files import write_whole
 from fleet import engines
 from fleet import map as mesh_map
 from fleet.console import plain
-from fleet.errors import FleetError
-from fleet.git import GitError, git
-from fleet.members import ANSWERS as COPIER_ANSWERS
-
-MODELS = {
-    "dbt_up": "public_orders",
-    "dbt_down": "downstream_orders",
-    "dbt_down_loom": "downstream_orders",
-    "dbt_down_ref": "downstream_orders",
-}
-"""What each member is about, in the order in which they are built."""
-MEMBERS = ("dbt_up", "dbt_down", "dbt_down_loom")
-ON_V2 = ("dbt_up", "dbt_down", "dbt_down_ref")
-"""On dbt v2, which has no plugins, the third one reads by `ref` as a native member."""
-ORIGINS = {
-    "dbt_up": "its own seeds",
-    "dbt_down": "source('dbt_up', 'public_orders')",
-    "dbt_down_loom": "ref('dbt_up', 'public_orders')",
-    "dbt_down_ref": "ref('dbt_up', 'public_orders')",
-}
-ANSWERS = Path(__file__).parent / "demo_members"
-MARKER = ".fleet-demo.json"
-"""In the demo's folder: what the demo made, there and in its homes. --clean goes by it."""
-
-
-class Step(NamedTuple):
-    """A command that a member's people run in its folder, and what they have exported for it."""
-
-    member: str
-    command: str
-    environment: Mapping[str, str] = {}
-
-
-# Those of the two downstreams run side by side.
-UPSTREAM_STEPS = (
-    Step("dbt_up", "dbt build"),
-    Step("dbt_up", "scripts/publish_manifest.py"),
+from fleet.demo_made import Made, absent
+from fleet.demo_mesh import (
+    DATA_FILES,
+    DOWNSTREAM_STEPS,
+    MODELS,
+    ORIGINS,
+    UPSTREAM_STEPS,
+    Demo,
+    Step,
+    locate,
 )
-DOWNSTREAM_STEPS = {
-    "dbt_down": (
-        Step("dbt_down", "scripts/sync_mesh.py"),
-        Step("dbt_down", "dbt build --defer --state state/dbt_up"),
-        Step("dbt_down", "scripts/validate_lineage.py --record"),
-    ),
-    "dbt_down_loom": (
-        Step("dbt_down_loom", "scripts/sync_mesh.py"),
-        Step("dbt_down_loom", "dbt build"),
-        Step("dbt_down_loom", "scripts/validate_lineage.py --record"),
-    ),
-    "dbt_down_ref": (
-        Step("dbt_down_ref", "scripts/sync_mesh.py"),
-        Step("dbt_down_ref", "dbt build"),
-        Step("dbt_down_ref", "scripts/validate_lineage.py --record"),
-    ),
-}
-
+from fleet.errors import FleetError
 
 ELSEWHERE = ("DBT_MESH_BUCKET", "DBT_MESH_REGISTRY", "DBT_MESH_ENV", "DBT_TARGET")
 """What leads a member's commands away from the demo, where somebody has it exported."""
@@ -91,119 +43,6 @@ ELSEWHERE = ("DBT_MESH_BUCKET", "DBT_MESH_REGISTRY", "DBT_MESH_ENV", "DBT_TARGET
 MARTS = "models/marts/_marts.yml"
 RENAME = f"sed -i.bak 's/name: country_code/name: country/' {MARTS}"
 RENAME_BACK = f"mv {MARTS}.bak {MARTS}"
-
-
-@dataclass(frozen=True)
-class Demo:
-    """folder: holds the members; home: holds database files and registry ($DBT_MESH_HOME).
-
-    v2: the program dbt v2 that runs the members; None for dbt Core of this environment.
-    """
-
-    folder: Path
-    home: Path
-    console: Console
-    v2: Path | None = None
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        return ON_V2 if self.v2 else MEMBERS
-
-    @property
-    def engine(self) -> Engine:
-        return Engine.V2 if self.v2 else Engine.CORE
-
-    @property
-    def map(self) -> Path:
-        return self.folder / "mesh.html"
-
-    def database(self, member: str) -> Path:
-        return self.home / f"{member.upper()}_LOCAL.duckdb"
-
-    def of_member(self, member: str) -> list[Path]:
-        """What comes of a member, its own folder first."""
-        database = self.database(member)
-        return [
-            self.folder / member,
-            *(self.home / shared / member for shared in ("registry", "state")),
-            *(database.with_name(database.name + suffix) for suffix in ("", ".wal")),
-        ]
-
-    @property
-    def shared_files(self) -> tuple[Path, ...]:
-        """What comes of all members together. The .gitignore is the first copy's."""
-        return (self.map, self.home / ".gitignore")
-
-    @property
-    def shared_folders(self) -> tuple[Path, ...]:
-        """The same of folders, from the inside out."""
-        return (self.home / "registry", self.home / "state", self.home, self.folder)
-
-
-class Made:
-    """What the demo made: whatever was not there before it came. Kept in a file of the demo's
-    folder, by paths as seen from there, so that the folder can be moved."""
-
-    def __init__(self, folder: Path) -> None:
-        """Raises FleetError where the file is not as the demo writes it."""
-        self.folder = folder
-        path = folder / MARKER
-        try:
-            noted = json.loads(path.read_bytes()) if path.exists() else {}
-            self.homes, self.paths = set(noted.get("homes", ())), set(noted.get("paths", ()))
-            self.rendered: dict[str, int] = dict(noted.get("rendered", {}))
-        except (ValueError, AttributeError, TypeError):
-            raise FleetError(
-                f"{path} is damaged, so what the demo made is not known: remove by hand what you "
-                "do not need"
-            ) from None
-
-    def __contains__(self, path: Path) -> bool:
-        return self._seen(path) in self.paths
-
-    def _seen(self, path: Path) -> str:
-        inside = path.is_relative_to(self.folder)
-        return (path.relative_to(self.folder) if inside else path).as_posix()
-
-    def add(self, home: Path, paths: Iterable[Path]) -> None:
-        self.homes.add(self._seen(home))
-        self.paths |= set(map(self._seen, paths))
-        self.write()
-
-    def add_rendered(self, member: str, home: Path, paths: Iterable[Path]) -> None:
-        self.rendered[member] = self._stamp(member)
-        self.add(home, paths)
-
-    def has_rendered(self, member: str) -> bool:
-        """Whether it is the demo's still, and not another project that somebody put there."""
-        return self.rendered.get(member, 0) == self._stamp(member) != 0
-
-    def _stamp(self, member: str) -> int:
-        """When Copier wrote a member's answers, which nobody edits; 0 where there are none."""
-        path = self.folder / member / COPIER_ANSWERS
-        return path.stat().st_mtime_ns if path.exists() else 0
-
-    def discard(self, path: Path) -> None:
-        self.paths.discard(self._seen(path))
-
-    def write(self) -> None:
-        noted = {
-            "homes": sorted(self.homes),
-            "paths": sorted(self.paths),
-            "rendered": self.rendered,
-        }
-        write_whole(self.folder / MARKER, json.dumps(noted, indent=2).encode())
-
-
-def absent(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if not os.path.lexists(path)]
-
-
-def locate(folder: Path) -> Demo:
-    folder = folder.absolute()
-    named = os.environ.get("DBT_MESH_HOME")
-    home = Path(named).expanduser().absolute() if named else folder / ".mesh"
-    return Demo(folder, home, Console(highlight=False, soft_wrap=True))
 
 
 def run(folder: Path, engine: Engine = Engine.CORE) -> int:
@@ -247,7 +86,7 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
 
     for member in missing:
         to_come = absent(demo.of_member(member))
-        answers = yaml.safe_load((ANSWERS / f"{member}.yml").read_text())
+        answers = yaml.safe_load((DATA_FILES / f"{member}.yml").read_text())
         timed(
             demo,
             member,
@@ -396,71 +235,3 @@ What to try next
 The same projects on Snowflake: see docs/snowflake.md.""",
         markup=False,
     )
-
-
-def clean(folder: Path) -> int:
-    """Removes the members and what they made, and the folders if nothing else is in them.
-
-    Raises FleetError, after that, where a member stays because it may be somebody's.
-    """
-    demo = locate(folder)
-    made = Made(demo.folder)
-    if made.paths:
-        kept = [member for member in MODELS if why_kept(demo, made, member)]
-        demos = [replace(demo, home=demo.folder / home) for home in sorted(made.homes)]
-        for each in demos:
-            for member in MODELS:
-                if member not in kept:
-                    remove(made, each.of_member(member))
-        for each in demos:
-            remove(made, each.shared_files)
-            remove_if_empty(made, each.shared_folders[:-1])
-        if any(made.has_rendered(member) for member in MODELS):
-            made.write()
-        else:
-            (demo.folder / MARKER).unlink(missing_ok=True)
-            remove_if_empty(made, [demo.folder])
-        demo.console.print("removed what the demo made")
-    else:
-        demo.console.print(f"there is nothing that the demo made in {demo.folder}", markup=False)
-    if reasons := "; ".join(filter(None, (why_kept(demo, made, member) for member in MODELS))):
-        raise FleetError(reasons)
-    return 0
-
-
-def why_kept(demo: Demo, made: Made, member: str) -> str:
-    """Why --clean leaves a member's folder alone; empty where it may go, or is gone."""
-    path = demo.folder / member
-    if not os.path.lexists(path):
-        return ""
-    if not made.has_rendered(member):
-        return f"kept {path}: nothing says that the demo made it; is it yours to remove?"
-    versioned = (path / ".git").exists()
-    if not versioned and any((each / ".git").exists() for each in path.resolve().parents):
-        try:
-            versioned = bool(git(demo.folder, "ls-files", "--", member))
-        except GitError as error:
-            return f"kept {path}: is it under version control? {error}"
-    return f"kept {path}: it is under version control; is it yours to remove?" if versioned else ""
-
-
-def remove(made: Made, paths: Iterable[Path]) -> None:
-    """Those that the demo made. Raises OSError."""
-    for path in paths:
-        if path in made:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-            made.discard(path)
-
-
-def remove_if_empty(made: Made, folders: Iterable[Path]) -> None:
-    """Those that the demo made, and in which nothing is left but a registry's lock."""
-    for folder in folders:
-        if folder in made and folder.is_dir():
-            if [path.name for path in folder.iterdir()] == [".lock"]:
-                (folder / ".lock").unlink()
-            if not any(folder.iterdir()):
-                folder.rmdir()
-                made.discard(folder)

@@ -16,7 +16,9 @@ from typing import Any
 from dbtmesh import MeshError
 from dbtmesh.snowflake import session as snowflake
 from fleet import demo as local
-from fleet.demo import MEMBERS, MODELS, Demo, Made, Step, absent, execute, why_kept
+from fleet.demo import execute
+from fleet.demo_made import Made, absent, clean, why_kept
+from fleet.demo_mesh import MEMBERS, MODELS, Demo, Step, locate
 from fleet.errors import FleetError
 
 FOLDER = Path("demo-snowflake")
@@ -36,7 +38,7 @@ stop both warehouses at 4 credits a month together. `make demo-destroy` removes 
 
 def run(folder: Path, connection: str, *, sure: bool) -> int:
     """Creates, builds, publishes, verifies, and shows the result. Raises FleetError."""
-    demo = local.locate(folder)
+    demo = locate(folder)
     reach, name = _look(connection)
     demo.console.print(
         CREATED.format(
@@ -102,7 +104,7 @@ def key(member: str) -> Path:
 
 def destroy(folder: Path, connection: str, *, sure: bool) -> int:
     """Drops what the demo created, and removes its members and keys. Raises FleetError."""
-    demo = local.locate(folder)
+    demo = locate(folder)
     made = Made(demo.folder)
     there = [member for member in reversed(MEMBERS) if (demo.folder / member).exists()]
     if not there:
@@ -131,7 +133,7 @@ def destroy(folder: Path, connection: str, *, sure: bool) -> int:
             for each in key(member).parent.glob(f"{member.upper()}_SVC.*p8"):
                 each.unlink()
         shutil.rmtree(demo.folder / member)
-    return local.clean(folder)
+    return clean(folder)
 
 
 def _look(connection: str) -> tuple[dict[str, Any], str]:

@@ -15,9 +15,9 @@ import pytest
 from dbtmesh.config import Engine
 from dbtmesh.manifest.extract import extract
 from fleet import demo as demos
-from fleet import demo_snowflake
+from fleet import demo_made, demo_snowflake
 from fleet.__main__ import main
-from fleet.demo import Step
+from fleet.demo_mesh import MEMBERS, Step, locate
 from fleet.git import GitError
 from tests.conftest import BIN, ROOT
 from tests.manifests import manifest
@@ -191,7 +191,7 @@ def test_clean_keeps_a_project_that_the_demo_found(
     (home / "registry/.lock").touch()
     before = snapshot(tmp_path)
     monkeypatch.setenv("DBT_MESH_HOME", str(home))
-    demos.render(demos.locate(tmp_path / "d"))
+    demos.render(locate(tmp_path / "d"))
     assert re.search(r"dbt_up +kept as it is", capsys.readouterr().out)
     data_of(home, "dbt_down")
 
@@ -208,8 +208,8 @@ def test_clean_keeps_what_was_put_under_version_control(
 ) -> None:
     monkeypatch.delenv("DBT_MESH_HOME", raising=False)
     folder, home = tmp_path / "d", tmp_path / "d/.mesh"
-    demos.render(demos.locate(folder))
-    for member in demos.MEMBERS:
+    demos.render(locate(folder))
+    for member in MEMBERS:
         data_of(home, member)
     git(folder / "dbt_down", "init", "--quiet")
     for _ in range(2):  # said again, and not taken for a person's after the first time
@@ -234,7 +234,7 @@ def test_clean_keeps_a_project_that_has_taken_the_place_of_the_demo_s(
 ) -> None:
     monkeypatch.delenv("DBT_MESH_HOME", raising=False)
     folder = tmp_path / "d"
-    demos.render(demos.locate(folder))
+    demos.render(locate(folder))
     shutil.rmtree(folder / "dbt_up")
     mine = by_a_person(folder / "dbt_up", project_name="dbt_up")
     data_of(folder / ".mesh", "dbt_up")
@@ -254,8 +254,9 @@ def test_clean_keeps_what_git_cannot_tell_of(
         raise GitError("fatal: detected dubious ownership in repository")
 
     folder = tmp_path / "d"
-    demos.render(demos.locate(folder))
-    monkeypatch.setattr(demos, "git", failing)
+    demos.render(locate(folder))
+    git(tmp_path, "init", "--quiet")  # else there is nothing to ask git about
+    monkeypatch.setattr(demo_made, "git", failing)
     assert main(["demo", "--clean", "--folder", str(folder)]) == 1
     assert "dubious ownership" in capsys.readouterr().err
     assert (folder / "dbt_up/mesh.yml").exists()
@@ -266,7 +267,7 @@ def test_clean_knows_the_homes_that_the_demo_had(
 ) -> None:
     for name in ("one", "two"):
         monkeypatch.setenv("DBT_MESH_HOME", str(tmp_path / name))
-        demos.render(demos.locate(tmp_path / "d"))
+        demos.render(locate(tmp_path / "d"))
         data_of(tmp_path / name, "dbt_up")
     # a copy of the demo has no say over its members
     shutil.copytree(tmp_path / "d", tmp_path / "copy")
@@ -283,7 +284,7 @@ def test_what_clean_cannot_remove_is_said_and_can_be_removed_later(
 ) -> None:
     monkeypatch.delenv("DBT_MESH_HOME", raising=False)
     folder = tmp_path / "d"
-    demos.render(demos.locate(folder))
+    demos.render(locate(folder))
     clean = ["demo", "--clean", "--folder", str(folder)]
 
     def refuse(path: Path) -> None:
@@ -295,7 +296,7 @@ def test_what_clean_cannot_remove_is_said_and_can_be_removed_later(
     said = capsys.readouterr()
     assert f"{folder}/dbt_up/models: Permission denied" in said.err
     assert "removed" not in said.out
-    marker = folder / demos.MARKER
+    marker = folder / demo_made.MARKER
     kept = marker.read_text()
     marker.write_text("[]")
     assert main(clean) == 1
@@ -322,7 +323,7 @@ def test_clean_on_snowflake_drops_and_removes_what_the_demo_made(
     steps: list[Step] = []
     monkeypatch.setattr(demo_snowflake, "execute", lambda _, given: steps.extend(given))
     monkeypatch.setattr(demo_snowflake, "_look", lambda _: ({"account": "ORG-A"}, "admin"))
-    monkeypatch.setattr(demo_snowflake, "_counts", lambda _: dict.fromkeys(demos.MEMBERS, (1, 1.0)))
+    monkeypatch.setattr(demo_snowflake, "_counts", lambda _: dict.fromkeys(MEMBERS, (1, 1.0)))
 
     assert main(clean) == 1
     assert f"kept {mine}" in capsys.readouterr().err

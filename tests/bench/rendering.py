@@ -23,9 +23,10 @@ RENDER = """
 import sys
 from pathlib import Path
 import yaml
-from fleet import demo, render
+from fleet import render
+from fleet.demo_mesh import DATA_FILES
 for member in sys.argv[3:]:
-    answers = yaml.safe_load((demo.ANSWERS / f"{member}.yml").read_text())
+    answers = yaml.safe_load((DATA_FILES / f"{member}.yml").read_text())
     render.render(render.Source(sys.argv[2]), Path(sys.argv[1]) / member, answers)
 """
 

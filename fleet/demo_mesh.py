@@ -1,0 +1,118 @@
+"""The demo mesh: its members, what they run on one machine, and where all of it lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from dbtmesh.config import Engine
+
+MODELS = {
+    "dbt_up": "public_orders",
+    "dbt_down": "downstream_orders",
+    "dbt_down_loom": "downstream_orders",
+    "dbt_down_ref": "downstream_orders",
+}
+"""What each member is about, in the order in which they are built."""
+MEMBERS = ("dbt_up", "dbt_down", "dbt_down_loom")
+ON_V2 = ("dbt_up", "dbt_down", "dbt_down_ref")
+"""On dbt v2, which has no plugins, the third one reads by `ref` as a native member."""
+ORIGINS = {
+    "dbt_up": "its own seeds",
+    "dbt_down": "source('dbt_up', 'public_orders')",
+    "dbt_down_loom": "ref('dbt_up', 'public_orders')",
+    "dbt_down_ref": "ref('dbt_up', 'public_orders')",
+}
+DATA_FILES = Path(__file__).parent / "demo_members"
+"""Folder of the answers of each member: MEMBER.yml."""
+
+
+class Step(NamedTuple):
+    """A command that a member's people run in its folder, and what they have exported for it."""
+
+    member: str
+    command: str
+    environment: Mapping[str, str] = {}
+
+
+# Those of the two downstreams run side by side.
+UPSTREAM_STEPS = (
+    Step("dbt_up", "dbt build"),
+    Step("dbt_up", "scripts/publish_manifest.py"),
+)
+DOWNSTREAM_STEPS = {
+    "dbt_down": (
+        Step("dbt_down", "scripts/sync_mesh.py"),
+        Step("dbt_down", "dbt build --defer --state state/dbt_up"),
+        Step("dbt_down", "scripts/validate_lineage.py --record"),
+    ),
+    "dbt_down_loom": (
+        Step("dbt_down_loom", "scripts/sync_mesh.py"),
+        Step("dbt_down_loom", "dbt build"),
+        Step("dbt_down_loom", "scripts/validate_lineage.py --record"),
+    ),
+    "dbt_down_ref": (
+        Step("dbt_down_ref", "scripts/sync_mesh.py"),
+        Step("dbt_down_ref", "dbt build"),
+        Step("dbt_down_ref", "scripts/validate_lineage.py --record"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """folder: holds the members; home: holds database files and registry ($DBT_MESH_HOME).
+
+    v2: the program dbt v2 that runs the members; None for dbt Core of this environment.
+    """
+
+    folder: Path
+    home: Path
+    console: Console
+    v2: Path | None = None
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return ON_V2 if self.v2 else MEMBERS
+
+    @property
+    def engine(self) -> Engine:
+        return Engine.V2 if self.v2 else Engine.CORE
+
+    @property
+    def map(self) -> Path:
+        return self.folder / "mesh.html"
+
+    def database(self, member: str) -> Path:
+        return self.home / f"{member.upper()}_LOCAL.duckdb"
+
+    def of_member(self, member: str) -> list[Path]:
+        """What comes of a member, its own folder first."""
+        database = self.database(member)
+        return [
+            self.folder / member,
+            *(self.home / shared / member for shared in ("registry", "state")),
+            *(database.with_name(database.name + suffix) for suffix in ("", ".wal")),
+        ]
+
+    @property
+    def shared_files(self) -> tuple[Path, ...]:
+        """What comes of all members together. The .gitignore is the first copy's."""
+        return (self.map, self.home / ".gitignore")
+
+    @property
+    def shared_folders(self) -> tuple[Path, ...]:
+        """The same of folders, from the inside out."""
+        return (self.home / "registry", self.home / "state", self.home, self.folder)
+
+
+def locate(folder: Path) -> Demo:
+    folder = folder.absolute()
+    named = os.environ.get("DBT_MESH_HOME")
+    home = Path(named).expanduser().absolute() if named else folder / ".mesh"
+    return Demo(folder, home, Console(highlight=False, soft_wrap=True))
