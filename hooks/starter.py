@@ -1,6 +1,8 @@
 """The first model of a downstream of any project, of what the upstream publishes on this machine.
 
-Where nothing of it can be read here, there is none, and the project builds without.
+Where nothing of it can be read here, there is none, and the project builds without. Copier's
+interpreter has no msgspec, so the library's own door to manifests is not open here: of a manifest
+nothing but names is taken.
 """
 
 from __future__ import annotations
@@ -8,9 +10,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import library
+
+sys.path.insert(0, str(library.SOURCE))
+
+from dbtmesh.files import read_bounded
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 """What becomes part of a model's text. A manifest is somebody else's: other names are left out."""
@@ -24,7 +33,7 @@ def make(member: Path, answers: Mapping[str, str]) -> Path | None:
         return None  # a loom member with such a ref cannot be parsed before its first sync
     if answers.get("own_files") or (member / "models").exists():
         return None
-    upstream = re.split("[,=:]", answers.get("upstreams", ""))[0].strip()
+    upstream = re.split("[,=:@]", answers.get("upstreams", ""))[0].strip()
     home = member / os.environ.get("DBT_MESH_HOME", "../.mesh")
     models = published(home / "registry" / upstream / "local/latest/manifest.json", upstream)
     if not models:
@@ -39,24 +48,27 @@ def make(member: Path, answers: Mapping[str, str]) -> Path | None:
 def published(manifest: Path, project: str) -> list[str]:
     """Names of the models that everybody may read, sorted; none where it cannot be read."""
     try:
-        nodes = json.loads(manifest.read_bytes())["nodes"].values()
+        nodes = json.loads(read_bounded(manifest))["nodes"].values()
         return sorted({node["name"] for node in nodes if is_for_all(node, project)})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
 
 
 def is_for_all(node: Mapping[str, Any], project: str) -> bool:
-    config = node.get("config") or {}
+    """Whether it is a public model of that project, with a name that can stand in SQL."""
+    config, name = node.get("config") or {}, node.get("name")
     return (
         node.get("resource_type") == "model"
         and node.get("package_name") == project
         and node.get("access", config.get("access")) == "public"
-        and NAME.fullmatch(str(node.get("name"))) is not None
+        and isinstance(name, str)
+        and NAME.fullmatch(name) is not None
         and "consumers" not in (config.get("meta") or {})
     )
 
 
 def text(upstream: str, models: list[str], *, by_ref: bool) -> str:
+    """The SQL of a model that reads the first of `models` and names a few more in a comment."""
     call = "ref" if by_ref else "source"
     others = ", ".join(models[1 : 1 + NAMED])
     more = f" It publishes {others}{', …' if models[1 + NAMED :] else ''}, too." if others else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from dbtmesh.doctor import plan
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import CannotEdit, add_mapping, add_to_list, set_scalar
-from tests.conftest import Member, Render
+from tests.conftest import ROOT, Member, Render
 from tests.test_members import KINDS
 from tests.versions import git
 
@@ -218,12 +219,17 @@ def test_a_database_of_another_name_is_told(render: Render) -> None:
     assert "prod_database=ANALYTICS" in finding.add
 
 
-def test_the_schemas_of_public_models_are_those_of_the_sql(render: Render) -> None:
-    member = committed(render(kind="upstream"))
+def with_another_schema(member: Member) -> Member:
+    """With a manifest of dbt that has a public model in FINANCE."""
     node: dict[str, Any] = {"resource_type": "model", "package_name": "dbt_up", "name": "m"}
     node |= {"access": "public", "config": {"schema": "finance"}, "original_file_path": "m.sql"}
     (member.path / "target").mkdir()
     (member.path / "target/manifest.json").write_text(json.dumps({"nodes": {"m": node}}))
+    return member
+
+
+def test_the_schemas_of_public_models_are_those_of_the_sql(render: Render) -> None:
+    member = with_another_schema(committed(render(kind="upstream")))
     found = examined(member)
     assert [each.where[10:12] for each in found] == ["01", "03"]
     assert all("FINANCE" in each.what and "FINANCE" in each.add for each in found)
@@ -232,6 +238,21 @@ def test_the_schemas_of_public_models_are_those_of_the_sql(render: Render) -> No
     mend(member)
     assert examined(member) == []
     member.ok("scripts/snowflake_access.py", "plan", "--offline")
+
+
+def test_hooks_find_it_without_what_the_library_requires(render: Render) -> None:
+    """Copier's interpreter has none of it, and a project that is there has run dbt already."""
+    member = with_another_schema(committed(render(kind="upstream")))
+    code = "sys.modules.update(dict.fromkeys(('msgspec', 'sqlglot', 'boto3')))"
+    look = f"import sys; {code}; import doctor; print(doctor.findings(doctor.Path(sys.argv[1])))"
+    done = subprocess.run(
+        [sys.executable, "-c", look, member.path],
+        env={"PYTHONPATH": str(ROOT / "hooks")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "FINANCE" in done.stdout, done.stderr
 
 
 # ── what git keeps ────────────────────────────────────────────────────────────────────

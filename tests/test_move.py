@@ -117,7 +117,8 @@ def test_the_command_says_what_is_next(up: Member, down: Member, place: Place, s
     assert "would copy 1 publication" in up.ok(
         PUBLISH, *flags, there.url, "--dry-run", **place.environment
     )
-    assert not there.folder or not there.folder.exists()
+    assert there.folder
+    assert not there.folder.exists()
     assert "copied 1 publication and 0 records" in up.ok(
         PUBLISH, *flags, there.url, **place.environment
     )

@@ -298,5 +298,5 @@ def test_a_project_without_such_sources_does_not_wait_for_dbt(render: Render) ->
     assert up.ok(STUB, "--offline", PATH="") == ""
     write(up.path / "models", {"s.yml": "sources: [}"})
     said = up.refused(STUB, "--offline")
-    assert "`dbt parse --target local` failed: Parsing Error" in said or "error:" in said
+    assert "`dbt parse --target local` failed: " in said
     assert "s.yml" in said

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import starter
 
 from fleet.render import Source
 from tests.conftest import BIN, Member, Render
@@ -24,6 +25,7 @@ NOT_FOR_ALL = (
     {**OURS, "name": "few", "config": {"meta": {"consumers": "a"}}},
     {**OURS, "name": "theirs", "package_name": "other"},
     {**OURS, "name": 3},
+    {**OURS, "name": True},
 )
 PUBLISH = "scripts/publish_manifest.py"
 
@@ -93,6 +95,31 @@ def test_where_nothing_can_be_read_there_is_none_and_it_builds(
     assert not list(member.path.rglob("models/*.sql"))
     if text is None:
         member.dbt("build")
+
+
+@pytest.mark.parametrize(
+    "upstreams",
+    ["finance", " finance, other", "finance=FIN", "finance:FIN", "finance@s3://acme-mesh/registry"],
+)
+def test_the_first_upstream_is_found_however_it_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstreams: str
+) -> None:
+    monkeypatch.setenv("DBT_MESH_HOME", str(tmp_path))
+    manifest = tmp_path / "registry/finance/local/latest/manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"nodes": {"a": {**OURS, "name": "invoices"}}}))
+    (tmp_path / "books").mkdir()
+    answers = {"kind": "native", "starter": "false", "upstreams": upstreams}
+    made = starter.make(tmp_path / "books", answers)
+    assert made is not None
+    assert made.name == "first_invoices.sql"
+
+
+def test_a_manifest_without_end_is_none(tmp_path: Path) -> None:
+    deep, pipe = tmp_path / "deep.json", tmp_path / "pipe.json"
+    deep.write_text('{"nodes":' * 100_000)
+    os.mkfifo(pipe)
+    assert starter.published(deep, "finance") == starter.published(pipe, "finance") == []
 
 
 def test_a_loom_member_builds_before_its_first_sync(

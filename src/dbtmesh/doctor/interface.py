@@ -55,14 +55,17 @@ def schemas(project: Project) -> Iterator[Finding]:
 
 
 def _stale(project: Project) -> str | None:
-    """What says that the models were looked at as they were, not as they are."""
-    from dbtmesh.artifacts import check, recorded
+    """What says that the models were looked at as they were, not as they are.
 
+    None where that cannot be told, as in a hook: Copier's interpreter has no msgspec.
+    """
     path = project.root / MANIFEST
     try:
+        from dbtmesh.artifacts import check, recorded
+
         manifest = recorded.decode(path.read_bytes(), MANIFEST)
         return check.stale(project.root, path, manifest, project.member.project)
-    except (OSError, MeshError):
+    except (ImportError, OSError, MeshError):
         return None  # other findings say what is wrong
 
 
