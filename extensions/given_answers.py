@@ -29,6 +29,7 @@ TRUE, FALSE = {"y", "yes", "t", "true", "on", "1"}, {"n", "no", "f", "false", "o
 
 
 def text(answer: Any) -> str:
+    """As Copier reads a question's type `str`. Raises ValueError, as the two below."""
     if not isinstance(answer, str):  # 1.10 of a YAML file would be 1.1 here
         raise ValueError(f"{answer!r} is not text: put it in quotes")
     return answer

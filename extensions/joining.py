@@ -112,7 +112,7 @@ def has_models(conf: Mapping[str, Any]) -> bool:
 def publishes_orders(upstreams: str, conf: Mapping[str, Any]) -> bool:
     """Whether the starter models, which read `public_orders`, have something to read: by what the
     first upstream has published on this machine, or else because it is the demo's."""
-    name = upstreams.partition(",")[0].partition("=")[0].partition(":")[0].strip()
+    name = re.split("[,=:@]", upstreams)[0].strip()
     project = Path(conf["dst_path"], PurePath(conf["answers_file"]).parent)
     home = project / os.environ.get("DBT_MESH_HOME", "../.mesh")
     published = home / "registry" / name / "local/latest/manifest.json"

@@ -66,7 +66,10 @@ def run(folder: Path, engine: Engine = Engine.CORE) -> int:
 
 
 def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
-    """Renders the members that are missing; those that are there keep what was edited."""
+    """Renders the members that are missing; those that are there keep what was edited.
+
+    Raises FleetError where the folder cannot be written.
+    """
     made = Made(demo.folder)
     missing = [member for member in demo.members if not (demo.folder / member).exists()]
     try:

@@ -219,6 +219,16 @@ def test_a_database_of_another_name_is_told(render: Render) -> None:
     assert "prod_database=ANALYTICS" in finding.add
 
 
+def test_the_library_is_named_with_the_clouds_of_all_registries(render: Render) -> None:
+    member = committed(render(kind="native", upstreams="finance@gs://acme-mesh/registry"))
+    path = member.path / "requirements.txt"
+    (line,) = re.findall(r"^\./vendor.*$", path.read_text(), re.MULTILINE)
+    assert "[s3,gcs," in line
+    path.write_text(path.read_text().replace(line, ""))
+    (finding,) = examined(member)
+    assert line in finding.add
+
+
 def with_another_schema(member: Member) -> Member:
     """With a manifest of dbt that has a public model in FINANCE."""
     node: dict[str, Any] = {"resource_type": "model", "package_name": "dbt_up", "name": "m"}

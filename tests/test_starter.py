@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import joining
 import pytest
 import starter
 
@@ -113,6 +114,18 @@ def test_the_first_upstream_is_found_however_it_is_answered(
     made = starter.make(tmp_path / "books", answers)
     assert made is not None
     assert made.name == "first_invoices.sql"
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "expected"),
+    [("dbt_up", True), ("dbt_up@s3://acme-mesh/registry", True), ("finance:DBT_UP", False)],
+)
+def test_the_demos_upstream_has_the_models_that_the_starter_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstreams: str, expected: bool
+) -> None:
+    monkeypatch.setenv("DBT_MESH_HOME", str(tmp_path / "home"))
+    conf = {"dst_path": tmp_path, "answers_file": ".copier-answers.yml"}
+    assert joining.publishes_orders(upstreams, conf) is expected
 
 
 def test_a_manifest_without_end_is_none(tmp_path: Path) -> None:

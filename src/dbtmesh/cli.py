@@ -49,7 +49,10 @@ def _program(argv: Sequence[str]) -> str:
 
 
 def given(text: str) -> str:
-    """A flag's value, never empty: a variable that a shell does not know chooses no default."""
+    """A flag's value, never empty: a variable that a shell does not know chooses no default.
+
+    Raises ArgumentTypeError.
+    """
     if not text:
         raise argparse.ArgumentTypeError("its value is empty (a variable that is not set?)")
     return text
@@ -60,7 +63,7 @@ def file(text: str) -> Path:
 
 
 def positive(text: str) -> int:
-    """A flag's whole number from 1 on."""
+    """A flag's whole number from 1 on. Raises ArgumentTypeError."""
     if not re.fullmatch(r"[1-9][0-9]{0,9}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)

@@ -37,6 +37,7 @@ def message(alert: Alert, sender: str, recipients: str) -> EmailMessage:
 
 
 def send(alert: Alert, settings: Settings) -> str:
+    """Who was told. Raises MeshError where nobody could be."""
     import smtplib
     import ssl
 

@@ -34,6 +34,7 @@ def _plain(text: str) -> str:
 
 
 def send(alert: Alert, settings: Settings) -> str:
+    """Who was told. Raises MeshError where nobody could be."""
     url = value(settings, URL)
     github.check_url(URL, url)
     body = json.dumps({"text": message(alert), "unfurl_links": False}).encode()

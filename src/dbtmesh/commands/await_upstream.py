@@ -69,6 +69,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def given(flag: str, value: str | None, variable: str, pattern: re.Pattern[str]) -> str:
+    """What the event names, by a flag or a variable. Raises MeshError where it is not valid."""
     value = value or os.environ.get(variable)
     if not value:
         raise MeshError(f"{flag} (or ${variable}) is missing: the event names it")

@@ -163,6 +163,7 @@ def data(
 
 
 def dbt_found(path: Path) -> list[Finding]:
+    """Of `dbt source freshness`, where it was run. Raises MeshError where its file is another."""
     try:
         return freshness.of_dbt(json.loads(path.read_bytes()))
     except FileNotFoundError:

@@ -156,6 +156,10 @@ def pull(
 def changed(
     _: argparse.Namespace, member: config.Member, place: config.Location, state: registry.Store
 ) -> int:
+    """Says whether there is something to deploy, and notes what was seen for `push`.
+
+    Raises MeshError, after that, where an upstream cannot be read.
+    """
     last = last_deploy(state, member.project, place.env)[0]
     store = open_registry(member, place)
     before = last.built.upstreams if last and last.built else {}
@@ -287,7 +291,7 @@ def push(
             continue
         cli.say(f"kept what the deploy of {member.project} to {place.env} made ({now.result})")
         return cli.OK
-    raise _contended(state, key)
+    raise registry.contended(state, key)
 
 
 def files(arguments: argparse.Namespace, member: config.Member) -> dict[str, bytes]:
@@ -346,13 +350,10 @@ def _noted(path: Path) -> dict[str, Input]:
 
 
 def put(store: registry.Store, key: str, body: bytes) -> None:
+    """Writes whatever was there. Raises MeshError where others keep writing it."""
     for _ in range(ATTEMPTS):
         try:
             return store.write(key, body, replaces=store.etag(key))
         except registry.Changed:
             continue
-    raise _contended(store, key)
-
-
-def _contended(store: registry.Store, key: str) -> MeshError:
-    return MeshError(f"{store.url}/{key} is being written by others again and again: try again")
+    raise registry.contended(store, key)

@@ -187,7 +187,7 @@ def workload_identity(
 
 @contextlib.contextmanager
 def one_at_a_time(files: KeyFiles) -> Iterator[None]:
-    """Two at once would each make a key, and one of them would be lost."""
+    """Two at once would each make a key, and one of them would be lost. Raises MeshError."""
     from filelock import FileLock, Timeout
 
     folder = files.make_folder()

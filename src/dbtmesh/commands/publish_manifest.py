@@ -268,6 +268,7 @@ def name_cycles(member: config.Member, env: str, store: Store) -> None:
 
 
 def move_to(member: config.Member, place: config.Location, url: str, dry: bool) -> int:
+    """Copies all that the project has published to the registry at `url`. Raises MeshError."""
     from dbtmesh.registry import move
 
     there = config.locate(member, bucket=None, registry=url, env=place.env)
@@ -284,9 +285,8 @@ def move_to(member: config.Member, place: config.Location, url: str, dry: bool) 
         moved = move.move(source, target, member.project, env, dry)
         readers |= set(moved.readers)
         cli.say(
-            f"{env}: {'would copy' if dry else 'copied'} {moved.versions} publication"
-            f"{'' if moved.versions == 1 else 's'} and {len(moved.readers)} record"
-            f"{'' if len(moved.readers) == 1 else 's'} of readers to {there.url}"
+            f"{env}: {'would copy' if dry else 'copied'} {counted(moved.versions, 'publication')} "
+            f"and {counted(len(moved.readers), 'record')} of readers to {there.url}"
         )
     if not dry and (data := move.answers(there.url)):
         whom = f", and in {', '.join(sorted(readers))}" if readers else ""

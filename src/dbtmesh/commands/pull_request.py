@@ -63,6 +63,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def comment(arguments: argparse.Namespace, member: config.Member) -> int:
+    """Writes the project's comment, or replaces it. Raises MeshError."""
     try:
         text = arguments.file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -85,7 +86,7 @@ def comment(arguments: argparse.Namespace, member: config.Member) -> int:
 
 
 def own_number() -> int:
-    """Of the pull request whose workflow this runs in."""
+    """Of the pull request whose workflow this runs in. Raises MeshError in any other."""
     found = re.fullmatch(r"refs/pull/(\d+)/(?:merge|head)", os.environ.get("GITHUB_REF", ""))
     if not found:
         raise MeshError(

@@ -122,7 +122,10 @@ def fetcher(
 
 
 def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:
-    """Makes the tables and the local publication, unless real ones are there; what was done."""
+    """Makes the tables and the local publication, unless real ones are there; what was done.
+
+    Raises MeshError where the publication that is there is another.
+    """
     project = plan.interface.project
     if built := local_database.really_built(path):
         return f"{project}: {built} in {path} was built on this machine: all of it stays as it is"

@@ -129,7 +129,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def propose(top: Path, folder: str, done: Update) -> str:
-    """Pushes a branch and opens a pull request, unless they are there already; what was done."""
+    """Pushes a branch and opens a pull request, unless they are there already; what was done.
+
+    Raises MeshError.
+    """
     branch = "/".join(filter(None, ("template", folder, done.new)))
     unaided = workflow.is_here() and not os.environ.get(APP)
     base = git(top, "rev-parse", "--abbrev-ref", "HEAD")

@@ -221,6 +221,7 @@ def record(
 
 
 def read_file(path: Path) -> bytes:
+    """A manifest of dbt. Raises MeshError where there is none."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -20,7 +20,7 @@ SUFFIX = ".jinja"
 
 
 CLOUDS = {"az": "azure", "gs": "gcs"}
-"""The extra of the library that a registry needs, by its URL's scheme."""
+"""The extra of the library that a registry needs, by its URL's scheme; `s3` for any other."""
 
 
 def folder() -> Traversable:
@@ -42,7 +42,8 @@ def layers(member: Member) -> list[str]:
 def rendered(member: Member, name: str, profile: str | None = None) -> str:
     """A file of the project's top, such as `profiles.yml`, as the template has it.
 
-    profile: the name of dbt's profile (default: the project's).
+    profile: the name of dbt's profile (default: the project's). Raises FileNotFoundError where the
+    template has no such file for this project.
     """
     for layer in layers(member):
         source = folder() / layer / name
@@ -94,7 +95,9 @@ def answers(member: Member) -> dict[str, Any]:
     answered = recorded(member)
     text = str(answered.get("schemas") or "RAW,STAGING,MARTS")
     schemas = [each.strip().rpartition(".")[2] for each in text.split(",") if each.strip()]
-    prod = snowflake.get("prod_database") or f"{member.database_prefix}_PROD"
+    prod = member.prod_database
+    registries = [member.registry or "s3:", *(each.registry or "" for each in member.upstreams)]
+    clouds = [CLOUDS.get(url.partition(":")[0], "s3") for url in registries if url]
     by_ref = member.kind == "loom" or member.engine is Engine.V2
     return {
         **answered,
@@ -103,7 +106,7 @@ def answers(member: Member) -> dict[str, Any]:
         "kind": member.kind,
         "engine": member.engine.value if isinstance(member.engine, Engine) else member.engine,
         "is_publisher": member.publishes,
-        "clouds": [CLOUDS.get((member.registry or "s3:").partition(":")[0], "s3")],
+        "clouds": list(dict.fromkeys(clouds)),
         "database_prefix": member.database_prefix,
         "prod_database": prod,
         "dev_database": snowflake.get("dev_database") or f"{member.database_prefix}_DEV",

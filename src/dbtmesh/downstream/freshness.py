@@ -34,7 +34,7 @@ class Finding:
 
 
 def hours(text: str) -> float:
-    """An age on the command line."""
+    """An age on the command line. Raises ValueError."""
     number = float(text)
     if not 0 <= number < 1_000_000:  # nor nan
         raise ValueError

@@ -311,7 +311,7 @@ def plan(store: registry.Store, upstream: str, record: Record) -> tuple[Record |
 
 
 def keep(store: registry.Store, upstream: str, record: Record) -> Record | None:
-    """Writes the record where it says something new; what was written."""
+    """Writes the record where it says something new; what was written. Raises MeshError."""
     key = keys.record(upstream, str(record.env), record.consumer)
     for _ in range(ATTEMPTS):
         new, etag = plan(store, upstream, record)
@@ -322,7 +322,7 @@ def keep(store: registry.Store, upstream: str, record: Record) -> Record | None:
         except registry.Changed:
             continue
         return new
-    raise MeshError(f"{store.url}/{key} is being written by others again and again: try again")
+    raise registry.contended(store, key)
 
 
 def former(store: registry.Store, env: str, consumer: str, current: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from dbtmesh.gate.columns import column_findings
 from dbtmesh.gate.constraints import constraint_findings, promises
 from dbtmesh.gate.nodes import Node, deprecation, is_enforced, materialized, places
 from dbtmesh.gate.rules import NOTICE_DAYS, Rule
+from dbtmesh.output.words import counted
 from dbtmesh.warehouse.names import Warehouse, relation
 
 
@@ -75,7 +76,7 @@ def deprecation_findings(old: Node, new: Node, today: date) -> Iterator[Finding]
         message = f"deprecated on {now}, no longer on {was}" if now else "no longer deprecated"
     elif (was is None or was > today) and (now - today).days < NOTICE_DAYS:
         rule, left = Rule.DEPRECATION_SHORT_NOTICE, max((now - today).days, 0)
-        message = f"deprecated on {now}, which leaves readers {left} day{'' if left == 1 else 's'}"
+        message = f"deprecated on {now}, which leaves readers {counted(left, 'day')}"
     elif was:
         rule, message = Rule.DEPRECATION_ADVANCED, f"deprecated on {now}, before {was}"
     else:

@@ -100,7 +100,7 @@ class Content(Generic[M]):
 
 @contextlib.contextmanager
 def explained(what: str, advice: str) -> Iterator[None]:
-    """Makes one line of what is wrong with `what`, a manifest."""
+    """Makes a MeshError of one line of what is wrong with `what`, a manifest."""
     try:
         yield
     except Unfit as error:

@@ -65,7 +65,7 @@ def _property(text: str) -> str:
 
 
 def output(**values: str) -> None:
-    """Outputs of the step; nothing outside of a workflow."""
+    """Outputs of the step; nothing outside of a workflow. Raises ValueError for no valid name."""
     if not (step := os.environ.get("GITHUB_OUTPUT")):
         return
     # A mark that nobody can guess ends a value, so that none can smuggle in another output.

@@ -18,7 +18,7 @@ from dbtmesh.manifest.interface import ROLLBACK, STUB, Interface
 from dbtmesh.manifest.published import read
 from dbtmesh.manifest.seal import annotated
 from dbtmesh.registry import keys
-from dbtmesh.registry.store import Changed, Store, TooLarge
+from dbtmesh.registry.store import Changed, Store, TooLarge, contended
 
 AHEAD = timedelta(minutes=10)
 """How far clocks may be apart. What is dated later than that comes from a clock that is wrong."""
@@ -119,7 +119,7 @@ def publish(
 
 def write_once(store: Store, key: str, body: bytes) -> None:
     """Writes an object that is never replaced. One of the same content is our own, from a write
-    that was interrupted or whose answer got lost."""
+    that was interrupted or whose answer got lost. Raises MeshError."""
     for attempt in range(ATTEMPTS):
         try:
             return store.write(key, body, replaces=None)
@@ -133,7 +133,7 @@ def write_once(store: Store, key: str, body: bytes) -> None:
                 "who wrote it, and build again"
             )
         _wait(attempt)  # S3 refuses too while another write of it is under way
-    raise MeshError(f"{store.url}/{key} is being written by others again and again: try again")
+    raise contended(store, key)
 
 
 def keep_state(
@@ -142,6 +142,7 @@ def keep_state(
     """Keeps the full manifest for the member's own slim CI, unless a newer build has published.
 
     The ETag is read before `latest`: whoever publishes in between changes one or the other.
+    Raises MeshError.
     """
     key = keys.state(interface.project, env)
     for attempt in range(ATTEMPTS):
@@ -153,7 +154,7 @@ def keep_state(
             return state.write(key, manifest, replaces=etag)
         except Changed:
             _wait(attempt)
-    raise MeshError(f"{state.url}/{key} is being written by others again and again: try again")
+    raise contended(state, key)
 
 
 def _wait(attempt: int) -> None:

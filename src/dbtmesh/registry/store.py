@@ -29,6 +29,11 @@ class Changed(Exception):
     """The condition of a write did not hold: somebody else wrote first, or the object exists."""
 
 
+def contended(store: Store, key: str) -> MeshError:
+    """For a write that met `Changed` too often."""
+    return MeshError(f"{store.url}/{key} is being written by others again and again: try again")
+
+
 class NotModified(Exception):
     """The object still has the ETag that the reader knows."""
 
