@@ -42,9 +42,9 @@ class Azure:
 
     def environment(self, identity: str = "admin", **others: str) -> dict[str, str]:
         """What somebody exports who signs in as `identity`: with the key of the account, or as
-        `consumer` with a signature that may read only."""
+        `consumer` or `pull_request` with a signature that may read only."""
         sign_in = {"AZURE_STORAGE_ACCOUNT_KEY": KEY}
-        if identity == "consumer":
+        if identity in ("consumer", "pull_request"):
             until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
             may = ContainerSasPermissions(read=True, list=True)
             signature = generate_container_sas(

@@ -25,6 +25,7 @@ BUCKET = "mesh"
 RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "admin": (("",), ("",)),
     "consumer": (("registry/",), ()),
+    "pull_request": (("registry/", "state/dbt_up/"), ()),
     "publisher": (("registry/", "state/dbt_up/"), ("registry/dbt_up/", "state/dbt_up/")),
 }
 

@@ -43,7 +43,7 @@ class SignedIn:
 
     def workflow_environment(self, subject: str) -> dict[str, str]:
         self.subjects.append(subject)
-        return self.server.environment("consumer" if subject.endswith(":ci") else "admin")
+        return self.server.environment("pull_request" if subject.endswith(":ci") else "admin")
 
 
 @pytest.fixture(scope="module", params=["azure", "gcs"])
@@ -127,5 +127,5 @@ def test_a_pull_request_reads_and_writes_nothing(mesh: Mesh) -> None:
         },
     }
     run = mesh.run("dbt_up", "ci.yml", "pull_request", payload, environment="ci")
-    assert run.ok, run
+    assert run.ok, str(run)
     assert run.step("As it would be deployed").result == "success"
