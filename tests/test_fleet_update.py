@@ -193,9 +193,9 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
         "ahead": ("refused", "1 commits ahead"),
         "remote_gone": ("failed", "remote_gone.git"),
         "nowhere": ("failed", "nowhere"),
-        "no_folder": ("failed", "there is not a folder"),
-        "mine": ("failed", "there is not a folder"),
-        "\N{REPLACEMENT CHARACTER}x": ("failed", "there is not a folder"),
+        "no_folder": ("failed", "there is no folder"),
+        "mine": ("failed", "there is no folder"),
+        "\N{REPLACEMENT CHARACTER}x": ("failed", "there is no folder"),
     }
     seen = {name: (member["result"], member["detail"]) for name, member in told.items()}
     assert seen.keys() == expected.keys()
