@@ -3,7 +3,7 @@
 That is the registry, AWS, GitHub, its folder in a repository, and the library it runs on.
 
 A filter called `…_error` returns one line for the person who typed the answer, or the empty
-string; copier.yml uses them as validators.
+string; copier.yml uses them as validators. The line starts with the remedy, as in `answers.py`.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def aws_role_error(arn: str) -> str:
 def azure_account_error(account: str) -> str:
     if account and not re.fullmatch(r"[a-z0-9]{3,24}", account):
         return (
-            f"{account!r} is not a valid name of a storage account: 3 to 24 lower-case letters and "
-            "digits, without .blob.core.windows.net"
+            f"3 to 24 of a-z and 0-9: {account!r} is not a valid name of a storage account "
+            "(without .blob.core.windows.net)"
         )
     return ""
 
@@ -87,8 +87,8 @@ def azure_account_error(account: str) -> str:
 def azure_container_error(container: str) -> str:
     if not re.fullmatch(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*", container):
         return (
-            f"{container!r} is not a valid name of a container: 3 to 63 lower-case letters, digits "
-            "and single hyphens"
+            f"3 to 63 of a-z, 0-9 and -: {container!r} is not a valid name of a container (single "
+            "hyphens, none at an end)"
         )
     return ""
 
@@ -96,7 +96,7 @@ def azure_container_error(container: str) -> str:
 def azure_identities_error(identities: str) -> str:
     uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     if identities and not re.fullmatch(rf"{uuid}/{uuid}/{uuid}", identities):
-        return f"{identities!r} is not TENANT/CLIENT/CLIENT: three ids with slashes between"
+        return f"three ids, TENANT/CLIENT/CLIENT: {identities!r} is something else"
     return ""
 
 
@@ -104,11 +104,11 @@ def gcs_bucket_error(bucket: str) -> str:
     # https://cloud.google.com/storage/docs/buckets#naming
     if bucket and not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{1,61}[a-z0-9]", bucket):
         return (
-            f"{bucket!r} is not a valid bucket name: 3 to 63 lower-case letters, digits, dots, "
-            "underscores and hyphens, with a letter or digit at both ends; without gs://"
+            f"3 to 63 of a-z, 0-9, . _ and -: {bucket!r} is not a valid bucket name (a letter or "
+            "digit at both ends; without gs://)"
         )
     if bucket.startswith("goog") or "google" in bucket:
-        return f"{bucket!r} holds what Google keeps for itself"
+        return f"choose another: {bucket!r} holds what Google keeps for itself"
     return ""
 
 
@@ -117,8 +117,8 @@ def google_provider_error(provider: str) -> str:
     pool = f"projects/[0-9]+/locations/global/workloadIdentityPools/{name}"
     if provider and not re.fullmatch(rf"{pool}/providers/{name}", provider):
         return (
-            f"{provider!r} is not a workload identity provider: write projects/NUMBER/locations/"
-            "global/workloadIdentityPools/POOL/providers/NAME"
+            f"paste its whole name: {provider!r} is not a workload identity provider (projects/"
+            "NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME)"
         )
     return ""
 
@@ -212,7 +212,7 @@ def working_directory_error(folder: str, answers_file: PurePath) -> str:
         )
     if not re.fullmatch(r"\.|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", folder):
         return (
-            f"{folder!r} is not a folder of a repository: letters, digits, _, - and / between them"
+            f"letters, digits, _, - and / between them: {folder!r} is not a folder of a repository"
         )
     return ""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dbtmesh.registry import keys, move, publication
-from dbtmesh.registry.history import versions
-from dbtmesh.registry.store import Store
+from dbtmesh.registry.history import KEPT, versions
+from dbtmesh.registry.store import Store, open_store
 from tests.conftest import Member
 from tests.manifests import manifest
 from tests.registry_world import PUBLISH, SYNC, Place, build, exporting, folder_place
@@ -107,6 +108,15 @@ def test_killed_between_any_two_operations(tmp_path: Any) -> None:
             if not killed:
                 assert number > 10
                 break
+
+
+def test_no_publication_is_left_behind_however_many_there_are(tmp_path: Path) -> None:
+    folder = tmp_path / "registry" / keys.history("dbt_up", "prod")
+    for number in range(KEPT + 1):
+        (folder / f"20260102T030405.{number:06d}Z-0123456789ab").mkdir(parents=True)
+    place = (tmp_path / "registry").as_uri()
+    stores = open_store(place), open_store((tmp_path / "state").as_uri())
+    assert move.move(stores, stores, "dbt_up", "prod", dry=True).versions == KEPT + 1
 
 
 def test_the_command_says_what_is_next(up: Member, down: Member, place: Place, s3: Any) -> None:

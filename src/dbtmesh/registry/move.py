@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def move(
     Raises MeshError.
     """
     (registry, state), (new, new_state) = source, target
-    versions = history.versions(registry, project, env)
+    versions = history.versions(registry, project, env, number=sys.maxsize)
     folder = keys.records(project, env)
     records = sorted(name for name in registry.children(folder) if name.endswith(".json"))
     moved = Moved(env, len(versions), tuple(name.removesuffix(".json") for name in records))
