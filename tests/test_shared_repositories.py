@@ -92,8 +92,8 @@ def test_next_steps_are_those_of_a_repository_that_there_is(template: Path, shop
     assert done.returncode == 0, done.stderr
     steps = [line.strip() for line in done.stdout.splitlines()]
     assert not [step for step in steps if step.startswith("git init")]
-    keep = next(step for step in steps if step.startswith("git add"))
-    run_as_said(keep, shop)
+    for word in ("git add", "git commit"):
+        run_as_said(next(step for step in steps if step.startswith(word)), shop)
     assert changed(shop) == []
     into, up = (next(step for step in steps if word in step) for word in ("cd dbt_new", "cd .."))
     # without the question, which needs a terminal
