@@ -581,9 +581,30 @@ def test_what_dbt_loom_cannot_quote_is_not_handed_to_it(schema: str, alias: str)
     assert UID.encode() not in kept.body
 
 
-def test_on_duckdb_dbt_loom_quotes_every_name() -> None:
+def test_dbt_loom_is_handed_all_of_duckdb_that_has_plain_names() -> None:
     interface = read(json.dumps(document("duckdb")).encode(), "dbt_up", DATABASES)
     assert sources.for_loom(interface) == (interface, frozenset())
+
+
+def test_a_publication_that_says_it_is_of_duckdb_hands_dbt_loom_no_sql() -> None:
+    name = 'DBT_UP_PROD.MARTS."a; drop table X --"'
+    content = document("duckdb", alias="a; drop table X --", relation_name=name)
+    interface = read(json.dumps(content).encode(), "dbt_up", DATABASES)
+    kept, left_out = sources.for_loom(interface)
+    assert not kept.nodes
+    assert left_out == {"public_0"}
+
+
+@pytest.mark.parametrize("column", ["a) or 1=1 --", "a; drop table X", "date(a)", "{{ x }}"])
+def test_of_event_time_only_a_plain_name_is_read(column: str) -> None:
+    """dbt writes it into the SQL of microbatch models that read this one."""
+    content = document()
+    content["nodes"][UID]["config"]["event_time"] = column
+    interface = read(json.dumps(content).encode(), "dbt_up", DATABASES)
+    assert "event_time" not in interface.nodes[UID]["config"]
+    content["nodes"][UID]["config"]["event_time"] = "Ordered_at"
+    interface = read(json.dumps(content).encode(), "dbt_up", DATABASES)
+    assert interface.nodes[UID]["config"]["event_time"] == "Ordered_at"
 
 
 # ── What it costs to say what is wrong ────────────────────────────────────────────────

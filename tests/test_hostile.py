@@ -45,10 +45,11 @@ def config(**fields: Any) -> Any:
     return change
 
 
-def relation(parts: str) -> Any:
+def relation(parts: str, adapter: str = "snowflake") -> Any:
     """`UP` in it stands for the upstream's database."""
 
     def change(document: dict[str, Any], node: dict[str, Any]) -> None:
+        document["metadata"]["adapter_type"] = adapter
         node["relation_name"] = parts.replace("UP", f"{node['package_name'].upper()}_PROD")
 
     return change
@@ -83,6 +84,7 @@ TAKEN: Mapping[str, Any] = {
     "type_is_sql": column(data_type="int); drop table y; --"),
     "description_acts": model(description=f"::error::x\r\n\x1b[2J{RLO}{ZWSP}a"),
     "quoted_name": relation('UP."x y"."{{ 1 }}"'),
+    "built_on_duckdb": relation('UP.MARTS."a; drop table y; --"', "duckdb"),
     "yaml_words": column(description="no", data_type="1_000", meta={"yes": "null", "1.10": "0o7"}),
     "look_alike_column": model(columns={CYRILLIC: {"name": CYRILLIC}}),
     "consumers": config(meta={"consumers": ["dbt_down", JINJA, 1, None, {"a": 1}]}),
@@ -146,6 +148,7 @@ def test_dbt_knows_relations_of_these_upstreams_only(synced: tuple[Path, str]) -
         f"p:\n  target: t\n  outputs:\n    t: {{type: snowflake, {login}, threads: 1}}\n"
     )
     reading = [name for name in TAKEN if name not in ("consumers_is_jinja", "quoted_name")]
+    quoted = {"built_on_duckdb": '"A; DROP TABLE Y; --"'}
     for name in reading:
         text = f"select * from {{{{ source('{name}', 'public_0') }}}}"
         (root / f"models/reads_{name}.sql").write_text(text)
@@ -158,4 +161,5 @@ def test_dbt_knows_relations_of_these_upstreams_only(synced: tuple[Path, str]) -
         assert source["relation_name"].split(".")[0].upper() in allowed
     for name in reading:
         compiled = document["nodes"][f"model.dbt_down.reads_{name}"]["compiled_code"]
-        assert compiled.upper() == f"SELECT * FROM {name.upper()}_PROD.MARTS.PUBLIC_0", compiled
+        table = quoted.get(name, "PUBLIC_0")
+        assert compiled.upper() == f"SELECT * FROM {name.upper()}_PROD.MARTS.{table}", compiled

@@ -34,14 +34,14 @@ def for_loom(interface: Interface) -> tuple[Interface, frozenset[str]]:
     """The interface without models that dbt-loom cannot read, and the names of these.
 
     On Snowflake dbt writes the relation of a model that dbt-loom injects without quotes, whatever
-    its name: one that needs them would be another relation, or other SQL.
+    its name: one that needs them would be another relation, or other SQL. Nor may a publication
+    say that it is of DuckDB to get around that.
     """
-    if Warehouse.of(interface.adapter_type) is not Warehouse.SNOWFLAKE:
-        return interface, frozenset()
+    warehouse = Warehouse.of(interface.adapter_type)
     kept: dict[str, Mapping[str, Any]] = {}
     quoted: dict[str, Mapping[str, Any]] = {}
     for uid, node in interface.nodes.items():
-        parts = relation(node, Warehouse.SNOWFLAKE)
+        parts = relation(node, warehouse)
         readable = all(is_plain(part.text) and not part.quoted for part in parts)
         (kept if readable else quoted)[uid] = node
     if not quoted:

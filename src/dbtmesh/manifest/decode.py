@@ -228,7 +228,7 @@ def _checked(uid: str, node: Node, warehouse: Warehouse, databases: frozenset[st
             config=_filled(
                 **shared,
                 materialized=config.get("materialized"),
-                event_time=config.get("event_time"),
+                event_time=_event_time(config.get("event_time")),
                 freshness=_freshness(config.get("freshness")),
             ),
             description=node.get("description"),
@@ -310,6 +310,11 @@ def _freshness(declared: Freshness | None) -> dict[str, Any]:
     if not after:
         return {}
     return _filled(build_after=_filled(**after))
+
+
+def _event_time(column: str | None) -> str | None:
+    """None where it is no plain name: dbt writes it into the SQL of its readers as it is."""
+    return column if column and is_plain(column) else None
 
 
 PRIVATE = "private"

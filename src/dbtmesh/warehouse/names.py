@@ -139,8 +139,8 @@ def canonical(dotted: str) -> str:
 def relation(node: Mapping[str, Any], warehouse: Warehouse) -> Relation:
     """Where a model of a manifest lies, by its `relation_name`, else by its fields.
 
-    Nothing is quoted on DuckDB, where quotes change nothing but what a word of SQL means, and dbt
-    quotes every name there itself.
+    On DuckDB quotes change nothing but what a word of SQL means, and dbt quotes every name there
+    itself: only what is no plain name is quoted, for a reader on Snowflake would write it as it is.
     """
     try:
         written = parse(node.get("relation_name") or "")
@@ -150,5 +150,8 @@ def relation(node: Mapping[str, Any], warehouse: Warehouse) -> Relation:
         fields = (node.get("database"), node.get("schema"), node.get("alias") or node["name"])
         written = tuple(Name(str(field or "")) for field in fields)
     keeps = warehouse is Warehouse.SNOWFLAKE
-    parts = [Name(warehouse.stored(text, quoted=by), by and keeps) for text, by in written]
+    parts = [
+        Name(warehouse.stored(text, quoted=by), by and (keeps or not is_plain(text)))
+        for text, by in written
+    ]
     return Relation(*parts)
