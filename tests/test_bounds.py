@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 
 from dbtmesh import MeshError
+from dbtmesh.downstream.duckdb_types import columns
 from dbtmesh.files import MOST, read_bounded
 from dbtmesh.registry import history, keys, records
 from dbtmesh.registry.folder import FolderStore
 from dbtmesh.registry.store import Store, TooLarge
+from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.types import TypeChange, type_change
 from tests.conftest import Member
 from tests.manifests import manifest
 from tests.registry_world import LATEST, PUBLISH, SYNC, UPSTREAMS, Place, Publish, s3_place
@@ -239,3 +242,26 @@ def test_links_are_bounded() -> None:
             [name for name in following if name != "hub"], ends, lambda uid: following.get(uid, [])
         )
     assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize("warehouse", Warehouse)
+@pytest.mark.parametrize(
+    "data_type",
+    [
+        "decimal(" + "9" * 5_000 + ")",  # more digits than Python makes a number of
+        "decimal(\u00b2)",
+        "int" + "[]" * 4_900,
+        "array(" * 1_600 + "int" + ")" * 1_600,
+    ],
+    ids=["digits", "superscript", "lists", "arrays"],
+)
+def test_any_type_is_compared_and_has_a_stand_in(data_type: str, warehouse: Warehouse) -> None:
+    assert type_change(data_type, "int", warehouse) is TypeChange.CHANGED
+    (made,) = columns("a", [{"name": "a", "data_type": data_type}], warehouse).columns
+    assert len(made.type) < 100
+
+
+def test_white_space_in_a_type_costs_nothing() -> None:
+    started = time.process_time()
+    columns("a", [{"name": "a", "data_type": "int" + " " * 9_990}], Warehouse.SNOWFLAKE)
+    assert time.process_time() - started < 0.2

@@ -41,7 +41,8 @@ _SIMPLE = {
     **dict.fromkeys((_T.VARIANT, _T.OBJECT, _T.STRUCT, _T.JSON), "JSON"),
     **{kind: kind.value for kind in (_T.BOOLEAN, _T.DATE, _T.TIME, _T.UUID)},
 }
-_NOT_NULL = re.compile(r"\s+not\s+null\b", re.IGNORECASE)
+_NOT_NULL = re.compile(r"(?<!\s)\s+not\s+null\b", re.IGNORECASE)
+_SIZE = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _duckdb_type(kind: exp.DataType) -> str:
 
 
 def _sizes(kind: exp.DataType, default: tuple[int, int]) -> tuple[int, int]:
-    numbers = [int(each.name) for each in kind.expressions if each.name.isdigit()]
+    numbers = [int(each.name) for each in kind.expressions if _SIZE.fullmatch(each.name)]
     return (numbers[0], numbers[1] if len(numbers) > 1 else 0) if numbers else default
 
 

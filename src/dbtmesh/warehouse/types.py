@@ -142,6 +142,8 @@ def _take_apart(text: str) -> tuple[str, tuple[_Inner, ...]]:
     """The kind of a nested type and the types inside it (`array(integer)`, `integer[3]`); empty for
     a plain type."""
     text = _plain(text)
+    if _is_too_deep(text):
+        return "", ()
     if many := _LIST.fullmatch(text):
         return many[2], (_Inner("", many[1], not_null=False),)
     if not (nested := _NESTED.fullmatch(text)):
@@ -155,6 +157,20 @@ def _take_apart(text: str) -> tuple[str, tuple[_Inner, ...]]:
             name, data_type = field.groups()
         inner.append(_Inner(name, data_type, not_null=bool(bare)))
     return kind, tuple(inner)
+
+
+MOST_NESTED = 64
+"""How deep a type is taken apart; one that nests deeper, which no warehouse has, is a name."""
+
+
+def _is_too_deep(text: str) -> bool:
+    if text.count("(") + text.count("[") <= MOST_NESTED:
+        return False
+    depth = most = 0
+    for mark in re.findall(r"[()]", text):
+        depth += 1 if mark == "(" else -1
+        most = max(most, depth)
+    return most + len(re.findall(r"\[\d*\](?=\[|$)", text)) > MOST_NESTED
 
 
 def _split_commas(text: str) -> list[str]:
