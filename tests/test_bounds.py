@@ -252,13 +252,14 @@ def test_links_are_bounded() -> None:
         "decimal(\u00b2)",
         "int" + "[]" * 4_900,
         "array(" * 1_600 + "int" + ")" * 1_600,
+        "array(" * 60 + "int[]" + ")[]" * 60,
     ],
-    ids=["digits", "superscript", "lists", "arrays"],
+    ids=["digits", "superscript", "lists", "arrays", "both"],
 )
 def test_any_type_is_compared_and_has_a_stand_in(data_type: str, warehouse: Warehouse) -> None:
     assert type_change(data_type, "int", warehouse) is TypeChange.CHANGED
     (made,) = columns("a", [{"name": "a", "data_type": data_type}], warehouse).columns
-    assert len(made.type) < 100
+    assert made.type.replace("[]", "") in ("VARCHAR", "BIGINT", "DECIMAL(18, 3)")
 
 
 def test_white_space_in_a_type_costs_nothing() -> None:

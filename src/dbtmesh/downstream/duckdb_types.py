@@ -17,6 +17,7 @@ from sqlglot.errors import SqlglotError
 from dbtmesh import MeshError
 from dbtmesh.output.sql import literal
 from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.types import is_too_deep
 
 _T = exp.DType
 _TEXT = (_T.TEXT, _T.VARCHAR, _T.CHAR, _T.NCHAR, _T.NVARCHAR, _T.BPCHAR, _T.NAME)
@@ -97,7 +98,7 @@ def columns(what: str, declared: Iterable[Mapping[str, Any]], warehouse: Warehou
 def _parsed(data_type: str | None, warehouse: Warehouse) -> exp.DataType | None:
     """The type; None for one that neither this warehouse nor the other knows: what is published
     from a laptop was declared for Snowflake."""
-    if not data_type:
+    if not data_type or is_too_deep(data_type):
         return None
     # An array that rules out nulls is beyond the parser; no stand-in has any.
     data_type = _NOT_NULL.sub("", data_type)

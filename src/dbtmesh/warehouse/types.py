@@ -142,7 +142,7 @@ def _take_apart(text: str) -> tuple[str, tuple[_Inner, ...]]:
     """The kind of a nested type and the types inside it (`array(integer)`, `integer[3]`); empty for
     a plain type."""
     text = _plain(text)
-    if _is_too_deep(text):
+    if is_too_deep(text):
         return "", ()
     if many := _LIST.fullmatch(text):
         return many[2], (_Inner("", many[1], not_null=False),)
@@ -163,7 +163,8 @@ MOST_NESTED = 64
 """How deep a type is taken apart; one that nests deeper, which no warehouse has, is a name."""
 
 
-def _is_too_deep(text: str) -> bool:
+def is_too_deep(text: str) -> bool:
+    """Whether a type nests deeper than MOST_NESTED."""
     if text.count("(") + text.count("[") <= MOST_NESTED:
         return False
     depth = most = 0
