@@ -176,7 +176,8 @@ def identifier_error(name: str, room: int = 0) -> str:
     return ""
 
 
-QUOTED = re.compile(r'"[^"\x00-\x1f\x7f]+"')
+QUOTED = re.compile(r'"[^"\\{}\x00-\x1f\x7f]+"')
+"""Without braces and backslashes: dbt renders Jinja in the files that hold the name."""
 
 
 def sql_name_error(name: str) -> str:
@@ -188,7 +189,8 @@ def sql_name_error(name: str) -> str:
         return identifier_error(name.replace("$", "_"))
     return (
         f"upper case, or in double quotes: {name!r} is not a Snowflake name (A-Z, 0-9, _ and $, "
-        'not starting with a digit; any other name in double quotes: "my-database")'
+        'not starting with a digit; any other name in double quotes: "my-database", without braces '
+        "and backslashes)"
     )
 
 

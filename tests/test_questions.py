@@ -77,6 +77,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"prod_database": '"ANALYTICS"'}, "prod_database", "needs no quotes"),
     ({"prod_database": '"a"b"'}, "prod_database", "not a Snowflake name"),
     ({"prod_database": "TABLE"}, "prod_database", "reserved word"),
+    ({"warehouse": '"{{ env_var(1) }}"'}, "warehouse", "without braces"),
+    ({"reads": '"a\\b"'}, "reads", "without braces and backslashes"),
     ({"prod_database": "A", "dev_database": "A"}, "dev_database", "must not write there"),
     ({"schemas": "RAW,RAW"}, "schemas", "named twice"),
     ({"schemas": ""}, "schemas", "not a Snowflake name"),

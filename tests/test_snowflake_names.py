@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import sqlglot
 import yaml
 
 from dbtmesh.config import load_member
@@ -64,6 +65,19 @@ def test_whose_the_warehouse_is_does_not_follow_from_its_name(
     text = "".join(scripts_of(member).values())
     assert ("CREATE WAREHOUSE" in text) is owned
     assert ("CREATE RESOURCE MONITOR" in text) is owned
+
+
+def test_audits_find_quoted_names_and_end_where_they_end(render: Render) -> None:
+    quotes = {"prod_database": "\"it's\"", "dev_database": "\"d's\"", "warehouse": "\"w's\""}
+    member = render(**QUOTED | quotes)
+    found = []
+    for path in sorted((member.path / "snowflake" / "audit").glob("*.sql")):
+        for token in sqlglot.tokenize(path.read_text(), dialect="snowflake"):
+            if token.token_type is sqlglot.TokenType.STRING and "'s" in token.text:
+                found.append(token.text)
+    assert "w's" in found
+    assert "it's" in found
+    assert any(text.endswith("|it's|d's)") for text in found), found
 
 
 @dataclass
