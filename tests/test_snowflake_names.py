@@ -68,7 +68,7 @@ def test_whose_the_warehouse_is_does_not_follow_from_its_name(
 
 
 def test_audits_find_quoted_names_and_end_where_they_end(render: Render) -> None:
-    quotes = {"prod_database": "\"it's\"", "dev_database": "\"d's\"", "warehouse": "\"w's\""}
+    quotes = {"prod_database": '"it\'s"', "dev_database": '"d\'s"', "warehouse": '"w\'s"'}
     member = render(**QUOTED | quotes)
     found = []
     for path in sorted((member.path / "snowflake" / "audit").glob("*.sql")):
