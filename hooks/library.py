@@ -14,6 +14,7 @@ https://packaging.python.org/en/latest/specifications/binary-distribution-format
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import io
 import re
@@ -62,12 +63,15 @@ def put(member: Path, version: str, source: Path = SOURCE) -> None:
     from an index. Raises OSError where the folder cannot be written.
     """
     folder = member / FOLDER
+    if folder.is_symlink():  # who wrote the member's repository would choose what is replaced
+        raise OSError(errno.ELOOP, "it is a link, and has to be a folder", str(folder))
     target = folder / wheel_name(version) if version else None
     if target:
         folder.mkdir(exist_ok=True)
         body = contents(source, version)
         if not target.is_file() or target.read_bytes() != body:
             scratch = folder / f".{target.name}.tmp"
+            scratch.unlink(missing_ok=True)  # it may be a link
             scratch.write_bytes(body)
             scratch.replace(target)
     for other in folder.glob(f"{DISTRIBUTION}-*.whl"):

@@ -25,6 +25,8 @@ def take_out(answers: Path) -> list[str]:
             continue
         replacement = now_in_template(name)
         if replacement and Path(path).exists():
+            if Path(path).is_symlink():  # to a file that is not the member's, perhaps
+                Path(path).unlink()
             Path(path).write_bytes(replacement)
         else:
             Path(path).unlink(missing_ok=True)

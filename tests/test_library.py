@@ -48,6 +48,29 @@ def test_it_is_the_same_wherever_it_is_built(tmp_path: Path) -> None:
         assert {each.date_time for each in wheel.infolist()} == {library.EPOCH}
 
 
+def test_no_link_in_the_repository_leads_out_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside, member = tmp_path / "outside", tmp_path / "member"
+    outside.mkdir()
+    (outside / "dbtmesh-0.1-py3-none-any.whl").write_text("another project's")
+    member.mkdir()
+    (member / "vendor").symlink_to(outside)
+    library.put_or_say(member, VERSION, ".copier-answers.yml")
+    assert f"error: {member}/vendor: it is a link" in capsys.readouterr().err
+    assert [path.read_text() for path in outside.iterdir()] == ["another project's"]
+
+    (member / "vendor").unlink()
+    (member / "vendor").mkdir()
+    (outside / "kept").write_text("kept")
+    (member / "vendor" / f".{NAME}.tmp").symlink_to(outside / "kept")
+    (member / "vendor" / NAME).symlink_to(outside / "kept")
+    library.put(member, VERSION)
+    assert (outside / "kept").read_text() == "kept"
+    assert not (member / "vendor" / NAME).is_symlink()
+    assert wheels(member) == [NAME]
+
+
 def test_the_older_one_goes_and_what_is_not_ours_stays(tmp_path: Path) -> None:
     library.put(tmp_path, "0.1")
     (tmp_path / "vendor/ours.txt").write_text("ours")
