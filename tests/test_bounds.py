@@ -16,7 +16,7 @@ import pytest
 
 from dbtmesh import MeshError
 from dbtmesh.downstream.duckdb_types import columns
-from dbtmesh.files import MOST, read_bounded
+from dbtmesh.files import MOST, read_bounded, read_whole
 from dbtmesh.registry import history, keys, records
 from dbtmesh.registry.folder import FolderStore
 from dbtmesh.registry.store import Store, TooLarge
@@ -66,6 +66,8 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     for name in ("pipe", "device"):
         with pytest.raises(OSError, match="not a file"):
             read_bounded(tmp_path / name)
+        with pytest.raises(OSError, match="not a file"):
+            read_whole(tmp_path / name)
     with pytest.raises(IsADirectoryError):
         read_bounded(tmp_path)
 

@@ -25,6 +25,12 @@ def read_bounded(path: Path, most: int = MOST) -> bytes:
         return file.read(most)
 
 
+def read_whole(path: Path) -> bytes:
+    """What is in a file of the project's own, of any size. Raises OSError as `read_bounded`."""
+    with opened(path) as file:
+        return file.read()
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
     """A file to be read. Raises OSError where it is none: a pipe would never end."""

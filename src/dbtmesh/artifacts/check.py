@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dbtmesh import MeshError
 from dbtmesh.artifacts import files, recorded, results
+from dbtmesh.files import read_whole
 from dbtmesh.output.words import some
 
 SHOWN = 4
@@ -56,7 +57,7 @@ def examine(
     results_path = path.with_name("run_results.json")
     name = _shown(results_path, root)
     try:
-        run = results.decode(results_path.read_bytes(), name)
+        run = results.decode(read_whole(results_path), name)
     except FileNotFoundError:
         return Build(
             notes, [f"{name} is missing: nothing tells whether dbt built the public models"]

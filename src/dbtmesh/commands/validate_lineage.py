@@ -38,6 +38,7 @@ from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
 from dbtmesh.downstream import committed, lineage
+from dbtmesh.files import read_whole
 from dbtmesh.manifest import interface
 from dbtmesh.output import markdown, workflow
 from dbtmesh.output.words import counted
@@ -223,7 +224,7 @@ def record(
 def read_file(path: Path) -> bytes:
     """A manifest of dbt. Raises MeshError where there is none."""
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: run `dbt parse` first") from None
 

@@ -63,7 +63,7 @@ def _stale(project: Project) -> str | None:
     try:
         from dbtmesh.artifacts import check, recorded
 
-        manifest = recorded.decode(path.read_bytes(), MANIFEST)
+        manifest = recorded.decode(read_whole(path), MANIFEST)
         return check.stale(project.root, path, manifest, project.member.project)
     except (ImportError, OSError, MeshError):
         return None  # other findings say what is wrong

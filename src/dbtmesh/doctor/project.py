@@ -12,6 +12,7 @@ from typing import Any
 from dbtmesh import yaml_files
 from dbtmesh.config import Member
 from dbtmesh.doctor.finding import Edit
+from dbtmesh.files import read_whole
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Project:
         if path in self.edited:
             return self.edited[path]
         try:
-            return (self.root / path).read_text(encoding="utf-8")
+            text = read_whole(self.root / path).decode()
+            return text.replace("\r\n", "\n").replace("\r", "\n")
         except (OSError, UnicodeDecodeError):
             return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dbtmesh import MeshError, config
 from dbtmesh.artifacts import catalog, check, hooks, recorded
+from dbtmesh.files import read_whole
 from dbtmesh.gate import advice
 from dbtmesh.manifest import misplaced
 from dbtmesh.manifest.extract import extract
@@ -83,6 +84,6 @@ def at_hand(
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except FileNotFoundError:
         raise MeshError(f"{path} is missing: run `dbt build` (or `dbt parse`) first") from None

@@ -107,8 +107,10 @@ def is_plain(written: str) -> bool:
 
 
 def is_quotable(name: str) -> bool:
-    """Whether SQL may hold the name in quotes as it is: it has no quote and nothing unseen."""
-    return len(name) <= MAX_LENGTH and '"' not in name and bool(name) and name.isprintable()
+    """Whether SQL may hold the name in quotes as it is: it has no quote and nothing unseen, nor a
+    brace: dbt renders the text of hooks again, after the name is in it."""
+    whole = 0 < len(name) <= MAX_LENGTH and name.isprintable()
+    return whole and not set('"{}') & set(name)
 
 
 def quoted(stored: str) -> str:
