@@ -10,6 +10,7 @@ from typing import Any
 from dbtmesh import MeshError
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
+from dbtmesh.files import read_whole
 
 MANIFEST = "target/manifest.json"
 BY_SCHEMA = {
