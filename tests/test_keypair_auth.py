@@ -471,7 +471,7 @@ def public_pem() -> bytes:
         (public_pem(), "holds a public key"),
         (ec.generate_private_key(ec.SECP256R1()).private_bytes(PEM, PKCS8, PLAIN), "not RSA"),
         (rsa_pem(1024), "has 1024 bits"),
-        (b"", "no private key in PEM form"),
+        (b"", "is not a private key in PEM form"),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "or is damaged"),
         (
             rsa.generate_private_key(65537, 2048).private_bytes(

@@ -259,18 +259,20 @@ def test_the_view_of_the_latest_version_is_read_too(publisher: World) -> None:
 
 def test_a_public_model_in_another_database_is_left_alone(publisher: World) -> None:
     """A database role cannot hold it; publish_manifest.py --check says so."""
-    up, model = publisher.members["dbt_up"], publisher.standin.model
+    up = publisher.members["dbt_up"]
     write_models(up, a="public table", elsewhere="public table")
     (up.path / "models/marts/elsewhere.sql").write_text(
         "{{ config(access='public', database='ANALYTICS') }}\nselect 1 as id\n"
     )
-    model.run_script(
-        "USE ROLE SYSADMIN; CREATE DATABASE IF NOT EXISTS ANALYTICS;"
-        "GRANT USAGE, CREATE SCHEMA ON DATABASE ANALYTICS TO ROLE DBT_UP_ROLE;"
-    )
-    deploy(publisher)
-    assert publisher.readable(READER) == {"MARTS.A"}
-    model.execute("DROP DATABASE ANALYTICS", "ACCOUNTADMIN")
+    with publisher.standin.admin_connection() as admin:
+        # of the engine, too: a database that only the model knows holds no tables
+        admin.execute_string(
+            "USE ROLE SYSADMIN; CREATE DATABASE IF NOT EXISTS ANALYTICS;"
+            "GRANT USAGE, CREATE SCHEMA ON DATABASE ANALYTICS TO ROLE DBT_UP_ROLE;"
+        )
+        deploy(publisher)
+        assert publisher.readable(READER) == {"MARTS.A"}
+        admin.execute_string("USE ROLE ACCOUNTADMIN; DROP DATABASE ANALYTICS;")
 
 
 def test_outside_of_prod_nothing_is_granted(publisher: World) -> None:
