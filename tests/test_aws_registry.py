@@ -728,7 +728,7 @@ def test_a_job_gets_its_credentials_as_the_action_does(mesh: Mesh) -> None:
             env={
                 **os.environ,
                 **mesh.aws.workflow_environment(who),
-                **{"GITHUB_JOB": "job", "ACTIONS_ENVIRONMENTS": '{"job": ""}'},
+                **{"GITHUB_JOB": "job", "ACTIONS_ENVIRONMENTS": '{"job": "prod"}'},
             },
             capture_output=True,
             text=True,

@@ -122,7 +122,7 @@ def _user_name(name: str) -> str:
     """As Snowflake stores it: upper case, unless it is a name that SQL has to quote."""
     if not name.isprintable() or not 0 < len(name) <= 255:
         raise MeshError(
-            f"{name!r} is not a valid name of a user: write printable text, at most 255 letters"
+            f"{name!r} is not a valid name of a user: it has 1 to 255 printable characters"
         )
     plain = name.isascii() and name.replace("_", "").isalnum() and not name[0].isdigit()
     return name.upper() if plain else name
