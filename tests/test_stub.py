@@ -150,7 +150,7 @@ def test_a_column_that_cannot_be_made_is_named(
 ) -> None:
     publish(folder, on_snowflake(a="integer", b="number(77,2)"))
     said = one.refused(STUB, *folder.flags, "--rows", "3")
-    assert said.startswith("error: no stand-in for dbt_up.public_0.b (DECIMAL(77, 2)): ")
+    assert said.startswith("error: dbt_up: no stand-in for dbt_up.public_0.b (DECIMAL(77, 2)): ")
     assert not list(home(one).glob("*LOCAL*"))
 
 
