@@ -203,7 +203,7 @@ def test_from_the_committed_copy(one: Member, folder: Place, publish: Publish) -
 
 def test_what_cannot_be_stubbed_is_told(one: Member, folder: Place, publish: Publish) -> None:
     assert "has published nothing" in one.refused(STUB, *folder.flags)
-    assert "between 0 and 1000" in one.refused(STUB, *folder.flags, "--rows", "-1")
+    assert "give 0 to 1000" in one.refused(STUB, *folder.flags, "--rows", "-1")
     publish(folder, on_snowflake(a="integer", A="integer"))
     assert "column A is there twice" in one.refused(STUB, *folder.flags)
     assert not list(home(one).glob("*LOCAL*"))
