@@ -153,10 +153,6 @@ JOURNEYS = """
 have the marker `journey`, and start first, so that no worker ends alone."""
 
 
-UNVERIFIED = tuple(
-    line
-    for line in (ROOT / "tests/unverified.txt").read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
 )
 """Tests, as prefixes of pytest's node ids, that could not be run to their end since the library was
 rebuilt. They run, and their failure is told, but stops nothing yet. The list only gets shorter."""
@@ -168,9 +164,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in place:
             item.add_marker(pytest.mark.journey)
-        if item.nodeid.startswith(UNVERIFIED):
-            reason = "not verified since the rebuild: tests/unverified.txt"
-            item.add_marker(pytest.mark.xfail(strict=False, reason=reason))
 
 
 def pytest_report_header() -> str:

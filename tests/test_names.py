@@ -91,7 +91,7 @@ def test_a_relation_lies_where_its_relation_name_says() -> None:
     place = relation(node, SNOWFLAKE)
     assert place == (Name("DB"), Name("My Room", quoted=True), Name("T"))
     assert str(place) == "DB.My Room.T"
-    assert relation(node, DUCKDB) == (Name("db"), Name("My Room"), Name("t"))
+    assert relation(node, DUCKDB) == (Name("db"), Name("My Room", quoted=True), Name("t"))
 
 
 @pytest.mark.parametrize("broken", [None, "", "a.b", "a.b.c.d", 'a"b.c.d'])

@@ -65,7 +65,7 @@ def file(text: str) -> Path:
 def positive(text: str) -> int:
     """A flag's whole number from 1 on. Raises ArgumentTypeError."""
     if not re.fullmatch(r"[1-9][0-9]{0,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
 
 
