@@ -153,11 +153,6 @@ JOURNEYS = """
 have the marker `journey`, and start first, so that no worker ends alone."""
 
 
-)
-"""Tests, as prefixes of pytest's node ids, that could not be run to their end since the library was
-rebuilt. They run, and their failure is told, but stops nothing yet. The list only gets shorter."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {f"test_{name}": number for number, name in enumerate(JOURNEYS)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
