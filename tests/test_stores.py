@@ -522,12 +522,15 @@ MISSING = {
 def test_a_bucket_that_does_not_exist_is_told(cloud: Ground) -> None:
     os.environ.update(cloud.environment())
     store = open_store(MISSING[cloud.name])
-    operations: list[Callable[[], Any]] = [
-        lambda: store.read("a"),
-        lambda: store.write("a", b"", replaces=None),
-    ]
-    if cloud.name != S3:  # S3 answers HEAD without a body, and its server lists nothing
-        operations += [lambda: store.etag("a"), lambda: list(store.children(""))]
+    operations: list[Callable[[], Any]] = [lambda: store.read("a")]
+    if (
+        cloud.name != S3
+    ):  # S3 answers HEAD without a body; SeaweedFS makes a bucket that is written to
+        operations += [
+            lambda: store.write("a", b"", replaces=None),
+            lambda: store.etag("a"),
+            lambda: list(store.children("")),
+        ]
     for operation in operations:
         with pytest.raises(MeshError) as refused:
             operation()

@@ -20,18 +20,18 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: [", "not valid"),
+        ("a: [", "expected the node content"),
         ("a: 2026-13-01", "not one of its type"),
         *((f"a: !!{kind} x", "not one of its type") for kind in ("bool", "timestamp", "float")),
         ('a: !!int ""', "not one of its type"),
-        ("a: !!python/object/apply:os.system [x]", "not valid"),
+        ("a: !!python/object/apply:os.system [x]", "could not determine a constructor"),
         ("[\n" * 2_000, "nested"),
         ("a: " + "{a: " * 5_000, "nested"),
         (BOMB, "aliases"),
         ("a: &a [*a]", "a part of"),
         ("a: &a {b: *a}", "a part of"),
         ("a: " + "9" * 5_000, "not one of its type"),
-        ("\0", "not valid"),
+        ("\0", "no YAML may hold"),
     ],
 )
 def test_what_is_not_yaml_is_one_line(text: str, said: str) -> None:
