@@ -175,6 +175,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line("dbt Core built what dbt v2 builds in a tenth of the time")
 
 
+@pytest.fixture(autouse=True)
+def own_aws_session() -> None:
+    """boto3 keeps the credentials that it was first used with, which are another test's."""
+    if boto3 := sys.modules.get("boto3"):
+        boto3.DEFAULT_SESSION = None
+
+
 Render = Callable[..., Member]
 
 
