@@ -24,6 +24,7 @@ from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.published import read
 from dbtmesh.registry import publication
 from dbtmesh.registry import store as registry
+from dbtmesh.registry.store import Changed, NotModified, Store
 from tests.conftest import Member, Render, program
 from tests.manifests import manifest
 from tests.s3_server import BUCKET, S3
@@ -302,3 +303,27 @@ os.{name} = shim
 @pytest.fixture
 def shim(shimmed: Path) -> Shim:
     return Shim(shimmed)
+
+
+def writes_on_condition_only(store: Store) -> None:
+    """What every store promises of reads and writes. store: an empty one."""
+    assert store.read("a/b") is None
+    assert store.etag("a/b") is None
+    for nothing in ('"nothing"', '1:"nothing"'):
+        with pytest.raises(Changed):
+            store.write("a/b", b"0", replaces=nothing)
+    assert store.read("a/b") is None
+    store.write("a/b", b"1", replaces=None)
+    first = store.read("a/b")
+    assert first
+    assert (first.body, first.etag) == (b"1", store.etag("a/b"))
+    with pytest.raises(Changed):
+        store.write("a/b", b"2", replaces=None)
+    store.write("a/b", b"2", replaces=first.etag)
+    with pytest.raises(Changed):
+        store.write("a/b", b"3", replaces=first.etag)
+    second = store.read("a/b", known=first.etag)
+    assert second
+    assert second.body == b"2"
+    with pytest.raises(NotModified):
+        store.read("a/b", known=second.etag)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -179,6 +181,15 @@ class World:
             if fact.role == role and fact.privilege == READS
             if fact.object.startswith(f"{database}.")
         }
+
+    def query_comments(self, user: str) -> list[dict[str, Any]]:
+        """What the comments of a user's statements tell of the project, run and model."""
+        return [
+            json.loads(found[1])
+            for record in self.standin.statements
+            if record.user == user
+            if (found := re.search(r"/\* (\{\"app\": \"dbt\"[^}]*\}) \*/", record.sql))
+        ]
 
     def denied(self, user: str) -> list[str]:
         """Statements of a user that the stand-in refused for want of a privilege."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -86,12 +84,7 @@ def test_the_matrix_names_the_public_models(demo: World) -> None:
 
 
 def test_an_auditor_can_tell_project_run_and_model(demo: World) -> None:
-    comments = [
-        json.loads(found[1])
-        for record in demo.standin.statements
-        if record.user == "DBT_UP_SVC"
-        if (found := re.search(r"/\* (\{\"app\": \"dbt\"[^}]*\}) \*/", record.sql))
-    ]
+    comments = demo.query_comments("DBT_UP_SVC")
     assert {(c["project"], c["target"]) for c in comments} == {("dbt_up", "prod")}
     assert len({c["invocation_id"] for c in comments}) == 2
     assert "model.dbt_up.public_orders" in {c["node_id"] for c in comments}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -108,11 +107,6 @@ def test_a_model_that_is_not_public_any_more_is_not_readable_while_it_is_built(
 
 
 def test_an_auditor_can_tell_project_run_and_model(world: World) -> None:
-    comments = [
-        json.loads(found[1])
-        for record in world.standin.statements
-        if record.user == "DBT_UP_SVC"
-        if (found := re.search(r"/\* (\{\"app\": \"dbt\"[^}]*\}) \*/", record.sql))
-    ]
+    comments = world.query_comments("DBT_UP_SVC")
     assert {(each["project"], each["target"]) for each in comments} == {("dbt_up", "prod")}
     assert "model.dbt_up.public_orders" in {each["node_id"] for each in comments}

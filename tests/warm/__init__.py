@@ -113,6 +113,10 @@ def running(modules: Sequence[str]) -> Iterator[Server]:
                 if os.path.exists(server.address) or process.poll() is not None:  # noqa: PTH110
                     break
                 time.sleep(0.05)
+            else:
+                raise TimeoutError(f"no warm Python after {READY_AFTER} s")
+            if process.poll() is not None:
+                raise RuntimeError("the warm Python has ended: what it printed says why")
             yield server
         finally:
             process.terminate()
