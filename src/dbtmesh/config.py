@@ -163,8 +163,8 @@ def _member(root: Path, facts: object) -> Member:
             raise wrong(f"`{key}` is {shown(value)}, which is not a valid name")
         return value
 
-    def option(key: str, default: str | None, pattern: re.Pattern[str]) -> str | None:
-        return default if facts.get(key) in (None, "") else text(facts, key, pattern)
+    def option(key: str, pattern: re.Pattern[str]) -> str | None:
+        return None if facts.get(key) in (None, "") else text(facts, key, pattern)
 
     def choice(key: str, default: str, names: Sequence[str]) -> str:
         value = facts.get(key, default)
@@ -214,24 +214,24 @@ def _member(root: Path, facts: object) -> Member:
         kind=kind,
         publishes=publishes,
         database_prefix=text(facts, "database_prefix"),
-        bucket=option("bucket", None, LINE),
-        aws_region=option("aws_region", None, REGION),
-        registry=option("registry", None, LINE),
+        bucket=option("bucket", LINE),
+        aws_region=option("aws_region", REGION),
+        registry=option("registry", LINE),
         **sign_ins,
         upstreams=tuple(
             Upstream(name, *databases(entry), elsewhere(entry))
             for name, entry in zip(names, upstreams, strict=True)
         ),
         snowflake=snowflake,
-        github_repository=option("github_repository", None, REPOSITORY),
-        github_server=option("github_server", None, LINE) or Member.github_server,
-        encryption=option("encryption", None, LINE),
-        deploy_branch=option("deploy_branch", None, LINE) or "main",
-        deploy_environment=option("deploy_environment", None, LINE) or "prod",
-        ci_environment=option("ci_environment", None, LINE) or "ci",
-        deploy_workflow=option("deploy_workflow", None, FILE),
+        github_repository=option("github_repository", REPOSITORY),
+        github_server=option("github_server", LINE) or Member.github_server,
+        encryption=option("encryption", LINE),
+        deploy_branch=option("deploy_branch", LINE) or "main",
+        deploy_environment=option("deploy_environment", LINE) or "prod",
+        ci_environment=option("ci_environment", LINE) or "ci",
+        deploy_workflow=option("deploy_workflow", FILE),
         deployment=choice("deployment", "sequential", DEPLOYMENTS),
-        answers_file=option("answers_file", None, FILE) or Member.answers_file,
+        answers_file=option("answers_file", FILE) or Member.answers_file,
         engine=Engine(choice("engine", Engine.CORE, list(Engine))),
     )
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from dbtmesh.files import read_bounded
+from dbtmesh.output.words import one_line
 
 MOST = 8 * 2**20
 """Bytes of a YAML file; PyYAML takes a minute for so many."""
 MOST_VALUES = 1_000_000
 """With all that aliases stand for."""
+LONGEST = 200
+"""Characters of what PyYAML says that are shown."""
 
 
 class NotYaml(ValueError):
@@ -35,7 +41,7 @@ def load(body: bytes | str) -> Any:
     except RecursionError:
         raise NotYaml("it is nested too deeply") from None
     except ValueError as error:  # a date such as 2026-13-01
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, LONGEST)
         raise NotYaml(f"it holds a value that is not one of its type ({reason})") from None
     except (LookupError, AttributeError, TypeError, OverflowError):  # `!!bool x`
         raise NotYaml("it holds a value that is not one of its type") from None
@@ -44,9 +50,19 @@ def load(body: bytes | str) -> Any:
     return value
 
 
+def mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty one where the file cannot be read or holds anything
+    else, for whoever leaves it to others to say so."""
+    try:
+        loaded = load(read_bounded(path))
+    except (OSError, NotYaml):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
 def _problem(error: Exception) -> str:
     problem = getattr(error, "problem", None)
-    return " ".join(str(problem or "a character that no YAML may hold").split())[:200]
+    return one_line(problem or "a character that no YAML may hold", LONGEST)
 
 
 def _count(value: Any, known: dict[int, int], above: set[int]) -> int:

@@ -71,12 +71,21 @@ def examine(
     return Build([*notes, *failures], list(_unsure(judgement, project)), judgement)
 
 
-def stale(root: Path, path: Path, manifest: recorded.Manifest, project: str) -> str | None:
-    """What is wrong where `manifest`, which is the file `path`, is not that of the project's files
-    as they are."""
-    changed, _ = files.changed(root, manifest, project, path.stat().st_mtime)
-    if not changed:
+def stale(root: Path, path: Path, project: str) -> str | None:
+    """What is wrong where the manifest `path` is not that of the project's files as they are.
+
+    None also where that cannot be told: the file is missing, or not a manifest, which those say who
+    need it.
+    """
+    try:
+        manifest = recorded.decode(read_whole(path), str(path))
+        changed, _ = files.changed(root, manifest, project, path.stat().st_mtime)
+    except (OSError, MeshError):
         return None
+    return _older(root, path, changed) if changed else None
+
+
+def _older(root: Path, path: Path, changed: Iterable[files.FileChange]) -> str:
     names = some([str(each) for each in changed], SHOWN)
     return f"{_shown(path, root)} is older than the project: {names}"
 
@@ -104,8 +113,7 @@ def _stale_notes(
             " older"
         )
     if changed:
-        names = some([str(each) for each in changed], SHOWN)
-        what = f"{_shown(path, root)} is older than the project: {names}"
+        what = _older(root, path, changed)
         if not allowed:
             raise MeshError(f"{what}: run `dbt build` (or `dbt parse`), or pass --allow-stale")
         notes.append(f"{what}; allowed (--allow-stale)")

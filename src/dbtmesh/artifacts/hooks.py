@@ -10,7 +10,6 @@ from enum import Enum
 from pathlib import Path
 
 from dbtmesh import yaml_files
-from dbtmesh.files import read_bounded
 
 
 class Hook(Enum):
@@ -65,9 +64,5 @@ def effect(macro: str) -> str | None:
 def on_run_end(root: Path) -> str:
     """The hooks at the end of a run that dbt_project.yml names, as text, because a manifest does
     not have them on every engine; empty where the file cannot be read."""
-    try:
-        settings = yaml_files.load(read_bounded(root / "dbt_project.yml"))
-    except (OSError, yaml_files.NotYaml):
-        return ""
-    hooks = settings.get("on-run-end") if isinstance(settings, dict) else None
+    hooks = yaml_files.mapping(root / "dbt_project.yml").get("on-run-end")
     return "\n".join(map(str, hooks if isinstance(hooks, list) else [hooks or ""]))

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from dbtmesh import MeshError
 from dbtmesh.output import workflow
+from dbtmesh.output.words import one_line
 
 REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -161,7 +162,7 @@ def _asked_for(error: urllib.error.HTTPError, otherwise: float) -> float:
 def _refusal(method: str, path: str, error: urllib.error.HTTPError, token: str) -> Refused:
     message = ""
     with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
-        message = " ".join(str(json.loads(error.read()).get("message", "")).split())[:200]
+        message = one_line(json.loads(error.read()).get("message", ""), 200)
     advice = {
         401: f"{token} is not valid (any more)",
         403: f"{token} lacks a permission, or a rate limit is reached",

@@ -292,15 +292,10 @@ def _models(manifest: Path | None, member: Member, names: Names) -> Models | Non
 
 def _stale(member: Member) -> str | None:
     """What says that dbt's manifest is not of the project's files as they are."""
-    from dbtmesh.artifacts import check, recorded
+    from dbtmesh.artifacts import check
     from dbtmesh.snowflake.models import path_of
 
-    path = path_of(member)
-    try:
-        whole = recorded.decode(path.read_bytes(), str(path))
-        return check.stale(member.root, path, whole, member.project)
-    except (OSError, MeshError):
-        return None  # it is missing, or no manifest, which is told where it matters
+    return check.stale(member.root, path_of(member), member.project)
 
 
 # ── matrix, teardown ──────────────────────────────────────────────────────────────────

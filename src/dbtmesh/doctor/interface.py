@@ -7,10 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dbtmesh import MeshError
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
-from dbtmesh.files import read_whole
 
 MANIFEST = "target/manifest.json"
 BY_SCHEMA = {
@@ -58,16 +56,14 @@ def schemas(project: Project) -> Iterator[Finding]:
 def _stale(project: Project) -> str | None:
     """What says that the models were looked at as they were, not as they are.
 
-    None where that cannot be told, as in a hook: Copier's interpreter has no msgspec.
+    None where that cannot be told, as in a hook: Copier's interpreter has no msgspec; and where
+    the file is not a manifest, which other findings say.
     """
-    path = project.root / MANIFEST
     try:
-        from dbtmesh.artifacts import check, recorded
-
-        manifest = recorded.decode(read_whole(path), MANIFEST)
-        return check.stale(project.root, path, manifest, project.member.project)
-    except (ImportError, OSError, MeshError):
-        return None  # other findings say what is wrong
+        from dbtmesh.artifacts import check
+    except ImportError:
+        return None
+    return check.stale(project.root, project.root / MANIFEST, project.member.project)
 
 
 def _not_named(path: str, text: str, schema: str, effect: str) -> Finding:

@@ -14,7 +14,6 @@ from typing import Any
 
 from dbtmesh import installed, yaml_files
 from dbtmesh.config import Engine, Member
-from dbtmesh.files import read_bounded
 
 SUFFIX = ".jinja"
 
@@ -81,11 +80,7 @@ def _render(source: str, given: dict[str, Any]) -> str:
 
 def recorded(member: Member) -> dict[str, Any]:
     """The answers as Copier recorded them; none where they cannot be read."""
-    try:
-        loaded = yaml_files.load(read_bounded(member.root / member.answers_file))
-    except (OSError, yaml_files.NotYaml):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}
+    return yaml_files.mapping(member.root / member.answers_file)
 
 
 def answers(member: Member) -> dict[str, Any]:

@@ -254,7 +254,7 @@ def _is_opaque(node: exp.Expr) -> bool:
     if isinstance(node, exp.Star):
         return any(node.args.values())
     if isinstance(node, exp.Table):
-        return any(map(_renames, (node.args.get("alias"),)))
+        return _renames(node.args.get("alias"))
     return isinstance(node, exp.Pivot | exp.Columns | exp.Parameter | exp.MatchRecognize)
 
 

@@ -24,7 +24,7 @@ from dbtmesh import yaml_files
 from dbtmesh.config import Engine, Member
 from dbtmesh.downstream import committed
 from dbtmesh.downstream.references import MARK, Project, shared, spelled_names
-from dbtmesh.files import inside, read_bounded, write_whole
+from dbtmesh.files import inside, write_whole
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -82,11 +82,7 @@ def _declaration(upstreams: Iterable[str]) -> bytes:
 def _own_packages(root: Path, upstreams: Iterable[str]) -> list[str] | None:
     """The local packages among those that the team declares; None where it declares none."""
     for name in (PACKAGES, "dependencies.yml"):
-        try:
-            loaded = yaml_files.load(read_bounded(root / name))
-        except (OSError, yaml_files.NotYaml):
-            continue
-        listed = loaded.get("packages") if isinstance(loaded, dict) else None
+        listed = yaml_files.mapping(root / name).get("packages")
         if isinstance(listed, list) and listed:
             local = [str(each.get("local")) for each in listed if isinstance(each, dict)]
             ours = {folder_of(upstream) for upstream in upstreams}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError
 from dbtmesh.downstream.stub import MARK, Table
+from dbtmesh.output.words import one_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -144,7 +145,7 @@ def _opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyC
 
 def explain(path: Path, error: Exception) -> str:
     """What DuckDB says of a file, in one line, and what to do where another process holds it."""
-    if held := _LOCKED.search(" ".join(str(error).split())):
+    if held := _LOCKED.search(one_line(error)):
         return (
             f"{path} is in use by {held['program']} (process {held['pid']}), and DuckDB has one "
             "writer at a time: wait for it, or close it, and run this again"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dbtmesh import MeshError, sha256, yaml_files
 from dbtmesh.config import Engine, Member
 from dbtmesh.downstream import committed, sync
-from dbtmesh.files import inside, opened, read_bounded, write_whole
+from dbtmesh.files import inside, opened, write_whole
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -72,7 +72,7 @@ class Plan:
 
 def look(root: Path, upstreams: Iterable[str]) -> Project:
     """Reads the project's own text, which dbt_project.yml says where to find."""
-    settings = _settings(root)
+    settings = yaml_files.mapping(root / "dbt_project.yml")  # dbt says what is wrong with it
     macros = _folders(settings, "macro-paths")[0]
     generated = f"{macros}/{MACRO}"
     names = b"|".join(re.escape(name).encode() for name in upstreams)
@@ -100,14 +100,6 @@ def look(root: Path, upstreams: Iterable[str]) -> Project:
         inputs=frozenset(inputs),
         own=own,
     )
-
-
-def _settings(root: Path) -> Mapping[str, Any]:
-    try:
-        loaded = yaml_files.load(read_bounded(root / "dbt_project.yml"))
-    except (OSError, yaml_files.NotYaml):
-        return {}  # dbt itself says what is wrong with it
-    return loaded if isinstance(loaded, dict) else {}
 
 
 def _folders(settings: Mapping[str, Any], key: str) -> list[str]:

@@ -14,7 +14,6 @@ import msgspec
 
 from dbtmesh import checked, yaml_files
 from dbtmesh.checked import Unfit
-from dbtmesh.files import read_bounded
 
 SHOWN = 3
 
@@ -68,11 +67,7 @@ def told(root: Path, manifest: bytes, project: str) -> str | None:
 
 
 def _public_beside_config(path: Path) -> Iterator[str]:
-    try:
-        loaded = yaml_files.load(read_bounded(path))
-    except (OSError, yaml_files.NotYaml):
-        return
-    models = loaded.get("models") if isinstance(loaded, dict) else None
+    models = yaml_files.mapping(path).get("models")
     for model in models if isinstance(models, list) else ():
         if not isinstance(model, dict):
             continue

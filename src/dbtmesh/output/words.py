@@ -24,6 +24,12 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def one_line(text: object, most: int | None = None) -> str:
+    """A text, such as an error's, with one blank for each run of blanks and line ends, and of at
+    most so many characters."""
+    return " ".join(str(text).split())[:most]
+
+
 def counted(number: int, noun: str) -> str:
     """`1 model`, `1,000 models`"""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -14,15 +14,22 @@ from typing import Any
 
 from dbtmesh import MeshError
 from dbtmesh.files import MOST
-from dbtmesh.registry.store import Access, Changed, NotModified, Stored, TooLarge
+from dbtmesh.output.words import one_line
+from dbtmesh.registry.store import (
+    MOST_REASON,
+    Access,
+    Changed,
+    NotModified,
+    Stored,
+    TooLarge,
+    content_type,
+)
 
 BODY_ATTEMPTS = 3
 """How often a body is asked for again when the connection breaks in its middle."""
 WRITE_ATTEMPTS, WRITE_AGAIN_WITHIN = 2, 20
 """How often, and for how many seconds, a write whose answer got lost is sent. The condition of the
 second tells what became of the first: the protocol compares the content."""
-MOST_REASON = 600
-"""Characters of a server's message that are shown."""
 
 CLIENT: dict[str, Any] = {"connect_timeout": "4s", "timeout": "45s", "user_agent": "dbt-mesh"}
 RETRY: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
@@ -114,7 +121,6 @@ class CloudStore:
         from obstore import exceptions
 
         mode: Any = self._update(replaces) if replaces else "create"
-        kind = "text/html; charset=utf-8" if key.endswith(".html") else "application/json"
         started = time.monotonic()
         with self._errors(key):
             for attempt in range(WRITE_ATTEMPTS):
@@ -124,7 +130,7 @@ class CloudStore:
                         self._key(key),
                         body,
                         mode=mode,
-                        attributes={"Content-Type": kind},
+                        attributes={"Content-Type": content_type(key)},
                         use_multipart=False,
                     )
                     return
@@ -311,4 +317,4 @@ def _reason(error: Exception) -> str:
         text = " ".join(words)
     elif status:
         text = status[1].strip()
-    return " ".join(text.split())[:MOST_REASON]
+    return one_line(text, MOST_REASON)

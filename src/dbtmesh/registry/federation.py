@@ -16,9 +16,10 @@ from typing import TypedDict
 
 from dbtmesh import MeshError
 from dbtmesh.ci import github
+from dbtmesh.output.words import one_line
+from dbtmesh.registry.store import MOST_REASON
 
 TIMEOUT = 20
-MOST_REASON = 600
 JWT = "urn:ietf:params:oauth:token-type:jwt"
 ENTRA = "https://login.microsoftonline.com"
 ENTRA_AUDIENCE = "api://AzureADTokenExchange"
@@ -84,7 +85,7 @@ def _exchange(cloud: str, url: str, form: Mapping[str, str]) -> Token:
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         host = urllib.parse.urlsplit(url).netloc
-        raise MeshError(f"{host} gives no token: {' '.join(str(error).split())}") from None
+        raise MeshError(f"{host} gives no token: {one_line(error)}") from None
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
@@ -93,4 +94,4 @@ def _reason(error: urllib.error.HTTPError) -> str:
         text = said.get("error_description") or said.get("error")
     except (OSError, ValueError, AttributeError):
         text = error.reason
-    return " ".join(str(text).split())[:MOST_REASON]
+    return one_line(text, MOST_REASON)

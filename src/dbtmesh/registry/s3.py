@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from dbtmesh import MeshError
 from dbtmesh.files import MOST
-from dbtmesh.registry.store import ACCESS_POINT, Changed, NotModified, Stored, TooLarge
+from dbtmesh.output.words import one_line
+from dbtmesh.registry.store import (
+    ACCESS_POINT,
+    MOST_REASON,
+    Changed,
+    NotModified,
+    Stored,
+    TooLarge,
+    content_type,
+)
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -22,8 +31,6 @@ client's own retries do not cover."""
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 8, 4
 """Patience with a server that does not answer: together they bound how long a command hangs."""
 
-MOST_REASON = 600
-"""Characters of a server's message that are shown."""
 REDIRECTED = "the bucket is in another region: set AWS_REGION, or the answer aws_region"
 BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 
@@ -58,10 +65,14 @@ class S3Store:
                 "s3", region_name=named or self.region or "us-east-1", config=config
             )
         except (BotoCoreError, ValueError) as error:
-            raise MeshError(f"{self.url}: {_one_line(error)}") from None
+            raise MeshError(f"{self.url}: {one_line(error)}") from None
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _where(self, key: str) -> str:
+        """An object, in a message."""
+        return f"s3://{self.bucket}/{self._key(key)}"
 
     def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
         from botocore.exceptions import (
@@ -95,12 +106,12 @@ class S3Store:
         body, size = answer["Body"], int(answer.get("ContentLength") or 0)
         if size > most:
             body.close()
-            raise TooLarge(f"s3://{self.bucket}/{self._key(key)}", size, most)
+            raise TooLarge(self._where(key), size, most)
         # In two parts, for the client checks length and digest where it finds the end.
         parts = (body.read(most), body.read(1))
         if parts[1]:
             body.close()
-            raise TooLarge(f"s3://{self.bucket}/{self._key(key)}", most + 1, most)
+            raise TooLarge(self._where(key), most + 1, most)
         whole: bytes = parts[0]
         return whole
 
@@ -122,7 +133,7 @@ class S3Store:
                     Bucket=self.bucket,
                     Key=self._key(key),
                     Body=body,
-                    ContentType=_content_type(key),
+                    ContentType=content_type(key),
                     **self._encrypted,
                     **condition,
                 )
@@ -150,7 +161,7 @@ class S3Store:
         """Turns what the S3 client raises into one line that says what to do."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        where = f"s3://{self.bucket}/{self._key(key)}"
+        where = self._where(key)
         try:
             yield
         except ClientError as error:
@@ -183,7 +194,7 @@ class S3Store:
             return REDIRECTED
         if isinstance(status, int) and status >= 500:
             return f"the server answers {status} ({code}) again and again: try again later"
-        return _one_line(error)
+        return one_line(error)
 
 
 def encrypted(how: str | None) -> dict[str, str]:
@@ -205,7 +216,7 @@ def _explain_connection(error: Exception, endpoint: str) -> str:
         return f"{endpoint} is out of reach: check the network, or try again later"
     if name in ("IncompleteReadError", "ResponseStreamingError", "FlexibleChecksumError"):
         return "the answer arrived broken, again and again: try again later"
-    return _one_line(error)
+    return one_line(error)
 
 
 def _code(error: Any) -> str:
@@ -214,13 +225,4 @@ def _code(error: Any) -> str:
 
 def _reason(error: Any) -> str:
     """The server's own message, in one line; empty where it sent none."""
-    message = str(error.response.get("Error", {}).get("Message", ""))
-    return " ".join(message.split())[:MOST_REASON]
-
-
-def _content_type(key: str) -> str:
-    return "text/html; charset=utf-8" if key.endswith(".html") else "application/json"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return one_line(error.response.get("Error", {}).get("Message", ""), MOST_REASON)

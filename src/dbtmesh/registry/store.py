@@ -34,6 +34,15 @@ def contended(store: Store, key: str) -> MeshError:
     return MeshError(f"{store.url}/{key} is being written by others again and again: try again")
 
 
+MOST_REASON = 600
+"""Characters of a server's message that are shown."""
+
+
+def content_type(key: str) -> str:
+    """Of an object: all but a project's docs are JSON."""
+    return "text/html; charset=utf-8" if key.endswith(".html") else "application/json"
+
+
 class NotModified(Exception):
     """The object still has the ETag that the reader knows."""
 

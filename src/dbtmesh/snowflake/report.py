@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbtmesh.artifacts.hooks import Hook
-from dbtmesh.output.words import counted
+from dbtmesh.output.words import counted, one_line
 from dbtmesh.snowflake import expected
 from dbtmesh.snowflake.names import Names
 from dbtmesh.snowflake.objects import Grant
@@ -74,7 +74,7 @@ def title(step: Step) -> str:
         return f"{step.verb.value} {step.grants[0]._replace(privilege=privileges)}"
     if step.object:
         return f"{step.verb.value} {step.object}"
-    return " ".join(step.statement.split())[:60]
+    return one_line(step.statement, 60)
 
 
 # ── What verify found ─────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbtmesh import MeshError
+from dbtmesh.output.words import one_line
 from dbtmesh.snowflake.names import names_of
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _text(value: object) -> str:
 
 def _first_lines(message: str) -> str:
     """An error of Snowflake's as one line."""
-    return " ".join(message.split())[:300]
+    return one_line(message, 300)
 
 
 # ── Connecting ────────────────────────────────────────────────────────────────────────
