@@ -178,7 +178,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def own_aws_session() -> None:
     """boto3 keeps the credentials that it was first used with, which are another test's."""
-    if boto3 := sys.modules.get("boto3"):
+    boto3: Any = sys.modules.get("boto3")  # not loaded for those that need none
+    if boto3:
         boto3.DEFAULT_SESSION = None
 
 
