@@ -18,7 +18,7 @@ from fleet.members import Member
 
 def main(arguments: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
-    parser.prog = "fleet"
+    parser.prog = "python -m fleet"
     commands = parser.add_subparsers(required=True, metavar="command")
     demo = commands.add_parser(
         "demo",

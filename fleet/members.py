@@ -155,7 +155,8 @@ def of_clone(repository: Member) -> list[Member]:
 def _is_of_mesh(member: Member) -> bool:
     assert member.folder
     try:
-        return read_answers(text_of(member.folder / member.answers_file)).kind != "?"
+        text = text_of(member.folder / member.answers_file)
+        return read_answers(text, member.answers_file).kind != "?"
     except OSError:
         return False
     except NeedsPerson:
@@ -197,44 +198,49 @@ def text_of(answers_file: Path) -> str:
     try:
         return read_bounded(answers_file, yaml_files.MOST).decode()
     except UnicodeDecodeError as error:
-        raise NeedsPerson(f"{ANSWERS} is not UTF-8 (byte {error.start}): mend it") from None
+        name = answers_file.name
+        raise NeedsPerson(f"{name} is not UTF-8 (byte {error.start}): mend it") from None
 
 
-def read_answers(text: str | None) -> Answers:
-    """Raises NeedsPerson where a file is missing, broken or not Copier's."""
+def read_answers(text: str | None, file: str = ANSWERS) -> Answers:
+    """file: what its people call it. Raises NeedsPerson where it is missing, broken or not Copier's."""
     if text is None:
         raise NeedsPerson(
-            f"has no {ANSWERS}: it was not made with Copier, or the file was deleted, or the "
+            f"has no {file}: it was not made with Copier, or the file was deleted, or the "
             "project is in a folder of the repository (name it in the list: …#folder)"
         )
     try:
         loaded = yaml_files.load(text)
     except yaml_files.NotYaml as error:
-        raise NeedsPerson(f"{ANSWERS} is not valid YAML{error.where}: {error}") from None
+        raise NeedsPerson(f"{file} is not valid YAML{error.where}: {error}") from None
     template = loaded.get("_src_path") if isinstance(loaded, dict) else None
     if not template or not isinstance(template, str):
-        raise NeedsPerson(f"{ANSWERS} names no template (_src_path)")
-    kind, project = _text(loaded, "kind") or "?", _text(loaded, "project_name")
+        raise NeedsPerson(f"{file} names no template (_src_path)")
+
+    def text_in(key: str) -> str:
+        return _text(loaded, key, file)
+
+    kind, project = text_in("kind") or "?", text_in("project_name")
     if project and not NAME.fullmatch(project):
         raise NeedsPerson(
-            f"{ANSWERS}: project_name is {ascii(project)[:LONGEST]}, which is not a name of a dbt "
+            f"{file}: project_name is {ascii(project)[:LONGEST]}, which is not a name of a dbt "
             "project"
         )
     return Answers(
         kind=f"{kind} hub" if loaded.get("publishes") is True and kind != "upstream" else kind,
-        version=_text(loaded, "_commit"),
+        version=text_in("_commit"),
         template=template,
         project=project,
-        repository=_text(loaded, "github_repository"),
-        branch=_text(loaded, "deploy_branch") or "main",
-        subfolder=_text(loaded, "working_directory") or None,
+        repository=text_in("github_repository"),
+        branch=text_in("deploy_branch") or "main",
+        subfolder=text_in("working_directory") or None,
     )
 
 
-def _text(answers: Mapping[str, Any], key: str) -> str:
+def _text(answers: Mapping[str, Any], key: str, file: str) -> str:
     """An answer; empty where there is none. Raises NeedsPerson where YAML has read something else
     than a text, such as a number that is written otherwise."""
     value = answers.get(key)
     if value is None or isinstance(value, str):
         return value or ""
-    raise NeedsPerson(f"{ANSWERS}: {key} is {shown(value)}, which is not a text: put it in quotes")
+    raise NeedsPerson(f"{file}: {key} is {shown(value)}, which is not a text: put it in quotes")

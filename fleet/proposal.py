@@ -9,9 +9,9 @@ from pathlib import Path
 import update_report
 
 from fleet.git import git, run
-from fleet.members import Answers, Member, NeedsPerson, read_answers
+from fleet.members import Answers, Member, NeedsPerson
 from fleet.outcome import Goal, Order, Outcome, Result
-from fleet.repository import names, read_text
+from fleet.repository import answers_in, names
 
 
 def earlier(
@@ -26,7 +26,7 @@ def earlier(
     git(clone, "fetch", "--quiet", where, head)
     git(clone, "checkout", "--quiet", "--detach", "FETCH_HEAD")
     try:
-        version = read_answers(read_text(clone, member.answers_file)).version
+        version = answers_in(clone, member).version
     except NeedsPerson:
         version = ""
     if version != order.to:

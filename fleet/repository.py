@@ -9,7 +9,7 @@ from pathlib import Path
 from after_copy import UNTAGGED
 
 from fleet.git import GitError, git
-from fleet.members import ANSWERS, Answers, Member, NeedsPerson, read_answers, text_of
+from fleet.members import Answers, Member, NeedsPerson, read_answers, text_of
 from fleet.outcome import Goal, Order
 from fleet.releases import Releases
 
@@ -26,8 +26,8 @@ def check_version(answers: Answers, releases: Releases) -> None:
         )
     if version not in (*releases.tags, *releases.later):
         raise NeedsPerson(
-            f"is of {version}, which is not a release up to {releases.newest}: was _commit in "
-            f"{ANSWERS} edited, or the release withdrawn?"
+            f"is of {version}, which is not a release up to {releases.newest}: was _commit edited in "
+            "its answers file, or the release withdrawn?"
         )
 
 
@@ -40,8 +40,8 @@ def cloned(member: Member, clone: Path, order: Order) -> Answers:
         # all of the history, which tells how a member came to its version; files as they are needed
         some = ("--filter=blob:none", "--single-branch")
         git(None, "clone", "--quiet", *some, member.place, str(clone))
-        return read_answers(read_text(clone, member.answers_file))
-    answers = read_answers(read_text(member.folder, member.answers_file))
+        return answers_in(clone, member)
+    answers = answers_in(member.folder, member)
     git(None, "clone", "--quiet", "--no-tags", "--no-checkout", str(member.folder), str(clone))
     if remote := remote_of(member.folder):
         git(clone, "remote", "set-url", "origin", remote)
@@ -70,7 +70,12 @@ def at_its_branch(member: Member, clone: Path, answers: Answers, order: Order) -
         # not into origin/…, which is what the member's people have
         git(clone, "fetch", "--quiet", "--refmap=", "origin", f"refs/heads/{branch}")
         git(clone, "checkout", "--quiet", "--no-track", "-B", branch, "FETCH_HEAD")
-    return replace(read_answers(read_text(clone, member.answers_file)), branch=branch)
+    return replace(answers_in(clone, member), branch=branch)
+
+
+def answers_in(clone: Path, member: Member) -> Answers:
+    """Raises NeedsPerson, and GitError where there is no such folder."""
+    return read_answers(read_text(clone, member.answers_file), member.answers_file)
 
 
 def read_text(clone: Path, answers_file: str) -> str | None:

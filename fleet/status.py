@@ -24,7 +24,7 @@ from dbtmesh.cli import say_json
 from dbtmesh.registry.cycles import described
 from fleet.console import plain
 from fleet.git import GitError, git, telling_line
-from fleet.members import Member, NeedsPerson, locate, read_answers
+from fleet.members import ANSWERS, Member, NeedsPerson, locate, read_answers
 from fleet.mesh_graph import Mesh, Project
 from fleet.releases import Releases, normal
 from fleet.repository import check_version, read_text
@@ -85,11 +85,13 @@ class Status:
 # ── pure: what is said of a member ────────────────────────────────────────────────────
 
 
-def of_answers(name: str, text: str | None, releases: Releases) -> Status:
+def of_answers(
+    name: str, text: str | None, releases: Releases, file: str = ANSWERS
+) -> Status:
     """What a member's answers file says."""
     status = Status(name, project=name)
     try:
-        answers = read_answers(text)
+        answers = read_answers(text, file)
         status = replace(
             status,
             kind=answers.kind,
@@ -173,7 +175,7 @@ def _on_github(member: Member) -> re.Match[str] | None:
 def _status(member: Member, seen: Seen | Exception, releases: Releases) -> Status:
     if isinstance(seen, Exception):
         return Status(member.name, problem=str(seen), project=member.name)
-    status = of_answers(member.name, seen.answers, releases)
+    status = of_answers(member.name, seen.answers, releases, member.answers_file)
     problem = status.problem or _moved(member, seen.answers or "")
     if status.version not in releases.tags:
         return replace(status, problem=problem)

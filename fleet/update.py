@@ -25,7 +25,7 @@ from rich.table import Table
 from dbtmesh.cli import note, say_json
 from fleet.console import plain
 from fleet.errors import FleetError
-from fleet.members import ANSWERS, Member
+from fleet.members import Member
 from fleet.outcome import FINE, Goal, Order, Outcome, Result
 from fleet.releases import Releases
 from fleet.update_one import update
@@ -286,6 +286,6 @@ def print_table(outcomes: Sequence[Outcome], order: Order, console: Console) -> 
         console.print(
             "Conflicts are left to the member's people, nothing was pushed: on the branch, where "
             "one is there already, or in their clone, "
-            f"copier update --trust --vcs-ref {order.to} [--answers-file FOLDER/{ANSWERS}]",
+            f"copier update --trust --vcs-ref {order.to} [--answers-file FILE]",
             soft_wrap=True,
         )

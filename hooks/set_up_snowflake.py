@@ -66,7 +66,7 @@ def run(member: Path, answers: Mapping[str, str]) -> None:
         show_plan(member)
         if answers.get("setup") == "now":
             print("\nNothing was created: there is no terminal to ask in.")
-            print_rest(commands(answers, "NAME"))
+            print_rest(commands(answers, "NAME"), member)
         return
     with terminal_of_our_own():
         set_up(member, answers)
@@ -108,16 +108,16 @@ def set_up(member: Path, answers: Mapping[str, str]) -> None:
         print(f"\n{why} The new project is complete.")
         if done:
             print("Done: " + "; ".join(done) + ".")
-        print_rest(rest)
+        print_rest(rest, member)
     except KeyboardInterrupt:
         print("\nStopped. The new project is complete.")
-        print_rest(rest)
+        print_rest(rest, member)
 
 
-def print_rest(rest: list[Command]) -> None:
+def print_rest(rest: list[Command], member: Path) -> None:
     """The commands that are left. Each can be repeated, the one that was interrupted, too."""
-    print("To go on, in the new project:")
-    if not (Path(".venv") / IN_A_VENV).exists():
+    print(f"To go on, in the new project's folder {member.name}:")
+    if not (member / ".venv" / IN_A_VENV).exists():
         install = ".venv/bin/pip install -r requirements.txt -c constraints.txt"
         print(f"  python3 -m venv .venv && {install}")
     for command in rest:

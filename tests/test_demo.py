@@ -370,4 +370,6 @@ def test_a_map_for_which_there_is_no_room_is_one_line(tmp_path: Path) -> None:
 
 
 def test_help_teaches() -> None:
-    assert "DBT_MESH_HOME" in fleet("demo", "--help").stdout
+    said = fleet("demo", "--help").stdout
+    assert "DBT_MESH_HOME" in said
+    assert said.startswith("usage: python -m fleet demo ")

@@ -130,6 +130,14 @@ def test_a_fresh_member_lacks_nothing(render: Render, kind: str, auth: str) -> N
     assert [plan.described(each) for each in examined(member)] == []
 
 
+def test_an_untagged_template_is_advice(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    answers = member.path / ".copier-answers.yml"
+    text = re.sub("^_commit: .*$", "_commit: v0.1.0-3-g1234567", answers.read_text(), flags=re.M)
+    answers.write_text(text)
+    assert "note: .copier-answers.yml: names an untagged version" in member.ok("doctor", "--files")
+
+
 def without(pattern: str) -> Callable[[str], str]:
     def remove(text: str) -> str:
         changed = re.sub(pattern, "", text, flags=re.MULTILINE)

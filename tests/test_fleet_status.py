@@ -79,6 +79,9 @@ def test_what_the_answers_say() -> None:
     assert untagged.behind is None
     assert "untagged" in untagged.problem
     assert "no .copier-answers.yml" in status.of_answers("x", None, RELEASES).problem
+    theirs = "shop/.copier-answers.mesh.yml"
+    for text, said in ((None, f"has no {theirs}:"), ("a: 1", f"{theirs} names no template")):
+        assert status.of_answers("x", text, RELEASES, theirs).problem.startswith(said)
 
 
 def test_what_the_registry_says(mesh: Mesh) -> None:

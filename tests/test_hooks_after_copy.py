@@ -16,6 +16,7 @@ from typing import Any
 
 import pexpect
 import pytest
+import set_up_snowflake
 
 from fleet.render import Source
 from tests import versions
@@ -192,6 +193,21 @@ def test_now_without_a_terminal_creates_nothing(desk: Desk) -> None:
         assert command in out
     assert desk.laptop.standin.sign_ins == []
     assert not desk.laptop.file().parent.exists()
+
+
+def test_the_environment_of_a_project_in_a_folder_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copier runs at the top of a shared repository, which may have a .venv of its own."""
+    project, own = tmp_path / "shop", tmp_path / ".venv" / set_up_snowflake.IN_A_VENV
+    own.parent.mkdir(parents=True)
+    own.touch()
+    monkeypatch.chdir(tmp_path)
+    set_up_snowflake.print_rest([], project)
+    assert "folder shop:\n  python3 -m venv .venv && " in capsys.readouterr().out
+    shutil.move(tmp_path / ".venv", project / ".venv")
+    set_up_snowflake.print_rest([], project)
+    assert "-m venv" not in capsys.readouterr().out
 
 
 def test_a_mesh_home_that_cannot_be_made_is_a_note(desk: Desk) -> None:

@@ -378,7 +378,7 @@ def test_two_at_once(laptop: TeamLaptop) -> None:
     lock = laptop.file().with_name(".DBT_UP_SVC.p8.lock")
     while first.poll() is None and not lock.exists():
         time.sleep(0.05)
-    assert "another setup_keypair_auth.sh is at work" in laptop.refused("rotate")
+    assert "another ./setup_keypair_auth.sh is at work" in laptop.refused("rotate")
     assert first.wait(60) == 0
     assert laptop.accepted() == {fingerprint(laptop.file().read_bytes())}
 
@@ -607,6 +607,7 @@ def test_help(member: Member) -> None:
         check=True,
     )
     assert "create   makes a key" in done.stdout
+    assert done.stdout.startswith("usage: ./setup_keypair_auth.sh ")
 
 
 def test_nothing_heavy_is_imported_for_nothing(member: Member) -> None:

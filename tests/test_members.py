@@ -112,6 +112,7 @@ def test_commands_teach_and_can_be_run_as_they_are(render: Render, kind: str) ->
         assert os.access(command, os.X_OK), command
         text = member.ok(f"scripts/{command.name}", "--help")
         assert "Exit status" in text, command
+        assert text.startswith(f"usage: scripts/{command.name} ")
 
 
 @pytest.fixture(scope="module")

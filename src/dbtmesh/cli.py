@@ -39,10 +39,12 @@ def parser(doc: str) -> argparse.ArgumentParser:
 
 
 def _program(argv: Sequence[str]) -> str:
-    """How the command was started: `sync_mesh.py`, or `python -m dbtmesh sync-mesh`."""
-    name, words = Path(argv[0]).name, list(argv[1:])
-    if name not in ("__main__.py", "_mesh.py"):
-        return name
+    """How the command was started: `scripts/sync_mesh.py`, or `python -m dbtmesh sync-mesh`."""
+    path, words = Path(argv[0]), list(argv[1:])
+    if path.name == "_mesh.py":  # which the one program starts that is no Python
+        return "./setup_keypair_auth.sh"
+    if path.name != "__main__.py":
+        return path.name if path.is_absolute() else argv[0]
     return " ".join(
         ["python -m dbtmesh", *(words[2:] if words[:1] == [PROJECT_DIR] else words)[:1]]
     )

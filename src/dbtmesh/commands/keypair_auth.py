@@ -71,7 +71,6 @@ def main(words: Sequence[str], root: Path) -> int:
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     arguments = cli.parser(__doc__ or "")
-    arguments.prog = "setup_keypair_auth.sh"
     arguments.add_argument(
         "command", nargs="?", default="create", choices=("create", "rotate", "status")
     )
@@ -197,7 +196,7 @@ def one_at_a_time(files: KeyFiles) -> Iterator[None]:
         with FileLock(folder / f".{files.current.name}.lock", timeout=0):
             yield
     except Timeout:
-        raise MeshError(f"another setup_keypair_auth.sh is at work on {files.current}") from None
+        raise MeshError(f"another ./setup_keypair_auth.sh is at work on {files.current}") from None
 
 
 def open_session(

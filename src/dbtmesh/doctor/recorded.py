@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dbtmesh.doctor.finding import Edit, Finding
+from dbtmesh.doctor.finding import Edit, Finding, Weight
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import CannotEdit, set_scalar
 
@@ -71,4 +71,5 @@ def answers(project: Project) -> Iterator[Finding]:
             f"names an untagged version of the template ({commit or 'none'})",
             "copier update cannot start from it",
             "copier recopy --trust --skip-answered --vcs-ref TAG, then git diff",
+            weight=Weight.NOTE,
         )
