@@ -85,9 +85,7 @@ class Status:
 # ── pure: what is said of a member ────────────────────────────────────────────────────
 
 
-def of_answers(
-    name: str, text: str | None, releases: Releases, file: str = ANSWERS
-) -> Status:
+def of_answers(name: str, text: str | None, releases: Releases, file: str = ANSWERS) -> Status:
     """What a member's answers file says."""
     status = Status(name, project=name)
     try:
