@@ -203,7 +203,7 @@ def text_of(answers_file: Path) -> str:
 
 
 def read_answers(text: str | None, file: str = ANSWERS) -> Answers:
-    """file: what its people call it. Raises NeedsPerson where it is missing, broken or not Copier's."""
+    """Raises NeedsPerson where `file`, as people call it, is missing, broken or not Copier's."""
     if text is None:
         raise NeedsPerson(
             f"has no {file}: it was not made with Copier, or the file was deleted, or the "

@@ -26,8 +26,8 @@ def check_version(answers: Answers, releases: Releases) -> None:
         )
     if version not in (*releases.tags, *releases.later):
         raise NeedsPerson(
-            f"is of {version}, which is not a release up to {releases.newest}: was _commit edited in "
-            "its answers file, or the release withdrawn?"
+            f"is of {version}, which is not a release up to {releases.newest}: was _commit edited "
+            "in its answers file, or the release withdrawn?"
         )
 
 
