@@ -30,6 +30,8 @@ import yaml
 from tests.conftest import BIN, ROOT
 from tests.warm import DBT, server
 
+FIRST = "ACTIONS_PACKAGES"
+"""Names a folder of packages that a job's Python has before those of the tests."""
 PASSED = ("AWS_", "DBT_", "GIT_", "PATH")
 """What steps get of the tests' own environment."""
 UNKNOWN = re.compile(r"\n +(queue: max|deployment: false)$", re.MULTILINE)
@@ -294,6 +296,7 @@ def make_environment(folder: Path) -> None:
     have, but the members' library. pip installs into it and nowhere else."""
     venv.create(folder, symlinks=True, with_pip=False)
     packages = [path for path in sys.path if path.endswith("site-packages")]
+    packages[:0] = filter(None, [os.environ.get(FIRST)])
     (site,) = folder.glob("lib/python*/site-packages")
     # Not as a `.pth` of its own: what an editable installation put there stays unread.
     (site / "packages.pth").write_text("\n".join(packages))

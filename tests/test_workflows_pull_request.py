@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.keypair_world import fingerprint, gh_standin
 from tests.s3_server import BUCKET
 from tests.snowflake_standin import ADMIN
 from tests.snowflake_standin.fixtures import rsa_key
-from tests.workflow_world import Mesh, git
+from tests.workflow_world import Mesh, PullRequest, git
 
 pytest_plugins = "tests.workflow_world"
 pytestmark = pytest.mark.timeout(1800)  # some of them run workflow after workflow
@@ -42,45 +41,6 @@ def deployed(mesh: Mesh) -> Mesh:
     return mesh
 
 
-@dataclass
-class PullRequest:
-    """A pull request on a branch of a member's repository."""
-
-    mesh: Mesh
-    name: str
-    number: int
-    fork: bool = False
-
-    def event(self, action: str) -> dict[str, Any]:
-        repository = self.mesh.repository(self.name)
-        head = f"somebody/{repository.partition('/')[2]}" if self.fork else repository
-        folder = self.mesh.folder(self.name)
-        return {
-            "action": action,
-            "number": self.number,
-            "pull_request": {
-                "number": self.number,
-                "head": {"ref": "change", "repo": {"full_name": head}},
-                "base": {"ref": "main", "sha": git(folder, "rev-parse", "main")},
-            },
-        }
-
-    def push(self, action: str = "synchronize", **more: Any) -> Run:
-        """What runs when something is pushed, or the pull request is closed."""
-        repository = self.mesh.github.repository(self.mesh.repository(self.name))
-        repository.pulls[self.number] = "closed" if action == "closed" else "open"
-        environment = None if self.fork else "ci"
-        event = self.event(action)
-        return self.mesh.run(
-            self.name, "ci.yml", "pull_request", event, environment=environment, **more
-        )
-
-    @property
-    def comments(self) -> list[str]:
-        repository = self.mesh.github.repository(self.mesh.repository(self.name))
-        return [comment["body"] for comment in repository.comments.get(self.number, [])]
-
-
 @pytest.fixture
 def branch(deployed: Mesh) -> Iterator[Any]:
     """branch(name, number) → PullRequest, on a branch that is gone after the test."""
@@ -96,12 +56,6 @@ def branch(deployed: Mesh) -> Iterator[Any]:
         git(deployed.folder(name), "switch", "--quiet", "--force", "main")
 
 
-def edit(request: PullRequest, path: str, old: str, new: str) -> None:
-    text = (request.mesh.folder(request.name) / path).read_text()
-    assert old in text
-    request.mesh.commit(request.name, {path: text.replace(old, new)})
-
-
 @pytest.mark.parametrize("name", ["dbt_up", "dbt_down"])
 def test_a_fork_without_credentials_is_linted_and_built(branch: Any, name: str) -> None:
     request = branch(name, 3, fork=True)
@@ -115,8 +69,8 @@ def test_a_fork_without_credentials_is_linted_and_built(branch: Any, name: str) 
 def test_a_fork_is_told_what_is_wrong(branch: Any) -> None:
     request = branch("dbt_down", 4, fork=True)
     path = "models/downstream_orders.sql"
-    edit(request, path, "order_id,", "no_such_column,")
-    edit(request, path, "with orders as (", "with unused as (select 1 as a), orders as (")
+    request.edit(path, "order_id,", "no_such_column,")
+    request.edit(path, "with orders as (", "with unused as (select 1 as a), orders as (")
     run = request.push("opened")
     assert run.step("Lint SQL").failed
     assert "ST03" in run.step("Lint SQL").output
@@ -129,9 +83,7 @@ def test_what_a_pull_request_changes_is_built_beside_prod_and_dropped_when_it_cl
     deployed: Mesh, branch: Any
 ) -> None:
     request = branch("dbt_down", 7)
-    edit(
-        request, "models/downstream_orders.sql", "country_code,", "upper(country_code) as country,"
-    )
+    request.edit("models/downstream_orders.sql", "country_code,", "upper(country_code) as country,")
     before = deployed.rows("DBT_DOWN_PROD.MARTS.DOWNSTREAM_ORDERS")
     run = request.push("opened")
     assert run.ok, run
@@ -155,7 +107,7 @@ def test_what_a_pull_request_changes_is_built_beside_prod_and_dropped_when_it_cl
 def test_only_what_is_changed_is_built(deployed: Mesh, branch: Any) -> None:
     """A model in the middle: what it reads is prod's, and what reads it is built as well."""
     request = branch("dbt_up", 8)
-    edit(request, PUBLIC_ORDERS, "final as (", "final as ( -- as it was")
+    request.edit(PUBLIC_ORDERS, "final as (", "final as ( -- as it was")
     run = request.push("opened")
     assert run.ok, run
     made = {
@@ -177,7 +129,7 @@ def test_only_what_is_changed_is_built(deployed: Mesh, branch: Any) -> None:
 def test_a_breaking_change_is_red_and_names_who_reads_it(deployed: Mesh, branch: Any) -> None:
     request = branch("dbt_up", 9)
     for path in (CONTRACTS, PUBLIC_ORDERS, "models/marts/daily_revenue.sql"):
-        edit(request, path, "customer_order_number", "number_of_order")
+        request.edit(path, "customer_order_number", "number_of_order")
     run = request.push("opened")
     assert not run.ok
     assert run.step(NOTICE).failed

@@ -195,6 +195,51 @@ class Mesh:
         }
 
 
+@dataclass
+class PullRequest:
+    """A pull request on a branch of a member's repository."""
+
+    mesh: Mesh
+    name: str
+    number: int
+    fork: bool = False
+
+    def event(self, action: str) -> dict[str, Any]:
+        repository = self.mesh.repository(self.name)
+        head = f"somebody/{repository.partition('/')[2]}" if self.fork else repository
+        folder = self.mesh.folder(self.name)
+        return {
+            "action": action,
+            "number": self.number,
+            "pull_request": {
+                "number": self.number,
+                "head": {"ref": "change", "repo": {"full_name": head}},
+                "base": {"ref": "main", "sha": git(folder, "rev-parse", "main")},
+            },
+        }
+
+    def push(self, action: str = "synchronize", **more: Any) -> Run:
+        """What runs when something is pushed, or the pull request is closed."""
+        repository = self.mesh.github.repository(self.mesh.repository(self.name))
+        repository.pulls[self.number] = "closed" if action == "closed" else "open"
+        environment = None if self.fork else "ci"
+        event = self.event(action)
+        return self.mesh.run(
+            self.name, "ci.yml", "pull_request", event, environment=environment, **more
+        )
+
+    @property
+    def comments(self) -> list[str]:
+        repository = self.mesh.github.repository(self.mesh.repository(self.name))
+        return [comment["body"] for comment in repository.comments.get(self.number, [])]
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Commits a change of a file that holds `old`."""
+        text = (self.mesh.folder(self.name) / path).read_text()
+        assert old in text
+        self.mesh.commit(self.name, {path: text.replace(old, new)})
+
+
 def repository_of(name: str, is_shared: bool) -> str:
     return f"{ORGANISATION}/{'mesh' if is_shared else name.replace('_', '-')}"
 
