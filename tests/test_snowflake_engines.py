@@ -1,0 +1,77 @@
+"""The oldest and the newest dbt Core on Snowflake, against the stand-in: a mesh, and slim CI.
+
+The release between them is that of all other tests, and dbt v2 has a module of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.conftest import Render, dbt_of
+from tests.engines import Dbt
+from tests.snowflake_members import DEMO, World, make_world, render_demo
+
+PROD = "build --target prod"
+SLIM = "--target ci --state kept --select state:modified+"
+
+
+@dataclass
+class Mesh:
+    """The demo's three members, and the dbt that they run on."""
+
+    world: World
+    dbt: Dbt
+
+    def run(self, name: str, *commands: str, **environment: str) -> list[str]:
+        """What each command of dbt printed; all have to succeed."""
+        member = self.world.members[name]
+        ended = self.dbt.run_all(member.path, {**member.environment, **environment}, *commands)
+        for status, said in ended:
+            assert status == 0, said
+        return [said for _, said in ended]
+
+
+@pytest.fixture(scope="module", params=["1.10", "1.12"])
+def mesh(
+    request: pytest.FixtureRequest, render_into: Render, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mesh]:
+    dbt = dbt_of(request.param)
+    folder = tmp_path_factory.mktemp(f"snowflake {dbt.release}")
+    for world in make_world(folder, render_demo(render_into, folder), kept=True):
+        yield Mesh(world, dbt)
+
+
+def test_a_mesh_is_deployed_read_and_changed(mesh: Mesh) -> None:
+    world, (upstream, *readers) = mesh.world, DEMO
+    up = world.members[upstream]
+    first, again = mesh.run(upstream, PROD, PROD)
+    assert f"dbt={mesh.dbt.release}" in first
+    assert "PUBLIC_READ" not in again  # nothing is left to grant or to revoke
+    up.ok("scripts/publish_manifest.py")
+    for name in readers:  # native and loom
+        world.members[name].ok("scripts/sync_mesh.py")
+        mesh.run(name, PROD)
+        assert "all resolve" in world.members[name].ok("scripts/validate_lineage.py")
+    for role in ("DBT_DOWN_ROLE", "DBT_DOWN_DEV_ROLE"):
+        assert world.readable(role) == {"MARTS.PUBLIC_ORDERS"}
+
+    # a pull request, as ci.yml builds it
+    shutil.copytree(up.path / "target", up.path / "kept")
+    model = up.path / "models/marts/public_orders.sql"
+    model.write_text(model.read_text() + "\n-- changed\n")
+    clone = f"clone {SLIM},config.materialized:incremental,state:old"
+    mesh.run(upstream, clone, f"build {SLIM}", DBT_PR_NUMBER="7", DBT_DEFER="true")
+    made = {
+        thing.ref.name[1:]
+        for kind in ("TABLE", "VIEW")
+        for thing in world.standin.model.account.of_kind(kind)
+        if thing.ref.name[0] == "DBT_UP_DEV"
+    }
+    assert made == {("PR_7", "PUBLIC_ORDERS"), ("PR_7", "DAILY_REVENUE")}
+    for name in DEMO:
+        for user in (f"{name.upper()}_SVC", f"{name.upper()}_CI_SVC"):
+            assert world.denied(user) == []
