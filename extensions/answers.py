@@ -102,36 +102,62 @@ def one_line_error(text: str) -> str:
     return ""
 
 
-def parse_upstreams(text: str) -> list[dict[str, str]]:
+def _parse_roles(text: str) -> dict[str, str]:
+    pairs = (entry.partition("=") for entry in split_list(text))
+    return {name.strip(): role.strip() for name, _, role in pairs}
+
+
+def upstream_roles_error(text: str, upstreams: str) -> str:
+    names = [each["name"] for each in parse_upstreams(upstreams)]
+    for name, role in _parse_roles(text).items():
+        if name not in names:
+            return f"project=ROLE, of {', '.join(names)}: {name!r} is not a project that it reads"
+        if error := identifier_error(role):
+            return f"role of {name}: {error}"
+    return ""
+
+
+def parse_upstreams(text: str, own: str = "s3", roles: str = "") -> list[dict[str, Any]]:
     """`"a, b=PREFIX, c:DATABASE, d@s3://bucket/registry"` as `[{name, database_prefix,
-    prod_database, registry}, …]`, in the order given; registry: empty for the project's own.
+    prod_database, registry, in_snowflake, role}, …]`, in the order given; registry: empty for the
+    project's own, which the answer `own` names.
 
     Empty and malformed entries come through as they are; `upstreams_error` says what is wrong.
     """
     projects = []
+    role_of = _parse_roles(roles)
     for entry in text.split(","):
         entry, _, registry = (part.strip() for part in entry.partition("@"))
         entry, _, database = (part.strip() for part in entry.partition(":"))
         name, _, prefix = (part.strip() for part in entry.partition("="))
         prefix = prefix or name.upper()
-        found = {"name": name, "database_prefix": prefix, "registry": registry.rstrip("/")}
-        projects.append({**found, "prod_database": database or f"{prefix}_PROD"})
+        projects.append(
+            {
+                "name": name,
+                "database_prefix": prefix,
+                "prod_database": database or f"{prefix}_PROD",
+                "registry": registry.rstrip("/"),
+                "role": role_of.get(name, f"{prefix}_ROLE"),
+                "in_snowflake": (registry.partition("://")[0] or own) == "snowflake",
+            }
+        )
     return projects
 
 
 REGISTRY = re.compile(
     r"((s3|gs)://[a-z0-9._-]{3,222}|az://[a-z0-9]{3,24}/[a-z0-9-]{3,63})(/[A-Za-z0-9._-]+)+"
+    r"|snowflake://[A-Za-z0-9][A-Za-z0-9_.-]{0,254}/?"
 )
 CLOUDS = {"s3": "s3", "az": "azure", "gs": "gcs"}
 """Answers to `registry`, by the scheme of its URL."""
 
 
 def clouds(upstreams: str, own: str) -> list[str]:
-    """Answers to `registry` of the registries that a project reads or writes; its own first."""
-    found = [
-        CLOUDS.get(each["registry"].partition("://")[0]) for each in parse_upstreams(upstreams)
-    ]
-    return list(dict.fromkeys([own, *(each for each in found if each)]))
+    """Answers to `registry` of the registries that a project reads or writes, as far as they take a
+    cloud's account; its own first."""
+    schemes = [each["registry"].partition("://")[0] for each in parse_upstreams(upstreams)]
+    found = [own, *(CLOUDS.get(scheme, "") for scheme in schemes)]
+    return list(dict.fromkeys(each for each in found if each in CLOUDS.values()))
 
 
 def upstreams_error(text: str, project_name: str) -> str:
@@ -152,8 +178,9 @@ def upstreams_error(text: str, project_name: str) -> str:
             return f"database of {name}: {error}"
         if upstream["registry"] and not REGISTRY.fullmatch(upstream["registry"]):
             return (
-                f"registry of {name}: write s3://bucket/registry, az://account/container/registry "
-                f"or gs://bucket/registry: {upstream['registry']!r} is none of them"
+                f"registry of {name}: write s3://bucket/registry, az://account/container/registry, "
+                f"gs://bucket/registry or snowflake://ORG-ACCOUNT: {upstream['registry']!r} is "
+                "none of them"
             )
         seen.add(name.lower())
     return ""
@@ -332,6 +359,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         service_user_error,
         split_list,
         sql_name_error,
+        upstream_roles_error,
         upstreams_error,
     )
 }

@@ -42,6 +42,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "native", "upstreams": "me", "project_name": "me"}, "upstreams", "itself"),
     ({"kind": "loom", "upstreams": "up@nfs://x/y"}, "upstreams", "registry of up"),
     ({"kind": "loom", "upstreams": "up@az://acc/mesh"}, "upstreams", "registry of up"),
+    ({"kind": "loom", "upstreams": "up@snowflake://"}, "upstreams", "registry of up"),
     (
         {"registry": "azure", "azure_storage_account": "Acme"},
         "azure_storage_account",
@@ -53,6 +54,17 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"registry": "gcs", "gcs_bucket": "google-mesh"}, "gcs_bucket", "keeps for itself"),
     ({"registry": "gcs", "google_provider": "projects/1"}, "google_provider", "not a workload"),
     ({"registry": "nfs"}, "registry", "is not one of"),
+    ({"registry": "snowflake", "schemas": "MESH,MARTS"}, "registry", "name for the schema MESH"),
+    (
+        {"kind": "native", "registry": "snowflake", "upstream_roles": "fin=FIN_ROLE"},
+        "upstream_roles",
+        "'fin' is not a project that it reads",
+    ),
+    (
+        {"kind": "native", "registry": "snowflake", "upstream_roles": "dbt_up=up role"},
+        "upstream_roles",
+        "role of dbt_up",
+    ),
     ({"kind": "loom", "upstreams": "Dbt-Up"}, "upstreams", "not a valid dbt project name"),
     ({"kind": "loom", "upstreams": "up=x; drop"}, "upstreams", "not a plain Snowflake name"),
     ({"snowflake_account": "account"}, "snowflake_account", "ORG-ACCOUNT"),
@@ -214,7 +226,8 @@ def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_b
         warehouse owns_warehouse
         role service_user warehouse_size auto_suspend monthly_credits auth allowed_ips
         authentication_policy
-        registry azure_storage_account azure_container azure_identities gcs_bucket google_provider
+        registry upstream_roles azure_storage_account azure_container azure_identities
+        gcs_bucket google_provider
         registry_bucket aws_region registry_encryption registry_readers
         aws_role_arn github_repository github_server github_ids deploy_branch
         deployment alerts github_pages working_directory starter starter_reads library setup"""

@@ -18,8 +18,9 @@ from dbtmesh.config import Engine, Member
 SUFFIX = ".jinja"
 
 
-CLOUDS = {"az": "azure", "gs": "gcs"}
-"""The extra of the library that a registry needs, by its URL's scheme; `s3` for any other."""
+CLOUDS = {"az": "azure", "gs": "gcs", "snowflake": ""}
+"""The extra of the library that a registry needs, by its URL's scheme; `s3` for any other, and none
+besides what everybody has for one in Snowflake."""
 
 
 def folder() -> Traversable:
@@ -101,7 +102,7 @@ def answers(member: Member) -> dict[str, Any]:
         "kind": member.kind,
         "engine": member.engine.value if isinstance(member.engine, Engine) else member.engine,
         "is_publisher": member.publishes,
-        "clouds": list(dict.fromkeys(clouds)),
+        "clouds": [each for each in dict.fromkeys(clouds) if each],
         "database_prefix": member.database_prefix,
         "prod_database": prod,
         "dev_database": snowflake.get("dev_database") or f"{member.database_prefix}_DEV",

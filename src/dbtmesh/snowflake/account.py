@@ -18,7 +18,7 @@ from dbtmesh.snowflake.objects import (
     parts_of,
     plural,
 )
-from dbtmesh.snowflake.plan import Live
+from dbtmesh.snowflake.plan import Live, prerequisites
 from dbtmesh.snowflake.session import Refused, Row, Session
 from dbtmesh.snowflake.sqlscript import Step
 from dbtmesh.snowflake.statements import AUTHENTICATION_POLICY, Verb
@@ -59,6 +59,7 @@ def _objects(session: Session, steps: Sequence[Step], names: Names) -> dict[Obje
     """Everything that steps name, and the database roles by which others read the member."""
     named = {step.object for step in steps if step.object and not step.grants}
     granted = {grant.container for step in steps for grant in step.grants}
+    granted |= set(prerequisites(steps))
     around = {thing for thing in granted if thing.kind in ACCOUNT_KINDS | DATABASE_KINDS}
     by_kind: dict[str, set[Object]] = defaultdict(set)
     for thing in {*named, *around, names.public_read}:
@@ -235,14 +236,17 @@ def _grants(
         for thing, row in objects.items()
         if consumer_of(thing, row.get("comment", ""), names.prod)
     ]
-    roles = [names.role, names.dev_role, names.public_read, *consumers]
+    created = [step.object for step in steps if step.verb is Verb.CREATE and step.object]
+    own = [thing for thing in created if thing.kind == "DATABASE ROLE" and names.owns(thing)]
+    own = [thing for thing in own if thing not in names.readers]
+    roles = [names.role, names.dev_role, names.public_read, *own, *consumers]
     # Its own roles in the databases of others: what they may read is decided there.
     of = [*roles, *names.readers]
     to = [*roles, names.service_user, names.ci_user]
-    created = [step.object for step in steps if step.verb is Verb.CREATE and step.object]
     containers = [Object("DATABASE", name) for name in (*names.all_prod, names.dev)]
     containers += [thing for thing in created if thing.kind == "SCHEMA"]
     on = [*containers, *([names.warehouse] if names.owns_warehouse else [])]
+    on += [thing for thing in created if thing.kind in RELATIONS]
     future = list(containers)
     for grant in (grant for step in steps for grant in step.grants):
         if grant.scope is Scope.FUTURE:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from dbtmesh.snowflake.names import ADMIN_ROLES, PUBLIC, Names, consumer_of
+from dbtmesh.snowflake.names import ADMIN_ROLES, PUBLIC, Names, consumer_of, mesh_reads
 from dbtmesh.snowflake.objects import (
     ALL_PRIVILEGES,
     RELATIONS,
@@ -131,13 +131,24 @@ def _accounted_for(
         return _rightful_owner(grant, wanted, names)
     if grant.to in meant:
         if wanted.public is None:
-            return grant.on.database == names.prod
+            registry = Object("SCHEMA", names.mesh)  # is not dbt's to build
+            in_registry = registry in wanted.created and grant.on.is_in(registry)
+            return grant.on.database == names.prod and not in_registry
         return _published(grant, meant[grant.to], names)
+    if _shows_a_reader(grant, wanted, names):
+        return True
     if grant.on == names.dev_role or grant.on in meant:
         # Which projects read it, and who works on it, is decided elsewhere; not its own deploys.
         return grant.to not in (names.service_user, names.role) and grant.to.kind != "DATABASE ROLE"
     # Other projects may share the warehouse.
     return grant.on == names.warehouse and grant.privilege == "USAGE"
+
+
+def _shows_a_reader(grant: Grant, wanted: Expected, names: Names) -> bool:
+    """Whether a project gave the role by which those that it reads see what it reads of them."""
+    publishes = any(thing.container == names.mesh for thing in wanted.created)
+    is_its = grant.on == mesh_reads(grant.on.database) and grant.on != names.mesh_reads
+    return publishes and is_its and grant.to in (names.role, names.dev_role)
 
 
 def _is_wanted(grant: Grant, wanted: Expected) -> bool:

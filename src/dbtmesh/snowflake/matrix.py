@@ -14,6 +14,7 @@ def matrix(wanted: Expected, names: Names) -> list[dict[str, str]]:
     """A row {role, who, object, privileges} for each role and object."""
     cells: dict[tuple[Object, str], set[str]] = defaultdict(set)
     who: dict[Object, set[str]] = defaultdict(set, {names.public_read: {"other projects"}})
+    who[names.mesh_reads] = {"projects that it reads"}
     for grant in wanted.grants:
         if grant.on.kind == "ROLE":
             who[grant.on] |= {grant.to.name} if grant.to.kind == "USER" else set()

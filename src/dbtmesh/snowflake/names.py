@@ -17,6 +17,8 @@ from dbtmesh.warehouse.names import MAX_LENGTH, sql_name
 PLAIN = re.compile(r"[A-Z_][A-Z0-9_]{0,254}")
 PUBLIC_READ = "PUBLIC_READ"
 """The database role by which every project reads the public models of a prod database."""
+MESH = "MESH"
+"""The schema of a prod database that a registry in Snowflake keeps there."""
 PUBLIC = Object("ROLE", "PUBLIC")
 ADMIN_ROLES = frozenset(
     Object("ROLE", name) for name in ("ACCOUNTADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN")
@@ -45,6 +47,15 @@ class Names:
     public_read: Object
     upstreams: tuple[str, ...]
     readers: tuple[Object, ...]
+
+    @property
+    def mesh(self) -> str:
+        """The schema of the registry, where that is in Snowflake."""
+        return f"{self.prod}.{MESH}"
+
+    @property
+    def mesh_reads(self) -> Object:
+        return mesh_reads(self.prod)
 
     @property
     def all_prod(self) -> tuple[str, ...]:
@@ -126,6 +137,11 @@ def _wrong(key: str, value: object, what: str) -> MeshError:
 def public_read(database: str) -> Object:
     """The role by which every project reads the public models of a prod database."""
     return Object("DATABASE ROLE", f"{database}.{PUBLIC_READ}")
+
+
+def mesh_reads(database: str) -> Object:
+    """The role by which upstreams of a project see what it reads of them, in its own database."""
+    return Object("DATABASE ROLE", f"{database}.MESH_READS")
 
 
 def reader_role(database: str, project: str) -> Object:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from dbtmesh import MeshError
+from dbtmesh.snowflake.names import ADMIN_ROLES, PUBLIC
 from dbtmesh.snowflake.objects import (
     ALL_PRIVILEGES,
     EACH_OF_ALL,
@@ -239,14 +240,13 @@ PREREQUISITES = frozenset({"WAREHOUSE", "DATABASE", "SCHEMA", "DATABASE ROLE"})
 
 
 def prerequisites(steps: Sequence[Step]) -> list[Object]:
-    """What steps grant on and none of them creates: other projects', and loaders'."""
+    """What steps grant on, or to, and none of them creates: other projects', and loaders'."""
     made = {step.object for step in steps if step.verb is Verb.CREATE}
-    granted = (grant.container for step in steps for grant in step.grants)
-    return [
-        thing
-        for thing in dict.fromkeys(granted)
-        if thing.kind in PREREQUISITES and thing not in made
-    ]
+    grants = [grant for step in steps for grant in step.grants]
+    needed = [grant.container for grant in grants if grant.container.kind in PREREQUISITES]
+    needed += [grant.to for grant in grants if grant.to.kind == "ROLE"]
+    there = {*made, *ADMIN_ROLES, PUBLIC}
+    return [thing for thing in dict.fromkeys(needed) if thing not in there]
 
 
 def check_prerequisites(steps: Sequence[Step], live: Live) -> None:
@@ -256,7 +256,13 @@ def check_prerequisites(steps: Sequence[Step], live: Live) -> None:
             of_project = thing.kind == "DATABASE ROLE"
             whose = f"the project of {thing.database}" if of_project else "its owner"
             where = "`scripts/snowflake_access.py apply` there first, then here"
+            again = where if of_project or thing.kind == "WAREHOUSE" else "this again then"
+            if thing.kind == "ROLE":
+                again = (
+                    f"{where}; a role of an upstream that has another name is named by `copier "
+                    "update --trust --skip-answered --ask upstream_roles`"
+                )
             raise MeshError(
                 f"{thing} does not exist yet, and {whose} has to make it: nothing was changed. Run "
-                f"{where if of_project or thing.kind == 'WAREHOUSE' else 'this again then'}"
+                f"{again}"
             )

@@ -69,6 +69,11 @@ def _questions(
         yield people, _select(thing), Outcome.ALLOWED
     for thing in _one_of_each_schema(thing for thing in built if thing.kind == "TABLE"):
         yield people, _delete(thing), Outcome.DENIED
+    for thing in built:
+        if thing.kind == "TABLE" and thing.container == names.mesh:  # what was written stays
+            yield deploys, _select(thing), Outcome.ALLOWED
+            yield deploys, _update(thing), Outcome.DENIED
+            yield deploys, _delete(thing), Outcome.DENIED
     for thing in _one_of_each_schema(_relations(session, names.dev)):
         yield deploys, _select(thing), Outcome.DENIED
     for upstream, reader in zip(names.upstreams, names.readers, strict=True):
@@ -91,6 +96,10 @@ def _select(thing: Object) -> str:
 
 def _delete(thing: Object) -> str:
     return f"DELETE FROM {thing.name} WHERE FALSE"  # noqa: S608
+
+
+def _update(thing: Object) -> str:
+    return f"UPDATE {thing.name} SET BODY = BODY WHERE FALSE"  # noqa: S608
 
 
 def _relations(session: Session, database: str) -> list[Object]:

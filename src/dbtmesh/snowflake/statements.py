@@ -69,7 +69,7 @@ def _rule(pattern: str) -> re.Pattern[str]:
     return re.compile(text.replace(" ", r"\s+"), re.IGNORECASE | re.DOTALL)
 
 
-_CREATE = _rule("CREATE {kind}( IF NOT EXISTS)? {name}(.*)")
+_CREATE = _rule("CREATE(?: SECURE)? {kind}( IF NOT EXISTS)? {name}(.*)")
 _ALTER = _rule(r"ALTER {kind}( IF EXISTS)? {name} (SET|UNSET|ENABLE|DISABLE)\b(.*)")
 _COMMENT = _rule(rf"COMMENT( IF EXISTS)? ON {{kind}} {{name}} IS ({_VALUE})")
 _DROP = _rule("DROP {kind}( IF EXISTS)? {name}")

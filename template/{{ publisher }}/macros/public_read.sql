@@ -78,7 +78,9 @@
     {%- set schemas, left = schemas_of(role, wanted), [] -%}
     {%- for row in run_query('show grants to database role ' ~ role) -%}
         {%- set kind, name, privilege = row['granted_on'] | replace('_', ' '), row['name'], row['privilege'] -%}
-        {%- if kind == 'DATABASE ROLE' -%}
+        {%- if is_of_registry(name, privilege, row['granted_by']) -%}
+            {#- contracts, which snowflake/03 lets it read -#}
+        {%- elif kind == 'DATABASE ROLE' -%}
             {%- do change_reader('revoke database role ' ~ name ~ ' from', role) -%}
         {%- elif (kind == 'SCHEMA' and privilege == 'USAGE' and name in schemas)
             or (kind != 'SCHEMA' and privilege == 'SELECT' and name in wanted) -%}
@@ -91,6 +93,17 @@
         {%- endif -%}
     {%- endfor -%}
     {{ return(left) }}
+{% endmacro %}
+
+
+{#- Whether this is a privilege on the schema of a registry in Snowflake, or on its view of contracts.
+    SYSADMIN owns both; a schema of that name that deploys own is the project's. -#}
+{% macro is_of_registry(name, privilege, granted_by) %}
+    {%- set schema = stored_name(target.database ~ '.MESH') -%}
+    {{ return(
+        granted_by == 'SYSADMIN'
+        and [name, privilege] in [[schema, 'USAGE'], [schema ~ '.PUBLISHED', 'SELECT']]
+    ) }}
 {% endmacro %}
 
 

@@ -1,0 +1,199 @@
+"""Who may do what with a registry in Snowflake: the members' own SQL, on the model.
+
+What the statements of the store are refused, and what the commands that set access up say of it.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conftest import Member, Render
+from tests.snowflake_members import ACCESS, Account, Desk, demo_answers
+from tests.snowflake_standin import SnowflakeError
+
+ON = ("--connection", "admin")
+MEMBERS = ("dbt_up", "dbt_down", "dbt_down_loom")
+ADDED = {
+    "PUBLICATIONS": "(ENV, VERSION, KIND, ATTEMPT, BODY) VALUES ('prod', '1', 'published', 1, 'x')",
+    "STATE": "(ENV, NAME, SEQ, WRITE_ID, PART, PARTS, SIZE, DIGEST, BODY) "
+    "VALUES ('prod', 'manifest.json', 1, 'a', 0, 1, 1, 'd', 'x')",
+    "READS": "(UPSTREAM, ENV, CONSUMER, SEQ, WRITE_ID, PART, PARTS, SIZE, DIGEST, BODY) "
+    "VALUES ('dbt_up', 'prod', 'dbt_down', 1, 'a', 0, 1, 1, 'd', 'x')",
+}
+
+
+@pytest.fixture(scope="module")
+def members(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Member]:
+    folder = tmp_path_factory.mktemp("registry-access")
+    return {
+        name: render_into(
+            folder / name, **demo_answers(name) | {"registry": "snowflake", "starter": False}
+        )
+        for name in MEMBERS
+    }
+
+
+@pytest.fixture
+def desks(members: dict[str, Member]) -> dict[str, Desk]:
+    """All three, set up on an account."""
+    account = Account()
+    desks = {name: account.on(member) for name, member in members.items()}
+    for desk in desks.values():
+        desk.ok(ACCESS, "apply", *ON, "--yes")
+    return desks
+
+
+def as_role(desk: Desk, role: str, sql: str) -> None:
+    desk.account.model.execute(sql, role, role.replace("_ROLE", "_SVC").replace("DEV_", "CI_"))
+
+
+def as_admin(desk: Desk, sql: str) -> None:
+    desk.account.model.execute(sql, "ACCOUNTADMIN")
+
+
+def denied(desk: Desk, role: str, sql: str) -> None:
+    with pytest.raises(SnowflakeError, match=r"Insufficient privileges|not authorized"):
+        as_role(desk, role, sql)
+
+
+def test_a_plan_right_after_is_empty_and_verify_is_clean(desks: dict[str, Desk]) -> None:
+    for desk in desks.values():
+        assert "Nothing to change" in desk.ok(ACCESS, "plan", *ON)
+        said = desk.ok(ACCESS, "verify", *ON)
+        # and tries that what was written stays
+        assert ".MESH.STATE SET BODY = BODY WHERE FALSE is denied" in said
+
+
+@pytest.mark.parametrize(
+    ("member", "table"),
+    [("dbt_up", "PUBLICATIONS"), ("dbt_up", "STATE"), ("dbt_down", "STATE"), ("dbt_down", "READS")],
+)
+def test_what_was_written_cannot_be_changed(
+    desks: dict[str, Desk], member: str, table: str
+) -> None:
+    desk, role = desks[member], f"{member.upper()}_ROLE"
+    schema = f"{member.upper()}_PROD.MESH"
+    name = f"{schema}.{table}"
+    as_role(desk, role, f"INSERT INTO {name} {ADDED[table]}")
+    as_role(desk, role, f"SELECT * FROM {name}")
+    for sql in (
+        f"UPDATE {name} SET BODY = 'y'",
+        f"DELETE FROM {name}",
+        f"TRUNCATE TABLE {name}",
+        f"DROP TABLE {name}",
+        f"ALTER TABLE {name} RENAME TO {schema}.GONE",
+        f"CREATE OR REPLACE TABLE {name} (ENV VARCHAR)",
+        f"DROP SCHEMA {schema}",
+        f"ALTER SCHEMA {schema} DISABLE MANAGED ACCESS",
+        f"GRANT DELETE ON TABLE {name} TO ROLE {role}",
+        f"GRANT OWNERSHIP ON TABLE {name} TO ROLE {role}",
+        f"CREATE TABLE {schema}.MORE (ID INT)",
+        f"DROP DATABASE {member.upper()}_PROD",
+    ):
+        denied(desk, role, sql)
+    # pull requests, whose code nobody has reviewed yet, read alone
+    people = f"{member.upper()}_DEV_ROLE"
+    as_role(desk, people, f"SELECT * FROM {name}")
+    denied(desk, people, f"INSERT INTO {name} {ADDED[table]}")
+
+
+def test_nobody_writes_to_anothers_database_or_sees_its_state(desks: dict[str, Desk]) -> None:
+    for role in ("DBT_DOWN_ROLE", "DBT_DOWN_DEV_ROLE"):
+        as_role(desks["dbt_down"], role, "SELECT * FROM DBT_UP_PROD.MESH.PUBLISHED")
+        for table in ("PUBLICATIONS", "STATE"):
+            name = f"DBT_UP_PROD.MESH.{table}"
+            denied(desks["dbt_down"], role, f"SELECT * FROM {name}")
+            denied(desks["dbt_down"], role, f"INSERT INTO {name} {ADDED[table]}")
+    for role in ("DBT_UP_ROLE", "DBT_UP_DEV_ROLE"):
+        as_role(desks["dbt_up"], role, "SELECT * FROM DBT_DOWN_PROD.MESH.READS")
+        denied(desks["dbt_up"], role, f"INSERT INTO DBT_DOWN_PROD.MESH.READS {ADDED['READS']}")
+        denied(desks["dbt_up"], role, "SELECT * FROM DBT_DOWN_PROD.MESH.STATE")
+    # what one reads is not for another reader
+    denied(desks["dbt_down"], "DBT_DOWN_ROLE", "SELECT * FROM DBT_DOWN_LOOM_PROD.MESH.READS")
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        "DELETE ON TABLE DBT_UP_PROD.MESH.PUBLICATIONS TO ROLE DBT_UP_ROLE",
+        "INSERT ON TABLE DBT_UP_PROD.MESH.PUBLICATIONS TO ROLE DBT_UP_DEV_ROLE",
+        # who may enter the schema already, because it reads contracts there
+        "SELECT ON TABLE DBT_UP_PROD.MESH.STATE TO ROLE DBT_DOWN_ROLE",
+        "SELECT ON TABLE DBT_UP_PROD.MESH.STATE TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ",
+        "CREATE TABLE ON SCHEMA DBT_UP_PROD.MESH TO ROLE DBT_UP_ROLE",
+    ],
+)
+def test_verify_names_a_privilege_too_much_and_takes_it(
+    desks: dict[str, Desk], grant: str
+) -> None:
+    up = desks["dbt_up"]
+    as_admin(up, f"GRANT {grant}")
+    assert json.loads(up.refused(ACCESS, "verify", *ON, "--json", status=2))["extra"] == [grant]
+    up.ok(ACCESS, "verify", *ON, "--fix")
+    up.ok(ACCESS, "verify", *ON)
+
+
+def test_verify_names_who_sees_what_a_reader_reads(desks: dict[str, Desk]) -> None:
+    down = desks["dbt_down"]
+    as_admin(down, "GRANT DATABASE ROLE DBT_DOWN_PROD.MESH_READS TO ROLE DBT_DOWN_LOOM_ROLE")
+    found = json.loads(down.refused(ACCESS, "verify", *ON, "--json", status=2))["extra"]
+    assert found == [
+        "USAGE ON DATABASE ROLE DBT_DOWN_PROD.MESH_READS TO ROLE DBT_DOWN_LOOM_ROLE"
+    ]
+    as_admin(down, "GRANT DATABASE ROLE DBT_DOWN_PROD.MESH_READS TO ROLE DBT_UP_ROLE")
+    desks["dbt_up"].ok(ACCESS, "verify", *ON)  # which its upstream was given
+
+
+def test_what_is_missing_comes_back(desks: dict[str, Desk]) -> None:
+    up = desks["dbt_up"]
+    as_admin(up, "REVOKE INSERT ON TABLE DBT_UP_PROD.MESH.PUBLICATIONS FROM ROLE DBT_UP_ROLE")
+    as_admin(up, "DROP VIEW DBT_UP_PROD.MESH.PUBLISHED")
+    missing = json.loads(up.refused(ACCESS, "verify", *ON, "--json", status=2))["missing"]
+    assert [line.split(" (")[0] for line in missing] == [
+        "CREATE VIEW DBT_UP_PROD.MESH.PUBLISHED",
+        "GRANT SELECT, INSERT ON TABLE DBT_UP_PROD.MESH.PUBLICATIONS TO ROLE DBT_UP_ROLE",
+        "GRANT SELECT ON VIEW DBT_UP_PROD.MESH.PUBLISHED TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ",
+    ]
+    up.ok(ACCESS, "apply", *ON, "--yes")
+    up.ok(ACCESS, "verify", *ON)
+
+
+def test_the_matrix_has_the_registry(members: dict[str, Member]) -> None:
+    account = Account()
+    rows = {
+        (row["role"], row["object"]): row
+        for name in ("dbt_up", "dbt_down")
+        for row in json.loads(account.on(members[name]).ok(ACCESS, "matrix", "--json"))
+    }
+    of_up = "`DBT_UP_PROD.MESH.PUBLICATIONS` (table)"
+    assert rows["DBT_UP_ROLE", of_up]["privileges"] == "INSERT, SELECT"
+    seen = rows["DBT_UP_PROD.PUBLIC_READ", "`DBT_UP_PROD.MESH.PUBLISHED` (view)"]
+    assert (seen["who"], seen["privileges"]) == ("other projects", "SELECT")
+    reads = rows["DBT_DOWN_PROD.MESH_READS", "`DBT_DOWN_PROD.MESH.READS` (table)"]
+    assert (reads["who"], reads["privileges"]) == ("projects that it reads", "SELECT")
+
+
+def test_an_upstream_comes_first(members: dict[str, Member]) -> None:
+    account = Account()
+    account.model.run_script(
+        "USE ROLE SYSADMIN; CREATE DATABASE DBT_UP_PROD; "
+        "CREATE DATABASE ROLE DBT_UP_PROD.PUBLIC_READ;"
+    )
+    said = account.on(members["dbt_down"]).refused(ACCESS, "apply", *ON, "--yes")
+    assert "ROLE DBT_UP_ROLE does not exist yet" in said
+    assert "--ask upstream_roles" in said
+    assert not [each for each in account.statements if each.sql.startswith("CREATE")]
+
+
+def test_a_teardown_takes_all_of_it_and_nothing_else(desks: dict[str, Desk]) -> None:
+    down = desks["dbt_down"]
+    model = down.account.model
+    down.ok(ACCESS, "teardown", *ON, "--yes")
+    left = {ref.name[0] for ref in model.account.things if ref.name}
+    assert "DBT_DOWN_PROD" not in left
+    desks["dbt_up"].ok(ACCESS, "verify", *ON)
+    desks["dbt_up"].ok(ACCESS, "teardown", *ON, "--yes")
+    desks["dbt_down_loom"].ok(ACCESS, "teardown", *ON, "--yes")
+    assert not [ref for ref in model.account.things if ref.name and "DBT_" in ref.name[0]]
