@@ -125,9 +125,7 @@ def test_nobody_writes_to_anothers_database_or_sees_its_state(desks: dict[str, D
         "CREATE TABLE ON SCHEMA DBT_UP_PROD.MESH TO ROLE DBT_UP_ROLE",
     ],
 )
-def test_verify_names_a_privilege_too_much_and_takes_it(
-    desks: dict[str, Desk], grant: str
-) -> None:
+def test_verify_names_a_privilege_too_much_and_takes_it(desks: dict[str, Desk], grant: str) -> None:
     up = desks["dbt_up"]
     as_admin(up, f"GRANT {grant}")
     assert json.loads(up.refused(ACCESS, "verify", *ON, "--json", status=2))["extra"] == [grant]
@@ -139,9 +137,7 @@ def test_verify_names_who_sees_what_a_reader_reads(desks: dict[str, Desk]) -> No
     down = desks["dbt_down"]
     as_admin(down, "GRANT DATABASE ROLE DBT_DOWN_PROD.MESH_READS TO ROLE DBT_DOWN_LOOM_ROLE")
     found = json.loads(down.refused(ACCESS, "verify", *ON, "--json", status=2))["extra"]
-    assert found == [
-        "USAGE ON DATABASE ROLE DBT_DOWN_PROD.MESH_READS TO ROLE DBT_DOWN_LOOM_ROLE"
-    ]
+    assert found == ["USAGE ON DATABASE ROLE DBT_DOWN_PROD.MESH_READS TO ROLE DBT_DOWN_LOOM_ROLE"]
     as_admin(down, "GRANT DATABASE ROLE DBT_DOWN_PROD.MESH_READS TO ROLE DBT_UP_ROLE")
     desks["dbt_up"].ok(ACCESS, "verify", *ON)  # which its upstream was given
 
