@@ -6,6 +6,7 @@ team's is executed, and what cannot be read is as if it were not there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,11 @@ from jinja2.ext import Extension
 LAYER = re.compile(r"\{\{ *\w+ *\}\}")
 PREFIX = re.compile(r"^\{\{ *workflow_prefix *\}\}")
 MACRO = re.compile(r"{%-?\s*macro\s+(\w+)\s*\(")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+"""A name on Snowflake as it stands: no Jinja, and stored in upper case."""
+IN_MODEL = re.compile(r"""config\([^)]*\bschema\s*=\s*['"]([A-Za-z_][A-Za-z0-9_$]*)['"]""")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Projects have megabytes of YAML."""
 
 
 def joined(conf: Mapping[str, Any]) -> Path | None:
@@ -75,17 +81,18 @@ def macros(project: Path) -> set[str]:
 def _macros_of(file: Path) -> list[str]:
     if file.suffix != ".sql" or "macros" not in file.parts:
         return []
-    try:
-        return MACRO.findall(file.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return []
+    return MACRO.findall(_text(file))
 
 
 def settings(project: Path) -> dict[str, Any]:
     """dbt_project.yml; empty where there is none, or where it cannot be read."""
+    return _mapping(project / "dbt_project.yml")
+
+
+def _mapping(file: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError):
+        loaded = yaml.load(file.read_text(encoding="utf-8"), LOADER)  # noqa: S506 - a safe one
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 
@@ -101,6 +108,99 @@ def existing_profile(conf: Mapping[str, Any]) -> str:
     project = joined(conf)
     profile = settings(project).get("profile") if project else ""
     return profile if isinstance(profile, str) else ""
+
+
+def existing_target(conf: Mapping[str, Any], target: str, key: str) -> str:
+    """A name on Snowflake that a target of its profile has, such as prod's database; empty where
+    there is none, or where it is put together by Jinja."""
+    project = joined(conf)
+    found = _targets(project).get(target, {}).get(key) if project else ""
+    return _stored(found)
+
+
+def existing_account(conf: Mapping[str, Any]) -> str:
+    """The account of the first target that names one as it stands."""
+    project = joined(conf)
+    named = (target.get("account") for target in (_targets(project).values() if project else ()))
+    return next((each for each in named if isinstance(each, str) and "{{" not in each), "")
+
+
+def _targets(project: Path) -> dict[str, dict[str, Any]]:
+    """Targets on Snowflake of the project's profile, by name; read where dbt reads profiles."""
+    profile = settings(project).get("profile")
+    home = Path(os.environ.get("DBT_PROFILES_DIR") or "~/.dbt")
+    with contextlib.suppress(RuntimeError):  # there is no home
+        home = home.expanduser()
+    for folder in (project, home):
+        found = _mapping(folder / "profiles.yml").get(str(profile))
+        outputs = found.get("outputs") if isinstance(found, dict) else None
+        if isinstance(outputs, dict):
+            return {
+                str(name): target
+                for name, target in outputs.items()
+                if isinstance(target, dict) and target.get("type") == "snowflake"
+            }
+    return {}
+
+
+def _stored(name: object) -> str:
+    return name.upper() if isinstance(name, str) and NAME.fullmatch(name) else ""
+
+
+def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
+    """Schemas that its models go to, with commas between; the last is for models that name none."""
+    project = joined(conf)
+    if not project:
+        return ""
+    known = settings(project)
+    parts = (known.get(part) for part in ("seeds", "models", "snapshots"))
+    found = [place for part in parts for place in _places(part, prod_database, prod_database)]
+    for model in sorted((project / "models").rglob("*.sql")):
+        found += map(_stored, IN_MODEL.findall(_text(model)))
+    default = _stored(_targets(project).get("prod", {}).get("schema"))
+    if not found and not default:
+        return ""
+    last = default or "MARTS"
+    return ",".join([*(place for place in dict.fromkeys(found) if place != last), last])
+
+
+def _places(part: Any, database: str, prod: str) -> Iterator[str]:
+    """`SCHEMA`, or `DATABASE.SCHEMA` where it is in another database than prod."""
+    if not isinstance(part, dict):
+        return
+    database = _stored(part.get("+database", part.get("database"))) or database
+    if schema := _stored(part.get("+schema", part.get("schema"))):
+        yield schema if database == prod else f"{database}.{schema}"
+    for key, each in part.items():
+        if not str(key).startswith("+"):  # a folder, or a package
+            yield from _places(each, database, prod)
+
+
+def existing_reads(conf: Mapping[str, Any], prod_database: str) -> str:
+    """Databases and schemas that its sources name as they stand, with commas between."""
+    project = joined(conf)
+    if not project:
+        return ""
+    found = set()
+    for pattern in ("*.yml", "*.yaml"):
+        for file in (project / "models").rglob(pattern):
+            if "sources:" not in _text(file):
+                continue
+            sources = _mapping(file).get("sources")
+            for source in sources if isinstance(sources, list) else ():
+                if isinstance(source, dict):
+                    database = _stored(source.get("database"))
+                    schema = _stored(source.get("schema", source.get("name")))
+                    if database and schema and database != prod_database:
+                        found.add(f"{database}.{schema}")
+    return ",".join(sorted(found))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def has_models(conf: Mapping[str, Any]) -> bool:
@@ -122,7 +222,10 @@ def publishes_orders(upstreams: str, conf: Mapping[str, Any]) -> bool:
         return name == "dbt_up"
 
 
-FILTERS = (existing_name, existing_profile, has_models, own_files, publishes_orders)
+FILTERS = (
+    *(existing_account, existing_name, existing_profile, existing_reads, existing_schemas),
+    *(existing_target, has_models, own_files, publishes_orders),
+)
 
 
 class Joining(Extension):

@@ -64,6 +64,7 @@ def join(answers_file: Path, copied: Path) -> Joined:
         mended = plan.mended(Project(member), MERGED)
         before = Project(member).text(REQUIREMENTS) or ""
         told = list(kept(own, mended, pristine / folder, project))
+        told += new_rule(own, project)
         if REQUIREMENTS in own:
             told += relaxed(project / "constraints.txt", before)
     beside = any(path.startswith(WORKFLOWS) for path in own)
@@ -120,6 +121,19 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
             beside.write_bytes(ours.read_bytes())
             what = TAKE_OVER.get(path, "compare, take over what you need, delete it")
             yield f"{path}: yours; the template's is {path}{BESIDE} ({what})"
+
+
+def new_rule(own: Sequence[str], project: Path) -> list[str]:
+    """What the template's macro changes for a project that dbt's own rule has named schemas for."""
+    macro = "macros/generate_schema_name.sql"
+    settings = project / "dbt_project.yml"
+    text = settings.read_text(encoding="utf-8") if "dbt_project.yml" in own else ""
+    if macro in own or not re.search(r"^[^#]*\bschema:", text, re.MULTILINE):
+        return []
+    return [
+        f"{macro}: new; in prod a schema is exactly what +schema says, without the target's "
+        "before it"
+    ]
 
 
 def relaxed(constraints: Path, requirements: str) -> list[str]:

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import joining
 import pytest
 import yaml
 
@@ -262,6 +263,95 @@ def test_a_project_whose_name_is_legal_for_dbt_alone_joins(
     folder = repository(tmp_path / "x", {"dbt_project.yml": project})
     copy(template, folder)
     assert answers(folder)["project_name"] == "MLOps"
+
+
+def conf(folder: Path, files: dict[str, str]) -> dict[str, Any]:
+    """What the filters of copier.yml get for a folder with these files."""
+    write(folder, files)
+    return {"answers_file": ".copier-answers.yml", "dst_path": folder, "src_path": folder}
+
+
+SNOWFLAKE = """\
+acme:
+  outputs:
+    dev: {type: snowflake, account: "{{ env_var('A') }}", database: scratch, schema: ada}
+    prod:
+      type: snowflake
+      account: acme-eu1
+      database: analytics
+      warehouse: "{{ env_var('WAREHOUSE') }}"
+      schema: core
+"""
+SHOP = """\
+name: shop
+profile: acme
+models:
+  +schema: "{{ var('schema') }}"
+  shop:
+    staging: {+schema: staging}
+    marts: &marts
+      schema: marts
+      +meta: {schema: not_this}
+    ml: {<<: *marts, +database: ml, +schema: features}
+seeds: {shop: {+schema: raw}}
+"""
+SOURCES = """\
+sources:
+  - {name: erp, database: landing}
+  - {name: crm, database: landing, schema: salesforce, tables: [{name: a}]}
+  - {name: own, database: analytics}
+  - {name: here}
+  - {name: by_name, database: "{{ var('raw') }}"}
+"""
+
+
+@pytest.mark.parametrize("place", ["project", "home"])
+def test_names_on_snowflake_are_those_of_the_profile_and_the_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    profiles = "profiles.yml" if place == "project" else "../home/.dbt/profiles.yml"
+    by_model = "{{ config(materialized='table', schema='audit') }} select 1 as id\n"
+    files = {"dbt_project.yml": SHOP, profiles: SNOWFLAKE, "models/a/_s.yaml": SOURCES}
+    shop = conf(tmp_path / "shop", {**files, "models/a/m.sql": by_model})
+    assert joining.existing_target(shop, "prod", "database") == "ANALYTICS"
+    assert joining.existing_target(shop, "dev", "database") == "SCRATCH"
+    assert joining.existing_target(shop, "prod", "warehouse") == ""
+    assert joining.existing_account(shop) == "acme-eu1"
+    found = joining.existing_schemas(shop, "ANALYTICS")
+    assert found == "RAW,STAGING,MARTS,ML.FEATURES,AUDIT,CORE"
+    assert joining.existing_reads(shop, "ANALYTICS") == "LANDING.ERP,LANDING.SALESFORCE"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"dbt_project.yml": "name: shop\n\tprofile: x\n", "profiles.yml": "a: [\n"},
+        {"dbt_project.yml": "profile: acme\nmodels: 7\n", "profiles.yml": "acme: {outputs: 7}\n"},
+        {"dbt_project.yml": "profile: acme\n", "profiles.yml": "acme: {outputs: {prod: 7}}\n"},
+        {"models/s.yml": "sources:\n  - 7\n  - {name: 7, database: [x]}\n"},
+    ],
+)
+def test_names_that_cannot_be_read_are_not_offered(tmp_path: Path, files: dict[str, str]) -> None:
+    shop = conf(tmp_path, files)
+    assert joining.existing_target(shop, "prod", "database") == ""
+    assert joining.existing_account(shop) == ""
+    assert joining.existing_schemas(shop, "P") == joining.existing_reads(shop, "P") == ""
+
+
+def test_names_on_snowflake_become_answers(template: Source, tmp_path: Path) -> None:
+    files = {"dbt_project.yml": SHOP, "profiles.yml": SNOWFLAKE, "models/s.yml": SOURCES}
+    folder = repository(tmp_path / "shop", files)
+    said = copy(template, folder)
+    recorded = answers(folder)
+    assert recorded["prod_database"] == "ANALYTICS"
+    assert recorded["dev_database"] == "SCRATCH"
+    assert recorded["warehouse"] == "SHOP_WH"
+    assert recorded["snowflake_account"] == "acme-eu1"
+    assert recorded["schemas"] == "RAW,STAGING,MARTS,ML.FEATURES,CORE"
+    assert recorded["reads"] == "LANDING.ERP,LANDING.SALESFORCE"
+    assert "macros/generate_schema_name.sql: new; in prod a schema is exactly" in said
 
 
 @pytest.mark.parametrize("content", ["name: [", "just text", "\x00", "name: 7\nprofile: {a: 1}\n"])
