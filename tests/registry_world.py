@@ -307,23 +307,23 @@ def shim(shimmed: Path) -> Shim:
 
 def writes_on_condition_only(store: Store) -> None:
     """What every store promises of reads and writes. store: an empty one."""
-    assert store.read("a/b") is None
-    assert store.etag("a/b") is None
+    assert store.read(STATE) is None
+    assert store.etag(STATE) is None
     for nothing in ('"nothing"', '1:"nothing"'):
         with pytest.raises(Changed):
-            store.write("a/b", b"0", replaces=nothing)
-    assert store.read("a/b") is None
-    store.write("a/b", b"1", replaces=None)
-    first = store.read("a/b")
+            store.write(STATE, b"0", replaces=nothing)
+    assert store.read(STATE) is None
+    store.write(STATE, b"1", replaces=None)
+    first = store.read(STATE)
     assert first
-    assert (first.body, first.etag) == (b"1", store.etag("a/b"))
+    assert (first.body, first.etag) == (b"1", store.etag(STATE))
     with pytest.raises(Changed):
-        store.write("a/b", b"2", replaces=None)
-    store.write("a/b", b"2", replaces=first.etag)
+        store.write(STATE, b"2", replaces=None)
+    store.write(STATE, b"2", replaces=first.etag)
     with pytest.raises(Changed):
-        store.write("a/b", b"3", replaces=first.etag)
-    second = store.read("a/b", known=first.etag)
+        store.write(STATE, b"3", replaces=first.etag)
+    second = store.read(STATE, known=first.etag)
     assert second
     assert second.body == b"2"
     with pytest.raises(NotModified):
-        store.read("a/b", known=second.etag)
+        store.read(STATE, known=second.etag)

@@ -1,8 +1,9 @@
 """What every store of a registry promises, and what the protocol makes of it: one suite for all.
 
-Each test runs on a folder, on SeaweedFS (S3), on Azurite (Azure) and on a stand-in of Google Cloud
-Storage. What only S3 says is tested in test_registry.py, what the commands say in test_publish.py
-and test_sync_faults.py.
+Each test runs on a folder, on SeaweedFS (S3), on Azurite (Azure), on a stand-in of Google Cloud
+Storage and on the stand-in of Snowflake. What only S3 says is tested in test_registry.py, what only
+Snowflake says in test_snowflake_registry.py, and what the commands say in test_publish.py and
+test_sync_faults.py.
 """
 
 from __future__ import annotations
@@ -32,25 +33,36 @@ from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.published import read
 from dbtmesh.registry import keys, publication
 from dbtmesh.registry.history import versions
-from dbtmesh.registry.store import Changed, NotModified, Store, open_store
+from dbtmesh.registry.store import Access, Changed, NotModified, Store, open_store
 from tests.azurite import ACCOUNT
 from tests.manifests import manifest
 from tests.registry_world import writes_on_condition_only
 from tests.s3_server import Answer, Request, Server, error, proxied
+from tests.snowflake_registry import Account, signed_out
 
-pytest_plugins = ("tests.s3_server", "tests.azurite", "tests.gcs_standin", "tests.registry_world")
+pytest_plugins = (
+    "tests.s3_server",
+    "tests.azurite",
+    "tests.gcs_standin",
+    "tests.snowflake_registry",
+    "tests.registry_world",
+)
 
-FOLDER, S3, AZURE, GCS = "file", "s3", "azure", "gcs"
+FOLDER, S3, AZURE, GCS, SNOWFLAKE = "file", "s3", "azure", "gcs", "snowflake"
 CLOUDS = (S3, AZURE, GCS)
+
+
+NOBODY = Access()
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Where a store lies. `url`: without the folder in it."""
+    """Where a store lies. `url`: without the folder in it; `access`: what opens it."""
 
     name: str
     url: str
-    server: Server | None = None
+    server: Server | Account | None = None
+    access: Access = NOBODY
 
     def fresh(self) -> Ground:
         """Another place on the same server."""
@@ -65,6 +77,9 @@ class Ground:
 
     def open(self, root: str = "registry", **environment: str) -> Store:
         os.environ.update(environment or self.environment())
+        if self.name == SNOWFLAKE:
+            signed_out()
+            return open_store(self.url + ("/state" if root == "state" else ""), self.access)
         return open_store(f"{self.url}/{root}")
 
 
@@ -74,6 +89,9 @@ URLS = {S3: "s3://mesh", AZURE: f"az://{ACCOUNT}/mesh", GCS: "gs://mesh"}
 def ground_of(name: str, request: pytest.FixtureRequest) -> Ground:
     if name == FOLDER:
         return Ground(name, (request.getfixturevalue("tmp_path") / "a disk").as_uri())
+    if name == SNOWFLAKE:
+        account: Account = request.getfixturevalue("snowflake_account")
+        return Ground(name, account.url, account, Access(member=account.project("dbt_up")))
     return Ground(name, URLS[name], request.getfixturevalue(name)).fresh()
 
 
@@ -87,7 +105,7 @@ def own_environment() -> Iterator[None]:
     os.environ.update(before)
 
 
-@pytest.fixture(params=(FOLDER, *CLOUDS))
+@pytest.fixture(params=(FOLDER, *CLOUDS, SNOWFLAKE))
 def ground(request: pytest.FixtureRequest) -> Ground:
     return ground_of(request.param, request)
 
@@ -127,11 +145,12 @@ def test_a_write_happens_on_its_condition_only(ground: Ground) -> None:
 def test_an_etag_of_another_store_is_only_another(ground: Ground) -> None:
     """After a move, readers know those of the store before."""
     store = ground.open()
-    store.write("key", b"1", replaces=None)
+    key = keys.state("dbt_up", "prod")
+    store.write(key, b"1", replaces=None)
     for foreign in ('"0x8DCC"', '"5d41402abc4b2a76b9719d911017c592"', '7:"x"', "0" * 64):
-        assert store.read("key", known=foreign)
+        assert store.read(key, known=foreign)
         with pytest.raises(Changed):
-            store.write("key", b"2", replaces=foreign)
+            store.write(key, b"2", replaces=foreign)
 
 
 def test_back_to_the_same_content_is_another_version(ground: Ground) -> None:
@@ -140,16 +159,19 @@ def test_back_to_the_same_content_is_another_version(ground: Ground) -> None:
     if ground.name == FOLDER:
         pytest.skip("a folder's ETag is the digest of the content")
     store = ground.open()
-    store.write("key", b"1", replaces=None)
-    first = store.etag("key")
+    key = keys.state("dbt_up", "prod")
+    store.write(key, b"1", replaces=None)
+    first = store.etag(key)
     for body in (b"2", b"1"):
-        store.write("key", body, replaces=store.etag("key"))
+        store.write(key, body, replaces=store.etag(key))
     if ground.name != S3:  # S3's ETag is of the content as well
         with pytest.raises(Changed):
-            store.write("key", b"3", replaces=first)
+            store.write(key, b"3", replaces=first)
 
 
 def test_children_are_what_lies_directly_below(ground: Ground) -> None:
+    if ground.name == SNOWFLAKE:
+        pytest.skip("has no folders but the registry's own: test_snowflake_registry.py")
     store = ground.open()
     assert list(store.children("")) == []
     for key in ("up/prod/a.json", "up/prod/b.json", "up/qa/history/x/c.json", "upper/d.json"):
@@ -162,7 +184,8 @@ def test_children_are_what_lies_directly_below(ground: Ground) -> None:
 
 def test_names_and_bodies_come_back_as_they_were(ground: Ground) -> None:
     store = ground.open()
-    for key, body in (("a b/ä.json", b""), ("c/" + "d" * 100 + ".html", bytes(range(256)) * 5000)):
+    for name, body in (("ä b.json", b""), ("d" * 100 + ".html", bytes(range(256)) * 5000)):
+        key = keys.state("dbt_up", "prod", name)
         store.write(key, body, replaces=None)
         stored = store.read(key)
         assert stored
@@ -258,11 +281,17 @@ ENOUGH = 240
 """Seconds for all of them, in the worst case of a machine that has other work."""
 
 
-def work(url: str, environment: dict[str, str], numbers: list[int], done: Any, seed: int) -> None:
+def work(
+    place: tuple[str, Access],
+    environment: dict[str, str],
+    numbers: list[int],
+    done: Any,
+    seed: int,
+) -> None:
     """Publishes builds; dies now and then at an operation that chance chooses."""
     os.environ.update(environment)
     chance = random.Random(seed)
-    store = open_store(url)
+    store = open_store(*place)
 
     class Mortal(Dying):
         def _do(self, what: Callable[[], Any]) -> Any:
@@ -302,7 +331,13 @@ def test_a_thousand_publications_of_eight_processes_with_kills(ground: Ground) -
         rest = shares[worker][counters[worker].value :]
         process = processes.Process(
             target=work,
-            args=(store.url, ground.environment(), rest, counters[worker], worker * 1000 + kills),
+            args=(
+                (store.url, ground.access),
+                ground.environment(),
+                rest,
+                counters[worker],
+                worker * 1000 + kills,
+            ),
         )
         process.start()
         return process
@@ -342,6 +377,7 @@ BUSY = {S3: (503, "SlowDown"), AZURE: (503, "ServerBusy"), GCS: (429, "rateLimit
 def behind(cloud: Ground) -> Iterator[tuple[Any, Store, Store]]:
     """A proxy in front of the cloud; the store through it, and past it."""
     assert cloud.server
+    assert not isinstance(cloud.server, Account)
     past = cloud.open()
     with proxied(cloud.server) as proxy:
         yield proxy, cloud.open(**cloud.environment(through=proxy.url)), past

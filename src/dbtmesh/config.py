@@ -98,6 +98,7 @@ class Member:
         return Access(
             aws_region=self.aws_region,
             encryption=self.encryption,
+            member=self,
             azure_tenant=self.azure.get("tenant_id"),
             azure_client=os.environ.get("AZURE_CLIENT_ID") or self.azure.get("client_id"),
             google_provider=self.google.get("workload_identity_provider"),
@@ -254,7 +255,13 @@ class Location:
     def state_url(self) -> str:
         """Where members keep their full manifests: beside the registry, so that a bucket policy
         can keep it private."""
-        return f"{self.url.rsplit('/', 1)[0]}/state"
+        beside = self.url if self.is_snowflake else self.url.rsplit("/", 1)[0]
+        return f"{beside}/state"
+
+    @property
+    def is_snowflake(self) -> bool:
+        """In Snowflake: what follows the scheme is an account, and there are no folders."""
+        return self.url.startswith("snowflake:")
 
 
 def locate(
@@ -290,7 +297,8 @@ def locate(
         )
     if not SCHEME.match(named):
         named = Path(named).absolute().as_uri()
-    url = named.rstrip("/")
-    if url.count("/") < (4 if url.startswith("az:") else 3):
+    place = Location(named.rstrip("/"), env, is_own)
+    parts = {"az": 4, "snowflake": 2}.get(place.url.partition(":")[0], 3)
+    if place.url.count("/") < parts:
         raise MeshError(f"{named}: name a folder in it too, such as {SHAPES}")
-    return Location(url, env, is_own)
+    return place

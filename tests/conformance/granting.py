@@ -162,6 +162,8 @@ FUTURES: tuple[Step, ...] = (
 )
 
 
+_NAMES = f"{SCHEMA}.NAMES"
+
 DATABASE_ROLES: tuple[Step, ...] = (
     rows(
         "database-role-starts",
@@ -204,6 +206,27 @@ DATABASE_ROLES: tuple[Step, ...] = (
     Question("no-warehouse", Rule.WAREHOUSE_NEEDED, "NONE", f"SELECT * FROM {T}"),
     *set_up("SECURITYADMIN", "GRANT USAGE ON WAREHOUSE {p}_WH TO ROLE {p}_NONE"),
     Question("read-by-database-role", Rule.DATABASE_ROLE_USAGE, "NONE", f"SELECT * FROM {T}"),
+    *set_up(
+        "OWN",
+        f"CREATE TABLE {_NAMES} (NAME VARCHAR)",
+        *2 * (f"INSERT INTO {_NAMES} SELECT 'R1' WHERE NOT EXISTS (SELECT 1 FROM {_NAMES})",),
+    ),
+    rows("insert-sees-insert", Rule.READ_COMMITTED, "OWN", f"SELECT NAME FROM {_NAMES}", "name"),
+    *set_up(
+        "OWN",
+        f"INSERT INTO {_NAMES} SELECT 'R2'",
+        f"CREATE SECURE VIEW {_NAMES}_VIEW AS SELECT NAME FROM {_NAMES} "
+        "WHERE IS_DATABASE_ROLE_IN_SESSION(NAME)",
+        f"GRANT SELECT ON VIEW {_NAMES}_VIEW TO {R1}",
+    ),
+    rows(
+        "database-role-in-session",
+        Rule.ROLE_IN_SESSION,
+        "NONE",
+        f"SELECT NAME FROM {_NAMES}_VIEW",
+        "name",
+    ),
+    *set_up("OWN", f"DROP VIEW {_NAMES}_VIEW", f"DROP TABLE {_NAMES}"),
     rows(
         "database-role-holders",
         Rule.DATABASE_ROLE_GRANTED,

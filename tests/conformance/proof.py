@@ -82,13 +82,21 @@ CLAIMS = (
     Claim(
         "stores keep the protocol: 1,000 publications of eight processes with kills, lost answers, "
         "throttling",
-        "folders, SeaweedFS, Azurite, and a stand-in of Google's documented conditions",
-        "Google itself; sign-in to Azure and Google; their role conditions",
+        "folders, SeaweedFS, Azurite, a stand-in of Google's documented conditions, and the real "
+        "connector against the model of Snowflake, whose INSERTs read before others write",
+        "Google and Snowflake themselves; sign-in to Azure and Google; their role conditions",
+        rules=(Rule.READ_COMMITTED,),
         pages=(
             "https://docs.cloud.google.com/storage/docs/request-preconditions",
             "https://learn.microsoft.com/en-us/rest/api/storageservices/"
             "specifying-conditional-headers-for-blob-service-operations",
         ),
+    ),
+    Claim(
+        "in Snowflake, models for named consumers are in their publications alone",
+        _MODEL,
+        "that IS_DATABASE_ROLE_IN_SESSION sees a reader's roles in a secure view",
+        rules=(Rule.ROLE_IN_SESSION, Rule.VIEW_OWNER),
     ),
     Claim(
         "least rights on AWS",

@@ -63,6 +63,7 @@ class Thing:
     managed_access: bool = False
     temporary: bool = False
     reads: frozenset[Name] = frozenset()
+    body: str = ""  # of a view
     key_pairs: dict[str, KeyPair] = field(default_factory=dict)
     policies: dict[str, Ref] = field(default_factory=dict)
 

@@ -19,6 +19,8 @@ class Behaviour:
     describes_users: MONITOR on a user is enough to describe it, which the docs do not tell.
     shows_foreign_database_roles: whoever sees a database may ask what its database roles were
     granted, which the docs do not tell.
+    parallel_inserts: other statements run between what an INSERT … SELECT reads and what it writes,
+    as READ COMMITTED allows: sql-reference/transactions. Off, for it takes time.
     """
 
     copy_grants_on_replace: bool = False
@@ -28,3 +30,4 @@ class Behaviour:
     container_manage_grants: bool = False
     describes_users: bool = True
     shows_foreign_database_roles: bool = True
+    parallel_inserts: bool = False

@@ -134,6 +134,7 @@ def _create_relation(ctx: Context, statement: st.Create) -> Decision:
         thing = Thing(ref, ctx.primary, dict(statement.properties), ctx.now)
         thing.temporary = statement.temporary
         thing.reads = reads if kind == "VIEW" else frozenset()
+        thing.body = (statement.body or "") if kind == "VIEW" else ""
         ctx.account.add(thing)
         if statement.temporary:
             ctx.session.temporary.append(ref)

@@ -8,6 +8,7 @@ and column lists take DuckDB's form, and clauses that only concern access are le
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 import re
@@ -25,7 +26,7 @@ from fakesnow.converter import from_binding
 from fakesnow.fakes import FakeSnowflakeConnection
 from fakesnow.instance import FakeSnow
 from fakesnow.rowtype import describe_as_rowtype
-from fakesnow.statement_type import DML_TYPE_IDS, MERGE, statement_type_id
+from fakesnow.statement_type import DML_TYPE_IDS, INSERT, MERGE, statement_type_id
 from sqlglot import exp
 
 from . import errors
@@ -43,6 +44,7 @@ DESCRIBED = (
     *("expression", "comment", "policy name", "privacy domain"),
 )
 _UNKNOWN_FUNCTION = re.compile(r"Function with name (\w+) does not exist")
+IN_SESSION = "IS_DATABASE_ROLE_IN_SESSION"
 _MERGE_ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 _DESCRIBE = """
     SELECT column_name,
@@ -73,6 +75,24 @@ class Answer:
     statement_type: int = 0
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A query as the data engine takes it. into: of an INSERT, the table and its columns."""
+
+    sql: str
+    into: str
+    rowtype: list[Any]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Rows of a query, or those that are to be inserted `into` a table."""
+
+    into: str
+    rows: Any
+    rowtype: list[Any]
+
+
 class Engine:
     """One in-memory database for all sessions of a stand-in."""
 
@@ -83,6 +103,7 @@ class Engine:
         self._catalog = self._fake.duck_conn.cursor()
         self._connections: dict[int, FakeSnowflakeConnection] = {}
         self._transactions: set[int] = set()
+        self._prepared: dict[tuple[object, ...], Prepared] = {}
 
     def close(self) -> None:
         self._fake.duck_conn.close()
@@ -122,6 +143,47 @@ class Engine:
         for sql in _engine_sql(ctx, statement):
             answer = self._execute(ctx.session, sql, bindings)
         return answer if isinstance(statement, st.Data) else None
+
+    def chosen(
+        self, ctx: Context, statement: st.Statement, bindings: dict[str, Any] | None
+    ) -> Chosen | None:
+        """The rows of an authorised query with bound values, or of the one in an INSERT, which
+        `insert` writes later; None for all else. Parsed once: that takes longer than running it.
+
+        Raises:
+            SnowflakeError: what the engine found wrong with it.
+        """
+        session, values = ctx.session, _parameters(bindings)
+        if not isinstance(statement, st.Data):
+            self._prepared.clear()
+            return None
+        if not values or isinstance(values[0], list) or session.id in self._transactions:
+            return None
+        who = (session.user, session.role, session.secondary, session.database, session.schema)
+        key = (statement.sql, *who, *map(type, values))
+        cursor = self._connections[session.id].cursor()
+        if known := self._prepared.get(key):
+            with contextlib.suppress(duckdb.Error):  # told below
+                rows = cursor._duck_conn.execute(known.sql, values).to_arrow_table()
+                return Chosen(known.into, rows, known.rowtype)
+        tree, into = _full_names(ctx, analyse(statement.sql)), ""
+        if isinstance(tree, exp.Insert) and not tree.args.get("overwrite"):
+            tree, into = tree.expression, tree.this.sql(dialect="duckdb")
+        if not isinstance(tree, exp.Query):
+            return None
+        answer = self._fetch(cursor, tree, tree.sql(dialect="snowflake"), bindings)
+        self._prepared[key] = Prepared(str(cursor._last_sql), into, answer.rowtype)
+        return Chosen(into, cursor._arrow_table, answer.rowtype)
+
+    def answer(self, chosen: Chosen) -> Answer:
+        """To a query; to an INSERT how many rows it has inserted, which it does."""
+        rows = chosen.rows
+        if not chosen.into:
+            return _encoded(rows, chosen.rowtype)
+        if rows.num_rows:
+            self._catalog.execute(f"INSERT INTO {chosen.into} SELECT * FROM rows")
+        column = Column("number of rows inserted", "fixed")
+        return replace(answer_of(Result((column,), ((rows.num_rows,),))), statement_type=INSERT)
 
     def _transaction(self, session: Session, action: str) -> None:
         """BEGIN twice, and COMMIT without BEGIN, are no errors in Snowflake."""
@@ -229,6 +291,10 @@ def _answer(cursor: Any, rowtype: list[Any], statement_type: int) -> Answer:
         rows = [[None if v is None else str(v) for v in row] for row in zip(*columns, strict=True)]
         body = {"queryResultFormat": "json", "rowset": rows}
         return Answer(rowtype, body, table.num_rows, statement_type)
+    return _encoded(table, rowtype, statement_type)
+
+
+def _encoded(table: Any, rowtype: list[Any], statement_type: int = 0) -> Answer:
     encoded = base64.b64encode(to_ipc(to_sf(table, rowtype))).decode()
     body = {"queryResultFormat": "arrow", "rowsetBase64": encoded}
     return Answer(rowtype, body, table.num_rows, statement_type)
@@ -360,10 +426,50 @@ def _full_names(ctx: Context, access: Access, home: Name | None = None) -> exp.E
                 raise errors.unknown_statement(f"a view over {'.'.join(full)}")
             _replace_by_query(table, system_view)
             continue
+        if by_reader := _view_of_session(ctx, full):
+            if home is not None:
+                raise errors.unknown_statement(f"a view over {'.'.join(full)}")
+            _replace_by_query(table, by_reader)
+            continue
         for key, part in zip(("catalog", "db", "this"), full, strict=True):
             table.set(key, exp.to_identifier(part, quoted=True))
     _name_columns(access.tree)
-    return access.tree.transform(lambda node: _constant(ctx, node, in_view=home is not None))
+    tree = access.tree.transform(lambda node: _role_in_session(node, ()))
+    return tree.transform(lambda node: _constant(ctx, node, in_view=home is not None))
+
+
+def _view_of_session(ctx: Context, name: Name) -> str | None:
+    """The query of a view that asks which database roles the session has; the data engine's own
+    view, made without a session, answers that it has none."""
+    ref = ctx.account.relation(name)
+    if ref is None or IN_SESSION not in ctx.thing(ref).body.upper():
+        return None
+    access = analyse(ctx.thing(ref).body)
+    for table, read in access.nodes:
+        for key, part in zip(
+            ("catalog", "db", "this"), (*name[: 3 - len(read)], *read), strict=True
+        ):
+            table.set(key, exp.to_identifier(part, quoted=True))
+    roles = tuple(
+        role.name[1]
+        for role in sorted(ctx.roles)
+        if role.kind == "DATABASE_ROLE" and role.name[0] == name[0]
+    )
+    tree = access.tree.transform(lambda node: _role_in_session(node, roles))
+    return tree.sql(dialect="snowflake")
+
+
+def _role_in_session(node: exp.Expr, roles: tuple[str, ...]) -> exp.Expr:
+    """IS_DATABASE_ROLE_IN_SESSION: of a column, which has names without their database. Outside of
+    a view that is asked by its full name it depends on the database in use, which is not done."""
+    if not isinstance(node, exp.Anonymous) or node.name.upper() != IN_SESSION:
+        return node
+    (asked,) = node.expressions
+    if not isinstance(asked, exp.Column):
+        raise errors.unknown_statement(f"{IN_SESSION} of what is no column")
+    if not roles:
+        return exp.false()
+    return exp.In(this=asked.copy(), expressions=[exp.Literal.string(role) for role in roles])
 
 
 def _replace_by_query(table: exp.Table, sql: str) -> None:

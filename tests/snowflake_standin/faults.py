@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import SnowflakeError
@@ -16,7 +17,9 @@ class ConnectionDropped(Exception):
 
 @dataclass
 class Fault:
-    """What happens to statements that match; `seconds` of delay come before anything else."""
+    """What happens to statements that match; `seconds` of delay come before anything else.
+
+    between: after what an INSERT reads and before it writes; after: once it is done."""
 
     pattern: re.Pattern[str]
     nth: int | None
@@ -24,6 +27,8 @@ class Fault:
     drop: bool = False
     seconds: float = 0.0
     seen: int = 0
+    between: Callable[[], None] | None = None
+    after: bool = False
 
 
 class Faults:
@@ -52,6 +57,15 @@ class Faults:
         """Close the connection before the statement runs; the connector will try again."""
         self._add(pattern, nth, drop=True)
 
+    def lose_answer(self, pattern: str, *, nth: int | None = 1) -> None:
+        """Close the connection once the statement has run; the connector will send it again."""
+        self._add(pattern, nth, drop=True, after=True)
+
+    def meanwhile(self, pattern: str, do: Callable[[], None], *, nth: int | None = 1) -> None:
+        """Something happens between what an INSERT … SELECT reads and what it writes: with the
+        switch `parallel_inserts`."""
+        self._add(pattern, nth, between=do)
+
     def delay(self, pattern: str, seconds: float, *, nth: int | None = None) -> None:
         self._add(pattern, nth, seconds=seconds)
 
@@ -66,10 +80,14 @@ class Faults:
         error: SnowflakeError | None = None,
         drop: bool = False,
         seconds: float = 0.0,
+        between: Callable[[], None] | None = None,
+        after: bool = False,
     ) -> None:
         regex = re.compile(pattern, re.IGNORECASE | re.DOTALL)
         with self._lock:
-            self._faults.append(Fault(regex, nth, error, drop, seconds))
+            self._faults.append(
+                Fault(regex, nth, error, drop, seconds, between=between, after=after)
+            )
 
     def before(self, sql: str) -> None:
         """Let the faults for a statement happen.
@@ -78,15 +96,32 @@ class Faults:
             SnowflakeError: an injected error.
             ConnectionDropped: an injected loss of the connection.
         """
+        self._happen(sql, lambda fault: not fault.after and fault.between is None)
+
+    def between(self, sql: str) -> None:
+        """Let happen what comes between an INSERT's reads and writes."""
+        self._happen(sql, lambda fault: fault.between is not None)
+
+    def after(self, sql: str) -> None:
+        """Let the answer get lost.
+
+        Raises:
+            ConnectionDropped: an injected loss of the connection.
+        """
+        self._happen(sql, lambda fault: fault.after)
+
+    def _happen(self, sql: str, when: Callable[[Fault], bool]) -> None:
         due: list[Fault] = []
         with self._lock:
-            for fault in self._faults:
+            for fault in filter(when, self._faults):
                 if fault.pattern.search(sql):
                     fault.seen += 1
                     if fault.nth is None or fault.nth == fault.seen:
                         due.append(fault)
         for fault in due:
             time.sleep(fault.seconds)
+            if fault.between:
+                fault.between()
             if fault.drop:
                 raise ConnectionDropped
             if fault.error is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -177,7 +178,11 @@ class Model:
             case st.Transaction():
                 return Decision(status())
             case st.Data():
-                return _data(ctx, analyse(statement.sql))
+                return _data(ctx, _analysed(statement.sql))
+
+
+_analysed = functools.lru_cache(512)(analyse)
+"""Not to be changed: a statement that comes again is parsed once."""
 
 
 def _data(ctx: Context, access: Access) -> Decision:

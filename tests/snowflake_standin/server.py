@@ -17,13 +17,14 @@ import snowflake.connector
 from fakesnow.transforms import SERVER_VERSION
 
 from .behaviour import Behaviour
-from .context import Session
+from .context import Decision, Session
 from .engine import Answer, Engine, answer_of, query_id
 from .errors import SnowflakeError
 from .faults import ConnectionDropped, Faults
 from .grammar import parse
 from .model import ADMIN, Model
 from .signin import Request, sign_in
+from .statements import Statement
 
 PASSWORD = "standin-admin-password"
 _HOST = "127.0.0.1"
@@ -193,12 +194,12 @@ class Standin:
         record = Record(session.user, session.role, sql, query_tag=tag)
         try:
             self.faults.before(sql)
-            with self._lock:
-                answer = self._run(session, sql, request.get("bindings"))
+            answer = self._run_side_by_side(session, sql, request.get("bindings"))
         except SnowflakeError as error:
             self.statements.append(replace(record, error=str(error)))
             return _refusal(error)
         self.statements.append(record)
+        self.faults.after(sql)
         return _success(
             {
                 "parameters": [{"name": "TIMEZONE", "value": "Etc/UTC"}],
@@ -215,10 +216,30 @@ class Standin:
             }
         )
 
-    def _run(self, session: Session, sql: str, bindings: dict[str, Any] | None) -> Answer:
-        """Authorise, then change the data, then the model: an error leaves both alone."""
+    def _run_side_by_side(
+        self, session: Session, sql: str, bindings: dict[str, Any] | None
+    ) -> Answer:
+        """One statement at a time, but for what may come between an INSERT's reads and writes."""
         statement = parse(sql)
-        decision = self.model.decide(session, statement)
+        with self._lock:
+            decision = self.model.decide(session, statement)
+            chosen = self._engine.chosen(self.model.context(session), statement, bindings)
+            if chosen is None:
+                return self._run(session, statement, decision, bindings)
+            if not chosen.into or not self.model.behaviour.parallel_inserts:
+                return self._engine.answer(chosen)
+        self.faults.between(sql)
+        with self._lock:
+            return self._engine.answer(chosen)
+
+    def _run(
+        self,
+        session: Session,
+        statement: Statement,
+        decision: Decision,
+        bindings: dict[str, Any] | None,
+    ) -> Answer:
+        """Change the data, then the model, as was authorised: an error leaves both alone."""
         answer = None
         if not decision.settled:
             answer = self._engine.run(self.model.context(session), statement, bindings)

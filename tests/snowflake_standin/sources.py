@@ -177,6 +177,17 @@ class Rule(Enum):
         "user-guide/views-introduction",
         "context.readable_by_owner",
     )
+    ROLE_IN_SESSION = Source(
+        "IS_DATABASE_ROLE_IN_SESSION of a column, in a view that is asked by its full name, looks "
+        "for roles of the view's database among all of the session's; the names lack the database",
+        "sql-reference/functions/is_database_role_in_session",
+        "engine._view_of_session",
+    )
+    READ_COMMITTED = Source(
+        "a statement sees what was committed before it began, and INSERTs run side by side",
+        "sql-reference/transactions",
+        "engine.Engine.chosen",
+    )
     TEMPORARY = Source(
         "a temporary table does not take CREATE TABLE",
         "sql-reference/sql/create-table",

@@ -86,10 +86,16 @@ def main(words: Sequence[str], root: Path) -> int:
                 cli.say(*Plan.of(candidate, place, current, notes).lines)
             status = cli.OK
         else:
+            state = open_store(place.state_url, member.access)
+            before = publication.Before.of(state, member.project, place.env)
             outcome = publication.publish(
                 store, place.env, candidate.interface, gate.check, repair=repair
             )
             status = report(member, place, store, candidate, gate, outcome)
+            if outcome.newer is None and candidate.manifest is not None:
+                publication.keep_state(
+                    state, store, place.env, candidate.interface, candidate.manifest, before
+                )
     except Refused:
         cli.say(*gate.lines, "nothing was published")
         status = cli.FOUND
@@ -225,7 +231,7 @@ def report(
     gate: Gate,
     outcome: publication.Outcome,
 ) -> int:
-    """Says what became of the publication, and keeps the member's state."""
+    """Says what became of the publication."""
     if outcome.ahead:
         cli.say(
             f"{outcome.newer} is what consumers read, and is dated ahead of the clock, so it stays "
@@ -248,9 +254,6 @@ def report(
         cli.say(*gate.lines)
         cli.say(f"published {models(candidate.interface)} {where}")
     name_cycles(member, place.env, store)
-    if candidate.manifest is not None:
-        state = open_store(place.state_url, member.access)
-        publication.keep_state(state, store, place.env, candidate.interface, candidate.manifest)
     return cli.OK
 
 

@@ -40,6 +40,7 @@ class Notes(TypedDict, total=False):
 
     DBT_MESH_VERSION: Publication
     DBT_MESH_DIGEST: Digest
+    DBT_MESH_WHOLE: Digest
     DBT_MESH_COMMIT: Commit
     DBT_MESH_ALLOWED: Line
     DBT_MESH_ROLLBACK: Publication

@@ -12,12 +12,13 @@ from dbtmesh.manifest.versions import is_latest
 
 VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
 ALLOWED, ROLLBACK, STUB = "DBT_MESH_ALLOWED", "DBT_MESH_ROLLBACK", "DBT_MESH_STUB"
-CATALOG = "DBT_MESH_CATALOG"
+CATALOG, WHOLE = "DBT_MESH_CATALOG", "DBT_MESH_WHOLE"
 """Keys of `metadata.env`, the one place where the manifest's schema leaves room for others.
 
 ALLOWED: what was published with --allow-breaking; ROLLBACK: the version that it puts back; STUB:
 the version that a stand-in on a laptop was made of, whose tables nobody built. CATALOG: the models
-(unique_ids, separated by spaces) whose columns were completed from dbt's catalog.
+(unique_ids, separated by spaces) whose columns were completed from dbt's catalog. WHOLE: of a part
+that one reader gets, the digest of the publication that it is of.
 """
 
 

@@ -14,7 +14,7 @@ from dbtmesh.manifest.decode import Probe, explained, is_published
 from dbtmesh.manifest.decode import read as content_of
 from dbtmesh.manifest.document import document_of
 from dbtmesh.manifest.fields import PUBLISHED_METADATA, Version
-from dbtmesh.manifest.interface import DIGEST, VERSION, Interface, reader_names
+from dbtmesh.manifest.interface import DIGEST, VERSION, WHOLE, Interface, reader_names
 from dbtmesh.manifest.seal import UNSEALED, seal, version_of, with_digest
 
 
@@ -36,7 +36,7 @@ def read(body: bytes, project: str, databases: Collection[str] | None = None) ->
     version = notes.get(VERSION) or version_of(content.generated_at, sha256(body))
     interface = seal(document, project, content.generated_at, content.private, version)
     # that of the bytes as they were published, which others have been told of
-    return replace(interface, digest=digest or sha256(body))
+    return replace(interface, digest=notes.get(WHOLE) or digest or sha256(body))
 
 
 class _Named(Probe):

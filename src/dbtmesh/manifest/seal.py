@@ -15,7 +15,8 @@ import msgspec
 
 from dbtmesh import sha256
 from dbtmesh.checked import is_clean, prose
-from dbtmesh.manifest.interface import DIGEST, VERSION, Interface
+from dbtmesh.manifest.graph import nearest
+from dbtmesh.manifest.interface import ALLOWED, CATALOG, DIGEST, VERSION, WHOLE, Interface
 
 UNSEALED = "0" * 64
 
@@ -102,6 +103,37 @@ def annotated(
         metadata["generated_at"] = f"{generated_at:%Y-%m-%dT%H:%M:%S.%fZ}"
     document = {**interface.manifest, "metadata": metadata}
     return seal(document, interface.project, when, interface.private)
+
+
+def part(interface: Interface, nodes: Mapping[str, Mapping[str, Any]]) -> Interface:
+    """What a reader gets who may see these of its models only: of the others not even a name.
+
+    It has the version of the whole, and the digest of its own bytes, by which they are checked;
+    that of the whole, which others are told of, is noted in it.
+    """
+    above = nearest(nodes, nodes, lambda uid: interface.nodes[uid]["depends_on"]["nodes"])
+    shown = {
+        uid: {**node, "depends_on": {**node["depends_on"], "nodes": above[uid]}}
+        for uid, node in nodes.items()
+    }
+    notes = {k: v for k, v in interface.notes.items() if k != ALLOWED}  # its words name models
+    if CATALOG in notes:
+        notes[CATALOG] = " ".join(uid for uid in notes[CATALOG].split() if uid in nodes)
+    notes[WHOLE] = interface.digest
+    groups = {node["group"] for node in nodes.values() if node.get("group")}
+    document = {
+        **interface.manifest,
+        "metadata": {**interface.manifest["metadata"], "env": notes},
+        "nodes": shown,
+        "groups": {
+            uid: group
+            for uid, group in interface.manifest.get("groups", {}).items()
+            if group["name"] in groups
+        },
+    }
+    return seal(
+        document, interface.project, interface.generated_at, interface.private, interface.version
+    )
 
 
 def reduced(interface: Interface, nodes: Mapping[str, Mapping[str, Any]]) -> Interface:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -43,7 +43,9 @@ def move(
     (registry, state), (new, new_state) = source, target
     versions = history.versions(registry, project, env, number=sys.maxsize)
     folder = keys.records(project, env)
-    records = sorted(name for name in registry.children(folder) if name.endswith(".json"))
+    records = []
+    if not _keeps_own_records(new):
+        records = sorted(name for name in registry.children(folder) if name.endswith(".json"))
     moved = Moved(env, len(versions), tuple(name.removesuffix(".json") for name in records))
     if dry:
         return moved
@@ -59,8 +61,14 @@ def move(
         _where_there_is_none(registry, new, folder + name)
     for name in STATE:
         _where_there_is_none(state, new_state, keys.state(project, env, name))
-    _latest(registry, new, project, env)
+    _latest(registry, new, project, env, versions)
     return moved
+
+
+def _keeps_own_records(target: Store) -> bool:
+    """In Snowflake each reader keeps its record in its own database, and writes it when it next
+    deploys: nobody else can."""
+    return target.url.startswith("snowflake:")
 
 
 def _where_there_is_none(source: Store, target: Store, key: str) -> None:
@@ -73,14 +81,20 @@ def _where_there_is_none(source: Store, target: Store, key: str) -> None:
             return
 
 
-def _latest(source: Store, target: Store, project: str, env: str) -> None:
+def _latest(
+    source: Store, target: Store, project: str, env: str, versions: Collection[str]
+) -> None:
+    """Unless what is there is newer; but for one of these that the source has put aside, as a
+    rollback does with what is dated ahead."""
     key = keys.latest(project, env)
     if (stored := source.read(key)) is None:
         return
     ours = read(stored.body, project)
-    there = target.read(key)
-    if there and read(there.body, project).generated_at >= ours.generated_at:
-        return
+    if there := target.read(key):
+        found = read(there.body, project)
+        newer = found.generated_at >= ours.generated_at
+        if found.version == ours.version or (newer and found.version not in versions):
+            return
     try:
         target.write(key, stored.body, replaces=there.etag if there else None)
     except Changed:
@@ -93,6 +107,8 @@ def answers(url: str) -> Sequence[str]:
     """What members answer whose registry is at that URL; nothing for one that no answer names."""
     scheme, _, place = url.partition("://")
     parts = place.split("/")
+    if scheme == "snowflake":
+        return ["registry=snowflake"]
     if scheme == "s3" and len(parts) == 2:
         return ["registry=s3", f"registry_bucket={parts[0]}"]
     if scheme == "gs" and len(parts) == 2:

@@ -136,20 +136,40 @@ def write_once(store: Store, key: str, body: bytes) -> None:
     raise contended(store, key)
 
 
+@dataclass(frozen=True)
+class Before:
+    """The ETag of a member's state before it published, None where there was none."""
+
+    etag: str | None
+
+    @classmethod
+    def of(cls, state: Store, project: str, env: str) -> Before:
+        return cls(state.etag(keys.state(project, env)))
+
+
 def keep_state(
-    state: Store, registry: Store, env: str, interface: Interface, manifest: bytes
+    state: Store,
+    registry: Store,
+    env: str,
+    interface: Interface,
+    manifest: bytes,
+    before: Before | None = None,
 ) -> None:
     """Keeps the full manifest for the member's own slim CI, unless a newer build has published.
 
-    The ETag is read before `latest`: whoever publishes in between changes one or the other.
+    The ETag is read before `latest`: whoever publishes in between changes one or the other. That is
+    done already where it was read before the interface became the latest.
     Raises MeshError.
     """
     key = keys.state(interface.project, env)
     for attempt in range(ATTEMPTS):
-        etag = state.etag(key)
-        current, _ = published(registry, interface.project, env)
-        if current is None or not current.same_build(interface):
-            return
+        if before:
+            etag, before = before.etag, None
+        else:
+            etag = state.etag(key)
+            current, _ = published(registry, interface.project, env)
+            if current is None or not current.same_build(interface):
+                return
         try:
             return state.write(key, manifest, replaces=etag)
         except Changed:

@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from dbtmesh import MeshError
 from dbtmesh.files import MOST, too_large
+
+if TYPE_CHECKING:
+    from dbtmesh.config import Member
 
 
 @dataclass(frozen=True)
@@ -89,19 +92,21 @@ ACCESS_POINT = re.compile(r"arn:aws[a-z-]*:s3:[a-z0-9-]*:[0-9]{12}:accesspoint[/
 @dataclass(frozen=True)
 class Access:
     """What signing in needs beside the URL. aws_region: of the bucket, unless the environment names
-    one; encryption: what a write to it says, AES256, aws:kms or the ARN of a key. The others: whom
-    GitHub's jobs sign in as; people use their own login."""
+    one; encryption: what a write to it says, AES256, aws:kms or the ARN of a key. member: who signs
+    in to Snowflake, and where the databases are. The others: whom GitHub's jobs sign in as; people
+    use their own login."""
 
     aws_region: str | None = None
     encryption: str | None = None
+    member: Member | None = None
     azure_tenant: str | None = None
     azure_client: str | None = None
     google_provider: str | None = None
 
 
 SHAPES = (
-    "s3://bucket/registry, az://account/container/registry, gs://bucket/registry or "
-    "file:///folder/registry"
+    "s3://bucket/registry, az://account/container/registry, gs://bucket/registry, "
+    "snowflake://ORG-ACCOUNT or file:///folder/registry"
 )
 
 
@@ -125,6 +130,10 @@ def open_store(url: str, access: Access | None = None) -> Store:
         from dbtmesh.registry.cloud import GoogleStore
 
         return GoogleStore(url, place, access)
+    if scheme == "snowflake":
+        from dbtmesh.registry.snowflake.store import SnowflakeStore
+
+        return SnowflakeStore(url, place, access)
     if scheme == "file" and place.startswith("/"):
         from dbtmesh.registry.folder import FolderStore
 

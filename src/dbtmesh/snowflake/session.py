@@ -167,6 +167,15 @@ def connect(connection: str | None, account: str | None) -> Session:
     account: of mesh.yml; where the connection is for another one, nothing is done there.
     Raises MeshError.
     """
+    opened, name = open_personal(connection, account, {})
+    return Session(opened, name)
+
+
+def open_personal(
+    connection: str | None, account: str | None, options: Mapping[str, Any]
+) -> tuple[SnowflakeConnection, str]:
+    """The connector's connection that `connect` makes, and what to call it. options: parameters
+    that count more than what is configured. Raises MeshError."""
     if not is_configured(connection):
         raise MeshError(
             "no connection to Snowflake: name one of ~/.snowflake/connections.toml with "
@@ -176,7 +185,7 @@ def connect(connection: str | None, account: str | None) -> Session:
     connection = connection or os.environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME")
     parameters = {"connection_name": connection} if connection else _from_environment(account)
     name = f"connection {connection}" if connection else "by the environment"
-    opened = _sign_in(parameters, name)
+    opened = _sign_in({**parameters, **options}, name)
     found = str(opened.account).upper().replace("_", "-")
     if account and "-" in found and found != account.upper().replace("_", "-"):
         opened.close()
@@ -184,7 +193,7 @@ def connect(connection: str | None, account: str | None) -> Session:
             f"{name} is for account {found}, and this project is on {account} (mesh.yml): use "
             "another connection, or `copier update --trust --skip-answered --ask snowflake_account`"
         )
-    return Session(opened, name)
+    return opened, name
 
 
 def sign_in_with_key(
@@ -208,6 +217,17 @@ def sign_in_as(member: Member, target: str) -> Session:
 
     Raises MeshError.
     """
+    opened, name = open_as(member, target, {})
+    session = Session(opened, name)
+    session.use(opened.role or "")
+    return session
+
+
+def open_as(
+    member: Member, target: str, options: Mapping[str, Any]
+) -> tuple[SnowflakeConnection, str]:
+    """The connector's connection that `sign_in_as` makes, and what to call it. options: parameters
+    besides. Raises MeshError."""
     names = names_of(member)
     user, role = {
         "ci": (names.ci_user.name, names.dev_role.name),
@@ -231,9 +251,7 @@ def sign_in_as(member: Member, target: str) -> Session:
 
         parameters["private_key"] = keys.private_der(_key_of(user))
     name = f"{user}, target {target}"
-    session = Session(_sign_in(parameters, name), name)
-    session.use(role)
-    return session
+    return _sign_in({**parameters, **options}, name), name
 
 
 def _workload_token() -> str:
@@ -301,7 +319,7 @@ def _sign_in(parameters: dict[str, Any], name: str) -> SnowflakeConnection:
         ) from None
     timeouts = {"login_timeout": LOGIN_TIMEOUT, "network_timeout": NETWORK_TIMEOUT}
     try:
-        return snowflake.connector.connect(**parameters, **timeouts)
+        return snowflake.connector.connect(**{**timeouts, **parameters})
     except Error as error:
         message = f"could not sign in ({name}): {_first_lines(error.msg or str(error))}"
         # An OperationalError is a DatabaseError, too, and means that there was no answer.

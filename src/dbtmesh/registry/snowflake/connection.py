@@ -1,0 +1,126 @@
+"""Statements on a connection to Snowflake that a registry and the state beside it share."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dbtmesh import MeshError
+from dbtmesh.output.words import one_line
+from dbtmesh.registry.snowflake.sql import Statement
+from dbtmesh.registry.store import MOST_REASON, Access
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+    from dbtmesh.config import Member
+
+TARGET = "DBT_MESH_TARGET"
+"""As whom of a project's service users a job of CI signs in: `prod` or `ci`, as in profiles.yml."""
+LOGIN_TIMEOUT = 20
+"""Seconds; a registry that does not answer is told of soon."""
+ADVICE = {
+    2003: "it is not there for your role: has that project run its snowflake/01 to 03 with "
+    "registry: snowflake, and this project its 03?",
+    3001: "your role may not do this: only the project's own deploys write here",
+    606: "your role has no warehouse that it may use: run snowflake/02 of this project",
+    90073: "the warehouse is suspended by its resource monitor",
+}
+ADVICE[2043] = ADVICE[2003]
+OTHERWISE = "failed: check the account and the network, or try again later"
+
+
+class Connection:
+    """Signs in when the first statement is sent. Threads may share it."""
+
+    def __init__(self, account: str, access: Access) -> None:
+        self._account, self._access = account, access
+        self._lock = threading.Lock()
+        self._opened: SnowflakeConnection | None = None
+
+    def ask(self, statement: Statement, where: str) -> list[Sequence[Any]]:
+        """What it answers. where: what is asked for, as an error names it. Raises MeshError."""
+        return self._run(statement, where)[0]
+
+    def insert(self, statement: Statement, where: str) -> int:
+        """How many rows it inserted. Raises MeshError."""
+        return self._run(statement, where)[1]
+
+    def _run(self, statement: Statement, where: str) -> tuple[list[Sequence[Any]], int]:
+        with self._lock:
+            opened = self._opened = self._opened or open_for(self._account, self._access)
+        from snowflake.connector.errors import Error
+
+        try:
+            with opened.cursor() as cursor:
+                cursor.execute(statement.text, statement.values or None)
+                return list(cursor.fetchall()), cursor.rowcount or 0
+        except Error as error:
+            advice = ADVICE.get(error.errno or 0, OTHERWISE)
+            reason = one_line(error.raw_msg or str(error), MOST_REASON)
+            raise MeshError(f"{where}: {advice}. Snowflake says: {reason}") from None
+
+
+def open_for(account: str, access: Access) -> SnowflakeConnection:
+    """Signs in as a service user of the member in CI, else as the person. Raises MeshError."""
+    from dbtmesh.snowflake import session
+
+    member = access.member
+    # Other options than the defaults, which are for statements that people write.
+    options: dict[str, Any] = {"paramstyle": "qmark", "login_timeout": LOGIN_TIMEOUT}
+    named = member.snowflake.get("account") if member else None
+    if member and named and str(named).upper() != account.upper():
+        raise MeshError(
+            f"snowflake://{account} is not the account of this project, {named} (mesh.yml): a "
+            "registry in Snowflake is read from within its account"
+        )
+    if member and (target := target_of()):
+        return session.open_as(member, target, options)[0]
+    return session.open_personal(None, account, {**options, **_personal(member)})[0]
+
+
+def target_of() -> str | None:
+    """The target of profiles.yml whose user a job is to be; None for a person."""
+    target = os.environ.get(TARGET)
+    if target not in (None, "", "ci", "prod"):
+        raise MeshError(f"${TARGET} is {target!r}, neither ci nor prod")
+    if target or os.environ.get("SNOWFLAKE_USER"):
+        return target or None
+    keys = ("SNOWFLAKE_PRIVATE_KEY", "SNOWFLAKE_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL")
+    if not any(os.environ.get(name) for name in keys):
+        return None
+    return "ci" if os.environ.get("GITHUB_EVENT_NAME", "").startswith("pull_request") else "prod"
+
+
+def _personal(member: Member | None) -> dict[str, Any]:
+    """A person works with the role for people and pull requests, unless the environment names
+    another."""
+    role, warehouse = os.environ.get("SNOWFLAKE_ROLE"), os.environ.get("SNOWFLAKE_WAREHOUSE")
+    if member:
+        from dbtmesh.snowflake.names import names_of
+
+        names = names_of(member)
+        role, warehouse = role or names.dev_role.name, warehouse or names.warehouse.name
+    found = {"role": role, "warehouse": warehouse, "authenticator": _browser()}
+    return {name: value for name, value in found.items() if value}
+
+
+def _browser() -> str | None:
+    """As dbt's target `dev` has it, where a person has exported nothing else to sign in with."""
+    named = ("AUTHENTICATOR", "PASSWORD", "PRIVATE_KEY_PATH", "TOKEN", "DEFAULT_CONNECTION_NAME")
+    if any(os.environ.get(f"SNOWFLAKE_{name}") for name in named):
+        return None
+    return "externalbrowser"
+
+
+_SHARED: dict[str, Connection] = {}
+
+
+def shared(account: str, access: Access) -> Connection:
+    """The connection of this process for an account and a member: signing in takes longer than a
+    statement."""
+    member = access.member
+    key = f"{account} {member.root if member else ''}"
+    return _SHARED.setdefault(key, Connection(account, access))

@@ -1,0 +1,46 @@
+"""What each reader gets of a publication that has models for named consumers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dbtmesh.config import NAME
+from dbtmesh.manifest.interface import Interface, shared_with
+from dbtmesh.manifest.published import read
+from dbtmesh.manifest.seal import part
+from dbtmesh.registry.snowflake.sql import OWNER
+from dbtmesh.snowflake.names import reader_role
+
+
+def role_of(project: str) -> str:
+    """The database role that a consumer has in the databases that it reads."""
+    return reader_role("", project).name.lstrip(".")
+
+
+def documents(body: bytes, project: str) -> Mapping[str | None, bytes]:
+    """Reader → document: None for all, a database role, or OWNER. One for all where no model names
+    its consumers. Raises MeshError for what is no publication of the project."""
+    if b'"consumers"' not in body:
+        return {None: body}
+    whole = read(body, project)
+    shared = {uid: shared_with(node) for uid, node in whole.nodes.items()}
+    named = {name for names in shared.values() for name in names or () if NAME.fullmatch(name)}
+    if all(names is None for names in shared.values()):
+        return {None: body}
+    return {
+        OWNER: body,
+        None: _visible(whole, shared, None),
+        **{role_of(name): _visible(whole, shared, name) for name in sorted(named)},
+    }
+
+
+def _visible(
+    whole: Interface, shared: Mapping[str, frozenset[str] | None], consumer: str | None
+) -> bytes:
+    nodes: dict[str, Mapping[str, Any]] = {
+        uid: node
+        for uid, node in whole.nodes.items()
+        if (names := shared[uid]) is None or consumer in names
+    }
+    return part(whole, nodes).body

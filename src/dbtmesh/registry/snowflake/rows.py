@@ -1,0 +1,163 @@
+"""Objects as rows, and rows as objects; and which publication is the latest. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from dbtmesh import MeshError, sha256
+from dbtmesh.manifest.interface import VERSION
+from dbtmesh.registry import keys
+from dbtmesh.registry.store import Stored
+
+CHUNK = 8 * 2**20
+"""Characters of one row's body: a VARCHAR without a length holds 16 MB on every account."""
+
+
+class Damaged(ValueError):
+    """Rows that are no object: parts are missing, or what they say of it is not so."""
+
+
+class Packed(NamedTuple):
+    """An object for the tables. digest: SHA-256 of its bytes; parts: of its text, in order."""
+
+    size: int
+    digest: str
+    parts: tuple[str, ...]
+
+
+def packed(body: bytes) -> Packed:
+    text = base64.b64encode(zlib.compress(body)).decode()
+    parts = tuple(text[start : start + CHUNK] for start in range(0, len(text), CHUNK))
+    return Packed(len(body), sha256(body), parts)
+
+
+class Part(NamedTuple):
+    """One row of an object. body: None where it is known already, or too large to be read."""
+
+    tag: str
+    part: int
+    parts: int
+    size: int
+    digest: str
+    body: str | None
+
+
+def one_object(rows: Iterable[Sequence[object]]) -> list[Part]:
+    """The rows of one object, each part once: who writes the same at once inserts them twice.
+
+    Raises Damaged.
+    """
+    found: dict[int, Part] = {}
+    for tag, part, parts, size, digest, body in rows:
+        row = Part(
+            str(tag),
+            int(str(part)),
+            int(str(parts)),
+            int(str(size)),
+            str(digest),
+            None if body is None else str(body),
+        )
+        first = found.setdefault(row.part, row)
+        if (first.digest, first.size, first.parts) != (row.digest, row.size, row.parts):
+            raise Damaged("there are two of that name")
+    whole = [found[number] for number in sorted(found)]
+    if whole and (len(whole) != whole[0].parts or len({row.digest for row in whole}) > 1):
+        raise Damaged(f"{len(whole)} of {whole[0].parts} parts are there")
+    return whole
+
+
+def unpacked(rows: Sequence[Part]) -> Stored:
+    """Raises Damaged where they are not what they say; never makes more bytes than that."""
+    first = rows[0]
+    try:
+        data = base64.b64decode("".join(row.body or "" for row in rows), validate=True)
+        opener = zlib.decompressobj()
+        body = opener.decompress(data, first.size + 1)  # no more, whatever it says it holds
+    except (binascii.Error, zlib.error) as error:
+        raise Damaged(str(error)) from None
+    if len(body) != first.size or sha256(body) != first.digest:
+        raise Damaged("its digest does not match")
+    return Stored(body, etag(first.tag, first.digest))
+
+
+# ── What stands ───────────────────────────────────────────────────────────────────────
+
+
+class Mark(NamedTuple):
+    """What makes a version the latest. attempt: counts how often that version was put in place."""
+
+    version: str
+    attempt: int
+
+
+_ETAG = re.compile(rf"({keys.VERSION.pattern}):([0-9]{{1,9}}):[0-9a-f]{{16}}")
+_COUNTED = re.compile(r"([0-9]{1,9}:[0-9a-f]{32}):[0-9a-f]{16}")
+
+
+def etag(tag: str, digest: str) -> str:
+    """tag: `version:attempt` of the latest, `number:id` of what is counted, or a version."""
+    return f"{tag}:{digest[:16]}"
+
+
+def mark_of(known: str) -> Mark | None:
+    """Of an ETag of the latest; None for one of another store."""
+    found = _ETAG.fullmatch(known)
+    return Mark(found[1], int(found[2])) if found else None
+
+
+def count_of(known: str) -> str | None:
+    """`number:id` of an ETag; None for one of another store."""
+    found = _COUNTED.fullmatch(known)
+    return found[1] if found else None
+
+
+class Standing(Enum):
+    """What became of a mark, seen right after it was inserted."""
+
+    LATEST = "it is what readers see, and nobody else came in between"
+    WITHDRAW = "it stands above another that it was not judged against"
+    BEHIND = "a newer one stands, or what it was judged against does not any more"
+
+
+def judged(
+    ours: str, follows: Mark | None, standing: Sequence[Mark]
+) -> tuple[Standing, Mark | None]:
+    """With the mark that is ours. standing: the greatest two. follows: what it was judged against,
+    which is above it where a rollback takes the place of one that is dated ahead."""
+    if not standing or standing[0].version != ours:
+        return Standing.BEHIND, None
+    own, below = standing[0], standing[1] if len(standing) > 1 else None
+    replaced = follows is not None and follows.version > ours
+    if replaced or below == follows or (follows and follows.version == ours):
+        return Standing.LATEST, own
+    return Standing.WITHDRAW, own
+
+
+class _Notes(msgspec.Struct):
+    env: dict[str, str] = {}
+
+
+class _Head(msgspec.Struct):
+    metadata: _Notes
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+
+
+def version_in(body: bytes) -> str:
+    """The version that a publication says it is. Raises MeshError for what is none."""
+    try:
+        version = _HEAD.decode(body).metadata.env.get(VERSION, "")
+    except msgspec.MsgspecError as error:
+        raise MeshError(f"this is no publication: {error}") from None
+    if not keys.VERSION.fullmatch(version):
+        raise MeshError("this is no publication: it names no version of its own")
+    return version

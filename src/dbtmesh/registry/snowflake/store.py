@@ -1,0 +1,248 @@
+"""A registry in Snowflake, as a store: keys in, statements out."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from dbtmesh import MeshError
+from dbtmesh.config import ACCOUNT, NAME
+from dbtmesh.files import MOST
+from dbtmesh.registry.snowflake import connection, rows, sql
+from dbtmesh.registry.snowflake.documents import documents, role_of
+from dbtmesh.registry.snowflake.places import Folder, Kind, Place, folder_of, place_of
+from dbtmesh.registry.store import Access, Changed, NotModified, Stored, TooLarge
+
+STATE = "/state"
+"""After the account: what a member keeps for itself, beside the registry."""
+DATABASE = re.compile(r"(.+)_PROD")
+
+
+class SnowflakeStore:
+    """Of an account: each project's part lies in its own prod database, and a consumer's records
+    lie in the consumer's."""
+
+    def __init__(self, url: str, place: str, access: Access) -> None:
+        account = place.removesuffix(STATE)
+        if not ACCOUNT.fullmatch(account):
+            raise MeshError(
+                f"{url!r} is not a valid registry in Snowflake: write snowflake://ORG-ACCOUNT"
+            )
+        self.url, self._is_state, self._member = url, place != account, access.member
+        self._connection = connection.shared(account, access)
+        self._records: dict[str, list[rows.Part]] = {}
+
+    # ── One object ────────────────────────────────────────────────────────────────────
+
+    def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
+        found = self._rows(key, known, most)
+        if not found:
+            return None
+        first = found[0]
+        if known and rows.etag(first.tag, first.digest) == known:
+            raise NotModified
+        if first.size > most:
+            raise TooLarge(f"{self.url}/{key}", first.size, most)
+        try:
+            return rows.unpacked(found)
+        except rows.Damaged as error:
+            raise self._damaged(key, error) from None
+
+    def etag(self, key: str) -> str | None:
+        found = self._rows(key, None, MOST, body=False)
+        return rows.etag(found[0].tag, found[0].digest) if found else None
+
+    def _rows(
+        self, key: str, known: str | None, most: int, *, body: bool = True
+    ) -> list[rows.Part]:
+        place = place_of(key)
+        if place is None:
+            return []
+        if place.kind is Kind.RECORD and (listed := self._records.pop(key, None)):
+            return listed
+        statement = self._reading(place, known, most, body)
+        if statement is None:
+            return []
+        try:
+            return rows.one_object(self._connection.ask(statement, f"{self.url}/{key}"))
+        except rows.Damaged as error:
+            raise self._damaged(key, error) from None
+
+    def _reading(
+        self, place: Place, known: str | None, most: int, body: bool
+    ) -> sql.Statement | None:
+        if place.kind in (Kind.LATEST, Kind.VERSION):
+            table, reader = self._publications(place.project), self._reader(place.project)
+            if place.kind is Kind.LATEST:
+                return sql.read_latest(table, place.env, reader, known, most, body)
+            return sql.read_version(table, place.env, place.name, reader, known, most, body)
+        if (counted := self._counted(place)) is None:
+            return None
+        return sql.read_counted(counted, known, most, body)
+
+    def _damaged(self, key: str, error: rows.Damaged) -> MeshError:
+        return MeshError(f"{self.url}/{key} is damaged ({error}): have it written again")
+
+    def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
+        place = place_of(key)
+        where = f"{self.url}/{key}"
+        if place is None:
+            raise MeshError(f"{where}: a registry in Snowflake has no place for that")
+        if place.kind is Kind.LATEST:
+            self._put_in_place(place, rows.version_in(body), replaces, where)
+        elif place.kind is Kind.VERSION:
+            self._keep(place, body, replaces, where)
+        else:
+            self._count(place, body, replaces, where)
+
+    def _keep(self, place: Place, body: bytes, replaces: str | None, where: str) -> None:
+        if replaces is not None:
+            raise Changed(where)
+        found = documents(body, place.project)
+        statement = sql.keep_version(
+            self._publications(place.project),
+            place.env,
+            place.name,
+            {reader: rows.packed(document) for reader, document in found.items()},
+        )
+        if not self._connection.insert(statement, where):
+            raise Changed(where)
+
+    def _put_in_place(self, place: Place, version: str, replaces: str | None, where: str) -> None:
+        follows = rows.mark_of(replaces) if replaces else None
+        if replaces and not follows:
+            raise Changed(where)
+        table = self._publications(place.project)
+        self._connection.insert(sql.put_in_place(table, place.env, version, follows), where)
+        # Whether or not: it may have been inserted by a request of which the answer got lost.
+        seen = self._connection.ask(sql.standing(table, place.env, 2), where)
+        marks = [rows.Mark(str(name), int(attempt)) for name, attempt in seen]
+        became, own = rows.judged(version, follows, marks)
+        if became is rows.Standing.WITHDRAW:
+            assert own
+            self._connection.insert(sql.withdraw(table, place.env, own), where)
+        if became is not rows.Standing.LATEST:
+            raise Changed(where)
+
+    def _count(self, place: Place, body: bytes, replaces: str | None, where: str) -> None:
+        follows = rows.count_of(replaces) if replaces else None
+        if replaces and not follows:
+            raise Changed(where)
+        own = place.name if place.kind is Kind.RECORD else place.project
+        if self._member and own != self._member.project:
+            raise MeshError(
+                f"{where}: in Snowflake each project keeps what is its own, in its own database: "
+                f"{own} writes it when it deploys"
+            )
+        if (counted := self._counted(place)) is None:
+            raise MeshError(f"{where}: {place.name} is no project that is known here")
+        statement = sql.write_counted(counted, rows.packed(body), follows, secrets.token_hex(16))
+        if not self._connection.insert(statement, where):
+            raise Changed(where)
+
+    # ── Where it lies ─────────────────────────────────────────────────────────────────
+
+    def _database(self, project: str) -> str:
+        """As stored: by mesh.yml, else by the rule."""
+        member = self._member
+        if member and project == member.project:
+            return member.prod_database
+        for upstream in member.upstreams if member else ():
+            if upstream.name == project:
+                return upstream.prod_database
+        return f"{project.upper()}_PROD"
+
+    def _project(self, database: str) -> str | None:
+        """Whose database it is, by the same."""
+        known = {self._database(name): name for name in self._names()}
+        if database in known:
+            return known[database]
+        found = DATABASE.fullmatch(database)
+        name = found[1].lower() if found else ""
+        return name if NAME.fullmatch(name) else None
+
+    def _names(self) -> list[str]:
+        member = self._member
+        return [member.project, *(each.name for each in member.upstreams)] if member else []
+
+    def _is_own(self, project: str) -> bool:
+        return bool(self._member and project == self._member.project)
+
+    def _publications(self, project: str) -> sql.Table:
+        return sql.publications(self._database(project), self._is_own(project))
+
+    def _reader(self, project: str) -> str:
+        if self._is_own(project):
+            return sql.OWNER
+        return role_of(self._member.project) if self._member else ""
+
+    def _counted(self, place: Place) -> sql.Counted | None:
+        if place.kind is Kind.STATE:
+            return sql.state(self._database(place.project), place.env, place.name)
+        database = self._database(place.name)
+        return sql.record(database, place.project, place.env, place.name)
+
+    # ── Listings ──────────────────────────────────────────────────────────────────────
+
+    def children(self, prefix: str) -> Iterator[str]:
+        if (found := folder_of(prefix)) is None:
+            return
+        folder, project, env = found
+        where = f"{self.url}/{prefix}"
+        if folder is Folder.PROJECTS:
+            yield from self._projects(where)
+        elif folder is Folder.RECORDS:
+            yield from self._consumers(project, env, where)
+        elif folder is Folder.ENVIRONMENTS:
+            table = self._publications(project)
+            if self._is_state:
+                table = sql.Table(table.database, sql.STATE)
+            yield from (
+                f"{row[0]}/" for row in self._connection.ask(sql.environments(table), where)
+            )
+        elif folder is Folder.HISTORY:
+            statement = sql.versions(self._publications(project), env)
+            yield from (f"{row[0]}/" for row in self._connection.ask(statement, where))
+        elif self._is_state:
+            statement = sql.names(sql.Table(self._database(project), sql.STATE), env)
+            yield from (str(row[0]) for row in self._connection.ask(statement, where))
+        else:
+            yield from ("latest/", "history/", "consumers/")
+
+    def _projects(self, where: str) -> Iterator[str]:
+        """Those whose publications the role may see."""
+        seen = (sql.STATE,) if self._is_state else (sql.PUBLISHED, sql.PUBLICATIONS)
+        databases = self._databases(seen, where)
+        yield from sorted(f"{name}/" for each in databases if (name := self._project(each)))
+
+    def _consumers(self, project: str, env: str, where: str) -> Iterator[str]:
+        """Whose records the role may see; all of them are read at once, and kept until each is
+        asked for."""
+        databases = self._databases((sql.READS,), where)
+        if not databases:
+            return
+        found: dict[str, dict[str, list[Sequence[Any]]]] = defaultdict(lambda: defaultdict(list))
+        for database, consumer, *row in self._connection.ask(
+            sql.read_records(databases, project, env, MOST), where
+        ):
+            found[str(consumer)][str(database)].append(row)
+        for consumer, places in found.items():
+            # One that another project's database holds is not that consumer's own.
+            own = places.get(self._database(consumer)) or places[min(places)]
+            name = f"{consumer}.json"
+            try:
+                self._records[f"{project}/{env}/consumers/{name}"] = rows.one_object(own)
+            except rows.Damaged as error:
+                self._records[f"{project}/{env}/consumers/{name}"] = [
+                    rows.Part("", 0, 1, 0, "", str(error))
+                ]
+            yield name
+
+    def _databases(self, seen: Collection[str], where: str) -> list[str]:
+        """Those in which the role sees one of these relations of a registry."""
+        listed = self._connection.ask(sql.show(seen), where)
+        # created_on, name, kind, database_name, schema_name
+        return sorted({str(row[3]) for row in listed if row[1] in seen and row[4] == sql.MESH})

@@ -1,0 +1,172 @@
+"""Registries in the stand-in of Snowflake: accounts in which projects have their schema MESH.
+
+A pytest plugin, as tests/s3_server.py is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from dbtmesh.config import Member, Upstream
+from dbtmesh.registry.snowflake import connection
+from dbtmesh.registry.store import Access, Store, open_store
+from tests.snowflake_standin import Standin
+from tests.snowflake_standin.fixtures import rsa_key
+
+COUNTED = """
+    SEQ NUMBER(10, 0) NOT NULL, WRITE_ID VARCHAR NOT NULL, PART NUMBER(5, 0) NOT NULL,
+    PARTS NUMBER(5, 0) NOT NULL, SIZE NUMBER(12, 0) NOT NULL, DIGEST VARCHAR NOT NULL,
+    BODY VARCHAR NOT NULL, WRITTEN_AT TIMESTAMP_TZ DEFAULT CURRENT_TIMESTAMP()
+"""
+SCHEMA = f"""
+    USE ROLE SYSADMIN;
+    CREATE DATABASE {{db}};
+    CREATE SCHEMA {{db}}.MESH WITH MANAGED ACCESS;
+    CREATE TABLE {{db}}.MESH.PUBLICATIONS (
+        ENV VARCHAR NOT NULL, VERSION VARCHAR NOT NULL, KIND VARCHAR NOT NULL,
+        ATTEMPT NUMBER(10, 0) NOT NULL, FOLLOWS VARCHAR, READER VARCHAR, PART NUMBER(5, 0),
+        PARTS NUMBER(5, 0), SIZE NUMBER(12, 0), DIGEST VARCHAR, BODY VARCHAR,
+        WRITTEN_AT TIMESTAMP_TZ DEFAULT CURRENT_TIMESTAMP()
+    );
+    CREATE SECURE VIEW {{db}}.MESH.PUBLISHED AS
+        SELECT ENV, VERSION, KIND, ATTEMPT, FOLLOWS, READER, PART, PARTS, SIZE, DIGEST, BODY,
+            WRITTEN_AT
+        FROM {{db}}.MESH.PUBLICATIONS
+        WHERE READER IS NULL OR IS_DATABASE_ROLE_IN_SESSION(READER);
+    CREATE TABLE {{db}}.MESH.STATE (ENV VARCHAR NOT NULL, NAME VARCHAR NOT NULL, {COUNTED});
+    CREATE TABLE {{db}}.MESH.READS (
+        UPSTREAM VARCHAR NOT NULL, ENV VARCHAR NOT NULL, CONSUMER VARCHAR NOT NULL, {COUNTED}
+    );
+    CREATE DATABASE ROLE {{db}}.PUBLIC_READ;
+    CREATE DATABASE ROLE {{db}}.MESH_READS;
+    GRANT USAGE ON DATABASE {{db}} TO ROLE {{role}};
+    GRANT USAGE ON SCHEMA {{db}}.MESH TO ROLE {{role}};
+    GRANT SELECT, INSERT ON TABLE {{db}}.MESH.PUBLICATIONS TO ROLE {{role}};
+    GRANT SELECT, INSERT ON TABLE {{db}}.MESH.STATE TO ROLE {{role}};
+    GRANT SELECT, INSERT ON TABLE {{db}}.MESH.READS TO ROLE {{role}};
+    GRANT USAGE ON SCHEMA {{db}}.MESH TO DATABASE ROLE {{db}}.PUBLIC_READ;
+    GRANT SELECT ON VIEW {{db}}.MESH.PUBLISHED TO DATABASE ROLE {{db}}.PUBLIC_READ;
+    GRANT USAGE ON SCHEMA {{db}}.MESH TO DATABASE ROLE {{db}}.MESH_READS;
+    GRANT SELECT ON TABLE {{db}}.MESH.READS TO DATABASE ROLE {{db}}.MESH_READS;
+"""
+PROJECT = """
+    USE ROLE USERADMIN;
+    CREATE ROLE {prefix}_ROLE;
+    CREATE USER {prefix}_SVC TYPE = SERVICE DEFAULT_SECONDARY_ROLES = () RSA_PUBLIC_KEY = '{key}';
+    USE ROLE SECURITYADMIN;
+    GRANT ROLE {prefix}_ROLE TO USER {prefix}_SVC;
+    GRANT ROLE {prefix}_ROLE TO ROLE SYSADMIN;
+    USE ROLE SYSADMIN;
+    CREATE WAREHOUSE {prefix}_WH;
+    GRANT USAGE ON WAREHOUSE {prefix}_WH TO ROLE {prefix}_ROLE;
+"""
+READER = """
+    USE ROLE SYSADMIN;
+    CREATE DATABASE ROLE IF NOT EXISTS {db}.READ_{consumer};
+    GRANT DATABASE ROLE {db}.PUBLIC_READ TO ROLE {prefix}_ROLE;
+    GRANT DATABASE ROLE {db}.READ_{consumer} TO ROLE {prefix}_ROLE;
+"""
+PROJECTS = {"dbt_up": "UP", "dbt_down": "DOWN", "dbt_other": "OTHER"}
+
+_numbers = itertools.count(1)
+
+
+def project_of(name: str, database: str, *upstreams: Member) -> Member:
+    """A member of the mesh, as its mesh.yml would say."""
+    prefix = PROJECTS[name]
+    return Member(
+        root=Path("/nowhere") / database,
+        project=name,
+        kind="upstream",
+        publishes=True,
+        database_prefix=prefix,
+        bucket=None,
+        aws_region=None,
+        upstreams=tuple(
+            Upstream(each.project, each.database_prefix, each.prod_database) for each in upstreams
+        ),
+        snowflake={
+            "account": "TESTORG-STANDIN",
+            "prod_database": database,
+            "warehouse": f"{prefix}_WH",
+            "role": f"{prefix}_ROLE",
+            "service_user": f"{prefix}_SVC",
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Account:
+    """The stand-in, with the roles of three projects, and for each test databases of its own."""
+
+    standin: Standin
+
+    @property
+    def url(self) -> str:
+        return f"snowflake://{self.standin.model.account_name}"
+
+    def run(self, sql: str) -> None:
+        with self.standin.admin_connection() as admin:
+            for _ in admin.execute_string(sql):
+                pass
+
+    def project(self, name: str, *upstreams: Member) -> Member:
+        """A project with a database of its own, which reads these."""
+        member = project_of(name, f"{PROJECTS[name]}_{next(_numbers)}", *upstreams)
+        self.run(SCHEMA.format(db=member.prod_database, role=member.snowflake["role"]))
+        for each in upstreams:
+            self.run(
+                READER.format(
+                    db=each.prod_database, consumer=name.upper(), prefix=member.database_prefix
+                )
+                + f"GRANT DATABASE ROLE {member.prod_database}.MESH_READS "
+                f"TO ROLE {each.database_prefix}_ROLE;"
+            )
+        return member
+
+    def environment(self, identity: str = "admin") -> dict[str, str]:
+        """Of a job that deploys; `consumer` is one without a key that is known."""
+        key = rsa_key() if identity == "admin" else rsa_key(identity)
+        return {
+            **self.standin.reach,
+            "SNOWFLAKE_PRIVATE_KEY": key.private_pem,
+            "DBT_MESH_TARGET": "prod",
+        }
+
+    def store(self, member: Member, root: str = "") -> Store:
+        return open_store(self.url + root, Access(member=member))
+
+    def sent(self, since: int = 0) -> Sequence[str]:
+        """What clients have sent since so many statements."""
+        return [record.sql for record in self.standin.statements[since:]]
+
+
+@pytest.fixture(scope="session")
+def snowflake_account() -> Iterator[Account]:
+    with Standin(parallel_inserts=True) as standin:
+        account = Account(standin)
+        for prefix in PROJECTS.values():
+            account.run(PROJECT.format(prefix=prefix, key=rsa_key().public))
+        yield account
+
+
+@pytest.fixture
+def account(snowflake_account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """Where a job that deploys finds it."""
+    for name, value in snowflake_account.environment().items():
+        monkeypatch.setenv(name, value)
+    signed_out()
+    return snowflake_account
+
+
+def signed_out() -> None:
+    """The next statement signs in anew."""
+    connection._SHARED.clear()
+
+
+__all__ = ["Account", "project_of", "replace", "signed_out"]
