@@ -118,22 +118,31 @@ class Account:
     def project(self, name: str, *upstreams: Member) -> Member:
         """A project with a database of its own, which reads these."""
         member = project_of(name, f"{PROJECTS[name]}_{next(_numbers)}", *upstreams)
-        self.run(SCHEMA.format(db=member.prod_database, role=member.snowflake["role"]))
-        for each in upstreams:
+        self.set_up(member)
+        return member
+
+    def join(self, prefix: str) -> None:
+        """Roles, a service user and a warehouse."""
+        self.run(PROJECT.format(prefix=prefix, key=rsa_key().public))
+
+    def set_up(self, member: Member) -> None:
+        """The database of a project that has joined, and what it reads."""
+        own = member.database_prefix
+        self.run(SCHEMA.format(db=member.prod_database, role=f"{own}_ROLE"))
+        for each in member.upstreams:
+            consumer = member.project.upper()
             self.run(
-                READER.format(
-                    db=each.prod_database, consumer=name.upper(), prefix=member.database_prefix
-                )
+                READER.format(db=each.prod_database, consumer=consumer, prefix=own)
                 + f"GRANT DATABASE ROLE {member.prod_database}.MESH_READS "
                 f"TO ROLE {each.database_prefix}_ROLE;"
             )
-        return member
 
     def environment(self, identity: str = "admin") -> dict[str, str]:
         """Of a job that deploys; `consumer` is one without a key that is known."""
         key = rsa_key() if identity == "admin" else rsa_key(identity)
         return {
             **self.standin.reach,
+            "SNOWFLAKE_ACCOUNT": self.standin.model.account_name,
             "SNOWFLAKE_PRIVATE_KEY": key.private_pem,
             "DBT_MESH_TARGET": "prod",
         }
@@ -151,7 +160,7 @@ def snowflake_account() -> Iterator[Account]:
     with Standin(parallel_inserts=True) as standin:
         account = Account(standin)
         for prefix in PROJECTS.values():
-            account.run(PROJECT.format(prefix=prefix, key=rsa_key().public))
+            account.join(prefix)
         yield account
 
 

@@ -143,8 +143,12 @@ class Before:
     etag: str | None
 
     @classmethod
-    def of(cls, state: Store, project: str, env: str) -> Before:
-        return cls(state.etag(keys.state(project, env)))
+    def of(cls, state: Store, project: str, env: str) -> Before | None:
+        """None where it cannot be read: `keep_state` says so, when the interface is published."""
+        try:
+            return cls(state.etag(keys.state(project, env)))
+        except MeshError:
+            return None
 
 
 def keep_state(
