@@ -7,6 +7,7 @@ and what it writes, as READ COMMITTED allows.
 from __future__ import annotations
 
 import base64
+import json
 import random
 import zlib
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from dbtmesh import MeshError, sha256
+from dbtmesh.commands import publish_manifest, sync_mesh
 from dbtmesh.config import Member, load_member, locate
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
@@ -242,6 +244,65 @@ def test_a_lost_answer_loses_nothing(account: Account, store: Store, statement: 
     done = publish(store, "prod", built(2), agree)
     assert done.version == latest(store).version == built(2).version
     assert versions(store) == [built(1).version, built(2).version]
+
+
+# ── Commands ──────────────────────────────────────────────────────────────────────────
+
+
+def facts_of(member: Member, root: Path, kind: str) -> Path:
+    """The folder of a project with a mesh.yml that says the same."""
+    root.mkdir()
+    upstreams = [
+        {
+            "name": each.name,
+            "database_prefix": each.database_prefix,
+            "database": each.prod_database,
+            "databases": ["DBT_UP_LOCAL"],
+        }
+        for each in member.upstreams
+    ]
+    facts = {
+        "project": member.project,
+        "kind": kind,
+        "database_prefix": member.database_prefix,
+        "registry": "snowflake://TESTORG-STANDIN",
+        "upstreams": upstreams,
+        "snowflake": dict(member.snowflake),
+    }
+    (root / "mesh.yml").write_text(json.dumps(facts))
+    return root
+
+
+def test_commands_publish_refuse_and_sync(
+    account: Account, up: Member, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    down = account.project("dbt_down", up)
+    producer = facts_of(up, tmp_path / "dbt_up", "upstream")
+    consumer = facts_of(down, tmp_path / "dbt_down", "native")
+
+    def publish_file(number: int, *nodes: dict[str, Any]) -> int:
+        path = tmp_path / f"{number}.json"
+        every = {uid: node for each in nodes for uid, node in each.items()}
+        when = f"2026-02-03T00:00:{number:02}.000000Z"
+        path.write_bytes(manifest(generated_at=when, models=0, nodes=every))
+        return publish_manifest.main(["--env", "prod", "--manifest", str(path)], producer)
+
+    one, other = shared("one"), shared("other")
+    before = len(account.standin.statements)
+    assert publish_file(1, one) == 0
+    assert len(account.sent(before)) == 6
+    meanwhile(account, up, built(2, models=0, nodes={**one, **other}))
+    assert publish_file(3, one) == 2  # of the one that came in between it takes `other` away
+    said = capsys.readouterr().out
+    assert "other" in said
+    assert "nothing was published" in said
+    assert latest(account.store(up)).version == built(2, models=0, nodes={**one, **other}).version
+    for expected in (1, 1):
+        before = len(account.standin.statements)
+        assert sync_mesh.main(["--env", "prod"], consumer) == 0
+        assert len(account.sent(before)) == expected
+    assert "unchanged" in capsys.readouterr().out
+    assert "other" in (consumer / "models" / "_mesh_dbt_up.yml").read_text()
 
 
 # ── Models for named consumers ────────────────────────────────────────────────────────

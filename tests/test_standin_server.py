@@ -344,3 +344,52 @@ def test_a_stopped_server_is_gone() -> None:
             connection.cursor().execute("SELECT 1")
         with pytest.raises(Error):
             standin.connect(user=ADMIN, password=PASSWORD, login_timeout=1)
+
+
+# -- what a registry's tables need ------------------------------------------------------------
+
+
+def test_a_view_asks_which_database_roles_the_session_has(
+    standin: Standin, deployer: SnowflakeConnection
+) -> None:
+    run(
+        deployer,
+        """
+        CREATE TABLE NAMES (NAME VARCHAR);
+        INSERT INTO NAMES VALUES ('PUBLIC_READ'), ('UP_PROD.PUBLIC_READ'), ('NOBODY'), (NULL);
+        CREATE SECURE VIEW BY_ROLE AS
+            SELECT NAME FROM NAMES WHERE IS_DATABASE_ROLE_IN_SESSION(NAME);
+        """,
+    )
+    asked = "SELECT NAME FROM UP_PROD.SCRATCH.BY_ROLE"
+    assert run(deployer, asked) == []
+    admin(standin, "GRANT DATABASE ROLE UP_PROD.PUBLIC_READ TO ROLE UP_ROLE")
+    assert run(deployer, asked) == [("PUBLIC_READ",)]
+    admin(standin, "REVOKE DATABASE ROLE UP_PROD.PUBLIC_READ FROM ROLE UP_ROLE")
+    assert run(deployer, asked) == []
+    view = "SELECT NAME FROM NAMES WHERE IS_DATABASE_ROLE_IN_SESSION('PUBLIC_READ')"
+    with pytest.raises(ProgrammingError, match="what is no column"):
+        run(deployer, f"CREATE VIEW BY_LITERAL AS {view}")
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_inserts_run_side_by_side(parallel: bool) -> None:
+    """Each reads what was committed before it began: so both find nothing there yet."""
+    once = "INSERT INTO DB.PUBLIC.T SELECT ? WHERE NOT EXISTS (SELECT 1 FROM DB.PUBLIC.T)"
+    with Standin(parallel_inserts=parallel) as standin:
+        connect = {"user": ADMIN, "password": PASSWORD, "paramstyle": "qmark"}
+        with standin.connect(**connect) as one, standin.connect(**connect) as other:
+            run(one, "CREATE DATABASE DB; CREATE WAREHOUSE WH; CREATE TABLE DB.PUBLIC.T (ID INT)")
+            other.cursor().execute("USE WAREHOUSE WH")
+            standin.faults.meanwhile("INSERT", lambda: other.cursor().execute(once, (2,)))
+            one.cursor().execute(once, (1,))
+            found = run(one, "SELECT ID FROM DB.PUBLIC.T ORDER BY ID")
+            assert found == ([(1,), (2,)] if parallel else [(1,)])
+
+
+def test_a_lost_answer_runs_a_statement_twice() -> None:
+    with Standin() as standin, standin.admin_connection() as one:
+        run(one, "CREATE DATABASE DB; CREATE WAREHOUSE WH; CREATE TABLE DB.PUBLIC.T (ID INT)")
+        standin.faults.lose_answer("INSERT")
+        run(one, "INSERT INTO DB.PUBLIC.T VALUES (1)")
+        assert run(one, "SELECT ID FROM DB.PUBLIC.T") == [(1,), (1,)]

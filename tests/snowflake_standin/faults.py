@@ -27,7 +27,7 @@ class Fault:
     drop: bool = False
     seconds: float = 0.0
     seen: int = 0
-    between: Callable[[], None] | None = None
+    between: Callable[[], object] | None = None
     after: bool = False
 
 
@@ -61,7 +61,7 @@ class Faults:
         """Close the connection once the statement has run; the connector will send it again."""
         self._add(pattern, nth, drop=True, after=True)
 
-    def meanwhile(self, pattern: str, do: Callable[[], None], *, nth: int | None = 1) -> None:
+    def meanwhile(self, pattern: str, do: Callable[[], object], *, nth: int | None = 1) -> None:
         """Something happens between what an INSERT … SELECT reads and what it writes: with the
         switch `parallel_inserts`."""
         self._add(pattern, nth, between=do)
@@ -80,7 +80,7 @@ class Faults:
         error: SnowflakeError | None = None,
         drop: bool = False,
         seconds: float = 0.0,
-        between: Callable[[], None] | None = None,
+        between: Callable[[], object] | None = None,
         after: bool = False,
     ) -> None:
         regex = re.compile(pattern, re.IGNORECASE | re.DOTALL)

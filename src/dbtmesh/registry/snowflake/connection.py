@@ -71,7 +71,7 @@ def open_for(account: str, access: Access) -> SnowflakeConnection:
     # Other options than the defaults, which are for statements that people write.
     options: dict[str, Any] = {"paramstyle": "qmark", "login_timeout": LOGIN_TIMEOUT}
     named = member.snowflake.get("account") if member else None
-    if member and named and str(named).upper() != account.upper():
+    if member and named and _account(str(named)) != _account(account):
         raise MeshError(
             f"snowflake://{account} is not the account of this project, {named} (mesh.yml): a "
             "registry in Snowflake is read from within its account"
@@ -79,6 +79,11 @@ def open_for(account: str, access: Access) -> SnowflakeConnection:
     if member and (target := target_of()):
         return session.open_as(member, target, options)[0]
     return session.open_personal(None, account, {**options, **_personal(member)})[0]
+
+
+def _account(name: str) -> str:
+    """As a host's name has it."""
+    return name.upper().replace("_", "-")
 
 
 def target_of() -> str | None:
