@@ -2,7 +2,8 @@
 
 Every `run` step is the real one. Actions from elsewhere are stubs, small composite actions that do
 what the job needs of them: `checkout` clones the repository at the ref it is told, `setup-python`
-makes an environment that has all packages but the members' library, which the job installs,
+gives an environment that has all packages but the members' library, which the job installs
+(tests/job_python.py),
 `configure-aws-credentials` assumes the role with a token of the issuer in tests/aws_world.py,
 `create-github-app-token` gives a token of the stand-in for GitHub's API, `upload-artifact` copies
 files.
@@ -18,8 +19,6 @@ import json
 import os
 import re
 import subprocess
-import sys
-import venv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +26,13 @@ from typing import Any
 
 import yaml
 
+from tests import job_python
 from tests.conftest import BIN, ROOT
-from tests.warm import DBT, server
+from tests.warm import COMMANDS, DBT, server
+from tests.warm.client import NOBODY_TYPES
 
-FIRST = "ACTIONS_PACKAGES"
-"""Names a folder of packages that a job's Python has before those of the tests."""
-PASSED = ("AWS_", "DBT_", "GIT_", "PATH")
-"""What steps get of the tests' own environment."""
+PASSED = ("AWS_", "DBT_", "GIT_", "PATH", "LANG", "LC_")
+"""What steps get of the tests' own environment; in another language no dbt begins warm."""
 UNKNOWN = re.compile(r"\n +(queue: max|deployment: false)$", re.MULTILINE)
 """What GitHub has learnt after act's schema; both are about what act does not do anyway."""
 USES = re.compile(r"uses: ([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
@@ -54,7 +53,7 @@ echo "commit=$(git rev-parse HEAD)" >> "$GITHUB_OUTPUT"
 
 PYTHON = """
 folder=$(mktemp -d)
-cd "$ACTIONS_TESTS" && "$ACTIONS_PYTHON" -m tests.actions "$folder"
+cp -a "$ACTIONS_ENVIRONMENT/." "$folder"
 echo "$folder/bin" >> "$GITHUB_PATH"
 """
 
@@ -148,10 +147,12 @@ class Run:
 
 @dataclass
 class Actions:
-    """Where workflows run. environment: of every step; artifacts: what runs have uploaded."""
+    """Where workflows run. environment: of every step; packages: a folder that a job's Python has
+    before those of the tests; artifacts: what runs have uploaded."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    packages: Path | None = None
     app_token: str = ""
     number: int = 0
 
@@ -185,11 +186,13 @@ class Actions:
             **self.environment,
             "ACTIONS_ARTIFACTS": str(self.artifacts),
             "ACTIONS_TESTS": str(ROOT),
-            "ACTIONS_PYTHON": sys.executable,
+            "ACTIONS_PYTHON": str(server(COMMANDS).program("python")),
+            "ACTIONS_ENVIRONMENT": str(job_python.environment(self.packages)),
             "ACTIONS_APP_TOKEN": self.app_token,
             "ACTIONS_REPOSITORY": str(repository),
             "ACTIONS_ENVIRONMENTS": json.dumps(_environments(text)),
             "GITHUB_RUN_ID": str(1000 + self.number),
+            NOBODY_TYPES: "1",  # act gives steps a terminal
             "PIP_NO_INDEX": "1",  # everything else is installed already; nothing more may be
             **environment,
         }
@@ -289,18 +292,3 @@ def _lines(log: str) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(loaded, dict):
             yield loaded
-
-
-def make_environment(folder: Path) -> None:
-    """What setup-python and the cache of pip are to a job: Python with every package that the tests
-    have, but the members' library. pip installs into it and nowhere else."""
-    venv.create(folder, symlinks=True, with_pip=False)
-    packages = [path for path in sys.path if path.endswith("site-packages")]
-    packages[:0] = filter(None, [os.environ.get(FIRST)])
-    (site,) = folder.glob("lib/python*/site-packages")
-    # Not as a `.pth` of its own: what an editable installation put there stays unread.
-    (site / "packages.pth").write_text("\n".join(packages))
-
-
-if __name__ == "__main__":
-    make_environment(Path(sys.argv[1]))

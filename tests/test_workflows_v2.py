@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 
 from fleet import engines as v2
-from tests.actions import FIRST
 from tests.conftest import Render, dbt_of
 from tests.engines import V2
 from tests.workflow_world import Mesh, PullRequest, answers_of, git, opened, start
@@ -37,8 +36,8 @@ def mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Itera
         made.actions.environment |= {
             **dbt.environment,
             "PATH": f"{dbt.program.parent}{os.pathsep}{os.environ['PATH']}",
-            FIRST: str(packages),
         }
+        made.actions.packages = packages
         for name in members:
             start(made.folder(name), made.repository(name))
         yield made
