@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 from tests.manifests import manifest
 from tests.mesh_world import public
 from tests.versions import git
-from tests.warm import nested, run
+from tests.warm import nested, programs, run
 
 # Only what fleet asks of it: `pr list` and `pr create`, told apart by the repository's remote.
 FAKE_GH = """#!{python}
@@ -82,6 +82,10 @@ class World:
         remote = str(self.remote(clone.name))
         git(self.folder, "init", "--quiet", "--bare", "--initial-branch=main", remote)
         git(clone, "remote", "add", "origin", remote)
+        # checks run in the environment of the clone
+        (clone / ".git/info/exclude").write_text(".venv\n")
+        (clone / ".venv").mkdir()
+        (clone / ".venv/bin").symlink_to(programs())
 
     def contract(self, name: str, upstream: str) -> None:
         """What a member reads of another project, as it has committed it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import BIN, Render
 from tests.warm import COMMANDS, Server, server
 
 SCRIPT = """
@@ -105,3 +108,19 @@ def test_shells_run_it_as_a_program(warm: Server, script: Path, tmp_path: Path) 
     assert done.stdout == f"{tmp_path} None ['-x'] {tmp_path} given\n\n4\n"
     script.write_text("import os; os.kill(os.getpid(), 9)")
     assert subprocess.run([python, script], check=False).returncode == -signal.SIGKILL
+
+
+def test_dbt_parses_as_one_that_begins_cold(render: Render) -> None:
+    member = render(kind="upstream")
+
+    def parsed() -> str:
+        manifest = json.loads((member.path / "target/manifest.json").read_bytes())
+        del manifest["metadata"]
+        return re.sub(r'"created_at": [0-9.]+', "", json.dumps(manifest, sort_keys=True))
+
+    member.dbt("parse", "--no-partial-parse")
+    warm = parsed()
+    cold = [str(BIN / "dbt"), "parse", "--no-partial-parse"]
+    environment = {**os.environ, **member.environment}
+    subprocess.run(cold, cwd=member.path, env=environment, check=True, capture_output=True)
+    assert parsed() == warm

@@ -160,13 +160,18 @@ def run(
     )
 
 
-def nested() -> dict[str, str]:
-    """Variables for commands that start Python, or the dbt beside it: theirs begins warm too."""
+def programs() -> Path:
+    """A folder with `python` and `dbt` that begin warm, as an environment has one."""
     python = server(COMMANDS).program("python")
     dbt = python.with_name("dbt")
     if not dbt.exists():
         dbt.symlink_to(server(DBT).program("dbt"))
-    return {PYTHON: str(python)}
+    return python.parent
+
+
+def nested() -> dict[str, str]:
+    """Variables for commands that start Python, or the dbt beside it: theirs begins warm too."""
+    return {PYTHON: str(programs() / "python")}
 
 
 def close() -> None:
