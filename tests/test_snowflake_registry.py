@@ -19,7 +19,8 @@ import pytest
 
 from dbtmesh import MeshError, sha256
 from dbtmesh.commands import publish_manifest, sync_mesh
-from dbtmesh.config import Member, load_member, locate
+from dbtmesh.config import Location, Member, load_member, locate
+from dbtmesh.downstream.recording import former
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.published import read
@@ -31,8 +32,10 @@ from dbtmesh.registry.snowflake import connection, rows, sql
 from dbtmesh.registry.snowflake.connection import target_of
 from dbtmesh.registry.snowflake.rows import Mark, Standing, judged
 from dbtmesh.registry.store import Access, Changed, NotModified, Store, TooLarge, open_store
+from fleet import map as mesh_map
 from tests.manifests import manifest, model
-from tests.snowflake_registry import Account, signed_out
+from tests.snowflake_registry import Account, project_of, signed_out
+from tests.snowflake_standin import ADMIN, PASSWORD
 from tests.snowflake_standin.fixtures import rsa_key
 
 pytest_plugins = ("tests.snowflake_registry",)
@@ -590,6 +593,40 @@ def test_what_is_listed(account: Account, up: Member) -> None:
     assert list(store.children("no/such/folder/at/all/")) == []
     down = account.store(account.project("dbt_down", up))
     assert sorted(down.children("")) == ["dbt_down/", "dbt_up/"]
+    down.write(keys.record("gone", "prod", "dbt_down"), b"{}", replaces=None)
+    assert sorted(down.children("")) == ["dbt_down/", "dbt_up/", "gone/"]
+    assert former(down, "prod", "dbt_down", ["dbt_up"]) == ["gone"]
+
+
+def test_the_map_draws_what_somebody_may_see(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = project_of("dbt_up", "DBT_UP_PROD")
+    down = project_of("dbt_down", "DBT_DOWN_PROD", up)
+    for member in (up, down):
+        account.set_up(member)
+        publish(account.store(member), "map", of(OPEN) if member is up else empty(), agree)
+    record = Record("dbt_down", [Read("model.dbt_up.public_open", "public_open")])
+    account.store(down).write(
+        keys.record("dbt_up", "map", "dbt_down"), encode(record), replaces=None
+    )
+    for name, value in {
+        "SNOWFLAKE_USER": ADMIN,
+        "SNOWFLAKE_PASSWORD": PASSWORD,
+        "SNOWFLAKE_ROLE": "SYSADMIN",
+        "SNOWFLAKE_WAREHOUSE": "UP_WH",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DBT_MESH_TARGET")
+    drawn = mesh_map.render(mesh_map.gather(Location(account.url, "map")), "mermaid").decode()
+    assert "dbt_up" in drawn
+    assert "dbt_down" in drawn
+    assert "-->" in drawn
+
+
+def empty() -> Interface:
+    """Of dbt_down, which nobody may read anything of."""
+    return extract(manifest("dbt_down", models=0), "dbt_down")
 
 
 def test_every_place_takes_the_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -625,7 +662,7 @@ def test_a_move_there_and_back(account: Account, up: Member, tmp_path: Path) -> 
     there = account.store(up), account.store(up, "/state")
     for _ in range(2):  # it can be run again
         moved = move(here, there, "dbt_up", "prod", dry=False)
-        assert (moved.versions, moved.readers) == (2, ())
+        assert (moved.versions, moved.readers, moved.records) == (2, ("dbt_down",), 0)
     assert latest(there[0]).version == built(1).version
     publish(there[0], "prod", built(2), agree)
     back = open_store((tmp_path / "b/registry").as_uri()), open_store((tmp_path / "b/s").as_uri())

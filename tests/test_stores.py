@@ -317,7 +317,7 @@ def test_a_thousand_publications_of_eight_processes_with_kills(ground: Ground) -
     """None is lost, torn, or replaced by an older one."""
     store = ground.open()
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([__name__, "dbtmesh.gate.compare"])
+    processes.set_forkserver_preload([__name__, "dbtmesh.gate.compare", "snowflake.connector"])
     shares = [list(range(worker, BUILDS, WORKERS)) for worker in range(WORKERS)]
     counters = [processes.Value("i", 0, lock=False) for _ in shares]
     kills, stop, seen = 0, threading.Event(), []

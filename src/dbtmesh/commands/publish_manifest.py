@@ -289,8 +289,10 @@ def move_to(member: config.Member, place: config.Location, url: str, dry: bool) 
         readers |= set(moved.readers)
         cli.say(
             f"{env}: {'would copy' if dry else 'copied'} {counted(moved.versions, 'publication')} "
-            f"and {counted(len(moved.readers), 'record')} of readers to {there.url}"
+            f"and {counted(moved.records, 'record')} of readers to {there.url}"
         )
+        if left := len(moved.readers) - moved.records:
+            cli.say(f"  {counted(left, 'reader')} will write a record there at the next deploy")
     if not dry and (data := move.answers(there.url)):
         whom = f", and in {', '.join(sorted(readers))}" if readers else ""
         flags = " ".join(f"--data {each}" for each in data)

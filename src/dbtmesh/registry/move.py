@@ -19,11 +19,13 @@ AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Moved:
-    """What of an environment has been taken over, or would be. readers: who has a record."""
+    """What of an environment has been taken over, or would be. readers: who has a record; records:
+    how many of these are taken over."""
 
     env: str
     versions: int
     readers: tuple[str, ...]
+    records: int
 
 
 def environments(store: Store, project: str) -> list[str]:
@@ -43,10 +45,10 @@ def move(
     (registry, state), (new, new_state) = source, target
     versions = history.versions(registry, project, env, number=sys.maxsize)
     folder = keys.records(project, env)
-    records = []
-    if not _keeps_own_records(new):
-        records = sorted(name for name in registry.children(folder) if name.endswith(".json"))
-    moved = Moved(env, len(versions), tuple(name.removesuffix(".json") for name in records))
+    found = sorted(name for name in registry.children(folder) if name.endswith(".json"))
+    records = [] if _keeps_own_records(new) else found
+    readers = tuple(name.removesuffix(".json") for name in found)
+    moved = Moved(env, len(versions), readers, len(records))
     if dry:
         return moved
 

@@ -68,8 +68,11 @@ def open_for(account: str, access: Access) -> SnowflakeConnection:
     from dbtmesh.snowflake import session
 
     member = access.member
-    # Other options than the defaults, which are for statements that people write.
-    options: dict[str, Any] = {"paramstyle": "qmark", "login_timeout": LOGIN_TIMEOUT}
+    options: dict[str, Any] = {
+        "paramstyle": "qmark",
+        "autocommit": True,  # whatever the account has for a default
+        "login_timeout": LOGIN_TIMEOUT,
+    }
     named = member.snowflake.get("account") if member else None
     if member and named and _account(str(named)) != _account(account):
         raise MeshError(

@@ -243,6 +243,11 @@ def names(table: Table, env: str) -> Statement:
     return Statement(f"SELECT DISTINCT NAME FROM {table} WHERE ENV = ?", (env,))
 
 
+def upstreams(table: Table) -> Statement:
+    """Of which a project has a record, whether or not it still reads them."""
+    return Statement(f"SELECT DISTINCT UPSTREAM FROM {table}", ())
+
+
 def read_records(databases: Sequence[str], upstream: str, env: str, most: int) -> Statement:
     """The last record of each consumer of an upstream, from the databases of them all: where it
     lies, whose it is, and its rows."""

@@ -213,10 +213,14 @@ class SnowflakeStore:
             yield from ("latest/", "history/", "consumers/")
 
     def _projects(self, where: str) -> Iterator[str]:
-        """Those whose publications the role may see."""
+        """Those whose publications the role may see, and those of which the member has a record."""
         seen = (sql.STATE,) if self._is_state else (sql.PUBLISHED, sql.PUBLICATIONS)
-        databases = self._databases(seen, where)
-        yield from sorted(f"{name}/" for each in databases if (name := self._project(each)))
+        found = {self._project(each) for each in self._databases(seen, where)}
+        own = self._member.prod_database if self._member else ""
+        if not self._is_state and own in self._databases((sql.READS,), where):
+            upstreams = self._connection.ask(sql.upstreams(sql.Table(own, sql.READS)), where)
+            found |= {str(name) for (name,) in upstreams}
+        yield from sorted(f"{name}/" for name in found if name)
 
     def _consumers(self, project: str, env: str, where: str) -> Iterator[str]:
         """Whose records the role may see; all of them are read at once, and kept until each is
