@@ -9,6 +9,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +121,14 @@ class TeamLaptop(Laptop):
         gh.parent.mkdir(exist_ok=True)
         gh.write_text(gh_standin(self.home / "gh.log"))
         gh.chmod(0o755)
+
+    def path_without_gh(self) -> str:
+        """What a PATH leads to on every machine; some have `gh` there."""
+        folder = Path(tempfile.mkdtemp(dir=self.home))
+        for program in Path("/usr/bin").iterdir():
+            if program.name != "gh":
+                (folder / program.name).symlink_to(program)
+        return str(folder)
 
     def github_says(self, answers: dict[str, str]) -> None:
         """What `gh` prints, by how a command begins."""

@@ -1,4 +1,4 @@
-"""Members of tagged versions: rendered once, with their hooks, and copied from then on."""
+"""Members of tagged versions: rendered once, and copied from then on."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ def _place() -> tempfile.TemporaryDirectory[str]:
 
 
 def render(
-    source: Source, folder: Path, answers: Mapping[str, Any], answers_file: str | None = None
+    source: Source,
+    folder: Path,
+    answers: Mapping[str, Any],
+    answers_file: str | None = None,
+    *,
+    tasks: bool = True,
 ) -> None:
     """Puts a member into `folder`, which may have others. source: of a tag that stays as it is."""
     # the folder's name too: answers may be derived from it
-    key = (source, json.dumps([folder.name, dict(answers), answers_file], sort_keys=True))
+    key = (source, json.dumps([folder.name, dict(answers), answers_file, tasks], sort_keys=True))
     if key not in _KNOWN:
         made = Path(_place().name, str(len(_KNOWN)), folder.name)
-        rendering.render(source, made, answers, answers_file, tasks=True)
+        rendering.render(source, made, answers, answers_file, tasks=tasks)
         _KNOWN[key] = made
     shutil.copytree(_KNOWN[key], folder, symlinks=True, dirs_exist_ok=True)

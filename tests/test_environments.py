@@ -263,10 +263,12 @@ def test_a_key_that_is_a_secret_of_the_repository_is_found(
 @with_key
 def test_without_gh_it_is_unknown(laptop: TeamLaptop) -> None:
     laptop.ok("create", "--no-github")
-    done = laptop.keypair("status", PATH="/usr/bin:/bin")
+    done = laptop.keypair("status", PATH=laptop.path_without_gh())
     assert done.status == 0
     assert "who can use the environment prod is unknown" in done.err
-    assert "unknown" not in laptop.keypair("status", "--no-github", PATH="/usr/bin:/bin").err
+    assert (
+        "unknown" not in laptop.keypair("status", "--no-github", PATH=laptop.path_without_gh()).err
+    )
 
 
 # ── The decision ──────────────────────────────────────────────────────────────────────

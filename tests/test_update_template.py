@@ -16,7 +16,7 @@ from tests import versions
 from tests.actions import Actions, Run
 from tests.conftest import BIN, program
 from tests.keypair_world import gh_standin
-from tests.warm import run
+from tests.warm import nested, run
 from tests.workflow_world import git
 
 OLD, NEW = versions.newest(), "v9.0.0"
@@ -45,6 +45,7 @@ class Desk:
             "HOME": str(home),
             "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
             "PATH": f"{home}:{BIN}:/usr/bin:/bin",
+            **nested(),
             **more,
         }
 

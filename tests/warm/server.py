@@ -82,22 +82,27 @@ def parse_once() -> None:
             path.write_text(text, encoding="utf-8")
         where = ["--project-dir", folder, "--profiles-dir", folder, "--log-level-file", "none"]
         # dbt's static parser starts threads, which no fork has: it would wait for them for ever
-        done = dbtRunner().invoke(["--quiet", "--no-static-parser", "parse", *where])
-        if not done.success:
-            raise RuntimeError(f"dbt cannot parse the project of tests/warm: {done.exception}")
+        for _ in range(2):  # and with what it keeps of the first
+            done = dbtRunner().invoke(["--quiet", "--no-static-parser", "parse", *where])
+            if not done.success:
+                raise RuntimeError(f"dbt cannot parse the project of tests/warm: {done.exception}")
     SnowflakeCredentials.json_schema()
     reset_adapters()  # type: ignore[no-untyped-call]
     reset_deprecations()  # type: ignore[no-untyped-call]
 
 
+def import_all(package: str) -> None:
+    for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+        if not found.name.endswith(".__main__"):  # runs, or is run
+            importlib.import_module(found.name)
+
+
 def warm_up(modules: Sequence[str]) -> None:
     for module in modules:
         importlib.import_module(module)
-    library = importlib.import_module("dbtmesh")
-    for found in pkgutil.walk_packages(library.__path__, "dbtmesh."):
-        if not found.name.endswith(".__main__"):  # runs, or is run
-            importlib.import_module(found.name)
+    import_all("dbtmesh")
     if "dbt.cli.main" in sys.modules:
+        import_all("dbt.task")
         remember_parsed()
         parse_once()
     else:
