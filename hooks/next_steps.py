@@ -135,7 +135,7 @@ def numbered(
         "Build it on your laptop"
         + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
             f"python3 -m venv .venv && .venv/bin/{INSTALL}",
-            *what_is_there(copied / project),
+            *(what_is_there(copied / project) if answers.get("starter") != "true" else []),
             *sync,
             f".venv/bin/dbt build{' --target local' if 'profiles.yml' in own else ''}",
         ],

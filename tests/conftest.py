@@ -147,7 +147,7 @@ JOURNEYS = """
     keypair_auth references engines members hooks_after_copy snowflake_public_read demo
     snowflake_v2 environments aws_registry standin_dbt workload_identity update_template
     shared_repositories demo_snowflake snowflake_consumers snowflake_demo lineage map sources
-    publish breakages demo_engines sync_faults questions joining library stub prompts
+    first_hour publish breakages demo_engines sync_faults questions joining library stub prompts
 """.split()
 """Modules whose tests go a long way, with real members, dbt or workflows, the longest first. They
 have the marker `journey`, and start first, so that no worker ends alone."""

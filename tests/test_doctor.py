@@ -70,6 +70,17 @@ def test_mappings_on_the_way_are_made() -> None:
     )
 
 
+def test_a_mapping_in_braces_stays_one() -> None:
+    path = ("models", "shop", "+post-hook")
+    assert add_to_list("models: {shop: {+x: a}} # all\n", path, "{{ f() }}") == (
+        'models: {shop: {"+post-hook": ["{{ f() }}"], +x: a}} # all\n'
+    )
+    assert add_to_list("models: {}\n", path, "a") == ('models: {"shop": {"+post-hook": ["a"]}}\n')
+    assert add_mapping("p: {outputs: {\n  dev: {a: 1}}}\n", ("p", "outputs"), "x", {"b": 2}) == (
+        'p: {outputs: {"x": {"b": 2}, \n  dev: {a: 1}}}\n'
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -7,8 +7,9 @@ The result is read again: it has to be what was there and what was added, nothin
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -26,6 +27,8 @@ def add_to_list(text: str, path: Sequence[str], item: str) -> str:
     lines = text.splitlines()
     holder, missing = _deepest(text, path)
     quoted = _scalar(item)
+    if missing and _in_braces(holder):
+        return _checked(text, _insert_in_braces(lines, holder, missing, [item]), path, item)
     if missing:
         block = _nested(missing, [f"- {quoted}"])
         return _checked(text, _insert_into(lines, holder, block), path, item)
@@ -42,6 +45,9 @@ def add_mapping(text: str, path: Sequence[str], key: str, value: dict[str, Any])
     holder, missing = _deepest(text, (*path, key))
     if not missing:
         raise CannotEdit(f"{'.'.join((*path, key))} is there already")
+    if _in_braces(holder):
+        added = _insert_in_braces(lines, holder, missing, value)
+        return _checked(text, added, (*path, key), value)
     dumped = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
     block = _nested(missing, dumped.splitlines())
     return _checked(text, _insert_into(lines, holder, block, last=True), (*path, key), value)
@@ -91,6 +97,22 @@ def _nested(keys: Sequence[str], inner: Sequence[str]) -> list[str]:
     return [*lines, *(f"{'  ' * len(keys)}{line}" for line in inner)]
 
 
+def _in_braces(node: yaml.Node | None) -> TypeGuard[yaml.MappingNode]:
+    return isinstance(node, yaml.MappingNode) and bool(node.flow_style)
+
+
+def _insert_in_braces(
+    lines: list[str], holder: yaml.MappingNode, keys: Sequence[str], value: Any
+) -> list[str]:
+    """As its first entry, written as JSON, which is YAML."""
+    for key in reversed(keys):
+        value = {key: value}
+    at, column = holder.start_mark.line, holder.start_mark.column + 1
+    entry = json.dumps(value, ensure_ascii=False)[1:-1] + (", " if holder.value else "")
+    line = lines[at]
+    return [*lines[:at], f"{line[:column]}{entry}{line[column:]}", *lines[at + 1 :]]
+
+
 def _insert_into(
     lines: list[str], holder: yaml.Node | None, block: Sequence[str], *, last: bool = False
 ) -> list[str]:
@@ -101,8 +123,6 @@ def _insert_into(
         at, column = holder.start_mark.line, _indent(lines[holder.start_mark.line]) + 2
         return _with(lines, at + 1, block, column)
     assert isinstance(holder, yaml.MappingNode)
-    if holder.flow_style:
-        raise CannotEdit("the mapping is written in braces")
     column = holder.start_mark.column
     if column == 0:
         return [*lines, *([""] if lines and lines[-1].strip() else []), *block]
