@@ -125,7 +125,13 @@ def accepted(context: Context, recorded: Mapping[str, Any], conf: Mapping[str, A
     for key in () if whole_file else data:
         if key not in asked:
             raise UserMessageError(f"error: {unknown(key, asked)}")
-    form = Form(questions, {**recorded, **data}, context)
+    given = {**recorded, **data}
+    for key in given.keys() & questions.keys() - set(asked):
+        # Copier would take it as it is, where others decide
+        raise UserMessageError(
+            f"error: {conf['answers_file']}: {key} is worked out from other answers: take it out"
+        )
+    form = Form(questions, given, context)
     for key in asked:
         if key in form.given and (problem := form.problem(key)):
             where, way_out = "", ""

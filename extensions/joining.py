@@ -19,12 +19,16 @@ from jinja2.ext import Extension
 
 LAYER = re.compile(r"\{\{ *\w+ *\}\}")
 PREFIX = re.compile(r"^\{\{ *workflow_prefix *\}\}")
+NO_VALUE = (ValueError, LookupError, AttributeError, TypeError, OverflowError)
+"""What PyYAML raises for a value that is not one of its type: `2026-13-01`, `!!bool x`."""
 MACRO = re.compile(r"{%-?\s*macro\s+(\w+)\s*\(")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 """A name on Snowflake as it stands: no Jinja, and stored in upper case."""
 IN_MODEL = re.compile(r"""config\([^)]*\bschema\s*=\s*['"]([A-Za-z_][A-Za-z0-9_$]*)['"]""")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Projects have megabytes of YAML."""
+MOST_NESTED = 500
+DEEP_BLOCK = re.compile(r"(?m)^ {1000}|(?:[-?] +){500}")
 
 
 def joined(conf: Mapping[str, Any]) -> Path | None:
@@ -73,7 +77,8 @@ def own_files(conf: Mapping[str, Any]) -> str:
 def macros(project: Path) -> set[str]:
     """Names of the macros that a project defines."""
     paths = settings(project).get("macro-paths")
-    folders = [str(each) for each in paths] if isinstance(paths, list) else ["macros"]
+    named = [each for each in paths if isinstance(each, str)] if isinstance(paths, list) else None
+    folders = ["macros"] if named is None else named
     files = [file for folder in folders for file in sorted((project / folder).rglob("*.sql"))]
     return {name for file in files for name in _macros_of(file)}
 
@@ -91,10 +96,24 @@ def settings(project: Path) -> dict[str, Any]:
 
 def _mapping(file: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.load(file.read_text(encoding="utf-8"), LOADER)  # noqa: S506 - a safe one
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        if not file.is_file():  # a pipe would never end
+            return {}
+        text = file.read_text(encoding="utf-8")
+        if _is_deep(text):
+            return {}
+        loaded = yaml.load(text, LOADER)  # noqa: S506 - a safe one
+    except (OSError, RecursionError, yaml.YAMLError, *NO_VALUE):
         return {}
     return loaded if isinstance(loaded, dict) else {}
+
+
+def _is_deep(text: str) -> bool:
+    """Whether a YAML text may nest so deep that the loader, which is C, ends the process."""
+    depth = most = 0
+    for mark in re.findall(r"[\[\]{}]", text):
+        depth = max(0, depth + (1 if mark in "[{" else -1))
+        most = max(most, depth)
+    return most > MOST_NESTED or bool(DEEP_BLOCK.search(text))
 
 
 def existing_name(conf: Mapping[str, Any]) -> str:
@@ -154,7 +173,8 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
         return ""
     known = settings(project)
     parts = (known.get(part) for part in ("seeds", "models", "snapshots"))
-    found = [place for part in parts for place in _places(part, prod_database, prod_database)]
+    seen: set[tuple[int, str]] = set()
+    found = [place for part in parts for place in _places(part, prod_database, prod_database, seen)]
     for model in sorted((project / "models").rglob("*.sql")):
         found += map(_stored, IN_MODEL.findall(_text(model)))
     default = _stored(_targets(project).get("prod", {}).get("schema"))
@@ -164,16 +184,18 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
     return ",".join([*(place for place in dict.fromkeys(found) if place != last), last])
 
 
-def _places(part: Any, database: str, prod: str) -> Iterator[str]:
-    """`SCHEMA`, or `DATABASE.SCHEMA` where it is in another database than prod."""
-    if not isinstance(part, dict):
+def _places(part: Any, database: str, prod: str, seen: set[tuple[int, str]]) -> Iterator[str]:
+    """`SCHEMA`, or `DATABASE.SCHEMA` where it is in another database than prod. seen: what was
+    looked at, for aliases may lead to one mapping by very many ways."""
+    if not isinstance(part, dict) or (id(part), database) in seen:
         return
+    seen.add((id(part), database))
     database = _stored(part.get("+database", part.get("database"))) or database
     if schema := _stored(part.get("+schema", part.get("schema"))):
         yield schema if database == prod else f"{database}.{schema}"
     for key, each in part.items():
         if not str(key).startswith("+"):  # a folder, or a package
-            yield from _places(each, database, prod)
+            yield from _places(each, database, prod, seen)
 
 
 def existing_reads(conf: Mapping[str, Any], prod_database: str) -> str:

@@ -101,10 +101,13 @@ def typed(seen: Seen) -> dict[str, Any]:
 
 def _mapping(path: Path) -> dict[str, Any]:
     """A YAML file's; empty where there is none. What starts with `_` is Copier's."""
-    if not path.is_file():
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
-    loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return {key: value for key, value in loaded.items() if not key.startswith("_")}
+    if not isinstance(loaded, dict):
+        return {}
+    return {key: value for key, value in loaded.items() if not str(key).startswith("_")}
 
 
 def again(words: Sequence[str], operation: str, path: str) -> list[str]:

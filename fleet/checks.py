@@ -17,8 +17,8 @@ from pathlib import Path
 from dbtmesh import MeshError
 from dbtmesh.config import Engine, load_member
 from dbtmesh.downstream.committed import manifest_path
-from fleet import engines
-from fleet.git import GitError, git, run
+from fleet import apart, engines
+from fleet.git import GitError, git
 from fleet.members import Member
 
 CHECK_SECONDS = 900
@@ -108,7 +108,7 @@ def run_in_member(
         paths = [*(folder / ".venv" / "bin" for folder in environments), *paths]
     with tempfile.TemporaryDirectory(prefix="fleet.home.", ignore_cleanup_errors=True) as home:
         try:
-            run(
+            apart.run(
                 shlex.split(command),
                 project,
                 seconds=CHECK_SECONDS,

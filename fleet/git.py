@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 SECONDS = 300
 """Patience with a git server."""
 
 # Git never asks, and says things in the language that we look for.
-_QUIET_GIT = {
+QUIET_GIT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -o BatchMode=yes"),
     "LC_ALL": "C",
@@ -33,17 +32,13 @@ def run(
     folder: Path | None,
     *,
     seconds: float,
-    environment: Mapping[str, str] | None = None,
 ) -> str:
-    """What the command printed. Raises GitError with the last line that it printed.
-
-    environment: the only variables that it sees (default: all that this process has).
-    """
+    """What the command printed. Raises GitError with the last line that it printed."""
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**(os.environ if environment is None else environment), **_QUIET_GIT},
+            env={**os.environ, **QUIET_GIT},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -87,6 +87,8 @@ def read_text(clone: Path, answers_file: str) -> str | None:
             "is not a git clone (a folder with .git; a folder of one is CLONE#folder)"
         )
     path = clone / answers_file
+    if path.is_symlink():
+        raise NeedsPerson(f"{answers_file} is a link: put the file itself there")
     return text_of(path) if path.is_file() else None
 
 

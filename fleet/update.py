@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dbtmesh.cli import note, say_json
+from fleet import apart
 from fleet.console import plain
 from fleet.errors import FleetError
 from fleet.members import Member
@@ -239,6 +240,7 @@ def start_process() -> None:
     what it starts are a session of their own, which no terminal sends signals to. But when the
     parent is killed nobody waits for them any more, and all of them end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: end_here())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.setsid()
     parent = multiprocessing.parent_process()
@@ -246,14 +248,22 @@ def start_process() -> None:
 
     def end_with_parent() -> None:
         wait_for([parent.sentinel])
-        os.killpg(0, signal.SIGKILL)
+        end_here()
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_here() -> None:
+    """Ends this process of the pool, and what it has started."""
+    apart.end_all()
+    os.killpg(0, signal.SIGKILL)
 
 
 def kill_processes() -> None:
     """Those of the pool, with what they have started."""
     for process in multiprocessing.active_children():
+        process.terminate()
+        process.join(PATIENCE)
         assert process.pid
         with suppress(ProcessLookupError):  # it has ended, or has no session of its own yet
             os.killpg(process.pid, signal.SIGKILL)

@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 
 import copier
 import doctor  # before the library, which it finds
-import yaml
 from previous import TEMPLATE
 
+from dbtmesh import yaml_files
 from dbtmesh.config import load_member
 from dbtmesh.doctor import environment, plan, recorded, repository, settings
 from dbtmesh.doctor.project import Project
@@ -52,7 +52,7 @@ class Joined:
 
 def join(answers_file: Path, copied: Path) -> Joined:
     """copied: the top of the repository, where Copier ran."""
-    answers = yaml.safe_load(answers_file.read_text(encoding="utf-8"))
+    answers = yaml_files.mapping(answers_file)
     own = [path for path in str(answers.get("own_files") or "").split(",") if path]
     folder = answers_file.parent
     project = copied / folder

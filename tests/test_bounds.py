@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from dbtmesh import MeshError
+from dbtmesh.downstream import local_database
 from dbtmesh.downstream.duckdb_types import columns
+from dbtmesh.downstream.stub import Table
 from dbtmesh.files import MOST, read_bounded, read_whole
 from dbtmesh.registry import history, keys, records
 from dbtmesh.registry.folder import FolderStore
@@ -261,7 +263,21 @@ def test_links_are_bounded() -> None:
 def test_any_type_is_compared_and_has_a_stand_in(data_type: str, warehouse: Warehouse) -> None:
     assert type_change(data_type, "int", warehouse) is TypeChange.CHANGED
     (made,) = columns("a", [{"name": "a", "data_type": data_type}], warehouse).columns
-    assert made.type.replace("[]", "") in ("VARCHAR", "BIGINT", "DECIMAL(18, 3)")
+    assert made.type.replace("[]", "") in ("VARCHAR", "BIGINT", "DECIMAL(18, 3)", "JSON")
+
+
+def test_huge_types_of_very_many_columns_cost_seconds(tmp_path: Path) -> None:
+    """As many as a model may have, no two the same; deep ones took DuckDB minutes."""
+    deep = "map(varchar," * 60 + "int" + ")" * 60
+    wide = "array(object(" + ", ".join(f"f{number} varchar" for number in range(600)) + "))"
+    types = [f"{each}{' ' * number}" for each in (deep, wide) for number in range(100)]
+    declared = [{"name": f"c{number}", "data_type": types[number % 200]} for number in range(9_999)]
+    started = time.process_time()
+    made = columns("a", [*declared, {"name": "odd", "data_type": "x" * 9_000}], Warehouse.SNOWFLAKE)
+    local_database.write_new(tmp_path / "a.duckdb", [Table("a", "S", "T", made.columns, "v")], 5)
+    assert time.process_time() - started < 20
+    assert {each.type for each in made.columns} == {"JSON", "VARCHAR"}
+    assert max(map(len, made.notes("a"))) < 300
 
 
 def test_white_space_in_a_type_costs_nothing() -> None:

@@ -20,6 +20,7 @@ from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import CannotEdit, add_mapping, add_to_list, set_scalar
 from tests.conftest import ROOT, Member, Render
 from tests.test_members import KINDS
+from tests.test_yaml_files import BOMB
 from tests.versions import git
 
 # ── adding to YAML ────────────────────────────────────────────────────────────────────
@@ -90,6 +91,8 @@ def test_a_mapping_in_braces_stays_one() -> None:
         "- a\n",
         "on-run-end: [",
         "x: &a [1]\non-run-end: *a\n",
+        "x: " + "[" * 2_000,
+        f"{BOMB}on-run-end: []\n",
     ],
 )
 def test_what_would_change_something_else_is_left_to_people(text: str) -> None:

@@ -313,6 +313,11 @@ INJECTION = 'x"; drop table y; --'
         ("columns", {"a": {"name": "b"}}, "columns.a"),
         ("columns", {INJECTION: {"name": INJECTION}}, "columns"),
         ("columns", {"a\u202eb": {"name": "a\u202eb"}}, "columns"),
+        *(
+            ("columns", {f"a{unseen}b": {"name": f"a{unseen}b"}}, "columns")
+            for unseen in "\u3164\uffa0\u115f\ufe00\U000e0100\ue000"
+        ),
+        ("tags", ["a\u3164"], "tags.0"),
         ("columns", {"a": {"name": "a", "data_type": "int\n::error::x"}}, "columns.a.data_type"),
         ("constraints", [{"type": "new"}], "constraints.0.type"),
         ("tags", ["a\x1b[2J"], "tags.0"),

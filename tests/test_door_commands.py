@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from dbtmesh import cli
 from dbtmesh.commands import (
     announce,
+    await_upstream,
     check_freshness,
     deploy_state,
     publish_manifest,
@@ -38,6 +39,7 @@ from tests.test_door import JSON, PUBLISHED, RECORD, paths, put
 from tests.test_output import as_dbt_reads
 
 VERSION = extract(json.dumps(PUBLISHED).encode(), "dbt_up").version
+TOLD = ("--project", "dbt_up", "--version", VERSION, "--digest", "0" * 64, "--timeout", "0")
 DATABASES = {"DBT_UP_PROD", "DBT_UP_DEV", "DBT_UP_LOCAL"}
 
 DEPLOY = {
@@ -112,12 +114,19 @@ class World:
             ("sync", sync_mesh.main, where, down),
             ("sync, again", sync_mesh.main, [*where, "--max-age", "1"], down),
             ("sync of loom", sync_mesh.main, where, loom),
+            ("sync of a deploy", sync_mesh.main, [*where, "--keep-going"], down),
+            ("sync of a version", sync_mesh.main, [*where, "--version", VERSION], down),
+            ("sync offline", sync_mesh.main, ["--offline"], down),
+            ("wait", await_upstream.main, [*where, *TOLD, "--keep-going"], down),
             ("lineage", validate_lineage.main, [*where, "--record", "--dry-run", *read], down),
             ("lineage offline", validate_lineage.main, ["--offline", *read], down),
+            ("lineage of a deploy", validate_lineage.main, [*where, "--keep-going", *read], down),
             ("changed", deploy_state.main, ["changed", *where], down),
             ("push", deploy_state.main, ["push", "--failed", "--dry-run", *where], down),
             ("gate", publish_manifest.main, ["--check", *own, *where], up),
             ("history", publish_manifest.main, ["--history", *where], up),
+            ("rollback", publish_manifest.main, ["--rollback", VERSION, "--dry-run", *where], up),
+            ("pull", deploy_state.main, ["pull", *where], down),
             ("announce", announce.main, ["--dry-run", *where], up),
             ("freshness", check_freshness.main, [*where, "--max-age", "1"], down),
             ("stub", stub_mesh.main, where, down),

@@ -26,6 +26,7 @@ from fleet.outcome import Goal, Order, Outcome, Result
 from tests import versions
 from tests.conftest import ROOT
 from tests.fleet_world import World, world
+from tests.test_yaml_files import BOMB
 from tests.versions import git
 
 NEWEST = versions.newest()
@@ -49,6 +50,10 @@ def untouched(fleet: World, name: str) -> bool:
     """Nothing was pushed, and the clone is on its branch without any other."""
     branches = git(fleet.clones / name, "for-each-ref", "--format=%(refname:short)", "refs/heads")
     return not fleet.branch(name) and branches == "main"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # ── "Done when": twelve members, edited by plausible hands ────────────────────────────
@@ -170,6 +175,19 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
     git(fleet.clones / "ahead", "commit", "--quiet", "--message", "not pushed")
     member("remote_gone")
     shutil.rmtree(fleet.remote("remote_gone"))
+    outside = tmp_path / "outside"
+    shutil.move(member("linked") / "snowflake", outside)
+    (fleet.clones / "linked/snowflake").symlink_to(outside)
+    fleet.push(fleet.clones / "linked")
+    theirs = contents(outside)
+    link = member("linked_answers") / ".copier-answers.yml"
+    link.rename(tmp_path / "answers.yml")
+    link.symlink_to(tmp_path / "answers.yml")
+    fleet.push(fleet.clones / "linked_answers")
+    bomb = member("bomb") / ".copier-answers.yml"
+    bomb.write_text(bomb.read_text() + BOMB)
+    fleet.push(fleet.clones / "bomb")
+    (member("no_git") / ".git/HEAD").write_text("\x1b[31m::error::x\n")
     listed = tmp_path / "members.txt"
     addresses = (f"file://{tmp_path}/nowhere.git", f"{tmp_path}/no_folder  # gone")
     listed.write_text("\n".join(["# also:", *addresses, "~no_user/mine", "\0x"]))
@@ -192,6 +210,10 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
         "no_remote": ("refused", "no remote"),
         "ahead": ("refused", "1 commits ahead"),
         "remote_gone": ("failed", "remote_gone.git"),
+        "linked": ("failed", "snowflake/"),
+        "linked_answers": ("refused", "is a link"),
+        "bomb": ("refused", "aliases"),
+        "no_git": ("failed", "not a git repository"),
         "nowhere": ("failed", "nowhere"),
         "no_folder": ("failed", "there is no folder"),
         "mine": ("failed", "there is no folder"),
@@ -204,10 +226,37 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
         assert part in seen[name][1], (name, seen[name])
         assert "\n" not in seen[name][1]
     assert "not checked" in fleet.pull_requests("good")[0]["--body"]
-    for name in expected.keys() - {"good", "remote_gone"}:
+    assert contents(outside) == theirs
+    shown = json.loads(fleet.fleet("status", "--json", "--members", listed, status=2))["members"]
+    problems = {each["name"]: each["problem"] for each in shown}
+    assert problems.keys() == expected.keys()
+    assert problems["good"] == problems["ahead"] == ""
+    for name in ("broken_answers", "linked_answers", "bomb", "nowhere", "latin"):
+        assert expected[name][1] in problems[name]
+    for name in expected.keys() - {"good", "remote_gone", "no_git"}:
         if not (fleet.clones / name).exists():
             continue
         assert untouched(fleet, name), name
+
+
+def test_what_a_check_says_is_text_and_the_others_go_on(fleet: World) -> None:
+    checks = {
+        "good": "exit 0",
+        "shouts": "echo '::error::x ##[error]y'; printf '\\033[2J[red]z\\n'; exit 1",
+        "endless": "ulimit -t 1; while :; do :; done",
+        "leaves": "sleep 300 & exit 0",
+    }
+    for name, check in checks.items():
+        clone = fleet.member(name, "v0.1.0", starter=False)
+        (clone / "check.sh").write_text(check + "\n")
+        fleet.push(clone)
+    shown = fleet.fleet("update", "--push", "--check", "sh check.sh", status=2)
+    results = {name: bool(fleet.branch(name)) for name in checks}
+    assert results == {"good": True, "shouts": False, "endless": False, "leaves": True}
+    assert "check failed" in shown
+    assert "::" not in shown
+    assert "\x1b[2J" not in shown
+    assert "[red]z" in shown
 
 
 # ── how far it goes ───────────────────────────────────────────────────────────────────

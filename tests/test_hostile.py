@@ -6,6 +6,7 @@ Each lies in the registry as an upstream of its own; one project reads them all.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.manifests import manifest
 from tests.test_door_commands import FACTS, World, run
 
 JINJA = "{{ run_query('drop table x') }}{% do run_query('drop table x') %}{# x"
+SCRIPT = "<img src=x onerror=alert(1)>"
 SQL = 'x"; drop table y; --'
 RLO, ZWSP, CYRILLIC = "\u202e", "\u200b", "public_\u043e"
 
@@ -82,6 +84,11 @@ TAKEN: Mapping[str, Any] = {
     "column_tells_jinja": column(description=JINJA, data_type="varchar(10)"),
     "meta_is_jinja": config(meta={JINJA.strip(): [JINJA, {"a": JINJA}]}),
     "tags_are_jinja": config(tags=[JINJA]),
+    "markup": config(tags=[SCRIPT, "a<b>"]),
+    "markup_in_prose": column(description=f"less < 5, {SCRIPT}, <!-- x"),
+    "markup_as_a_name": model(
+        description=SCRIPT, columns={SCRIPT: {"name": SCRIPT}, "a<5": {"name": "a<5"}}
+    ),
     "type_is_sql": column(data_type="int); drop table y; --"),
     "description_acts": model(description=f"::error::x\r\n\x1b[2J{RLO}{ZWSP}a"),
     "quoted_name": relation('UP."x y"."1; z"'),
@@ -136,6 +143,19 @@ def test_taken_as_text(synced: tuple[Path, str], name: str) -> None:
     root, text = synced
     assert f"{name}: 1 public model" in text or "consumers" in name, text
     assert (root / f"models/_mesh_{name}.yml").exists()
+
+
+def test_docs_show_no_elements_of_others(synced: tuple[Path, str]) -> None:
+    """dbt's docs page takes descriptions, tags and names for HTML where it shows what it found."""
+    root, _ = synced
+    written = {
+        name: (root / f"models/_mesh_{name}.yml").read_text()
+        for name in ("markup", "markup_in_prose", "markup_as_a_name")
+    }
+    assert not [name for name, text in written.items() if re.search(r"<[A-Za-z/!?]", text)]
+    assert "&lt;img src=x" in written["markup"]
+    assert "less < 5, &lt;img" in written["markup_in_prose"]
+    assert "a<5" in written["markup_as_a_name"]
 
 
 def test_dbt_knows_relations_of_these_upstreams_only(synced: tuple[Path, str]) -> None:

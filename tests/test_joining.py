@@ -15,6 +15,7 @@ import yaml
 
 from fleet.render import Source
 from tests.conftest import BIN, Member
+from tests.test_yaml_files import BOMB
 from tests.versions import git
 from tests.warm import run
 
@@ -352,6 +353,31 @@ def test_names_on_snowflake_become_answers(template: Source, tmp_path: Path) -> 
     assert recorded["schemas"] == "RAW,STAGING,MARTS,ML.FEATURES,CORE"
     assert recorded["reads"] == "LANDING.ERP,LANDING.SALESFORCE"
     assert "macros/generate_schema_name.sql: new; in prod a schema is exactly" in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a: !!bool x",
+        "a: 2026-13-01",
+        "[" * 200_000,
+        "{a: " * 200_000,
+        "- " * 200_000,
+        f"{BOMB}macro-paths: [*i]\n",
+        "\x00",
+    ],
+)
+def test_settings_that_cannot_be_read_are_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "dbt_project.yml").write_text(content)
+    assert "name" not in joining.settings(tmp_path)
+    assert joining.macros(tmp_path) == set()
+
+
+def test_aliases_cost_nothing(tmp_path: Path) -> None:
+    layers = [f"l{n}: &l{n} {{a: *l{n - 1}, b: *l{n - 1}, c: *l{n - 1}}}" for n in range(1, 40)]
+    text = "\n".join(["l0: &l0 {+schema: core}", *layers, "models: *l39\n"])
+    shop = conf(tmp_path / "shop", {"dbt_project.yml": text})
+    assert joining.existing_schemas(shop, "P") == "CORE,MARTS"
 
 
 @pytest.mark.parametrize("content", ["name: [", "just text", "\x00", "name: 7\nprofile: {a: 1}\n"])

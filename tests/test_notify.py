@@ -77,15 +77,15 @@ def test_slack_gets_what_one_has_to_know(member: Member, channel: Slack) -> None
     member.ok(NOTIFY, *FAILED, "--nodes", nodes, "--strict")
     assert channel.messages[0]["text"] == (
         ":red_circle: *dbt_up: the deploy to prod failed*\n"
-        "• model orders: &lt;!channel&gt; a &amp; b\n"
-        "• Test x: [31m red\n"
+        "• `model orders: &lt;!channel&gt; a &amp; b`\n"
+        "• `Test x: [31m red`\n"
         "<https://github.com/acme/up/actions/runs/77|the run>, commit c0ffee012345 by ada"
     )
     many = "\n".join(f"model m{n}: {'x' * 1000}" for n in range(25))
     member.ok(NOTIFY, *FAILED, "--nodes", many, "--strict")
     lines = channel.messages[1]["text"].splitlines()
     assert len(lines) == 13
-    assert lines[-2] == "• and 15 more"
+    assert lines[-2] == "• `and 15 more`"
     assert max(map(len, lines)) < 310
 
 
@@ -94,7 +94,7 @@ def test_those_that_another_job_has_only_counted_are_counted(
 ) -> None:
     many = "\n".join([*(f"model m{number}: no" for number in range(30)), "… and 1970 more"])
     member.ok(NOTIFY, *FAILED, "--nodes", many, "--strict")
-    assert channel.messages[0]["text"].splitlines()[-2] == "• and 1990 more"
+    assert channel.messages[0]["text"].splitlines()[-2] == "• `and 1990 more`"
 
 
 def test_what_dbt_wrote_will_do(member: Member, channel: Slack) -> None:
@@ -107,7 +107,7 @@ def test_what_dbt_wrote_will_do(member: Member, channel: Slack) -> None:
     (member.path / "results.json").write_text(json.dumps({"results": results}))
     member.ok(NOTIFY, *FAILED, "--run-results", "results.json", "--strict")
     told = channel.messages[0]["text"].splitlines()[1:-1]
-    assert told == ["• model bad: no such column", "• test unique_x: Got 3 results"]
+    assert told == ["• `model bad: no such column`", "• `test unique_x: Got 3 results`"]
 
 
 # ── How the one before ended ──────────────────────────────────────────────────────────

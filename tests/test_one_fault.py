@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from dbtmesh.commands import (
     announce,
+    await_upstream,
     check_freshness,
     deploy_state,
     publish_manifest,
@@ -19,7 +21,9 @@ from dbtmesh.commands import (
     sync_mesh,
     validate_lineage,
 )
+from dbtmesh.downstream import stub
 from dbtmesh.manifest.extract import extract
+from dbtmesh.manifest.published import read
 from dbtmesh.registry import keys
 from fleet import map as mesh_map
 from tests.manifests import manifest
@@ -83,6 +87,81 @@ def test_sync(world: World) -> None:
     for name in GOOD:
         assert (world.folder / f"dbt_down/models/_mesh_{name}.yml").exists()
     assert not (world.folder / f"dbt_down/models/_mesh_{BAD}.yml").exists()
+
+
+def synced_once(world: World) -> None:
+    """A reader that has synced all three before the one in the middle published something else."""
+    latest = f"registry/{keys.latest(BAD, 'prod')}"
+    refused = (world.folder / latest).read_bytes()
+    world.write({latest: published(BAD)})
+    assert command(world, sync_mesh.main, *world.flags)[0] == 0
+    world.write({latest: refused})
+
+
+def test_a_deploy_goes_on_with_the_last_good_copy(world: World) -> None:
+    synced_once(world)
+    (world.folder / f"dbt_down/models/_mesh_{BAD}.yml").unlink()
+    newer = extract(manifest("up_c", adapter="snowflake", public=2), "up_c").body
+    world.write({f"registry/{keys.latest('up_c', 'prod')}": newer})
+    status, text = command(world, sync_mesh.main, *world.flags, "--keep-going")
+    assert status == 0, text
+    note, *others = [line for line in text.splitlines() if "note: " in line]
+    assert note.startswith(f"note: {BAD}: the published manifest of {BAD}: ")
+    assert "; the last good copy stays (" in note
+    assert not others
+    for name in UPSTREAMS:
+        assert (world.folder / f"dbt_down/models/_mesh_{name}.yml").exists()
+    assert "public_1" in (world.folder / "dbt_down/models/_mesh_up_c.yml").read_text()
+    outputs = (world.folder / "outputs").read_text().splitlines()
+    assert outputs[0].startswith("refused<<")
+    assert outputs[1].startswith(f"{BAD}: the published manifest of {BAD}: ")
+    assert len(outputs) == 3
+    status, text = command(world, sync_mesh.main, *world.flags)
+    failed_by_name(status, text)
+
+
+def test_a_deploy_stops_where_there_is_no_good_copy(world: World) -> None:
+    failed_by_name(*command(world, sync_mesh.main, *world.flags, "--keep-going"))
+    synced_once(world)
+    copy = world.folder / f"dbt_down/state/{BAD}/manifest.json"
+    good = copy.read_bytes()
+    stand_in = stub.plan(read(good, BAD), BAD.upper()).interface.body
+    for other in (good.replace(b"public_0", b"public_X"), stand_in):
+        copy.write_bytes(other)
+        failed_by_name(*command(world, sync_mesh.main, *world.flags, "--keep-going"))
+
+
+def test_lineage_of_a_deploy_goes_by_the_last_good_copy(world: World) -> None:
+    synced_once(world)
+    own = str(world.folder / "dbt_down/target/manifest.json")
+    flags = (*world.flags, "--manifest", own, "--record", "--keep-going")
+    status, text = command(world, validate_lineage.main, *flags)
+    assert status == 0, text
+    assert "3 edges to 3 projects, all resolve\n" in text
+    assert f"note: the published manifest of {BAD}: " in text
+    for name in UPSTREAMS:
+        assert (world.folder / "registry" / keys.record(name, "prod", "dbt_down")).exists()
+    # who spoils a publication may spoil the place of the record, too
+    record = world.folder / "registry" / keys.record(BAD, "prod", "dbt_down")
+    record.unlink()
+    record.mkdir()
+    status, text = command(world, validate_lineage.main, *flags)
+    assert status == 0, text
+    assert f"note: {BAD} has no record of it: " in text
+
+
+def test_a_wait_for_what_is_refused_ends_at_once(world: World) -> None:
+    version = extract(manifest(BAD, adapter="snowflake"), BAD).version
+    bad = (world.folder / "registry" / keys.latest(BAD, "prod")).read_bytes()
+    world.write({f"registry/{keys.publication(BAD, 'prod', version)}": bad})
+    told = ("--project", BAD, "--version", version, "--digest", "0" * 64)
+    started = time.monotonic()
+    failed_by_name(*command(world, await_upstream.main, *world.flags, *told))
+    status, text = command(world, await_upstream.main, *world.flags, *told, "--keep-going")
+    assert time.monotonic() - started < 5
+    assert status == 0, text
+    assert text.startswith(f"note: the published manifest of {BAD}: ")
+    assert text.endswith("; there is nothing to wait for\n")
 
 
 def test_stub(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -217,6 +218,25 @@ def test_a_data_file_whose_types_are_others_is_refused(
     done = copy(template, tmp_path / "member", "--data-file", str(tmp_path / "answers.yml"))
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"error: {says}"]
+
+
+def test_what_is_worked_out_is_no_answer_of_an_answers_file(
+    template: Source, tmp_path: Path
+) -> None:
+    """Copier takes it as it stands there, and nothing has checked it."""
+    member = tmp_path / "member"
+    assert copy(template, member, "--defaults", "--data", "starter=false").returncode == 0
+    path = member / ".copier-answers.yml"
+    path.write_text(path.read_text() + "registry_url: s3://elsewhere/registry\n")
+    before = (member / "mesh.yml").read_bytes()
+    words = [str(BIN / "copier"), "recopy", "--trust", "--defaults", "--overwrite"]
+    done = run([*words, "--vcs-ref", "HEAD"], member, dict(os.environ))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line == (
+        "error: .copier-answers.yml: registry_url is worked out from other answers: take it out"
+    )
+    assert (member / "mesh.yml").read_bytes() == before
 
 
 def test_every_question_has_a_default_a_help_text_and_a_validator_where_it_can_be_wrong() -> None:

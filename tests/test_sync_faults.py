@@ -205,6 +205,19 @@ def test_a_pin_holds_until_it_is_taken_out(down: Member, place: Place, publish: 
     assert down.files() == before
 
 
+def test_a_version_that_holds_another_one_is_refused(
+    down: Member, folder: Place, publish: Publish
+) -> None:
+    """Sealed, and put into another's place by somebody who may write to the registry."""
+    old, new = publish(folder, at(1)), publish(folder, at(2))
+    key = f"dbt_up/prod/history/{old}/manifest.json"
+    folder.put(key, folder.get(f"dbt_up/prod/history/{new}/manifest.json"))
+    before = touched(down)
+    said = down.refused(SYNC, *folder.flags, *ONE, "--version", old)
+    assert f"{key} holds {new}, which is another publication" in said
+    assert touched(down) == before
+
+
 def test_a_version_is_of_one_project(down: Member, folder: Place) -> None:
     assert "--upstream" in down.refused(SYNC, *folder.flags, "--version", "1")
 
@@ -262,6 +275,28 @@ def test_one_that_fails_does_not_hold_up_the_others(
     assert "dbt_up: 2 public models" in done.stdout
     assert "up_c: 2 public models" in done.stdout
     assert {path: body for path, body in down.files().items() if "up_b" in path} == good
+
+
+def test_out_of_reach_is_not_one_upstreams_fault(
+    down: Member, seeded: Place, proxy: Proxy, publish: Publish
+) -> None:
+    """A deploy stops: it could not say what it reads, or publish. But of an object that only one
+    project's readers are denied (encrypted with another's key, for one), the others go on."""
+    member = exporting(down, **seeded.environment)
+    member.ok(SYNC, *seeded.flags)
+    flags = (*seeded.flags, "--keep-going")
+
+    def denied(request: Request, forward: Callable[[], Answer]) -> Answer:
+        return error(403, "AccessDenied") if "/up_b/" in request.path else forward()
+
+    proxy.rule = denied
+    done = member.run(SYNC, *flags)
+    assert done.returncode == 0, done.stderr
+    assert "note: up_b: s3://" in done.stderr
+    proxy.rule = lambda request, forward: error(503, "SlowDown")
+    done = member.run(SYNC, *flags)
+    assert done.returncode == 1
+    assert done.stderr.count("the last good copy stays") == 3
 
 
 def test_offline_uses_the_last_good_copy(

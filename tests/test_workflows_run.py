@@ -18,10 +18,13 @@ from tests.workflow_world import DEPLOYMENTS, Mesh
 pytest_plugins = "tests.workflow_world"
 pytestmark = pytest.mark.timeout(1800)  # some of them run workflow after workflow
 
+LATEST = "registry/dbt_up/prod/latest/manifest.json"
 BUILT = {
     name: f"{name.upper()}_PROD.MARTS.DOWNSTREAM_ORDERS" for name in DEPLOYMENTS if "down" in name
 }
 WAIT = "Wait for the version it was told, and check it"
+SYNC = "What other projects publish"
+COPY_USED = "Was it built with the last good copy of a project?"
 TELL, PLAN = "Tell them", "Who has to be told?"
 RECORD = "registry/dbt_up/prod/consumers/dbt_down.json"
 GONE = "registry/dbt_up/prod/consumers/gone.json"
@@ -108,9 +111,7 @@ def test_readers_are_known_by_what_they_record_and_told_by_an_app(mesh: Mesh, st
     assert "nobody to tell" in story.runs["up"].step(PLAN).output
     assert not story.runs["up"].ran(TELL)
     registry = mesh.objects("registry")
-    latest = hashlib.sha256(
-        mesh.aws.s3.get("registry/dbt_up/prod/latest/manifest.json")
-    ).hexdigest()
+    latest = hashlib.sha256(mesh.aws.s3.get(LATEST)).hexdigest()
     for name in ("dbt_down", "dbt_down_loom"):
         assert f"dbt_up/prod/consumers/{name}.json" in registry
         payload = mesh.told(name)["inputs"]
@@ -222,3 +223,36 @@ def test_nothing_is_deployed_where_every_branch_could(mesh: Mesh, story: Story) 
     assert run.jobs["closed"] == "failure"
     assert not run.ran("Build")
     assert "./setup_keypair_auth.sh create" in run.printed
+
+
+def test_a_publication_that_is_refused_stops_no_deploy(mesh: Mesh, story: Story) -> None:
+    """An upstream was taken over. Its readers deploy all else, with what they synced before; where
+    they have nothing of it, dbt is not started. Both are red, and told of."""
+    good, refused = mesh.aws.s3.get(LATEST), b'{"metadata": {}, "nodes": {}}'
+    version = "20990101T000000.000000Z-0123456789ab"
+    event = {"inputs": {**mesh.told("dbt_down")["inputs"], "version": version}}
+    known = len(mesh.slack.messages)
+    try:
+        for key in (LATEST, f"registry/dbt_up/prod/history/{version}/manifest.json"):
+            mesh.aws.s3.put(key, refused)
+        stopped = mesh.deploy("dbt_down", "workflow_dispatch", event)
+        (mesh.folder("dbt_down") / "state/dbt_up").mkdir(parents=True)
+        mesh.commit("dbt_down", {"state/dbt_up/manifest.json": good.decode()})
+        model = mesh.folder("dbt_down") / "models/downstream_orders.sql"
+        mesh.commit("dbt_down", {"models/one_more.sql": model.read_text()})
+        gone_on = mesh.deploy("dbt_down", "workflow_dispatch", event)
+    finally:
+        mesh.aws.s3.put(LATEST, good)
+    for run in (stopped, gone_on):
+        assert not run.ok
+        assert run.step(WAIT).result == "success"
+        assert "there is nothing to wait for" in run.step(WAIT).output
+    assert stopped.step(SYNC).failed
+    assert not stopped.ran("Build")
+    assert "(success)" in gone_on.step(KEEP).output
+    assert mesh.rows("DBT_DOWN_PROD.MARTS.ONE_MORE") == mesh.rows(BUILT["dbt_down"])
+    assert [step.name for step in gone_on.steps if step.failed] == [COPY_USED]
+    for alert in mesh.slack.messages[known:]:
+        assert "the published manifest of dbt_up: metadata: " in alert
+    assert len(mesh.slack.messages) == known + 2
+    assert mesh.deploy("dbt_down", "workflow_dispatch").ok

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from dbtmesh.output.visible import UNSEEN
 from dbtmesh.output.words import shown
 
 T = TypeVar("T")
@@ -27,8 +28,6 @@ _CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"
 """Control characters but tab and newline, and line ends that only some programs know."""
 _HIDDEN = r"\U000e0000-\U000e007f"
 """Tags, which spell ASCII that nobody sees."""
-_UNSEEN = r"\xad\u034f\u200b-\u200f\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\ufffc\ufffe\uffff"
-"""What has no width: two names that look the same would not be."""
 
 _NOT_PROSE = re.compile(f"[{_CONTROL}{_BIDI}{_HIDDEN}]")
 _NOT_PROSE_BYTES = re.compile(
@@ -60,8 +59,9 @@ def is_clean(encoded: bytes) -> bool:
 # ── Types ─────────────────────────────────────────────────────────────────────────────
 
 _MEANING = {
-    (_LINE := rf"\A[^\n\t{_CONTROL}{_BIDI}{_HIDDEN}{_UNSEEN}]*\Z"): "is not one line of plain text",
-    (_NAME := rf'\A[^"\n\t{_CONTROL}{_BIDI}{_HIDDEN}{_UNSEEN}]+\Z'): "is not a valid name",
+    # two names that look the same would not be, with what nobody sees
+    (_LINE := rf"\A[^\n\t{UNSEEN}]*\Z"): "is not one line of plain text",
+    (_NAME := rf'\A[^"\n\t{UNSEEN}]+\Z'): "is not a valid name",
     (_WORD := r"\A\w[\w.+\-]*\Z"): "is not a valid name",
     (_PROJECT := r"\A[A-Za-z_][A-Za-z0-9_]*\Z"): "is not a valid name of a dbt project",
     (_NODE := r"\A[a-z_]+(?:\.\w[\w.+\- ]*)+\Z"): "is not a valid unique_id",

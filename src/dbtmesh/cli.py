@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import gc
 import json
 import os
 import re
@@ -137,6 +138,7 @@ def explain(error: OSError) -> str:
 def run(command: Callable[[], int]) -> NoReturn:
     """Runs a command's main function and exits with its status; errors become one or two lines."""
     terminal.tolerate()
+    gc.set_threshold(100_000)  # a large manifest is many objects, and none of them is garbage
     try:
         status = command()
         sys.stdout.flush()

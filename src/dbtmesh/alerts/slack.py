@@ -25,8 +25,14 @@ def message(alert: Alert) -> str:
     sign = ":red_circle:" if alert.failed else ":large_green_circle:"
     link = f"<{_plain(alert.url)}|the run>" if alert.url else ""
     facts = ", ".join(filter(None, (link, _plain(alert.code))))
-    failing = [f"• {_plain(line)}" for line in alert.failing]
+    failing = [f"• {_code(line)}" for line in alert.failing]
     return "\n".join(filter(None, (f"{sign} *{_plain(alert.headline)}*", *failing, facts)))
+
+
+def _code(text: str) -> str:
+    """In code style, in which Slack makes no links and no emphasis: a line may quote what somebody
+    else has published."""
+    return f"`{_plain(text).replace('`', chr(39))}`"
 
 
 def _plain(text: str) -> str:

@@ -51,13 +51,15 @@ def before_this(workflow: str) -> Conclusion | None:
     api, repository = github.from_environment(), github.repository()
     run = int(os.environ.get("GITHUB_RUN_ID") or 0)
     for attempt in range(int(os.environ.get("GITHUB_RUN_ATTEMPT") or 1) - 1, 0, -1):
-        ended = api.get(f"/repos/{repository}/actions/runs/{run}/attempts/{attempt}")
-        found = conclusion(ended.get("conclusion"))
+        path = f"/repos/{repository}/actions/runs/{run}/attempts/{attempt}"
+        with github.understood(path):
+            found = conclusion(api.get(path).get("conclusion"))
         if found and found.tells:
             return found
     path = f"/repos/{repository}/actions/workflows/{workflow}/runs"
-    for each in api.get(path, status="completed", per_page=50)["workflow_runs"]:
-        found = conclusion(each["conclusion"])
-        if each["id"] < run and found and found.tells:
-            return found
+    with github.understood(path):
+        for each in api.get(path, status="completed", per_page=50)["workflow_runs"]:
+            found = conclusion(each["conclusion"])
+            if each["id"] < run and found and found.tells:
+                return found
     return None

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from dbtmesh import MeshError
-from dbtmesh.ci.github import Api, Refused, pages
+from dbtmesh.ci.github import Api, Refused, pages, understood
 
 NOT_FOUND = 404
 """GitHub's answer for what is not there, and for what a token may not see."""
@@ -114,15 +113,13 @@ def allowed_branches(deploy_branch: str, default_branch: str) -> tuple[str, ...]
 def read_repository(api: Api, name: str) -> Repository:
     """Raises MeshError."""
     found = api.get(f"/repos/{name}")
-    try:
+    with understood(f"/repos/{name}"):
         is_private = "private" if found["private"] else "public"
         return Repository(
             str(found.get("full_name") or name),
             str(found["default_branch"]),
             str(found.get("visibility") or is_private),
         )
-    except (KeyError, TypeError, AttributeError):
-        raise _strange(f"/repos/{name}") from None
 
 
 def read(api: Api, repository: str, name: str) -> Environment | None:
@@ -137,7 +134,7 @@ def read(api: Api, repository: str, name: str) -> Environment | None:
         if error.status == NOT_FOUND:
             return None
         raise
-    try:
+    with understood(path):
         rules = {str(rule["type"]): rule for rule in found.get("protection_rules") or ()}
         policy = found.get("deployment_branch_policy")
         if policy is None:
@@ -153,14 +150,12 @@ def read(api: Api, repository: str, name: str) -> Environment | None:
             tuple(_reviewer(each["reviewer"]) for each in reviewers),
             tuple(sorted(rules.keys() - {"required_reviewers", "branch_policy"})),
         )
-    except (KeyError, TypeError, AttributeError):
-        raise _strange(path) from None
 
 
 def _patterns(api: Api, path: str) -> tuple[str, ...]:
     listed = pages(api, f"{path}/deployment-branch-policies", "branch_policies")
     tag = {"tag": "tag "}
-    return tuple(f"{tag.get(each.get('type'), '')}{each['name']}" for each in listed)
+    return tuple(f"{tag.get(str(each.get('type')), '')}{each['name']}" for each in listed)
 
 
 def _protected(api: Api, repository: str) -> tuple[str, ...]:
@@ -170,10 +165,6 @@ def _protected(api: Api, repository: str) -> tuple[str, ...]:
 
 def _reviewer(who: Any) -> str:
     return str(who.get("login") or who["slug"])
-
-
-def _strange(path: str) -> MeshError:
-    return MeshError(f"GitHub answers GET {path} with something else: try again later")
 
 
 def restrict(api: Api, repository: str, name: str, branches: Sequence[str]) -> None:
@@ -197,10 +188,9 @@ def secrets(api: Api, repository: str, name: str | None) -> tuple[str, ...] | No
     """Names of the secrets of an environment, or (None) of the whole repository, which every branch
     may use; None where the token may not see them."""
     of = f"environments/{name}/secrets" if name else "actions/secrets"
-    with contextlib.suppress(Refused):
-        return tuple(
-            str(each["name"]) for each in pages(api, f"/repos/{repository}/{of}", "secrets")
-        )
+    path = f"/repos/{repository}/{of}"
+    with contextlib.suppress(Refused), understood(path):
+        return tuple(str(each["name"]) for each in pages(api, path, "secrets"))
     return None
 
 
@@ -209,7 +199,8 @@ def plan_of(api: Api, repository: str) -> str | None:
 
     https://docs.github.com/en/rest/orgs/orgs#get-an-organization
     """
-    with contextlib.suppress(Refused):
-        plan = api.get(f"/orgs/{repository.partition('/')[0]}").get("plan")
+    path = f"/orgs/{repository.partition('/')[0]}"
+    with contextlib.suppress(Refused), understood(path):
+        plan = api.get(path).get("plan")
         return str(plan["name"]) if plan else None
     return None

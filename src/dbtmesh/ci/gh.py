@@ -55,7 +55,7 @@ class Gh:
             raise MeshError(f"`gh api` has no answer of GitHub: {complaint(done)}")
         try:
             answer = json.loads(text) if text.strip() else None
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if (code := int(status[1])) < 300:
             return answer

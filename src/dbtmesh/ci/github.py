@@ -29,7 +29,7 @@ TIMEOUT = 20
 ATTEMPTS = 4
 WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds before the second attempt, doubled each time; and at most, whatever GitHub asks for."""
-PAGE = 100
+PAGE, MOST_PAGES = 100, 1_000
 
 
 class Refused(MeshError):
@@ -58,21 +58,29 @@ class Api(Protocol):
     def patch(self, path: str, body: Mapping[str, Any]) -> Any: ...
 
 
-def pages(api: Api, path: str, key: str = "", **query: str | int) -> Iterator[Any]:
+@contextlib.contextmanager
+def understood(path: str) -> Iterator[None]:
+    """Makes a MeshError of an answer that is another than GitHub documents."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError):
+        raise MeshError(f"GitHub answers GET {path} with something else: try again later") from None
+
+
+def pages(api: Api, path: str, key: str = "", **query: str | int) -> Iterator[dict[str, Any]]:
     """The entries of a list, page after page. key: of the list, in answers that are more than it.
 
     Raises MeshError.
     """
-    page = 1
-    while True:
+    for page in range(1, MOST_PAGES + 1):
         answer = api.get(path, **query, per_page=PAGE, page=page)
         found = answer.get(key) if key and isinstance(answer, dict) else answer
-        if not isinstance(found, list):
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
             raise MeshError(f"GitHub answers GET {path} with no list: try again later")
         yield from found
         if len(found) < PAGE:
             return
-        page += 1
+    raise MeshError(f"GitHub has more than {MOST_PAGES * PAGE:,} of {path}")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -126,7 +134,7 @@ class GitHub:
                 if last or not (refused.limited or (error.code >= 500 and repeatable)):
                     raise refused from None
                 pause = _asked_for(error, pause)
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
                 if last or not repeatable:
                     reason = getattr(error, "reason", None) or error
                     raise MeshError(
@@ -161,7 +169,9 @@ def _asked_for(error: urllib.error.HTTPError, otherwise: float) -> float:
 
 def _refusal(method: str, path: str, error: urllib.error.HTTPError, token: str) -> Refused:
     message = ""
-    with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
+    with contextlib.suppress(
+        OSError, ValueError, AttributeError, RecursionError, http.client.HTTPException
+    ):
         message = one_line(json.loads(error.read()).get("message", ""), 200)
     advice = {
         401: f"{token} is not valid (any more)",

@@ -155,7 +155,8 @@ def quiet(records: Iterable[Record], versions: Sequence[str], now: datetime) -> 
             continue
         missed = next((version for version in versions if version > known), None)
         if missed and missed < f"{now - PATIENCE:%Y%m%dT%H%M%S}":
-            where = f" --repo {record.repository}" if record.repository else ""
+            named = github.REPOSITORY.fullmatch(record.repository or "")
+            where = f" --repo {named[0]}" if named else ""  # people are to copy it into a shell
             yield (
                 f"{record.consumer} looks for changes by itself, and has not deployed since "
                 f"{missed} was published. Does its deploy workflow run? `gh workflow list "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from dbtmesh.ci.github import Api, pages
+from dbtmesh.ci.github import Api, pages, understood
 
 
 class State(StrEnum):
@@ -22,7 +22,10 @@ class State(StrEnum):
 
 def switched_off(api: Api, repository: str) -> list[str]:
     """Their files, without the folder. The token needs `actions: read`. Raises MeshError."""
-    listed = pages(api, f"/repos/{repository}/actions/workflows", "workflows")
-    return [
-        str(each["path"]).rpartition("/")[2] for each in listed if each.get("state") in list(State)
-    ]
+    path = f"/repos/{repository}/actions/workflows"
+    with understood(path):
+        return [
+            str(each["path"]).rpartition("/")[2]
+            for each in pages(api, path, "workflows")
+            if each.get("state") in list(State)
+        ]

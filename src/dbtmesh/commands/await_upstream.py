@@ -33,6 +33,10 @@ PAUSE = 5.0
 """Seconds between two looks at the registry."""
 
 
+class TooLate(MeshError):
+    """It has not been published in time."""
+
+
 class OtherDigest(Exception):
     """What is in the registry is not what the event told of."""
 
@@ -46,6 +50,11 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument(
         "--timeout", type=float, default=600, metavar="SECONDS", help="how long to wait (600)"
     )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="a publication that is refused ends the wait: the sync that follows names it",
+    )
     arguments = parser.parse_args(words)
 
     member = config.load_member(root)
@@ -58,13 +67,20 @@ def main(words: Sequence[str], root: Path) -> int:
     )
     store = open_registry(member, place)
     try:
-        latest = await_version(store, upstream, place.env, version, digest, arguments.timeout)
+        found = await_version(store, upstream, place.env, version, digest, arguments.timeout)
     except OtherDigest as error:
         cli.say(str(error))
         return cli.FOUND
-    newer = "" if latest.version == version else f", and {latest.version} since"
+    except (TooLate, registry.OutOfReach):
+        raise
+    except MeshError as error:
+        if not arguments.keep_going:
+            raise
+        cli.note(f"{error}; there is nothing to wait for")
+        return cli.OK
+    newer = "" if found.version == version else f", and {found.version} since"
     cli.say(f"{project} has published {version}, as told{newer}")
-    workflow.output(version=latest.version)
+    workflow.output(version=found.version)
     return cli.OK
 
 
@@ -88,7 +104,7 @@ def await_version(
 ) -> interface.Interface:
     """What is published once it is the version or a newer one. Versions sort by time.
 
-    Raises OtherDigest; MeshError where it takes too long.
+    Raises OtherDigest; TooLate; MeshError where what is there cannot be read or is refused.
     """
     project = upstream.name
     deadline = time.monotonic() + timeout
@@ -112,7 +128,7 @@ def await_version(
             seen = current.version
         if (left := deadline - time.monotonic()) <= 0:
             missing = "" if checked else f", and there is no history/{version} of it"
-            raise MeshError(
+            raise TooLate(
                 f"{project} has not published {version} to {env} in {timeout:g} s: latest is "
                 f"{seen}{missing}: look at its deploy, then run this again"
             )
@@ -123,13 +139,13 @@ def told(
     store: registry.Store, upstream: config.Upstream, env: str, version: str, digest: str
 ) -> bool:
     """Is the version in the history, and the one that was told of? Raises OtherDigest."""
-    found = latest.find(store, upstream, env, version=version)
-    if found is None:
-        return False
-    published = found.interface
-    if (published.version, published.digest) != (version, digest):
-        raise OtherDigest(_differs(upstream.name, version, published.digest, digest))
-    return True
+    try:
+        found = latest.find(store, upstream, env, version=version)
+    except latest.OtherVersion as error:
+        raise OtherDigest(f"{error}; nothing is deployed") from None
+    if found and found.interface.digest != digest:
+        raise OtherDigest(_differs(upstream.name, version, found.interface.digest, digest))
+    return found is not None
 
 
 def _differs(project: str, version: str, found: str, told: str) -> str:

@@ -12,7 +12,8 @@ target/mesh_inputs.json, and `push` records them as built against. Where one is 
 next `changed` says so. A failed deploy keeps manifest and docs of the last good one, and what that
 was built from.
 
-In GitHub Actions `pull` sets the output `found`, and `changed` sets `changed`: true or false.
+In GitHub Actions `pull` sets the output `found`, and `changed` sets `changed`: true or false;
+`refused` names the upstreams that cannot be read, and why.
 
 Exit status: 0 done (also where nothing is found, or changed), 1 it failed.
 """
@@ -169,6 +170,7 @@ def changed(
     nothing = f"nothing to deploy: {member.project} is as it was built"
     cli.say(*why or ([] if unread else [nothing]))
     workflow.output(changed="true" if why else "false")
+    workflow.refused(unread)
     if unread:
         raise MeshError("; ".join(unread))
     return cli.OK

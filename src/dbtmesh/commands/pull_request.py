@@ -74,13 +74,22 @@ def comment(arguments: argparse.Namespace, member: config.Member) -> int:
     body = {"body": f"{marker}\n{fitting(text)}"}
     api = github.from_environment()
     repository = f"/repos/{github.repository()}"
-    for each in github.pages(api, f"{repository}/issues/{number}/comments"):
-        author = (each.get("user") or {}).get("login")
-        if author == arguments.author and str(each.get("body")).startswith(marker):
-            api.patch(f"{repository}/issues/comments/{each['id']}", body)
-            cli.say(f"updated the comment on pull request {number}")
-            return cli.OK
-    api.post(f"{repository}/issues/{number}/comments", body)
+    comments = f"{repository}/issues/{number}/comments"
+    with github.understood(comments):
+        own = next(
+            (
+                int(each["id"])
+                for each in github.pages(api, comments)
+                if (each.get("user") or {}).get("login") == arguments.author
+                and str(each.get("body")).startswith(marker)
+            ),
+            None,
+        )
+    if own is not None:
+        api.patch(f"{repository}/issues/comments/{own}", body)
+        cli.say(f"updated the comment on pull request {number}")
+        return cli.OK
+    api.post(comments, body)
     cli.say(f"commented on pull request {number}")
     return cli.OK
 
@@ -125,10 +134,9 @@ def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
     database = names_of(member).dev
     rows = session.rows(f"SHOW SCHEMAS IN DATABASE {database}", session.role)
     schemas = {row["name"]: int(of[1]) for row in rows if (of := SCHEMA.fullmatch(row["name"]))}
-    opened = {
-        int(each["number"])
-        for each in github.pages(api, f"/repos/{repository}/pulls", state="open")
-    }
+    path = f"/repos/{repository}/pulls"
+    with github.understood(path):
+        opened = {int(each["number"]) for each in github.pages(api, path, state="open")}
     closed = sorted(name for name, number in schemas.items() if number not in opened)
     for name in closed:
         if arguments.dry_run:

@@ -20,7 +20,11 @@ What this project adds to the sources of an upstream (data tests, freshness) goe
 mesh_sources/<upstream>.yml, as dbt has it for sources; a sync puts it into the generated file.
 
 A download is checked before anything is replaced; out of reach, the last good copy stays, and
-the command says so and fails. With --offline it is content with that copy.
+the command says so and fails. With --offline it is content with that copy. With --keep-going, which
+is for deploys, it is so where one upstream's publication is refused or cannot be read; of a
+registry that is out of reach it fails all the same.
+
+In GitHub Actions the output `refused` names what could not be synced and why, a line each.
 
 Exit status: 0 done, 1 it failed, 2 an upstream is stale (--max-age).
 """
@@ -49,7 +53,13 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument(
         "--version", type=cli.given, metavar="V", help="this publication instead of the latest"
     )
-    parser.add_argument("--offline", action="store_true", help="use the last good copy, ask nobody")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--offline", action="store_true", help="use the last good copy, ask nobody")
+    how.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="use the last good copy of an upstream that is refused, and warn",
+    )
     parser.add_argument(
         "--max-age",
         type=freshness.hours,
@@ -75,12 +85,16 @@ def main(words: Sequence[str], root: Path) -> int:
         store = open_registry(member, place)
         plan = partial(sync.from_registry, member, store, place, arguments.version)
 
-    done, failures = [], []
+    done, failures, refused = [], [], []
     for found in sync.plans(member, names, plan):
         if isinstance(found, sync.Failure):
-            kept = f"; the last good copy stays ({found.kept})" if found.kept else ""
-            failures.append(f"{found.upstream}: {found.reason}{kept}")
-            continue
+            refused.append(str(found))
+            copied = arguments.keep_going and found.is_its
+            if not (copied and committed.of_a_deploy(root, member.upstream(found.upstream))):
+                failures.append(str(found))
+                continue
+            cli.note(refused[-1])
+            found = sync.from_copy(member, found.upstream)
         try:
             sync.apply(member.root, found)
         except OSError as error:
@@ -105,6 +119,10 @@ def main(words: Sequence[str], root: Path) -> int:
             "DBT_LOOM_CONFIG is set, so dbt-loom does not read dbt_loom.config.yml, which names "
             "what was synced: unset it"
         )
+    if refused:
+        from dbtmesh.output import workflow  # most syncs refuse nothing
+
+        workflow.refused(refused)
     if failures:
         raise MeshError("\n       ".join(failures))
     return cli.FOUND if stale(done, arguments.max_age) else cli.OK

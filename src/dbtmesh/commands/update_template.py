@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtmesh import MeshError, cli
+from dbtmesh.ci import github
 from dbtmesh.ci.gh import for_gh
 from dbtmesh.config import Member, load_member
 from dbtmesh.output import markdown, workflow
@@ -183,9 +184,10 @@ def pull_request(top: Path, branch: str) -> tuple[int, str] | None:
     """Number and state of the newest for the branch, which an earlier run has pushed; None where
     it was stopped before it opened one. A fork may have a branch of that name, too."""
     fields = ("--state", "all", "--json", "number,state,isCrossRepository")
-    listed = json.loads(run(["gh", "pr", "list", "--head", branch, *fields], top) or "[]")
-    own = [each for each in listed if not each["isCrossRepository"]]
-    return (int(own[0]["number"]), str(own[0]["state"]).lower()) if own else None
+    said = run(["gh", "pr", "list", "--head", branch, *fields], top)
+    with github.understood("the pull requests of the branch"):
+        own = [each for each in json.loads(said or "[]") if not each["isCrossRepository"]]
+        return (int(own[0]["number"]), str(own[0]["state"]).lower()) if own else None
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -17,6 +17,9 @@ keeps <registry>/<upstream>/<env>/consumers/<this project>.json: the models that
 columns as far as the compiled SQL tells, which models read them, and their owner (of a dbt group,
 or `meta: {owner: …}`). With --dry-run it only shows what would be kept.
 
+With --keep-going, which is for deploys, an upstream whose publication is refused, or cannot be
+read, is compared with the last good copy.
+
 In GitHub Actions the findings go to the step's summary as well, as Markdown.
 
 A manifest that is older than the project's files, or of a run of dbt that failed, proves nothing:
@@ -54,7 +57,13 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument(
         "--manifest", type=cli.file, metavar="FILE", help="default target/manifest.json"
     )
-    parser.add_argument("--offline", action="store_true", help="compare with the last good copies")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--offline", action="store_true", help="compare with the last good copies")
+    how.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="compare with the last good copy of an upstream that is refused, and warn",
+    )
     parser.add_argument(
         "--record", action="store_true", help="keep in the registry what is read (for deploys)"
     )
@@ -98,6 +107,9 @@ def main(words: Sequence[str], root: Path) -> int:
         store = open_registry(member, place)
         fetch = partial(newest, store, place.env)
     interfaces, refused = all_of(map(member.upstream, upstreams), fetch)
+    copied = copies(member, refused) if arguments.keep_going else {}
+    refused = {name: why for name, why in refused.items() if name not in copied}
+    interfaces = sorted([*interfaces, *copied.values()], key=lambda each: each.project)
     unknown = len(found)
     found = [edge for edge in found if edge.upstream not in refused]
     unknown -= len(found)
@@ -116,13 +128,18 @@ def main(words: Sequence[str], root: Path) -> int:
         total += f"; {counted(unknown, 'edge')} to {', '.join(refused)} cannot be checked"
     cli.say(total)
     workflow.summarise(summary(member.project, total, lines, warnings), arguments.summary)
-    failures = [*refused.values()]
+    failures = [*map(str, refused.values())]
     if arguments.record and not lines:
         adapter = manifest.metadata.adapter_type or "snowflake"
         read = {*published, *refused}
-        failures += record(
+        unkept = record(
             member, place.env, store, found, body, published, adapter, read, arguments.dry_run
         )
+        for name, why in unkept.items():
+            if name in copied:  # whoever has put there what cannot be read may refuse this as well
+                cli.note(f"{name} has no record of it: {why}")
+            else:
+                failures.append(f"{name}: {why}")
     if failures:
         raise MeshError("\n       ".join(failures))
     return cli.FOUND if lines else cli.OK
@@ -172,9 +189,9 @@ def record(
     adapter: str,
     current: Iterable[str],
     dry_run: bool,
-) -> list[str]:
-    """Keeps, or shows, what this project reads now, and that it does not read others any more;
-    which of it could not be kept.
+) -> dict[str, str]:
+    """Keeps, or shows, what this project reads now, and that it does not read others any more; of
+    which upstreams it could not be kept, and why.
 
     current: projects that are read, also those whose publication cannot be read now; their records
     stay as they are.
@@ -200,7 +217,7 @@ def record(
         gone = []
     for name in gone:
         wanted[name] = Record(member.project, [], kind=member.kind, env=env, repository=repository)
-    failures = []
+    failures = {}
     for upstream, each in wanted.items():
         try:
             if dry_run:
@@ -208,7 +225,7 @@ def record(
             else:
                 kept = recording.keep(store, upstream, each)
         except MeshError as error:
-            failures.append(f"{upstream}: {error}")
+            failures[upstream] = str(error)
             continue
         if kept is None:
             cli.say(f"{upstream}: on record already")
@@ -233,17 +250,30 @@ def newest(store: registry.Store, env: str, upstream: config.Upstream) -> interf
     return latest.get(store, upstream, env).interface
 
 
+def copies(
+    member: config.Member, refused: Mapping[str, MeshError]
+) -> dict[str, interface.Interface]:
+    """The last good copies of those whose publication is refused, or cannot be read."""
+    found = {}
+    for name, why in refused.items():
+        copy = committed.of_a_deploy(member.root, member.upstream(name))
+        if copy and not isinstance(why, registry.OutOfReach):
+            cli.note(f"{why}; compared with the last good copy ({copy.version})")
+            found[name] = copy
+    return found
+
+
 def all_of(
     upstreams: Iterable[config.Upstream],
     fetch: Callable[[config.Upstream], interface.Interface],
-) -> tuple[list[interface.Interface], dict[str, str]]:
+) -> tuple[list[interface.Interface], dict[str, MeshError]]:
     """What the upstreams publish, fetched side by side; and of those where that fails, why."""
 
-    def one(upstream: config.Upstream) -> interface.Interface | tuple[str, str]:
+    def one(upstream: config.Upstream) -> interface.Interface | tuple[str, MeshError]:
         try:
             return fetch(upstream)
         except MeshError as error:
-            return upstream.name, str(error)
+            return upstream.name, error
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         found = list(pool.map(one, upstreams))

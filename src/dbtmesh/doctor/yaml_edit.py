@@ -13,6 +13,8 @@ from typing import Any, TypeGuard
 
 import yaml
 
+from dbtmesh import yaml_files
+
 
 class CannotEdit(Exception):
     """Why a file cannot be changed without rewriting it."""
@@ -71,8 +73,8 @@ def _deepest(text: str, path: Sequence[str]) -> tuple[yaml.Node | None, list[str
     """The node at the longest part of `path` that is there, and the keys after it."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
-        raise CannotEdit("it is not valid YAML") from None
+    except (yaml.YAMLError, RecursionError):
+        raise CannotEdit("it is not valid YAML, or nested too deeply") from None
     for number, key in enumerate(path):
         if not isinstance(node, yaml.MappingNode):
             if _is_empty(node):
@@ -193,8 +195,8 @@ def _checked(before: str, lines: Sequence[str], path: Sequence[str], added: Any)
     """The new text. Raises CannotEdit where it does not say what was there and what was added."""
     text = _joined(lines)
     try:
-        was, now = yaml.safe_load(before), yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+        was, now = yaml_files.load(before), yaml_files.load(text)
+    except yaml_files.NotYaml:
         raise CannotEdit("the line would not fit") from None
     expected = was if isinstance(was, dict) else {}
     holder = expected

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlglot import exp
@@ -16,6 +17,7 @@ from sqlglot.errors import SqlglotError
 
 from dbtmesh import MeshError
 from dbtmesh.output.sql import literal
+from dbtmesh.output.words import one_line, some
 from dbtmesh.warehouse.names import Warehouse
 from dbtmesh.warehouse.types import is_too_deep
 
@@ -43,6 +45,14 @@ _SIMPLE = {
     **{kind: kind.value for kind in (_T.BOOLEAN, _T.DATE, _T.TIME, _T.UUID)},
 }
 _NOT_NULL = re.compile(r"(?<!\s)\s+not\s+null\b", re.IGNORECASE)
+_HEAD = re.compile(r"[^(<]*")
+SHOWN = 80
+"""Characters of a type in a note."""
+LONGEST = 1_000
+"""Characters of a type that is read whole. Of a longer one, an array or object, the kind counts."""
+LONGEST_NESTED = 60
+"""Characters of a nested type of DuckDB's, which takes milliseconds a column to fill a deeper one:
+`MAP(VARCHAR, MAP(VARCHAR, MAP(VARCHAR, DECIMAL(38, 9)[])))`. What is longer becomes JSON."""
 _SIZE = re.compile(r"[0-9]{1,9}")
 
 
@@ -67,9 +77,9 @@ class Columns:
     def notes(self, what: str) -> Iterable[str]:
         """What the declaration leaves open, one line each."""
         if self.untyped:
-            yield f"{what} does not tell the type of {', '.join(self.untyped)}: text"
+            yield f"{what} does not tell the type of {some(self.untyped)}: text"
         if self.foreign:
-            yield f"{what} has types without a stand-in, {', '.join(self.foreign)}: text"
+            yield f"{what} has types without a stand-in, {some(self.foreign)}: text"
 
 
 def columns(what: str, declared: Iterable[Mapping[str, Any]], warehouse: Warehouse) -> Columns:
@@ -88,18 +98,22 @@ def columns(what: str, declared: Iterable[Mapping[str, Any]], warehouse: Warehou
         if not data_type:
             untyped.append(name)
         elif kind is None:
-            foreign.append(f"{name} ({data_type})")
+            foreign.append(f"{name} ({one_line(data_type, SHOWN)})")
         kind = kind or exp.DataType.build("varchar")
         own = _duckdb_type(kind)
+        own = own if len(own) <= LONGEST_NESTED else "JSON"
         found[Warehouse.DUCKDB.key(name)] = Column(name, own, _value(name, kind, own))
     return Columns(tuple(found.values()), tuple(untyped), tuple(foreign))
 
 
+@lru_cache(maxsize=1_000)
 def _parsed(data_type: str | None, warehouse: Warehouse) -> exp.DataType | None:
     """The type; None for one that neither this warehouse nor the other knows: what is published
     from a laptop was declared for Snowflake."""
     if not data_type or is_too_deep(data_type):
         return None
+    if len(data_type) > LONGEST:
+        data_type = _HEAD.findall(data_type)[0]
     # An array that rules out nulls is beyond the parser; no stand-in has any.
     data_type = _NOT_NULL.sub("", data_type)
     other = Warehouse.DUCKDB if warehouse is Warehouse.SNOWFLAKE else Warehouse.SNOWFLAKE

@@ -8,7 +8,7 @@ from typing import Any
 from dbtmesh import MeshError
 from dbtmesh.manifest.interface import Interface, reader_names, shared_with
 from dbtmesh.manifest.seal import reduced
-from dbtmesh.output import yaml
+from dbtmesh.output import dbt_docs, yaml
 from dbtmesh.warehouse.names import Name, Warehouse, is_plain, relation
 
 HEADER = """\
@@ -97,7 +97,7 @@ def _table(name: str, node: Mapping[str, Any], identifier: Name, project: str) -
     if identifier.quoted:
         table["quoting"] = {"identifier": True}
     if node.get("description"):
-        table["description"] = node["description"]
+        table["description"] = dbt_docs.text(node["description"])
     config = node.get("config") or {}
     meta = {"mesh_upstream": project, "unique_id": node["unique_id"]}
     for key in ("version", "latest_version", "deprecation_date"):
@@ -110,7 +110,8 @@ def _table(name: str, node: Mapping[str, Any], identifier: Name, project: str) -
         table["config"]["event_time"] = config["event_time"]
     if tags := _tags(node):
         table["config"]["tags"] = tags
-    if columns := [_column(column) for column in (node.get("columns") or {}).values()]:
+    listed = (node.get("columns") or {}).values()
+    if columns := [_column(column) for column in listed if dbt_docs.is_text(column["name"])]:
         table["columns"] = columns
     return table
 
@@ -118,6 +119,8 @@ def _table(name: str, node: Mapping[str, Any], identifier: Name, project: str) -
 def _column(column: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("name", "data_type", "description", "quote")
     own = {key: column[key] for key in keys if column.get(key)}
+    if "description" in own:
+        own["description"] = dbt_docs.text(own["description"])
     config: dict[str, Any] = {}
     if meta := _upstream_meta(column):
         config["meta"] = meta
@@ -142,7 +145,8 @@ DuckDB has a stand-in."""
 def _tags(holder: Mapping[str, Any]) -> list[str]:
     tags = (holder.get("config") or {}).get("tags") or holder.get("tags") or []
     tags = [tags] if isinstance(tags, str) else tags
-    return [tag for tag in dict.fromkeys(map(str, tags)) if tag != SNOWFLAKE_ONLY]
+    shown = (dbt_docs.text(str(tag)) for tag in tags if tag != SNOWFLAKE_ONLY)
+    return list(dict.fromkeys(shown))
 
 
 def to_yaml(document: Mapping[str, Any], upstream: str) -> bytes:

@@ -53,11 +53,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Failure:
-    """An upstream that could not be synced. kept: version of the copy that stays, if any."""
+    """An upstream that could not be synced. kept: version of the copy that stays, if any. is_its:
+    the fault is this upstream's alone: what it published is refused, or cannot be read."""
 
     upstream: str
     reason: str
     kept: str | None
+    is_its: bool
+
+    def __str__(self) -> str:
+        kept = f"; the last good copy stays ({self.kept})" if self.kept else ""
+        return f"{self.upstream}: {self.reason}{kept}"
 
 
 def plans(
@@ -70,7 +76,8 @@ def plans(
             return plan(upstream)
         except (MeshError, OSError) as error:
             copy = committed.known(member.root, member.upstream(upstream))
-            return Failure(upstream, str(error), copy.version if copy else None)
+            is_its = isinstance(error, MeshError) and not isinstance(error, registry.OutOfReach)
+            return Failure(upstream, str(error), copy.version if copy else None, is_its)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(attempt, upstreams))

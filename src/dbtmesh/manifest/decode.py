@@ -273,7 +273,10 @@ def _column(key: str, column: Column) -> Column:
     if (
         column.keys() <= _USUAL
         and all(column.values())
-        and all(all(each.values()) for each in column.get("constraints") or ())
+        and (
+            "constraints" not in column
+            or all(all(each.values()) for each in column["constraints"] or ())
+        )
     ):
         return column
     # Since dbt 1.10 under `config`; beside it v2 has what the column has inherited of its model.

@@ -13,9 +13,12 @@ from pathlib import Path
 
 from dbtmesh.output.markdown import cut
 from dbtmesh.output.visible import visible
+from dbtmesh.output.words import one_line
 
 LONGEST_SUMMARY = 1_000_000
 """Bytes. GitHub shows nothing of a step's summary that is longer than 1 MiB."""
+MOST_LINES, LONGEST_LINE = 30, 600
+"""Of an output for people; Linux limits an environment variable to 128 KiB."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -76,6 +79,13 @@ def output(**values: str) -> None:
     lines = [f"{name}<<{mark}\n{text}\n{mark}\n" for name, text in values.items()]
     with Path(step).open("a", encoding="utf-8") as outputs:
         outputs.write("".join(lines))
+
+
+def refused(lines: Sequence[str]) -> None:
+    """The output `refused` of the step: which of the projects that this one reads could not be
+    read, and why, a line each. For the alert: jobs get it as an environment variable."""
+    shown = (visible(one_line(each, LONGEST_LINE)) for each in lines[:MOST_LINES])
+    output(refused="\n".join(shown))
 
 
 def summarise(lines: Sequence[str], file: Path | None = None) -> None:

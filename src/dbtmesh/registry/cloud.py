@@ -20,6 +20,7 @@ from dbtmesh.registry.store import (
     Access,
     Changed,
     NotModified,
+    OutOfReach,
     Stored,
     TooLarge,
     content_type,
@@ -168,7 +169,7 @@ class CloudStore:
         except exceptions.PermissionDeniedError:
             return
         except (FileNotFoundError, exceptions.BaseError) as error:
-            raise MeshError(
+            raise OutOfReach(
                 f"{self.url}: there is no {self.kind} {self.container}, or you may not list it: "
                 f"check the name, or create it. {self.service} says: {_reason(error)}"
             ) from None
@@ -182,13 +183,17 @@ class CloudStore:
             yield
         except exceptions.BaseError as error:
             where, reason = f"{self.url}/{key}", _reason(error)
+            status = STATUS.search(str(error))
+            kind = MeshError if status and status[1].startswith("4") else OutOfReach
             if isinstance(error, exceptions.PermissionDeniedError):
+                kind = MeshError
                 advice = "access denied: your identity may not do this, or its key is wrong"
             elif isinstance(error, exceptions.UnauthenticatedError):
+                kind = OutOfReach
                 advice = f"{self.service} refuses the sign-in: sign in again ({self.sign_in})"
             else:
                 advice = "failed: check the name and the network, or try again later"
-            raise MeshError(f"{where}: {advice}. {self.service} says: {reason}") from None
+            raise kind(f"{where}: {advice}. {self.service} says: {reason}") from None
 
 
 class AzureStore(CloudStore):

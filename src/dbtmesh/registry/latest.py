@@ -32,6 +32,16 @@ class NothingPublished(MeshError):
         )
 
 
+class OtherVersion(MeshError):
+    """What the history holds as a version is another one: somebody else has written it there."""
+
+    def __init__(self, store: Store, place: str, version: str) -> None:
+        super().__init__(
+            f"{store.url}/{place} holds {version}, which is another publication: it is not used; "
+            "find out who wrote it"
+        )
+
+
 def find(
     store: Store,
     project: Upstream | str,
@@ -44,7 +54,8 @@ def find(
 
     An upstream's models have to lie in its databases. The member's own, or one that is only looked
     at, is named by its text.
-    Raises NotModified where its ETag is `known`, MeshError where it cannot be read or is refused.
+    Raises NotModified where its ETag is `known`, MeshError where it cannot be read or is refused,
+    OtherVersion where it is not that version.
     """
     databases = project.databases if isinstance(project, Upstream) else None
     project = project.name if isinstance(project, Upstream) else project
@@ -57,7 +68,10 @@ def find(
     # Imported here: the usual answer to a sync is NotModified, which needs none of it.
     from dbtmesh.manifest.published import read
 
-    return Found(read(stored.body, project, databases), stored.etag)
+    found = read(stored.body, project, databases)
+    if version and found.version != version:
+        raise OtherVersion(store, place, found.version)
+    return Found(found, stored.etag)
 
 
 def get(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dbtmesh import MeshError
 from dbtmesh.config import Location, Member
 from dbtmesh.files import MOST
-from dbtmesh.registry.store import Access, Store, Stored, open_store
+from dbtmesh.registry.store import Access, OutOfReach, Store, Stored, open_store
 
 
 class RoutedStore:
@@ -28,7 +29,12 @@ class RoutedStore:
         return self._open[url]
 
     def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
-        return self._of(key).read(key, known=known, most=most)
+        store = self._of(key)
+        try:
+            return store.read(key, known=known, most=most)
+        except OutOfReach as error:
+            # that another's registry is away is that project's fault, and no other's
+            raise error if store is self._own else MeshError(str(error)) from None
 
     def etag(self, key: str) -> str | None:
         return self._of(key).etag(key)

@@ -16,6 +16,7 @@ from dbtmesh.registry.store import (
     MOST_REASON,
     Changed,
     NotModified,
+    OutOfReach,
     Stored,
     TooLarge,
     content_type,
@@ -32,6 +33,9 @@ CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 8, 4
 """Patience with a server that does not answer: together they bound how long a command hangs."""
 
 REDIRECTED = "the bucket is in another region: set AWS_REGION, or the answer aws_region"
+SIGN_IN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
+ELSEWHERE = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed")
+"""What S3 says of credentials that it refuses, and of a bucket of another region."""
 BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 
 
@@ -165,12 +169,13 @@ class S3Store:
         try:
             yield
         except ClientError as error:
-            raise MeshError(f"{where}: {self._explain(error)}") from None
+            kind = OutOfReach if _is_of_all(error) else MeshError
+            raise kind(f"{where}: {self._explain(error)}") from None
         except BotoCoreError as error:
             endpoint = self._client.meta.endpoint_url
-            raise MeshError(f"{where}: {_explain_connection(error, endpoint)}") from None
+            raise OutOfReach(f"{where}: {_explain_connection(error, endpoint)}") from None
         except RecursionError:  # the client follows redirections of S3 that name no region
-            raise MeshError(f"{where}: {REDIRECTED}") from None
+            raise OutOfReach(f"{where}: {REDIRECTED}") from None
 
     def _explain(self, error: Any) -> str:
         """What to do, and what S3 itself said: an explicit deny and a missing right on a KMS key
@@ -188,9 +193,9 @@ class S3Store:
                 "access denied: your AWS role may not do this (S3 also says so of an object that "
                 "does not exist, to roles that may not list the bucket)"
             )
-        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"):
+        if code in SIGN_IN:
             return f"AWS refuses the credentials ({code}): sign in again"
-        if code in ("301", "PermanentRedirect", "AuthorizationHeaderMalformed"):
+        if code in ELSEWHERE:
             return REDIRECTED
         if isinstance(status, int) and status >= 500:
             return f"the server answers {status} ({code}) again and again: try again later"
@@ -217,6 +222,13 @@ def _explain_connection(error: Exception, endpoint: str) -> str:
     if name in ("IncompleteReadError", "ResponseStreamingError", "FlexibleChecksumError"):
         return "the answer arrived broken, again and again: try again later"
     return one_line(error)
+
+
+def _is_of_all(error: Any) -> bool:
+    """Whether S3 would say the same of every object."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    server = isinstance(status, int) and status >= 500
+    return server or _code(error) in ("NoSuchBucket", *SIGN_IN, *ELSEWHERE)
 
 
 def _code(error: Any) -> str:

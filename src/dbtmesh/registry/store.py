@@ -50,6 +50,10 @@ class NotModified(Exception):
     """The object still has the ETag that the reader knows."""
 
 
+class OutOfReach(MeshError):
+    """The store does not answer, or lets nobody in: whatever is wrong is not one object's fault."""
+
+
 class TooLarge(MeshError):
     """An object has more bytes than are read of it: nobody meant it to be read."""
 
@@ -60,7 +64,7 @@ class TooLarge(MeshError):
 class Store(Protocol):
     """Objects under a root; `key` is a path below it, with `/` between its parts.
 
-    Every method raises MeshError where the store is out of reach, denies access or fails.
+    Every method raises OutOfReach where the store is, MeshError where it denies access or fails.
     """
 
     url: str

@@ -25,6 +25,8 @@ _WRITTEN_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 """DuckDB tells `Ä` and `ä` apart, though not `A` and `a`."""
 
+_USUAL = re.compile(r"(?a:(\w+)\.(\w+)\.(\w+))")
+"""Of three parts without quotes, as nearly all are: a publication names very many."""
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 
 
@@ -87,6 +89,8 @@ def parse(dotted: str) -> tuple[Name, ...]:
 
     Raises NotAName where the text is something else, or leaves something over.
     """
+    if usual := _USUAL.fullmatch(dotted):
+        return tuple(map(Name, usual.groups()))
     parts, at = [], 0
     while match := _PART.match(dotted, at):
         quoted, plain = match.groups()

@@ -1,0 +1,94 @@
+"""Commands that run members' code: bounded in time, memory and output, and ended with all that they
+have started."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from fleet.git import QUIET_GIT, GitError, telling_line
+
+MOST_MEMORY = 6 * 2**30
+"""Bytes of data that a process may have; where the system has such limits (Linux)."""
+MOST_WRITTEN = 4 * 2**30
+"""Bytes of a file that it writes, and of what it prints."""
+MOST_READ = 2**20
+"""Bytes at the end of what it printed that are looked at."""
+
+_groups: set[int] = set()
+"""Groups of processes that are under way."""
+
+
+def run(
+    command: Sequence[str], folder: Path, *, seconds: float, environment: Mapping[str, str]
+) -> None:
+    """Raises GitError with the line in which the command said why it failed."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**environment, **QUIET_GIT},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                process_group=0,
+            )
+        except OSError as error:
+            raise GitError(f"{command[0]}: {error.strerror}") from None
+        with _ended(process):
+            _limit(process.pid)
+            try:
+                status = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                raise GitError(
+                    f"`{' '.join(command[:2])}` took more than {seconds:.0f} s"
+                ) from None
+        if status:
+            said = telling_line(_end(err)) or telling_line(_end(out))
+            killed = f"it was ended by signal {-status}" if status < 0 else "failed silently"
+            raise GitError(said or killed)
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ends the process and what it has left running, whatever happens."""
+    _groups.add(process.pid)
+    try:
+        yield
+    finally:
+        _end_group(process.pid)
+        _groups.discard(process.pid)
+        process.wait()
+
+
+def _end_group(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def end_all() -> None:
+    """Ends all that is under way in this process."""
+    for group in [*_groups]:
+        _end_group(group)
+
+
+def _limit(process: int) -> None:
+    if not hasattr(resource, "prlimit"):
+        return
+    with suppress(OSError, ValueError):
+        resource.prlimit(process, resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
+
+
+def _end(file: IO[bytes]) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - MOST_READ))
+    return file.read(MOST_READ).decode(errors="replace")

@@ -1,0 +1,71 @@
+"""What members' code may cost whoever runs it: `fleet.apart`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fleet import apart
+from fleet.git import GitError
+
+
+def refused(folder: Path, code: str, seconds: float = 60) -> str:
+    environment = {"PATH": os.environ["PATH"]}
+    with pytest.raises(GitError) as caught:
+        apart.run([sys.executable, "-c", code], folder, seconds=seconds, environment=environment)
+    return str(caught.value)
+
+
+def is_running(process: int) -> bool:
+    """A process that has ended and that nobody has asked for counts as ended."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_what_hangs_ends_with_all_that_it_has_started(tmp_path: Path) -> None:
+    code = """
+import subprocess, time
+child = subprocess.Popen(["sleep", "60"])
+open("child", "w").write(str(child.pid))
+time.sleep(60)
+"""
+    started = time.monotonic()
+    assert "took more than 2 s" in refused(tmp_path, code, seconds=2)
+    assert time.monotonic() - started < 20
+    child = int((tmp_path / "child").read_text())
+    time.sleep(0.2)
+    assert not is_running(child)
+
+
+def test_what_is_left_running_ends_too(tmp_path: Path) -> None:
+    code = """
+import subprocess
+open("child", "w").write(str(subprocess.Popen(["sleep", "60"]).pid))
+"""
+    apart.run(
+        [sys.executable, "-c", code], tmp_path, seconds=60, environment={"PATH": os.environ["PATH"]}
+    )
+    time.sleep(0.2)
+    assert not is_running(int((tmp_path / "child").read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limits")
+def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "MOST_MEMORY", 2**28)
+    assert "MemoryError" in refused(tmp_path, "import time; time.sleep(1); bytearray(2**29)")
+
+
+def test_of_what_it_prints_the_end_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "MOST_READ", 1_000)
+    code = "import sys; [print('x' * 99) for _ in range(10_000)]; sys.exit('the end')"
+    assert refused(tmp_path, code) == "the end"
+    assert "signal 9" in refused(tmp_path, "import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(apart, "MOST_WRITTEN", 10_000)
+    code = "import time; time.sleep(1)\nwhile True: print('x' * 999)"
+    assert len(refused(tmp_path, code)) < 2_000
