@@ -225,7 +225,7 @@ def test_what_is_worked_out_is_no_answer_of_an_answers_file(
 ) -> None:
     """Copier takes it as it stands there, and nothing has checked it."""
     member = tmp_path / "member"
-    assert copy(template, member, "--defaults", "--data", "starter=false").returncode == 0
+    assert copy(template, member, "--data", "starter=false").returncode == 0
     path = member / ".copier-answers.yml"
     path.write_text(path.read_text() + "registry_url: s3://elsewhere/registry\n")
     before = (member / "mesh.yml").read_bytes()

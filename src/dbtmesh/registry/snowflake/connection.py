@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dbtmesh import MeshError
 from dbtmesh.output.words import one_line
 from dbtmesh.registry.snowflake.sql import Statement
-from dbtmesh.registry.store import MOST_REASON, Access
+from dbtmesh.registry.store import MOST_REASON, Access, OutOfReach
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -50,8 +50,11 @@ class Connection:
 
     def _run(self, statement: Statement, where: str) -> tuple[list[Sequence[Any]], int]:
         with self._lock:
-            opened = self._opened = self._opened or open_for(self._account, self._access)
-        from snowflake.connector.errors import Error
+            try:
+                opened = self._opened = self._opened or open_for(self._account, self._access)
+            except MeshError as error:
+                raise OutOfReach(str(error)) from None
+        from snowflake.connector.errors import Error, ProgrammingError
 
         try:
             with opened.cursor() as cursor:
@@ -60,7 +63,9 @@ class Connection:
         except Error as error:
             advice = ADVICE.get(error.errno or 0, OTHERWISE)
             reason = one_line(error.raw_msg or str(error), MOST_REASON)
-            raise MeshError(f"{where}: {advice}. Snowflake says: {reason}") from None
+            # of a statement, or of the connection
+            kind = MeshError if isinstance(error, ProgrammingError) else OutOfReach
+            raise kind(f"{where}: {advice}. Snowflake says: {reason}") from None
 
 
 def open_for(account: str, access: Access) -> SnowflakeConnection:
