@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dbtmesh import config
 from dbtmesh.commands import (
     announce,
     await_upstream,
@@ -25,6 +26,7 @@ from dbtmesh.downstream import stub
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.published import read
 from dbtmesh.registry import keys
+from dbtmesh.registry.store import open_store
 from fleet import map as mesh_map
 from tests.manifests import manifest
 from tests.test_door_commands import FACTS, World, add_edge, run
@@ -191,6 +193,19 @@ def test_one_record_that_cannot_be_written(world: World) -> None:
 def test_freshness(world: World) -> None:
     status, text = command(world, check_freshness.main, *world.flags, "--max-age", "80000")
     failed_by_name(status, text)
+
+
+def test_freshness_of_data_goes_without_a_record_that_cannot_be_read(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.write({f"registry/{keys.record('dbt_up', 'prod', 'dbt_down')}": b"[" * 5_000})
+    member = config.load_member(world.folder / "dbt_down")
+    interface = read(published("dbt_up"), "dbt_up")
+    store = open_store(world.flags[1])
+    assert check_freshness.read_of(store, member, "prod", interface) == {
+        ("DBT_UP_PROD", "MARTS", "PUBLIC_0")
+    }
+    assert capsys.readouterr().err.startswith("note: ")
 
 
 def test_is_there_anything_to_deploy(world: World) -> None:

@@ -108,12 +108,16 @@ def all_latest(
 def read_of(
     store: registry.Store, member: config.Member, env: str, published: interface.Interface
 ) -> set[Place]:
-    """The relations that this project reads of an upstream, as on record."""
+    """The relations that this project reads of an upstream, as on record; without a record, or with
+    one that cannot be read, those that it may read."""
     key = keys.record(published.project, env, member.project)
-    stored = store.read(key, most=consumers.MOST_BYTES)
-    nodes = published.nodes
-    if stored:
-        record = consumers.decode(stored.body, member.project, f"{store.url}/{key}")
+    nodes, record = published.nodes, None
+    try:
+        if stored := store.read(key, most=consumers.MOST_BYTES):
+            record = consumers.decode(stored.body, member.project, f"{store.url}/{key}")
+    except MeshError as error:
+        cli.note(f"{error}; all that it may read is looked at")
+    if record:
         nodes = {read.model: nodes[read.model] for read in record.reads if read.model in nodes}
     else:
         nodes = {
