@@ -213,7 +213,7 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
         "linked": ("failed", "snowflake/"),
         "linked_answers": ("refused", "is a link"),
         "bomb": ("refused", "aliases"),
-        "no_git": ("failed", "not a git repository"),
+        "no_git": ("failed", "does not exist"),
         "nowhere": ("failed", "nowhere"),
         "no_folder": ("failed", "there is no folder"),
         "mine": ("failed", "there is no folder"),
