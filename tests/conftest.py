@@ -143,11 +143,12 @@ def quick() -> dict[str, str]:
 
 
 JOURNEYS = """
-    workflows_run workflows_pull_request workflows_cloud updates fleet_update workflows_shared
-    keypair_auth references engines members hooks_after_copy snowflake_public_read demo
-    snowflake_v2 environments aws_registry standin_dbt workload_identity update_template
-    shared_repositories demo_snowflake snowflake_consumers snowflake_demo lineage map sources
-    first_hour publish breakages demo_engines sync_faults questions joining library stub prompts
+    fleet_update updates keypair_auth workflows_pull_request workflows_run update_template
+    shared_repositories workflows_shared workflows_cloud hooks_after_copy
+    snowflake_public_read engines aws_registry members workflows_v2 environments references
+    demo snowflake_v2 standin_dbt workload_identity demo_snowflake snowflake_consumers
+    snowflake_demo lineage map sources first_hour publish breakages demo_engines sync_faults
+    questions joining library stub prompts
 """.split()
 """Modules whose tests go a long way, with real members, dbt or workflows, the longest first. They
 have the marker `journey`, and start first, so that no worker ends alone."""

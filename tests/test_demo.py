@@ -23,7 +23,7 @@ from tests.conftest import BIN, ROOT
 from tests.manifests import manifest
 from tests.mesh_world import ENV, public, write
 from tests.versions import git
-from tests.warm import nested, run
+from tests.warm import nested, programs, run
 
 
 def fleet(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -101,11 +101,12 @@ def test_every_suggestion_does_what_it_says(
         "make demo-clean",
     ]
     script = "".join(f"{line}\necho '::' $?\n" for line in commands if not line.startswith("make "))
+    path = f"{programs()}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash"],
         input=script,
         cwd=ROOT,
-        env={**os.environ, **environment, "DBT_USE_COLORS": "false"},
+        env={**os.environ, **environment, "PATH": path, "DBT_USE_COLORS": "false"},
         capture_output=True,
         text=True,
         check=False,

@@ -6,6 +6,7 @@ $SNOWFLAKE_WIF_ALLOWED_HOST_SUFFIXES names: here it names loopback, and all else
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -18,6 +19,7 @@ from tests.registry_world import exporting
 from tests.snowflake_members import ACCOUNT, World, make_world, scripts_of
 from tests.snowflake_standin import Model, SnowflakeError
 from tests.snowflake_standin.signin import Request, sign_in
+from tests.warm import programs
 
 pytest_plugins = "tests.github_api"
 
@@ -59,6 +61,7 @@ def job(world: World, issuer: Issuer, environment: str = "prod") -> Member:
         ACTIONS_ID_TOKEN_REQUEST_URL=f"{issuer.url}/token?subject={who}",
         ACTIONS_ID_TOKEN_REQUEST_TOKEN=TOKEN,
         SNOWFLAKE_WIF_ALLOWED_HOST_SUFFIXES="127.0.0.1",
+        PATH=f"{programs()}{os.pathsep}{os.environ['PATH']}",
     )
 
 
