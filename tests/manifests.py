@@ -75,8 +75,8 @@ def manifest(
 
 
 def model(project: str, name: str, *, columns: int = 3, adapter: str = "duckdb") -> dict[str, Any]:
-    """A protected table as dbt 1.11 writes it."""
-    database = f"{project.upper()}_{'LOCAL' if adapter == 'duckdb' else 'PROD'}"
+    """A protected table as dbt 1.11 writes it for target prod, on either engine."""
+    database = f"{project.upper()}_PROD"
     parts = [database, "MARTS", name]
     relation = [f'"{part}"' for part in parts] if adapter == "duckdb" else parts
     return {

@@ -184,6 +184,72 @@ def test_a_new_model_that_the_last_run_did_not_build_is_named(project: Project, 
     assert "orders" not in notes
 
 
+# --- Builds for another target ------------------------------------------------------------------
+
+
+def built_in(database: str) -> dict[str, Any]:
+    return public(database=database, relation_name=f"{database}.MARTS.orders")
+
+
+@pytest.mark.parametrize("words", [["--check"], ["--dry-run"], [], ["--manifest"]])
+@pytest.mark.parametrize(
+    ("database", "adapter"),
+    [("DBT_UP_LOCAL", "duckdb"), ("dbt_up_local", "duckdb"), ("DBT_UP_DEV", "snowflake")],
+)
+def test_a_build_for_another_target_is_not_published_as_prod(
+    project: Project, run: Run, database: str, adapter: str, words: list[str]
+) -> None:
+    project.build(built_in(database), public("daily"), adapter=adapter)
+    words = [*words, str(project.root / "target/manifest.json")] if "--manifest" in words else words
+    with pytest.raises(MeshError, match=rf"orders was built for {database}, .* --target prod"):
+        run(*words)
+    assert not project.registry.exists()
+    status, said, notes = run("--allow-target", *words)
+    assert status == 0
+    assert f"orders was built for {database}, but is published as prod" in notes
+    assert "will not get SELECT on orders" not in notes
+
+
+def test_on_the_registry_of_a_laptop_every_target_is_published(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_MESH_HOME", str(project.registry.parent))
+    project.build(built_in("DBT_UP_LOCAL"), adapter="duckdb")
+    status, _, notes = run()
+    assert (status, project.published["nodes"].keys()) == (0, {"model.dbt_up.orders"})
+    assert "was built for DBT_UP_LOCAL" in notes
+
+
+def test_one_database_for_prod_and_dev(project: Project, run: Run) -> None:
+    project.write("mesh.yml", MESH.replace("{}", "{prod_database: SALES, dev_database: SALES}"))
+    project.build(built_in("SALES"))
+    assert run()[0] == 0
+
+
+# --- Before a sync, on a laptop -------------------------------------------------------------------
+
+
+def test_what_is_published_on_a_laptop_is_at_hand_there(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For dbt-loom, with what every project may read; of another environment or registry nothing."""
+    home = project.registry.parent
+    monkeypatch.setenv("DBT_MESH_HOME", str(home))
+    at_hand = home / "published/dbt_up/manifest.json"
+    project.build(
+        built_in("DBT_UP_LOCAL"),
+        public("some", config={"meta": {"consumers": ["dbt_down"]}}),
+        adapter="duckdb",
+    )
+    run()
+    assert not at_hand.exists()
+    assert publish_manifest.main([], project.root) == 0
+    assert json.loads(at_hand.read_bytes())["nodes"].keys() == {"model.dbt_up.orders"}
+    at_hand.unlink()
+    assert publish_manifest.main(["--check"], project.root) == 0
+    assert not at_hand.exists()
+
+
 # --- Legal, and not what is meant ---------------------------------------------------------------
 
 

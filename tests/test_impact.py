@@ -26,8 +26,8 @@ def reading(**sql: str | None) -> dict[str, Any]:
         **{"unique_id": "source.dbt_down.dbt_up.public_0", "package_name": "dbt_down"},
         **{"name": "public_0", "source_name": "dbt_up", "identifier": "public_0"},
         **{"resource_type": "source", "original_file_path": "models/_mesh_dbt_up.yml"},
-        **{"database": "DBT_UP_LOCAL", "schema": "MARTS"},
-        "relation_name": '"DBT_UP_LOCAL"."MARTS"."public_0"',
+        **{"database": "DBT_UP_PROD", "schema": "MARTS"},
+        "relation_name": '"DBT_UP_PROD"."MARTS"."public_0"',
         "config": {"meta": {"mesh_upstream": "dbt_up", "unique_id": "model.dbt_up.public_0"}},
     }
     document: dict[str, Any] = json.loads(manifest("dbt_down", models=0))

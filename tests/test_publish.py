@@ -98,7 +98,8 @@ def test_dbt_defers_to_it_and_a_hub_publishes_its_own(
     shop = render(kind="upstream", project_name="dbt_shop")
     shop.dbt("parse")
     shop.ok(PUBLISH)
-    shop.ok(PUBLISH, "--bucket", BUCKET, **s3.environment())
+    place = ("--bucket", BUCKET, "--env", "local")  # DuckDB's names are those of a laptop
+    shop.ok(PUBLISH, *place, **s3.environment())
     (shop.path / "models/reader.sql").write_text("select * from {{ ref('public_orders') }}")
     latest = tmp_path / ".mesh/registry/dbt_shop/local/latest"
     shop.dbt("compile", "-s", "state:new", "--defer", "--state", str(latest))
@@ -119,15 +120,15 @@ def test_dbt_defers_to_it_and_a_hub_publishes_its_own(
     (hub.path / "models/hub_orders.sql").write_text(
         "{{ config(access='public') }} select * from {{ ref('dbt_shop', 'public_orders') }}"
     )
-    hub.ok("scripts/sync_mesh.py", "--bucket", BUCKET, **s3.environment())
+    hub.ok("scripts/sync_mesh.py", *place, **s3.environment())
     hub.dbt("parse")
     injected = json.loads((hub.path / "target/manifest.json").read_bytes())
     assert "model.dbt_shop.public_orders" in injected["nodes"]
-    hub.ok(PUBLISH, "--bucket", BUCKET, **s3.environment())
-    published = s3.get("registry/dbt_hub/prod/latest/manifest.json")
+    hub.ok(PUBLISH, *place, **s3.environment())
+    published = s3.get("registry/dbt_hub/local/latest/manifest.json")
     assert list(json.loads(published)["nodes"]) == ["model.dbt_hub.hub_orders"]
     assert b"dbt_shop" not in published
-    lineage = hub.ok("scripts/validate_lineage.py", "--bucket", BUCKET, **s3.environment())
+    lineage = hub.ok("scripts/validate_lineage.py", *place, **s3.environment())
     assert "all resolve" in lineage
 
 

@@ -58,9 +58,9 @@ def native(source: dict[str, Any], **nodes: dict[str, Any]) -> dict[str, Any]:
             "source_name": "dbt_up",
             "identifier": "public_0",
             "resource_type": "source",
-            "database": "DBT_UP_LOCAL",
+            "database": "DBT_UP_PROD",
             "schema": "MARTS",
-            "relation_name": '"DBT_UP_LOCAL"."MARTS"."public_0"',
+            "relation_name": '"DBT_UP_PROD"."MARTS"."public_0"',
         }
         | source
     }
@@ -181,7 +181,7 @@ def given(name: str, rows: Any) -> dict[str, Any]:
 )
 def test_a_unit_test_reads_the_columns_that_it_gives(rows: Any, columns: set[str] | None) -> None:
     """dbt refuses a value for a column that is not there."""
-    sql = "select column_1 from DBT_UP_LOCAL.MARTS.public_0"
+    sql = "select column_1 from DBT_UP_PROD.MARTS.public_0"
     document = native(SYNCED, mine={"compiled_code": sql})
     document["unit_tests"] = given("source('dbt_up', 'public_0')", rows)
     (read,) = record(document).reads
@@ -197,7 +197,7 @@ def test_batches_read_the_column_that_dbt_filters_by() -> None:
     up["access"] = up["config"]["access"] = "public"
     up["config"]["event_time"] = "column_3"
     nodes = {up["unique_id"]: up}
-    sql = {"compiled_code": "select column_0 from DBT_UP_LOCAL.MARTS.public_0"}
+    sql = {"compiled_code": "select column_0 from DBT_UP_PROD.MARTS.public_0"}
     document = native(SYNCED, mine=sql)
     assert record(document, models=0, nodes=nodes).reads[0].columns == ["column_0"]
     config = document["nodes"]["model.dbt_down.mine"]["config"]
@@ -206,7 +206,7 @@ def test_batches_read_the_column_that_dbt_filters_by() -> None:
 
 
 def test_columns_that_a_model_without_contract_does_not_list() -> None:
-    sql = "select column_0, other from DBT_UP_LOCAL.MARTS.public_0"
+    sql = "select column_0, other from DBT_UP_PROD.MARTS.public_0"
     document = native(SYNCED, mine={"compiled_code": sql})
     nodes: dict[str, Any] = {}
     for enforced in (True, False):
@@ -220,7 +220,7 @@ def test_columns_that_a_model_without_contract_does_not_list() -> None:
 
 # --- What the compiled SQL of one run does not show ----------------------------------------------
 
-SQL = 'select column_0 from "DBT_UP_LOCAL"."MARTS"."public_0"'
+SQL = 'select column_0 from "DBT_UP_PROD"."MARTS"."public_0"'
 INCREMENTAL = {
     "compiled_code": SQL,
     "raw_code": "select column_0 from {{ source('dbt_up', 'public_0') }}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dbtmesh.config import load_member
-from dbtmesh.snowflake import expected, sqlscript
+from dbtmesh.snowflake import report, expected, sqlscript
 from dbtmesh.snowflake.account import read_live
 from dbtmesh.snowflake.names import Names, names_of
 from dbtmesh.snowflake.plan import Effect, Live, plan
@@ -125,6 +125,19 @@ def test_and_is_planned_where_it_is_missing(up: tuple[Names, dict[str, str]], sq
     (change,) = plan(with_it.steps, with_it.live())
     assert change.step.statement == sql
     assert change.effect.is_certain
+
+
+@pytest.mark.parametrize("role", ["SECURITYADMIN", "USERADMIN", "ACCOUNTADMIN", "LOADER"])
+@pytest.mark.parametrize("sql", [sql for sql in OWN if sql.startswith("GRANT ")])
+def test_a_future_grant_by_a_role_that_may_use_no_database_has_a_hint(role: str, sql: str) -> None:
+    (step,) = sqlscript.read_steps({"snowflake/05_own.sql": f"USE ROLE {role};\n{sql};\n"})
+    hint = report.hint(step)
+    if " ON FUTURE " in sql and role in ("SECURITYADMIN", "USERADMIN"):
+        assert hint
+        assert hint.startswith("snowflake/05_own.sql:2: a future grant takes USAGE on the database")
+        assert f"write `USE ROLE ACCOUNTADMIN;` above it, and `USE ROLE {role};` below" in hint
+    else:
+        assert hint is None
 
 
 def test_a_later_object_is_covered_by_a_new_plan(up: tuple[Names, dict[str, str]]) -> None:

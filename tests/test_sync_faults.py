@@ -528,10 +528,10 @@ def lineage_manifest() -> bytes:
             "package_name": "dbt_down",
             "resource_type": "source",
             "original_file_path": "models/_mesh_dbt_up.yml",
-            "database": "DBT_UP_LOCAL",
+            "database": "DBT_UP_PROD",
             "schema": "MARTS",
             "identifier": "public_0",
-            "relation_name": '"DBT_UP_LOCAL"."MARTS"."public_0"',
+            "relation_name": '"DBT_UP_PROD"."MARTS"."public_0"',
             "config": {
                 "meta": {"mesh_upstream": "dbt_up", "unique_id": "model.dbt_up.public_0"},
             },

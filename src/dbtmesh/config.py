@@ -110,6 +110,17 @@ class Member:
         named = self.snowflake.get("prod_database")
         return named if isinstance(named, str) and named else f"{self.database_prefix}_PROD"
 
+    @property
+    def dev_database(self) -> str:
+        """Of people and pull requests, as stored."""
+        named = self.snowflake.get("dev_database")
+        return named if isinstance(named, str) and named else f"{self.database_prefix}_DEV"
+
+    @property
+    def local_database(self) -> str:
+        """Of its DuckDB file, on a laptop and in pull requests."""
+        return f"{self.database_prefix}_LOCAL"
+
     def upstream(self, name: str) -> Upstream:
         for upstream in self.upstreams:
             if upstream.name == name:
@@ -242,6 +253,11 @@ def mesh_home(root: Path) -> Path:
     return (root / os.environ.get("DBT_MESH_HOME", "../.mesh")).resolve()
 
 
+def laptop_registry(root: Path) -> str:
+    """URL of the registry that the members on this machine share."""
+    return (mesh_home(root) / "registry").as_uri()
+
+
 @dataclass(frozen=True)
 class Location:
     """Where a command reads and writes: the registry's root URL, and the environment in it. is_own:
@@ -284,7 +300,7 @@ def locate(
             f"{env!r} is not a valid environment: lower-case letters, digits, _ and - (prod)"
         )
     if not named and env == "local":
-        named = (mesh_home(member.root) / "registry").as_uri()
+        named = laptop_registry(member.root)
     is_own = not named
     if not named and member.registry:
         named = member.registry

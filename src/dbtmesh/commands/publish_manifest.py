@@ -19,7 +19,8 @@ findings also go to the step's summary, as Markdown; --summary FILE writes them 
 
 A manifest that is older than the project's files, or of a run of dbt that failed, is refused: run
 `dbt build` again, or pass --allow-stale or --allow-failed. A manifest given with --manifest is
-taken as it is.
+taken as it is. A build for a laptop or for dev is not published as prod, where readers would look for
+tables that are not there: build with --target prod, or pass --allow-target.
 
 A rollback puts back the interface, not the data: build and deploy the code it was of as well.
 
@@ -39,10 +40,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
+from dbtmesh.files import write_whole
 from dbtmesh.gate.candidate import Candidate, at_hand
 from dbtmesh.gate.gate import Gate, Refused
-from dbtmesh.manifest.interface import Interface
-from dbtmesh.manifest.seal import annotated
+from dbtmesh.manifest.interface import Interface, shared_with
+from dbtmesh.manifest.seal import annotated, reduced
 from dbtmesh.output.words import counted
 from dbtmesh.registry import keys, publication
 from dbtmesh.registry.store import Store, open_store
@@ -75,6 +77,8 @@ def main(words: Sequence[str], root: Path) -> int:
             commit=commit(member.root),
             allow_stale=arguments.allow_stale,
             allow_failed=arguments.allow_failed,
+            allow_target=arguments.allow_target
+            or place.url == config.laptop_registry(member.root),
         )
     gate = Gate(store, place.env, candidate, arguments.strict, arguments.allow_breaking)
     try:
@@ -129,6 +133,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--allow-failed", action="store_true", help="publish although dbt's last run failed"
+    )
+    parser.add_argument(
+        "--allow-target", action="store_true", help="publish although built for another target"
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be written, and write nothing"
@@ -254,7 +261,22 @@ def report(
         cli.say(*gate.lines)
         cli.say(f"published {models(candidate.interface)} {where}")
     name_cycles(member, place.env, store)
+    if place == config.Location(config.laptop_registry(member.root), "local", place.is_own):
+        on_this_machine(member, candidate.interface)
     return cli.OK
+
+
+def on_this_machine(member: config.Member, built: Interface) -> None:
+    """Puts what all projects may read where dbt-loom finds it before a sync (dbt_loom.config.yml).
+
+    It never comes out of a registry, so nobody else can have written it. Raises MeshError.
+    """
+    path = config.mesh_home(member.root) / "published" / member.project / "manifest.json"
+    shared = {uid: node for uid, node in built.nodes.items() if shared_with(node) is None}
+    try:
+        write_whole(path, reduced(built, shared).body)
+    except OSError as error:
+        raise MeshError(f"cannot write {cli.explain(error)}") from None
 
 
 def name_cycles(member: config.Member, env: str, store: Store) -> None:

@@ -144,6 +144,8 @@ def show(changes: Sequence[Change], as_json: bool) -> None:
         cli.say_json([report.as_data(change) for change in changes])
     else:
         cli.say(*report.plan_lines(changes))
+        for line in filter(None, (report.hint(change.step) for change in changes)):
+            cli.note(line)
 
 
 # ── apply ─────────────────────────────────────────────────────────────────────────────
@@ -221,9 +223,8 @@ def _run(session: Session, changes: Sequence[Change], command: str, *, quiet: bo
         try:
             session.run(step.statement, step.role)
         except MeshError as error:
-            raise MeshError(
-                f"{step.place}: {report.title(step)} (as {step.role}): {error}\n{again}"
-            ) from None
+            said = f"{step.place}: {report.title(step)} (as {step.role}): {error}"
+            raise MeshError("\n".join(filter(None, (said, report.hint(step), again)))) from None
         except KeyboardInterrupt:
             cli.note(again)
             raise

@@ -5,7 +5,7 @@ Each function returns lines to print; none of them stops a publication.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -18,17 +18,23 @@ from dbtmesh.warehouse.names import Warehouse, relation
 
 
 def lines(
-    built: Interface, manifest: Manifest, env: str, *, prefix: str, prod: str, on_run_end: str
+    built: Interface,
+    manifest: Manifest,
+    env: str,
+    *,
+    prod: str,
+    apart: Collection[str],
+    on_run_end: str,
 ) -> list[str]:
     """Everything there is to say of an interface that was made of `manifest`, before it goes out.
 
-    `prod` is the member's prod database, `prefix` what its databases' names begin with, and
+    `prod` is the member's prod database, `apart` its other ones, of which others tell, and
     `on_run_end` the hooks that its dbt_project.yml names.
     """
     return [
         *_nothing(built),
         *_packages(manifest, built.project),
-        *_databases(built, env, prefix, prod),
+        *_databases(built, env, {prod, *apart}, prod),
         *_hooks(built, manifest, on_run_end),
     ]
 
@@ -53,18 +59,15 @@ def _packages(manifest: Manifest, project: str) -> Iterator[str]:
         )
 
 
-def _databases(built: Interface, env: str, prefix: str, prod: str) -> Iterator[str]:
+def _databases(built: Interface, env: str, own: Collection[str], prod: str) -> Iterator[str]:
     """Readers get SELECT through database roles of the prod database, which reach no other one."""
-    if env == "local":
-        return
     warehouse = Warehouse.of(built.adapter_type)
+    if env != "prod" or warehouse is not Warehouse.SNOWFLAKE:
+        return
     elsewhere: dict[str, list[str]] = {}
     for node in built.nodes.values():
         database = relation(node, warehouse).database.text
-        if database.upper() == f"{prefix}_LOCAL":
-            yield f"{display(node)} was built for {database}, but is published as {env}"
-            return
-        if warehouse is Warehouse.SNOWFLAKE and env == "prod" and database != prod:
+        if database not in own:
             elsewhere.setdefault(database, []).append(display(node))
     for database, names in sorted(elsewhere.items()):
         yield (

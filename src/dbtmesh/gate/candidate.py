@@ -10,10 +10,12 @@ from dbtmesh import MeshError, config
 from dbtmesh.artifacts import catalog, check, hooks, recorded
 from dbtmesh.files import read_whole
 from dbtmesh.gate import advice
+from dbtmesh.gate.nodes import display
 from dbtmesh.manifest import misplaced
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.loom import refused
+from dbtmesh.warehouse.names import Warehouse, relation
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ def at_hand(
     commit: str | None = None,
     allow_stale: bool = False,
     allow_failed: bool = False,
+    allow_target: bool = False,
 ) -> Candidate:
     """The interface of the manifest that dbt wrote, or of the file `manifest`, taken as it is.
 
     `commit`: of the code that was built. Raises MeshError where dbt's manifest is missing, stale or
-    of a run that failed, unless that is allowed.
+    of a run that failed, or where the manifest is of a target whose tables the readers of `env` do
+    not have, unless that is allowed.
     """
     path = manifest or member.root / "target" / "manifest.json"
     body = _read(path)
@@ -68,18 +72,38 @@ def at_hand(
             f"dbt-loom would refuse {uid}: {why}. Correct it: one such model stops every project"
             " that reads this one by dbt-loom"
         )
+    target = elsewhere(interface, member, env)
+    if target and not allow_target:
+        raise MeshError(
+            f"{target}, so its readers would look for tables that they do not have: build with"
+            f" --target {env}, or pass --allow-target; nothing was published"
+        )
     notes = [
+        *([target] if target else ()),
         *((*build.notes, *build.unsure) if build else ()),
         *advice.lines(
             interface,
             whole,
             env,
-            prefix=member.database_prefix,
             prod=member.prod_database,
+            apart=(member.local_database, member.dev_database),
             on_run_end=hooks.on_run_end(member.root),
         ),
     ]
     return Candidate(interface, body, build, notes)
+
+
+def elsewhere(built: Interface, member: config.Member, env: str) -> str | None:
+    """What is wrong where a model was built for a laptop or, published as prod, for dev; None where
+    nothing is."""
+    others = {member.local_database} if env != "local" else set()
+    others |= {member.dev_database} - {member.prod_database} if env == "prod" else set()
+    warehouse = Warehouse.of(built.adapter_type)
+    for node in built.nodes.values():
+        database = relation(node, warehouse).database.text
+        if database.upper() in {other.upper() for other in others}:
+            return f"{display(node)} was built for {database}, but is published as {env}"
+    return None
 
 
 def _read(path: Path) -> bytes:

@@ -10,10 +10,13 @@ from dbtmesh.artifacts.hooks import Hook
 from dbtmesh.output.words import counted, one_line
 from dbtmesh.snowflake import expected
 from dbtmesh.snowflake.names import Names
-from dbtmesh.snowflake.objects import Grant
+from dbtmesh.snowflake.objects import Grant, Scope
 from dbtmesh.snowflake.plan import Change, Live
 from dbtmesh.snowflake.probes import Probe
 from dbtmesh.snowflake.sqlscript import Step
+
+LACKING = ("SECURITYADMIN", "USERADMIN")
+"""Roles of the account that manage grants or roles and may use no database."""
 
 # ── A plan ────────────────────────────────────────────────────────────────────────────
 
@@ -75,6 +78,18 @@ def title(step: Step) -> str:
     if step.object:
         return f"{step.verb.value} {step.object}"
     return one_line(step.statement, 60)
+
+
+def hint(step: Step) -> str | None:
+    """What to write where Snowflake refuses a grant because of the role that gives it."""
+    wanted = {grant.administrator for grant in step.grants if grant.scope is Scope.FUTURE}
+    if step.role not in LACKING or not wanted:
+        return None
+    return (
+        f"{step.place}: a future grant takes USAGE on the database and the schema, which"
+        f" {step.role} has not got by itself: write `USE ROLE {wanted.pop()};` above it, and"
+        f" `USE ROLE {step.role};` below"
+    )
 
 
 # ── What verify found ─────────────────────────────────────────────────────────────────

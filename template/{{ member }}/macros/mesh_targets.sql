@@ -8,13 +8,19 @@
 -#}
 {% macro check_mesh_environment() %}
     {%- if execute -%}
-        {%- set mesh = [] -%}
+        {%- set mesh, read = [], {} -%}
         {%- for source in graph.sources.values() if source.config.meta.get('mesh_upstream') -%}
             {%- do mesh.append(source) -%}
         {%- endfor -%}
+        {%- for node in graph.nodes.values() if node.package_name == project_name -%}
+            {%- for parent in node.depends_on.nodes -%}
+                {%- do read.update({parent: true}) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+        {#- dbt-loom has more of them than models read. -#}
         {%- for node in graph.nodes.values()
             if node.resource_type == 'model' and node.package_name not in (project_name, 'dbt')
-            and not node.raw_code and node.access == 'public' -%}
+            and not node.raw_code and node.access == 'public' and node.unique_id in read -%}
             {%- do mesh.append(node) -%}
         {%- endfor -%}
         {%- for upstream in mesh -%}
