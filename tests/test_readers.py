@@ -120,6 +120,23 @@ def test_each_of_them_is_an_edge_and_on_record(section: str) -> None:
     assert (read.by, read.columns) == ([uid], None)  # all of them
 
 
+@pytest.mark.parametrize("packages", [["dbt_down"], ["audit"], ["dbt_down", "audit"]])
+def test_a_source_that_a_function_names(packages: list[str]) -> None:
+    """dbt 1.11 does not write it into `depends_on`."""
+    document = native(SYNCED)
+    (source,) = document["sources"].values()
+    document["sources"] = {
+        f"source.{package}.dbt_up.public_0": source | {"package_name": package}
+        for package in packages
+    }
+    uid = "function.dbt_down.mine"
+    function = {"unique_id": uid, "package_name": "dbt_down", "depends_on": {"nodes": []}}
+    document["functions"] = {uid: function | {"sources": [["dbt_up", "public_0"], ["erp", "x"]]}}
+    assert [(edge.node, edge.name) for edge in edges(document)] == [(uid, "public_0")]
+    (read,) = record(document).reads
+    assert (read.by, read.columns) == ([uid], None)
+
+
 @pytest.mark.parametrize(
     "kind", ["model", "snapshot", "analysis", "test", "seed", "operation", "sql_operation"]
 )

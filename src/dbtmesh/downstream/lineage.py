@@ -47,7 +47,8 @@ class _Given(msgspec.Struct):
 class _Reader(msgspec.Struct):
     """As much of anything in a manifest as tells what it reads.
 
-    given: a unit test's inputs, which `depends_on` does not name.
+    given: a unit test's inputs, and sources: what a function's SQL names (dbt 1.11), which
+    `depends_on` does not name.
     """
 
     unique_id: str
@@ -55,6 +56,7 @@ class _Reader(msgspec.Struct):
     depends_on: _DependsOn | None = None
     model: Any = None
     given: list[_Given] | None = None
+    sources: Any = None
 
     @property
     def parents(self) -> list[str]:
@@ -139,12 +141,15 @@ def edges(manifest: Manifest, member: Member) -> list[Edge]:
         **dict(source_targets(manifest, member, warehouse)),
         **dict(_ref_targets(manifest, member, warehouse)),
     }
+    named = _by_name(manifest)
     external = {uid for uid, node in manifest.nodes.items() if _is_external(node, member)}
     found = [
         Edge(reader.unique_id, *targets[parent])
         for reader in manifest.readers
         if reader.unique_id not in external
-        for parent in dict.fromkeys((*reader.parents, *_inputs(reader, manifest)))
+        for parent in dict.fromkeys(
+            (*reader.parents, *_inputs(reader, manifest), *_sources(reader, named, manifest))
+        )
         if parent in targets
     ]
     return sorted(found, key=lambda edge: (edge.upstream, edge.name, edge.node))
@@ -166,6 +171,23 @@ def _inputs(reader: _Reader, manifest: Manifest) -> Iterator[str]:
                 continue
             if called in wanted:
                 yield parent
+
+
+def _by_name(manifest: Manifest) -> dict[tuple[str | None, str], list[str]]:
+    found: dict[tuple[str | None, str], list[str]] = {}
+    for uid, source in manifest.sources.items():
+        found.setdefault((source.source_name, source.name), []).append(uid)
+    return found
+
+
+def _sources(
+    reader: _Reader, named: Mapping[tuple[str | None, str], list[str]], manifest: Manifest
+) -> Iterator[str]:
+    """The sources that its SQL names: its own package's, where others have one of that name."""
+    for each in reader.sources if isinstance(reader.sources, list) else ():
+        alike = named.get(tuple(each), []) if isinstance(each, list) else []
+        own = [uid for uid in alike if manifest.sources[uid].package_name == reader.package_name]
+        yield from own or alike
 
 
 _INPUT = re.compile(r"""(?:ref|source)\(\s*['"]([^'"]+)['"]\s*,\s*['"]([^'"]+)['"]""")
