@@ -41,6 +41,11 @@ FIRST = interface()
         (FIRST, FIRST, Cause(chain=["hub_b", "other"]), None),
         (interface(commit="two"), FIRST, Cause(chain=["hub_b"]), None),
         (interface(columns=4), FIRST, Cause(chain=["hub_b"]), News.INTERFACE),
+        # of those whose records do not say what they have deployed with, or never the newest
+        (FIRST, None, Cause(chain=["other"]), News.UNKNOWN),
+        (FIRST, None, Cause(chain=["hub_b"]), None),
+        (interface(columns=4), FIRST, Cause(chain=["hub_b", "a"] * 2), News.INTERFACE),
+        (interface(columns=4), FIRST, Cause(chain=["hub_b", "a"] * 3), None),
     ],
 )
 def test_who_is_told(
@@ -68,6 +73,36 @@ def test_a_ring_of_sequential_projects_comes_to_rest() -> None:
                 waiting.append(((place + 1) % len(ring), (*chain, name)))
             assert len(deploys) <= 2 * len(ring)
         assert deploys[: len(ring)] == ring
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize("record", ["none", "old"])
+def test_a_ring_whose_records_are_not_renewed_comes_to_rest(size: int, record: str) -> None:
+    """Readers of before 0.3.0, or whose deploys cannot write records; each change is news."""
+    ring = [f"hub_{number}" for number in range(size)]
+    known = None if record == "none" else interface()
+    chain: tuple[str, ...] = ()
+    for deploys in range(5 * size):
+        name, reader = ring[deploys % size], ring[(deploys + 1) % size]
+        cause = Cause(by_hand=not chain, chain=chain)
+        if not news(interface(columns=4), known, reader, cause):
+            break
+        chain = (*chain, name)
+    else:
+        pytest.fail("it never ends")
+    assert deploys == (size - 1 if record == "none" else 3 * size + size - 1)
+
+
+@pytest.mark.parametrize("readers", [1, 3])
+def test_a_hub_tells_all_its_readers_but_the_one_that_told_it(readers: int) -> None:
+    """up → hub → readers, of which one is read by up (a ring) and the others are not."""
+    chain = ["loop", "up"]
+    told = [
+        name
+        for name in ["loop", *(f"leaf_{number}" for number in range(readers))]
+        if news(interface("hub", commit="two"), FIRST, name, Cause(chain=chain))
+    ]
+    assert told == [f"leaf_{number}" for number in range(readers)]
 
 
 @pytest.mark.parametrize(

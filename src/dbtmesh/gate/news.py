@@ -1,7 +1,8 @@
 """Is a publication news to a reader? Pure.
 
 A deploy that tells its readers starts theirs, and those tell on. So that such a chain ends, nobody
-is told of what did not change, and news does not go back to a project that it came from. What a
+is told of what did not change, and news does not go back to a project that it came from, but for a
+changed interface, and that not for ever. What a
 reader knows is the publication that its record names: the one that its last deploy was checked
 against.
 """
@@ -15,6 +16,11 @@ from enum import StrEnum
 
 from dbtmesh.gate.compare import compare
 from dbtmesh.manifest.interface import COMMIT, Interface
+
+
+MOST_ROUNDS = 3
+"""How often one chain of news may come from a project and still go back to it: a change may need a
+second round, and a reader whose record is not renewed would be told for ever."""
 
 
 class News(StrEnum):
@@ -38,8 +44,11 @@ class Cause:
 def news(latest: Interface, known: Interface | None, consumer: str, cause: Cause) -> News | None:
     """Why `consumer`, which last deployed with the publication `known`, is told of `latest`; None
     where it is no news to it."""
+    rounds = cause.chain.count(consumer)
+    if rounds >= MOST_ROUNDS:
+        return None
     if known is None:
-        return News.UNKNOWN
+        return None if rounds else News.UNKNOWN
     # Dates that have come since `known` are not a change of the interface.
     if compare(known.manifest, latest.manifest, today=date.min):
         return News.INTERFACE
