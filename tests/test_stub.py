@@ -14,7 +14,7 @@ from dbtmesh.downstream import stub
 from dbtmesh.manifest.extract import extract
 from tests.conftest import Member, Render
 from tests.manifests import manifest, model
-from tests.registry_world import Place, Publish
+from tests.registry_world import Place, Publish, build
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
 pytestmark = pytest.mark.xdist_group("stub")
@@ -178,6 +178,7 @@ def test_a_real_publication_stays_and_replaces_a_stub(
     latest = home(one) / "registry/dbt_up/local/latest/manifest.json"
     assert "DBT_MESH_STUB" in latest.read_text()
     # older than the stub, and another interface: no reason to refuse it
+    build(up, manifest().replace(b"DBT_UP_PROD", b"DBT_UP_LOCAL"))
     said = up.ok("scripts/publish_manifest.py", "--env", "local")
     assert "nothing to compare with" in said
     real = latest.read_bytes()
