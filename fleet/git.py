@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from pathlib import Path
+
+from dbtmesh.output.told import telling_line
 
 SECONDS = 300
 """Patience with a git server."""
@@ -53,19 +54,3 @@ def run(
     if done.returncode:
         raise GitError(telling_line(done.stderr) or telling_line(done.stdout) or "failed silently")
     return done.stdout.strip()
-
-
-TELLING = (r"remote: (error|fatal|ERROR)\b", r"! \[.*rejected\]", r"(fatal|error)\b", r"\[error\]")
-
-
-def telling_line(output: str) -> str:
-    """The line that says what went wrong: the server's word first, or else the last line."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for number, line in enumerate(lines):
-        if line.endswith("Encountered an error:"):  # dbt: the kind of error, then which
-            return ": ".join(lines[number + 1 : number + 3])
-    for pattern in TELLING:
-        for line in lines:
-            if re.match(pattern, line):
-                return line
-    return lines[-1] if lines else ""

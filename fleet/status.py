@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from dbtmesh.cli import say_json
+from dbtmesh.output.told import telling_line
 from dbtmesh.registry.cycles import described
 from fleet.console import plain
-from fleet.git import GitError, git, telling_line
+from fleet.git import GitError, git
 from fleet.members import ANSWERS, Member, NeedsPerson, locate, read_answers
 from fleet.mesh_graph import Mesh, Project
 from fleet.releases import Releases, normal

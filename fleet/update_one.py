@@ -15,9 +15,10 @@ from pathlib import Path
 import update_report
 from delivery import moved_error
 
+from dbtmesh.output.told import telling_line
 from fleet.checks import run_checks
 from fleet.copying import merge, rendering
-from fleet.git import GitError, git, telling_line
+from fleet.git import GitError, git
 from fleet.members import Answers, Member, NeedsPerson
 from fleet.outcome import Goal, Order, Outcome, Result
 from fleet.proposal import changes, earlier, propose

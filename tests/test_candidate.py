@@ -204,7 +204,7 @@ def test_a_build_for_another_target_is_not_published_as_prod(
     with pytest.raises(MeshError, match=rf"orders was built for {database}, .* --target prod"):
         run(*words)
     assert not project.registry.exists()
-    status, said, notes = run("--allow-target", *words)
+    status, _, notes = run("--allow-target", *words)
     assert status == 0
     assert f"orders was built for {database}, but is published as prod" in notes
     assert "will not get SELECT on orders" not in notes
@@ -232,7 +232,7 @@ def test_one_database_for_prod_and_dev(project: Project, run: Run) -> None:
 def test_what_is_published_on_a_laptop_is_at_hand_there(
     project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For dbt-loom, with what every project may read; of another environment or registry nothing."""
+    """For dbt-loom, with what every project may read; of another environment nothing."""
     home = project.registry.parent
     monkeypatch.setenv("DBT_MESH_HOME", str(home))
     at_hand = home / "published/dbt_up/manifest.json"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dbtmesh.config import load_member
-from dbtmesh.snowflake import report, expected, sqlscript
+from dbtmesh.snowflake import expected, report, sqlscript
 from dbtmesh.snowflake.account import read_live
 from dbtmesh.snowflake.names import Names, names_of
 from dbtmesh.snowflake.plan import Effect, Live, plan

@@ -198,7 +198,7 @@ def test_a_request_that_fails_is_made_again(world: World, github: GitHubApi) -> 
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [
-        (401, {"message": "expired"}, "gives this job no token: it answers 401"),
+        (401, {"message": "expired"}, "expired"),
         (200, {"no": "value"}, "without a token"),
         (200, ["value"], "without a token"),
     ],

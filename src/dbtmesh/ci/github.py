@@ -220,8 +220,8 @@ def identity_token(audience: str) -> str:
         token = str(issuer.get(f"&audience={audience}")["value"])
     except Refused as error:
         raise MeshError(
-            f"GitHub gives this job no token: it answers {error.status} to a request of "
-            "$ACTIONS_ID_TOKEN_REQUEST_URL"
+            "GitHub gives this job no token, asked for at $ACTIONS_ID_TOKEN_REQUEST_URL: it says "
+            f"{error}"
         ) from None
     except (LookupError, TypeError):
         raise MeshError(

@@ -19,8 +19,8 @@ findings also go to the step's summary, as Markdown; --summary FILE writes them 
 
 A manifest that is older than the project's files, or of a run of dbt that failed, is refused: run
 `dbt build` again, or pass --allow-stale or --allow-failed. A manifest given with --manifest is
-taken as it is. A build for a laptop or for dev is not published as prod, where readers would look for
-tables that are not there: build with --target prod, or pass --allow-target.
+taken as it is. A build for a laptop or for dev is not published as prod, where readers would look
+for tables that are not there: build with --target prod, or pass --allow-target.
 
 A rollback puts back the interface, not the data: build and deploy the code it was of as well.
 
@@ -77,8 +77,7 @@ def main(words: Sequence[str], root: Path) -> int:
             commit=commit(member.root),
             allow_stale=arguments.allow_stale,
             allow_failed=arguments.allow_failed,
-            allow_target=arguments.allow_target
-            or place.url == config.laptop_registry(member.root),
+            allow_target=arguments.allow_target or place.url == config.laptop_registry(member.root),
         )
     gate = Gate(store, place.env, candidate, arguments.strict, arguments.allow_breaking)
     try:

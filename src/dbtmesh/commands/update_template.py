@@ -32,6 +32,7 @@ from dbtmesh.ci import github
 from dbtmesh.ci.gh import for_gh
 from dbtmesh.config import Member, load_member
 from dbtmesh.output import markdown, workflow
+from dbtmesh.output.told import telling_line
 
 NO_DRAFTS = "draft pull requests are not supported"
 """What GitHub says where a repository has none: a private one of some plans."""
@@ -196,7 +197,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 def run(command: list[str], folder: Path, token: str = "GH_TOKEN") -> str:  # noqa: S107
     """What the command printed. `token`: the variable with which git signs in to GitHub; it stays
-    in the environment. Raises MeshError with the last line that the command printed."""
+    in the environment. Raises MeshError with the line in which the command said why."""
     server = os.environ.get("GITHUB_SERVER_URL") or "https://github.com"
     environment = for_gh(server.partition("://")[2])
     if environment.get(token):
@@ -219,7 +220,6 @@ def run(command: list[str], folder: Path, token: str = "GH_TOKEN") -> str:  # no
     except OSError as error:
         raise MeshError(f"{command[0]}: {error.strerror}") from None
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         what = "copier update" if "copier" in command else " ".join(command[:2])
-        raise MeshError(f"{what}: {lines[-1] if lines else 'failed'}")
+        raise MeshError(f"{what}: {telling_line(done.stderr) or 'failed'}")
     return done.stdout.strip()

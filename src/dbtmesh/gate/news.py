@@ -17,7 +17,6 @@ from enum import StrEnum
 from dbtmesh.gate.compare import compare
 from dbtmesh.manifest.interface import COMMIT, Interface
 
-
 MOST_ROUNDS = 3
 """How often one chain of news may come from a project and still go back to it: a change may need a
 second round, and a reader whose record is not renewed would be told for ever."""

@@ -215,13 +215,21 @@ def _explain_connection(error: Exception, endpoint: str) -> str:
     name = type(error).__name__
     if name == "NoCredentialsError":
         return "no AWS credentials: sign in (`aws sso login`), or set AWS_PROFILE"
+    reason = one_line(error, MOST_REASON)
     if name in ("ConnectTimeoutError", "ReadTimeoutError"):
-        return f"no answer from {endpoint} in time: check the network, or try again later"
-    if name in ("EndpointConnectionError", "ConnectionClosedError", "ProxyConnectionError"):
-        return f"{endpoint} is out of reach: check the network, or try again later"
+        return f"no answer from {endpoint} in time: check the network, or try again later. {reason}"
+    if name == "ProxyConnectionError":
+        return f"the proxy of HTTPS_PROXY or HTTP_PROXY does not answer: check both. {reason}"
+    if name in ("EndpointConnectionError", "ConnectionClosedError"):
+        return f"{endpoint} is out of reach: check the network, or try again later. {reason}"
+    if name == "SSLError":
+        return (
+            f"the certificate of {endpoint} is not trusted here: where a proxy of yours puts its"
+            f" own in place, name its file in AWS_CA_BUNDLE. {reason}"
+        )
     if name in ("IncompleteReadError", "ResponseStreamingError", "FlexibleChecksumError"):
-        return "the answer arrived broken, again and again: try again later"
-    return one_line(error)
+        return f"the answer arrived broken, again and again: try again later. {reason}"
+    return reason
 
 
 def _is_of_all(error: Any) -> bool:

@@ -1,0 +1,24 @@
+"""What a command that failed said of it: one line of all that it printed. Pure."""
+
+from __future__ import annotations
+
+import re
+
+# Of git's server, of git itself, of gh and Copier.
+TELLING = (
+    *(r"remote: (error|fatal|ERROR)\b", r"! \[.*rejected\]", r".*: Permission denied \("),
+    *(r"(fatal|error)\b", r"\[error\]"),
+)
+
+
+def telling_line(output: str) -> str:
+    """The line that says what went wrong: the server's word first, or else the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for number, line in enumerate(lines):
+        if line.endswith("Encountered an error:"):  # dbt: the kind of error, then which
+            return ": ".join(lines[number + 1 : number + 3])
+    for pattern in TELLING:
+        for line in lines:
+            if re.match(pattern, line):
+                return line
+    return lines[-1] if lines else ""

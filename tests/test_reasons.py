@@ -1,0 +1,162 @@
+"""What a server, git or a client said itself is in the message, beside what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore import exceptions
+
+from dbtmesh import MeshError
+from dbtmesh.commands import update_template
+from dbtmesh.output.told import telling_line
+from dbtmesh.registry.s3 import S3Store, _explain_connection
+
+ENDPOINT = "https://s3.eu-central-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "said"),
+    [
+        (
+            "ProxyConnectionError",
+            {"proxy_url": "http://***:***@proxy:3128"},
+            ["HTTPS_PROXY", "Failed to connect to proxy URL", "proxy:3128"],
+        ),
+        (
+            "SSLError",
+            {"endpoint_url": ENDPOINT, "error": "CERTIFICATE_VERIFY_FAILED self-signed"},
+            ["AWS_CA_BUNDLE", "CERTIFICATE_VERIFY_FAILED self-signed"],
+        ),
+        (
+            "EndpointConnectionError",
+            {"endpoint_url": ENDPOINT, "error": "Name does not resolve"},
+            ["out of reach", "Could not connect"],
+        ),
+        ("ConnectionClosedError", {"endpoint_url": ENDPOINT}, ["out of reach", "was closed"]),
+        (
+            "ReadTimeoutError",
+            {"endpoint_url": ENDPOINT, "error": "x"},
+            ["no answer from", "Read timeout"],
+        ),
+        ("ConnectTimeoutError", {"endpoint_url": ENDPOINT, "error": "x"}, ["Connect timeout"]),
+        (
+            "IncompleteReadError",
+            {"actual_bytes": 3, "expected_bytes": 9},
+            ["broken", "3 read", "expected 9"],
+        ),
+        ("ProfileNotFound", {"profile": "nobody"}, ["nobody"]),
+        (
+            "TokenRetrievalError",
+            {"provider": "sso", "error_msg": "Token has expired"},
+            ["Token has expired"],
+        ),
+    ],
+)
+def test_why_there_was_no_answer(kind: str, facts: dict[str, Any], said: list[str]) -> None:
+    text = _explain_connection(getattr(exceptions, kind)(**facts), ENDPOINT)
+    for each in said:
+        assert each in text
+    assert "\n" not in text
+
+
+# What services write for an answer of 403 and the like; S3's own code tells none of it.
+S3_REASONS = [
+    "User: arn:aws:sts::1:assumed-role/up is not authorized to perform: kms:GenerateDataKey on "
+    "resource: arn:aws:kms:eu-central-1:1:key/k because no identity-based policy allows it",
+    "User: arn:aws:sts::1:assumed-role/up is not authorized to perform: s3:PutObject with an "
+    "explicit deny in a service control policy",
+    "Access Denied because of the VPC endpoint policy",
+    "Request has expired",
+    "The bucket you tried requires requester pays",
+]
+
+
+@pytest.mark.parametrize("reason", S3_REASONS)
+@pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("SlowDown", 503)])
+def test_what_s3_says_stands_beside_what_to_do(reason: str, code: str, status: int) -> None:
+    error = exceptions.ClientError(
+        {
+            "Error": {"Code": code, "Message": reason},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        },
+        "PutObject",
+    )
+    store = S3Store.__new__(S3Store)
+    assert store._explain(error).endswith(f". S3 says: {reason}")
+
+
+GIT = {
+    "workflows": (
+        "remote: Resolving deltas: 100% (3/3), done.\nTo https://github.com/acme/up\n"
+        " ! [remote rejected] mesh/update -> mesh/update (refusing to allow a GitHub App to create "
+        "or update workflow `.github/workflows/ci.yml` without `workflows` permission)\n"
+        "error: failed to push some refs to 'https://github.com/acme/up'\n",
+        "without `workflows` permission",
+    ),
+    "protected": (
+        "remote: error: GH006: Protected branch update failed for refs/heads/main.\n"
+        "remote: error: At least 1 approving review is required.\n"
+        "To https://github.com/acme/up\n ! [remote rejected] main -> main (protected branch hook "
+        "declined)\nerror: failed to push some refs to 'https://github.com/acme/up'\n",
+        "GH006: Protected branch",
+    ),
+    "not fast-forward": (
+        "To /srv/up\n ! [rejected] main -> main (non-fast-forward)\n"
+        "error: failed to push some refs to '/srv/up'\nhint: Updates were rejected because\n",
+        "(non-fast-forward)",
+    ),
+    "auth": (
+        "remote: Invalid username or token. Password authentication is not supported\n"
+        "fatal: Authentication failed for 'https://github.com/acme/up/'\n",
+        "Authentication failed",
+    ),
+    "proxy": (
+        "fatal: unable to access 'https://github.com/acme/up/': Received HTTP code 407 from proxy "
+        "after CONNECT\n",
+        "407 from proxy",
+    ),
+    "certificate": (
+        "fatal: unable to access 'https://git.acme.com/up/': SSL certificate problem: unable to "
+        "get local issuer certificate\n",
+        "local issuer certificate",
+    ),
+    "owner": (
+        "fatal: detected dubious ownership in repository at '/srv/up'\n"
+        "To add an exception for this directory, call:\n\n\tgit config --global --add "
+        "safe.directory /srv/up\n",
+        "dubious ownership",
+    ),
+    "ssh": (
+        "git@github.com: Permission denied (publickey).\nfatal: Could not read from remote "
+        "repository.\n\nPlease make sure you have the correct access rights\n"
+        "and the repository exists.\n",
+        "Permission denied (publickey)",
+    ),
+    "Copier": ("Validation error for question 'kind': not a valid choice\n", "question 'kind'"),
+}
+
+
+@pytest.mark.parametrize("what", GIT)
+def test_of_all_that_git_printed_the_line_that_says_why(what: str, tmp_path: Path) -> None:
+    printed, expected = GIT[what]
+    assert expected in telling_line(printed)
+    script = f"import sys; sys.stderr.write({printed!r}); sys.exit(1)"
+    with pytest.raises(MeshError) as told:
+        update_template.run([sys.executable, "-c", script], tmp_path)
+    assert expected in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_git_itself(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["git", "-C", tmp_path, "push", "https://127.0.0.1:1/acme/up"],
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert telling_line(done.stderr).startswith("fatal: ")
