@@ -129,9 +129,10 @@ def github_repository_error(repository: str) -> str:
     owner = r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}(_[A-Za-z0-9]+)?"
     if repository and not re.fullmatch(rf"{owner}/[A-Za-z0-9._-]{{1,100}}", repository):
         return f"write org/repo: {repository!r} is not a GitHub repository"
-    if repository.endswith((".git", "/.", "/..")):
-        without = repository.removesuffix(".git")
-        return f"write it as {without}: {repository!r} is not how GitHub names it"
+    if repository.endswith(("/.", "/..")):
+        return f"write org/repo: {repository!r} is not a GitHub repository"
+    if repository.lower().endswith(".git"):
+        return f"write it as {repository[:-4]}: {repository!r} is not how GitHub names it"
     return ""
 
 
