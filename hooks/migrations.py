@@ -140,10 +140,16 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
 
 
 def merge(path: Path, edited: bytes, base: bytes) -> None:
-    """Merges the member's edits of `base` into the file, as Copier merges others."""
+    """Merges the member's edits of `base` into the file, as Copier merges others.
+
+    Line by line whatever ends them; what the member has committed with CRLF stays so.
+    """
     import tempfile
 
-    new = path.read_bytes()
+    crlf = edited.count(b"\r\n") > edited.count(b"\n") / 2
+    edited, base, new = (
+        body.replace(b"\r\n", b"\n") for body in (edited, base, path.read_bytes())
+    )
     labels = ("before updating", "last update", "after updating")
     with tempfile.TemporaryDirectory() as folder:
         versions = [Path(folder) / label for label in labels]
@@ -152,7 +158,8 @@ def merge(path: Path, edited: bytes, base: bytes) -> None:
         named = [word for label in labels for word in ("-L", label)]
         command = ["git", "merge-file", "--quiet", *named, *map(str, versions)]
         in_conflict = subprocess.run(command, check=False).returncode
-        path.write_bytes(versions[0].read_bytes())
+        merged = versions[0].read_bytes()
+        path.write_bytes(merged.replace(b"\n", b"\r\n") if crlf else merged)
     if in_conflict:
         mark_unmerged(path, base, edited, new)
 

@@ -46,7 +46,7 @@ ENDPOINT = "https://s3.eu-central-1.amazonaws.com"
         (
             "IncompleteReadError",
             {"actual_bytes": 3, "expected_bytes": 9},
-            ["broken", "3 read", "expected 9"],
+            ["broken", "3 read", "expected is 9"],
         ),
         ("ProfileNotFound", {"profile": "nobody"}, ["nobody"]),
         (
