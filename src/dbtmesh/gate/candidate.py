@@ -76,7 +76,7 @@ def at_hand(
     if target and not allow_target:
         raise MeshError(
             f"{target}, so its readers would look for tables that they do not have: build with"
-            f" --target {env}, or pass --allow-target; nothing was published"
+            f" --target {env} (for --check `dbt parse` will do), or pass --allow-target"
         )
     notes = [
         *([target] if target else ()),
