@@ -147,9 +147,7 @@ def merge(path: Path, edited: bytes, base: bytes) -> None:
     import tempfile
 
     crlf = edited.count(b"\r\n") > edited.count(b"\n") / 2
-    edited, base, new = (
-        body.replace(b"\r\n", b"\n") for body in (edited, base, path.read_bytes())
-    )
+    edited, base, new = (body.replace(b"\r\n", b"\n") for body in (edited, base, path.read_bytes()))
     labels = ("before updating", "last update", "after updating")
     with tempfile.TemporaryDirectory() as folder:
         versions = [Path(folder) / label for label in labels]
