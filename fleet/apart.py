@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from fleet.git import QUIET_GIT, GitError, telling_line
+from dbtmesh.output.told import telling_line
+from fleet.git import QUIET_GIT, GitError
 
 MOST_MEMORY = 6 * 2**30
 """Bytes of data that a process may have; where the system has such limits (Linux)."""
