@@ -55,8 +55,9 @@ format: .venv/dev ## rewrite files as `make lint` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-conformance: .venv/dev ## does Snowflake answer as the stand-in? CONNECTION=… of a trial account; DRY_RUN=1
-	@$(BIN)/python -m tests.conformance $(if $(DRY_RUN),--dry-run,$(if $(CONNECTION),--connection '$(CONNECTION)') $(if $(YES),--yes))
+conformance: .venv/dev ## do Snowflake (CONNECTION=…) and GitHub (REPOSITORY=…) answer as the stand-ins? DRY_RUN=1
+	@$(BIN)/python -m tests.conformance $(if $(CONNECTION),--connection '$(CONNECTION)') \
+		$(if $(REPOSITORY),--repository '$(REPOSITORY)') $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes)
 
 bench: .venv/dev ## the budgets, as ratios measured in one run
 	$(BIN)/python -m tests.bench

@@ -13,6 +13,7 @@ helpers are imported too, which is too early for pytest: PYTEST_DONT_REWRITE.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -31,11 +32,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from tests import github_environments
+from tests.github_actions import BOT, FOLDER, Actions, Workflow
 from tests.github_environments import Refused, Settings
 
 TOKEN = "ghs_of-the-stand-in"
 PERSON = "gho_of-an-administrator"
-BOT = "github-actions[bot]"
 APP = "Iv1.app"
 
 
@@ -107,16 +108,6 @@ class Fault:
     after: int = 0
 
 
-@dataclass
-class Workflow:
-    """A workflow file of a repository, as of a branch. inputs: of its workflow_dispatch, None where
-    it does not listen to that. state: `active`, or why GitHub does not run it."""
-
-    branch: str = "main"
-    inputs: tuple[str, ...] | None = None
-    state: str = "active"
-
-
 NEWS = ("project", "version", "digest", "chain")
 """Inputs of a deploy workflow that waits for others."""
 
@@ -126,7 +117,8 @@ class Repository:
     """What the API knows of a repository. comments: by number of the issue or pull request;
     pulls: number → state; runs: of workflow files, newest first; an archived one is read only.
     workflows: by file; started: what workflow_dispatch was sent, with the workflow; refs: commits
-    of those that were made here."""
+    of those that were made here; files: of the default branch; heads: branches of pull requests;
+    artifacts: names, by run; attempts: earlier ones of runs; is_empty: without a commit."""
 
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
@@ -137,6 +129,12 @@ class Repository:
     workflows: dict[str, Workflow] = field(default_factory=dict)
     started: list[dict[str, Any]] = field(default_factory=list)
     refs: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    heads: dict[int, str] = field(default_factory=dict)
+    artifacts: dict[int, list[str]] = field(default_factory=dict)
+    attempts: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    deployments: list[dict[str, Any]] = field(default_factory=list)
+    is_empty: bool = False
 
     def run(self, file: str, number: int, conclusion: str | None, **facts: Any) -> None:
         """Adds a run of a workflow; without a conclusion it has not ended."""
@@ -166,8 +164,8 @@ class GitHubApi:
         self._faults: list[Fault] = []
         self._ids = iter(range(1, 10**9))
         self._lock = threading.Lock()
-        handler = type("Handler", (_Handler,), {"api": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self.handler = type("Handler", (_Handler,), {"api": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self.handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
@@ -202,7 +200,7 @@ class GitHubApi:
         for name in repositories:
             self.repository(name).workflows.setdefault("deploy.yml", Workflow(inputs=NEWS))
         self.apps[APP] = app_key()[1]
-        self.installations[next(self._ids)] = made
+        self.installations[self.number()] = made
         return made
 
     def environment(self, repository: str, token: str = TOKEN, **others: str) -> dict[str, str]:
@@ -230,6 +228,25 @@ class GitHubApi:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         body = {"message": "injected"} if body is None else body
         self._faults.append(Fault(re.compile(pattern), status, times, named, body, after))
+
+    def number(self) -> int:
+        """One that nothing has yet."""
+        return next(self._ids)
+
+    def job_token(self, repository: str, permissions: Mapping[str, str]) -> Token:
+        """GITHUB_TOKEN of a job."""
+        return Token(dict(permissions), frozenset({repository}))
+
+    def asked_by(self, token: Token, method: str, path: str, body: Any) -> int:
+        """The status that a job is answered with, while the job is run here."""
+        query = dict(parse_qsl(urlsplit(path).query))
+        request = Request(method, urlsplit(path).path, query, body, "")
+        try:
+            status, _ = self._serve(token, request)
+        except Refused as error:
+            status = error.status
+        self.requests.append(replace(request, status=status))
+        return status
 
     def seen(self, method: str = "") -> list[str]:
         """Requests as `METHOD /path status`, in order."""
@@ -268,6 +285,11 @@ class GitHubApi:
         token = self.tokens.get(request.token)
         if token is None:
             raise Refused(401, "Bad credentials")
+        return self._serve(token, request)
+
+    def _serve(self, token: Token, request: Request) -> Answer:
+        if request.path == "/user":
+            return 200, {"login": token.login, "id": 1}
         if match := re.fullmatch(r"/orgs/([^/]+)", request.path):
             return self._organisation(match[1], token)
         for method, pattern, permission, level, serve in _ROUTES:
@@ -280,6 +302,9 @@ class GitHubApi:
                 ):
                     raise Refused(404, "Not Found")
                 needed = permission.split(" or ")
+                is_open = found.settings.visibility == "public" and method == "GET"
+                if is_open and not _SECRETIVE & set(needed):
+                    return serve(self, found, token, request, *rest)
                 if not any(token.may(each, level, name) for each in needed):
                     raise Refused(403, "Resource not accessible by integration")
                 if found.is_archived and request.method != "GET":
@@ -329,7 +354,7 @@ class GitHubApi:
         granted = Token(found.permissions)
         if not all(granted.may(name, level, "") for name, level in may.items()):
             raise Refused(422, "The permissions requested are not granted to this installation.")
-        text = f"ghs_of-an-app-{next(self._ids)}"
+        text = f"ghs_of-an-app-{self.number()}"
         self.tokens[text] = Token(may, names, "mesh[bot]")
         self.issued.append(text)
         return 201, {"token": text, "permissions": may, "repositories": sorted(names)}
@@ -337,7 +362,7 @@ class GitHubApi:
     def _organisation(self, owner: str, token: Token) -> Answer:
         """The plan is for owners alone."""
         found = [each for name, each in self.repositories.items() if name.startswith(f"{owner}/")]
-        if not found:
+        if not found or found[0].settings.of_a_person:
             raise Refused(404, "Not Found")
         answer: dict[str, Any] = {"login": owner}
         if token.permissions.get("everything"):
@@ -345,10 +370,6 @@ class GitHubApi:
         return 200, answer
 
     def _start(self, found: Repository, _: Token, request: Request, file: str) -> Answer:
-        """https://docs.github.com/en/rest/actions/workflows#create-a-workflow-dispatch-event
-
-        A workflow that is switched off: https://github.com/benc-uk/workflow-dispatch/issues/72
-        """
         workflow = found.workflows.get(file)
         if workflow is None:
             raise Refused(404, "Not Found")
@@ -364,22 +385,93 @@ class GitHubApi:
         if not all(isinstance(value, str) for value in given.values()) or len(given) > 25:
             raise Refused(422, "Invalid value for input")
         found.started.append({"workflow": file, **request.body})
+        if workflow.jobs:
+            run = self._actions(request, found).start(file, "workflow_dispatch", workflow.branch)
+            if request.body.get("return_run_details"):
+                return 200, {"workflow_run_id": run, "run_url": "", "html_url": ""}
         return 204, None
 
-    def _make_ref(self, found: Repository, _: Token, request: Request) -> Answer:
-        """https://docs.github.com/en/rest/git/refs#create-a-reference"""
+    def _actions(self, request: Request, found: Repository) -> Actions:
+        return Actions(self, "/".join(request.path.split("/")[2:4]), found)
+
+    def _switch(self, found: Repository, _: Token, __: Request, file: str, how: str) -> Answer:
+        if file not in found.workflows:
+            raise Refused(404, "Not Found")
+        state = "active" if how == "enable" else "disabled_manually"
+        found.workflows[file].state = state
+        return 204, None
+
+    def _make_ref(self, found: Repository, token: Token, request: Request) -> Answer:
         ref, sha = request.body["ref"], request.body["sha"]
+        if found.is_empty:
+            raise Refused(409, "Git Repository is empty.")
+        if not re.fullmatch(r"refs/[^/]+/.+", ref):
+            raise Refused(422, "Reference name must start with 'refs/'")
         if ref in found.refs:
             raise Refused(422, "Reference already exists")
         found.refs[ref] = sha
+        if ref.startswith("refs/heads/"):
+            branch = ref.removeprefix("refs/heads/")
+            self._actions(request, found).happened("push", token.login, branch)
         return 201, {"ref": ref, "object": {"type": "commit", "sha": sha}}
 
-    def _dispatch(self, found: Repository, _: Token, request: Request) -> Answer:
-        """204, whether a workflow listens or not."""
+    def _refs(self, found: Repository, _: Token, __: Request, begins: str) -> Answer:
+        listed = [{"ref": ref} for ref in found.refs if ref.startswith(f"refs/{begins}")]
+        return 200, listed
+
+    def _ref(self, found: Repository, _: Token, __: Request, ref: str) -> Answer:
+        if found.is_empty:
+            raise Refused(409, "Git Repository is empty.")
+        if f"refs/{ref}" not in found.refs and ref != f"heads/{found.settings.default_branch}":
+            raise Refused(404, "Not Found")
+        return 200, {"ref": f"refs/{ref}", "object": {"type": "commit", "sha": "0" * 40}}
+
+    def _drop_ref(self, found: Repository, _: Token, __: Request, ref: str) -> Answer:
+        if found.refs.pop(ref, None) is None:
+            raise Refused(422, "Reference does not exist")
+        return 204, None
+
+    def _put_file(self, found: Repository, token: Token, request: Request, path: str) -> Answer:
+        default = found.settings.default_branch
+        branch = request.body.get("branch", default)
+        if path.startswith(FOLDER) and token.login == BOT:
+            raise Refused(403, "Resource not accessible by integration")
+        if branch != default and f"refs/heads/{branch}" not in found.refs:
+            raise Refused(404, f"Branch {branch} not found")
+        found.is_empty = False
+        if branch == default:
+            text = base64.b64decode(request.body["content"]).decode()
+            found.files[path] = text
+            if path.startswith(FOLDER):
+                found.workflows[path.removeprefix(FOLDER)] = Workflow.of(text, default)
+        self._actions(request, found).happened("push", token.login, branch)
+        return 201, {"content": {"path": path, "sha": "1" * 40}, "commit": {"sha": "0" * 40}}
+
+    def _files(self, found: Repository, _: Token, __: Request, folder: str) -> Answer:
+        listed = [
+            {"name": path.rpartition("/")[2], "path": path, "sha": "1" * 40}
+            for path in found.files
+            if path.startswith(f"{folder}/")
+        ]
+        if not listed:
+            raise Refused(404, "Not Found")
+        return 200, listed
+
+    def _drop_file(self, found: Repository, _: Token, request: Request, path: str) -> Answer:
+        if path not in found.files or not request.body.get("sha"):
+            raise Refused(404, "Not Found")
+        del found.files[path]
+        found.workflows.pop(path.removeprefix(FOLDER), None)
+        return 200, {"commit": {}}
+
+    def _dispatch(self, found: Repository, token: Token, request: Request) -> Answer:
         event, payload = request.body.get("event_type"), request.body.get("client_payload", {})
         if not isinstance(event, str) or not 1 <= len(event) <= 100 or len(payload) > 10:
             raise Refused(422, "Invalid request.")
         found.dispatches.append(request.body)
+        branch = found.settings.default_branch
+        actions = self._actions(request, found)
+        actions.happened("repository_dispatch", token.login, branch, event)
         return 204, None
 
     def _comments(self, found: Repository, _: Token, request: Request, number: str) -> Answer:
@@ -389,7 +481,7 @@ class GitHubApi:
         self, found: Repository, token: Token, request: Request, number: str
     ) -> Answer:
         body = _comment_body(request)
-        comment = {"id": next(self._ids), "body": body, "user": {"login": token.login}}
+        comment = {"id": self.number(), "body": body, "user": {"login": token.login}}
         found.comments.setdefault(int(number), []).append(comment)
         return 201, comment
 
@@ -403,11 +495,71 @@ class GitHubApi:
     def _pulls(self, found: Repository, _: Token, request: Request) -> Answer:
         state = request.query.get("state", "open")
         listed = [
-            {"number": number, "state": is_}
+            {"number": number, "state": is_, "head": {"ref": found.heads.get(number, "")}}
             for number, is_ in sorted(found.pulls.items(), reverse=True)
             if state in ("all", is_)
         ]
         return 200, _page(listed, request.query)
+
+    def _open_pull(self, found: Repository, token: Token, request: Request) -> Answer:
+        if token.login == BOT and not found.settings.actions_open_pulls:
+            raise Refused(
+                403, "GitHub Actions is not permitted to create or approve pull requests."
+            )
+        number = self.number()
+        found.pulls[number], found.heads[number] = "open", request.body["head"]
+        base = request.body["base"]
+        self._actions(request, found).happened("pull_request", token.login, base)
+        return 201, {"number": number}
+
+    def _change_pull(self, found: Repository, _: Token, request: Request, number: str) -> Answer:
+        found.pulls[int(number)] = request.body["state"]
+        return 200, {"number": int(number)}
+
+    def _all_runs(self, found: Repository, _: Token, request: Request) -> Answer:
+        listed = [run for runs in found.runs.values() for run in runs]
+        return 200, {"total_count": len(listed), "workflow_runs": _page(listed, request.query)}
+
+    def _one_run(self, found: Repository, _: Token, request: Request, number: str) -> Answer:
+        return 200, self._actions(request, found).find(int(number))[1]
+
+    def _drop_run(self, found: Repository, _: Token, request: Request, number: str) -> Answer:
+        file, run = self._actions(request, found).find(int(number))
+        found.runs[file].remove(run)
+        return 204, None
+
+    def _run_again(self, found: Repository, _: Token, request: Request, number: str) -> Answer:
+        self._actions(request, found).again(int(number))
+        return 201, {}
+
+    def _cancel(self, found: Repository, __: Token, request: Request, number: str) -> Answer:
+        _, run = self._actions(request, found).find(int(number))
+        if run["status"] == "completed":
+            raise Refused(409, "Cannot cancel a workflow run that is completed.")
+        return 202, {}
+
+    def _jobs(self, found: Repository, _: Token, request: Request, number: str) -> Answer:
+        jobs = self._actions(request, found).find(int(number))[1]["jobs"]
+        return 200, {"total_count": len(jobs), "jobs": jobs}
+
+    def _artifacts(self, found: Repository, _: Token, __: Request, number: str) -> Answer:
+        named = [{"name": name} for name in found.artifacts.get(int(number), ())]
+        return 200, {"total_count": len(named), "artifacts": named}
+
+    def _deployments(self, found: Repository, _: Token, __: Request) -> Answer:
+        return 200, found.deployments
+
+    def _end_deployment(self, found: Repository, _: Token, request: Request, ident: str) -> Answer:
+        if request.method == "DELETE":
+            found.deployments = [d for d in found.deployments if d["id"] != int(ident)]
+            return 204, None
+        return 201, {"state": request.body["state"]}
+
+    def _token_settings(self, found: Repository, _: Token, __: Request) -> Answer:
+        return 200, {
+            "default_workflow_permissions": "read",
+            "can_approve_pull_request_reviews": found.settings.actions_open_pulls,
+        }
 
     def _runs(self, found: Repository, _: Token, request: Request, file: str) -> Answer:
         if file not in found.runs:
@@ -418,6 +570,7 @@ class GitHubApi:
             for run in found.runs[file]
             if asked.get("branch") in (None, run["head_branch"])
             and asked.get("status") in (None, run["status"], run["conclusion"])
+            and asked.get("event") in (None, run.get("event"))
         ]
         return 200, {"total_count": len(listed), "workflow_runs": _page(listed, asked)}
 
@@ -429,10 +582,16 @@ class GitHubApi:
         ]
         return 200, {"total_count": len(listed), "workflows": _page(listed, request.query)}
 
+    def _workflow(self, found: Repository, _: Token, __: Request, file: str) -> Answer:
+        if file not in found.workflows:
+            raise Refused(404, "Not Found")
+        return 200, {"path": FOLDER + file, "state": found.workflows[file].state}
+
     def _attempt(
         self, found: Repository, _: Token, request: Request, ident: str, attempt: str
     ) -> Answer:
-        for run in (each for runs in found.runs.values() for each in runs):
+        now = [each for runs in found.runs.values() for each in runs]
+        for run in (*now, *found.attempts.values()):
             if (run["id"], run["run_attempt"]) == (int(ident), int(attempt)):
                 return 200, run
         raise Refused(404, "Not Found")
@@ -474,14 +633,17 @@ def _secrets(settings: Settings, environment: str | None = None) -> list[dict[st
 
 
 def _put_secret(settings: Settings, environment: str, key: str, body: dict[str, str]) -> None:
-    """Of `gh secret set` here, which sends it open; GitHub's own takes it encrypted."""
-    github_environments.set_secret(settings, environment, key, body["value"])
+    """The stand-in for `gh secret set` sends it open; GitHub's own sends it encrypted."""
+    value = body.get("value") or body["encrypted_value"]
+    github_environments.set_secret(settings, environment, key, value)
 
 
 _REPO = r"/repos/([^/]+/[^/]+)"
 _ENVIRONMENT = rf"{_REPO}/environments/([^/]+)"
 _Serve = Callable[..., Answer]
 _TALK = "issues or pull-requests"
+_SECRETIVE = {"administration", "environments", "secrets"}
+"""Permissions that reading takes in a public repository, too."""
 _APP_ROUTES: list[tuple[str, str, _Serve]] = [
     ("GET", f"{_REPO}/installation", GitHubApi._installation),
     ("POST", r"/app/installations/([0-9]+)/access_tokens", GitHubApi._issue),
@@ -493,6 +655,18 @@ _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
     ("GET", _ENVIRONMENT, "actions", "read", _settings(github_environments.get)),
     ("PUT", _ENVIRONMENT, "administration", "write", _settings(github_environments.put)),
     (
+        *("DELETE", _ENVIRONMENT, "administration", "write"),
+        _settings(github_environments.delete, status=204),
+    ),
+    (
+        *("GET", f"{_REPO}/environments", "actions", "read"),
+        _settings(github_environments.listed, "environments"),
+    ),
+    (
+        *("GET", f"{_ENVIRONMENT}/secrets/public-key", "environments", "read"),
+        _settings(github_environments.public_key),
+    ),
+    (
         *("GET", f"{_ENVIRONMENT}/deployment-branch-policies", "actions", "read"),
         _settings(github_environments.patterns, "branch_policies"),
     ),
@@ -502,7 +676,7 @@ _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
     ),
     ("GET", f"{_ENVIRONMENT}/secrets", "environments", "read", _settings(_secrets, "secrets")),
     (
-        *("PUT", f"{_ENVIRONMENT}/secrets/([A-Z_]+)", "environments", "write"),
+        *("PUT", f"{_ENVIRONMENT}/secrets/([^/]+)", "environments", "write"),
         _settings(_put_secret, status=201),
     ),
     ("GET", f"{_REPO}/actions/secrets", "secrets", "read", _settings(_secrets, "secrets")),
@@ -510,13 +684,46 @@ _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
         *("POST", f"{_REPO}/actions/workflows/([^/]+)/dispatches", "actions", "write"),
         GitHubApi._start,
     ),
+    (
+        *("PUT", f"{_REPO}/actions/workflows/([^/]+)/(enable|disable)", "actions", "write"),
+        GitHubApi._switch,
+    ),
     ("POST", f"{_REPO}/git/refs", "contents", "write", GitHubApi._make_ref),
+    ("GET", f"{_REPO}/git/ref/(.+)", "contents", "read", GitHubApi._ref),
+    ("GET", f"{_REPO}/git/matching-refs/(.+)", "contents", "read", GitHubApi._refs),
+    ("DELETE", f"{_REPO}/git/(refs/.+)", "contents", "write", GitHubApi._drop_ref),
+    ("GET", f"{_REPO}/contents/(.+)", "contents", "read", GitHubApi._files),
+    ("PUT", f"{_REPO}/contents/(.+)", "contents", "write", GitHubApi._put_file),
+    ("DELETE", f"{_REPO}/contents/(.+)", "contents", "write", GitHubApi._drop_file),
     ("POST", f"{_REPO}/dispatches", "contents", "write", GitHubApi._dispatch),
     ("GET", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "read", GitHubApi._comments),
     ("POST", f"{_REPO}/issues/([0-9]+)/comments", _TALK, "write", GitHubApi._add_comment),
     ("PATCH", f"{_REPO}/issues/comments/([0-9]+)", _TALK, "write", GitHubApi._edit_comment),
     ("GET", f"{_REPO}/pulls", "pull-requests", "read", GitHubApi._pulls),
+    ("POST", f"{_REPO}/pulls", "pull-requests", "write", GitHubApi._open_pull),
+    ("PATCH", f"{_REPO}/pulls/([0-9]+)", "pull-requests", "write", GitHubApi._change_pull),
+    ("GET", f"{_REPO}/deployments", "deployments", "read", GitHubApi._deployments),
+    (
+        *("POST", f"{_REPO}/deployments/([0-9]+)/statuses", "deployments", "write"),
+        GitHubApi._end_deployment,
+    ),
+    (
+        *("DELETE", f"{_REPO}/deployments/([0-9]+)", "deployments", "write"),
+        GitHubApi._end_deployment,
+    ),
+    (
+        *("GET", f"{_REPO}/actions/permissions/workflow", "administration", "read"),
+        GitHubApi._token_settings,
+    ),
+    ("GET", f"{_REPO}/actions/runs", "actions", "read", GitHubApi._all_runs),
+    ("GET", f"{_REPO}/actions/runs/([0-9]+)", "actions", "read", GitHubApi._one_run),
+    ("DELETE", f"{_REPO}/actions/runs/([0-9]+)", "actions", "write", GitHubApi._drop_run),
+    ("GET", f"{_REPO}/actions/runs/([0-9]+)/jobs", "actions", "read", GitHubApi._jobs),
+    ("GET", f"{_REPO}/actions/runs/([0-9]+)/artifacts", "actions", "read", GitHubApi._artifacts),
+    ("POST", f"{_REPO}/actions/runs/([0-9]+)/rerun", "actions", "write", GitHubApi._run_again),
+    ("POST", f"{_REPO}/actions/runs/([0-9]+)/cancel", "actions", "write", GitHubApi._cancel),
     ("GET", f"{_REPO}/actions/workflows", "actions", "read", GitHubApi._workflows),
+    ("GET", f"{_REPO}/actions/workflows/([^/]+)", "actions", "read", GitHubApi._workflow),
     ("GET", f"{_REPO}/actions/workflows/([^/]+)/runs", "actions", "read", GitHubApi._runs),
     (
         "GET",
@@ -546,7 +753,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         parts = urlsplit(self.path)
-        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chunked = self.headers.get("Transfer-Encoding") == "chunked"
+        sent = self._chunks() if chunked else self._sized()
         try:
             body = json.loads(sent) if sent else None
         except ValueError:
@@ -555,7 +763,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(parts.query))
         request = Request(self.command, parts.path, query, body, token)
         status, headers, answer = self.api.answer(request)
-        text = b"" if answer is None else json.dumps(answer).encode()
+        text = b"" if answer is None or status == 204 else json.dumps(answer).encode()
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -563,6 +771,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+    def _sized(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _chunks(self) -> bytes:
+        """As `gh` sends what it is given on standard input."""
+        sent = b""
+        while size := int(self.rfile.readline(), 16):
+            sent += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return sent
 
     do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve
 

@@ -1,19 +1,22 @@
 """Environments in the stand-in for GitHub's API (tests/github_api.py): their limits, what each
-plan has, and that a job which names one makes it.
-
-By https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments,
-https://docs.github.com/en/rest/deployments/environments and …/branch-policies. Not documented, and
-so only guessed here: what GitHub answers to a private repository of the Free plan.
+plan has, and that a job which names one makes it. The sources are in tests/github_rules.py.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 NAMED = {"protected_branches": False, "custom_branch_policies": True}
+LONGEST_WAIT, MOST_REVIEWERS = 43_200, 6
+"""Minutes; people and teams."""
+PUBLIC_KEY = {"key_id": "1", "key": "A" * 43 + "="}
+"""What secrets are encrypted by: 32 bytes. Nothing here reads them again."""
+_AT = "2026-01-01T00:00:00Z"
+_SECRET = re.compile(r"(?!GITHUB_)[A-Z_][A-Z0-9_]*", re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -25,7 +28,8 @@ class Refused(Exception):
 
 @dataclass
 class Environment:
-    """policy: as in the API, None for no limit; patterns: of NAMED, as type and name."""
+    """policy: as in the API, None for no limit; patterns: of NAMED, as type and name; reviewers: as
+    the API shows them."""
 
     policy: dict[str, bool] | None = None
     patterns: list[tuple[str, str]] = field(default_factory=list)
@@ -41,12 +45,24 @@ class Environment:
             rules.append({"type": "required_reviewers", "reviewers": self.reviewers})
         if self.policy:
             rules.append({"type": "branch_policy"})
-        return {"name": name, "protection_rules": rules, "deployment_branch_policy": self.policy}
+        return {
+            "id": 1,
+            "node_id": "E_1",
+            "name": name,
+            "url": f"https://api.github.com/environments/{name}",
+            "html_url": f"https://github.com/environments/{name}",
+            "created_at": _AT,
+            "updated_at": _AT,
+            "protection_rules": [{"id": n, "node_id": f"R_{n}", **r} for n, r in enumerate(rules)],
+            "deployment_branch_policy": self.policy,
+        }
 
 
 @dataclass
 class Settings:
-    """What a repository's owner has set. plan: of the owner: free, team or enterprise."""
+    """What a repository's owner has set. plan: of the owner: free, team (as Pro of a person) or
+    enterprise; actions_open_pulls: GitHub Actions may open pull requests; their_pulls_wait: and the
+    workflows of these wait for approval, as they do now; before, they did not run at all."""
 
     visibility: str = "public"
     plan: str = "team"
@@ -54,10 +70,17 @@ class Settings:
     protected_branches: set[str] = field(default_factory=set)
     environments: dict[str, Environment] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    of_a_person: bool = False
+    actions_open_pulls: bool = False
+    their_pulls_wait: bool = True
 
     @property
     def has_environments(self) -> bool:
         return self.visibility == "public" or self.plan != "free"
+
+    @property
+    def has_approvals(self) -> bool:
+        return self.visibility == "public" or self.plan == "enterprise"
 
     def closed(self, name: str, *branches: str) -> Environment:
         """Adds an environment that only these branches may use."""
@@ -67,16 +90,29 @@ class Settings:
 
     def job_names(self, name: str) -> None:
         """What a job does that names an environment: one that is not there is made, open to all."""
-        self.environments.setdefault(name, Environment())
+        if found(self, name) is None:
+            self.environments[name] = Environment()
 
     def may_use(self, name: str, branch: str) -> bool:
         """Whether a run of a branch gets the environment's secrets, and its subject."""
-        found = self.environments.get(name)
-        if found is None or found.policy is None or not self.has_environments:
+        key = found(self, name)
+        here = None if key is None else self.environments[key]
+        if here is None or here.policy is None or not self.has_environments:
             return True
-        if found.policy["custom_branch_policies"]:
-            return any(kind == "branch" and fnmatchcase(branch, p) for kind, p in found.patterns)
+        if here.policy["custom_branch_policies"]:
+            return any(kind == "branch" and matches(p, branch) for kind, p in here.patterns)
         return not self.protected_branches or branch in self.protected_branches
+
+
+def matches(pattern: str, branch: str) -> bool:
+    """As Ruby's File.fnmatch with FNM_PATHNAME: only `**/` goes beyond a slash."""
+    first, _, rest = pattern.partition("/")
+    head, slash, tail = branch.partition("/")
+    if first == "**" and rest:
+        return matches(rest, branch) or bool(slash and matches(pattern, tail))
+    if bool(rest) != bool(slash):
+        return False
+    return fnmatchcase(head, first) and (not rest or matches(rest, tail))
 
 
 def get_repository(settings: Settings, name: str) -> dict[str, Any]:
@@ -88,67 +124,98 @@ def get_repository(settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
-def get(settings: Settings, name: str) -> dict[str, Any]:
-    return known(settings, name).as_json(name)
+def found(settings: Settings, name: str) -> str | None:
+    """The environment's name as it was given first."""
+    return next((each for each in settings.environments if each.lower() == name.lower()), None)
 
 
 def known(settings: Settings, name: str) -> Environment:
-    if name not in settings.environments:
+    key = found(settings, name)
+    if key is None:
         raise Refused(404, "Not Found")
-    return settings.environments[name]
+    return settings.environments[key]
+
+
+def get(settings: Settings, name: str) -> dict[str, Any]:
+    return known(settings, name).as_json(found(settings, name) or name)
+
+
+def listed(settings: Settings) -> list[dict[str, Any]]:
+    return [each.as_json(name) for name, each in settings.environments.items()]
+
+
+def delete(settings: Settings, name: str) -> None:
+    known(settings, name)
+    del settings.environments[found(settings, name) or name]
 
 
 def put(settings: Settings, name: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    """Creates or replaces: what the body leaves out is taken away."""
+    """Creates or replaces: what the body leaves out is taken away. One that the plan refuses rules
+    is there then all the same."""
     body = body or {}
     policy = body.get("deployment_branch_policy")
-    if not settings.has_environments:
-        raise Refused(422, "Environments are not available for this repository's plan.")
     if policy and policy["protected_branches"] == policy["custom_branch_policies"]:
         raise Refused(422, "protected_branches and custom_branch_policies cannot be the same.")
-    private = settings.visibility != "public"
-    if (
-        private
-        and settings.plan != "enterprise"
-        and (body.get("reviewers") or body.get("wait_timer"))
-    ):
+    wait, reviewers = body.get("wait_timer") or 0, body.get("reviewers") or []
+    if not 0 <= wait <= LONGEST_WAIT or len(reviewers) > MOST_REVIEWERS:
+        raise Refused(422, "Validation Failed")
+    settings.job_names(name)
+    made = known(settings, name)
+    if policy and not settings.has_environments:
+        raise Refused(
+            422,
+            "Fail to create protected rule, please ensure billing plan include protected branch "
+            "gate.",
+        )
+    gated = body.keys() & {"reviewers", "wait_timer", "prevent_self_review"}
+    if gated and not settings.has_approvals:
         raise Refused(
             422,
             "Failed to create the environment protection rule. Please ensure the billing plan "
             "supports the required reviewers protection rule.",
         )
-    made = settings.environments.setdefault(name, Environment())
     made.policy = policy
-    made.reviewers = body.get("reviewers") or []
-    made.wait_timer = body.get("wait_timer") or 0
+    made.reviewers = [
+        {"type": each["type"], "reviewer": {"id": each["id"], "login": f"user-{each['id']}"}}
+        for each in reviewers
+    ]
+    made.wait_timer = wait
     if policy != NAMED:
         made.patterns = []
-    return made.as_json(name)
+    return get(settings, name)
 
 
 def patterns(settings: Settings, name: str) -> list[dict[str, Any]]:
-    found = known(settings, name).patterns
-    return [{"id": n, "name": pattern, "type": kind} for n, (kind, pattern) in enumerate(found)]
+    return [_pattern(n, each) for n, each in enumerate(known(settings, name).patterns, start=1)]
+
+
+def _pattern(number: int, pattern: tuple[str, str]) -> dict[str, Any]:
+    return {"id": number, "node_id": f"P_{number}", "name": pattern[1], "type": pattern[0]}
 
 
 def add_pattern(settings: Settings, name: str, body: dict[str, Any]) -> dict[str, Any]:
-    found = known(settings, name)
-    if found.policy != NAMED:
+    here = known(settings, name)
+    if here.policy != NAMED:
         raise Refused(404, "Not Found")
     pattern = (str(body.get("type", "branch")), str(body["name"]))
-    if pattern in found.patterns:
+    if pattern in here.patterns:
         raise Refused(303, "See Other")
-    found.patterns.append(pattern)
-    return {"id": len(found.patterns), "name": pattern[1], "type": pattern[0]}
+    here.patterns.append(pattern)
+    return _pattern(len(here.patterns), pattern)
 
 
-def set_secret(settings: Settings, name: str | None, key: str, value: str) -> None:
-    if name is None:
-        settings.secrets[key] = value
-        return
-    known(settings, name).secrets[key] = value
+def set_secret(settings: Settings, name: str, key: str, value: str) -> None:
+    here = known(settings, name)
+    if not _SECRET.fullmatch(key):
+        raise Refused(422, "Secret names can only contain alphanumeric characters or underscores.")
+    here.secrets[key.upper()] = value
+
+
+def public_key(settings: Settings, name: str) -> dict[str, str]:
+    known(settings, name)
+    return PUBLIC_KEY
 
 
 def names(secrets: Iterable[str]) -> list[dict[str, str]]:
     """Never their values."""
-    return [{"name": name} for name in sorted(secrets)]
+    return [{"name": name, "created_at": _AT, "updated_at": _AT} for name in sorted(secrets)]

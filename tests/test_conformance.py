@@ -17,9 +17,11 @@ from unittest import mock
 import pytest
 
 from tests.conformance import proof, report
-from tests.conformance.ask import Run, statements
-from tests.conformance.questions import CLEAN_UP, QUESTIONS, SCRIPT
-from tests.conformance.script import Answer, See, SetUp
+from tests.conformance.script import Answer, See
+from tests.conformance.snowflake.ask import Run, statements
+from tests.conformance.snowflake.questions import CLEAN_UP, QUESTIONS, SCRIPT
+from tests.conformance.snowflake.script import SetUp
+from tests.conformance.snowflake.service import SNOWFLAKE
 from tests.conftest import ROOT
 from tests.snowflake_standin import (
     ADMIN,
@@ -241,7 +243,7 @@ def test_every_planted_difference_is_named(tmp_path: Path) -> None:
 def test_what_an_account_shows_of_its_own_is_not_told() -> None:
     ours = {"grantor": Answer(0, (("USAGE", "{p}_OWN", "SYSADMIN"),))}
     theirs = {"grantor": Answer(0, (("USAGE", "{p}_OWN", "ACME_ADMIN"), ("{p} by ada", "", "Y")))}
-    told = report.clean(theirs, ours)["grantor"]
+    told = report.clean(SNOWFLAKE, theirs, ours)["grantor"]
     assert told.cells == (("USAGE", "{p}_OWN", report.OTHER), (report.OTHER, "", "Y"))
 
 

@@ -1,8 +1,9 @@
-"""Asks a Snowflake account what the stand-in answers, and compares: `make conformance`.
+"""Asks Snowflake or GitHub what the stand-in for it answers, and compares: `make conformance`.
 
-It creates objects of its own on a trial account, under one name that nobody has, and drops them,
-whatever happens. `DRY_RUN=1` prints the statements.
+Everything that it creates has a name that nobody has, and is taken away again, whatever happens.
+`DRY_RUN=1` prints each statement or request.
 
-    python -m tests.conformance --connection NAME [--report FILE]
-    python -m tests.conformance --dry-run
+    python -m tests.conformance --connection NAME [--report FILE]     a trial account on Snowflake
+    python -m tests.conformance --repository OWNER/NAME               an empty repository on GitHub
+    python -m tests.conformance --dry-run [--repository OWNER/NAME]
 """

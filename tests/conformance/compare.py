@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from tests.conformance.ask import Asked, Run, ask
-from tests.conformance.questions import QUESTIONS
-from tests.conformance.script import NOT_ASKED, Answer, Question, See
-from tests.snowflake_standin import ADMIN, Behaviour, Standin
-
-Answers = Mapping[str, Answer]
+from tests.conformance.script import NOT_ASKED, Answer, Answers, Question, See, Service
 
 
 @dataclass(frozen=True)
@@ -22,26 +18,19 @@ class Difference:
     answered: Answer
 
 
-def expected(behaviour: Behaviour, prefix: str) -> Asked:
-    """What the stand-in of an account of that behaviour answers."""
-    with Standin(**asdict(behaviour)) as standin:
-        return ask(standin.admin_connection, Run(prefix, ADMIN))
-
-
-def compare(answers: Answers, prefix: str) -> tuple[Behaviour, Answers, list[Difference]]:
-    """The behaviour that the account's answers tell, what the stand-in of that answers, and what
-    still differs."""
-    behaviour = Behaviour()
-    ours: Answers = expected(behaviour, prefix).answers
-    for question in QUESTIONS:
+def behaviour_of(service: Service, answers: Answers) -> tuple[Any, Answers]:
+    """The behaviour that an account's answers tell, and what the stand-in of that answers."""
+    behaviour = service.behaviour()
+    ours = service.expected(behaviour)
+    for question in service.questions:
         name = question.name
         if not question.decides or agree(question, answers[name], ours[name]):
             continue
         other = replace(behaviour, **{question.decides: not getattr(behaviour, question.decides)})
-        theirs = expected(other, prefix).answers
+        theirs = service.expected(other)
         if agree(question, answers[name], theirs[name]):
             behaviour, ours = other, theirs
-    return behaviour, ours, differences(answers, ours)
+    return behaviour, ours
 
 
 def agree(question: Question, answered: Answer, ours: Answer) -> bool:
@@ -51,19 +40,26 @@ def agree(question: Question, answered: Answer, ours: Answer) -> bool:
     return answered == ours
 
 
-def differences(answers: Answers, ours: Answers) -> list[Difference]:
+def differences(service: Service, answers: Answers, ours: Answers) -> list[Difference]:
+    """Questions that either does not answer are left out."""
     return [
         Difference(question, ours[question.name], answers[question.name])
-        for question in QUESTIONS
-        if NOT_ASKED not in (answers[question.name].number, ours[question.name].number)
+        for question in service.questions
+        if _is_answered(answers, question)
+        and _is_answered(ours, question)
         and not agree(question, answers[question.name], ours[question.name])
     ]
+
+
+def _is_answered(answers: Mapping[str, Answer], question: Question) -> bool:
+    return question.name in answers and answers[question.name].number != NOT_ASKED
 
 
 def in_words(question: Question, answer: Answer, other: Answer) -> str:
     """An answer, as far as it differs from the other one."""
     if answer.number:
-        return "refused" if question.see is See.REFUSED else f"refused with {answer.number:06d}"
+        number = "" if question.see is See.REFUSED else f" with {question.refusal(answer.number)}"
+        return f"refused{number}"
     if question.see not in (See.ROWS, See.COLUMNS) or other.number:
         return "done"
     only = [cells for cells in answer.cells if cells not in other.cells]

@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conformance.questions import QUESTIONS
+from tests.conformance.snowflake.questions import QUESTIONS
 from tests.snowflake_standin.sources import BEYOND, Rule
 
 PAGE = Path(__file__).parents[2] / "docs/proof.md"
-_SITE = "https://docs.snowflake.com/en/"
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def _asked(rules: Iterable[Rule]) -> str:
 
 
 def _documented(claim: Claim) -> str:
-    pages = [f"{_SITE}{rule.page}" for rule in claim.rules if rule.page] + list(claim.pages)
+    pages = [rule.url for rule in claim.rules if rule.page] + list(claim.pages)
     names = {page: page.rstrip("/").rpartition("/")[2] for page in dict.fromkeys(pages)}
     return ", ".join(f"[{name}]({page})" for page, name in names.items()) or "–"
 

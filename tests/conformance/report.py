@@ -1,64 +1,74 @@
-"""The report of a run, to attach to an issue: no names, no account, nothing of anybody's."""
+"""The report of a run, to attach to an issue: no names, no account, nothing of anybody's.
+
+It ends with all answers as JSON, which `read` takes back: a report that somebody sent is laid in
+`reports/`, and a test compares it with the stand-in.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from tests.conformance.ask import Asked
-from tests.conformance.compare import Answers, Difference, in_words
-from tests.conformance.questions import QUESTIONS
-from tests.conformance.script import NOT_ASKED, Answer, See
-from tests.snowflake_standin import Behaviour
-from tests.snowflake_standin.show import COLUMNS as SHOWN
-from tests.snowflake_standin.vocabulary import PRIVILEGES
+from tests.conformance.compare import Difference, in_words
+from tests.conformance.script import NOT_ASKED, Answer, Answers, See, Service
 
 OTHER = "(another)"
-_OURS = re.compile(r"\{p\}[\w.<>]*")
-_KNOWN = frozenset(
-    {
-        *("ACCOUNTADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN", "PUBLIC", "OWNERSHIP", "ROLE"),
-        *("USER", "DATABASE_ROLE", "BASE TABLE", "MATERIALIZED VIEW", "EXTERNAL TABLE", "{me}"),
-        *("Y", "N", "true", "false", "True", "False", "YES", "NO", "None", "", "no such column"),
-        *('["ALL"]', "[]", "ACTIVE", "DISABLED", "EXPIRED", "MANAGED ACCESS", "INFORMATION_SCHEMA"),
-        *PRIVILEGES,
-        *(privilege for each in PRIVILEGES.values() for privilege in each),
-        *(column for columns in SHOWN.values() for column in columns),
-    }
-)
+_OURS = re.compile(r"\{p\}[\w.<>/-]*")
+_COMMON = frozenset({"{me}", "true", "false", "True", "False", "None", "", "no such column"})
+_JSON = re.compile(r"^```json\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def clean(answers: Answers, ours: Answers) -> dict[str, Answer]:
-    """Answers in which every text is one that the script, the stand-in or Snowflake gave: whatever
-    else an account shows is its own, and is not told."""
-    known = {*_KNOWN, *(c for answer in ours.values() for cells in answer.cells for c in cells)}
+@dataclass(frozen=True)
+class Report:
+    """behaviour: of the account, by switch; lacks: what it refused to set up."""
+
+    service: str
+    version: str
+    behaviour: dict[str, bool]
+    lacks: list[str]
+    answers: dict[str, Answer]
+
+
+def clean(service: Service, answers: Answers, ours: Answers) -> dict[str, Answer]:
+    """Answers in which every text is one that the script, the stand-in or the service gave:
+    whatever else an account shows is its own, and is not told."""
+    told = (c for answer in ours.values() for cells in answer.cells for c in cells)
+    known = {*_COMMON, *service.known, *told}
 
     def tell(cell: str) -> str:
         return cell if cell in known or _OURS.fullmatch(cell) else OTHER
 
-    columns = {question.name for question in QUESTIONS if question.see is See.COLUMNS}
+    columns = {question.name for question in service.questions if question.see is See.COLUMNS}
     return {
         name: answer
-        if name in columns  # names of columns are Snowflake's
+        if name in columns  # names of columns are the service's
         else Answer(answer.number, tuple(tuple(map(tell, cells)) for cells in answer.cells))
         for name, answer in answers.items()
     }
 
 
-def markdown(version: str, asked: Asked, behaviour: Behaviour, found: Sequence[Difference]) -> str:
-    skipped = [name for name, answer in asked.answers.items() if answer.number == NOT_ASKED]
+def markdown(
+    service: Service,
+    version: str,
+    answers: Answers,
+    behaviour: Any,
+    lacks: Collection[str],
+    found: Sequence[Difference],
+) -> str:
+    skipped = [name for name, answer in answers.items() if answer.number == NOT_ASKED]
     lines = [
-        "# Conformance of the stand-in for Snowflake",
+        f"# Conformance of the stand-in for {service.name}",
         "",
-        f"Version {version}. {len(asked.answers)} questions, {len(found)} answered otherwise"
+        f"Version {version}. {len(answers)} questions, {len(found)} answered otherwise"
         + (f", {len(skipped)} not asked." if skipped else "."),
         "",
         "| this account | |",
         "|---|---|",
         *(f"| {name} | {'yes' if on else 'no'} |" for name, on in asdict(behaviour).items()),
-        *(f"| has {lacking} | no |" for lacking in sorted(asked.lacks)),
+        *(f"| has {lacking} | no |" for lacking in sorted(lacks)),
         "",
     ]
     for each in found:
@@ -68,12 +78,30 @@ def markdown(version: str, asked: Asked, behaviour: Behaviour, found: Sequence[D
             f"## {question.name}",
             "",
             f"- rule `{question.rule.name}`: {question.rule.says} ({source})",
-            f"- as {question.role}: `{question.sql}`",
+            f"- {question.asked}",
             f"- expected: {in_words(question, each.expected, each.answered)}",
             f"- answered: {in_words(question, each.answered, each.expected)}",
             "",
         ]
-    answers = {name: [a.number, *map(list, a.cells)] for name, a in asked.answers.items()}
-    compact = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in answers.items())
-    lines += ["<details><summary>All answers</summary>", "", "```json", "{", compact, "}", "```"]
+    facts = {"service": service.name, "version": version, "behaviour": asdict(behaviour)}
+    heads = [f"{json.dumps(k)}: {json.dumps(v)}," for k, v in facts.items()]
+    told = {name: [a.number, *map(list, a.cells)] for name, a in answers.items()}
+    rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in told.items())
+    lines += ["<details><summary>All answers</summary>", "", "```json", "{", *heads]
+    lines += [f'"lacks": {json.dumps(sorted(lacks))},', f'"answers": {{\n{rows}\n}}', "}", "```"]
     return "\n".join([*lines, "", "</details>", ""])
+
+
+def read(text: str) -> Report:
+    """Raises ValueError where it is no report."""
+    found = _JSON.search(text)
+    if found is None:
+        raise ValueError("no answers: a report ends with a block of JSON")
+    given = json.loads(found[1])
+    answers = {
+        name: Answer(number, tuple(tuple(cells) for cells in rows))
+        for name, (number, *rows) in given["answers"].items()
+    }
+    return Report(
+        given["service"], given["version"], given["behaviour"], list(given["lacks"]), answers
+    )

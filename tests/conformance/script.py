@@ -1,16 +1,13 @@
-"""What a script of questions is made of.
-
-In statements {p} is the run's own name, {me} the user who asks, {key1} and so on public keys. A
-role without an administrator's name is one of the run's: OWN is {p}_OWN.
-"""
+"""What questions of any service have in common, and what their answers are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, Protocol
 
-from tests.snowflake_standin.sources import Rule
+from tests.sources import Documented
 
 
 class See(Enum):
@@ -21,34 +18,6 @@ class See(Enum):
     COLUMNS = "the names of its columns"
     ROWS = "some of its columns"
 
-
-@dataclass(frozen=True)
-class SetUp:
-    """A statement that has to succeed. gives: it may be refused, and then what `needs` that is not
-    asked."""
-
-    role: str
-    sql: str
-    gives: str = ""
-    needs: str = ""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A statement whose answer is compared. keep: columns, where rows count. decides: the switch of
-    the stand-in (`Behaviour`) that the answer tells; both answers are right."""
-
-    name: str
-    rule: Rule
-    role: str
-    sql: str
-    see: See = See.NUMBER
-    keep: tuple[str, ...] = ()
-    decides: str = ""
-    needs: str = ""
-
-
-Step = SetUp | Question
 
 NOT_ASKED = -1
 
@@ -61,23 +30,35 @@ class Answer:
     cells: tuple[tuple[str, ...], ...] = ()
 
 
-T, V, SCHEMA, PLAIN = "{p}_DB.MANAGED.T", "{p}_DB.MANAGED.V", "{p}_DB.MANAGED", "{p}_DB.PLAIN"
-R1 = "DATABASE ROLE {p}_DB.R1"
-GRANTS = ("privilege", "granted_on", "grantee_name")
-HELD = ("privilege", "granted_on", "name")
+Answers = Mapping[str, Answer]
 
 
-def set_up(role: str, *statements: str) -> Iterable[SetUp]:
-    return (SetUp(role, sql) for sql in statements)
+class Question(Protocol):
+    """decides: the switch of the stand-in's behaviour that the answer tells; both are right."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def rule(self) -> Documented: ...
+    @property
+    def see(self) -> See: ...
+    @property
+    def decides(self) -> str: ...
+    @property
+    def asked(self) -> str:
+        """How it is asked, in Markdown."""
+
+    def refusal(self, number: int) -> str:
+        """The number of an error, as the service writes it."""
 
 
-def rows(name: str, rule: Rule, role: str, sql: str, *keep: str, decides: str = "") -> Question:
-    return Question(name, rule, role, sql, See.ROWS, keep, decides)
+@dataclass(frozen=True)
+class Service:
+    """behaviour: a dataclass of switches, in which accounts differ and are right; expected: what
+    the stand-in of such an account answers; known: texts that a report may hold."""
 
-
-def columns(name: str, sql: str, role: str = "SECURITYADMIN") -> Question:
-    return Question(f"columns-{name}", Rule.COLUMNS, role, sql, See.COLUMNS)
-
-
-def refused(name: str, rule: Rule, role: str, sql: str) -> Question:
-    return Question(name, rule, role, sql, See.REFUSED)
+    name: str
+    questions: Sequence[Question]
+    behaviour: type[Any]
+    expected: Callable[[Any], Answers]
+    known: frozenset[str]

@@ -6,26 +6,14 @@ an assumption: the documentation leaves it open. `tests/conformance` asks an acc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from tests.sources import Documented, Source
 
 _CONTROL = "user-guide/security-access-control-overview"
 _CONFIGURE = "user-guide/security-access-control-configure"
 _PRIVILEGES = "user-guide/security-access-control-privileges"
 
 
-@dataclass(frozen=True)
-class Source:
-    """says: the rule. page: where it is documented; empty for an assumption. where: the function
-    of the stand-in that has it. leaned_on: what the product does about an assumption."""
-
-    says: str
-    page: str
-    where: str
-    leaned_on: str = ""
-
-
-class Rule(Enum):
+class Rule(Documented):
     """The rules that the model decides by."""
 
     USAGE_OPENS = Source(
@@ -261,16 +249,8 @@ class Rule(Enum):
     )
 
     @property
-    def says(self) -> str:
-        return self.value.says
-
-    @property
-    def page(self) -> str:
-        return self.value.page
-
-    @property
-    def is_assumption(self) -> bool:
-        return not self.value.page
+    def site(self) -> str:
+        return "https://docs.snowflake.com/en/"
 
 
 COLUMNS = {

@@ -5,6 +5,7 @@ https://cli.github.com/manual/gh_api and …/gh_secret_set
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -46,24 +47,28 @@ class Gh:
         return self._ask("PATCH", path, body)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        status, answer = self.send(method, path, b"" if body is None else json.dumps(body).encode())
+        if status < 300:
+            return answer
+        said = str(answer.get("message", "")) if isinstance(answer, dict) else ""
+        raise Refused(
+            f"GitHub answers {method} {path.partition('?')[0]} with {status} "
+            f"({said or 'no reason'})",
+            status,
+        )
+
+    def send(self, method: str, path: str, body: bytes = b"") -> tuple[int, Any]:
+        """Status and JSON, None for no content. Raises MeshError where there is no answer."""
         command = ["api", "--include", "--method", method, path.lstrip("/")]
-        command += ["--input", "-"] if body is not None else []
-        done = self.run(command, b"" if body is None else json.dumps(body).encode())
+        done = self.run([*command, *(["--input", "-"] if body else [])], body)
         head, _, text = done.stdout.decode(errors="replace").replace("\r\n", "\n").partition("\n\n")
         status = _STATUS.match(head)
         if status is None:
             raise MeshError(f"`gh api` has no answer of GitHub: {complaint(done)}")
-        try:
+        answer = None
+        with contextlib.suppress(ValueError, RecursionError):
             answer = json.loads(text) if text.strip() else None
-        except (ValueError, RecursionError):
-            answer = None
-        if (code := int(status[1])) < 300:
-            return answer
-        said = str(answer.get("message", "")) if isinstance(answer, dict) else ""
-        raise Refused(
-            f"GitHub answers {method} {path.partition('?')[0]} with {code} ({said or 'no reason'})",
-            code,
-        )
+        return int(status[1]), answer
 
     def set_secret(self, name: str, environment: str, repository: str | None, value: bytes) -> None:
         """Raises MeshError where GitHub does not have it then."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.conformance.script import (
+from tests.conformance.script import See
+from tests.conformance.snowflake.script import (
     PLAIN,
     SCHEMA,
     Question,
-    See,
     Step,
     T,
     V,

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error, ProgrammingError
 
-from tests.conformance.questions import ADMINS, CLEAN_UP, SCRIPT
-from tests.conformance.script import NOT_ASKED, Answer, Question, See, Step
+from tests.conformance.running import Asked, Stopped, cleaned_up
+from tests.conformance.script import NOT_ASKED, Answer, See
+from tests.conformance.snowflake.questions import ADMINS, CLEAN_UP, SCRIPT
+from tests.conformance.snowflake.script import Question, Step
 from tests.snowflake_standin.fixtures import rsa_key
 
 Connect = Callable[[], SnowflakeConnection]
 SECONDS = 20 * 60
 """What a run may take: a third of a credit on an XSMALL warehouse, if it never sleeps."""
-
-
-class Stopped(Exception):
-    """The run cannot go on: why."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +49,6 @@ class Run:
         return "{me}" if text == self.user.strip('"') else text
 
 
-@dataclass
-class Asked:
-    """What an account answered, by question; what it refused to set up."""
-
-    answers: dict[str, Answer] = field(default_factory=dict)
-    lacks: set[str] = field(default_factory=set)
-
-
 def statements(run: Run) -> Iterator[str]:
     """Every statement of a run, in order."""
     role = ""
@@ -79,24 +68,12 @@ def ask(connect: Connect, run: Run, progress: Callable[[int], None] = lambda _: 
     Raises:
         Stopped: where it cannot go on, or something is left.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
     connection = connect()
-    try:
-        return _ask(connection, run, progress)
-    except Error as error:
-        raise Stopped(f"the connection failed: {error.errno}") from None
-    finally:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with cleaned_up(lambda: _clean_up(connection, connect, run)):
         try:
-            _clean_up(connection, connect, run)
-        finally:
-            signal.signal(signal.SIGINT, before)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+            return _ask(connection, run, progress)
+        except Error as error:
+            raise Stopped(f"the connection failed: {error.errno}") from None
 
 
 def _ask(connection: SnowflakeConnection, run: Run, progress: Callable[[int], None]) -> Asked:

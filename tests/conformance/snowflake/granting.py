@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance.script import (
+from tests.conformance.snowflake.script import (
     GRANTS,
     HELD,
     PLAIN,

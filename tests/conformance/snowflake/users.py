@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.conformance.script import (
+from tests.conformance.script import See
+from tests.conformance.snowflake.script import (
     GRANTS,
     PLAIN,
     SCHEMA,
     Question,
-    See,
     Step,
     T,
     columns,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tests.conformance.script import (
+from tests.conformance.script import See
+from tests.conformance.snowflake.script import (
     GRANTS,
     HELD,
     PLAIN,
     R1,
     SCHEMA,
     Question,
-    See,
     SetUp,
     Step,
     T,

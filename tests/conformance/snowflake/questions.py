@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.conformance import granting, reading, replacing, users
-from tests.conformance.script import Question, Step
+from tests.conformance.snowflake import granting, reading, replacing, users
+from tests.conformance.snowflake.script import Question, Step
 
 ADMINS = ("ACCOUNTADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN")
 

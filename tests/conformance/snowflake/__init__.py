@@ -1,0 +1,1 @@
+"""What Snowflake is asked, as SQL."""

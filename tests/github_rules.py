@@ -1,0 +1,190 @@
+"""Where each rule of the stand-in for GitHub (tests/github_api.py) comes from."""
+
+from __future__ import annotations
+
+from tests.sources import Documented, Source
+
+_DEPLOYMENTS = "actions/reference/workflows-and-actions/deployments-and-environments"
+_MANAGE = "actions/how-tos/deploy/configure-and-manage-deployments/manage-environments"
+_EVENTS = "actions/reference/workflows-and-actions/events-that-trigger-workflows"
+_TOKEN = "actions/concepts/security/github_token"
+_ACTIONS_SETTINGS = (
+    "repositories/managing-your-repositorys-settings-and-features/"
+    "enabling-features-for-your-repository/managing-github-actions-settings-for-a-repository"
+)
+
+
+class Rule(Documented):
+    """The rules that the stand-in answers by."""
+
+    MADE_BY_JOB = Source(
+        "a job that names an environment which does not exist makes it, without any rule",
+        _MANAGE,
+        "github_environments.Settings.job_names",
+    )
+    ENVIRONMENT_SHOWN = Source(
+        "an environment is shown with its rules, and with which branches may deploy; null is all",
+        "rest/deployments/environments",
+        "github_environments.Environment.as_json",
+    )
+    ENVIRONMENT_POLICY = Source(
+        "an environment is limited to protected branches or to named ones, not to both or neither",
+        "rest/deployments/environments",
+        "github_environments.put",
+    )
+    PUT_REPLACES = Source(
+        "a PUT of an environment takes away the rules that it leaves out",
+        "",
+        "github_environments.put",
+        "nothing is put to an environment that has a rule; one that was limited is read again",
+    )
+    NAMES_IGNORE_CASE = Source(
+        "names of environments do not tell upper from lower case",
+        f"{_MANAGE}#creating-an-environment",
+        "github_environments.found",
+    )
+    PATTERNS = Source(
+        "patterns of branches and tags belong to an environment that is limited to named ones: "
+        "404 elsewhere, 303 for one that is there",
+        "rest/deployments/branch-policies",
+        "github_environments.add_pattern",
+    )
+    PATTERN_MATCHES = Source(
+        "a pattern is matched as Ruby's File.fnmatch does: `*` does not match `/`",
+        _DEPLOYMENTS,
+        "github_environments.matches",
+    )
+    BRANCH_REFUSED = Source(
+        "a job of a branch that its environment does not let in fails before it begins",
+        _DEPLOYMENTS,
+        "github_environments.Settings.may_use",
+    )
+    PROTECTED_BRANCHES = Source(
+        "a limit to protected branches is none where no branch is protected",
+        _DEPLOYMENTS,
+        "github_environments.Settings.may_use",
+    )
+    PLANS = Source(
+        "private repositories have environments from Pro and Team on, and reviewers and wait "
+        "timers with Enterprise only",
+        _DEPLOYMENTS,
+        "github_environments.put",
+    )
+    FREE_REFUSES = Source(
+        "a private repository of the Free plan makes the environment all the same, and refuses "
+        "its rules with 422",
+        "https://github.com/integrations/terraform-provider-github/issues/1311",
+        "github_environments.put",
+    )
+    WAIT_TIMER = Source(
+        "a wait timer has 43,200 minutes at most, and reviewers are six",
+        "rest/deployments/environments",
+        "github_environments.put",
+    )
+    ENVIRONMENT_DELETED = Source(
+        "an environment is deleted with its secrets and rules",
+        _MANAGE,
+        "github_environments.delete",
+    )
+    SECRETS_SHOWN = Source(
+        "secrets are listed by name, never with their value, and sent encrypted by a public key",
+        "rest/actions/secrets",
+        "github_environments.names",
+    )
+    SECRET_NAMES = Source(
+        "a secret's name has letters, digits and underscores, and does not begin with GITHUB_",
+        "actions/reference/secrets-reference",
+        "github_environments.set_secret",
+    )
+    REPOSITORY_SHOWN = Source(
+        "a repository tells its visibility and its default branch",
+        "rest/repos/repos",
+        "github_environments.get_repository",
+    )
+    PLAN_TOLD = Source(
+        "an organisation tells its plan to its owners",
+        "rest/orgs/orgs",
+        "github_api.GitHubApi._organisation",
+    )
+    DISPATCH_UNHEARD = Source(
+        "a repository_dispatch is answered with success also where no workflow listens",
+        "rest/repos/repos",
+        "github_api.GitHubApi._dispatch",
+    )
+    DISPATCH_LIMITS = Source(
+        "a repository_dispatch has a type of 100 characters and ten properties at most",
+        "rest/repos/repos",
+        "github_api.GitHubApi._dispatch",
+    )
+    WORKFLOW_DISPATCH = Source(
+        "a workflow_dispatch needs a workflow that listens, a ref that exists and inputs that it "
+        "has; then it may tell its run",
+        "rest/actions/workflows",
+        "github_api.GitHubApi._start",
+    )
+    DISABLED = Source(
+        "a workflow that is switched off is not started, and says so",
+        "https://github.com/benc-uk/workflow-dispatch/issues/72",
+        "github_api.GitHubApi._start",
+    )
+    REFS = Source(
+        "a ref is made once, by its whole name",
+        "rest/git/refs",
+        "github_api.GitHubApi._make_ref",
+    )
+    TOKEN_READS = Source(
+        "a job's token reads environments with `actions: read`; without it only in a public "
+        "repository",
+        "rest/authentication/permissions-required-for-github-apps",
+        "github_api.GitHubApi._route",
+    )
+    TOKEN_STARTS_NOTHING = Source(
+        "what a job's token does starts no workflow, but for repository_dispatch and "
+        "workflow_dispatch",
+        _TOKEN,
+        "github_actions.Actions.happened",
+    )
+    TOKEN_PULLS = Source(
+        "a job's token opens pull requests only where a setting allows it",
+        _ACTIONS_SETTINGS,
+        "github_api.GitHubApi._open_pull",
+    )
+    TOKEN_PULLS_WAIT = Source(
+        "the workflows of a pull request that a job's token opened wait for somebody's approval",
+        _EVENTS,
+        "github_actions.Actions.happened",
+    )
+    TOKEN_WORKFLOWS = Source(
+        "a job's token never changes workflow files",
+        "https://github.com/peter-evans/create-pull-request/issues/3558",
+        "github_api.GitHubApi._put_file",
+    )
+    ATTEMPTS = Source(
+        "a run that is run again keeps its number, and its first attempt can be read",
+        "rest/actions/workflow-runs",
+        "github_actions.Actions.again",
+    )
+    ARTIFACT_NAMES = Source(
+        "attempts of a run share its artifacts: one name in both is there twice",
+        "https://github.com/actions/deploy-pages/issues/338",
+        "github_actions.Actions._upload",
+    )
+
+    @property
+    def site(self) -> str:
+        return "https://docs.github.com/en/"
+
+
+BEYOND = {
+    "that GitHub grants a job's token what `permissions:` says, beyond what is asked": "each "
+    "permission would take a job",
+    "schedules, and that GitHub switches them off after 60 quiet days": "it takes 60 days",
+    "concurrency groups: who waits, and who is cancelled": "it takes a hundred runs",
+    "required reviewers that approve or let a run wait for 30 days": "a second person would have "
+    "to answer",
+    "GitHub's OIDC tokens, and who trusts them": "they take an account of AWS or Snowflake",
+    "GitHub Pages: who can see the site of a private repository": "it would publish something",
+    "GitHub Apps: what one that is installed may do": "an owner has to install one",
+    "rate limits": "they would keep others of the account from working",
+}
+"""What the stand-in cannot show → why a conformance run does not ask it either."""
