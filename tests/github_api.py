@@ -288,8 +288,10 @@ class GitHubApi:
         return self._serve(token, request)
 
     def _serve(self, token: Token, request: Request) -> Answer:
-        if request.path == "/user":
+        if request.path in ("/", "/user"):
             return 200, {"login": token.login, "id": 1}
+        if request.path == "/graphql" and "viewer{login}" in request.body["query"]:
+            return 200, {"data": {"viewer": {"login": token.login}}}  # for `gh auth status`
         if match := re.fullmatch(r"/orgs/([^/]+)", request.path):
             return self._organisation(match[1], token)
         for method, pattern, permission, level, serve in _ROUTES:
@@ -632,10 +634,14 @@ def _secrets(settings: Settings, environment: str | None = None) -> list[dict[st
     return github_environments.names(kept)
 
 
-def _put_secret(settings: Settings, environment: str, key: str, body: dict[str, str]) -> None:
+def _put_secret(
+    _: GitHubApi, found: Repository, __: Token, request: Request, environment: str, key: str
+) -> Answer:
     """The stand-in for `gh secret set` sends it open; GitHub's own sends it encrypted."""
-    value = body.get("value") or body["encrypted_value"]
-    github_environments.set_secret(settings, environment, key, value)
+    had = github_environments.known(found.settings, environment).secrets.keys() | set()
+    value = request.body.get("value") or request.body["encrypted_value"]
+    github_environments.set_secret(found.settings, environment, key, value)
+    return (204, None) if key.upper() in had else (201, {})
 
 
 _REPO = r"/repos/([^/]+/[^/]+)"
@@ -677,7 +683,7 @@ _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
     ("GET", f"{_ENVIRONMENT}/secrets", "environments", "read", _settings(_secrets, "secrets")),
     (
         *("PUT", f"{_ENVIRONMENT}/secrets/([^/]+)", "environments", "write"),
-        _settings(_put_secret, status=201),
+        _put_secret,
     ),
     ("GET", f"{_REPO}/actions/secrets", "secrets", "read", _settings(_secrets, "secrets")),
     (
@@ -770,7 +776,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(text)
+        if text:
+            self.wfile.write(text)
 
     def _sized(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -13,8 +13,8 @@ from typing import Any
 NAMED = {"protected_branches": False, "custom_branch_policies": True}
 LONGEST_WAIT, MOST_REVIEWERS = 43_200, 6
 """Minutes; people and teams."""
-PUBLIC_KEY = {"key_id": "1", "key": "A" * 43 + "="}
-"""What secrets are encrypted by: 32 bytes. Nothing here reads them again."""
+PUBLIC_KEY = {"key_id": "1", "key": "CQ" + "A" * 41 + "="}
+"""What secrets are encrypted by: a point of Curve25519, its base. Nothing here reads them again."""
 _AT = "2026-01-01T00:00:00Z"
 _SECRET = re.compile(r"(?!GITHUB_)[A-Z_][A-Z0-9_]*", re.IGNORECASE)
 

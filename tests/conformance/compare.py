@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,7 +63,7 @@ def in_words(question: Question, answer: Answer, other: Answer) -> str:
         return f"refused{number}"
     if question.see not in (See.ROWS, See.COLUMNS) or other.number:
         return "done"
-    only = [cells for cells in answer.cells if cells not in other.cells]
+    only = Counter(answer.cells) - Counter(other.cells)
     if not only:
         return "no more than that"
-    return "; ".join(" ".join(cells) for cells in only)
+    return "; ".join(" ".join(cells) for cells in only.elements())
