@@ -16,6 +16,7 @@ from unittest import mock
 
 import pytest
 
+from tests import github_rules
 from tests.conformance import proof, report
 from tests.conformance.script import Answer, See
 from tests.conformance.snowflake.ask import Run, statements
@@ -135,8 +136,8 @@ def test_it_costs_less_than_a_credit() -> None:
 def test_the_page_of_proofs_is_made_of_the_stand_ins_list() -> None:
     text = proof.PAGE.read_text(encoding="utf-8")
     assert proof.page(text) == text, "python -m tests.conformance.proof"
-    for rule in (rule for rule in Rule if rule.is_assumption):
-        assert f"| {rule.says} | {rule.value.leaned_on} | `{proof.questions(rule)[0]}`" in text
+    for rule in (rule for rule in (*Rule, *github_rules.Rule) if rule.is_assumption):
+        assert f"| {rule.says} | {rule.source.leaned_on} | `{proof.questions(rule)[0]}`" in text
 
 
 # ── Runs ──────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dbtmesh.ci.environments import Closing, Environment, Limit, closing
+from tests import github_cli
 from tests.conftest import Member, Render
 from tests.github_api import PERSON, GitHubApi
 from tests.github_environments import NAMED, Settings
@@ -174,6 +175,41 @@ def test_a_private_repository_of_the_free_plan_has_none(
     found = laptop.keypair("status")
     assert found.status == 2
     assert "private, plan free" in found.out
+
+
+def test_patterns_that_github_kept_are_counted(laptop: TeamLaptop, settings: Settings) -> None:
+    """GitHub does not tell whether patterns go with the limit that they belonged to."""
+    settings.environments["prod"] = There(None, [("branch", "main")])
+    assert "only main may deploy" in laptop.ok("create")
+    assert has_the_key(settings) == expects_key(laptop)
+
+
+@with_key
+def test_a_pattern_of_others_that_github_kept_gets_no_key(
+    laptop: TeamLaptop, settings: Settings
+) -> None:
+    settings.environments["prod"] = There(None, [("branch", "*")])
+    said = laptop.ok("create")
+    assert "every branch could use the environment prod" in said
+    assert "* can use it still" in said
+    assert not has_the_key(settings)
+
+
+def test_by_the_real_gh(laptop: TeamLaptop, settings: Settings, github: GitHubApi) -> None:
+    """Made by a job, closed with a key in it, and read back."""
+    settings.job_names("prod")
+    with github_cli.gh(github, PERSON) as variables:
+        laptop.variables |= variables
+        (laptop.home / "bin/gh").unlink()
+        (laptop.home / "bin/gh").symlink_to(github_cli.FOLDER / "gh")
+        assert "environment prod: only main may deploy" in laptop.ok("create")
+        assert not settings.may_use("prod", "feature/x")
+        assert has_the_key(settings) == expects_key(laptop)
+        assert "environment prod: may be used from main" in laptop.keypair("status").out
+        settings.environments["prod"].policy = None
+        found = laptop.keypair("status")
+        assert found.status == 2
+        assert "every branch can use the environment prod" in found.out
 
 
 @pytest.mark.parametrize("laptop", ["workload_identity"], indirect=True)

@@ -10,8 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conformance.snowflake.questions import QUESTIONS
-from tests.snowflake_standin.sources import BEYOND, Rule
+from tests import github_rules
+from tests.conformance.github.questions import QUESTIONS as REQUESTS
+from tests.conformance.script import Question
+from tests.conformance.snowflake.questions import QUESTIONS as STATEMENTS
+from tests.github_rules import Rule as GitHub
+from tests.snowflake_standin import sources
+from tests.snowflake_standin.sources import Rule
+from tests.sources import Documented
 
 PAGE = Path(__file__).parents[2] / "docs/proof.md"
 
@@ -24,7 +30,7 @@ class Claim:
     says: str
     executed: str
     leaves: str = "–"
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Documented, ...] = ()
     pages: tuple[str, ...] = ()
 
 
@@ -111,13 +117,32 @@ CLAIMS = (
         "[act](https://github.com/nektos/act), every `run` step as it is; actions from elsewhere "
         "are stubs",
         "event filters, concurrency, environments, `permissions:`, schedules, GitHub's OIDC tokens",
-        pages=("https://docs.github.com/en/actions/reference",),
+        rules=(
+            *(GitHub.DISPATCH_UNHEARD, GitHub.WORKFLOW_DISPATCH, GitHub.DISABLED),
+            *(GitHub.TOKEN_STARTS_NOTHING, GitHub.ATTEMPTS, GitHub.ARTIFACT_NAMES),
+        ),
     ),
     Claim(
         "environments are closed before a key is in them",
-        "a stand-in for GitHub's REST API with plans, policies and auto-creation",
-        "GitHub's answer for a private repository on the Free plan",
-        pages=("https://docs.github.com/en/rest/deployments/environments",),
+        "the real `gh`, against a stand-in for GitHub's REST API with plans, policies and jobs "
+        "that make environments",
+        "approvals by a second person",
+        rules=(
+            *(GitHub.MADE_BY_JOB, GitHub.ENVIRONMENT_POLICY, GitHub.PATTERNS),
+            *(GitHub.PATTERN_MATCHES, GitHub.PUT_REPLACES, GitHub.PLANS, GitHub.FREE_REFUSES),
+        ),
+    ),
+    Claim(
+        "a deploy does not begin where its environment is open",
+        "`check-environment`, against the same stand-in with a job's token",
+        "–",
+        rules=(GitHub.TOKEN_READS, GitHub.BRANCH_REFUSED, GitHub.PROTECTED_BRANCHES),
+    ),
+    Claim(
+        "without the App, an update of the template opens a pull request or says what to switch on",
+        "act, with a stand-in for `gh` that refuses",
+        "how GitHub refuses",
+        rules=(GitHub.TOKEN_PULLS, GitHub.TOKEN_PULLS_WAIT, GitHub.TOKEN_WORKFLOWS),
     ),
     Claim(
         "dbt v2 on Snowflake",
@@ -128,20 +153,27 @@ CLAIMS = (
 )
 
 
-def questions(rule: Rule) -> list[str]:
+def questions(rule: Documented) -> list[str]:
     """Names of the questions that prove a rule on an account."""
-    return [question.name for question in QUESTIONS if question.rule is rule]
+    asked: tuple[Question, ...] = (*STATEMENTS, *REQUESTS)
+    return [question.name for question in asked if question.rule is rule]
 
 
-def _asked(rules: Iterable[Rule]) -> str:
+def _asked(rules: Iterable[Documented]) -> str:
     """The first question of each rule; the run's report has them all."""
     return ", ".join(f"`{questions(rule)[0]}`" for rule in rules) or "–"
 
 
 def _documented(claim: Claim) -> str:
     pages = [rule.url for rule in claim.rules if rule.page] + list(claim.pages)
-    names = {page: page.rstrip("/").rpartition("/")[2] for page in dict.fromkeys(pages)}
+    names = {page: _title(page) for page in dict.fromkeys(pages)}
     return ", ".join(f"[{name}]({page})" for page, name in names.items()) or "–"
+
+
+def _title(page: str) -> str:
+    """The end of its path; of an issue on GitHub also where it is."""
+    parts = page.rstrip("/").split("/")
+    return f"{parts[-3]}#{parts[-1]}" if parts[-2] == "issues" else parts[-1]
 
 
 def claims() -> str:
@@ -158,16 +190,24 @@ def claims() -> str:
 
 
 def assumptions() -> str:
+    """One list for all stand-ins."""
     lines = [
-        "| the documentation does not tell whether | so | asked of an account |",
-        "|---|---|---|",
-        *(
-            f"| {rule.says} | {rule.value.leaned_on} | {_asked([rule])} |"
-            for rule in Rule
-            if rule.is_assumption
-        ),
-        *(f"| (not shown here) {what} | – | no: {why} |" for what, why in BEYOND.items()),
+        "| of | the documentation does not tell whether | so | asked of an account |",
+        "|---|---|---|---|",
     ]
+    for service, rules, beyond in (
+        ("Snowflake", list[Documented](Rule), sources.BEYOND),
+        ("GitHub", list[Documented](GitHub), github_rules.BEYOND),
+    ):
+        lines += [
+            f"| {service} | {rule.says} | {rule.source.leaned_on} | {_asked([rule])} |"
+            for rule in rules
+            if rule.is_assumption
+        ]
+        lines += [
+            f"| {service} | (not shown here) {what} | – | no: {why} |"
+            for what, why in beyond.items()
+        ]
     return "\n".join(lines)
 
 

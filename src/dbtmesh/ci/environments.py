@@ -18,6 +18,8 @@ from dbtmesh.ci.github import Api, Refused, pages, understood
 
 NOT_FOUND = 404
 """GitHub's answer for what is not there, and for what a token may not see."""
+THERE = 303
+"""And for a pattern that an environment has already."""
 
 
 class Limit(Enum):
@@ -170,13 +172,22 @@ def _reviewer(who: Any) -> str:
 def restrict(api: Api, repository: str, name: str, branches: Sequence[str]) -> None:
     """Makes an environment, or one without rules, usable from the branches only.
 
-    Raises MeshError, and then it may be there without the limit.
+    It is read again, for GitHub does not tell whether patterns go with the limit that they belonged
+    to. Raises MeshError, and then it may be there without the limit.
     """
     path = f"/repos/{repository}/environments/{name}"
     policy = {"protected_branches": False, "custom_branch_policies": True}
     api.put(path, {"deployment_branch_policy": policy})
     for branch in branches:
-        api.post(f"{path}/deployment-branch-policies", {"name": branch}, repeatable=True)
+        try:
+            api.post(f"{path}/deployment-branch-policies", {"name": branch}, repeatable=True)
+        except Refused as error:
+            if error.status != THERE:
+                raise
+    found = read(api, repository, name)
+    strangers = (Limit.NONE.value,) if found is None else found.strangers(branches)
+    if strangers:
+        raise MeshError(f"{', '.join(strangers)} can use it still")
 
 
 def make(api: Api, repository: str, name: str) -> None:
