@@ -12,7 +12,8 @@ import jwt
 import pytest
 
 from tests.conftest import Member
-from tests.github_api import APP, NEWS, TOKEN, GitHubApi, Workflow, app_key
+from tests.github_actions import Workflow
+from tests.github_api import APP, NEWS, TOKEN, GitHubApi, app_key
 from tests.registry_world import LATEST, Place, Publish, at, exporting
 from tests.snowflake_standin.fixtures import rsa_key
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.github_api import GitHubApi, Workflow
+from tests.github_actions import Workflow
+from tests.github_api import GitHubApi
 from tests.warm import run
 
 pytest_plugins = "tests.github_api"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Member, Render
-from tests.github_api import BOT, TOKEN, GitHubApi
+from tests.github_actions import BOT
+from tests.github_api import TOKEN, GitHubApi
 from tests.registry_world import exporting
 from tests.snowflake_members import ACCOUNT, World, make_world
 from tests.snowflake_standin.fixtures import rsa_key

@@ -20,7 +20,8 @@ from tests.actions import Actions
 from tests.azurite import ACCOUNT, Azure
 from tests.conftest import Render
 from tests.gcs_standin import Gcs
-from tests.github_api import APP, NEWS, GitHubApi, Workflow
+from tests.github_actions import Workflow
+from tests.github_api import APP, NEWS, GitHubApi
 from tests.snowflake_members import make_world
 from tests.test_cloud_registry import ANSWERS, ID, PROVIDER
 from tests.workflow_world import APP_TOKEN, TOKEN, Mesh, Slack, answers_of, git, start

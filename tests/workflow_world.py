@@ -29,7 +29,8 @@ from fleet.render import Source
 from tests import aws_world
 from tests.actions import Actions, Run
 from tests.conftest import Member, Render
-from tests.github_api import APP, NEWS, GitHubApi, Workflow, app_key
+from tests.github_actions import Workflow
+from tests.github_api import APP, NEWS, GitHubApi, app_key
 from tests.s3_server import BUCKET
 from tests.snowflake_members import World, demo_answers, make_world
 from tests.snowflake_standin import ADMIN, PASSWORD
