@@ -4,8 +4,8 @@ It checks the token, what the token may do and in which repositories, and notes 
 an App it knows the public key: it checks signature and claims of what the App signs, and gives
 tokens for what it asks, within what it was installed for.
 
-What it cannot show: that GitHub grants a job's token what `permissions:` says, that an App is
-installed, that an event starts a workflow, and rate limits other than those a test asks for.
+Each rule has its source in tests/github_rules.py, and a question of the conformance run
+(tests/conformance/github); what this cannot show is there, too.
 
 A pytest plugin: `pytest_plugins = "tests.github_api"` gives a module the fixture `github`. Its
 helpers are imported too, which is too early for pytest: PYTEST_DONT_REWRITE.
