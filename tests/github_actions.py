@@ -93,7 +93,7 @@ class Actions:
 
     def _note(self, file: str, event: str, branch: str, conclusion: str | None) -> int:
         number = self.api.number()
-        facts = {"event": event, "path": FOLDER + file, "head_branch": branch, "jobs": []}
+        facts = {"event": event, "path": FOLDER + file, "head_branch": branch}
         self.repository.run(file, number, conclusion, **facts)
         return number
 
@@ -106,7 +106,8 @@ class Actions:
                 jobs[name] = "skipped"
             else:
                 jobs[name] = "success" if self._job(run, job) else "failure"
-        run["jobs"] = [{"name": name, "conclusion": ended} for name, ended in jobs.items()]
+        listed = [{"name": name, "conclusion": ended} for name, ended in jobs.items()]
+        self.repository.jobs[run["id"]] = listed
         run["status"] = "completed"
         run["conclusion"] = "failure" if "failure" in jobs.values() else "success"
 

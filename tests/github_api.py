@@ -118,7 +118,7 @@ class Repository:
     pulls: number → state; runs: of workflow files, newest first; an archived one is read only.
     workflows: by file; started: what workflow_dispatch was sent, with the workflow; refs: commits
     of those that were made here; files: of the default branch; heads: branches of pull requests;
-    artifacts: names, by run; attempts: earlier ones of runs; is_empty: without a commit."""
+    artifacts: names, by run; jobs: of its last attempt; attempts: earlier ones of runs; is_empty: without a commit."""
 
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
@@ -132,6 +132,7 @@ class Repository:
     files: dict[str, str] = field(default_factory=dict)
     heads: dict[int, str] = field(default_factory=dict)
     artifacts: dict[int, list[str]] = field(default_factory=dict)
+    jobs: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     attempts: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     deployments: list[dict[str, Any]] = field(default_factory=list)
     is_empty: bool = False
@@ -540,8 +541,8 @@ class GitHubApi:
             raise Refused(409, "Cannot cancel a workflow run that is completed.")
         return 202, {}
 
-    def _jobs(self, found: Repository, _: Token, request: Request, number: str) -> Answer:
-        jobs = self._actions(request, found).find(int(number))[1]["jobs"]
+    def _jobs(self, found: Repository, _: Token, __: Request, number: str) -> Answer:
+        jobs = found.jobs.get(int(number), [])
         return 200, {"total_count": len(jobs), "jobs": jobs}
 
     def _artifacts(self, found: Repository, _: Token, __: Request, number: str) -> Answer:
