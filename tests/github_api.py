@@ -118,7 +118,8 @@ class Repository:
     pulls: number → state; runs: of workflow files, newest first; an archived one is read only.
     workflows: by file; started: what workflow_dispatch was sent, with the workflow; refs: commits
     of those that were made here; files: of the default branch; heads: branches of pull requests;
-    artifacts: names, by run; jobs: of its last attempt; attempts: earlier ones of runs; is_empty: without a commit."""
+    artifacts: names, by run; jobs: of its last attempt; attempts: earlier ones of runs; is_empty:
+    without a commit."""
 
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
