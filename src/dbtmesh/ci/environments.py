@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from dbtmesh import MeshError
 from dbtmesh.ci.github import Api, Refused, pages, understood
 
 NOT_FOUND = 404
