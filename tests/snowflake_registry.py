@@ -150,6 +150,16 @@ class Account:
     def store(self, member: Member, root: str = "") -> Store:
         return open_store(self.url + root, Access(member=member))
 
+    def withdrawn(self, member: Member) -> set[str]:
+        """Versions of a project that were taken back at least once."""
+        with self.standin.admin_connection("SYSADMIN") as admin:
+            admin.cursor().execute(f"USE WAREHOUSE {member.database_prefix}_WH")
+            found = admin.cursor().execute(
+                f"SELECT VERSION FROM {member.prod_database}.MESH.PUBLICATIONS "
+                "WHERE KIND = 'withdrawn'"
+            )
+            return {str(version) for (version,) in found or ()}
+
     def sent(self, since: int = 0) -> Sequence[str]:
         """What clients have sent since so many statements."""
         return [record.sql for record in self.standin.statements[since:]]

@@ -123,15 +123,6 @@ def meanwhile(account: Account, up: Member, interface: Interface) -> None:
     account.standin.faults.meanwhile(MARK, do)
 
 
-def withdrawn(account: Account, up: Member) -> list[str]:
-    with account.standin.admin_connection("SYSADMIN") as admin:
-        admin.cursor().execute("USE WAREHOUSE UP_WH")
-        found = admin.cursor().execute(
-            f"SELECT VERSION FROM {up.prod_database}.MESH.PUBLICATIONS WHERE KIND = 'withdrawn'"
-        )
-        return [version for (version,) in found or ()]
-
-
 def test_the_newer_of_two_is_judged_again(account: Account, up: Member, store: Store) -> None:
     publish(store, "prod", built(1), agree)
     meanwhile(account, up, built(2))
@@ -141,7 +132,7 @@ def test_the_newer_of_two_is_judged_again(account: Account, up: Member, store: S
     assert outcome.newer is None
     assert latest(store).version == built(3).version
     assert versions(store) == [built(number).version for number in (1, 2, 3)]
-    assert withdrawn(account, up) == [built(3).version]
+    assert account.withdrawn(up) == {built(3).version}
 
 
 def test_the_newer_of_two_that_breaks_the_other_is_withdrawn(
