@@ -72,10 +72,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in listed if (folder / name).is_file()}
 
 
-@pytest.fixture
-def shop(template: Path, tmp_path: Path) -> Path:
-    """A repository of two members, and of something else."""
-    folder = tmp_path / "shop"
+@pytest.fixture(scope="module")
+def shop_as_made(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "shop"
     (folder / "site").mkdir(parents=True)
     (folder / "site" / "index.html").write_text("a web shop\n")
     (folder / "README.md").write_text("# Shop\n")
@@ -84,6 +83,12 @@ def shop(template: Path, tmp_path: Path) -> Path:
     add_member(template, folder, "dbt_up", BEFORE, kind="upstream")
     add_member(template, folder, "dbt_down", BEFORE, kind="native", upstreams="dbt_up")
     return folder
+
+
+@pytest.fixture
+def shop(shop_as_made: Path, tmp_path: Path) -> Path:
+    """A repository of two members, and of something else."""
+    return shutil.copytree(shop_as_made, tmp_path / "shop", symlinks=True)
 
 
 def test_next_steps_are_those_of_a_repository_that_there_is(template: Path, shop: Path) -> None:
