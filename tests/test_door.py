@@ -247,6 +247,7 @@ def test_meta_of_a_column_is_its_own() -> None:
         *((1.1, "1.10", True), ("v1", 1, False), (None, None, True), ("01", 1, False)),
         *(("01", "01", True), (2.1, "2.10", True), (2.1, 2.9, False), ("nan", "nan", True)),
         *(("inf", "Infinity", False), ("1e1", 10, False), ("1_0", 10, False)),
+        *((-1, 1, False), (-1, -1.0, True), ("2024-01-01", "2024-1-1", False), (9, "10", False)),
     ],
 )
 def test_versions_are_compared_as_dbt_does(one: Any, other: Any, same: bool) -> None:
@@ -267,6 +268,10 @@ def test_versions_sort_by_age() -> None:
         (0, 1, {"public_0_v0"}, ("0", 1)),
         ("beta", "beta", {"public_0_vbeta", "public_0"}, ("beta", "beta")),
         (2, "1", {"public_0_v2"}, (2, "1")),
+        (-1, -1, {"public_0_v-1", "public_0"}, (-1, -1)),
+        ("2024-02-01", "2024-02-01", {"public_0_v2024-02-01", "public_0"}, ("2024-02-01",) * 2),
+        ("a.b", "a.b", {"public_0_va_b", "public_0"}, ("a.b", "a.b")),
+        ("1", 1.0, {"public_0_v1", "public_0"}, ("1", "1")),
     ],
 )
 def test_a_latest_version_is_spelled_as_its_model_spells_it(

@@ -45,7 +45,7 @@ def test_our_rule_is_that_of_dbt_loom(key: str, value: Any) -> None:
     assert (loom.wrong(node) is None) is takes(node)
 
 
-@pytest.mark.parametrize("version", [0, 0.0, 1, 1.0, 1.5, "beta", "1.10"])
+@pytest.mark.parametrize("version", [0, 0.0, 1, 1.0, 1.5, -1, "beta", "1.10", "2024-01-01", "01"])
 def test_every_version_that_dbt_knows_is_published_so_that_dbt_loom_takes_it(version: Any) -> None:
     node = model("dbt_up", "rates") | {"access": "public", "version": version}
     node |= {"unique_id": f"model.dbt_up.rates.v{version}", "latest_version": version}

@@ -16,7 +16,7 @@ BOTH = b"a\nmine\nc\ntheirs\ne\n"
 CRLF = [b"\n", b"\r\n"]
 
 
-@pytest.mark.parametrize(("edited", "base", "new"), itertools.product(CRLF, repeat=3))
+@pytest.mark.parametrize(("edited", "base", "new"), [*itertools.product(CRLF, repeat=3)])
 def test_both_sides_are_kept_and_the_endings_are_the_members(
     tmp_path: Path, edited: bytes, base: bytes, new: bytes
 ) -> None:
