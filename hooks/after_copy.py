@@ -97,8 +97,18 @@ def version_warning(commit: str) -> str:
     )
 
 
+SECRET = re.compile(r"(https?://)(?!git@)[^/@\s]+@")
+
+
 def source_warning(source: str) -> str:
-    """What to say of a template that the member knows by a path from where Copier was started."""
+    """What to say of a template that the member knows by a path from where Copier was started, or
+    by a URL that holds what nobody else should have."""
+    if secret := SECRET.match(source):
+        return (
+            "warning: the template's URL holds a user or token, and this project has recorded it.\n"
+            f"Before you commit, take it out of `_src_path` in the answers file ({secret[1]}"
+            f"{source[secret.end() :]}), and let git sign in: `git config credential.helper`"
+        )
     if not source or source.startswith(("/", "~")) or ":" in source:  # gh:, https:, git@host:
         return ""
     shell = Path(os.environ.get("PWD", ""))

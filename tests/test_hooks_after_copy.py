@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import after_copy
 import pexpect
 import pytest
 import set_up_snowflake
@@ -307,6 +308,24 @@ def test_a_template_by_a_relative_path_is_warned_of(
         )
         assert ("from a URL or an absolute path" in done.stderr) is (warned and not quiet)
         assert "untagged" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("https://ghp_abc123@github.com/acme/mesh.git", "https://github.com/acme/mesh.git"),
+        ("https://ada:pass@git.acme.com:8443/mesh", "https://git.acme.com:8443/mesh"),
+        ("http://oauth2:glpat-x@mirror/mesh", "http://mirror/mesh"),
+        ("https://x-access-token:ghs_1@acme.ghe.com/a/b", "https://acme.ghe.com/a/b"),
+        *((each, "") for each in ("https://github.com/acme/mesh", "git@github.com:acme/mesh.git")),
+        *((each, "") for each in ("https://git@github.com/a/b", "ssh://git@mirror/a/b", "gh:a/b")),
+    ],
+)
+def test_a_template_whose_url_holds_a_token_is_warned_of(source: str, shown: str) -> None:
+    said = after_copy.source_warning(source)
+    assert (shown in said and "take it out of `_src_path`" in said) if shown else said == ""
+    for secret in ("ghp_abc123", "pass", "glpat-x", "ghs_1"):
+        assert secret not in said
 
 
 def test_what_it_says_of_a_relative_path_makes_updates_work(desk: Desk, tmp_path: Path) -> None:

@@ -75,8 +75,9 @@ def at_hand(
     target = elsewhere(interface, member, env)
     if target and not allow_target:
         raise MeshError(
-            f"{target}, so its readers would look for tables that they do not have: build with"
-            f" --target {env} (for --check `dbt parse` will do), or pass --allow-target"
+            f"{target}, so its readers would look for tables that they do not have: build"
+            f" {'with --target prod' if env == 'prod' else f'for {env}'} (for --check `dbt parse`"
+            " will do), or pass --allow-target"
         )
     notes = [
         *([target] if target else ()),
