@@ -13,7 +13,7 @@
             {%- do mesh.append(source) -%}
         {%- endfor -%}
         {%- for node in graph.nodes.values() if node.package_name == project_name -%}
-            {%- for parent in node.depends_on.nodes -%}
+            {%- for parent in (node.depends_on or {}).get('nodes') or [] -%}
                 {%- do read.update({parent: true}) -%}
             {%- endfor -%}
         {%- endfor -%}
