@@ -105,10 +105,16 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
         if (project / path).is_file()
     }
     plan.write(mended)
+    lacking = {each.where for each in plan.weighty(plan.examine(mended, MERGED))}
     for path in own:
         ours, theirs = pristine / path, project / path
         if path in MERGEABLE and path not in before:
-            yield f"{path}: yours; it has all that it needs"
+            lacks = path in lacking or mended.text(path) is None
+            yield f"{path}: yours; " + (
+                "what it lacks could not be added: see below"
+                if lacks
+                else "it has all that it needs"
+            )
         elif path in before:
             count = len(mended.edited[path].splitlines()) - len(before[path].splitlines())
             yield f"{path}: yours, with {count} lines added"
@@ -127,7 +133,8 @@ def new_rule(own: Sequence[str], project: Path) -> list[str]:
     """What the template's macro changes for a project that dbt's own rule has named schemas for."""
     macro = "macros/generate_schema_name.sql"
     settings = project / "dbt_project.yml"
-    text = settings.read_text(encoding="utf-8") if "dbt_project.yml" in own else ""
+    is_theirs = "dbt_project.yml" in own
+    text = settings.read_text(encoding="utf-8", errors="replace") if is_theirs else ""
     if macro in own or not re.search(r"^[^#]*\bschema:", text, re.MULTILINE):
         return []
     return [

@@ -144,6 +144,16 @@ def test_a_fresh_member_lacks_nothing(render: Render, kind: str, auth: str) -> N
     assert [plan.described(each) for each in examined(member)] == []
 
 
+@pytest.mark.parametrize("name", ["profiles.yml", "requirements.txt", ".gitignore"])
+def test_a_file_that_is_no_text_is_not_written_over(render: Render, name: str) -> None:
+    member = committed(render(kind="upstream"))
+    latin = b"# caf\xe9\n"
+    (member.path / name).write_bytes(latin)
+    assert examined(member)
+    mend(member)
+    assert (member.path / name).read_bytes() == latin
+
+
 def test_an_untagged_template_is_advice(render: Render) -> None:
     member = committed(render(kind="upstream"))
     answers = member.path / ".copier-answers.yml"

@@ -266,6 +266,31 @@ def test_a_project_whose_name_is_legal_for_dbt_alone_joins(
     assert answers(folder)["project_name"] == "MLOps"
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dbt_project.yml", b"# caf\xe9\nname: shop\n"),
+        ("dbt_project.yml", b"name: shop\nmodels:\n\tshop: {}\n"),
+        ("requirements.txt", b"# caf\xe9\ndbt-core\n"),
+        ("profiles.yml", b"shop: {outputs: &all {dev: {type: duckdb}}}\nx:\n  outputs: *all\n"),
+    ],
+)
+def test_a_file_that_lines_cannot_be_added_to_is_named(
+    template: Source, tmp_path: Path, name: str, content: bytes
+) -> None:
+    folder = repository(tmp_path / "shop", {"models/a.sql": "select 1 as id\n"})
+    (folder / name).write_bytes(content)
+    said = copy(template, folder)
+    assert "failed" not in said
+    assert f"  {name}: yours; " in said
+    if "it lacks could not be added" not in said:  # then they were
+        assert content.splitlines()[0].split(b"{")[0] in (folder / name).read_bytes()
+        assert (folder / name).read_bytes() != content
+    else:
+        assert (folder / name).read_bytes() == content
+        assert "scripts/doctor.py finds more to do" in said
+
+
 def conf(folder: Path, files: dict[str, str]) -> dict[str, Any]:
     """What the filters of copier.yml get for a folder with these files."""
     write(folder, files)

@@ -43,9 +43,11 @@ def examine(project: Project, checks: Sequence[Check] = ALL) -> list[Finding]:
 
 
 def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:
-    """The project with every edit that a finding has, one after the other: some are of one file."""
+    """The project with every edit that a finding has, one after the other: some are of one file.
+    A file that cannot be read as text stays."""
     while True:
-        edit = next((each.edit for each in examine(project, checks) if each.edit), None)
+        edits = (each.edit for each in examine(project, checks) if each.edit)
+        edit = next((each for each in edits if not project.is_unreadable(each.path)), None)
         if edit is None or project.text(edit.path) == edit.text:
             return project
         project = project.with_edit(edit)

@@ -39,6 +39,10 @@ class Project:
         except (OSError, UnicodeDecodeError):
             return None
 
+    def is_unreadable(self, path: str) -> bool:
+        """Whether there is a file that has no text: to write it would take away what it says."""
+        return self.text(path) is None and (self.root / path).exists()
+
     def yaml(self, path: str) -> dict[str, Any]:
         """A YAML file that holds a mapping; an empty one for anything else."""
         try:
