@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import copier
 import pytest
@@ -20,7 +22,7 @@ from fleet.releases import Releases
 from tests import rendered, versions
 from tests.conftest import BIN, Member
 from tests.versions import git, older
-from tests.warm import run
+from tests.warm import COMMANDS, run, server
 
 KINDS: dict[str, dict[str, Any]] = {
     "upstream": {"kind": "upstream", "project_name": "dbt_up"},
@@ -29,7 +31,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "native hub": {"kind": "native", "project_name": "dbt_hub", "publishes": True},
     "loom hub": {"kind": "loom", "project_name": "dbt_hub_loom", "publishes": True},
 }
-ALL = [(kind, tag) for tag in versions.earlier() for kind in KINDS]
+ALL = [(kind, tag) for tag in versions.kept() for kind in KINDS]
+# of what older.py changes in v0.1.0, hubs have nothing of their own; and v0.0.2 has nothing that
+# v0.0.1 has not, but in upstreams
+ALL += [(kind, "v0.0.1") for kind in ("upstream", "native", "loom")] + [("upstream", "v0.0.2")]
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,17 @@ class Line:
 
     def update(self, member: Path, **data: Any) -> None:
         """`copier update`."""
-        copier.run_update(
-            member,
-            data=data,
-            vcs_ref=versions.newest(),
-            defaults=True,
-            overwrite=True,
-            unsafe=True,
-            quiet=True,
-        )
+        python = str(server(COMMANDS).program("python"))
+        with mock.patch.object(sys, "executable", python):  # which runs the migrations
+            copier.run_update(
+                member,
+                data=data,
+                vcs_ref=versions.newest(),
+                defaults=True,
+                overwrite=True,
+                unsafe=True,
+                quiet=True,
+            )
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +114,14 @@ def test_an_untouched_member_becomes_a_fresh_one(
     # what v0.0.1 calls otherwise, and what it has another default for
     oldest = tag == "v0.0.1"
     credit = {older.RENAMED_QUESTION[0] if oldest else older.RENAMED_QUESTION[1]: 7}
-    member = line.member(tag, tmp_path / "old", **given, **credit)
+    member = line.member(tag, tmp_path / "member", **given, **credit)
     assert answers(member)["_commit"] == tag
 
     line.update(member)
 
     key, value = older.CHANGED_DEFAULT
     kept = {key: value} if oldest else {}
-    fresh = line.render(versions.newest(), tmp_path / "new", **given, **kept, monthly_credits=7)
+    fresh = line.render(versions.newest(), tmp_path / "fresh", **given, **kept, monthly_credits=7)
     assert files(member) == files(fresh)
     assert modes(member) == modes(fresh)
     assert in_conflict(member) == []
@@ -359,11 +366,11 @@ def release_of(line: Line, folder: Path) -> tuple[Path, str, str]:
 def test_a_change_of_kind_is_an_update(
     line: Line, tmp_path: Path, before: str, change: dict[str, Any], tag: str
 ) -> None:
-    member = line.member(tag, tmp_path / "old", **KINDS[before])
+    member = line.member(tag, tmp_path / "member", **KINDS[before])
     (member / "models/mine.sql").write_text(MINE)
     commit(member)
     line.update(member, **change)
-    fresh = line.render(versions.newest(), tmp_path / "new", **{**KINDS[before], **change})
+    fresh = line.render(versions.newest(), tmp_path / "fresh", **{**KINDS[before], **change})
     after = files(member)
     assert after.pop("models/mine.sql").decode() == MINE
     assert after == files(fresh)
