@@ -65,7 +65,7 @@ def join(answers_file: Path, copied: Path) -> Joined:
         before = Project(member).text(REQUIREMENTS) or ""
         told = list(kept(own, mended, pristine / folder, project))
         told += new_rule(own, project)
-        if REQUIREMENTS in own:
+        if REQUIREMENTS in own and "constraints.txt" not in own:
             told += relaxed(project / "constraints.txt", before)
     beside = any(path.startswith(WORKFLOWS) for path in own)
     places = [

@@ -291,6 +291,20 @@ def test_a_file_that_lines_cannot_be_added_to_is_named(
         assert "scripts/doctor.py finds more to do" in said
 
 
+def test_constraints_of_the_team_and_what_a_link_leads_to_stay(
+    template: Source, tmp_path: Path
+) -> None:
+    files = {**THEIRS, "constraints.txt": "dbt-core==1.11.0\n"}
+    elsewhere = tmp_path / "ignored"
+    elsewhere.write_text("target/\n")
+    folder = repository(tmp_path / "shop", files)
+    (folder / ".gitignore").unlink()
+    (folder / ".gitignore").symlink_to(elsewhere)
+    copy(template, folder)
+    assert (folder / "constraints.txt").read_text() == files["constraints.txt"]
+    assert elsewhere.read_text() == "target/\n"
+
+
 def conf(folder: Path, files: dict[str, str]) -> dict[str, Any]:
     """What the filters of copier.yml get for a folder with these files."""
     write(folder, files)

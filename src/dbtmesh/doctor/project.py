@@ -40,8 +40,10 @@ class Project:
             return None
 
     def is_unreadable(self, path: str) -> bool:
-        """Whether there is a file that has no text: to write it would take away what it says."""
-        return self.text(path) is None and (self.root / path).exists()
+        """Whether there is a file that has no text, or lies elsewhere: it is not to be written."""
+        file = self.root / path
+        elsewhere = not file.resolve().is_relative_to(self.root.resolve())
+        return file.exists() and (elsewhere or self.text(path) is None)
 
     def yaml(self, path: str) -> dict[str, Any]:
         """A YAML file that holds a mapping; an empty one for anything else."""
