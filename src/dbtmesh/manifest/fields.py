@@ -145,7 +145,8 @@ class Node(TypedDict, total=False):
     config: Config | None
     meta: Free | None
     tags: list[Line] | Text | None
-    columns: dict[Name, Column] | None
+    # the keys are held to be the names of their columns, which are checked
+    columns: dict[str, Column] | None
     constraints: list[Constraint] | None
     depends_on: DependsOn | None
     checksum: Checksum | None
