@@ -10,7 +10,7 @@ UNSEEN = (
     # what has no width, or turns the direction of the text around it: the default ignorable code
     # points of Unicode, but the two that choose how an emoji looks
     r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    r"\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     r"\U000e0000-\U000e0fff"
     # halves of characters, and characters that are nobody's but their maker's
     r"\ud800-\udfff\ue000-\uf8ff\U000f0000-\U0010ffff"
