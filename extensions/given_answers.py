@@ -2,7 +2,7 @@
 
 Copier ends with a traceback where an answer of `--data` or of a data file is not valid, takes keys
 that are no questions without a word, and replaces an answer of the answers file that is not valid
-by the default. The first question's `when` asks this filter instead, which refuses all of these by
+by the default. The first question's `ask` asks this filter instead, which refuses all of these by
 Copier's own error for people (`UserMessageError`: one line, exit status 1).
 """
 

@@ -65,13 +65,14 @@ def this_repository(folder: Path) -> Path:
 
 
 def release(template: Path, changed: Path) -> None:
-    """Tags two versions, between which one file has changed."""
+    """Tags two versions, between which one file has changed. Of a later release than all that have
+    migrations of their own, as the next one will be."""
     git(template, "add", "--all")
     git(template, "commit", "--quiet", "--allow-empty", "--message", "one")
-    git(template, "tag", "v0.0.1")
+    git(template, "tag", "v9.0.0")
     changed.write_text(changed.read_text() + "# changed\n")
     git(template, "commit", "--quiet", "--all", "--message", "two")
-    git(template, "tag", "v0.0.2")
+    git(template, "tag", "v9.0.1")
     git(template, "gc", "--quiet")  # one pack, as a clone from a server has it
 
 
@@ -112,7 +113,7 @@ def update(lab: Lab) -> Iterator[Figure]:
 
     def process(template: Path, *flags: str) -> Process:
         project = lab.folder / f"update_{template.name}"
-        copy = [COPIER, "copy", *FLAGS, "--vcs-ref", "v0.0.1", *flags, template, project]
+        copy = [COPIER, "copy", *FLAGS, "--vcs-ref", "v9.0.0", *flags, template, project]
         subprocess.run(list(map(str, copy)), check=True, capture_output=True)
         git(project, "init", "--quiet")
         git(project, "add", "--all")

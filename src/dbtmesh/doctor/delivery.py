@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbtmesh.ci.gh import GITHUB, for_gh
 from dbtmesh.config import Member
 from dbtmesh.doctor.environment import build_again
 from dbtmesh.doctor.finding import Finding, note
@@ -107,10 +106,10 @@ def secrets(project: Project) -> Iterator[Finding]:
             )
 
 
-def secret_names(
-    repository: str, environment: str, folder: Path, server: str = GITHUB
-) -> set[str] | None:
+def secret_names(repository: str, environment: str, folder: Path, server: str) -> set[str] | None:
     """None where GitHub does not tell: no `gh`, not signed in, or not allowed."""
+    from dbtmesh.ci.gh import for_gh  # every update waits for this module, and asks no GitHub
+
     gh = shutil.which("gh")
     if not gh:
         return None

@@ -1,0 +1,152 @@
+"""What the template's files and folders derive from the answers: layers, names, settings.
+
+They are not computed answers (`when: false`), because Copier works out each of those several times:
+that took a tenth of a copy. They are known once all questions are answered. `dev_role`, `ci_user`
+and `clouds`, which questions refer to, are in copier.yml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from copier_template_extensions import ContextHook
+
+Answers = Mapping[str, Any]
+
+LAST = "setup"
+"""The last question: once it is answered, all are."""
+PLACES = {"s3": "registry_bucket", "azure": "azure_storage_account", "gcs": "gcs_bucket"}
+"""The answer that says where a registry is. One in Snowflake is in the account."""
+IDENTITIES = {"s3": "aws_role_arn", "azure": "azure_identities", "gcs": "google_provider"}
+"""The answer that says who deploys are, by cloud."""
+
+
+def layers(answers: Answers) -> dict[str, str]:
+    """A folder of template/ that is named after one of these is a layer. Members receive it in
+    their project's folder, which is the value. If the value is empty, they do not receive it."""
+    kind, registry = answers["kind"], answers["registry"]
+    received = {
+        "member": True,
+        "upstream": kind == "upstream",
+        "downstream": kind != "upstream",
+        "native": kind == "native",
+        "loom": kind == "loom",
+        "by_source": kind == "native" and answers["starter_reads"] == "source",
+        "by_ref": kind != "upstream" and answers["starter_reads"] == "ref",
+        "publisher": is_publisher(answers),
+        "on_aws": registry == "s3",
+        "on_azure": registry == "azure",
+        "on_google": registry == "gcs",
+    }
+    folder = answers["working_directory"]
+    return {
+        **{layer: folder if receives else "" for layer, receives in received.items()},
+        "starter_models": "." if answers["starter"] else "",
+    }
+
+
+def is_publisher(answers: Answers) -> bool:
+    return bool(answers["kind"] == "upstream" or answers["publishes"])
+
+
+def delivery(answers: Answers, answers_file: PurePath) -> dict[str, Any]:
+    """Where it is deployed, and by which files.
+
+    The GitHub environments of deploys and of pull requests hold the secrets, and Snowflake and the
+    cloud trust their names. Members that share a repository have their own.
+    """
+    alone, project = answers["working_directory"] == ".", answers["project_name"]
+    beside = "mesh-" if ".github/workflows/" in answers["own_files"] else ""
+    return {
+        "deploy_environment": "prod" if alone else f"prod-{project}",
+        "ci_environment": "ci" if alone else f"ci-{project}",
+        # workflows go to the top of the repository, also if members share it
+        "workflow_prefix": beside if alone else f"{project}-",
+        # else commands that change an answer name the answers file: Copier would not find it
+        "plain_answers_file": answers_file.as_posix() == ".copier-answers.yml",
+    }
+
+
+def registry_url(answers: Answers) -> str:
+    """Empty until it is known."""
+    match answers["registry"]:
+        case "s3":
+            bucket = answers["registry_bucket"]
+            return f"s3://{bucket}/registry" if bucket else ""
+        case "azure":
+            account, container = answers["azure_storage_account"], answers["azure_container"]
+            return f"az://{account}/{container}/registry" if account else ""
+        case "gcs":
+            bucket = answers["gcs_bucket"]
+            return f"gs://{bucket}/registry" if bucket else ""
+        case _:
+            account = answers["snowflake_account"]
+            return f"snowflake://{account}" if account else ""
+
+
+def registry(answers: Answers) -> dict[str, Any]:
+    """Its URL, the answers that deploys need, and whether all of them are given."""
+    url, place = registry_url(answers), PLACES.get(answers["registry"])
+    identities = [IDENTITIES[cloud] for cloud in IDENTITIES if cloud in answers["clouds"]]
+    return {
+        "registry_url": url,
+        "registry_answers": [*([place] if place else []), *identities],
+        "is_deployable": bool(
+            answers["snowflake_account"] and url and all(answers[each] for each in identities)
+        ),
+    }
+
+
+class Derived(ContextHook):
+    """Adds them to what Copier renders with. Filters of the other extensions take texts apart."""
+
+    answers: Answers | None = None
+    values: Mapping[str, Any] = {}
+
+    def hook(self, context: dict[str, Any]) -> None:
+        if context.get("_copier_phase") == "prompt" or LAST not in context:
+            return
+        if context["_copier_answers"] != self.answers:
+            conf = context["_copier_conf"]
+            if not conf["answers_file"]:  # Copier is about to work out its name
+                return
+            self.values = self.derive(context, conf)
+            self.answers = context["_copier_answers"]
+        context.update(self.values)
+
+    def derive(self, answers: Answers, conf: Answers) -> dict[str, Any]:
+        filters: Mapping[str, Callable[..., Any]] = self.environment.filters
+        schemas, prod = answers["schemas"], answers["prod_database"]
+        # as Snowflake names them: [{database, schema, name}]; the last one is the default
+        prod_schemas = filters["parse_schemas"](schemas, prod)
+        version = filters["library_version"](
+            conf["src_path"], answers["_copier_answers"].get("_commit", "")
+        )
+        upstreams = (
+            filters["parse_upstreams"](
+                answers["upstreams"], answers["registry"], answers["upstream_roles"]
+            )
+            if answers["kind"] != "upstream"
+            else []
+        )
+        in_snowflake = answers["registry"] == "snowflake" or any(
+            each["in_snowflake"] for each in upstreams
+        )
+        return {
+            **layers(answers),
+            **delivery(answers, conf["answers_file"]),
+            **registry(answers),
+            "is_publisher": is_publisher(answers),
+            "prod_schemas": prod_schemas,
+            "default_schema": prod_schemas[-1]["schema"],
+            "prod_databases": filters["databases_of"](schemas, prod),
+            "read_places": filters["parse_reads"](answers["reads"]),
+            "upstream_projects": upstreams,
+            # of what the mesh keeps in Snowflake, if this or one that it reads publishes there
+            "mesh_schema": f"{prod}.MESH" if in_snowflake else "",
+            # of the library: see hooks/library.py
+            "library_version": version,
+            "vendored_version": version if answers["library"] == "vendor" else "",
+        }

@@ -1,0 +1,144 @@
+"""Extensions of Copier's Jinja that no single question shows: compiled files, what is derived."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import answers
+import delivery
+import pytest
+from compiled import Compiled
+from derived import Derived, layers, registry
+from jinja2 import DictLoader, Environment
+
+ANSWERS = {
+    "kind": "native",
+    "registry": "azure",
+    "starter": True,
+    "starter_reads": "ref",
+    "publishes": False,
+    "working_directory": "shop",
+    "project_name": "shop",
+    "own_files": "",
+    "clouds": ["azure", "s3"],
+    "snowflake_account": "A-B",
+    "azure_storage_account": "acme",
+    "azure_container": "mesh",
+    "azure_identities": "",
+    "aws_role_arn": "arn",
+    "schemas": "RAW,ML.FEATURES,MARTS",
+    "prod_database": "SHOP_PROD",
+    "reads": "",
+    "upstreams": "dbt_up",
+    "upstream_roles": "",
+    "library": "index",
+    "setup": "later",
+}
+
+
+class Counting(Environment):
+    """Names what it compiles."""
+
+    def compile(self, source: Any, name: Any = None, *args: Any, **kwargs: Any) -> Any:
+        compiled.append(name)
+        return super().compile(source, name, *args, **kwargs)
+
+
+compiled: list[str | None] = []
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    compiled.clear()
+    return tmp_path
+
+
+def rendered(text: str) -> str:
+    loader = DictLoader({"a.jinja": text})
+    return Counting(extensions=[Compiled], loader=loader).get_template("a.jinja").render(x=1)
+
+
+def test_a_file_is_compiled_once_for_all_renderings_and_anew_when_it_changes(scratch: Path) -> None:
+    assert [rendered("{{ x }}"), rendered("{{ x }}")] == ["1", "1"]
+    assert compiled == ["a.jinja"]
+    assert [rendered("{{ x + 1 }}"), rendered("{{ x }}")] == ["2", "1"]
+    assert compiled == ["a.jinja"] * 2
+
+
+def test_a_damaged_entry_is_compiled_again(scratch: Path) -> None:
+    rendered("{{ x }}")
+    (entry,) = scratch.rglob("copier_dbt_mesh_*.cache")
+    entry.write_bytes(entry.read_bytes()[:40])
+    assert rendered("{{ x }}") == "1"
+    assert compiled == ["a.jinja"] * 2
+
+
+def test_without_a_folder_of_ones_own_nothing_is_kept(scratch: Path) -> None:
+    rendered("{{ x }}")
+    (folder,) = scratch.iterdir()
+    somewhere = scratch / "somewhere"
+    folder.rename(somewhere)
+    folder.symlink_to(somewhere)  # another user could have made it
+    assert [rendered("{{ x }}"), rendered("{{ x }}")] == ["1", "1"]
+    assert len(compiled) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "received"),
+    [
+        ("upstream", {}, "member upstream publisher on_azure"),
+        ("native", {}, "member downstream native by_ref on_azure"),
+        (
+            "native",
+            {"starter_reads": "source"},
+            "member downstream native by_source on_azure",
+        ),
+        (
+            "loom",
+            {"publishes": True, "registry": "gcs"},
+            "member downstream loom by_ref publisher on_google",
+        ),
+    ],
+)
+def test_a_member_receives_the_layers_of_its_kind(
+    kind: str, more: dict[str, Any], received: str
+) -> None:
+    found = layers({**ANSWERS, "kind": kind, **more})
+    assert {name for name, folder in found.items() if folder == "shop"} == set(received.split())
+    assert found.pop("starter_models") == "."
+    assert set(found.values()) <= {"shop", ""}
+
+
+def test_deploys_need_an_identity_in_each_cloud() -> None:
+    found = registry(ANSWERS)
+    assert found["registry_url"] == "az://acme/mesh/registry"
+    needed = ["azure_storage_account", "aws_role_arn", "azure_identities"]
+    assert found["registry_answers"] == needed
+    assert not found["is_deployable"]
+    assert registry({**ANSWERS, "azure_identities": "a/b/c"})["is_deployable"]
+    in_snowflake = registry({**ANSWERS, "registry": "snowflake", "clouds": []})
+    assert in_snowflake["registry_url"] == "snowflake://A-B"
+    assert in_snowflake["is_deployable"]
+    assert not in_snowflake["registry_answers"]
+
+
+def test_values_are_derived_once_all_questions_are_answered_and_follow_the_answers() -> None:
+    environment = Environment(extensions=[answers.Answers, delivery.Delivery, Derived])
+    shown = environment.from_string("{{ default_schema | default('unknown') }}")
+    conf = {"answers_file": Path("shop/.copier-answers.yml"), "src_path": Path()}
+
+    def render(phase: str = "render", **given: Any) -> str:
+        recorded = {**ANSWERS, **given, "_commit": "v1.2.3"}
+        return shown.render(
+            **{**ANSWERS, **given},
+            _copier_answers=recorded,
+            _copier_conf=conf,
+            _copier_phase=phase,
+        )
+
+    assert render("prompt") == "unknown"
+    assert render() == "MARTS"
+    assert render(schemas="RAW,GOLD") == "GOLD"
