@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
+from itertools import product
 
 from tests.bench.lab import Figure, Lab, Process, bench, python, run
+from tests.snowflake_members import ACCESS, ACCOUNT, Account
+
+ON = ("--connection", "admin")
+SCHEMAS = ("RAW", "STAGING", "MARTS")
 
 # Timed inside, without the start of Python, which would flatter the ratio; and on the processor,
 # because what else runs would blur it.
@@ -35,3 +40,22 @@ def access_plan(lab: Lab) -> Iterator[Figure]:
 
     hundred, thousand = seconds(100), seconds(1000)
     yield Figure("access plan for 1,000 members, against 100", thousand, hundred, 12)
+
+
+@bench
+def live_plan(lab: Lab) -> Iterator[Figure]:
+    """Statements that a plan sends to an account (the stand-in), with few and with many models."""
+    account = Account()
+    up = account.on(lab.member(lab.folder / "live" / "dbt_up", snowflake_account=ACCOUNT))
+    up.ok(ACCESS, "apply", *ON, "--yes")
+    sent = []
+    for models in (range(1), range(1, 400)):
+        lab.say("building models in the stand-in")
+        for schema, number in product(SCHEMAS, models):
+            name = f"DBT_UP_PROD.{schema}.T{number}"
+            account.model.execute(f"CREATE TABLE {name} (ID INT)", "DBT_UP_ROLE", "DBT_UP_SVC")
+        before = len(account.statements)
+        up.ok(ACCESS, "plan", *ON)
+        sent.append(len(account.statements) - before)
+    few, many = sent
+    yield Figure("live access plan: 1,200 models / 3 models", many, few, 1, "round trips")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from dbtmesh.downstream.references import MACRO
 from tests import engines
 from tests.bench.lab import Figure, Lab, Process, bench
 from tests.conftest import ROOT, Member
@@ -49,6 +50,25 @@ def references(lab: Lab) -> Iterator[Figure]:
             measured, baseline = lab.compare(release, *(parse(each, dbt) for each in readers))
             what = f"parse a native downstream of {MODELS:,} models on dbt {release}: ref / source"
             yield Figure(what, measured, baseline, budget)
+            if dbt.engine == "core":
+                written = list(for_ref(readers))
+                what = "what a native member on dbt Core without `ref` gets for it"
+                yield Figure(what, len(written), None, 0, "files")
+
+
+def for_ref(readers: list[Member]) -> Iterator[Path]:
+    """Generated files for `ref` in the reader that has none. They are what costs time, and the
+    other reader has them, or else this looks in the wrong places."""
+    by_ref, without = (
+        [
+            path
+            for pattern in (f"macros/{MACRO}", "state/*/refs")
+            for path in each.path.glob(pattern)
+        ]
+        for each in readers
+    )
+    assert by_ref, "no files for `ref` where it is used"
+    yield from without
 
 
 @bench
