@@ -2,7 +2,7 @@
 
 Everything an attendee of the workshop would do by hand, with the members' own commands: the SQL by
 an administrator's connection, then each member as its own service user, by its own key. The
-registry stays a folder, so that no AWS account is needed.
+registry is in Snowflake, too, so that no bucket is needed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ CREATED = """\
 This creates in account {account}, by {connection}:
 
   databases    {databases}
+  registry     contracts in the schema MESH of each _PROD; no bucket
   warehouses   DBT_UP_WH, DBT_DOWN_WH: XSMALL, asleep after 60 s, stopped at 2 credits a month
   users        {users} (they sign in by key)
   roles        <PREFIX>_ROLE and <PREFIX>_DEV_ROLE of each; grants between them
@@ -53,13 +54,14 @@ def run(folder: Path, connection: str, *, sure: bool) -> int:
     started = time.monotonic()
     account = str(reach["account"])
     # An old account locator has no organisation; dbt is told it by the environment all the same.
-    local.render(demo, {"snowflake_account": account} if "-" in account else {})
+    named = {"snowflake_account": account} if "-" in account else {}
+    local.render(demo, {"registry": "snowflake", **named})
     demo.home.mkdir(parents=True, exist_ok=True)
     made = Made(demo.folder)
     made.add(demo.home, absent(key(member) for member in MEMBERS if made.has_rendered(member)))
     for member in MEMBERS:
         execute(demo, set_up(member, connection))
-    execute(demo, build(demo, reach))
+    execute(demo, build(reach))
     local.show(demo, _counts(connection))
     demo.console.print(
         f"\nDone in {time.monotonic() - started:.0f} s. The members are in {demo.folder}; "
@@ -78,13 +80,18 @@ def set_up(member: str, connection: str) -> list[Step]:
     ]
 
 
-def build(demo: Demo, reach: dict[str, Any]) -> list[Step]:
+def build(reach: dict[str, Any]) -> list[Step]:
     """What each member does in prod, as its own service user.
 
     reach: account, host, port and protocol, which dbt is told by the environment.
     """
     account = {f"SNOWFLAKE_{key.upper()}": str(value) for key, value in reach.items() if value}
-    mesh = {"DBT_MESH_REGISTRY": (demo.home / "registry").as_uri(), "DBT_MESH_ENV": "prod"}
+    mesh = {
+        **account,
+        "DBT_MESH_REGISTRY": f"snowflake://{reach['account']}",
+        "DBT_MESH_ENV": "prod",
+        "DBT_MESH_TARGET": "prod",
+    }
     return [
         Step("dbt_up", "dbt build --target prod", account),
         Step("dbt_up", "scripts/publish_manifest.py", mesh),

@@ -71,6 +71,13 @@ def costs(answers: Mapping[str, str]) -> list[str]:
     """What an answer costs that was given without its question, where that is told."""
     if answers.get("deployment") != "independent" or answers.get("kind") == "upstream":
         return []
+    if answers.get("registry") == "snowflake":
+        return [
+            "",
+            "note: deployment=independent looks every 6 hours whether anything changed, which wakes "
+            "the warehouse: about",
+            "3 credits a month of an XSMALL one (monthly_credits is when it is stopped).",
+        ]
     return [
         "",
         "note: deployment=independent looks every 15 minutes whether anything changed, about 2,900 "
@@ -128,6 +135,7 @@ def numbered(
             f"./setup_keypair_auth.sh create --connection NAME --user {answers['ci_user']}",
         ]
     )
+    registry = ", and the registry in it" if answers.get("registry") == "snowflake" else ""
     return {
         "Put it under version control:": version_control(
             answers, project, copied, repository, joined
@@ -139,7 +147,7 @@ def numbered(
             *sync,
             f".venv/bin/dbt build{' --target local' if 'profiles.yml' in own else ''}",
         ],
-        "Set up Snowflake (NAME: a connection of connections.toml):": [
+        f"Set up Snowflake{registry} (NAME: a connection of connections.toml):": [
             *account,
             ".venv/bin/python scripts/snowflake_access.py plan    # what would be created",
             ".venv/bin/python scripts/snowflake_access.py apply --connection NAME",

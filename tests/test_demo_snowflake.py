@@ -81,7 +81,7 @@ def test_it_says_what_it_creates_and_costs_before_it_asks(laptop: DemoLaptop) ->
         dimensions=(50, 200),
     )
     child.expect_exact("Create it? [y/N]")
-    for thing in ("DBT_DOWN_LOOM_PROD", "DBT_UP_WH", "DBT_UP_SVC", "credit", "demo-destroy"):
+    for thing in ("no bucket", "DBT_DOWN_LOOM_PROD", "DBT_UP_WH", "DBT_UP_SVC", "credit", "demo-destroy"):
         assert thing in child.before
     child.sendline("n")
     child.expect_exact("nothing was changed")
@@ -97,6 +97,21 @@ def test_the_demo_on_an_account_and_away_with_it(laptop: DemoLaptop, standin: St
     counts = dict(re.findall(r"(\w+\.\w+)\s*│\s*(\d+)", done.stdout))
     assert counts["dbt_down.downstream_orders"] == counts["dbt_down_loom.downstream_orders"]
     assert int(counts["dbt_down.downstream_orders"]) > 0
+
+    # contracts lie in Snowflake, and no folder or bucket is a registry
+    written = {
+        (r.user, table)
+        for r in standin.statements
+        if not r.error and r.sql.lstrip().upper().startswith("INSERT")
+        for table in re.findall(r"MESH\W+(PUBLICATIONS|STATE|READS)", r.sql)
+    }
+    assert written == {
+        ("DBT_UP_SVC", "PUBLICATIONS"),
+        ("DBT_UP_SVC", "STATE"),
+        ("DBT_DOWN_SVC", "READS"),
+        ("DBT_DOWN_LOOM_SVC", "READS"),
+    }
+    assert not list(laptop.folder.rglob("registry"))
 
     # each member builds as its own service user, none as the administrator
     builders = {r.user for r in standin.statements if re.search(r"(?i)create or replace", r.sql)}

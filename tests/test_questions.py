@@ -12,6 +12,7 @@ import pexpect
 import pytest
 import yaml
 from copier.errors import UserMessageError
+from jinja2 import Template
 from pytest_copie.plugin import Copie
 
 from fleet import render as rendering
@@ -266,6 +267,29 @@ def test_a_newcomer_is_asked_few_questions() -> None:
     # of who has chosen workload identity, or another registry
     chosen = {"github_ids", "azure_storage_account", "gcs_bucket"}
     assert len(asked - chosen) <= 9, asked
+
+
+def asked_of(kind: str, registry: str) -> list[str]:
+    given = {"kind": kind, "registry": registry, "auth": "key_pair", "github_repository": "a/b"}
+    return [
+        key
+        for key, question in questions().items()
+        if question.get("ask", True)
+        if key == "kind" or Template(str(question.get("when", True))).render(given) == "True"
+    ]
+
+
+def test_the_readme_counts_what_snowflake_and_github_alone_take() -> None:
+    section = (ROOT / "README.md").read_text().split("### With Snowflake and GitHub alone")[1]
+    counted = re.search(r"takes (\d+) lines of commands and (\d+) questions \((\d+) if", section)
+    assert counted
+    block = section.split("```bash\n")[1].split("```")[0]
+    numbers = [len(block.splitlines())]
+    numbers += [len(asked_of(kind, "snowflake")) for kind in ("upstream", "native")]
+    assert list(map(int, counted.groups())) == numbers
+    assert [len(asked_of(kind, "s3")) for kind in ("upstream", "native")] == [7, 9]
+    clouds = ("bucket", "aws", "azure", "gcs", "google")
+    assert not [key for key in asked_of("native", "snowflake") for c in clouds if c in key]
 
 
 @pytest.mark.parametrize("kind", ["upstream", "native", "loom"])

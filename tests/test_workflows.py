@@ -163,7 +163,8 @@ def _problems_of_job(job: Document) -> Iterator[str]:
     permissions = job.get("permissions") or {}
     text = yaml.safe_dump(job)
     uses = {step["uses"].split("@")[0]: step for step in job["steps"] if "uses" in step}
-    tokens = "signed-in" in text and "SNOWFLAKE_PRIVATE_KEY" not in text
+    on_snowflake = "signed-in" in text or "DBT_MESH_TARGET" in text  # for models, for a registry
+    tokens = on_snowflake and "SNOWFLAKE_PRIVATE_KEY" not in text
     asks = tokens or any(action in uses for action in OIDC)
     if asks != ("id-token" in permissions):
         yield "asks GitHub for a token without id-token: write, or has it for nothing"
