@@ -18,7 +18,7 @@ from dbtmesh.snowflake import session as snowflake
 from fleet import demo as local
 from fleet.demo import execute
 from fleet.demo_made import Made, absent, clean, why_kept
-from fleet.demo_mesh import MEMBERS, MODELS, Demo, Step, locate
+from fleet.demo_mesh import MEMBERS, MODELS, Step, locate
 from fleet.errors import FleetError
 
 FOLDER = Path("demo-snowflake")

@@ -81,7 +81,14 @@ def test_it_says_what_it_creates_and_costs_before_it_asks(laptop: DemoLaptop) ->
         dimensions=(50, 200),
     )
     child.expect_exact("Create it? [y/N]")
-    for thing in ("no bucket", "DBT_DOWN_LOOM_PROD", "DBT_UP_WH", "DBT_UP_SVC", "credit", "demo-destroy"):
+    for thing in (
+        "no bucket",
+        "DBT_DOWN_LOOM_PROD",
+        "DBT_UP_WH",
+        "DBT_UP_SVC",
+        "credit",
+        "demo-destroy",
+    ):
         assert thing in child.before
     child.sendline("n")
     child.expect_exact("nothing was changed")
