@@ -74,8 +74,8 @@ def costs(answers: Mapping[str, str]) -> list[str]:
     if answers.get("registry") == "snowflake":
         return [
             "",
-            "note: deployment=independent looks every 6 hours whether anything changed, which wakes "
-            "the warehouse: about",
+            "note: deployment=independent looks every 6 hours whether anything changed, which "
+            "wakes the warehouse: about",
             "3 credits a month of an XSMALL one (monthly_credits is when it is stopped).",
         ]
     return [

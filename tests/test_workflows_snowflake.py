@@ -1,4 +1,4 @@
-"""Members whose registry is in Snowflake, and who have nothing but that and GitHub: their workflows,
+"""Members whose registry is in Snowflake, who have nothing but that and GitHub: their workflows,
 from pull request to deploy to reader, with both kinds of sign-in.
 
 There is no server of a cloud here, and no step that signs in to one.
@@ -21,7 +21,8 @@ from fleet.render import Source
 from tests import aws_world
 from tests.actions import Actions, Run
 from tests.conftest import Render
-from tests.github_api import APP, NEWS, GitHubApi, Workflow
+from tests.github_actions import Workflow
+from tests.github_api import APP, NEWS, GitHubApi
 from tests.snowflake_members import ACCESS, make_world
 from tests.test_workflows import problems, run
 from tests.workflow_world import APP_TOKEN, TOKEN, Mesh, Slack, answers_of, git, start
