@@ -20,8 +20,11 @@ from pathlib import Path
 
 PYTHON = "TESTS_WARM_PYTHON"
 """Variable with what `sys.executable` is in a command, where it is not Python itself."""
-AT_START = ("PYTHON", "LANG", "LC_")
-"""Variables that Python looks at when it starts, as they begin: a fork comes too late for them."""
+LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
+"""Variables that Python takes its encoding from when it starts, as it does from those that begin
+with PYTHON: a fork comes too late for them. The first that is set counts."""
+UTF_8 = {"C", "POSIX", "C.UTF-8", "C.utf8"}
+"""Where Python's encoding is UTF-8, its own or that of the locale."""
 QUIET = ("PYTHONWARNINGS", "ignore")
 """The one of them that can be made up for."""
 HARMLESS = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
@@ -205,11 +208,13 @@ BEFORE: dict[str, str] = {}
 
 
 def at_start(environment: dict[str, str]) -> dict[str, str]:
-    return {
+    locale = next((environment[name] for name in LOCALE if environment.get(name)), "C")
+    python = {
         name: value
         for name, value in environment.items()
-        if name.startswith(AT_START) and name not in HARMLESS and (name, value) != QUIET
+        if name.startswith("PYTHON") and name not in HARMLESS and (name, value) != QUIET
     }
+    return python | {"locale": "C" if locale in UTF_8 else locale}
 
 
 def run(words: list[str], environment: dict[str, str]) -> None:
