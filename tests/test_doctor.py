@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import CannotEdit, add_mapping, add_to_list, set_scalar
 from tests.conftest import ROOT, Member, Render
+from tests.github_api import PERSON, GitHubApi
+from tests.keypair_world import gh_standin
 from tests.test_members import KINDS
 from tests.test_yaml_files import BOMB
 from tests.versions import git
@@ -384,12 +387,30 @@ def test_secrets_are_asked_for_by_name(render: Render, tmp_path: Path) -> None:
         '#!/bin/sh\n[ "$6" = prod ] && echo \'[{"name": "SNOWFLAKE_PRIVATE_KEY"}]\' || echo "[]"\n'
     )
     gh.chmod(0o755)
-    import os
-
     said = member.refused("scripts/doctor.py", status=2, PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert "environment ci: has no secret SNOWFLAKE_PRIVATE_KEY" in said
     assert "--user DBT_UP_CI_SVC" in said
-    assert "environment prod" not in said
+    assert "environment prod: has no" not in said
+
+
+@pytest.mark.parametrize("auth", ["key_pair", "workload_identity"])
+def test_who_could_deploy_is_asked_of_github(render: Render, tmp_path: Path, auth: str) -> None:
+    member = committed(
+        render(kind="upstream", snowflake_account="ORG-X", github_repository="acme/up", auth=auth)
+    )
+    gh = tmp_path / "gh"
+    gh.write_text(gh_standin(tmp_path / "gh.log"))
+    gh.chmod(0o755)
+    with GitHubApi() as api:
+        api.token(PERSON, everything="write")
+        settings = api.repository("acme/up").settings
+        settings.job_names("prod")
+        with_gh = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_API_URL": api.url}
+        said = member.refused("scripts/doctor.py", status=2, **with_gh)
+        assert "environment prod: every branch can use the environment prod, not only main" in said
+        settings.closed("prod", "main")
+        done = member.run("scripts/doctor.py", **with_gh)
+        assert "can use" not in done.stdout + done.stderr
 
 
 def test_a_broken_mesh_yml_is_one_line(render: Render) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbtmesh import MeshError
 from dbtmesh.config import Member
 from dbtmesh.doctor.environment import build_again
 from dbtmesh.doctor.finding import Finding, note
@@ -104,6 +105,29 @@ def secrets(project: Project) -> Iterator[Finding]:
                 "its jobs cannot sign in to Snowflake",
                 f"./setup_keypair_auth.sh create --connection NAME{which}",
             )
+
+
+def closed(project: Project) -> Iterator[Finding]:
+    """Who could deploy, where GitHub tells."""
+    # every update waits for this module, and asks no GitHub
+    from dbtmesh.ci import protection
+    from dbtmesh.ci.gh import Gh
+
+    member = project.member
+    if not (member.github_repository and member.snowflake.get("account")):
+        return
+    where = f"environment {member.deploy_environment}"
+    github = Gh(project.root, member.github_server)
+    try:
+        github.check()
+        found = protection.look(
+            github, member.github_repository, member.deploy_environment, member.deploy_branch
+        )
+    except MeshError as error:
+        yield note(where, f"who can use it is unknown: {error}")
+        return
+    for problem in found.problems:
+        yield Finding(where, problem, "whoever can use it can write prod")
 
 
 def secret_names(repository: str, environment: str, folder: Path, server: str) -> set[str] | None:

@@ -34,7 +34,7 @@ FILES: Sequence[Check] = (
     delivery.workflows,
 )
 """What the project's files tell."""
-ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets)
+ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets, delivery.closed)
 """And what this Python and GitHub tell."""
 
 
