@@ -249,6 +249,35 @@ def test_on_core_only_a_project_with_such_a_reference_pays_for_it(native: Member
     assert generated(native) == set()
 
 
+def test_a_hook_of_the_project_counts_and_blanks_before_the_parenthesis_do(native: Member) -> None:
+    project = native.path / "dbt_project.yml"
+    text = project.read_text()
+    hook = """\non-run-end: ["select count(*) from {{ ref ('up', 'orders') }}"]\n"""
+    project.write_text(text + hook)
+    native.ok(SYNC)
+    assert generated(native) == {MACRO}
+    project.write_text(text)
+    native.ok(SYNC, "--offline")
+    assert generated(native) == set()
+
+
+def test_a_native_member_that_becomes_loom_keeps_no_macro(native: Member) -> None:
+    """It would take `ref` away from dbt-loom, and no sync would write it again."""
+    write(native.path, DOWN)
+    native.ok(SYNC)
+    facts = native.path / "mesh.yml"
+    facts.write_text(facts.read_text().replace("kind: native", "kind: loom"))
+    done = native.run(SYNC, "--offline")
+    assert done.returncode == 0, done.stderr
+    assert MACRO not in generated(native)
+    assert not (native.path / PACKAGE).exists()
+    sources = "models/_mesh_up.yml"
+    assert (native.path / sources).exists()  # models may read them
+    assert f"read models by ref('up', …) instead of source, then `git rm {sources}`" in done.stderr
+    (native.path / sources).unlink()
+    assert native.run(SYNC, "--offline").stderr == ""
+
+
 def test_inputs_of_unit_tests_get_a_package_and_lose_it(native: Member) -> None:
     write(native.path, DOWN)
     native.ok(SYNC)

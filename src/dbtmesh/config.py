@@ -93,6 +93,10 @@ class Member:
     answers_file: str = ".copier-answers.yml"  # its name in `root`; another where two templates are
 
     @property
+    def is_native(self) -> bool:
+        return self.kind == "native"
+
+    @property
     def access(self) -> Access:
         """What signing in to a registry needs beside its URL."""
         return Access(

@@ -105,14 +105,18 @@ def main(words: Sequence[str], root: Path) -> int:
             cli.say(first, *(f"  {line}" for line in rest))
             for remark in found.remarks:
                 cli.note(remark)
-    if member.kind == "native":
-        failures += refer(member)
+    failures += refer(member)
     for project, paths in committed.left_behind(
         member.root, {upstream.name for upstream in member.upstreams}
     ):
         cli.note(
             f"{project} is not an upstream any more (mesh.yml), but its contracts are still here: "
             f"when no model reads it, `rm -r {' '.join(paths)}` and commit that"
+        )
+    for project, path in () if member.is_native else committed.sources_left(member):
+        cli.note(
+            f"{path} is of the time as a native project, and no sync updates it any more: read "
+            f"models by ref('{project}', …) instead of source, then `git rm {path}`"
         )
     if member.kind == "loom" and os.environ.get("DBT_LOOM_CONFIG"):
         cli.note(

@@ -15,7 +15,7 @@ import msgspec
 
 from dbtmesh import MeshError, checked, sha256
 from dbtmesh.checked import Digest, Etag, Line, Moment, Publication, Unfit
-from dbtmesh.config import NAME, Upstream
+from dbtmesh.config import NAME, Member, Upstream
 from dbtmesh.files import inside, opened, read_bounded, write_whole
 
 if TYPE_CHECKING:
@@ -174,6 +174,13 @@ def left_behind(root: Path, upstreams: set[str]) -> list[tuple[str, list[str]]]:
         paths = (sources_path(project), f"state/{project}")
         found.append((project, [path for path in paths if (root / path).exists()]))
     return found
+
+
+def sources_left(member: Member) -> list[tuple[str, str]]:
+    """Upstreams of a loom project with generated sources, and the path of these: it was a native
+    project before. Nothing is removed: models may still read them."""
+    paths = ((each.name, sources_path(each.name)) for each in member.upstreams)
+    return [(name, path) for name, path in paths if _is_generated(member.root / path)]
 
 
 def _is_generated(path: Path) -> bool:

@@ -55,7 +55,8 @@ def plan(member: Member, project: Project) -> Plan:
     """What the references in properties files need. Raises OSError."""
     packages: dict[str, Mapping[str, bytes]] = {}
     names = [upstream.name for upstream in member.upstreams]
-    for name in names if member.engine is Engine.CORE and not project.own else ():
+    needed = member.is_native and member.engine is Engine.CORE and not project.own
+    for name in names if needed else ():
         inputs = sorted({each[1:] for each in project.inputs if each[0] == name}, key=str)
         if inputs and (interface := shared(member, name)):
             packages[name] = package(interface, inputs)
