@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from dbtmesh.config import load_member
-from dbtmesh.doctor import plan
+from dbtmesh.doctor import environment, plan
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import CannotEdit, add_mapping, add_to_list, set_scalar
@@ -424,3 +424,22 @@ def test_outside_of_git_it_looks_at_the_rest(render: Render) -> None:
     done = subprocess.run(["git", "rev-parse"], cwd=member.path, capture_output=True, check=False)
     assert done.returncode != 0
     assert examined(member) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [("dbt-core 2.0.0-alpha.4", None), ("Core:\n  - installed: 1.11.16", "1.11.16")],
+)
+def test_the_dbt_of_a_member_on_v2_is_the_first_on_path(
+    render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, found: str | None
+) -> None:
+    """v2 may have an environment of its own; the commands' Python has another dbt, or none."""
+    member = render(kind="upstream", engine="v2")
+    program = tmp_path / "dbt"
+    program.write_text(f"#!/bin/sh\nprintf '{said}\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    findings = list(environment.dbt_version(Project(load_member(member.path))))
+    assert [each.what for each in findings if each.where == "dbt"] == (
+        [f"is {found}, and mesh.yml says engine: v2"] if found else []
+    )

@@ -13,6 +13,9 @@ from pathlib import Path
 from dbtmesh import MeshError
 from dbtmesh.config import Engine
 
+SECONDS = 60
+"""Patience with a question that reads no project."""
+_VERSION = re.compile(r"\b\d+\.\d+\.\d+\S*")
 QUIET = {"DBT_USE_COLORS": "false", "NO_COLOR": "1"}
 
 
@@ -27,6 +30,25 @@ def program(engine: Engine) -> str:
         "dbt is not installed in this environment: activate the project's own, or pip install -r "
         "requirements.txt -c constraints.txt"
     )
+
+
+def version(engine: Engine) -> str | None:
+    """What the dbt of that engine says that it is; None where there is none, or it does not say."""
+    try:
+        done = subprocess.run(
+            [program(engine), "--version"],
+            env={**os.environ, **QUIET},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+        )
+    except (MeshError, OSError, subprocess.TimeoutExpired):
+        return None
+    found = _VERSION.search(done.stdout)
+    return found[0] if found and done.returncode == 0 else None
 
 
 def parse(project: Path, engine: Engine, target: str) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from dbtmesh import installed
+from dbtmesh import dbt, installed
 from dbtmesh.config import Engine
 from dbtmesh.doctor import pristine
 from dbtmesh.doctor.finding import Edit, Finding, note
@@ -55,11 +55,10 @@ def _name(line: str) -> str | None:
 
 
 def dbt_version(project: Project) -> Iterator[Finding]:
-    """The dbt of this Python is one that the project and its answer `engine` allow."""
-    try:
-        found = metadata.version("dbt-core")
-    except metadata.PackageNotFoundError:
-        yield note("dbt", "is not installed in this Python, so its version was not looked at")
+    """The dbt that commands call is one that the project and its answer `engine` allow."""
+    found = _found(project.member.engine)
+    if found is None:
+        yield note("dbt", "is not installed in this environment, so its version was not looked at")
         return
     is_v2 = int(found.split(".")[0]) >= 2
     if is_v2 != (project.member.engine is Engine.V2):
@@ -80,6 +79,17 @@ def dbt_version(project: Project) -> Iterator[Finding]:
                 "dbt does not run the project",
                 "a wider require-dbt-version, or another dbt",
             )
+
+
+def _found(engine: Engine) -> str | None:
+    """The version of that dbt. Core is a package of this Python; v2 is a program, which may have an
+    environment of its own."""
+    if engine is Engine.CORE:
+        try:
+            return metadata.version("dbt-core")
+        except metadata.PackageNotFoundError:
+            return None
+    return dbt.version(engine)
 
 
 def _admits(bound: str, version: str) -> bool:
