@@ -64,6 +64,10 @@ DOWNSTREAM_STEPS = {
 }
 
 
+SHARED = ("registry", "state", "published")
+"""Folders of the mesh's home, with one for each member."""
+
+
 @dataclass(frozen=True)
 class Demo:
     """folder: holds the members; home: holds database files and registry ($DBT_MESH_HOME).
@@ -96,7 +100,7 @@ class Demo:
         database = self.database(member)
         return [
             self.folder / member,
-            *(self.home / shared / member for shared in ("registry", "state")),
+            *(self.home / shared / member for shared in SHARED),
             *(database.with_name(database.name + suffix) for suffix in ("", ".wal")),
         ]
 
@@ -108,7 +112,7 @@ class Demo:
     @property
     def shared_folders(self) -> tuple[Path, ...]:
         """The same of folders, from the inside out."""
-        return (self.home / "registry", self.home / "state", self.home, self.folder)
+        return (*(self.home / shared for shared in SHARED), self.home, self.folder)
 
 
 def locate(folder: Path) -> Demo:
