@@ -8,6 +8,8 @@ import pytest
 
 from dbtmesh.manifest import loom
 from dbtmesh.manifest.extract import extract
+from dbtmesh.manifest.published import read
+from dbtmesh.manifest.seal import seal
 from tests.manifests import manifest, model
 
 PUBLISHED = dict(extract(manifest(models=1), "dbt_up").nodes["model.dbt_up.public_0"])
@@ -43,6 +45,29 @@ def takes(node: dict[str, Any]) -> bool:
 def test_our_rule_is_that_of_dbt_loom(key: str, value: Any) -> None:
     node = {**PUBLISHED, key: value}
     assert (loom.wrong(node) is None) is takes(node)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2027-03-01", "2027-03-01 12:00:00", "2027-03-01T23:30:00-05:00", "2027-03-01T00:00:00Z"],
+)
+def test_a_date_of_any_engine_is_one_moment_that_a_readers_dbt_can_compare(written: str) -> None:
+    """dbt v2 writes what the project's file has, and dbt Core compares with a time that has a zone."""
+    from dbt.contracts.graph.nodes import ModelNode
+    from dbt_loom import convert_model_nodes_to_model_node_args, identify_node_subgraph
+
+    node = model("dbt_up", "rates") | {"access": "public", "deprecation_date": written}
+    nodes = {"model.dbt_up.rates": node}
+    built = extract(manifest(models=0, nodes=nodes), "dbt_up")
+    (published,) = built.nodes.values()
+    assert published["deprecation_date"] == "2027-03-01T00:00:00+00:00"
+    subgraph = identify_node_subgraph({"nodes": {uid: dict(n) for uid, n in built.nodes.items()}})
+    (injected,) = convert_model_nodes_to_model_node_args(subgraph).values()
+    assert ModelNode.from_args(injected).is_past_deprecation_date in (True, False)
+    # and so is what was published as it was written, before
+    nodes = {"model.dbt_up.rates": {**published, "deprecation_date": written}}
+    before = seal({**built.manifest, "nodes": nodes}, "dbt_up", built.generated_at, frozenset())
+    assert read(before.body, "dbt_up").nodes == built.nodes
 
 
 @pytest.mark.parametrize("version", [0, 0.0, 1, 1.0, 1.5, -1, "beta", "1.10", "2024-01-01", "01"])

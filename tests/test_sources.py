@@ -208,7 +208,7 @@ def hand_made() -> list[dict[str, Any]]:
             f'"UP_HAND_LOCAL"."MARTS"."v_v{version}"',
             version=version,
             latest_version=VERSIONS[0],
-            deprecation_date="2024-01-01",
+            deprecation_date="2024-01-01",  # as dbt v2 writes it
         )
         for version in VERSIONS
     ]
@@ -352,7 +352,8 @@ def test_names_that_yaml_reads_as_other_types(local: Mesh) -> None:
         assert understood[f"up_hand.{name}"]["relation_name"] == f'"UP_HAND_LOCAL"."MARTS"."{name}"'
     for version in VERSIONS:
         meta = understood[f"up_hand.v_v{version}"]["meta"]
-        assert (meta["version"], meta["deprecation_date"]) == (version, "2024-01-01")
+        assert meta["version"] == version
+        assert meta["deprecation_date"] == "2024-01-01T00:00:00+00:00"
 
 
 def test_several_databases_and_schemas(local: Mesh) -> None:

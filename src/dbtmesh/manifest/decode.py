@@ -206,7 +206,7 @@ def _checked(uid: str, node: Node, warehouse: Warehouse, databases: frozenset[st
     latest = _version("latest_version", node.get("latest_version"))
     if deprecated := node.get("deprecation_date"):
         with _Within("deprecation_date"):
-            day(deprecated)
+            deprecated = _deprecation(deprecated)
     database, schema, alias = _place(node, warehouse, databases)
     columns = node.get("columns") or {}
     if len(columns) > MOST_COLUMNS:
@@ -336,6 +336,12 @@ def _version(key: str, version: versions.Version | None) -> versions.Version | N
     if isinstance(version, int | float) and not -1e9 < version < 1e9:
         raise Unfit(f"{key}: {shown(version)} is not a version of a model")
     return version
+
+
+def _deprecation(written: str) -> str:
+    """Its day as midnight in UTC. dbt Core writes midnight where it was parsed, v2 what the file has,
+    often without a zone, which dbt Core cannot compare with the time of a reader's run."""
+    return f"{day(written)}T00:00:00+00:00"
 
 
 def _place(
