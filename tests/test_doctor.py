@@ -18,7 +18,7 @@ from dbtmesh.config import load_member
 from dbtmesh.doctor import environment, plan
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
-from dbtmesh.doctor.yaml_edit import CannotEdit, add_mapping, add_to_list, set_scalar
+from dbtmesh.doctor.yaml_edit import CannotEdit, add_entry, add_to_list, set_scalar
 from tests.conftest import ROOT, Member, Render
 from tests.github_api import PERSON, GitHubApi
 from tests.keypair_world import gh_standin
@@ -80,7 +80,7 @@ def test_a_mapping_in_braces_stays_one() -> None:
         'models: {shop: {"+post-hook": ["{{ f() }}"], +x: a}} # all\n'
     )
     assert add_to_list("models: {}\n", path, "a") == ('models: {"shop": {"+post-hook": ["a"]}}\n')
-    assert add_mapping("p: {outputs: {\n  dev: {a: 1}}}\n", ("p", "outputs"), "x", {"b": 2}) == (
+    assert add_entry("p: {outputs: {\n  dev: {a: 1}}}\n", ("p", "outputs"), "x", {"b": 2}) == (
         'p: {outputs: {"x": {"b": 2}, \n  dev: {a: 1}}}\n'
     )
 
@@ -105,12 +105,12 @@ def test_what_would_change_something_else_is_left_to_people(text: str) -> None:
 
 def test_a_target_is_added_below_the_others() -> None:
     text = "p:\n  outputs:\n    dev: # mine\n      type: snowflake\n  target: dev\n"
-    assert add_mapping(text, ("p", "outputs"), "local", {"type": "duckdb"}) == (
+    assert add_entry(text, ("p", "outputs"), "local", {"type": "duckdb"}) == (
         "p:\n  outputs:\n    dev: # mine\n      type: snowflake\n    local:\n      type: duckdb\n"
         "  target: dev\n"
     )
     with pytest.raises(CannotEdit, match="there already"):
-        add_mapping(text, ("p", "outputs"), "dev", {})
+        add_entry(text, ("p", "outputs"), "dev", {})
 
 
 def test_a_value_is_set_in_its_line() -> None:
@@ -226,6 +226,29 @@ def plain(value: Any) -> Any:
         key: [each] if key == "+post-hook" and isinstance(each, str) else plain(each)
         for key, each in value.items()
     }
+
+
+def test_on_v2_it_is_said_whether_the_latest_version_becomes_a_view(render: Render) -> None:
+    """v2 makes one unless it is told not to: the table that a reader of v1 knows is in its way."""
+    member = render(kind="upstream")
+    settings, facts = member.path / "dbt_project.yml", member.path / "mesh.yml"
+    flag = "latest_version_pointer_enabled_by_default: false"
+    core = settings.read_text()
+    assert flag not in core
+    assert [each for each in examined(member) if each.where == settings.name] == []
+    facts.write_text(facts.read_text().replace("engine: core", "engine: v2"))
+    without_flags = re.sub(r"^flags:\n( .*\n)+", "", core, flags=re.MULTILINE)
+    in_braces = without_flags.replace("\non-run-start:", "\nflags: {x: true}\non-run-start:")
+    for text in (core, without_flags, in_braces):
+        settings.write_text(text)
+        (found,) = (each for each in examined(member) if each.where == settings.name)
+        assert f"flags:\n  {flag}" in found.add
+        assert found.edit
+        flags = yaml.safe_load(text).get("flags", {})
+        told = yaml.safe_load(found.edit.text)["flags"]
+        assert told == {**flags, flag.partition(":")[0]: False}
+        settings.write_text(found.edit.text.replace(flag, flag.replace("false", "true")))
+        assert [each for each in examined(member) if each.where == settings.name] == []
 
 
 def test_a_macro_that_is_gone_comes_back_as_the_template_has_it(render: Render) -> None:

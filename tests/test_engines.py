@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -201,6 +202,61 @@ def test_from_loom_to_v2_in_one_step(
     member = Member(folder, {**up.environment, **dbt.environment})
     member.ok("scripts/sync_mesh.py")
     member.dbt("build")
+
+
+# ── Versions of a model ───────────────────────────────────────────────────────────────
+
+PLACES = "{% macro places() %}{% for each in graph.nodes.values() if each.name == 'sales' %}\
+{% set at = relations_of(each) | map('last') | join(' and ') %}\
+{% do log(each.version ~ ' is at ' ~ at ~ ';', true) %}\
+{% endfor %}{% endmacro %}"
+
+
+def test_the_steps_of_the_readme_to_a_new_version_keep_the_table_of_readers_on_v2(
+    render: Render,
+) -> None:
+    """v2 makes a view of the latest version where it is not told otherwise. Grants follow it."""
+    up = render(kind="upstream", engine="v2")
+    marts, settings = up.path / "models/marts", up.path / "dbt_project.yml"
+    text = (up.path / "README.md").read_text()
+    (recipe,) = (part for part in text.split("```") if part.startswith("yaml\nmodels:"))
+    recipe = recipe.removeprefix("yaml\n").replace("orders", "sales")  # orders is a seed
+    (marts / "sales_v1.sql").write_text("select 1 as order_id, 1.5::numeric(12,2) as amount")
+    (marts / "sales_v2.sql").write_text("select 1 as order_id, 150 as cents")
+    (up.path / "macros/log_places.sql").write_text(PLACES)
+
+    def lies(recipe: str) -> tuple[dict[str, str], str]:
+        """What dbt builds, and where the grants look."""
+        (marts / "sales.yml").write_text(recipe)
+        up.dbt("run", "--select", "sales")
+        database = Path(up.environment["DBT_MESH_HOME"]) / "DBT_UP_LOCAL.duckdb"
+        with duckdb.connect(str(database)) as connection:
+            rows = connection.execute(
+                "select table_name, table_type from information_schema.tables"
+                " where table_name like 'sales%' order by 1"
+            ).fetchall()
+            for name, kind in rows:
+                connection.execute(f"drop {kind.removeprefix('BASE ')} MARTS.{name}")
+        said = up.dbt("run-operation", "places").stdout
+        return dict(rows), " ".join(sorted(re.findall(r"\d is at [^;]+", said)))
+
+    two = {"sales": "BASE TABLE", "sales_v2": "BASE TABLE"}
+    assert lies(recipe) == (two, "1 is at sales 2 is at sales_v2")
+    latest = recipe.replace("latest_version: 1", "latest_version: 2")
+    assert lies(latest) == (two, "1 is at sales 2 is at sales_v2")
+    # a project that wants the view: for one model, for all of them, and as v2 does by itself
+    bare = recipe.replace("config: {alias: sales}\n", "\n")
+    view = {"sales": "VIEW", "sales_v1": "BASE TABLE", "sales_v2": "BASE TABLE"}
+    asked = bare.replace(
+        "access: public,", "access: public, latest_version_pointer: {enabled: true},"
+    )
+    places = "1 is at sales_v1 and sales 2 is at sales_v2"
+    assert lies(asked) == (view, places)
+    told = settings.read_text()
+    settings.write_text(told.replace("by_default: false", "by_default: true"))
+    assert lies(bare) == (view, places)
+    settings.write_text(re.sub("\n +latest_version_pointer.*", "", told))
+    assert lies(bare) == (view, places)
 
 
 # ── The answer ────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ FILES: Sequence[Check] = (
     settings.macros,
     settings.targets,
     settings.query_comment,
+    settings.version_pointer,
     interface.schemas,
     interface.contracts,
     environment.requirements,

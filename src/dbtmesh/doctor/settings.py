@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from dbtmesh.artifacts import hooks
+from dbtmesh.config import Engine
 from dbtmesh.doctor import pristine
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
-from dbtmesh.doctor.yaml_edit import CannotEdit, add_mapping, add_to_list
+from dbtmesh.doctor.yaml_edit import CannotEdit, add_entry, add_to_list
 
 DBT_PROJECT, PROFILES = "dbt_project.yml", "profiles.yml"
 HOOKS = ("on-run-start", "on-run-end")
@@ -28,6 +29,7 @@ EFFECTS = {
     "schema first",
     "query_comment": "the query history on Snowflake does not tell which project and run it was",
 }
+POINTER = "latest_version_pointer_enabled_by_default"
 NAMING = ("generate_schema_name", "generate_database_name", "generate_alias_name")
 CALLED = re.compile(r"\{\{-?\s*(\w+)\s*\(")
 
@@ -89,6 +91,27 @@ def _missing_hook(text: str, path: tuple[str, ...], hook: str, macro: str) -> Fi
     )
 
 
+def version_pointer(project: Project) -> Iterator[Finding]:
+    """Whether dbt v2 makes a view of the latest version is said, either way."""
+    member, text = project.member, project.text(DBT_PROJECT)
+    if member.engine is not Engine.V2 or not member.publishes or text is None:
+        return
+    if _at(project.dbt_project, ("flags", POINTER)) is not None:
+        return
+    try:
+        edit = Edit(DBT_PROJECT, add_entry(text, ("flags",), POINTER, value=False))
+    except CannotEdit:
+        edit = None
+    yield Finding(
+        DBT_PROJECT,
+        f"flags does not say {POINTER}",
+        "dbt v2 makes a view `orders` of the latest version of orders: it fails where v1 keeps that"
+        " name (`alias`), and replaces its table once v2 is the latest",
+        f"flags:\n  {POINTER}: false",
+        edit,
+    )
+
+
 def query_comment(project: Project) -> Iterator[Finding]:
     if project.dbt_project and "query_comment" not in str(project.dbt_project.get("query-comment")):
         yield note(
@@ -144,9 +167,7 @@ def targets(project: Project) -> Iterator[Finding]:
     missing = [name for name in wanted if name not in (there or {})]
     for name in missing:
         try:
-            edit = Edit(
-                PROFILES, add_mapping(text, (project.profile, "outputs"), name, wanted[name])
-            )
+            edit = Edit(PROFILES, add_entry(text, (project.profile, "outputs"), name, wanted[name]))
         except CannotEdit:
             edit = None
         yield Finding(

@@ -41,8 +41,8 @@ def add_to_list(text: str, path: Sequence[str], item: str) -> str:
     raise CannotEdit(f"{'.'.join(path)} is a mapping, not a list")
 
 
-def add_mapping(text: str, path: Sequence[str], key: str, value: dict[str, Any]) -> str:
-    """Adds `key: value` to the mapping at `path`."""
+def add_entry(text: str, path: Sequence[str], key: str, value: dict[str, Any] | bool) -> str:
+    """Adds `key: value` to the mapping at `path`; keys on the way that are missing are made."""
     lines = text.splitlines()
     holder, missing = _deepest(text, (*path, key))
     if not missing:
@@ -50,8 +50,9 @@ def add_mapping(text: str, path: Sequence[str], key: str, value: dict[str, Any])
     if _in_braces(holder):
         added = _insert_in_braces(lines, holder, missing, value)
         return _checked(text, added, (*path, key), value)
-    dumped = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
-    block = _nested(missing, dumped.splitlines())
+    entry = {missing[-1]: value}
+    dumped = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=10_000)
+    block = _nested(missing[:-1], dumped.splitlines())
     return _checked(text, _insert_into(lines, holder, block, last=True), (*path, key), value)
 
 
@@ -205,7 +206,7 @@ def _checked(before: str, lines: Sequence[str], path: Sequence[str], added: Any)
             holder[key] = {}
         holder = holder[key]
     there = holder.get(path[-1])
-    if isinstance(added, dict):
+    if not isinstance(added, str):  # which is an item of a list
         holder[path[-1]] = added
     else:
         holder[path[-1]] = [

@@ -230,11 +230,13 @@
 
 
 {#- Where readers find a model, as [relation name, identifier]: its own, and for the latest version the
-    view without a suffix that dbt 1.12 makes where `latest_version_pointer` is on, which is no node. -#}
+    view without a suffix that dbt makes where `latest_version_pointer` is on, which is no node. Where
+    nothing is said that is so in v2 only. The flag is among the arguments in 1.12, among the flags in v2. -#}
 {% macro relations_of(node) %}
     {%- set found = [[node.relation_name, node.alias]] -%}
     {%- set pointer = node.config.get('latest_version_pointer') or {} -%}
-    {%- set by_default = flags.LATEST_VERSION_POINTER_ENABLED_BY_DEFAULT | default(false) -%}
+    {%- set flag = 'latest_version_pointer_enabled_by_default' -%}
+    {%- set by_default = invocation_args_dict.get(flag, flags[flag] | default(dbt_version.startswith('2.'))) -%}
     {%- if node.get('version') is not none and node.get('version') == node.get('latest_version')
         and (by_default if pointer.get('enabled') is none else pointer.get('enabled')) -%}
         {%- set identifier = generate_latest_version_pointer_alias(pointer.get('alias'), node) | trim -%}
