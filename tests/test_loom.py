@@ -52,7 +52,7 @@ def test_our_rule_is_that_of_dbt_loom(key: str, value: Any) -> None:
     ["2027-03-01", "2027-03-01 12:00:00", "2027-03-01T23:30:00-05:00", "2027-03-01T00:00:00Z"],
 )
 def test_a_date_of_any_engine_is_one_moment_that_a_readers_dbt_can_compare(written: str) -> None:
-    """dbt v2 writes what the project's file has, and dbt Core compares with a time that has a zone."""
+    """dbt v2 writes what the project's file has; dbt Core compares with a time that has a zone."""
     from dbt.contracts.graph.nodes import ModelNode
     from dbt_loom import convert_model_nodes_to_model_node_args, identify_node_subgraph
 

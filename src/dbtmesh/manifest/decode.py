@@ -339,8 +339,8 @@ def _version(key: str, version: versions.Version | None) -> versions.Version | N
 
 
 def _deprecation(written: str) -> str:
-    """Its day as midnight in UTC. dbt Core writes midnight where it was parsed, v2 what the file has,
-    often without a zone, which dbt Core cannot compare with the time of a reader's run."""
+    """Its day as midnight in UTC. dbt Core writes midnight where it was parsed, v2 what the file
+    has, often without a zone: a reader's dbt Core cannot compare that with the time of its run."""
     return f"{day(written)}T00:00:00+00:00"
 
 
