@@ -140,7 +140,8 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.RELATION_MOVED: Ruling(
         _BREAKING,
-        "Readers query the relation by database, schema and name; the old one goes stale or away.",
+        "Readers query the relation by database, schema and name; the old table is"
+        " no longer updated, or is dropped.",
         "set database, schema and alias so that {model} stays {before}, or {new_version}",
     ),
     Rule.LATEST_INCOMPATIBLE: Ruling(
@@ -182,8 +183,8 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.LATEST_MOVED: Ruling(
         _RISKY,
-        "A `ref` without a version now means another version, which still has what the old one"
-        " had, or the old one's date has come.",
+        "A `ref` without a version now resolves to another version. It is compatible, or the old"
+        " version's date has come.",
         "keep {model} and `latest_version: {before}` until readers have tried the new one",
     ),
     Rule.TYPE_RESIZED: Ruling(
@@ -221,7 +222,7 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.CONSUMERS_NAMED: Ruling(
         _RISKY,
-        "Every reader on record may read on; a project that has not recorded yet is refused.",
+        "All recorded readers keep access; a project without a record loses it.",
         "name every project that reads {model} in its `meta.consumers`",
     ),
     Rule.CONSTRAINTS_UNENFORCED: Ruling(
