@@ -13,7 +13,7 @@ from botocore import exceptions
 from dbtmesh import MeshError
 from dbtmesh.commands import update_template
 from dbtmesh.output.told import telling_line
-from dbtmesh.registry.s3 import S3Store, _explain_connection
+from dbtmesh.registry.s3 import S3Store, _explain_connection, _is_of_all
 
 ENDPOINT = "https://s3.eu-central-1.amazonaws.com"
 
@@ -87,6 +87,25 @@ def test_what_s3_says_stands_beside_what_to_do(reason: str, code: str, status: i
     )
     store = S3Store.__new__(S3Store)
     assert store._explain(error).endswith(f". S3 says: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "is_of_all"),
+    [
+        ("RequestTimeTooSkewed", 403, True),
+        ("RequestTimeout", 400, True),
+        ("TooManyRequests", 429, True),
+        ("SlowDown", 503, True),
+        ("ExpiredToken", 400, True),
+        ("AccessDenied", 403, False),
+        ("InvalidObjectState", 403, False),
+    ],
+)
+def test_what_s3_says_of_one_object_or_of_all(code: str, status: int, is_of_all: bool) -> None:
+    error = exceptions.ClientError(
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject"
+    )
+    assert _is_of_all(error) is is_of_all
 
 
 GIT = {

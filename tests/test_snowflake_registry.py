@@ -24,14 +24,26 @@ from dbtmesh.downstream.recording import former
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.published import read
+from dbtmesh.manifest.seal import UNSEALED, with_digest
 from dbtmesh.registry import history, keys, publication
 from dbtmesh.registry.move import move
 from dbtmesh.registry.publication import publish
 from dbtmesh.registry.records import Read, Record, encode, recorded
 from dbtmesh.registry.snowflake import connection, rows, sql
 from dbtmesh.registry.snowflake.connection import target_of
+from dbtmesh.registry.snowflake.documents import documents
 from dbtmesh.registry.snowflake.rows import Mark, Standing, judged
-from dbtmesh.registry.store import Access, Changed, NotModified, Store, TooLarge, open_store
+from dbtmesh.registry.snowflake.sql import OWNER
+from dbtmesh.registry.store import (
+    Access,
+    Changed,
+    NotModified,
+    OutOfReach,
+    Store,
+    TooLarge,
+    open_store,
+)
+from dbtmesh.snowflake import account as snowflake_account
 from fleet import map as mesh_map
 from tests.manifests import manifest, model
 from tests.snowflake_registry import Account, project_of, signed_out
@@ -251,7 +263,7 @@ def facts_of(member: Member, root: Path, kind: str) -> Path:
             "name": each.name,
             "database_prefix": each.database_prefix,
             "database": each.prod_database,
-            "databases": ["DBT_UP_LOCAL"],
+            "databases": ["DBT_UP_PROD"],
         }
         for each in member.upstreams
     ]
@@ -351,6 +363,18 @@ def test_nobody_else_sees_even_their_names(account: Account, up: Member) -> None
     ) as session:
         found = session.cursor().execute(f"SELECT READER FROM {up.prod_database}.MESH.PUBLISHED")
         assert {reader for (reader,) in found or ()} == {None}
+
+
+def test_a_name_that_is_written_in_another_way_hides_as_well() -> None:
+    whole = of(OPEN, FOR_DOWN)
+    escaped = whole.body.replace(b'"consumers"', b'"c\\u006fnsumers"')
+    assert escaped != whole.body
+    digest = sha256(with_digest(escaped, whole.digest, UNSEALED))
+    found = documents(with_digest(escaped, whole.digest, digest), "dbt_up")
+    assert set(found) == {OWNER, None, "READ_DBT_DOWN"}
+    everybodys = found[None]
+    assert b"public_open" in everybodys
+    assert b"for_down" not in everybodys
 
 
 def test_a_publication_for_named_consumers_alone(account: Account, up: Member) -> None:
@@ -463,6 +487,32 @@ def test_a_missing_part_is_told(
     one_line(refused)
 
 
+def test_a_table_of_another_shape_is_nobody_elses_fault(account: Account, up: Member) -> None:
+    readers = {name: account.project(name, up) for name in ("dbt_down", "dbt_other")}
+    for name, member in readers.items():
+        record = Record(name, [Read("model.dbt_up.public_open", "public_open")])
+        account.store(member).write(
+            keys.record("dbt_up", "shape", name), encode(record), replaces=None
+        )
+        signed_out()
+    odd = readers["dbt_down"].prod_database
+    account.run(
+        f"USE ROLE SYSADMIN; CREATE OR REPLACE TABLE {odd}.MESH.READS (X VARCHAR); "
+        f"GRANT SELECT ON TABLE {odd}.MESH.READS TO DATABASE ROLE {odd}.MESH_READS;"
+    )
+    try:
+        found, problems = recorded(account.store(up), "dbt_up", "shape")
+    finally:
+        account.run(f"USE ROLE SYSADMIN; DROP TABLE {odd}.MESH.READS;")
+    assert [record.consumer for record in found] == ["dbt_other"]
+    assert len(problems) == 1
+    assert odd.lower() in problems[0].lower()
+    account.standin.faults.clear()
+    account.standin.faults.fail("UPSTREAM = ", errno=606, message="No active warehouse")
+    with pytest.raises(OutOfReach):
+        list(account.store(up).children(keys.records("dbt_up", "shape")))
+
+
 def refused_read(account: Account, member: Member, key: str = LATEST) -> str:
     signed_out()
     with pytest.raises(MeshError) as refused:
@@ -494,25 +544,55 @@ def test_a_consumer_may_not_write_there(account: Account, up: Member) -> None:
     one_line(refused)
 
 
-FAULTS = {
-    "no warehouse": (606, "No active warehouse selected in the current session", "no warehouse"),
+FAULTS: dict[str, tuple[int, str, str, type[MeshError]]] = {
+    "no warehouse": (
+        606,
+        "No active warehouse selected in the current session",
+        "no warehouse",
+        OutOfReach,
+    ),
     "the monitor": (
         90073,
         "Warehouse UP_WH cannot be resumed: monitor exceeded",
         "resource monitor",
+        OutOfReach,
     ),
-    "something else": (604, "SQL execution error: too much", "too much"),
+    "not allowed": (3001, "Insufficient privileges", "DBT_MESH_TARGET=prod", MeshError),
+    "something else": (604, "SQL execution error: too much", "too much", MeshError),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_snowflake_refuses_is_told(account: Account, store: Store, fault: str) -> None:
-    number, message, expected = FAULTS[fault]
+    number, message, expected, kind = FAULTS[fault]
     account.standin.faults.clear()
     account.standin.faults.fail("WITH S", errno=number, sqlstate="57014", message=message)
     with pytest.raises(MeshError, match=expected) as refused:
         store.read(LATEST)
     assert message in one_line(refused)
+    assert refused.type is kind  # whether `--keep-going` goes on
+
+
+def test_a_person_reads_what_the_role_may_and_no_more(
+    account: Account, up: Member, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what another role of theirs may."""
+    publish(store, "prod", built(1), agree)
+    account.run(
+        "USE ROLE USERADMIN; CREATE USER GRACE PASSWORD = 'grace' DEFAULT_SECONDARY_ROLES = "
+        "('ALL'); USE ROLE SECURITYADMIN; GRANT ROLE UP_ROLE TO USER GRACE; "
+        "GRANT ROLE OTHER_ROLE TO USER GRACE;"
+    )
+    for name in ("SNOWFLAKE_PRIVATE_KEY", "DBT_MESH_TARGET"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SNOWFLAKE_USER", "GRACE")
+    monkeypatch.setenv("SNOWFLAKE_PASSWORD", "grace")
+    monkeypatch.setenv("SNOWFLAKE_WAREHOUSE", "UP_WH")
+    monkeypatch.setenv("SNOWFLAKE_ROLE", "OTHER_ROLE")
+    assert "does not exist or not authorized" in refused_read(account, up)
+    monkeypatch.setenv("SNOWFLAKE_ROLE", "UP_ROLE")
+    signed_out()
+    assert latest(account.store(up)).version == built(1).version
 
 
 def test_a_sign_in_that_fails_is_told(
@@ -587,6 +667,20 @@ def test_what_is_listed(account: Account, up: Member) -> None:
     down.write(keys.record("gone", "prod", "dbt_down"), b"{}", replaces=None)
     assert sorted(down.children("")) == ["dbt_down/", "dbt_up/", "gone/"]
     assert former(down, "prod", "dbt_down", ["dbt_up"]) == ["gone"]
+
+
+def test_a_listing_is_of_exact_names_and_never_cut_off(
+    account: Account, up: Member, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(store, "prod", built(1), agree)
+    before = len(account.standin.statements)
+    assert "dbt_up/" in list(store.children(""))
+    asked = [each for each in account.sent(before) if each.startswith("SHOW")]
+    assert {each.split("'")[1] for each in asked} == {"PUBLISHED", "PUBLICATIONS", "READS"}
+    monkeypatch.setattr(snowflake_account, "MAX_ROWS", 1)
+    with pytest.raises(MeshError, match="lists no more") as refused:
+        list(store.children(""))
+    one_line(refused)
 
 
 def test_the_map_draws_what_somebody_may_see(

@@ -24,6 +24,7 @@ from dbtmesh.registry.store import (
     Stored,
     TooLarge,
     content_type,
+    is_of_one,
 )
 
 BODY_ATTEMPTS = 3
@@ -50,7 +51,7 @@ ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 WORDS = re.compile(r"<(Message|Details|Code)>(.*?)</\1>", re.DOTALL)
-STATUS = re.compile(r"non-2xx status code: (\d+ [A-Za-z ]+)")
+STATUS = re.compile(r"non-2xx status code: ((\d+) [A-Za-z ]+)")
 
 
 class CloudStore:
@@ -63,6 +64,7 @@ class CloudStore:
     container: str
     kind: str
     sign_in: str
+    keeps_own_records = False
 
     def __init__(self, url: str, prefix: str, client: Any) -> None:
         self.url, self.prefix, self._client = url, prefix, client
@@ -183,15 +185,15 @@ class CloudStore:
             yield
         except exceptions.BaseError as error:
             where, reason = f"{self.url}/{key}", _reason(error)
-            status = STATUS.search(str(error))
-            kind = MeshError if status and status[1].startswith("4") else OutOfReach
+            kind: type[MeshError] = OutOfReach
             if isinstance(error, exceptions.PermissionDeniedError):
                 kind = MeshError
                 advice = "access denied: your identity may not do this, or its key is wrong"
             elif isinstance(error, exceptions.UnauthenticatedError):
-                kind = OutOfReach
                 advice = f"{self.service} refuses the sign-in: sign in again ({self.sign_in})"
             else:
+                status = STATUS.search(str(error))
+                kind = MeshError if status and is_of_one(int(status[2])) else OutOfReach
                 advice = "failed: check the name and the network, or try again later"
             raise kind(f"{where}: {advice}. {self.service} says: {reason}") from None
 

@@ -19,6 +19,8 @@ LOCK_SECONDS = 30
 class FolderStore:
     """Objects as files of a folder; for one machine, or a disk that several share."""
 
+    keeps_own_records = False
+
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.url = self.root.as_uri()

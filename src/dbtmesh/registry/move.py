@@ -46,7 +46,7 @@ def move(
     versions = history.versions(registry, project, env, number=sys.maxsize)
     folder = keys.records(project, env)
     found = sorted(name for name in registry.children(folder) if name.endswith(".json"))
-    records = [] if _keeps_own_records(new) else found
+    records = [] if new.keeps_own_records else found
     readers = tuple(name.removesuffix(".json") for name in found)
     moved = Moved(env, len(versions), readers, len(records))
     if dry:
@@ -65,12 +65,6 @@ def move(
         _where_there_is_none(state, new_state, keys.state(project, env, name))
     _latest(registry, new, project, env, versions)
     return moved
-
-
-def _keeps_own_records(target: Store) -> bool:
-    """In Snowflake each reader keeps its record in its own database, and writes it when it next
-    deploys: nobody else can."""
-    return target.url.startswith("snowflake:")
 
 
 def _where_there_is_none(source: Store, target: Store, key: str) -> None:

@@ -18,6 +18,7 @@ class RoutedStore:
 
     def __init__(self, own: Store, elsewhere: Mapping[str, str], access: Access) -> None:
         self.url, self._own, self._elsewhere, self._access = own.url, own, elsewhere, access
+        self.keeps_own_records = own.keeps_own_records
         self._open: dict[str, Store] = {}
 
     def _of(self, key: str) -> Store:

@@ -20,6 +20,7 @@ from dbtmesh.registry.store import (
     Stored,
     TooLarge,
     content_type,
+    is_of_one,
 )
 
 if TYPE_CHECKING:
@@ -35,12 +36,17 @@ CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 8, 4
 REDIRECTED = "the bucket is in another region: set AWS_REGION, or the answer aws_region"
 SIGN_IN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
 ELSEWHERE = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed")
-"""What S3 says of credentials that it refuses, and of a bucket of another region."""
+CLOCK, SLOW = "RequestTimeTooSkewed", "RequestTimeout"
+"""What S3 says of credentials that it refuses, of a bucket of another region, of a clock that is
+wrong, and of a connection that is too slow:
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 
 
 class S3Store:
     """Objects of an S3 bucket, or of a server that speaks S3 (AWS_ENDPOINT_URL_S3)."""
+
+    keeps_own_records = False
 
     def __init__(
         self, url: str, bucket: str, prefix: str, region: str | None, encryption: str | None = None
@@ -197,6 +203,8 @@ class S3Store:
             return f"AWS refuses the credentials ({code}): sign in again"
         if code in ELSEWHERE:
             return REDIRECTED
+        if code == CLOCK:
+            return "the clock of this machine is wrong: set it"
         if isinstance(status, int) and status >= 500:
             return f"the server answers {status} ({code}) again and again: try again later"
         return one_line(error)
@@ -235,8 +243,8 @@ def _explain_connection(error: Exception, endpoint: str) -> str:
 def _is_of_all(error: Any) -> bool:
     """Whether S3 would say the same of every object."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    server = isinstance(status, int) and status >= 500
-    return server or _code(error) in ("NoSuchBucket", *SIGN_IN, *ELSEWHERE)
+    server = isinstance(status, int) and not is_of_one(status)
+    return server or _code(error) in ("NoSuchBucket", CLOCK, SLOW, *SIGN_IN, *ELSEWHERE)
 
 
 def _code(error: Any) -> str:

@@ -54,6 +54,15 @@ class OutOfReach(MeshError):
     """The store does not answer, or lets nobody in: whatever is wrong is not one object's fault."""
 
 
+PATIENCE = frozenset({408, 429})
+"""HTTP's statuses of a request that took too long, and of too many requests."""
+
+
+def is_of_one(status: int) -> bool:
+    """Whether HTTP's status is about the one object that was asked for, and not about all."""
+    return 400 <= status < 500 and status not in PATIENCE
+
+
 class TooLarge(MeshError):
     """An object has more bytes than are read of it: nobody meant it to be read."""
 
@@ -65,9 +74,11 @@ class Store(Protocol):
     """Objects under a root; `key` is a path below it, with `/` between its parts.
 
     Every method raises OutOfReach where the store is, MeshError where it denies access or fails.
+    keeps_own_records: each reader writes its record into a place of its own, and nobody else can.
     """
 
     url: str
+    keeps_own_records: bool
 
     def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
         """The object, or None where there is none. Raises NotModified where its ETag is `known`,

@@ -178,8 +178,9 @@ def open_personal(
     that count more than what is configured. Raises MeshError."""
     if not is_configured(connection):
         raise MeshError(
-            "no connection to Snowflake: name one of ~/.snowflake/connections.toml with "
-            "--connection, or export SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and how to sign in "
+            "no connection to Snowflake: name one of ~/.snowflake/connections.toml in "
+            "SNOWFLAKE_DEFAULT_CONNECTION_NAME (or with --connection, where a command has it), or "
+            "export SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and how to sign in "
             "(SNOWFLAKE_PRIVATE_KEY_PATH, …)"
         )
     connection = connection or os.environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME")
@@ -263,7 +264,9 @@ def _workload_token() -> str:
     if token := os.environ.get("SNOWFLAKE_TOKEN"):
         return token
     raise MeshError(
-        "SNOWFLAKE_TOKEN is not set: run this by python -m dbtmesh with-snowflake-token"
+        "SNOWFLAKE_TOKEN is not set, and only a job of GitHub Actions gets one: run this in one, "
+        "by python -m dbtmesh with-snowflake-token. On this machine, as for a move into Snowflake, "
+        "it takes a key of deploys: `copier update --trust --skip-answered --data auth=key_pair`"
     )
 
 

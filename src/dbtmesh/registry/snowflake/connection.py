@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbtmesh import MeshError
 from dbtmesh.output.words import one_line
 from dbtmesh.registry.snowflake.sql import Statement
 from dbtmesh.registry.store import MOST_REASON, Access, OutOfReach
+from dbtmesh.snowflake.session import INSUFFICIENT, MISSING
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -21,14 +22,35 @@ TARGET = "DBT_MESH_TARGET"
 """As whom of a project's service users a job of CI signs in: `prod` or `ci`, as in profiles.yml."""
 LOGIN_TIMEOUT = 20
 """Seconds; a registry that does not answer is told of soon."""
-ADVICE = {
-    2003: "it is not there for your role: has that project run its snowflake/01 to 03 with "
-    "registry: snowflake, and this project its 03?",
-    3001: "your role may not do this: only the project's own deploys write here",
-    606: "your role has no warehouse that it may use: run snowflake/02 of this project",
-    90073: "the warehouse is suspended by its resource monitor",
+NO_WAREHOUSE, SUSPENDED = 606, 90073
+
+
+class Fault(NamedTuple):
+    """What an error number of Snowflake's means. kind: of one object, or of all."""
+
+    kind: type[MeshError]
+    advice: str
+
+
+FAULTS = {
+    **dict.fromkeys(
+        MISSING,
+        Fault(
+            MeshError,
+            "it is not there for your role: has that project run its snowflake/01 to 03 with "
+            "registry: snowflake, and this project its 03?",
+        ),
+    ),
+    INSUFFICIENT: Fault(
+        MeshError,
+        "your role may not do this: only the project's own deploys write here (from this machine, "
+        f"with {TARGET}=prod and their key in SNOWFLAKE_PRIVATE_KEY_PATH)",
+    ),
+    NO_WAREHOUSE: Fault(
+        OutOfReach, "your role has no warehouse that it may use: run snowflake/02 of this project"
+    ),
+    SUSPENDED: Fault(OutOfReach, "the warehouse is suspended by its resource monitor"),
 }
-ADVICE[2043] = ADVICE[2003]
 OTHERWISE = "failed: check the account and the network, or try again later"
 
 
@@ -61,11 +83,13 @@ class Connection:
                 cursor.execute(statement.text, statement.values or None)
                 return list(cursor.fetchall()), cursor.rowcount or 0
         except Error as error:
-            advice = ADVICE.get(error.errno or 0, OTHERWISE)
-            reason = one_line(error.raw_msg or str(error), MOST_REASON)
             # of a statement, or of the connection
-            kind = MeshError if isinstance(error, ProgrammingError) else OutOfReach
-            raise kind(f"{where}: {advice}. Snowflake says: {reason}") from None
+            other = Fault(
+                MeshError if isinstance(error, ProgrammingError) else OutOfReach, OTHERWISE
+            )
+            fault = FAULTS.get(error.errno or 0, other)
+            reason = one_line(error.raw_msg or str(error), MOST_REASON)
+            raise fault.kind(f"{where}: {fault.advice}. Snowflake says: {reason}") from None
 
 
 def open_for(account: str, access: Access) -> SnowflakeConnection:
@@ -77,6 +101,7 @@ def open_for(account: str, access: Access) -> SnowflakeConnection:
         "paramstyle": "qmark",
         "autocommit": True,  # whatever the account has for a default
         "login_timeout": LOGIN_TIMEOUT,
+        "secondary_roles": "NONE",  # a person reads what the role named here may read
     }
     named = member.snowflake.get("account") if member else None
     if member and named and _account(str(named)) != _account(account):

@@ -21,8 +21,6 @@ def role_of(project: str) -> str:
 def documents(body: bytes, project: str) -> Mapping[str | None, bytes]:
     """Reader → document: None for all, a database role, or OWNER. One for all where no model names
     its consumers. Raises MeshError for what is no publication of the project."""
-    if b'"consumers"' not in body:
-        return {None: body}
     whole = read(body, project)
     shared = {uid: shared_with(node) for uid, node in whole.nodes.items()}
     named = {name for names in shared.values() for name in names or () if NAME.fullmatch(name)}

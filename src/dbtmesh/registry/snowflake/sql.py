@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dbtmesh.registry.snowflake.rows import CHUNK, Mark, Packed
@@ -232,10 +232,9 @@ def write_counted(one: Counted, body: Packed, follows: str | None, write_id: str
     )
 
 
-def show(relations: Collection[str]) -> Statement:
-    """All relations of such names that the role may see, in whatever database."""
-    pattern = next(iter(relations)) if len(relations) == 1 else "PUBLI%"
-    return Statement(f"SHOW TERSE OBJECTS LIKE '{pattern}' IN ACCOUNT", ())
+def show(relation: str) -> Statement:
+    """All relations of that name that the role may see, in whatever database."""
+    return Statement(f"SHOW TERSE OBJECTS LIKE '{relation}' IN ACCOUNT", ())
 
 
 def names(table: Table, env: str) -> Statement:

@@ -14,7 +14,14 @@ from dbtmesh.files import MOST
 from dbtmesh.registry.snowflake import connection, rows, sql
 from dbtmesh.registry.snowflake.documents import documents, role_of
 from dbtmesh.registry.snowflake.places import Folder, Kind, Place, folder_of, place_of
-from dbtmesh.registry.store import Access, Changed, NotModified, Stored, TooLarge
+from dbtmesh.registry.store import (
+    Access,
+    Changed,
+    NotModified,
+    OutOfReach,
+    Stored,
+    TooLarge,
+)
 
 STATE = "/state"
 """After the account: what a member keeps for itself, beside the registry."""
@@ -25,6 +32,8 @@ class SnowflakeStore:
     """Of an account: each project's part lies in its own prod database, and a consumer's records
     lie in the consumer's."""
 
+    keeps_own_records = True
+
     def __init__(self, url: str, place: str, access: Access) -> None:
         account = place.removesuffix(STATE)
         if not ACCOUNT.fullmatch(account):
@@ -33,7 +42,7 @@ class SnowflakeStore:
             )
         self.url, self._is_state, self._member = url, place != account, access.member
         self._connection = connection.shared(account, access)
-        self._records: dict[str, list[rows.Part]] = {}
+        self._records: dict[str, list[rows.Part] | MeshError] = {}
 
     # ── One object ────────────────────────────────────────────────────────────────────
 
@@ -62,6 +71,8 @@ class SnowflakeStore:
         if place is None:
             return []
         if place.kind is Kind.RECORD and (listed := self._records.pop(key, None)):
+            if isinstance(listed, MeshError):
+                raise listed
             return listed
         statement = self._reading(place, known, most, body)
         if statement is None:
@@ -229,24 +240,61 @@ class SnowflakeStore:
         if not databases:
             return
         found: dict[str, dict[str, list[Sequence[Any]]]] = defaultdict(lambda: defaultdict(list))
-        for database, consumer, *row in self._connection.ask(
-            sql.read_records(databases, project, env, MOST), where
-        ):
+        answered, failed = self._ask_all(databases, project, env, where)
+        for database, consumer, *row in answered:
             found[str(consumer)][str(database)].append(row)
+        for database, error in failed.items():
+            # whatever it holds is that project's, and reading it says why it cannot be read
+            name = self._project(database) or database
+            if name not in found:
+                self._records[f"{project}/{env}/consumers/{name}.json"] = error
+                yield f"{name}.json"
         for consumer, places in found.items():
             # One that another project's database holds is not that consumer's own.
             own = places.get(self._database(consumer)) or places[min(places)]
-            name = f"{consumer}.json"
+            key = f"{project}/{env}/consumers/{consumer}.json"
             try:
-                self._records[f"{project}/{env}/consumers/{name}"] = rows.one_object(own)
+                self._records[key] = rows.one_object(own)
             except rows.Damaged as error:
-                self._records[f"{project}/{env}/consumers/{name}"] = [
-                    rows.Part("", 0, 1, 0, "", str(error))
-                ]
-            yield name
+                self._records[key] = self._damaged(key, error)
+            yield f"{consumer}.json"
+
+    def _ask_all(
+        self, databases: Sequence[str], project: str, env: str, where: str
+    ) -> tuple[list[Sequence[Any]], dict[str, MeshError]]:
+        """The rows of records in these databases, and why there are none of some: asked at once,
+        and each alone where one of them keeps that from being answered."""
+
+        def ask(some: Sequence[str]) -> list[Sequence[Any]]:
+            return self._connection.ask(sql.read_records(some, project, env, MOST), where)
+
+        try:
+            return ask(databases), {}
+        except OutOfReach:
+            raise
+        except MeshError:
+            answered, failed = list[Sequence[Any]](), dict[str, MeshError]()
+            for database in databases:
+                try:
+                    answered += ask([database])
+                except OutOfReach:
+                    raise
+                except MeshError as error:
+                    failed[database] = error
+            return answered, failed
 
     def _databases(self, seen: Collection[str], where: str) -> list[str]:
         """Those in which the role sees one of these relations of a registry."""
-        listed = self._connection.ask(sql.show(seen), where)
-        # created_on, name, kind, database_name, schema_name
-        return sorted({str(row[3]) for row in listed if row[1] in seen and row[4] == sql.MESH})
+        from dbtmesh.snowflake import account  # loads much
+
+        found: set[str] = set()
+        for relation in seen:
+            listed = self._connection.ask(sql.show(relation), where)
+            if len(listed) >= account.MAX_ROWS:
+                raise MeshError(
+                    f"{where}: your role sees {len(listed):,} relations named {relation}, and "
+                    "Snowflake lists no more: use one that sees fewer databases (SNOWFLAKE_ROLE)"
+                )
+            # created_on, name, kind, database_name, schema_name
+            found |= {str(row[3]) for row in listed if (row[1], row[4]) == (relation, sql.MESH)}
+        return sorted(found)
