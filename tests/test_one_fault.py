@@ -127,7 +127,7 @@ def test_a_deploy_stops_where_there_is_no_good_copy(world: World) -> None:
     synced_once(world)
     copy = world.folder / f"dbt_down/state/{BAD}/manifest.json"
     good = copy.read_bytes()
-    stand_in = stub.plan(read(good, BAD), BAD.upper()).interface.body
+    stand_in = stub.plan(read(good, BAD), f"{BAD.upper()}_LOCAL").interface.body
     for other in (good.replace(b"public_0", b"public_X"), stand_in):
         copy.write_bytes(other)
         failed_by_name(*command(world, sync_mesh.main, *world.flags, "--keep-going"))

@@ -124,11 +124,11 @@ def test_every_type_of_snowflake_and_rows_that_keep_the_contract(
 
 def test_columns_that_nobody_promises_are_told() -> None:
     document = json.loads(on_snowflake(id="number"))
-    plan = stub.plan(extract(json.dumps(document).encode(), "dbt_up"), "DBT_UP")
+    plan = stub.plan(extract(json.dumps(document).encode(), "dbt_up"), "DBT_UP_LOCAL")
     assert plan.notes == ()
     node = document["nodes"]["model.dbt_up.public_0"]
     node["contract"] = node["config"]["contract"] = {"enforced": False}
-    plan = stub.plan(extract(json.dumps(document).encode(), "dbt_up"), "DBT_UP")
+    plan = stub.plan(extract(json.dumps(document).encode(), "dbt_up"), "DBT_UP_LOCAL")
     (note,) = plan.notes
     assert note.startswith("without an enforced contract: public_0. A column that they do not list")
 

@@ -42,7 +42,7 @@ def parser(doc: str) -> argparse.ArgumentParser:
 def _program(argv: Sequence[str]) -> str:
     """How the command was started: `scripts/sync_mesh.py`, or `python -m dbtmesh sync-mesh`."""
     path, words = Path(argv[0]), list(argv[1:])
-    if path.name == "_mesh.py":  # which the one program starts that is no Python
+    if path.name == "_mesh.py":  # started by ./setup_keypair_auth.sh, the one shell script
         return "./setup_keypair_auth.sh"
     if path.name != "__main__.py":
         return path.name if path.is_absolute() else argv[0]
@@ -100,6 +100,19 @@ def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
         metavar="E",
         help="environment (local, prod; $DBT_MESH_ENV; default prod with a registry in a "
         "cloud that is named here or in the environment, else local)",
+    )
+
+
+def add_copy_flags(arguments: argparse.ArgumentParser) -> None:
+    """Whether committed copies of what upstreams published will do; see `downstream.keep_going`."""
+    when = arguments.add_mutually_exclusive_group()
+    when.add_argument(
+        "--offline", action="store_true", help="use the last good copies, and ask no registry"
+    )
+    when.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="use the last good copy of an upstream whose publication is refused, and warn",
     )
 
 

@@ -38,6 +38,15 @@ ADDRESS = re.compile(r"[a-z0-9]{2,}://[!-~]{1,1000}")
 SCHEME = re.compile(r"[a-z0-9]{2,}:")
 
 
+def _dev_database(prefix: str) -> str:
+    """Where mesh.yml names no other."""
+    return f"{prefix}_DEV"
+
+
+def _local_database(prefix: str) -> str:
+    return f"{prefix}_LOCAL"
+
+
 @dataclass(frozen=True)
 class Upstream:
     """A project this member reads, and the databases that its models may lie in.
@@ -56,12 +65,13 @@ class Upstream:
     @property
     def local_database(self) -> str:
         """Of its DuckDB file, on a laptop and in pull requests."""
-        return f"{self.database_prefix}_LOCAL"
+        return _local_database(self.database_prefix)
 
     @property
     def databases(self) -> tuple[str, ...]:
         """All of them, as stored. A publication that names another one is refused."""
-        named = (self.prod_database, f"{self.database_prefix}_DEV", self.local_database)
+        dev = _dev_database(self.database_prefix)
+        named = (self.prod_database, dev, self.local_database)
         return (*named, *self.more_databases)
 
 
@@ -118,12 +128,12 @@ class Member:
     def dev_database(self) -> str:
         """Of people and pull requests, as stored."""
         named = self.snowflake.get("dev_database")
-        return named if isinstance(named, str) and named else f"{self.database_prefix}_DEV"
+        return named if isinstance(named, str) and named else _dev_database(self.database_prefix)
 
     @property
     def local_database(self) -> str:
         """Of its DuckDB file, on a laptop and in pull requests."""
-        return f"{self.database_prefix}_LOCAL"
+        return _local_database(self.database_prefix)
 
     def upstream(self, name: str) -> Upstream:
         for upstream in self.upstreams:

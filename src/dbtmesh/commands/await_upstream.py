@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
+from dbtmesh.downstream import keep_going
 from dbtmesh.manifest import interface
 from dbtmesh.output import workflow
 from dbtmesh.registry import keys, latest
@@ -71,10 +72,10 @@ def main(words: Sequence[str], root: Path) -> int:
     except OtherDigest as error:
         cli.say(str(error))
         return cli.FOUND
-    except (TooLate, registry.OutOfReach):
+    except TooLate:
         raise
     except MeshError as error:
-        if not arguments.keep_going:
+        if not (arguments.keep_going and keep_going.is_upstreams_fault(error)):
             raise
         cli.note(f"{error}; there is nothing to wait for")
         return cli.OK

@@ -77,7 +77,7 @@ def main(words: Sequence[str], root: Path) -> int:
     fetch = fetcher(member, arguments)
     for upstream in upstreams:
         try:
-            plan = stub.plan(fetch(upstream), upstream.database_prefix)
+            plan = stub.plan(fetch(upstream), upstream.local_database)
             left = [] if arguments.dry_run else plan.notes[SHOWN:]
             for note in plan.notes[: len(plan.notes) - len(left)]:
                 cli.note(f"{upstream.name}: {note}")
@@ -86,7 +86,7 @@ def main(words: Sequence[str], root: Path) -> int:
             if arguments.dry_run:
                 show(plan.tables, arguments.rows)
                 continue
-            path = home / f"{upstream.database_prefix}_LOCAL.duckdb"
+            path = home / f"{upstream.local_database}.duckdb"
             cli.say(make(plan, local, path, arguments.rows))
         except MeshError as error:  # the others can be built against all the same
             failures.append(f"{upstream.name}: {error}")

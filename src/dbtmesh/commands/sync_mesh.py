@@ -38,7 +38,7 @@ from functools import partial
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
-from dbtmesh.downstream import committed, freshness, inputs, references, sync
+from dbtmesh.downstream import committed, freshness, inputs, keep_going, references, sync
 from dbtmesh.output.words import counted, some
 from dbtmesh.registry.routed import open_registry
 
@@ -53,13 +53,7 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument(
         "--version", type=cli.given, metavar="V", help="this publication instead of the latest"
     )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--offline", action="store_true", help="use the last good copy, ask nobody")
-    how.add_argument(
-        "--keep-going",
-        action="store_true",
-        help="use the last good copy of an upstream that is refused, and warn",
-    )
+    cli.add_copy_flags(parser)
     parser.add_argument(
         "--max-age",
         type=freshness.hours,
@@ -89,8 +83,9 @@ def main(words: Sequence[str], root: Path) -> int:
     for found in sync.plans(member, names, plan):
         if isinstance(found, sync.Failure):
             refused.append(str(found))
-            copied = arguments.keep_going and found.is_its
-            if not (copied and committed.of_a_deploy(root, member.upstream(found.upstream))):
+            may_go_on = arguments.keep_going and found.is_upstreams_fault
+            upstream = member.upstream(found.upstream)
+            if not (may_go_on and keep_going.deployable_copy(root, upstream)):
                 failures.append(str(found))
                 continue
             cli.note(refused[-1])

@@ -40,7 +40,7 @@ from functools import partial
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
-from dbtmesh.downstream import committed, lineage
+from dbtmesh.downstream import committed, keep_going, lineage
 from dbtmesh.files import read_whole
 from dbtmesh.manifest import interface
 from dbtmesh.output import markdown, workflow
@@ -57,13 +57,7 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument(
         "--manifest", type=cli.file, metavar="FILE", help="default target/manifest.json"
     )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--offline", action="store_true", help="compare with the last good copies")
-    how.add_argument(
-        "--keep-going",
-        action="store_true",
-        help="compare with the last good copy of an upstream that is refused, and warn",
-    )
+    cli.add_copy_flags(parser)
     parser.add_argument(
         "--record", action="store_true", help="keep in the registry what is read (for deploys)"
     )
@@ -107,9 +101,9 @@ def main(words: Sequence[str], root: Path) -> int:
         store = open_registry(member, place)
         fetch = partial(newest, store, place.env)
     interfaces, refused = all_of(map(member.upstream, upstreams), fetch)
-    copied = copies(member, refused) if arguments.keep_going else {}
-    refused = {name: why for name, why in refused.items() if name not in copied}
-    interfaces = sorted([*interfaces, *copied.values()], key=lambda each: each.project)
+    by_copy = copies(member, refused) if arguments.keep_going else {}
+    refused = {name: why for name, why in refused.items() if name not in by_copy}
+    interfaces = sorted([*interfaces, *by_copy.values()], key=lambda each: each.project)
     unknown = len(found)
     found = [edge for edge in found if edge.upstream not in refused]
     unknown -= len(found)
@@ -136,7 +130,7 @@ def main(words: Sequence[str], root: Path) -> int:
             member, place.env, store, found, body, published, adapter, read, arguments.dry_run
         )
         for name, why in unkept.items():
-            if name in copied:  # whoever has put there what cannot be read may refuse this as well
+            if name in by_copy:  # whoever has put there what cannot be read may refuse this as well
                 cli.note(f"{name} has no record of it: {why}")
             else:
                 failures.append(f"{name}: {why}")
@@ -256,8 +250,8 @@ def copies(
     """The last good copies of those whose publication is refused, or cannot be read."""
     found = {}
     for name, why in refused.items():
-        copy = committed.of_a_deploy(member.root, member.upstream(name))
-        if copy and not isinstance(why, registry.OutOfReach):
+        copy = keep_going.deployable_copy(member.root, member.upstream(name))
+        if copy and keep_going.is_upstreams_fault(why):
             cli.note(f"{why}; compared with the last good copy ({copy.version})")
             found[name] = copy
     return found

@@ -105,7 +105,7 @@ def answers(member: Member) -> dict[str, Any]:
         "clouds": [each for each in dict.fromkeys(clouds) if each],
         "database_prefix": member.database_prefix,
         "prod_database": prod,
-        "dev_database": snowflake.get("dev_database") or f"{member.database_prefix}_DEV",
+        "dev_database": member.dev_database,
         "prod_schemas": [{"database": prod, "schema": each} for each in schemas],
         "default_schema": schemas[-1],
         "starter_reads": "ref" if by_ref else "source",

@@ -105,15 +105,6 @@ def known(root: Path, upstream: Upstream) -> Interface | None:
         return None
 
 
-def of_a_deploy(root: Path, upstream: Upstream) -> Interface | None:
-    """The interface in the copy; None where a deploy cannot do with it: it is unreadable, or of the
-    stand-ins of a laptop."""
-    from dbtmesh.manifest.interface import STUB
-
-    copy = known(root, upstream)
-    return None if copy and STUB in copy.notes else copy
-
-
 def names(root: Path, upstream: str) -> frozenset[str] | None:
     """The names of its models that a reader may use; None where it is missing or unreadable."""
     from dbtmesh.manifest import published

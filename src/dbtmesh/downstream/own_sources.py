@@ -85,7 +85,7 @@ def declares_any(root: Path) -> bool:
 def file_of(home: Path, member: Member, database: str) -> Path:
     """The DuckDB file that stands in for a database. The macro `attach_stand_ins` attaches it; the
     member's own is attached already."""
-    own = f"{member.database_prefix}_LOCAL"
+    own = member.local_database
     if DUCKDB.key(database) == DUCKDB.key(own):
         return home / f"{own}.duckdb"
     return home / f"{own}.sources" / f"{database}.duckdb"

@@ -76,12 +76,12 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan(published: Interface, database_prefix: str) -> Plan:
-    """Stand-ins for all models, in the one local database that this project attaches.
+def plan(published: Interface, database: str) -> Plan:
+    """Stand-ins for all models, in `database`, the local one that this project attaches.
 
     Raises MeshError where DuckDB cannot hold what Snowflake can: names that differ in case only.
     """
-    project, database = published.project, f"{database_prefix}_LOCAL"
+    project = published.project
     warehouse = Warehouse.of(published.adapter_type)
     version = str(published.notes.get(STUB) or published.version)  # of a stub it is the same
     tables: dict[tuple[str, str], Table] = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dbtmesh import MeshError, sha256
 from dbtmesh.config import Location, Member
-from dbtmesh.downstream import additions, committed
+from dbtmesh.downstream import additions, committed, keep_going
 from dbtmesh.downstream.committed import Note
 from dbtmesh.files import inside, write_whole
 from dbtmesh.registry import latest
@@ -53,13 +53,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Failure:
-    """An upstream that could not be synced. kept: version of the copy that stays, if any. is_its:
-    the fault is this upstream's alone: what it published is refused, or cannot be read."""
+    """An upstream that could not be synced. kept: version of the copy that stays, if any.
+    is_upstreams_fault: see `keep_going`."""
 
     upstream: str
     reason: str
     kept: str | None
-    is_its: bool
+    is_upstreams_fault: bool
 
     def __str__(self) -> str:
         kept = f"; the last good copy stays ({self.kept})" if self.kept else ""
@@ -76,8 +76,8 @@ def plans(
             return plan(upstream)
         except (MeshError, OSError) as error:
             copy = committed.known(member.root, member.upstream(upstream))
-            is_its = isinstance(error, MeshError) and not isinstance(error, registry.OutOfReach)
-            return Failure(upstream, str(error), copy.version if copy else None, is_its)
+            kept = copy.version if copy else None
+            return Failure(upstream, str(error), kept, keep_going.is_upstreams_fault(error))
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(attempt, upstreams))

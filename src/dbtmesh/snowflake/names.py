@@ -102,7 +102,7 @@ def names_of(member: Member) -> Names:
 
     plain(prefix, "database_prefix")
     warehouse = stored_answer("warehouse")
-    prod = stored_answer("prod_database", f"{prefix}_PROD")
+    prod = stored_answer("prod_database", member.prod_database)
     more = given.get("more_databases") or []
     if not isinstance(more, list):
         raise _wrong("snowflake.more_databases", more, "a list of names")
@@ -114,7 +114,7 @@ def names_of(member: Member) -> Names:
         project=member.project,
         prod=prod,
         more_prod=tuple(stored(each, "snowflake.more_databases") for each in more),
-        dev=stored_answer("dev_database", f"{prefix}_DEV"),
+        dev=stored_answer("dev_database", member.dev_database),
         role=Object("ROLE", answer("role")),
         dev_role=Object("ROLE", answer("dev_role", f"{prefix}_DEV_ROLE")),
         service_user=Object("USER", answer("service_user")),
