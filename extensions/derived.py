@@ -81,9 +81,10 @@ def registry_url(answers: Answers) -> str:
         case "gcs":
             bucket = answers["gcs_bucket"]
             return f"gs://{bucket}/registry" if bucket else ""
-        case _:
+        case "snowflake":
             account = answers["snowflake_account"]
             return f"snowflake://{account}" if account else ""
+    return ""
 
 
 def registry(answers: Answers) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def run(
             )
         except OSError as error:
             raise GitError(f"{command[0]}: {error.strerror}") from None
-        with _ended(process):
+        with _killed_at_the_end(process):
             _limit(process.pid)
             try:
                 status = process.wait(seconds)
@@ -53,32 +53,32 @@ def run(
                     f"`{' '.join(command[:2])}` took more than {seconds:.0f} s"
                 ) from None
         if status:
-            said = telling_line(_end(err)) or telling_line(_end(out))
+            said = telling_line(_tail(err)) or telling_line(_tail(out))
             killed = f"it was ended by signal {-status}" if status < 0 else "failed silently"
             raise GitError(said or killed)
 
 
 @contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ends the process and what it has left running, whatever happens."""
+def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kills the process and what it has left running, whatever happens."""
     _groups.add(process.pid)
     try:
         yield
     finally:
-        _end_group(process.pid)
+        _kill(process.pid)
         _groups.discard(process.pid)
         process.wait()
 
 
-def _end_group(group: int) -> None:
+def _kill(group: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 
 
-def end_all() -> None:
-    """Ends all that is under way in this process."""
+def kill_all() -> None:
+    """Kills all that is under way in this process."""
     for group in [*_groups]:
-        _end_group(group)
+        _kill(group)
 
 
 def _limit(process: int) -> None:
@@ -89,7 +89,7 @@ def _limit(process: int) -> None:
         resource.prlimit(process, resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
 
 
-def _end(file: IO[bytes]) -> str:
+def _tail(file: IO[bytes]) -> str:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - MOST_READ))
     return file.read(MOST_READ).decode(errors="replace")

@@ -34,7 +34,7 @@ def run(
     *,
     seconds: float,
 ) -> str:
-    """What the command printed. Raises GitError with the last line that it printed."""
+    """The same of any command."""
     try:
         done = subprocess.run(
             command,

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -255,15 +256,18 @@ def start_process() -> None:
 
 def end_here() -> None:
     """Ends this process of the pool, and what it has started."""
-    apart.end_all()
+    apart.kill_all()
     os.killpg(0, signal.SIGKILL)
 
 
 def kill_processes() -> None:
     """Those of the pool, with what they have started."""
-    for process in multiprocessing.active_children():
+    processes = multiprocessing.active_children()
+    for process in processes:
         process.terminate()
-        process.join(PATIENCE)
+    end = time.monotonic() + PATIENCE
+    for process in processes:
+        process.join(max(0, end - time.monotonic()))
         assert process.pid
         with suppress(ProcessLookupError):  # it has ended, or has no session of its own yet
             os.killpg(process.pid, signal.SIGKILL)

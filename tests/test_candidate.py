@@ -220,6 +220,14 @@ def test_on_the_registry_of_a_laptop_every_target_is_published(
     assert "was built for DBT_UP_LOCAL" in notes
 
 
+def test_a_database_of_another_case_is_another_on_snowflake(project: Project, run: Run) -> None:
+    project.build(
+        public(database="dbt_up_dev", relation_name='"dbt_up_dev".MARTS.orders'),
+        adapter="snowflake",
+    )
+    assert "was built for" not in run("--check")[2]
+
+
 def test_one_database_for_prod_and_dev(project: Project, run: Run) -> None:
     project.write("mesh.yml", MESH.replace("{}", "{prod_database: SALES, dev_database: SALES}"))
     project.build(built_in("SALES"))

@@ -147,7 +147,7 @@ def test_taken_as_text(synced: tuple[Path, str], name: str) -> None:
 
 def test_docs_show_no_elements_of_others(synced: tuple[Path, str]) -> None:
     """dbt's docs page takes descriptions, tags and names for HTML where it shows what it found."""
-    root, _ = synced
+    root, said = synced
     written = {
         name: (root / f"models/_mesh_{name}.yml").read_text()
         for name in ("markup", "markup_in_prose", "markup_as_a_name")
@@ -156,6 +156,8 @@ def test_docs_show_no_elements_of_others(synced: tuple[Path, str]) -> None:
     assert "&lt;img src=x" in written["markup"]
     assert "less < 5, &lt;img" in written["markup_in_prose"]
     assert "a<5" in written["markup_as_a_name"]
+    left_out = [line for line in said.splitlines() if "would show its name as HTML" in line]
+    assert [line.count(SCRIPT) for line in left_out] == [1]
 
 
 def test_dbt_knows_relations_of_these_upstreams_only(synced: tuple[Path, str]) -> None:

@@ -59,7 +59,7 @@ def is_clean(encoded: bytes) -> bool:
 # ── Types ─────────────────────────────────────────────────────────────────────────────
 
 _MEANING = {
-    # two names that look the same would not be, with what nobody sees
+    # Without characters that nobody sees: two names that look the same have to be the same.
     (_LINE := rf"\A[^\n\t{UNSEEN}]*\Z"): "is not one line of plain text",
     (_NAME := rf'\A[^"\n\t{UNSEEN}]+\Z'): "is not a valid name",
     (_WORD := r"\A\w[\w.+\-]*\Z"): "is not a valid name",

@@ -52,13 +52,15 @@ def before_this(workflow: str) -> Conclusion | None:
     run = int(os.environ.get("GITHUB_RUN_ID") or 0)
     for attempt in range(int(os.environ.get("GITHUB_RUN_ATTEMPT") or 1) - 1, 0, -1):
         path = f"/repos/{repository}/actions/runs/{run}/attempts/{attempt}"
-        with github.understood(path):
-            found = conclusion(api.get(path).get("conclusion"))
+        answer = api.get(path)
+        with github.understood(f"GET {path}"):
+            found = conclusion(answer.get("conclusion"))
         if found and found.tells:
             return found
     path = f"/repos/{repository}/actions/workflows/{workflow}/runs"
-    with github.understood(path):
-        for each in api.get(path, status="completed", per_page=50)["workflow_runs"]:
+    answer = api.get(path, status="completed", per_page=50)
+    with github.understood(f"GET {path}"):
+        for each in answer["workflow_runs"]:
             found = conclusion(each["conclusion"])
             if each["id"] < run and found and found.tells:
                 return found

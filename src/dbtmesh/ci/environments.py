@@ -8,7 +8,6 @@ https://docs.github.com/en/rest/deployments/environments and …/branch-policies
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -116,7 +115,7 @@ def allowed_branches(deploy_branch: str, default_branch: str) -> tuple[str, ...]
 def read_repository(api: Api, name: str) -> Repository:
     """Raises MeshError."""
     found = api.get(f"/repos/{name}")
-    with understood(f"/repos/{name}"):
+    with understood(f"GET /repos/{name}"):
         is_private = "private" if found["private"] else "public"
         return Repository(
             str(found.get("full_name") or name),
@@ -137,33 +136,36 @@ def read(api: Api, repository: str, name: str) -> Environment | None:
         if error.status == NOT_FOUND:
             return None
         raise
-    with understood(path):
+    with understood(f"GET {path}"):
         rules = {str(rule["type"]): rule for rule in found.get("protection_rules") or ()}
         policy = found.get("deployment_branch_policy")
         if policy is None:
             limit = Limit.NONE
         else:
             limit = Limit.NAMED if policy["custom_branch_policies"] else Limit.PROTECTED
-        reviewers = rules.get("required_reviewers", {}).get("reviewers") or ()
-        return Environment(
-            name,
-            limit,
-            _patterns(api, path) if limit is Limit.NAMED else (),
-            _protected(api, repository) if limit is Limit.PROTECTED else (),
-            tuple(_reviewer(each["reviewer"]) for each in reviewers),
-            tuple(sorted(rules.keys() - {"required_reviewers", "branch_policy"})),
-        )
+        listed = rules.get("required_reviewers", {}).get("reviewers") or ()
+        reviewers = tuple(_reviewer(each["reviewer"]) for each in listed)
+    return Environment(
+        name,
+        limit,
+        _patterns(api, f"{path}/deployment-branch-policies") if limit is Limit.NAMED else (),
+        _protected(api, f"/repos/{repository}/branches") if limit is Limit.PROTECTED else (),
+        reviewers,
+        tuple(sorted(rules.keys() - {"required_reviewers", "branch_policy"})),
+    )
 
 
 def _patterns(api: Api, path: str) -> tuple[str, ...]:
-    listed = pages(api, f"{path}/deployment-branch-policies", "branch_policies")
+    listed = [*pages(api, path, "branch_policies")]
     tag = {"tag": "tag "}
-    return tuple(f"{tag.get(str(each.get('type')), '')}{each['name']}" for each in listed)
+    with understood(f"GET {path}"):
+        return tuple(f"{tag.get(str(each.get('type')), '')}{each['name']}" for each in listed)
 
 
-def _protected(api: Api, repository: str) -> tuple[str, ...]:
-    listed = pages(api, f"/repos/{repository}/branches", protected="true")
-    return tuple(str(each["name"]) for each in listed)
+def _protected(api: Api, path: str) -> tuple[str, ...]:
+    listed = [*pages(api, path, protected="true")]
+    with understood(f"GET {path}"):
+        return tuple(str(each["name"]) for each in listed)
 
 
 def _reviewer(who: Any) -> str:
@@ -201,9 +203,12 @@ def secrets(api: Api, repository: str, name: str | None) -> tuple[str, ...] | No
     may use; None where the token may not see them."""
     of = f"environments/{name}/secrets" if name else "actions/secrets"
     path = f"/repos/{repository}/{of}"
-    with contextlib.suppress(Refused), understood(path):
-        return tuple(str(each["name"]) for each in pages(api, path, "secrets"))
-    return None
+    try:
+        listed = [*pages(api, path, "secrets")]
+    except Refused:
+        return None
+    with understood(f"GET {path}"):
+        return tuple(str(each["name"]) for each in listed)
 
 
 def plan_of(api: Api, repository: str) -> str | None:
@@ -212,7 +217,10 @@ def plan_of(api: Api, repository: str) -> str | None:
     https://docs.github.com/en/rest/orgs/orgs#get-an-organization
     """
     path = f"/orgs/{repository.partition('/')[0]}"
-    with contextlib.suppress(Refused), understood(path):
-        plan = api.get(path).get("plan")
+    try:
+        answer = api.get(path)
+    except Refused:
+        return None
+    with understood(f"GET {path}"):
+        plan = answer.get("plan")
         return str(plan["name"]) if plan else None
-    return None

@@ -59,12 +59,13 @@ class Api(Protocol):
 
 
 @contextlib.contextmanager
-def understood(path: str) -> Iterator[None]:
-    """Makes a MeshError of an answer that is another than GitHub documents."""
+def understood(asked: str) -> Iterator[None]:
+    """For taking an answer apart, and nothing else: makes a MeshError of one that is not as GitHub
+    documents it. asked: `GET /repos/…`."""
     try:
         yield
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError):
-        raise MeshError(f"GitHub answers GET {path} with something else: try again later") from None
+        raise MeshError(f"GitHub answers {asked} with something else: try again later") from None
 
 
 def pages(api: Api, path: str, key: str = "", **query: str | int) -> Iterator[dict[str, Any]]:

@@ -23,9 +23,10 @@ class State(StrEnum):
 def switched_off(api: Api, repository: str) -> list[str]:
     """Their files, without the folder. The token needs `actions: read`. Raises MeshError."""
     path = f"/repos/{repository}/actions/workflows"
-    with understood(path):
+    workflows = [*pages(api, path, "workflows")]
+    with understood(f"GET {path}"):
         return [
             str(each["path"]).rpartition("/")[2]
-            for each in pages(api, path, "workflows")
+            for each in workflows
             if each.get("state") in list(State)
         ]

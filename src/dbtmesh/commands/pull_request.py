@@ -75,11 +75,12 @@ def comment(arguments: argparse.Namespace, member: config.Member) -> int:
     api = github.from_environment()
     repository = f"/repos/{github.repository()}"
     comments = f"{repository}/issues/{number}/comments"
-    with github.understood(comments):
+    there = [*github.pages(api, comments)]
+    with github.understood(f"GET {comments}"):
         own = next(
             (
                 int(each["id"])
-                for each in github.pages(api, comments)
+                for each in there
                 if (each.get("user") or {}).get("login") == arguments.author
                 and str(each.get("body")).startswith(marker)
             ),
@@ -135,8 +136,9 @@ def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
     rows = session.rows(f"SHOW SCHEMAS IN DATABASE {database}", session.role)
     schemas = {row["name"]: int(of[1]) for row in rows if (of := SCHEMA.fullmatch(row["name"]))}
     path = f"/repos/{repository}/pulls"
-    with github.understood(path):
-        opened = {int(each["number"]) for each in github.pages(api, path, state="open")}
+    listed = [*github.pages(api, path, state="open")]
+    with github.understood(f"GET {path}"):
+        opened = {int(each["number"]) for each in listed}
     closed = sorted(name for name, number in schemas.items() if number not in opened)
     for name in closed:
         if arguments.dry_run:

@@ -186,7 +186,7 @@ def pull_request(top: Path, branch: str) -> tuple[int, str] | None:
     it was stopped before it opened one. A fork may have a branch of that name, too."""
     fields = ("--state", "all", "--json", "number,state,isCrossRepository")
     said = run(["gh", "pr", "list", "--head", branch, *fields], top)
-    with github.understood("the pull requests of the branch"):
+    with github.understood("`gh pr list`"):
         own = [each for each in json.loads(said or "[]") if not each["isCrossRepository"]]
         return (int(own[0]["number"]), str(own[0]["state"]).lower()) if own else None
 

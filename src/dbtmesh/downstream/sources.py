@@ -68,6 +68,16 @@ def sources(interface: Interface) -> dict[str, Any]:
     }
 
 
+def unlisted(interface: Interface) -> list[str]:
+    """Columns that the sources do not list, as `model.column`: by their names."""
+    return [
+        f"{name}.{column['name']}"
+        for name, node in reader_names(interface.nodes)
+        for column in (node.get("columns") or {}).values()
+        if dbt_docs.has_element(column["name"])
+    ]
+
+
 def _stored_place(place: tuple[tuple[Name, Name], object]) -> tuple[str, str, bool, bool]:
     (database, schema), _ = place
     return database.text, schema.text, database.quoted, schema.quoted
@@ -97,7 +107,7 @@ def _table(name: str, node: Mapping[str, Any], identifier: Name, project: str) -
     if identifier.quoted:
         table["quoting"] = {"identifier": True}
     if node.get("description"):
-        table["description"] = dbt_docs.text(node["description"])
+        table["description"] = dbt_docs.escaped(node["description"])
     config = node.get("config") or {}
     meta = {"mesh_upstream": project, "unique_id": node["unique_id"]}
     for key in ("version", "latest_version", "deprecation_date"):
@@ -111,7 +121,7 @@ def _table(name: str, node: Mapping[str, Any], identifier: Name, project: str) -
     if tags := _tags(node):
         table["config"]["tags"] = tags
     listed = (node.get("columns") or {}).values()
-    if columns := [_column(column) for column in listed if dbt_docs.is_text(column["name"])]:
+    if columns := [_column(each) for each in listed if not dbt_docs.has_element(each["name"])]:
         table["columns"] = columns
     return table
 
@@ -120,7 +130,7 @@ def _column(column: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("name", "data_type", "description", "quote")
     own = {key: column[key] for key in keys if column.get(key)}
     if "description" in own:
-        own["description"] = dbt_docs.text(own["description"])
+        own["description"] = dbt_docs.escaped(own["description"])
     config: dict[str, Any] = {}
     if meta := _upstream_meta(column):
         config["meta"] = meta
@@ -145,7 +155,7 @@ DuckDB has a stand-in."""
 def _tags(holder: Mapping[str, Any]) -> list[str]:
     tags = (holder.get("config") or {}).get("tags") or holder.get("tags") or []
     tags = [tags] if isinstance(tags, str) else tags
-    shown = (dbt_docs.text(str(tag)) for tag in tags if tag != SNOWFLAKE_ONLY)
+    shown = (dbt_docs.escaped(str(tag)) for tag in tags if tag != SNOWFLAKE_ONLY)
     return list(dict.fromkeys(shown))
 
 

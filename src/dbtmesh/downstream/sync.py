@@ -151,6 +151,10 @@ def _plan(
         document, remarks = additions.merged(
             sources.sources(published), additions.read(member.root, upstream), upstream
         )
+        remarks += [
+            f"column {name} is left out: dbt's docs would show its name as HTML"
+            for name in sources.unlisted(published)
+        ]
         files[committed.sources_path(upstream)] = sources.to_yaml(document, upstream)
     note = Note(
         url=url,

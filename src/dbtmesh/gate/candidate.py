@@ -100,9 +100,10 @@ def elsewhere(built: Interface, member: config.Member, env: str) -> str | None:
     others = {member.local_database} if env != "local" else set()
     others |= {member.dev_database} - {member.prod_database} if env == "prod" else set()
     warehouse = Warehouse.of(built.adapter_type)
+    keys = {warehouse.key(other) for other in others}
     for node in built.nodes.values():
         database = relation(node, warehouse).database.text
-        if database.upper() in {other.upper() for other in others}:
+        if warehouse.key(database) in keys:
             return f"{display(node)} was built for {database}, but is published as {env}"
     return None
 

@@ -1,10 +1,12 @@
 """Is a publication news to a reader? Pure.
 
-A deploy that tells its readers starts theirs, and those tell on. So that such a chain ends, nobody
-is told of what did not change, and news does not go back to a project that it came from, but for a
-changed interface, and that not for ever. What a
-reader knows is the publication that its record names: the one that its last deploy was checked
-against.
+A deploy that tells its readers starts their deploys, which tell their readers in turn. Two rules
+end such a chain. Nobody is told of a publication that changes nothing. News does not go back to a
+project that it came from, except where the interface has changed, and then a few times at most
+(`MOST_ROUNDS`).
+
+What a reader knows is the publication that its record names: the one that its last deploy was
+checked against.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ import re
 _ELEMENT = re.compile(r"<(?=[A-Za-z/!?])")
 
 
-def text(value: str) -> str:
-    """Text that is no HTML element: Markdown and HTML both show `&lt;` as what it stands for."""
+def escaped(value: str) -> str:
+    """Text without HTML elements: Markdown and HTML both show `&lt;` as what it stands for."""
     return _ELEMENT.sub("&lt;", value)
 
 
-def is_text(name: str) -> bool:
-    """Whether a name, which cannot be changed, is none either."""
-    return not _ELEMENT.search(name)
+def has_element(name: str) -> bool:
+    """Whether a name, which cannot be escaped as it has to stay the same, holds an element."""
+    return bool(_ELEMENT.search(name))

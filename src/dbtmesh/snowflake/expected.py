@@ -145,10 +145,11 @@ def _accounted_for(
 
 
 def _shows_a_reader(grant: Grant, wanted: Expected, names: Names) -> bool:
-    """Whether a project gave the role by which those that it reads see what it reads of them."""
+    """Whether a reader of this project granted its own `mesh_reads` to this project, which sees by
+    that role what the reader has recorded."""
     publishes = any(thing.container == names.mesh for thing in wanted.created)
-    is_its = grant.on == mesh_reads(grant.on.database) and grant.on != names.mesh_reads
-    return publishes and is_its and grant.to in (names.role, names.dev_role)
+    is_a_readers = grant.on == mesh_reads(grant.on.database) and grant.on != names.mesh_reads
+    return publishes and is_a_readers and grant.to in (names.role, names.dev_role)
 
 
 def _is_wanted(grant: Grant, wanted: Expected) -> bool:
