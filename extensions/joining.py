@@ -95,14 +95,15 @@ def settings(project: Path) -> dict[str, Any]:
 
 
 def _mapping(file: Path) -> dict[str, Any]:
+    return _parsed(_text(file))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    if _is_deep(text):
+        return {}
     try:
-        if not file.is_file():  # a pipe would never end
-            return {}
-        text = file.read_text(encoding="utf-8")
-        if _is_deep(text):
-            return {}
         loaded = yaml.load(text, LOADER)  # noqa: S506 - a safe one
-    except (OSError, RecursionError, yaml.YAMLError, *NO_VALUE):
+    except (RecursionError, yaml.YAMLError, *NO_VALUE):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 
@@ -171,10 +172,11 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
     project = joined(conf)
     if not project:
         return ""
-    known = settings(project)
-    parts = (known.get(part) for part in ("seeds", "models", "snapshots"))
-    seen: set[tuple[int, str]] = set()
-    found = [place for part in parts for place in _places(part, prod_database, prod_database, seen)]
+    found = [
+        schema if database == prod_database else f"{database}.{schema}"
+        for database, written in _written(project, prod_database)
+        if (schema := _stored(written))
+    ]
     for model in sorted((project / "models").rglob("*.sql")):
         found += map(_stored, IN_MODEL.findall(_text(model)))
     default = _stored(_targets(project).get("prod", {}).get("schema"))
@@ -184,18 +186,32 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
     return ",".join([*(place for place in dict.fromkeys(found) if place != last), last])
 
 
-def _places(part: Any, database: str, prod: str, seen: set[tuple[int, str]]) -> Iterator[str]:
-    """`SCHEMA`, or `DATABASE.SCHEMA` where it is in another database than prod. seen: what was
-    looked at, for aliases may lead to one mapping by very many ways."""
+def names_schemas(project: Path) -> bool:
+    """Whether dbt_project.yml gives a schema to anything that dbt builds."""
+    return any(True for _ in _written(project, ""))
+
+
+def _written(project: Path, database: str) -> Iterator[tuple[str, str]]:
+    """The schemas that dbt_project.yml names, as written there, each with its database: `database`
+    where none is named."""
+    known = settings(project)
+    seen: set[tuple[int, str]] = set()
+    for part in ("seeds", "models", "snapshots"):
+        yield from _written_in(known.get(part), database, seen)
+
+
+def _written_in(part: Any, database: str, seen: set[tuple[int, str]]) -> Iterator[tuple[str, str]]:
+    """seen: what was looked at, for aliases may lead to one mapping by very many ways."""
     if not isinstance(part, dict) or (id(part), database) in seen:
         return
     seen.add((id(part), database))
     database = _stored(part.get("+database", part.get("database"))) or database
-    if schema := _stored(part.get("+schema", part.get("schema"))):
-        yield schema if database == prod else f"{database}.{schema}"
+    schema = part.get("+schema", part.get("schema"))
+    if isinstance(schema, str):
+        yield database, schema
     for key, each in part.items():
         if not str(key).startswith("+"):  # a folder, or a package
-            yield from _places(each, database, prod, seen)
+            yield from _written_in(each, database, seen)
 
 
 def existing_reads(conf: Mapping[str, Any], prod_database: str) -> str:
@@ -206,9 +222,8 @@ def existing_reads(conf: Mapping[str, Any], prod_database: str) -> str:
     found = set()
     for pattern in ("*.yml", "*.yaml"):
         for file in (project / "models").rglob(pattern):
-            if "sources:" not in _text(file):
-                continue
-            sources = _mapping(file).get("sources")
+            text = _text(file)
+            sources = _parsed(text).get("sources") if "sources:" in text else None
             for source in sources if isinstance(sources, list) else ():
                 if isinstance(source, dict):
                     database = _stored(source.get("database"))
@@ -219,8 +234,10 @@ def existing_reads(conf: Mapping[str, Any], prod_database: str) -> str:
 
 
 def _text(file: Path) -> str:
+    """Empty where it cannot be read."""
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        # a pipe would never end
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     except OSError:
         return ""
 

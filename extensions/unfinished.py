@@ -103,7 +103,9 @@ def _mapping(path: Path) -> dict[str, Any]:
     """A YAML file's; empty where there is none. What starts with `_` is Copier's."""
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+    except (OSError, yaml.YAMLError, RecursionError):
+        return {}
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError):  # `!!bool x`
         return {}
     if not isinstance(loaded, dict):
         return {}

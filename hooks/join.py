@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from dbtmesh import yaml_files
 from dbtmesh.config import load_member
 from dbtmesh.doctor import environment, plan, recorded, repository, settings
 from dbtmesh.doctor.project import Project
+
+sys.path.insert(0, str(TEMPLATE / "extensions"))
+import joining
 
 BESIDE = ".mesh"
 """Added to the name of the template's version of a file that the team has."""
@@ -132,10 +136,7 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
 def new_rule(own: Sequence[str], project: Path) -> list[str]:
     """What the template's macro changes for a project that dbt's own rule has named schemas for."""
     macro = "macros/generate_schema_name.sql"
-    settings = project / "dbt_project.yml"
-    is_theirs = "dbt_project.yml" in own
-    text = settings.read_text(encoding="utf-8", errors="replace") if is_theirs else ""
-    if macro in own or not re.search(r"^[^#]*\bschema:", text, re.MULTILINE):
+    if macro in own or "dbt_project.yml" not in own or not joining.names_schemas(project):
         return []
     return [
         f"{macro}: new; in prod a schema is exactly what +schema says, without the target's "

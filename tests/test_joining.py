@@ -412,6 +412,33 @@ def test_settings_that_cannot_be_read_are_none(tmp_path: Path, content: str) -> 
     assert joining.macros(tmp_path) == set()
 
 
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    for path in ("dbt_project.yml", "models/x.sql", "models/x.yml", "macros/x.sql"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        os.mkfifo(tmp_path / path)
+    shop = conf(tmp_path, {})
+    assert joining.existing_schemas(shop, "P") == joining.existing_reads(shop, "P") == ""
+    assert joining.macros(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("models: {shop: {+schema: raw}}", True),
+        ("models: {+schema: \"{{ var('schema') }}\"}", True),
+        ("vars: {schema: x}", False),
+        ("models: {shop: {+meta: {schema: x}}}", False),
+        ("models:\n  shop: {}  # schema: x", False),
+    ],
+)
+def test_schemas_of_settings_are_those_of_what_dbt_builds(
+    tmp_path: Path, text: str, names: bool
+) -> None:
+    (tmp_path / "dbt_project.yml").write_text(text)
+    assert joining.names_schemas(tmp_path) is names
+
+
 def test_aliases_cost_nothing(tmp_path: Path) -> None:
     layers = [f"l{n}: &l{n} {{a: *l{n - 1}, b: *l{n - 1}, c: *l{n - 1}}}" for n in range(1, 40)]
     text = "\n".join(["l0: &l0 {+schema: core}", *layers, "models: *l39\n"])
