@@ -8,8 +8,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
+import jinja2
 import pytest
 
 from dbtmesh.config import Member, Upstream
@@ -18,41 +20,16 @@ from dbtmesh.registry.store import Access, Store, open_store
 from tests.snowflake_standin import Standin
 from tests.snowflake_standin.fixtures import rsa_key
 
-COUNTED = """
-    SEQ NUMBER(10, 0) NOT NULL, WRITE_ID VARCHAR NOT NULL, PART NUMBER(5, 0) NOT NULL,
-    PARTS NUMBER(5, 0) NOT NULL, SIZE NUMBER(12, 0) NOT NULL, DIGEST VARCHAR NOT NULL,
-    BODY VARCHAR NOT NULL, WRITTEN_AT TIMESTAMP_TZ DEFAULT CURRENT_TIMESTAMP()
-"""
-SCHEMA = f"""
-    USE ROLE SYSADMIN;
-    CREATE DATABASE {{db}};
-    CREATE SCHEMA {{db}}.MESH WITH MANAGED ACCESS;
-    CREATE TABLE {{db}}.MESH.PUBLICATIONS (
-        ENV VARCHAR NOT NULL, VERSION VARCHAR NOT NULL, KIND VARCHAR NOT NULL,
-        ATTEMPT NUMBER(10, 0) NOT NULL, FOLLOWS VARCHAR, READER VARCHAR, PART NUMBER(5, 0),
-        PARTS NUMBER(5, 0), SIZE NUMBER(12, 0), DIGEST VARCHAR, BODY VARCHAR,
-        WRITTEN_AT TIMESTAMP_TZ DEFAULT CURRENT_TIMESTAMP()
-    );
-    CREATE SECURE VIEW {{db}}.MESH.PUBLISHED AS
-        SELECT ENV, VERSION, KIND, ATTEMPT, FOLLOWS, READER, PART, PARTS, SIZE, DIGEST, BODY,
-            WRITTEN_AT
-        FROM {{db}}.MESH.PUBLICATIONS
-        WHERE READER IS NULL OR IS_DATABASE_ROLE_IN_SESSION(READER);
-    CREATE TABLE {{db}}.MESH.STATE (ENV VARCHAR NOT NULL, NAME VARCHAR NOT NULL, {COUNTED});
-    CREATE TABLE {{db}}.MESH.READS (
-        UPSTREAM VARCHAR NOT NULL, ENV VARCHAR NOT NULL, CONSUMER VARCHAR NOT NULL, {COUNTED}
-    );
-    CREATE DATABASE ROLE {{db}}.PUBLIC_READ;
-    CREATE DATABASE ROLE {{db}}.MESH_READS;
-    GRANT USAGE ON DATABASE {{db}} TO ROLE {{role}};
-    GRANT USAGE ON SCHEMA {{db}}.MESH TO ROLE {{role}};
-    GRANT SELECT, INSERT ON TABLE {{db}}.MESH.PUBLICATIONS TO ROLE {{role}};
-    GRANT SELECT, INSERT ON TABLE {{db}}.MESH.STATE TO ROLE {{role}};
-    GRANT SELECT, INSERT ON TABLE {{db}}.MESH.READS TO ROLE {{role}};
-    GRANT USAGE ON SCHEMA {{db}}.MESH TO DATABASE ROLE {{db}}.PUBLIC_READ;
-    GRANT SELECT ON VIEW {{db}}.MESH.PUBLISHED TO DATABASE ROLE {{db}}.PUBLIC_READ;
-    GRANT USAGE ON SCHEMA {{db}}.MESH TO DATABASE ROLE {{db}}.MESH_READS;
-    GRANT SELECT ON TABLE {{db}}.MESH.READS TO DATABASE ROLE {{db}}.MESH_READS;
+GRANTS = """
+    GRANT USAGE ON DATABASE {db} TO ROLE {role};
+    GRANT USAGE ON SCHEMA {db}.MESH TO ROLE {role};
+    GRANT SELECT, INSERT ON TABLE {db}.MESH.PUBLICATIONS TO ROLE {role};
+    GRANT SELECT, INSERT ON TABLE {db}.MESH.STATE TO ROLE {role};
+    GRANT SELECT, INSERT ON TABLE {db}.MESH.READS TO ROLE {role};
+    GRANT USAGE ON SCHEMA {db}.MESH TO DATABASE ROLE {db}.PUBLIC_READ;
+    GRANT SELECT ON VIEW {db}.MESH.PUBLISHED TO DATABASE ROLE {db}.PUBLIC_READ;
+    GRANT USAGE ON SCHEMA {db}.MESH TO DATABASE ROLE {db}.MESH_READS;
+    GRANT SELECT ON TABLE {db}.MESH.READS TO DATABASE ROLE {db}.MESH_READS;
 """
 PROJECT = """
     USE ROLE USERADMIN;
@@ -74,6 +51,34 @@ READER = """
 PROJECTS = {"dbt_up": "UP", "dbt_down": "DOWN", "dbt_other": "OTHER"}
 
 _numbers = itertools.count(1)
+
+
+@cache
+def _databases() -> jinja2.Template:
+    """snowflake/01 of the template."""
+    folder = Path(__file__).parents[1] / "template" / "{{ member }}" / "snowflake"
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    text = (folder / "01_create_databases_and_warehouses.sql.jinja").read_text(encoding="utf-8")
+    return environment.from_string(text)
+
+
+def schema_of(member: Member) -> str:
+    """The databases of a member that publishes and reads, as its snowflake/01 makes them."""
+    database = member.prod_database
+    return _databases().render(
+        project_name=member.project,
+        database_prefix=member.database_prefix,
+        owns_warehouse=False,
+        warehouse=f"{member.database_prefix}_WH",
+        prod_database=database,
+        prod_databases=[database],
+        prod_schemas=[],
+        dev_database=f"{database}_DEV",
+        is_publisher=True,
+        registry="snowflake",
+        mesh_schema=f"{database}.MESH",
+        upstream_projects=[{"in_snowflake": True}],
+    )
 
 
 def project_of(name: str, database: str, *upstreams: Member) -> Member:
@@ -128,7 +133,8 @@ class Account:
     def set_up(self, member: Member) -> None:
         """The database of a project that has joined, and what it reads."""
         own = member.database_prefix
-        self.run(SCHEMA.format(db=member.prod_database, role=f"{own}_ROLE"))
+        self.run(schema_of(member))
+        self.run(GRANTS.format(db=member.prod_database, role=f"{own}_ROLE"))
         for each in member.upstreams:
             consumer = member.project.upper()
             self.run(

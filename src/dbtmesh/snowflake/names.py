@@ -180,5 +180,5 @@ def belongs_to_another(project: str, comment: str) -> bool:
 def consumer_of(role: Object, comment: str, database: str) -> str | None:
     """The project whose reader role in a database this is; None where it is nobody's."""
     project = comment.removeprefix(MARK)
-    is_its = made(project, comment) and role == reader_role(database, project)
-    return project if is_its else None
+    made_by_it = made(project, comment) and role == reader_role(database, project)
+    return project if made_by_it else None
