@@ -1,6 +1,6 @@
 """Runs in a member after `copier copy` and `copier recopy`.
 
-    after_copy.py ANSWERS_FILE LIBRARY_VERSION quiet|"" CI_USER
+    after_copy.py ANSWERS_FILE LIBRARY_VERSION quiet|"" CI_USER MESH_SCHEMA
 
 Builds the library of the member's commands, then does what `setup` was answered: `later` prints
 the next steps, `plan` what would be created on Snowflake, `now` creates it. Copier deletes a new
@@ -21,14 +21,21 @@ UNTAGGED = re.compile(r"(.*-\d+-g)?[0-9a-f]{7,40}")
 """What `git describe --tags --always` says of a commit without a tag."""
 
 
-def main(answers_file: str, library_version: str, flag: str = "", ci_user: str = "") -> None:
+def main(
+    answers_file: str,
+    library_version: str,
+    flag: str = "",
+    ci_user: str = "",
+    mesh_schema: str = "",
+) -> None:
     print_whatever_the_terminal_takes()
     member = Path(answers_file).absolute().parent
     quiet = flag == "quiet"
     library.put_or_say(member, library_version, answers_file)
     try:
         answers = read_answers(Path(answers_file).read_text(encoding="utf-8"))
-        answers["ci_user"] = ci_user  # worked out of answers, and so not recorded
+        # worked out of answers, and so not recorded
+        answers |= {"ci_user": ci_user, "mesh_schema": mesh_schema}
         make_mesh_home(member)
         if answers.get("starter") == "false" and answers.get("kind") == "native":
             import starter

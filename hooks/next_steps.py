@@ -71,7 +71,7 @@ def costs(answers: Mapping[str, str]) -> list[str]:
     """What an answer costs that was given without its question, where that is told."""
     if answers.get("deployment") != "independent" or answers.get("kind") == "upstream":
         return []
-    if answers.get("registry") == "snowflake":
+    if answers.get("mesh_schema"):
         return [
             "",
             "note: deployment=independent looks every 6 hours whether anything changed, which "

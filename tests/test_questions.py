@@ -15,6 +15,8 @@ from copier.errors import UserMessageError
 from jinja2 import Template
 from pytest_copie.plugin import Copie
 
+from dbtmesh import MeshError
+from dbtmesh.config import load_member, locate
 from fleet import render as rendering
 from fleet.render import Source
 from tests.conftest import BIN, ROOT, Render, questions
@@ -57,6 +59,21 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"registry": "gcs", "google_provider": "projects/1"}, "google_provider", "not a workload"),
     ({"registry": "nfs"}, "registry", "is not one of"),
     ({"registry": "snowflake", "schemas": "MESH,MARTS"}, "registry", "name for the schema MESH"),
+    (
+        {
+            "kind": "native",
+            "registry": "s3",
+            "upstreams": "up@snowflake://A-B",
+            "schemas": "MESH,MARTS",
+        },
+        "registry",
+        "name for the schema MESH",
+    ),
+    (
+        {"kind": "native", "upstreams": "up@snowflake://A-B", "upstream_roles": "fin=FIN_ROLE"},
+        "upstream_roles",
+        "'fin' is not a project that it reads",
+    ),
     (
         {"kind": "native", "registry": "snowflake", "upstream_roles": "fin=FIN_ROLE"},
         "upstream_roles",
@@ -231,13 +248,13 @@ def test_what_is_worked_out_is_no_answer_of_an_answers_file(
     member = tmp_path / "member"
     assert copy(template, member, "--data", "starter=false").returncode == 0
     path = member / ".copier-answers.yml"
-    path.write_text(path.read_text() + "registry_url: s3://elsewhere/registry\n")
+    path.write_text(path.read_text() + "ci_user: SOMEBODY_SVC\n")
     before = (member / "mesh.yml").read_bytes()
     words = [str(BIN / "copier"), "recopy", "--trust", "--defaults", "--overwrite"]
     done = run([*words, "--vcs-ref", "HEAD"], member, dict(os.environ))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "error: .copier-answers.yml: registry_url is worked out from other answers: take it out"
+        "error: .copier-answers.yml: ci_user is worked out from other answers: take it out"
     )
     assert (member / "mesh.yml").read_bytes() == before
 
@@ -313,6 +330,34 @@ def test_an_upstream_of_another_prefix_is_read_from_its_databases(render: Render
         {"name": "finance", "database_prefix": "FIN"},
     ]
     assert "FIN_LOCAL.duckdb" in (member.path / "profiles.yml").read_text()
+
+
+def test_an_upstream_in_snowflake_may_have_a_role_of_any_name(render: Render) -> None:
+    """Whatever registry the project itself has."""
+    upstreams = "up@snowflake://A-B,other@snowflake://A-B,elsewhere"
+    member = render(kind="native", upstreams=upstreams, upstream_roles="up=DEPLOYER")
+    grants = (member.path / "snowflake/03_grant_mesh_access.sql").read_text()
+    roles = ["DEPLOYER", "UP_DEV_ROLE", "OTHER_ROLE", "OTHER_DEV_ROLE"]
+    assert re.findall(r"MESH_READS TO ROLE (\w+);", grants) == roles
+
+
+@pytest.mark.parametrize(
+    ("registry", "answer"),
+    [
+        ("s3", "registry_bucket"),
+        ("azure", "azure_storage_account"),
+        ("gcs", "gcs_bucket"),
+        ("snowflake", "snowflake_account"),
+    ],
+)
+def test_the_answer_that_a_registry_lacks_is_named(
+    render: Render, registry: str, answer: str
+) -> None:
+    member = load_member(render(registry=registry).path)
+    with pytest.raises(MeshError, match=f"--ask {answer}`"):
+        locate(member, bucket=None, registry=None, env="prod")
+    with pytest.raises(MeshError, match=r"^snowflake://: write all of it.*snowflake://ORG-ACCOUNT"):
+        locate(member, bucket=None, registry="snowflake://", env="prod")
 
 
 @pytest.mark.parametrize(

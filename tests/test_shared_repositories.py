@@ -125,6 +125,11 @@ def test_what_a_schedule_costs_is_told(template: Path, tmp_path: Path) -> None:
     done = copier("copy", *flags, template, "reader", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "about 2,900 minutes of GitHub\nActions a month" in done.stdout
+    reads = ("--data", "upstreams=up@snowflake://ORG-ACC")
+    done = copier("copy", *flags, *reads, template, "of_snowflake", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "looks every 6 hours" in done.stdout
+    assert "2,900 minutes" not in done.stdout
 
 
 def update(shop: Path, member: str, *flags: str) -> str:

@@ -376,6 +376,15 @@ def test_a_change_of_kind_is_an_update(
     assert after == files(fresh)
 
 
+def test_a_change_of_registry_is_an_update(line: Line, tmp_path: Path) -> None:
+    before = {**KINDS["native hub"], "registry_bucket": "acme-mesh"}
+    change = {"registry": "snowflake", "snowflake_account": "ACME-MAIN"}
+    member = line.member(versions.newest(), tmp_path / "member", **before)
+    line.update(member, **change)
+    fresh = line.render(versions.newest(), tmp_path / "fresh", **{**KINDS["native hub"], **change})
+    assert files(member) == files(fresh)
+
+
 def test_a_change_of_kind_keeps_what_was_edited_in_the_files_that_go(
     line: Line, tmp_path: Path
 ) -> None:

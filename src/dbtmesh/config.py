@@ -98,6 +98,7 @@ class Member:
     deployment: str = "sequential"
     engine: Engine = Engine.CORE
     registry: str | None = None  # its URL, where it is no bucket of S3
+    registry_answer: str = "registry_bucket"  # the one that gives it its place
     azure: Mapping[str, str] = field(default_factory=dict)
     google: Mapping[str, str] = field(default_factory=dict)
     answers_file: str = ".copier-answers.yml"  # its name in `root`; another where two templates are
@@ -243,6 +244,7 @@ def _member(root: Path, facts: object) -> Member:
         bucket=option("bucket", LINE),
         aws_region=option("aws_region", REGION),
         registry=option("registry", LINE),
+        registry_answer=option("registry_answer", NAME) or Member.registry_answer,
         **sign_ins,
         upstreams=tuple(
             Upstream(name, *databases(entry), elsewhere(entry))
@@ -321,14 +323,15 @@ def locate(
     if not named and member.bucket:
         named = f"s3://{member.bucket}/registry"
     if not named:
+        answer = member.registry_answer
         raise MeshError(
-            f"no registry for environment {env}: name one with --bucket, $DBT_MESH_BUCKET, or the "
-            "answer registry_bucket (`copier update --trust --skip-answered --ask registry_bucket`)"
+            f"no registry for environment {env}: name one with --registry, $DBT_MESH_REGISTRY, or "
+            f"the answer {answer} (`copier update --trust --skip-answered --ask {answer}`)"
         )
     if not SCHEME.match(named):
         named = Path(named).absolute().as_uri()
     place = Location(named.rstrip("/"), env, is_own)
     parts = {"az": 4, "snowflake": 2}.get(place.url.partition(":")[0], 3)
     if place.url.count("/") < parts:
-        raise MeshError(f"{named}: name a folder in it too, such as {SHAPES}")
+        raise MeshError(f"{named}: write all of it, as {SHAPES}")
     return place
