@@ -256,6 +256,15 @@ def test_what_is_published_on_a_laptop_is_at_hand_there(
     at_hand.unlink()
     assert publish_manifest.main(["--check"], project.root) == 0
     assert not at_hand.exists()
+    # what cannot be put there does not keep the state from being kept
+    state = home / "state/dbt_up/local/manifest.json"
+    state.unlink()
+    at_hand.mkdir()
+    words = ["--allow-breaking"]  # `some` is gone
+    project.build(built_in("DBT_UP_LOCAL"), adapter="duckdb", generated_at=LATER)
+    with pytest.raises(MeshError, match="cannot write"):
+        publish_manifest.main(words, project.root)
+    assert state.is_file()
 
 
 # --- Legal, and not what is meant ---------------------------------------------------------------

@@ -62,6 +62,7 @@ def main(words: Sequence[str], root: Path) -> int:
     if arguments.history is not None:
         return show_history(store, member.project, place.env, arguments.history)
     repair = arguments.allow_breaking
+    is_laptops = place.url == config.laptop_registry(root)
     if arguments.rollback is not None:
         current, _ = publication.published(store, member.project, place.env, repair=repair)
         candidate = Candidate(earlier(store, place.env, arguments.rollback, member, current))
@@ -77,7 +78,7 @@ def main(words: Sequence[str], root: Path) -> int:
             commit=commit(member.root),
             allow_stale=arguments.allow_stale,
             allow_failed=arguments.allow_failed,
-            allow_target=arguments.allow_target or place.url == config.laptop_registry(member.root),
+            allow_target=arguments.allow_target or is_laptops,
         )
     gate = Gate(store, place.env, candidate, arguments.strict, arguments.allow_breaking)
     try:
@@ -99,6 +100,8 @@ def main(words: Sequence[str], root: Path) -> int:
                 publication.keep_state(
                     state, store, place.env, candidate.interface, candidate.manifest, before
                 )
+            if outcome.newer is None and is_laptops and place.env == "local":
+                on_this_machine(member, candidate.interface)
     except Refused:
         cli.say(*gate.lines, "nothing was published")
         status = cli.FOUND
@@ -260,8 +263,6 @@ def report(
         cli.say(*gate.lines)
         cli.say(f"published {models(candidate.interface)} {where}")
     name_cycles(member, place.env, store)
-    if place == config.Location(config.laptop_registry(member.root), "local", place.is_own):
-        on_this_machine(member, candidate.interface)
     return cli.OK
 
 
