@@ -537,5 +537,13 @@ def test_sql_of_the_members_own_is_part_of_it(render: Render, account: Account) 
     )
     assert account.model.can("LOADER", "CREATE TABLE", "DBT_UP_PROD.RAW")
     assert role("LOADER") in account.model.account.things
+    readers = member.path / "snowflake/06_readers.sql"
+    readers.write_text(
+        "USE ROLE SECURITYADMIN;\nGRANT USAGE ON DATABASE DBT_UP_PROD TO ROLE NO_SUCH_BI;\n"
+    )
+    said = member.refused(ACCESS, "apply", *ON, "--yes")
+    assert "ROLE NO_SUCH_BI does not exist yet: nothing was changed. Create it, or correct" in said
+    assert "upstream_roles" not in said
+    readers.unlink()
     (member.path / "snowflake/06_wrong.sql").write_text("SELECT 1;\n")
     assert "snowflake/06_wrong.sql:1: no USE ROLE" in member.refused(ACCESS, "plan")

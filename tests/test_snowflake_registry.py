@@ -311,6 +311,22 @@ def test_commands_publish_refuse_and_sync(
     assert "other" in (consumer / "models" / "_mesh_dbt_up.yml").read_text()
 
 
+def test_the_command_moves_all_of_it_there(
+    account: Account, up: Member, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    producer = facts_of(up, tmp_path / "dbt_up", "upstream")
+    path = tmp_path / "manifest.json"
+    path.write_bytes(manifest(generated_at="2026-02-03T00:00:01.000000Z"))
+    old = ["--registry", (tmp_path / "registry").as_uri(), "--env", "prod"]
+    assert publish_manifest.main([*old, "--manifest", str(path)], producer) == 0
+    assert publish_manifest.main([*old, "--move-to", account.url], producer) == 0
+    said = capsys.readouterr().out
+    assert "prod: copied 1 publication and 0 records of readers" in said
+    assert "--data registry=snowflake" in said
+    assert latest(account.store(up)).version == built(1).version
+    assert account.store(up, "/state").read(keys.state("dbt_up", "prod"))
+
+
 # ── Models for named consumers ────────────────────────────────────────────────────────
 
 

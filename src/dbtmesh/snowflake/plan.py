@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from dbtmesh import MeshError
-from dbtmesh.snowflake.names import ADMIN_ROLES, PUBLIC
+from dbtmesh.snowflake.names import ADMIN_ROLES, PUBLIC, mesh_reads
 from dbtmesh.snowflake.objects import (
     ALL_PRIVILEGES,
     EACH_OF_ALL,
@@ -253,16 +253,34 @@ def check_prerequisites(steps: Sequence[Step], live: Live) -> None:
     """Raises MeshError where another project has to be set up first."""
     for thing in prerequisites(steps):
         if thing not in live.objects:
-            of_project = thing.kind == "DATABASE ROLE"
-            whose = f"the project of {thing.database}" if of_project else "its owner"
-            where = "`scripts/snowflake_access.py apply` there first, then here"
-            again = where if of_project or thing.kind == "WAREHOUSE" else "this again then"
-            if thing.kind == "ROLE":
-                again = (
-                    f"{where}; a role of an upstream that has another name is named by `copier "
-                    "update --trust --skip-answered --ask upstream_roles`"
-                )
             raise MeshError(
-                f"{thing} does not exist yet, and {whose} has to make it: nothing was changed. Run "
-                f"{again}"
+                f"{thing} does not exist yet: nothing was changed. {_remedy(thing, steps)}"
             )
+
+
+def _remedy(thing: Object, steps: Sequence[Step]) -> str:
+    """Who has to make what is missing, and how."""
+    there = "has to make it: run `scripts/snowflake_access.py apply` there first, then here"
+    match thing.kind:
+        case "DATABASE ROLE":
+            return f"The project of {thing.database} {there}"
+        case "WAREHOUSE":
+            return f"Its owner {there}"
+        case "ROLE" if _is_of_upstream(thing, steps):
+            return (
+                f"Its project {there}; a role of an upstream that has another name is named by "
+                "`copier update --trust --skip-answered --ask upstream_roles`"
+            )
+        case "ROLE":
+            return "Create it, or correct the file of snowflake/ that grants to it"
+        case _:
+            return "Its owner has to make it: run this again then"
+
+
+def _is_of_upstream(role: Object, steps: Sequence[Step]) -> bool:
+    """Whether it is to see what this project reads, as none but roles of upstreams are."""
+    grants = [grant for step in steps for grant in step.grants if grant.to == role]
+    return any(
+        grant.on.kind == "DATABASE ROLE" and grant.on == mesh_reads(grant.on.database)
+        for grant in grants
+    )
