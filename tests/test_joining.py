@@ -11,6 +11,7 @@ from typing import Any
 
 import joining
 import pytest
+import unfinished
 import yaml
 
 from fleet.render import Source
@@ -410,6 +411,14 @@ def test_settings_that_cannot_be_read_are_none(tmp_path: Path, content: str) -> 
     (tmp_path / "dbt_project.yml").write_text(content)
     assert "name" not in joining.settings(tmp_path)
     assert joining.macros(tmp_path) == set()
+
+
+@pytest.mark.parametrize("content", ["a: !!bool x", "a: 2026-13-01", "[" * 20_000, "a: [", "\x00"])
+def test_answers_on_record_that_cannot_be_read_are_none(tmp_path: Path, content: str) -> None:
+    recorded = tmp_path / ".copier-answers.yml"
+    recorded.write_text(content)
+    seen = unfinished.Seen(answers={"a": 1}, given={"a": 1}, recorded=recorded)
+    assert unfinished.typed(seen) == {"a": 1}
 
 
 @pytest.mark.timeout(20)
