@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,8 +85,9 @@ def fleet_status(lab: Lab) -> Iterator[Figure]:
         for number in range(STATUS_MEMBERS):
             original = fleet.members[number % MEMBERS]
             (clones / f"m{number}").mkdir()
-            for name in (".git", ".copier-answers.yml"):
-                (clones / f"m{number}" / name).symlink_to(original / name)
+            (clones / f"m{number}" / ".git").symlink_to(original / ".git")
+            answers = ".copier-answers.yml"  # which has to be a file itself
+            shutil.copy(original / answers, clones / f"m{number}" / answers)
     where: list[Word] = ["--clones", clones, "--template", fleet.template, "--json"]
     measured, baseline = lab.compare(
         f"status of {STATUS_MEMBERS}",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.lab import Figure, Lab, bench
-from tests.bench.rendering import COPIER, FLAGS, git, this_repository
+from tests.bench.rendering import COPIER, FLAGS, RELEASES, git, this_repository
 
 KINDS = {
     "upstream": (32, ["kind=upstream"]),
@@ -37,7 +37,7 @@ def member(lab: Lab) -> Iterator[Figure]:
     template = lab.once("this repository", this_repository)
     for kind, (budget, data) in KINDS.items():
         folder = lab.folder / f"files_{kind.replace(' ', '_')}"
-        listed = git(rendered(template, folder, "v0.0.1", *data), "ls-files").splitlines()
+        listed = git(rendered(template, folder, RELEASES[0], *data), "ls-files").splitlines()
         files = [name for name in listed if not name.startswith(OWN)]
         yield Figure(f"files of a member: {kind}", len(files), None, budget, "files")
 
@@ -46,11 +46,11 @@ def member(lab: Lab) -> Iterator[Figure]:
 def fix(lab: Lab) -> Iterator[Figure]:
     """What a fix of the library's logic changes in a member, by `copier update`."""
     template = lab.once("this repository", this_repository)
-    project = rendered(template, lab.folder / "fixed", "v0.0.2", "kind=upstream")
+    project = rendered(template, lab.folder / "fixed", RELEASES[1], "kind=upstream")
     library = template / FIXED
     library.write_text(library.read_text() + "\n# fixed\n")
     git(template, "commit", "--quiet", "--all", "--message", "three")
-    git(template, "tag", "v0.0.3")
+    git(template, "tag", "v9.0.2")
     update = [COPIER, "update", "--trust", "--defaults", "--quiet"]
     subprocess.run(list(map(str, update)), cwd=project, check=True, capture_output=True)
     git(project, "add", "--all")

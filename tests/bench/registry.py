@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -310,11 +311,12 @@ def publish(lab: Lab) -> Iterator[Figure]:
     path = mesh.publish(body, "large")
     local = (lab.folder / "registry").as_uri()
     mesh.publish(body, "large", local)
-    days = iter(range(1, 10_000))
+    minutes = iter(range(1, 10_000))
+    first = datetime.fromisoformat(GENERATED_AT)
 
     def build_again() -> None:
         # what the next build of the same models leaves behind
-        again = f"{2100 + next(days)}{GENERATED_AT[4:]}"
+        again = f"{first + timedelta(minutes=next(minutes)):%Y-%m-%dT%H:%M:%S.%fZ}"
         path.write_bytes(body.replace(GENERATED_AT.encode(), again.encode(), 1))
 
     name, fastest = fastest_parser(lab, path)

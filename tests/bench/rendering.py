@@ -19,6 +19,9 @@ TWO_FILES = {
     "template/file.txt.jinja": "{{ name }}\n",
 }
 
+RELEASES = ("v9.0.0", "v9.0.1")
+"""Later than all that have migrations of their own, as the next release will be."""
+
 RENDER = """
 import sys
 from pathlib import Path
@@ -65,14 +68,13 @@ def this_repository(folder: Path) -> Path:
 
 
 def release(template: Path, changed: Path) -> None:
-    """Tags two versions, between which one file has changed. Of a later release than all that have
-    migrations of their own, as the next one will be."""
+    """Tags two versions, between which one file has changed."""
     git(template, "add", "--all")
     git(template, "commit", "--quiet", "--allow-empty", "--message", "one")
-    git(template, "tag", "v9.0.0")
+    git(template, "tag", RELEASES[0])
     changed.write_text(changed.read_text() + "# changed\n")
     git(template, "commit", "--quiet", "--all", "--message", "two")
-    git(template, "tag", "v9.0.1")
+    git(template, "tag", RELEASES[1])
     git(template, "gc", "--quiet")  # one pack, as a clone from a server has it
 
 
@@ -113,7 +115,7 @@ def update(lab: Lab) -> Iterator[Figure]:
 
     def process(template: Path, *flags: str) -> Process:
         project = lab.folder / f"update_{template.name}"
-        copy = [COPIER, "copy", *FLAGS, "--vcs-ref", "v9.0.0", *flags, template, project]
+        copy = [COPIER, "copy", *FLAGS, "--vcs-ref", RELEASES[0], *flags, template, project]
         subprocess.run(list(map(str, copy)), check=True, capture_output=True)
         git(project, "init", "--quiet")
         git(project, "add", "--all")
