@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         epilog="A budget that is missed is shown; it is no failure unless --strict. Exit status: "
         "0 measured, 1 a bench crashed, 2 a budget is missed (--strict). `make test`, which has 10 "
-        "minutes on two cores, is not measured here: it prints its time at its end.",
+        "minutes on two cores, is not measured here: it prints its time at its end. Rendering is "
+        "measured on the processor; if a disk makes files slowly, TMPDIR=/dev/shm avoids it.",
     )
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHES)}")
     parser.add_argument("--runs", type=int, default=5, help="of each process (default 5)")

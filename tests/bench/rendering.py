@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench.lab import Figure, Lab, Process, bench, python
+from tests.bench.lab import Figure, Lab, Process, bench, on_processors, python
 from tests.conftest import BIN, ROOT
 
 COPIER = BIN / "copier"
@@ -93,7 +93,7 @@ def render(lab: Lab) -> Iterator[Figure]:
         )
 
     member = copy(ours, "--data", "kind=upstream", "--data", "project_name=dbt_up")
-    measured, baseline = lab.compare("one member", member, copy(theirs))
+    measured, baseline = lab.compare("one member", member, copy(theirs), clock=on_processors)
     files = sum(path.is_file() for path in Path(member.command[-1]).rglob("*"))
     what = f"render one member ({files} files) / a Copier template of two files"
     yield Figure(what, measured, baseline, 2)
@@ -103,7 +103,10 @@ def render(lab: Lab) -> Iterator[Figure]:
         return Process([*python(RENDER), target, ours, *members], ROOT)
 
     measured, baseline = lab.compare(
-        "three members", mesh("dbt_up", "dbt_down", "dbt_down_loom"), mesh("dbt_up")
+        "three members",
+        mesh("dbt_up", "dbt_down", "dbt_down_loom"),
+        mesh("dbt_up"),
+        clock=on_processors,
     )
     what = "render three members in one process / one member so"
     yield Figure(what, measured, baseline, 2.5)
@@ -134,6 +137,7 @@ def update(lab: Lab) -> Iterator[Figure]:
         "update",
         process(ours, "--data", "kind=upstream", "--data", "project_name=dbt_up"),
         process(theirs),
+        clock=on_processors,
     )
     what = "update one member / update of the template of two files"
     yield Figure(what, measured, baseline, 3)
