@@ -155,7 +155,7 @@ def test_stand_ins_are_made_for_either_engine(render: Render, quick: dict[str, s
 def test_a_public_model_that_v2_does_not_see_is_not_dropped_in_silence(
     render: Render, quick: dict[str, str]
 ) -> None:
-    """dbt v2 ignores `access: public` beside `config`, and goes on."""
+    """Releases of dbt v2 that ignore `access: public` beside `config`, and go on."""
     up = render(kind="upstream", **quick)
     up.dbt("parse")
     up.ok(PUBLISH)
