@@ -114,7 +114,34 @@ def warm_up(modules: Sequence[str]) -> None:
             del sys.modules[name]
 
 
+def unseekable() -> None:
+    """Makes standard output and error anew, as those of a pipe.
+
+    A stream remembers whether it can seek from when it was made, here by a test whose output is
+    captured in a file; `reconfigure` then fails in a command that writes into a pipe.
+    """
+    reading, writing = os.pipe()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        number, kept = stream.fileno(), os.dup(stream.fileno())
+        os.dup2(writing, number)
+        made = open(  # noqa: SIM115
+            number,
+            "w",
+            buffering=1 if stream.line_buffering else -1,
+            encoding=stream.encoding,
+            errors=stream.errors,
+            closefd=False,
+        )
+        os.dup2(kept, number)
+        os.close(kept)
+        setattr(sys, name, made)
+    os.close(reading)
+    os.close(writing)
+
+
 def serve(address: str, modules: Sequence[str]) -> None:
+    unseekable()
     gc.disable()
     warm_up(modules)
     gc.freeze()  # no fork looks at what was imported, so that they share its memory
