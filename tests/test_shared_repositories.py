@@ -390,7 +390,7 @@ def test_status_of_each_and_repositories_by_address(fleet: World, tmp_path: Path
     told = {each.name: each for each in status.gather(members.from_list(listed), fleet.releases)}
     assert told["shop/dbt_down"].behind == 1
     assert told["shop/dbt_down"].project == "dbt_down"
-    assert "no .copier-answers.yml" in told["shop/no_such"].problem
+    assert "no no_such/.copier-answers.yml" in told["shop/no_such"].problem
     assert "#folder" in told["shop"].problem
 
     outcomes = fleet.outcomes("update", "--push", "--no-check", "--members", listed, status=2)
