@@ -190,7 +190,8 @@ def test_flags_that_cannot_be_meant(flags: list[str], up: Member) -> None:
 def test_no_registry_at_all(up: Member) -> None:
     facts = (up.path / "mesh.yml").read_text().replace(f"bucket: {BUCKET}", "bucket: null")
     (up.path / "mesh.yml").write_text(facts)
-    assert "--bucket" in up.refused(PUBLISH, "--env", "prod")
+    said = up.refused(PUBLISH, "--env", "prod")
+    assert "name one with --registry, $DBT_MESH_REGISTRY, or the answer registry_bucket" in said
 
 
 # --- What a store promises ----------------------------------------------------------------------

@@ -144,8 +144,6 @@ def show(changes: Sequence[Change], as_json: bool) -> None:
         cli.say_json([report.as_data(change) for change in changes])
     else:
         cli.say(*report.plan_lines(changes))
-        for line in filter(None, (report.hint(change.step) for change in changes)):
-            cli.note(line)
 
 
 # ── apply ─────────────────────────────────────────────────────────────────────────────
