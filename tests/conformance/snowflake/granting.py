@@ -226,6 +226,18 @@ DATABASE_ROLES: tuple[Step, ...] = (
         f"SELECT NAME FROM {_NAMES}_VIEW",
         "name",
     ),
+    # who may add and read changes nothing, as the role that deploys in a registry
+    *set_up("OWN", f"GRANT SELECT, INSERT ON TABLE {_NAMES} TO ROLE {{p}}_NONE"),
+    *(
+        Question(f"who-adds-{name}", Rule.PRIVILEGE_NEEDED, "NONE", sql)
+        for name, sql in {
+            "adds": f"INSERT INTO {_NAMES} SELECT 'R3'",
+            "updates": f"UPDATE {_NAMES} SET NAME = 'R4'",
+            "deletes": f"DELETE FROM {_NAMES}",
+            "truncates": f"TRUNCATE TABLE {_NAMES}",
+            "drops": f"DROP TABLE {_NAMES}",
+        }.items()
+    ),
     *set_up("OWN", f"DROP VIEW {_NAMES}_VIEW", f"DROP TABLE {_NAMES}"),
     rows(
         "database-role-holders",
