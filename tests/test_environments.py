@@ -222,7 +222,9 @@ def test_without_a_key_failing_to_close_it_fails(laptop: TeamLaptop, github: Git
 def test_what_a_token_cannot_see_is_not_said_to_be_open(
     laptop: TeamLaptop, settings: Settings, github: GitHubApi
 ) -> None:
-    """That of a workflow may write secrets, and perhaps not read environments."""
+    """That of a workflow may write secrets, and perhaps not read environments; those of a public
+    repository everybody reads."""
+    settings.visibility = "private"
     settings.closed("prod")
     github.token(PERSON, environments="write")
     said = laptop.ok("create")
