@@ -314,7 +314,7 @@ def test_an_update_replaces_the_wheel_and_takes_the_old_one_for_no_edit(tmp_path
     template, member = tmp_path / "template", tmp_path / "dbt_up"
     template.mkdir()
     this_repository(template)
-    rendered(template, member, "v0.0.1", "kind=upstream")
+    rendered(template, member, "v9.0.0", "kind=upstream")
     done = subprocess.run(
         [BIN / "copier", "update", "--trust", "--defaults"],
         cwd=member,
@@ -322,5 +322,5 @@ def test_an_update_replaces_the_wheel_and_takes_the_old_one_for_no_edit(tmp_path
         text=True,
         check=True,
     )
-    assert wheels(member) == ["dbtmesh-0.0.2-py3-none-any.whl"]
+    assert wheels(member) == ["dbtmesh-9.0.1-py3-none-any.whl"]
     assert "because you had edited them" not in done.stdout
