@@ -182,6 +182,20 @@ class World:
             if fact.object.startswith(f"{database}.")
         }
 
+    def relations(self, database: str) -> set[tuple[str, ...]]:
+        """Tables and views of a database: schema and name."""
+        return {
+            thing.ref.name[1:]
+            for kind in ("TABLE", "VIEW")
+            for thing in self.standin.model.account.of_kind(kind)
+            if thing.ref.name[0] == database
+        }
+
+    def clones_into(self, schema: str) -> list[str]:
+        """The statements that cloned something into a schema."""
+        sent = (record.sql for record in self.standin.statements)
+        return [sql for sql in sent if " clone " in sql.lower() and schema in sql]
+
     def query_comments(self, user: str) -> list[dict[str, Any]]:
         """What the comments of a user's statements tell of the project, run and model."""
         return [

@@ -65,12 +65,7 @@ def test_a_mesh_is_deployed_read_and_changed(mesh: Mesh) -> None:
     model.write_text(model.read_text() + "\n-- changed\n")
     clone = f"clone {SLIM},config.materialized:incremental,state:old"
     mesh.run(upstream, clone, f"build {SLIM}", DBT_PR_NUMBER="7", DBT_DEFER="true")
-    made = {
-        thing.ref.name[1:]
-        for kind in ("TABLE", "VIEW")
-        for thing in world.standin.model.account.of_kind(kind)
-        if thing.ref.name[0] == "DBT_UP_DEV"
-    }
+    made = world.relations("DBT_UP_DEV")
     assert made == {("PR_7", "PUBLIC_ORDERS"), ("PR_7", "DAILY_REVENUE")}
     for name in DEMO:
         for user in (f"{name.upper()}_SVC", f"{name.upper()}_CI_SVC"):

@@ -62,14 +62,9 @@ def test_from_a_deploy_to_a_reader_and_a_pull_request(world: World) -> None:
     slim = ("--select", "state:modified+", "--defer", "--state", "kept")
     built = up.dbt("build", "--target", "ci", *slim, DBT_PR_NUMBER="7").stdout
     assert "daily_revenue" in built
-    relations = {
-        thing.ref.name
-        for kind in ("TABLE", "VIEW")
-        for thing in world.standin.model.account.of_kind(kind)
-        if thing.ref.name[0] == "DBT_UP_DEV"
-    }
-    assert {name[2] for name in relations} == {"DAILY_REVENUE"}
-    assert all(name[1].startswith("PR_7") for name in relations)
+    relations = world.relations("DBT_UP_DEV")
+    assert {name for _, name in relations} == {"DAILY_REVENUE"}
+    assert all(schema.startswith("PR_7") for schema, _ in relations)
 
     # each as its own user and role, and no statement that a role may not run
     signed_in = {(record.user, record.role) for record in world.standin.sign_ins if record.ok}

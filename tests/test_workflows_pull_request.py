@@ -110,18 +110,9 @@ def test_only_what_is_changed_is_built(deployed: Mesh, branch: Any) -> None:
     request.edit(PUBLIC_ORDERS, "final as (", "final as ( -- as it was")
     run = request.push("opened")
     assert run.ok, run
-    made = {
-        thing.ref.name[2]
-        for kind in ("TABLE", "VIEW")
-        for thing in deployed.snowflake.standin.model.account.of_kind(kind)
-        if thing.ref.name[:2] == ("DBT_UP_DEV", "PR_8")
-    }
+    made = {name for schema, name in deployed.snowflake.relations("DBT_UP_DEV") if schema == "PR_8"}
     assert made == {"PUBLIC_ORDERS", "DAILY_REVENUE"}
-    clones = [
-        record.sql
-        for record in deployed.snowflake.standin.statements
-        if " clone " in record.sql.lower() and "PR_8" in record.sql
-    ]
+    clones = deployed.snowflake.clones_into("PR_8")
     assert len(clones) == 1  # the incremental model starts from what prod has
     assert "DAILY_REVENUE" in clones[0].upper()
 

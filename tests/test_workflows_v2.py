@@ -61,18 +61,9 @@ def test_from_a_deploy_to_its_reader_and_a_pull_request(mesh: Mesh) -> None:
     request.edit("models/marts/public_orders.sql", "final as (", "final as ( -- as it was")
     opened_run = request.push("opened")
     assert opened_run.ok, opened_run
-    made = {
-        thing.ref.name[2]
-        for kind in ("TABLE", "VIEW")
-        for thing in mesh.snowflake.standin.model.account.of_kind(kind)
-        if thing.ref.name[:2] == ("DBT_UP_DEV", "PR_7")
-    }
+    made = {name for schema, name in mesh.snowflake.relations("DBT_UP_DEV") if schema == "PR_7"}
     assert made == {"PUBLIC_ORDERS", "DAILY_REVENUE"}
-    clones = [
-        record.sql
-        for record in mesh.snowflake.standin.statements
-        if " clone " in record.sql.lower() and "PR_7" in record.sql
-    ]
+    clones = mesh.snowflake.clones_into("PR_7")
     assert len(clones) == 1  # the incremental model starts from what prod has
     (comment,) = request.comments
     assert "passed" in comment

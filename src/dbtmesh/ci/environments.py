@@ -149,7 +149,9 @@ def read(api: Api, repository: str, name: str) -> Environment | None:
         name,
         limit,
         _patterns(api, f"{path}/deployment-branch-policies") if limit is Limit.NAMED else (),
-        _protected(api, f"/repos/{repository}/branches") if limit is Limit.PROTECTED else (),
+        _names(api, f"/repos/{repository}/branches", protected="true")
+        if limit is Limit.PROTECTED
+        else (),
         reviewers,
         tuple(sorted(rules.keys() - {"required_reviewers", "branch_policy"})),
     )
@@ -162,8 +164,9 @@ def _patterns(api: Api, path: str) -> tuple[str, ...]:
         return tuple(f"{tag.get(str(each.get('type')), '')}{each['name']}" for each in listed)
 
 
-def _protected(api: Api, path: str) -> tuple[str, ...]:
-    listed = [*pages(api, path, protected="true")]
+def _names(api: Api, path: str, key: str = "", **query: str) -> tuple[str, ...]:
+    """Of the entries of a list; key: see `pages`. Raises MeshError."""
+    listed = [*pages(api, path, key, **query)]
     with understood(f"GET {path}"):
         return tuple(str(each["name"]) for each in listed)
 
@@ -202,13 +205,10 @@ def secrets(api: Api, repository: str, name: str | None) -> tuple[str, ...] | No
     """Names of the secrets of an environment, or (None) of the whole repository, which every branch
     may use; None where the token may not see them."""
     of = f"environments/{name}/secrets" if name else "actions/secrets"
-    path = f"/repos/{repository}/{of}"
     try:
-        listed = [*pages(api, path, "secrets")]
+        return _names(api, f"/repos/{repository}/{of}", "secrets")
     except Refused:
         return None
-    with understood(f"GET {path}"):
-        return tuple(str(each["name"]) for each in listed)
 
 
 def plan_of(api: Api, repository: str) -> str | None:

@@ -144,9 +144,14 @@ def mesh_reads(database: str) -> Object:
     return Object("DATABASE ROLE", f"{database}.MESH_READS")
 
 
+def reader_name(project: str) -> str:
+    """The name of the role that a consumer has in each database that it reads."""
+    return f"READ_{project.upper()}"
+
+
 def reader_role(database: str, project: str) -> Object:
     """The role of one consumer in a database that it reads, for models that name it."""
-    return Object("DATABASE ROLE", f"{database}.READ_{project.upper()}")
+    return Object("DATABASE ROLE", f"{database}.{reader_name(project)}")
 
 
 MARK = "dbt mesh: "

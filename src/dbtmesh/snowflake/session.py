@@ -187,14 +187,19 @@ def open_personal(
     parameters = {"connection_name": connection} if connection else _from_environment(account)
     name = f"connection {connection}" if connection else "by the environment"
     opened = _sign_in({**parameters, **options}, name)
-    found = str(opened.account).upper().replace("_", "-")
-    if account and "-" in found and found != account.upper().replace("_", "-"):
+    found = as_host(str(opened.account))
+    if account and "-" in found and found != as_host(account):
         opened.close()
         raise MeshError(
             f"{name} is for account {found}, and this project is on {account} (mesh.yml): use "
             "another connection, or `copier update --trust --skip-answered --ask snowflake_account`"
         )
     return opened, name
+
+
+def as_host(account: str) -> str:
+    """An account as the name of its host has it, so that two spellings compare."""
+    return account.upper().replace("_", "-")
 
 
 def sign_in_with_key(

@@ -11,7 +11,7 @@ from dbtmesh import MeshError
 from dbtmesh.output.words import one_line
 from dbtmesh.registry.snowflake.sql import Statement
 from dbtmesh.registry.store import MOST_REASON, Access, OutOfReach
-from dbtmesh.snowflake.session import INSUFFICIENT, MISSING
+from dbtmesh.snowflake.session import INSUFFICIENT, MISSING, as_host
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -104,7 +104,7 @@ def open_for(account: str, access: Access) -> SnowflakeConnection:
         "secondary_roles": "NONE",  # a person reads what the role named here may read
     }
     named = member.snowflake.get("account") if member else None
-    if member and named and _account(str(named)) != _account(account):
+    if member and named and as_host(str(named)) != as_host(account):
         raise MeshError(
             f"snowflake://{account} is not the account of this project, {named} (mesh.yml): a "
             "registry in Snowflake is read from within its account"
@@ -112,11 +112,6 @@ def open_for(account: str, access: Access) -> SnowflakeConnection:
     if member and (target := target_of()):
         return session.open_as(member, target, options)[0]
     return session.open_personal(None, account, {**options, **_personal(member)})[0]
-
-
-def _account(name: str) -> str:
-    """As a host's name has it."""
-    return name.upper().replace("_", "-")
 
 
 def target_of() -> str | None:

@@ -10,12 +10,7 @@ from dbtmesh.manifest.interface import Interface, shared_with
 from dbtmesh.manifest.published import read
 from dbtmesh.manifest.seal import part
 from dbtmesh.registry.snowflake.sql import OWNER
-from dbtmesh.snowflake.names import reader_role
-
-
-def role_of(project: str) -> str:
-    """The database role that a consumer has in the databases that it reads."""
-    return reader_role("", project).name.lstrip(".")
+from dbtmesh.snowflake.names import reader_name
 
 
 def documents(body: bytes, project: str) -> Mapping[str | None, bytes]:
@@ -29,7 +24,7 @@ def documents(body: bytes, project: str) -> Mapping[str | None, bytes]:
     return {
         OWNER: body,
         None: _visible(whole, shared, None),
-        **{role_of(name): _visible(whole, shared, name) for name in sorted(named)},
+        **{reader_name(name): _visible(whole, shared, name) for name in sorted(named)},
     }
 
 

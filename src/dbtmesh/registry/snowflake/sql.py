@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dbtmesh.registry.snowflake.rows import CHUNK, Mark, Packed
+from dbtmesh.snowflake.names import MESH
 from dbtmesh.warehouse.names import sql_name
 
-MESH = "MESH"
-"""The schema of a project's prod database that holds its part of the registry."""
 PUBLICATIONS, PUBLISHED, STATE, READS = "PUBLICATIONS", "PUBLISHED", "STATE", "READS"
-"""Its tables; PUBLISHED is the view of the first that other projects have."""
+"""The tables of its schema; PUBLISHED is the view of the first that other projects have."""
 OWNER = "*"
 """Whose document the whole one is where some models are for named consumers: no role's name."""
 

@@ -12,7 +12,7 @@ from dbtmesh import MeshError
 from dbtmesh.config import ACCOUNT, NAME
 from dbtmesh.files import MOST
 from dbtmesh.registry.snowflake import connection, rows, sql
-from dbtmesh.registry.snowflake.documents import documents, role_of
+from dbtmesh.registry.snowflake.documents import documents
 from dbtmesh.registry.snowflake.places import Folder, Kind, Place, folder_of, place_of
 from dbtmesh.registry.store import (
     Access,
@@ -22,6 +22,7 @@ from dbtmesh.registry.store import (
     Stored,
     TooLarge,
 )
+from dbtmesh.snowflake.names import MESH, reader_name
 
 STATE = "/state"
 """After the account: what a member keeps for itself, beside the registry."""
@@ -188,7 +189,7 @@ class SnowflakeStore:
     def _reader(self, project: str) -> str:
         if self._is_own(project):
             return sql.OWNER
-        return role_of(self._member.project) if self._member else ""
+        return reader_name(self._member.project) if self._member else ""
 
     def _counted(self, place: Place) -> sql.Counted | None:
         if place.kind is Kind.STATE:
@@ -264,24 +265,20 @@ class SnowflakeStore:
     ) -> tuple[list[Sequence[Any]], dict[str, MeshError]]:
         """The rows of records in these databases, and why there are none of some: asked at once,
         and each alone where one of them keeps that from being answered."""
-
-        def ask(some: Sequence[str]) -> list[Sequence[Any]]:
-            return self._connection.ask(sql.read_records(some, project, env, MOST), where)
-
+        statement = sql.read_records(databases, project, env, MOST)
         try:
-            return ask(databases), {}
+            return self._connection.ask(statement, where), {}
         except OutOfReach:
             raise
-        except MeshError:
-            answered, failed = list[Sequence[Any]](), dict[str, MeshError]()
-            for database in databases:
-                try:
-                    answered += ask([database])
-                except OutOfReach:
-                    raise
-                except MeshError as error:
-                    failed[database] = error
-            return answered, failed
+        except MeshError as error:
+            if len(databases) == 1:
+                return [], {databases[0]: error}
+        answered, failed = list[Sequence[Any]](), dict[str, MeshError]()
+        for database in databases:
+            rows_of, failed_of = self._ask_all([database], project, env, where)
+            answered += rows_of
+            failed |= failed_of
+        return answered, failed
 
     def _databases(self, seen: Collection[str], where: str) -> list[str]:
         """Those in which the role sees one of these relations of a registry."""
@@ -296,5 +293,5 @@ class SnowflakeStore:
                     "Snowflake lists no more: use one that sees fewer databases (SNOWFLAKE_ROLE)"
                 )
             # created_on, name, kind, database_name, schema_name
-            found |= {str(row[3]) for row in listed if (row[1], row[4]) == (relation, sql.MESH)}
+            found |= {str(row[3]) for row in listed if (row[1], row[4]) == (relation, MESH)}
         return sorted(found)
