@@ -406,11 +406,16 @@ def test_secrets_are_asked_for_by_name(render: Render, tmp_path: Path) -> None:
         render(kind="upstream", snowflake_account="ORG-X", github_repository="acme/up")
     )
     gh = tmp_path / "gh"
-    gh.write_text(
-        '#!/bin/sh\n[ "$6" = prod ] && echo \'[{"name": "SNOWFLAKE_PRIVATE_KEY"}]\' || echo "[]"\n'
-    )
+    gh.write_text(gh_standin(tmp_path / "gh.log"))
     gh.chmod(0o755)
-    said = member.refused("scripts/doctor.py", status=2, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    with GitHubApi() as api:
+        api.token(PERSON, everything="write")
+        settings = api.repository("acme/up").settings
+        for name in ("prod", "ci"):
+            settings.closed(name, "main")
+        settings.environments["prod"].secrets["SNOWFLAKE_PRIVATE_KEY"] = "sealed"
+        with_gh = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_API_URL": api.url}
+        said = member.refused("scripts/doctor.py", status=2, **with_gh)
     assert "environment ci: has no secret SNOWFLAKE_PRIVATE_KEY" in said
     assert "--user DBT_UP_CI_SVC" in said
     assert "environment prod: has no" not in said

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +16,6 @@ from dbtmesh.doctor.project import Project
 WORKFLOWS = ".github/workflows"
 NOWHERE = "There is nowhere to deploy to yet"
 """What the deploy workflow says until an account and a registry are known."""
-SECONDS = 10
-"""Patience with GitHub."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +74,10 @@ def workflows(project: Project) -> Iterator[Finding]:
 
 def secrets(project: Project) -> Iterator[Finding]:
     """The keys of CI's users, where GitHub tells: nobody reads a secret's value."""
+    # every update waits for this module, and asks no GitHub
+    from dbtmesh.ci import environments
+    from dbtmesh.ci.gh import Gh
+
     member = project.member
     wanted = member.snowflake.get("auth") == "key_pair" and member.snowflake.get("account")
     if not (wanted and member.github_repository):
@@ -87,10 +86,12 @@ def secrets(project: Project) -> Iterator[Finding]:
         member.deploy_environment: member.snowflake.get("service_user"),
         member.ci_environment: member.snowflake.get("ci_user"),
     }
+    github = Gh(project.root, member.github_server)
     for environment, user in users.items():
-        names = secret_names(
-            member.github_repository, environment, project.root, member.github_server
-        )
+        try:
+            names = environments.secrets(github, member.github_repository, environment)
+        except MeshError:  # no `gh`, or no answer
+            names = None
         if names is None:
             yield note(
                 f"environment {environment}",
@@ -128,26 +129,3 @@ def closed(project: Project) -> Iterator[Finding]:
         return
     for problem in found.problems:
         yield Finding(where, problem, "whoever can use it can write prod")
-
-
-def secret_names(repository: str, environment: str, folder: Path, server: str) -> set[str] | None:
-    """None where GitHub does not tell: no `gh`, not signed in, or not allowed."""
-    from dbtmesh.ci.gh import for_gh  # every update waits for this module, and asks no GitHub
-
-    gh = shutil.which("gh")
-    if not gh:
-        return None
-    command = [gh, "secret", "list", "--repo", repository, "--env", environment, "--json", "name"]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=for_gh(server),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=True,
-        )
-        return {str(each["name"]) for each in json.loads(done.stdout)}
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
-        return None
