@@ -205,7 +205,8 @@ def open_to_all(self: Account, roles: frozenset[Ref], privilege: str, ref: Ref) 
 # What is planted, and a question that has to name it.
 PLANTED: dict[str, tuple[Any, str, Any]] = {
     "managed-shown": (show_grants, "_owners", only_owner),
-    "future-schema-by-securityadmin": (Account, "allows", open_to_all),
+    "future-to-database-role-by-securityadmin": (granting, "_require_usage_for", nothing),
+    "hidden-database": (Account, "allows", open_to_all),
     "future-shadowed": (Account, "future_for", no_shadow),
     "database-role-elsewhere": (granting, "_check_database_role", nothing),
     "replace-copy-grants": (ddl, "_copied_grants", nothing),

@@ -171,8 +171,19 @@ def test_adopting_ends_in_an_empty_plan_and_a_build_that_succeeds(team: Team) ->
     assert team.model.can("DBT_UP_DEV_ROLE", "SELECT", "DBT_UP_PROD.MARTS.LATER")
 
 
-def test_a_teardown_gives_back_what_was_taken_over(team: Team) -> None:
-    team.sql(YEARS_OLD)
+# A managed access schema keeps its owner as long as others are to own what will be in it.
+MANAGED = YEARS_OLD.replace(
+    "CREATE SCHEMA DBT_UP_PROD.MARTS;", "CREATE SCHEMA DBT_UP_PROD.MARTS WITH MANAGED ACCESS;"
+).replace(
+    "GRANT OWNERSHIP ON FUTURE VIEWS IN SCHEMA DBT_UP_PROD.MARTS TO ROLE TRANSFORMER;",
+    "GRANT ROLE BI TO ROLE TRANSFORMER;"
+    "GRANT OWNERSHIP ON FUTURE VIEWS IN SCHEMA DBT_UP_PROD.MARTS TO ROLE BI;",
+)
+
+
+@pytest.mark.parametrize("years_old", [YEARS_OLD, MANAGED], ids=["plain", "managed"])
+def test_a_teardown_gives_back_what_was_taken_over(team: Team, years_old: str) -> None:
+    team.sql(years_old)
     before = picture(team.model)
     team.access("apply", "--adopt", "--yes")
     said = team.access("teardown", "--yes")

@@ -128,13 +128,25 @@ def test_and_is_planned_where_it_is_missing(up: tuple[Names, dict[str, str]], sq
 
 
 @pytest.mark.parametrize("role", ["SECURITYADMIN", "USERADMIN", "ACCOUNTADMIN", "LOADER"])
-@pytest.mark.parametrize("sql", [sql for sql in OWN if sql.startswith("GRANT ")])
-def test_a_future_grant_by_a_role_that_may_use_no_database_has_a_hint(role: str, sql: str) -> None:
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *(sql for sql in OWN if sql.startswith("GRANT ")),
+        "GRANT SELECT ON FUTURE TABLES IN SCHEMA DBT_UP_PROD.MARTS "
+        "TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ",
+    ],
+)
+def test_a_future_grant_that_a_role_may_not_give_has_a_hint(role: str, sql: str) -> None:
     (step,) = sqlscript.read_steps({"snowflake/05_own.sql": f"USE ROLE {role};\n{sql};\n"})
     hint = report.hint(step)
-    if " ON FUTURE " in sql and role in ("SECURITYADMIN", "USERADMIN"):
+    lacks = {
+        "USERADMIN": "a future grant takes MANAGE GRANTS",
+        "SECURITYADMIN": "a future grant to a database role takes USAGE on its database",
+    }
+    to_database_role = " TO DATABASE ROLE " in sql
+    if " ON FUTURE " in sql and (role == "USERADMIN" or role in lacks and to_database_role):
         assert hint
-        assert hint.startswith("snowflake/05_own.sql:2: a future grant takes USAGE on the database")
+        assert hint.startswith(f"snowflake/05_own.sql:2: {lacks[role]}, which {role} has not")
         assert f"write `USE ROLE ACCOUNTADMIN;` above it, and `USE ROLE {role};` below" in hint
     else:
         assert hint is None

@@ -314,21 +314,47 @@ def test_future_grants_take_manage_grants_or_a_managed_schema(model: Model) -> N
     refused(model, "UP_DEV_ROLE", grant.format("UP_DEV.PR"), INSUFFICIENT)
     run(model, "UP_ROLE", grant.format("UP_PROD.MARTS"))
     refused(model, "SYSADMIN", grant.format("UP_DEV.PR"), MISSING)
-    # Whoever manages grants has to enter, too, unlike for what exists.
-    refused(model, "SECURITYADMIN", grant.format("UP_PROD.MARTS"), MISSING)
-    revoke = "REVOKE SELECT ON FUTURE TABLES IN SCHEMA UP_PROD.MARTS FROM ROLE NOBODY"
-    refused(model, "SECURITYADMIN", revoke, MISSING)
-    run(model, "SECURITYADMIN", "GRANT SELECT ON ALL TABLES IN SCHEMA UP_PROD.MARTS TO ROLE NOBODY")
+    run(model, "SECURITYADMIN", grant.format("UP_DEV.PR"), grant.format("UP_PROD.MARTS"))
+    # For a database role whoever manages grants needs USAGE on its database, but not to revoke.
+    future = f"SELECT ON FUTURE VIEWS IN SCHEMA UP_PROD.MARTS {{}} {READER}"
+    refused(model, "SECURITYADMIN", f"GRANT {future.format('TO')}", MISSING)
+    run(model, "ACCOUNTADMIN", f"GRANT {future.format('TO')}")
+    run(model, "SECURITYADMIN", f"REVOKE {future.format('FROM')}")
+    run(model, "SYSADMIN", "GRANT USAGE ON DATABASE UP_PROD TO ROLE SECURITYADMIN")
+    run(model, "SECURITYADMIN", f"GRANT {future.format('TO')}", f"REVOKE {future.format('FROM')}")
     rows = model.execute("SHOW FUTURE GRANTS IN SCHEMA UP_PROD.MARTS").dicts()
     assert {"NOBODY", "UP_DEV_ROLE"} == {row["grantee_name"] for row in rows}
     assert rows[0]["name"] == "UP_PROD.MARTS.<TABLE>"
 
 
 def test_future_ownership(model: Model) -> None:
-    grant = "GRANT OWNERSHIP ON FUTURE TABLES IN SCHEMA UP_PROD.MARTS TO ROLE NOBODY"
-    run(model, "ACCOUNTADMIN", grant)
+    run(model, "UP_ROLE", "CREATE SCHEMA UP_PROD.PLAIN")
+    grant = "GRANT OWNERSHIP ON FUTURE TABLES IN {} TO ROLE {}"
+    run(model, "ACCOUNTADMIN", *(grant.format("SCHEMA UP_PROD.PLAIN", "NOBODY"),) * 2)
+    refused(model, "ACCOUNTADMIN", grant.format("SCHEMA UP_PROD.PLAIN", "UP_DEV_ROLE"), 1008)
+    run(model, "UP_ROLE", "CREATE TABLE UP_PROD.PLAIN.A (a INT)")
+    assert ("OWNERSHIP", "NOBODY") in grants(model, "TABLE UP_PROD.PLAIN.A")
+
+
+def test_future_ownership_and_managed_schemas(model: Model) -> None:
+    """One on the database ends there; one on the schema is for a role below its owner, who stays."""
+    run(model, "UP_ROLE", "DROP TABLE UP_PROD.MARTS.ORDERS")
+    run(
+        model,
+        "SECURITYADMIN",
+        "REVOKE SELECT ON FUTURE TABLES IN SCHEMA UP_PROD.MARTS FROM ROLE UP_DEV_ROLE",
+    )
+    grant = "GRANT OWNERSHIP ON FUTURE TABLES IN {} TO ROLE NOBODY"
+    run(model, "ACCOUNTADMIN", grant.format("DATABASE UP_PROD"))
     run(model, "UP_ROLE", "CREATE TABLE UP_PROD.MARTS.A (a INT)")
-    assert ("OWNERSHIP", "NOBODY") in grants(model, "TABLE UP_PROD.MARTS.A")
+    assert ("OWNERSHIP", "UP_ROLE") in grants(model, "TABLE UP_PROD.MARTS.A")
+    inside = grant.format("SCHEMA UP_PROD.MARTS")
+    refused(model, "ACCOUNTADMIN", inside, 1008)
+    run(model, "SECURITYADMIN", "GRANT ROLE NOBODY TO ROLE UP_ROLE")
+    run(model, "ACCOUNTADMIN", inside)
+    move = "GRANT OWNERSHIP ON SCHEMA UP_PROD.MARTS TO ROLE UP_DEV_ROLE COPY CURRENT GRANTS"
+    refused(model, "ACCOUNTADMIN", move, 1008)
+    run(model, "ACCOUNTADMIN", inside.replace("GRANT", "REVOKE").replace(" TO ", " FROM "), move)
 
 
 def test_secondary_roles_add_up_but_do_not_create(model: Model) -> None:

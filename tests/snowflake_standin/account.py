@@ -189,13 +189,15 @@ class Account:
         """The future grants a new object gets.
 
         Those on its schema shadow those on its database for the same kind of object
-        (docs.snowflake.com/user-guide/security-access-control-configure, "Future grants").
+        (docs.snowflake.com/user-guide/security-access-control-configure, "Future grants"). Those of
+        OWNERSHIP on the database end at managed access schemas (docs, GRANT <privileges>).
         """
         container = parent_of(ref)
         while container is not None:
             found = [f for f in self.future if f.container == container and f.kind == ref.kind]
             if found:
-                return found
+                kept = container.kind == "DATABASE" and self.in_managed_schema(ref)
+                return [f for f in found if not (kept and f.privilege == "OWNERSHIP")]
             container = parent_of(container)
         return []
 

@@ -128,12 +128,10 @@ def _grant_future(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref
     )
     if not allowed:
         raise errors.insufficient(container.kind, container.name)
-    # docs, GRANT <privileges>, "Future grants": MANAGE GRANTS does not open the container, unlike
-    # for what exists; USAGE on it and around it is needed.
-    if not ctx.account.allows(ctx.roles, "USAGE", container):
-        raise errors.not_authorized(container.kind, container.name)
+    _require_usage_for(ctx, statement, to)
     if isinstance(statement, st.GrantOwnership):
         privileges, revoke, option = ["OWNERSHIP"], False, False
+        _check_future_owner(ctx, on.kind, container, to)
     else:
         privileges = (
             list(statement.privileges)
@@ -153,6 +151,31 @@ def _grant_future(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref
             ]
 
     return Decision(status(), effect)
+
+
+def _require_usage_for(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref) -> None:
+    """docs, GRANT <privileges>, "Access control requirements": who manages grants needs USAGE on the
+    database of a database role that gets a future grant, and nothing besides for other roles."""
+    gives = isinstance(statement, st.GrantOwnership) or not statement.revoke
+    database = Ref("DATABASE", to.name[:1])
+    if to.kind == "DATABASE_ROLE" and gives and not ctx.account.holds(ctx.roles, "USAGE", database):
+        raise errors.not_authorized(to.kind, to.name)
+
+
+def _check_future_owner(ctx: Context, kind: str, container: Ref, to: Ref) -> None:
+    """docs, GRANT <privileges>, "Restrictions and limitations" of future grants; the numbers of
+    the errors are not documented."""
+    owners = [
+        each.to
+        for each in ctx.account.future
+        if (each.privilege, each.kind, each.container) == ("OWNERSHIP", kind, container)
+    ]
+    if owners and owners != [to]:
+        raise errors.invalid(f"{render(container.name)} has a future grant of OWNERSHIP already")
+    thing = ctx.thing(container)
+    below = ctx.account.reach(thing.owner) - {thing.owner} if thing.owner else frozenset()
+    if thing.managed_access and to not in below:
+        raise errors.invalid(f"{to} is no subordinate of the owner of a managed access schema")
 
 
 def grant_role(ctx: Context, statement: st.GrantRole) -> Decision:
@@ -197,6 +220,7 @@ def grant_ownership(ctx: Context, statement: st.GrantOwnership) -> Decision:
         if not owned and not ctx.account.manages_grants(ctx.roles, ref):
             raise errors.insufficient(ref.kind, ref.name)
         _refuse_dependent_grants(ctx, ref, to, statement)
+        _refuse_future_owners(ctx, ref)
 
     def effect() -> None:
         for ref in targets:
@@ -207,6 +231,14 @@ def grant_ownership(ctx: Context, statement: st.GrantOwnership) -> Decision:
                     ctx.account.revoke(row.privilege, ref, row.to)
 
     return Decision(status(), effect)
+
+
+def _refuse_future_owners(ctx: Context, schema: Ref) -> None:
+    """docs, GRANT <privileges>, "Restrictions and limitations": a managed access schema keeps its
+    owner as long as it has future grants of OWNERSHIP; the number is not documented."""
+    future = [f for f in ctx.account.future if f.container == schema and f.privilege == "OWNERSHIP"]
+    if future and ctx.thing(schema).managed_access:
+        raise errors.invalid(f"{render(schema.name)} has future grants of OWNERSHIP: revoke them")
 
 
 def _refuse_dependent_grants(ctx: Context, ref: Ref, to: Ref, statement: st.GrantOwnership) -> None:

@@ -58,9 +58,16 @@ class Rule(Documented):
         "account.Account.manages_grants",
     )
     FUTURE_USAGE = Source(
-        "a future grant takes USAGE on the database and the schema, besides MANAGE GRANTS",
+        "a future grant to a database role takes USAGE on its database besides MANAGE GRANTS; one "
+        "to another role does not",
         "sql-reference/sql/grant-privilege",
-        "granting._grant_future",
+        "granting._require_usage_for",
+    )
+    FUTURE_OWNER = Source(
+        "a schema or database has one future owner of a kind; in a managed access schema it is a "
+        "role below the schema's owner, who stays as long as there is one",
+        "sql-reference/sql/grant-privilege",
+        "granting._check_future_owner",
     )
     FUTURE_WHO = Source(
         "future grants are given with MANAGE GRANTS, or by the owner of a managed access schema",

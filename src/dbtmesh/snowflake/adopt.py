@@ -166,12 +166,13 @@ def refuse_to_drop(
 
 def refuse_unasked(changes: Iterable[Change], found: Iterable[Existing], names: Names) -> None:
     """Raises MeshError where changes would take over what is somebody else's."""
-    change = next((change for change in changes if change.adopts), None)
-    if change is None:
+    adopting = [change for change in changes if change.adopts]
+    if not adopting:
         return
-    touched = _touched(change.step)
+    touched = {thing for change in adopting for thing in _touched(change.step)}
     each = next((each for each in found if each.thing in touched), None)
     if each is None:  # tables that dbt builds, in a schema of its own
+        change = adopting[0]
         what = f"{change.step.grants[0].where} is {change.differences[0].current}'s"
     else:
         what = f"{each.thing} exists and is not {names.project}'s ({_said(each)})"
@@ -188,7 +189,9 @@ def refuse_unasked(changes: Iterable[Change], found: Iterable[Existing], names: 
 def plan_all(steps: Sequence[Step], live: Live, names: Names, built: Built) -> list[Change]:
     """What the steps would change, and what brings existing objects to where the SQL has them.
 
-    First who owns what, then the SQL, then what needs the roles that the SQL makes.
+    First who owns what, then the SQL, then what needs the roles that the SQL makes. Future grants
+    of ownership go before all: with them a managed access schema keeps its owner.
+    https://docs.snowflake.com/en/sql-reference/sql/grant-privilege
     """
     found = existing(steps, live)
     foreign = foreign_of(found, names, live)
@@ -200,12 +203,13 @@ def plan_all(steps: Sequence[Step], live: Live, names: Names, built: Built) -> l
             last += _mark(each, names.project)
         last += _managed_access(each, each.thing in foreign)
     last += _relations(found, foreign, live, built)
-    last += _future(steps, found, foreign, live)
+    taken, added = _future(steps, found, foreign, live)
+    last += added
     changes = [
         replace(change, adopts=True) if _touches(change.step, foreign) else change
         for change in plan(steps, live)
     ]
-    return [*first, *changes, *last]
+    return [*taken, *first, *changes, *last]
 
 
 def _touches(step: Step, foreign: Collection[Object]) -> bool:
@@ -309,9 +313,9 @@ def _future(
     found: Sequence[Existing],
     foreign: Collection[Object],
     live: Live,
-) -> Iterator[Change]:
+) -> tuple[list[Change], list[Change]]:
     """Future grants of others on the member's schemas: such as give what dbt builds to somebody
-    else, and such as shadow the member's own on the database."""
+    else are revoked, and the member's own are repeated where some shadow those on the database."""
     origins = {each.thing: each.step for each in found}
     wanted = {grant for step in steps for grant in step.grants if grant.scope is Scope.FUTURE}
     on_schemas = [
@@ -320,6 +324,7 @@ def _future(
         if grant.scope is Scope.FUTURE and grant.container in origins
     ]
     left = set(on_schemas)
+    revoked: list[Change] = []
     for grant in on_schemas:
         taken = {grant.container, Object("DATABASE", grant.container.database)} & set(foreign)
         if grant.privilege == "OWNERSHIP" and grant not in wanted and taken:
@@ -330,7 +335,8 @@ def _future(
                 f"REVOKE OWNERSHIP ON {grant.where} FROM {grant.to}",
                 f"Else what dbt builds there would be {grant.to.name}'s.",
             )
-            yield Change(step, Effect.REVOKE, adopts=True)
+            revoked.append(Change(step, Effect.REVOKE, adopts=True))
+    added: list[Change] = []
     shadows = {(grant.on.kind, grant.container) for grant in left if grant.container.container}
     for kind, schema in sorted(shadows):
         for grant in sorted(wanted):
@@ -344,4 +350,5 @@ def _future(
                     f"GRANT {grant.privilege} ON {needed.where} TO {grant.to}",
                     "A future grant on a schema shadows those on its database.",
                 )
-                yield Change(step, Effect.GRANT, adopts=schema in foreign)
+                added.append(Change(step, Effect.GRANT, adopts=schema in foreign))
+    return revoked, added

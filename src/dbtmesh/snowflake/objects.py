@@ -169,8 +169,8 @@ class Grant(NamedTuple):
     def administrator(self) -> str:
         """The role that gives and takes it, whoever owns what it is on.
 
-        Managing grants is enough for what exists. What will exist takes USAGE on the database and
-        schema besides, which ACCOUNTADMIN has through SYSADMIN, and SECURITYADMIN has not:
+        Managing grants is enough for what exists. A future grant to a database role takes USAGE on
+        its database besides, which ACCOUNTADMIN has through SYSADMIN, and SECURITYADMIN has not:
         https://docs.snowflake.com/en/sql-reference/sql/grant-privilege
         """
         return "ACCOUNTADMIN" if self.scope is Scope.FUTURE else "SECURITYADMIN"

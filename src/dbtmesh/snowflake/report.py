@@ -15,8 +15,11 @@ from dbtmesh.snowflake.plan import Change, Live
 from dbtmesh.snowflake.probes import Probe
 from dbtmesh.snowflake.sqlscript import Step
 
-LACKING = ("SECURITYADMIN", "USERADMIN")
-"""Roles of the account that manage grants or roles and may use no database."""
+LACKING = {
+    "SECURITYADMIN": "a future grant to a database role takes USAGE on its database",
+    "USERADMIN": "a future grant takes MANAGE GRANTS",
+}
+"""What roles of the account lack for future grants: sql-reference/sql/grant-privilege."""
 
 # ── A plan ────────────────────────────────────────────────────────────────────────────
 
@@ -82,13 +85,17 @@ def title(step: Step) -> str:
 
 def hint(step: Step) -> str | None:
     """What to write where Snowflake refuses a grant because of the role that gives it."""
-    wanted = {grant.administrator for grant in step.grants if grant.scope is Scope.FUTURE}
-    if step.role not in LACKING or not wanted:
+    future = [grant for grant in step.grants if grant.scope is Scope.FUTURE]
+    if not future or step.role not in LACKING:
         return None
+    takes = LACKING[step.role]
+    if step.role == "SECURITYADMIN":
+        future = [grant for grant in future if grant.to.kind == "DATABASE ROLE"]
+        if not future:
+            return None
     return (
-        f"{step.place}: a future grant takes USAGE on the database and the schema, which"
-        f" {step.role} has not got by itself: write `USE ROLE {wanted.pop()};` above it, and"
-        f" `USE ROLE {step.role};` below"
+        f"{step.place}: {takes}, which {step.role} has not got by itself: write"
+        f" `USE ROLE {future[0].administrator};` above it, and `USE ROLE {step.role};` below"
     )
 
 

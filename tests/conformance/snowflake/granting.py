@@ -80,16 +80,29 @@ MANAGED: tuple[Step, ...] = (
 )
 
 
-_FUTURE = "SELECT ON FUTURE TABLES IN"
+_FUTURE, _VIEWS = (f"SELECT ON FUTURE {kind} IN" for kind in ("TABLES", "VIEWS"))
+_OWNER = "OWNERSHIP ON FUTURE VIEWS IN SCHEMA"
 FUTURES: tuple[Step, ...] = (
     *(
         Question(f"future-{name}", rule, role, sql)
         for name, rule, role, sql in (
             (
+                "to-database-role-by-securityadmin",
+                Rule.FUTURE_USAGE,
+                "SECURITYADMIN",
+                f"GRANT {_VIEWS} SCHEMA {PLAIN} TO {R1}",
+            ),
+            (
+                "to-database-role-by-accountadmin",
+                Rule.FUTURE_USAGE,
+                "ACCOUNTADMIN",
+                f"GRANT {_VIEWS} SCHEMA {PLAIN} TO {R1}",
+            ),
+            (
                 "schema-by-securityadmin",
                 Rule.FUTURE_USAGE,
                 "SECURITYADMIN",
-                f"GRANT {_FUTURE} SCHEMA {SCHEMA} TO ROLE {{p}}_NONE",
+                f"GRANT {_VIEWS} SCHEMA {PLAIN} TO ROLE {{p}}_NONE",
             ),
             (
                 "database-by-securityadmin",
@@ -158,7 +171,23 @@ FUTURES: tuple[Step, ...] = (
         "ACCOUNTADMIN",
         f"REVOKE {_FUTURE} SCHEMA {SCHEMA} FROM ROLE {{p}}_READ",
         f"REVOKE {_FUTURE} DATABASE {{p}}_DB FROM ROLE {{p}}_NONE",
+        f"REVOKE {_VIEWS} SCHEMA {PLAIN} FROM {R1}",
+        f"REVOKE {_VIEWS} SCHEMA {PLAIN} FROM ROLE {{p}}_NONE",
     ),
+    refused(
+        "future-owner-of-managed-schema",
+        Rule.FUTURE_OWNER,
+        "ACCOUNTADMIN",
+        f"GRANT {_OWNER} {SCHEMA} TO ROLE {{p}}_DELE",
+    ),
+    *set_up("ACCOUNTADMIN", f"GRANT {_OWNER} {PLAIN} TO ROLE {{p}}_DELE"),
+    refused(
+        "future-owner-twice",
+        Rule.FUTURE_OWNER,
+        "ACCOUNTADMIN",
+        f"GRANT {_OWNER} {PLAIN} TO ROLE {{p}}_OWN",
+    ),
+    *set_up("ACCOUNTADMIN", f"REVOKE {_OWNER} {PLAIN} FROM ROLE {{p}}_DELE"),
 )
 
 
