@@ -144,7 +144,7 @@ def test_a_future_grant_that_a_role_may_not_give_has_a_hint(role: str, sql: str)
         "SECURITYADMIN": "a future grant to a database role takes USAGE on its database",
     }
     to_database_role = " TO DATABASE ROLE " in sql
-    if " ON FUTURE " in sql and (role == "USERADMIN" or role in lacks and to_database_role):
+    if " ON FUTURE " in sql and (role == "USERADMIN" or (role in lacks and to_database_role)):
         assert hint
         assert hint.startswith(f"snowflake/05_own.sql:2: {lacks[role]}, which {role} has not")
         assert f"write `USE ROLE ACCOUNTADMIN;` above it, and `USE ROLE {role};` below" in hint

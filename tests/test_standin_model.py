@@ -337,7 +337,7 @@ def test_future_ownership(model: Model) -> None:
 
 
 def test_future_ownership_and_managed_schemas(model: Model) -> None:
-    """One on the database ends there; one on the schema is for a role below its owner, who stays."""
+    """Of the database it ends there; of the schema it is for a role below its owner, who stays."""
     run(model, "UP_ROLE", "DROP TABLE UP_PROD.MARTS.ORDERS")
     run(
         model,

@@ -154,8 +154,8 @@ def _grant_future(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref
 
 
 def _require_usage_for(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref) -> None:
-    """docs, GRANT <privileges>, "Access control requirements": who manages grants needs USAGE on the
-    database of a database role that gets a future grant, and nothing besides for other roles."""
+    """docs, GRANT <privileges>, "Access control requirements": who manages grants needs USAGE on
+    the database of a database role that gets a future grant, and nothing more for other roles."""
     gives = isinstance(statement, st.GrantOwnership) or not statement.revoke
     database = Ref("DATABASE", to.name[:1])
     if to.kind == "DATABASE_ROLE" and gives and not ctx.account.holds(ctx.roles, "USAGE", database):
