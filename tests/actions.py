@@ -38,10 +38,11 @@ UNKNOWN = re.compile(r"\n +(queue: max|deployment: false)$", re.MULTILINE)
 USES = re.compile(r"uses: ([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 
 CHECKOUT = """
-git init --quiet .
+git init --quiet --template= .
 git remote add origin "$(git -C "$ACTIONS_REPOSITORY" remote get-url origin)"
 if [ "$DEPTH" = 0 ]; then how=--tags; else how=--depth=1; fi
-git fetch --quiet "$how" "file://$ACTIONS_REPOSITORY" "${REF:-$GITHUB_SHA}"
+git -c fetch.unpackLimit=1 fetch --quiet --upload-pack 'git -c pack.window=0 upload-pack' "$how" \
+  "file://$ACTIONS_REPOSITORY" "${REF:-$GITHUB_SHA}"
 if git -C "$ACTIONS_REPOSITORY" show-ref --quiet --verify "refs/heads/$REF"; then
   git checkout --quiet -B "$REF" FETCH_HEAD
 else
@@ -49,13 +50,19 @@ else
 fi
 echo "commit=$(git rev-parse HEAD)" >> "$GITHUB_OUTPUT"
 """
-"""As the action does it: one commit, or all with tags, on a branch where a branch is named."""
+"""As the action does it: one commit, or all with tags, on a branch where a branch is named. What is
+sent is not made smaller first, nor taken apart into files."""
 
 PYTHON = """
 folder=$(mktemp -d)
 cp -a "$ACTIONS_ENVIRONMENT/." "$folder"
 echo "$folder/bin" >> "$GITHUB_PATH"
 """
+
+NODE = """#!/bin/sh
+echo "$0"
+"""
+"""act asks for it in each job, and no stub needs it."""
 
 AWS = """
 cd "$ACTIONS_TESTS"
@@ -205,9 +212,10 @@ class Actions:
             command += ["--var", f"{name}={value}"]
         for action, sha in sorted(set(USES.findall(text))):
             command += ["--local-repository", f"{action}@{sha}={self._stub(action)}"]
+        path_of_act = f"{self._node().parent}{os.pathsep}{inherited['PATH']}"
         done = subprocess.run(
             list(map(str, command)),
-            env={**os.environ, **inherited, "HOME": str(self._home())},
+            env={**os.environ, **inherited, "HOME": str(self._home()), "PATH": path_of_act},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -222,6 +230,14 @@ class Actions:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         return home
+
+    def _node(self) -> Path:
+        program = self.folder / "bin/node"
+        if not program.exists():
+            program.parent.mkdir()
+            program.write_text(NODE)
+            program.chmod(0o755)
+        return program
 
     def _stub(self, action: str) -> Path:
         """The stub as a git repository, which is what act expects."""

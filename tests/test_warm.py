@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,18 @@ def test_what_python_looks_at_when_it_starts_gets_a_process_of_its_own(
     (tmp_path / "there/mine.py").write_text("NAME = 'mine'")
     text = "import mine, sys; print(mine.NAME, 'yaml' in sys.modules)"
     assert run(warm, text, tmp_path, PYTHONPATH="there").stdout == "mine False\n"
+
+
+def test_it_may_be_of_another_environment(warm: Server, tmp_path: Path) -> None:
+    home = tmp_path / "environment"
+    venv.create(home, with_pip=False)
+    (packages,) = home.glob("lib/python*/site-packages")
+    (packages / "mine.py").write_text("NAME = 'mine'")
+    text = "import mine, sys; print(mine.NAME, sys.prefix, sys.executable)\nimport dbtmesh"
+    (tmp_path / "it.py").write_text(text)
+    done = warm.run([str(home / "bin/python"), "it.py"], tmp_path, os.environ, 60)
+    assert done.stdout == f"mine {home} {home / 'bin/python'}\n"
+    assert done.stderr.endswith("No module named 'dbtmesh'\n")  # it has no other's library
 
 
 def test_shells_run_it_as_a_program(warm: Server, script: Path, tmp_path: Path) -> None:

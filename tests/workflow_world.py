@@ -296,6 +296,7 @@ def start(clone: Path, repository: str) -> None:
     git(clone, "remote", "add", "origin", f"https://github.com/{repository}")
     git(clone, "add", "--all")
     git(clone, "commit", "--quiet", "--message", "rendered")
+    git(clone, "repack", "-adq")  # each job fetches it
 
 
 def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterator[Mesh]:

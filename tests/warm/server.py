@@ -10,6 +10,7 @@ import os
 import pkgutil
 import runpy
 import signal
+import site
 import socket
 import sys
 import tempfile
@@ -27,6 +28,9 @@ UTF_8 = {"C", "POSIX", "C.UTF-8", "C.utf8"}
 """Where Python's encoding is UTF-8, its own or that of the locale."""
 QUIET = ("PYTHONWARNINGS", "ignore")
 """The one of them that can be made up for."""
+LIBRARY = "dbtmesh"
+EDITABLE = "__editable__"
+"""In the names of the modules by which an editable installation is found."""
 HARMLESS = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 """Those that change nothing of what a command does."""
 
@@ -103,7 +107,7 @@ def import_all(package: str) -> None:
 def warm_up(modules: Sequence[str]) -> None:
     for module in modules:
         importlib.import_module(module)
-    import_all("dbtmesh")
+    import_all(LIBRARY)
     if "dbt.cli.main" in sys.modules:
         import_all("dbt.task")
         remember_parsed()
@@ -231,6 +235,18 @@ def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> 
         warnings.simplefilter("ignore")
 
 
+def enter(home: Path) -> None:
+    """Has the packages of another environment of this Python, and nothing of the library yet."""
+    sys.prefix = sys.exec_prefix = str(home)
+    sys.executable = str(home / "bin/python")
+    sys.path[1:] = [path for path in sys.path[1:] if "site-packages" not in path]
+    sys.meta_path[:] = [each for each in sys.meta_path if EDITABLE not in each.__module__]
+    for name in [name for name in sys.modules if name.partition(".")[0] == LIBRARY]:
+        del sys.modules[name]
+    for packages in home.glob("lib/python*/site-packages"):
+        site.addsitedir(str(packages))
+
+
 BEFORE: dict[str, str] = {}
 
 
@@ -254,6 +270,9 @@ def run(words: list[str], environment: dict[str, str]) -> None:
     is_module = script == "-m"
     if (not is_module and not Path(script).is_file()) or at_start(environment) != BEFORE:
         os.execv(program, words)
+    home = Path(program).parents[1]
+    if home != Path(sys.prefix) and (home / "pyvenv.cfg").exists():
+        enter(home)
     if is_module:
         module, *arguments = arguments
         sys.path[0] = str(Path.cwd())
