@@ -60,7 +60,7 @@ def install(known: Path, real_pip: Path, words: list[str]) -> int:
         key.update(path.read_bytes())
     before = known / key.hexdigest()
     if not before.exists():
-        line = [home / "bin" / COLD, "-c", REAL_PIP, real_pip, *words]
+        line = [str(home / "bin" / COLD), "-c", REAL_PIP, str(real_pip), *words]
         done = subprocess.run(line, check=False)
         if done.returncode:
             return done.returncode
