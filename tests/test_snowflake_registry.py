@@ -10,7 +10,6 @@ import base64
 import json
 import random
 import zlib
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -126,7 +125,7 @@ def test_a_publication_is_six_statements(account: Account, up: Member, models: i
 
 def meanwhile(account: Account, up: Member, interface: Interface) -> None:
     """Another process publishes it between what the next INSERT of a mark reads and writes."""
-    other = open_store(account.url, Access(member=replace(up, root=Path("/other"))))
+    other = open_store(account.url, Access(member=up._replace(root=Path("/other"))))
 
     def do() -> None:
         publish(other, "prod", interface, agree)
@@ -537,15 +536,15 @@ def refused_read(account: Account, member: Member, key: str = LATEST) -> str:
 
 
 def test_no_access_and_nothing_there_are_told(account: Account, up: Member) -> None:
-    stranger = replace(
-        account.project("dbt_other"), upstreams=account.project("dbt_down", up).upstreams
+    stranger = account.project("dbt_other")._replace(
+        upstreams=account.project("dbt_down", up).upstreams
     )
     assert "does not exist or not authorized" in refused_read(account, stranger)
     assert "snowflake/01" in refused_read(account, stranger)
-    missing = replace(up, snowflake={**up.snowflake, "prod_database": "NOBODYS_PROD"})
+    missing = up._replace(snowflake={**up.snowflake, "prod_database": "NOBODYS_PROD"})
     assert "NOBODYS_PROD" in refused_read(account, missing)
     account.run(f"USE ROLE SYSADMIN; CREATE DATABASE BARE_{up.prod_database};")
-    bare = replace(up, snowflake={**up.snowflake, "prod_database": f"BARE_{up.prod_database}"})
+    bare = up._replace(snowflake={**up.snowflake, "prod_database": f"BARE_{up.prod_database}"})
     assert "snowflake/01" in refused_read(account, bare)
 
 

@@ -1,7 +1,5 @@
 """The library that members of a dbt mesh, and the fleet around them, run on."""
 
-import hashlib
-
 
 class MeshError(Exception):
     """What a person can put right: what is wrong, where, and what to do, in one or two lines."""
@@ -9,4 +7,6 @@ class MeshError(Exception):
 
 def sha256(body: bytes) -> str:
     """As hex: how publications, objects in a folder and generated files are told apart."""
+    import hashlib  # loads OpenSSL
+
     return hashlib.sha256(body).hexdigest()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dbtmesh import MeshError, yaml_files
 from dbtmesh.files import read_bounded
@@ -28,6 +27,8 @@ class Engine(StrEnum):
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]*")
 DEPLOYMENTS = ("sequential", "independent", "on_demand")
+GITHUB, REGISTRY_ANSWER, ANSWERS_FILE = "github.com", "registry_bucket", ".copier-answers.yml"
+"""Where mesh.yml says nothing."""
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 REGION = re.compile(r"[a-z0-9-]+")
 ACCOUNT = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -47,8 +48,7 @@ def _local_database(prefix: str) -> str:
     return f"{prefix}_LOCAL"
 
 
-@dataclass(frozen=True)
-class Upstream:
+class Upstream(NamedTuple):
     """A project this member reads, and the databases that its models may lie in.
 
     prod_database: also where it is not called after the prefix. more_databases: others of its own,
@@ -75,8 +75,7 @@ class Upstream:
         return (*named, *self.more_databases)
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """This project, as mesh.yml tells it; `root` is the folder that holds mesh.yml."""
 
     root: Path
@@ -87,9 +86,9 @@ class Member:
     bucket: str | None
     aws_region: str | None
     upstreams: tuple[Upstream, ...]
-    snowflake: Mapping[str, Any] = field(default_factory=dict)
+    snowflake: Mapping[str, Any] = {}
     github_repository: str | None = None
-    github_server: str = "github.com"
+    github_server: str = GITHUB
     encryption: str | None = None
     deploy_branch: str = "main"
     deploy_environment: str = "prod"
@@ -98,10 +97,10 @@ class Member:
     deployment: str = "sequential"
     engine: Engine = Engine.CORE
     registry: str | None = None  # its URL, where it is no bucket of S3
-    registry_answer: str = "registry_bucket"  # the one that gives it its place
-    azure: Mapping[str, str] = field(default_factory=dict)
-    google: Mapping[str, str] = field(default_factory=dict)
-    answers_file: str = ".copier-answers.yml"  # its name in `root`; another where two templates are
+    registry_answer: str = REGISTRY_ANSWER  # the one that gives it its place
+    azure: Mapping[str, str] = {}
+    google: Mapping[str, str] = {}
+    answers_file: str = ANSWERS_FILE  # its name in `root`; another where two templates are
 
     @property
     def is_native(self) -> bool:
@@ -244,7 +243,7 @@ def _member(root: Path, facts: object) -> Member:
         bucket=option("bucket", LINE),
         aws_region=option("aws_region", REGION),
         registry=option("registry", LINE),
-        registry_answer=option("registry_answer", NAME) or Member.registry_answer,
+        registry_answer=option("registry_answer", NAME) or REGISTRY_ANSWER,
         **sign_ins,
         upstreams=tuple(
             Upstream(name, *databases(entry), elsewhere(entry))
@@ -252,14 +251,14 @@ def _member(root: Path, facts: object) -> Member:
         ),
         snowflake=snowflake,
         github_repository=option("github_repository", REPOSITORY),
-        github_server=option("github_server", LINE) or Member.github_server,
+        github_server=option("github_server", LINE) or GITHUB,
         encryption=option("encryption", LINE),
         deploy_branch=option("deploy_branch", LINE) or "main",
         deploy_environment=option("deploy_environment", LINE) or "prod",
         ci_environment=option("ci_environment", LINE) or "ci",
         deploy_workflow=option("deploy_workflow", FILE),
         deployment=choice("deployment", "sequential", DEPLOYMENTS),
-        answers_file=option("answers_file", FILE) or Member.answers_file,
+        answers_file=option("answers_file", FILE) or ANSWERS_FILE,
         engine=Engine(choice("engine", Engine.CORE, list(Engine))),
     )
 
@@ -274,8 +273,7 @@ def laptop_registry(root: Path) -> str:
     return (mesh_home(root) / "registry").as_uri()
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """Where a command reads and writes: the registry's root URL, and the environment in it. is_own:
     it is the one of mesh.yml, named by nobody."""
 

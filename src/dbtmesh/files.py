@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -68,6 +67,8 @@ def write_whole(path: Path, body: bytes) -> None:
 
 
 def _write_whole(path: Path, body: bytes) -> None:
+    import tempfile  # loads much, and many commands write nothing
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     scratch = Path(name)

@@ -21,11 +21,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, at_once, cli, config
 from dbtmesh.downstream import freshness
 from dbtmesh.downstream.freshness import Finding
 from dbtmesh.manifest import interface
@@ -98,8 +97,7 @@ def all_latest(
             return error
         return found.interface if found else None
 
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(one, member.upstreams))
+    found = at_once.each(one, member.upstreams)
     names = [upstream.name for upstream in member.upstreams]
     read = {n: i for n, i in zip(names, found, strict=True) if not isinstance(i, MeshError)}
     return read, [str(each) for each in found if isinstance(each, MeshError)]

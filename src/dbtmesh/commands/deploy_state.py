@@ -24,14 +24,13 @@ import argparse
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, at_once, cli, config
 from dbtmesh.checked import (
     Etag,
     Line,
@@ -218,8 +217,7 @@ def published(
         return Input(found.interface.version, found.etag)
 
     names = [upstream.name for upstream in member.upstreams]
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        found = dict(zip(names, pool.map(one, names), strict=True))
+    found = dict(zip(names, at_once.each(one, names), strict=True))
     now = {name: each for name, each in found.items() if isinstance(each, Input)}
     return now, [each for each in found.values() if isinstance(each, str)]
 

@@ -38,7 +38,7 @@ from functools import partial
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config
-from dbtmesh.downstream import committed, freshness, inputs, keep_going, references, sync
+from dbtmesh.downstream import committed, inputs, keep_going, references, sync
 from dbtmesh.output.words import counted, some
 from dbtmesh.registry.routed import open_registry
 
@@ -56,7 +56,7 @@ def main(words: Sequence[str], root: Path) -> int:
     cli.add_copy_flags(parser)
     parser.add_argument(
         "--max-age",
-        type=freshness.hours,
+        type=hours,
         metavar="H",
         help="exit 2 where a publication is older than H hours",
     )
@@ -127,6 +127,13 @@ def main(words: Sequence[str], root: Path) -> int:
     return cli.FOUND if stale(done, arguments.max_age) else cli.OK
 
 
+def hours(text: str) -> float:
+    """Of --max-age. Raises ValueError."""
+    from dbtmesh.downstream import freshness  # loads much, and few ask
+
+    return freshness.hours(text)
+
+
 def refer(member: config.Member) -> Iterator[str]:
     """Writes what `ref('<project>', …)` needs; yields what went wrong."""
     try:
@@ -173,6 +180,8 @@ def stale(plans: Iterable[sync.Plan], max_age: float | None) -> bool:
     """Says which publications are older than `max_age` hours."""
     if max_age is None:
         return False
+    from dbtmesh.downstream import freshness
+
     now = datetime.now(UTC)
     aged = (
         freshness.publication(

@@ -34,12 +34,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, at_once, cli, config
 from dbtmesh.downstream import committed, keep_going, lineage
 from dbtmesh.files import read_whole
 from dbtmesh.manifest import interface
@@ -269,7 +268,6 @@ def all_of(
         except MeshError as error:
             return upstream.name, error
 
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(one, upstreams))
+    found = at_once.each(one, upstreams)
     failed = dict(each for each in found if isinstance(each, tuple))
     return [each for each in found if not isinstance(each, tuple)], failed

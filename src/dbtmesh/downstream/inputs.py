@@ -14,11 +14,9 @@ dbt v2 calls the macro there, too, and needs none of it.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbtmesh import yaml_files
 from dbtmesh.config import Engine, Member
@@ -32,8 +30,7 @@ if TYPE_CHECKING:
 PACKAGES = "packages.yml"
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """packages: the upstreams that get a package → its files by path below `folder_of`. stale:
     upstreams whose package is to go. installed: the folder of dbt's packages. declared: the
     content of packages.yml; None where that is the team's, or of no use. unnamed: what the team
@@ -98,7 +95,7 @@ def _is_ours(path: Path) -> bool:
 def apply(root: Path, plan: Plan) -> None:
     """Raises OSError where a file cannot be written."""
     for upstream in plan.stale:
-        shutil.rmtree(inside(root, folder_of(upstream)))
+        _remove(inside(root, folder_of(upstream)))
         _unlink(root / plan.installed / upstream)
     declared = root / PACKAGES
     if plan.declared is None:
@@ -130,6 +127,8 @@ def _link(link: Path, folder: Path) -> None:
     try:
         link.symlink_to(folder.resolve(), target_is_directory=True)
     except OSError:
+        import shutil
+
         shutil.copytree(folder, link)
 
 
@@ -139,7 +138,13 @@ def _unlink(link: Path) -> None:
         return
     project = link / "dbt_project.yml"
     if project.is_file() and project.read_bytes().startswith(f"# {MARK}".encode()):
-        shutil.rmtree(link)
+        _remove(link)
+
+
+def _remove(folder: Path) -> None:
+    import shutil  # loads much, and most syncs change nothing
+
+    shutil.rmtree(folder)
 
 
 def package(interface: Interface, inputs: Iterable[tuple[str, str | None]]) -> Mapping[str, bytes]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dbtmesh import MeshError, checked
+from dbtmesh import MeshError, at_once, checked
 from dbtmesh.checked import Unfit
 from dbtmesh.config import NAME, Member
 from dbtmesh.downstream import lineage
@@ -332,6 +331,5 @@ def former(store: registry.Store, env: str, consumer: str, current: Iterable[str
     folders = (name.rstrip("/") for name in store.children("") if name.endswith("/"))
     projects = sorted(islice(filter(NAME.fullmatch, folders), keys.MOST_PROJECTS))
     others = [name for name in projects if name not in known]
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        etags = pool.map(lambda name: store.etag(keys.record(name, env, consumer)), others)
-        return [name for name, etag in zip(others, etags, strict=True) if etag]
+    etags = at_once.each(lambda name: store.etag(keys.record(name, env, consumer)), others)
+    return [name for name, etag in zip(others, etags, strict=True) if etag]

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbtmesh import MeshError, sha256, yaml_files
 from dbtmesh.config import Engine, Member
@@ -43,8 +42,7 @@ _PATHS = {
 """Where dbt looks by default."""
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """What the text of a dbt project says about references.
 
     macros: the folder for macros. packages: where dbt installs packages. used: whether any text
@@ -60,8 +58,7 @@ class Project:
     own: str | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """files: path below the root → content, of what differs. stale: generated files that are to
     go. own: see `Project`."""
 
@@ -99,7 +96,7 @@ def look(root: Path, upstreams: Collection[str]) -> Project:
             if path.endswith((".yml", ".yaml")) and path != PROJECT:
                 version = match[3].decode() if match[3] else None
                 inputs.add((match[1].decode(), match[2].decode(), version))
-    return replace(project, used=used, inputs=frozenset(inputs), own=own)
+    return project._replace(used=used, inputs=frozenset(inputs), own=own)
 
 
 def _folders(settings: Mapping[str, Any], key: str) -> list[str]:

@@ -6,11 +6,10 @@ A plan is made of what the registry holds and what lies in the project; only `ap
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from dbtmesh import MeshError, sha256
+from dbtmesh import MeshError, at_once, sha256
 from dbtmesh.config import Location, Member
 from dbtmesh.downstream import additions, committed, keep_going
 from dbtmesh.downstream.committed import Note
@@ -21,8 +20,7 @@ from dbtmesh.registry import store as registry
 # What reads a manifest is imported where there is one to read: most syncs find nothing new.
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """What an interface holds for this project, and how that differs from the last copy.
 
     models: how many public models it has. withheld: names of models that are shared with other
@@ -35,8 +33,7 @@ class Content:
     removed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What a sync of one upstream changes.
 
     note: what was seen, to be kept last. files: path below the root → content, for each file that
@@ -51,8 +48,7 @@ class Plan:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """An upstream that could not be synced. kept: version of the copy that stays, if any.
     is_upstreams_fault: see `keep_going`."""
 
@@ -79,8 +75,7 @@ def plans(
             kept = copy.version if copy else None
             return Failure(upstream, str(error), kept, keep_going.is_upstreams_fault(error))
 
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(attempt, upstreams))
+    return at_once.each(attempt, upstreams)
 
 
 def from_registry(
@@ -176,7 +171,7 @@ def _plan(
     if before is not None:
         old = before - withheld
         new = frozenset(name for name, _ in reader_names(published.nodes))
-        content = replace(content, added=new - old, removed=old - new)
+        content = content._replace(added=new - old, removed=old - new)
     return Plan(upstream, note, changed, content, tuple(remarks))
 
 

@@ -16,12 +16,14 @@ UNSEEN = (
     r"\ud800-\udfff\ue000-\uf8ff\U000f0000-\U0010ffff"
 )
 """For a class of a regular expression."""
-_UNSEEN = re.compile(f"[{UNSEEN}]")
+_UNSEEN = f"[{UNSEEN}]"
 
 
 def visible(text: str) -> str:
     r"""The text, with `\u202e` in the place of each such character; tab and newline stay."""
-    return _UNSEEN.sub(escape, text)
+    if text.isascii() and text.isprintable():  # nearly all; to compile the class takes a while
+        return text
+    return re.sub(_UNSEEN, escape, text)
 
 
 def escape(match: re.Match[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -279,6 +278,8 @@ def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
         "IDENTITY_ENDPOINT"
     ):
         return {}
+    import shutil  # loads much
+
     if not shutil.which("az"):
         raise MeshError(
             f"{url}: no Azure credentials: sign in (`az login`), or set AZURE_STORAGE_ACCOUNT_KEY"

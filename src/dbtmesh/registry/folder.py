@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +43,8 @@ class FolderStore:
         path = self.root / key
         try:
             with opened(path) as file:
+                import hashlib
+
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return None

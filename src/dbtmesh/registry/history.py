@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import heapq
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, at_once
 from dbtmesh.gate.changes import Change, counted
 from dbtmesh.gate.compare import compare
 from dbtmesh.manifest import interface
@@ -72,8 +71,7 @@ def read_last(
             return f"{version}: {error}"
 
     known = versions(store, project, env, number + 1)
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(one, known))
+    found = at_once.each(one, known)
     read = [each for each in found if isinstance(each, interface.Interface)]
     before: list[interface.Interface | None] = [None, *read]
     pairs = list(zip(before, read, strict=False))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dbtmesh import MeshError
 from dbtmesh.config import Upstream
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A publication, and the ETag of the object that holds it."""
 
     interface: Interface

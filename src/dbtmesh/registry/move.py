@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, at_once
 from dbtmesh.manifest.published import read
 from dbtmesh.registry import history, keys
 from dbtmesh.registry.publication import write_once
 from dbtmesh.registry.store import Changed, Store
 
 STATE = ("manifest.json", "deploy.json", "run_results.json", "index.html")
-AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ def move(
         if (stored := registry.read(key)) is not None:
             write_once(new, key, stored.body)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(version, versions))
+    at_once.each(version, versions)
     for name in records:
         _where_there_is_none(registry, new, folder + name)
     for name in STATE:

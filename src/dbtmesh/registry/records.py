@@ -7,12 +7,11 @@ them to tell who a change would break (publish_manifest.py), and the map to draw
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import msgspec
 
-from dbtmesh import MeshError, checked
+from dbtmesh import MeshError, at_once, checked
 from dbtmesh.checked import Line, Moment, Name, NodeId, Project, Unfit, Word, moment
 from dbtmesh.config import NAME
 from dbtmesh.output.words import shown
@@ -113,8 +112,7 @@ def recorded(store: Store, upstream: str, env: str) -> tuple[list[Record], list[
     except MeshError as error:
         return [], [str(error)]
     more = len(names) > MOST_RECORDS
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(one, names[:MOST_RECORDS]))
+    found = at_once.each(one, names[:MOST_RECORDS])
     records = [each for each in found if isinstance(each, Record) and each.reads]
     problems = [each for each in found if isinstance(each, str)]
     if more:

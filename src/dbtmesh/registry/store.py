@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from dbtmesh import MeshError
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from dbtmesh.config import Member
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """An object as it was read."""
 
     body: bytes
@@ -104,8 +102,7 @@ ACCESS_POINT = re.compile(r"arn:aws[a-z-]*:s3:[a-z0-9-]*:[0-9]{12}:accesspoint[/
 """An access point, which stands for a bucket: it may be of another AWS account."""
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """What signing in needs beside the URL. aws_region: of the bucket, unless the environment names
     one; encryption: what a write to it says, AES256, aws:kms or the ARN of a key. member: who signs
     in to Snowflake, and where the databases are. The others: whom GitHub's jobs sign in as; people
