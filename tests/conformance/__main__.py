@@ -14,8 +14,8 @@ from pathlib import Path
 import snowflake.connector
 from snowflake.connector.errors import Error
 
-from dbtmesh.ci.gh import GITHUB as GITHUB_COM
 from dbtmesh.ci.github import REPOSITORY
+from dbtmesh.config import GITHUB as GITHUB_COM
 from tests.conformance import __doc__ as about
 from tests.conformance import report
 from tests.conformance.compare import Difference, behaviour_of, differences

@@ -19,9 +19,9 @@ from typing import Any
 
 from dbtmesh import MeshError
 from dbtmesh.ci.github import Refused
+from dbtmesh.config import GITHUB
 
 TIMEOUT = 60  # seconds
-GITHUB = "github.com"
 HERE = "{owner}/{repo}"
 """The repository of the folder that `gh` runs in, as `gh api` writes it."""
 _STATUS = re.compile(r"HTTP/\S+ (\d{3})")
