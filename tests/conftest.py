@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,14 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
 }
+
+
+SHARED = "TESTS_SHARED"
+"""Variable with a folder that all processes of one run of the tests share. The first makes it, and
+removes it when it ends."""
+if SHARED not in os.environ:
+    _shared = tempfile.TemporaryDirectory(prefix="tests")
+    os.environ[SHARED] = _shared.name
 
 
 def questions() -> dict[str, Any]:

@@ -7,6 +7,7 @@ library that the job has installed; its pip is tests/job_pip.py.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.conftest import SHARED
 from tests.job_pip import COLD, site_of
 from tests.warm import COMMANDS, client, server
 
@@ -39,7 +41,9 @@ def _place() -> tempfile.TemporaryDirectory[str]:
 @cache
 def environment(first: Path | None = None) -> Path:
     """The environment to copy. first: a folder of packages before those of the tests."""
-    folder, known = (Path(tempfile.mkdtemp(dir=_place().name)) for _ in range(2))
+    folder = Path(tempfile.mkdtemp(dir=_place().name))
+    known = Path(os.environ[SHARED], "pip", str(first or "alone").replace(os.sep, "-"))
+    known.mkdir(parents=True, exist_ok=True)
     venv.create(folder, symlinks=True, with_pip=False)
     packages = [str(first)] if first else []
     packages += [path for path in sys.path if path.endswith("site-packages")]

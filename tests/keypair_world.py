@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,16 @@ from tests.snowflake_standin import Laptop, Standin
 from tests.snowflake_standin.fixtures import rsa_key
 from tests.snowflake_standin.names import Ref
 from tests.warm import run, server
+from tests.warm.server import KEY_BITS
 
 ACCOUNT = "TESTORG-STANDIN"
 
-GH_STANDIN = """#!{python}
+GH_STANDIN = """#!{python} -IS
 # A stand-in for GitHub's command line tool: notes what it is asked, and answers as it is told: by
 # variables, and by gh.json beside its log, which has answers by how a command begins. What goes to
 # the API is sent to $GITHUB_API_URL; without one there is a repository whose environments are
 # limited to main.
-import json, os, pathlib, signal, sys, urllib.error, urllib.request
+import json, os, signal, sys
 asked = sys.argv[1:]
 given = "" if sys.stdin.isatty() else sys.stdin.read()
 with open({log!r}, "a") as log:
@@ -46,6 +48,7 @@ if {{word, *asked}} & set(os.environ.get("GH_STANDIN_FAILS_AT", "").split(",")):
     sys.exit(1)
 api, token = os.environ.get("GITHUB_API_URL"), os.environ.get("GH_TOKEN", {person!r})
 def send(method, path, body):
+    import urllib.error, urllib.request
     request = urllib.request.Request(f"{{api}}/{{path}}", body or None, method=method)
     request.add_header("Authorization", f"Bearer {{token}}")
     try:
@@ -72,8 +75,8 @@ if api and asked[:2] == ["secret", "set"]:
     status, text = send("PUT", f"repos/{{where}}/secrets/{{asked[2]}}", body)
     if status >= 300:
         sys.exit(f"failed to set secret: HTTP {{status}}: {{text}}")
-answers = pathlib.Path({log!r}).with_suffix(".json")
-known = json.loads(answers.read_text()) if answers.exists() else {{}}
+answers = os.path.splitext({log!r})[0] + ".json"
+known = json.load(open(answers)) if os.path.exists(answers) else {{}}
 for begins in sorted(known, key=len, reverse=True):
     if " ".join(asked).startswith(begins):
         print(known[begins])
@@ -152,12 +155,17 @@ class TeamLaptop(Laptop):
     def command(self, *arguments: str) -> list[str]:
         return [str(self.member.path / "setup_keypair_auth.sh"), *arguments]
 
+    @property
+    def _warm(self) -> dict[str, str]:
+        python = server(warm.COMMANDS).program("python")
+        return {"DBT_MESH_PYTHON": str(python), KEY_BITS: "2048"}
+
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Starts ./setup_keypair_auth.sh, and does not wait for it."""
+        """Starts ./setup_keypair_auth.sh, and does not wait for it. KILL ends it like SIGKILL."""
         return subprocess.Popen(
             self.command(*arguments, "--connection", "admin"),
             cwd=self.member.path,
-            env=self.environment,
+            env=self.environment | self._warm,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -168,11 +176,10 @@ class TeamLaptop(Laptop):
     ) -> Result:
         """Runs ./setup_keypair_auth.sh without a terminal."""
         on = ["--connection", connection] if connection else []
-        python = str(server(warm.COMMANDS).program("python"))
         done = run(
             self.command(*arguments, *on),
             self.member.path,
-            self.environment | {"DBT_MESH_PYTHON": python} | environment,
+            self.environment | self._warm | environment,
             timeout=120,
         )
         assert "Traceback" not in done.stderr, done.stderr
@@ -238,9 +245,12 @@ class Result:
         return self.err
 
 
+@cache
 def fingerprint(pem: bytes, passphrase: bytes | None = None) -> str:
-    """Worked out here again, to check the one of mesh.keypair."""
-    public = serialization.load_pem_private_key(pem, passphrase).public_key()
+    """Worked out here again, to check the one of the library. That a key is sound the library
+    checks itself, which takes a tenth of a second."""
+    key = serialization.load_pem_private_key(pem, passphrase, unsafe_skip_rsa_key_validation=True)
+    public = key.public_key()
     der = public.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

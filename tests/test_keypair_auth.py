@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from dbtmesh.snowflake.keypair import keys
 from tests.conftest import Member, Render
 from tests.keypair_world import (
     ACCOUNT,
@@ -26,6 +27,7 @@ from tests.keypair_world import (
     on_every_request,
 )
 from tests.snowflake_standin import Standin
+from tests.warm.client import KILL
 
 PEM, PKCS8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
 PLAIN = serialization.NoEncryption()
@@ -72,9 +74,10 @@ def test_create(laptop: TeamLaptop) -> None:
     assert [path.name for path in laptop.file().parent.glob("*.p8")] == ["DBT_UP_SVC.p8"]
     assert "signed in" in out
     assert "left to do" not in out
-    key = serialization.load_pem_private_key(pem, None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    assert key.key_size == 3072
+
+
+def test_a_new_key_is_as_long_as_it_has_to_be() -> None:
+    assert keys.generate().key_size == 3072
 
 
 def test_create_again_changes_nothing(laptop: TeamLaptop) -> None:
@@ -298,7 +301,7 @@ def test_killed_between_any_steps(laptop: TeamLaptop, request_: str, nth: int) -
         assert laptop.github_key in laptop.accepted()
         seen += request_ in asked
         if seen == nth and rotation and rotation[0].poll() is None:
-            rotation[0].kill()
+            rotation[0].send_signal(KILL)
             rotation[0].wait()
 
     on_every_request(laptop.standin, look)

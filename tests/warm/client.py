@@ -15,6 +15,12 @@ NOBODY_TYPES = "TESTS_WARM_NOBODY_TYPES"
 """Variable that says that a terminal, if there is one, only shows what is printed."""
 
 
+KILL = signal.SIGUSR1
+"""Ends the command as SIGKILL does, which nobody can pass on."""
+ENDS = {int(KILL): signal.SIGKILL}
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, KILL)
+
+
 def request(
     connection: socket.socket,
     descriptors: Sequence[int],
@@ -34,13 +40,15 @@ def main(address: str, *words: str) -> None:
     # what a terminal does with its processes no server can do
     if any(map(os.isatty, range(3))) and NOBODY_TYPES not in os.environ:
         os.execv(words[0], words)
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until there is one to pass them to
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address)
         request(connection, (0, 1, 2), os.getcwd(), words, os.environb)  # noqa: PTH109
         with connection.makefile("rb") as answers:
             process = int(answers.readline())
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, lambda number, _: os.kill(process, number))
+            for number in PASSED_ON:
+                signal.signal(number, lambda number, _: os.kill(process, ENDS.get(number, number)))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
             status = int(answers.readline())
     if status < 0:
         signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
