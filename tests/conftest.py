@@ -29,6 +29,9 @@ BIN = Path(sys.executable).parent
 for name in list(os.environ):
     if name.startswith(("DBT_", "AWS_", "SNOWFLAKE_", "GIT_", "COPIER_")):
         del os.environ[name]
+# Python keeps what it compiles, this one and those that tests start: else each does it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ |= {
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     "GIT_CONFIG_GLOBAL": os.devnull,
