@@ -66,7 +66,8 @@ def own_files(conf: Mapping[str, Any]) -> str:
     for path, source in template_files(Path(conf["src_path"], "template")):
         is_workflow = path.startswith(".github/")
         place = Path(conf["dst_path"], path) if is_workflow else project / path
-        theirs = {name for name in _macros_of(source) if name in defined}
+        is_macro = source.suffix == ".sql" and "macros" in source.parts
+        theirs = defined.intersection(MACRO.findall(_text(source)) if is_macro else ())
         if (place.exists() or place.is_symlink() or theirs) and not (
             is_workflow and folder != PurePath()
         ):
@@ -76,17 +77,17 @@ def own_files(conf: Mapping[str, Any]) -> str:
 
 def macros(project: Path) -> set[str]:
     """Names of the macros that a project defines."""
-    paths = settings(project).get("macro-paths")
+    files = _files(project, "macro-paths", "macros", "*.sql")
+    return {name for file in files for name in MACRO.findall(_text(file))}
+
+
+def _files(project: Path, key: str, default: str, *patterns: str) -> Iterator[Path]:
+    """Files in the folders that a setting such as `model-paths` names."""
+    paths = settings(project).get(key)
     named = [each for each in paths if isinstance(each, str)] if isinstance(paths, list) else None
-    folders = ["macros"] if named is None else named
-    files = [file for folder in folders for file in sorted((project / folder).rglob("*.sql"))]
-    return {name for file in files for name in _macros_of(file)}
-
-
-def _macros_of(file: Path) -> list[str]:
-    if file.suffix != ".sql" or "macros" not in file.parts:
-        return []
-    return MACRO.findall(_text(file))
+    for folder in [default] if named is None else named:
+        for pattern in patterns:
+            yield from sorted((project / folder).rglob(pattern))
 
 
 def settings(project: Path) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
         for database, written in _written(project, prod_database)
         if (schema := _stored(written))
     ]
-    for model in sorted((project / "models").rglob("*.sql")):
+    for model in _models(project):
         found += map(_stored, IN_MODEL.findall(_text(model)))
     default = _stored(_targets(project).get("prod", {}).get("schema"))
     if not found and not default:
@@ -220,17 +221,40 @@ def existing_reads(conf: Mapping[str, Any], prod_database: str) -> str:
     if not project:
         return ""
     found = set()
-    for pattern in ("*.yml", "*.yaml"):
-        for file in (project / "models").rglob(pattern):
-            text = _text(file)
-            sources = _parsed(text).get("sources") if "sources:" in text else None
-            for source in sources if isinstance(sources, list) else ():
-                if isinstance(source, dict):
-                    database = _stored(source.get("database"))
-                    schema = _stored(source.get("schema", source.get("name")))
-                    if database and schema and database != prod_database:
-                        found.add(f"{database}.{schema}")
+    for _, source in sources(project):
+        database, schema = map(_stored, _place(source))
+        if database and schema and database != prod_database:
+            found.add(f"{database}.{schema}")
     return ",".join(sorted(found))
+
+
+def unread_sources(project: Path) -> dict[str, Path]:
+    """Sources in a database that is named, but not as it stands, or whose schema is not: by name,
+    with the file that declares each."""
+    return {
+        str(source.get("name")): file
+        for file, source in sources(project)
+        if (place := _place(source))[0] and not all(map(_stored, place))
+    }
+
+
+def sources(project: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Sources that a project declares, each with its file."""
+    for file in _files(project, "model-paths", "models", "*.yml", "*.yaml"):
+        text = _text(file)
+        declared = _parsed(text).get("sources") if "sources:" in text else None
+        for source in declared if isinstance(declared, list) else ():
+            if isinstance(source, dict):
+                yield file, source
+
+
+def _place(source: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Database and schema of a source, as written."""
+    return source.get("database"), source.get("schema", source.get("name"))
+
+
+def _models(project: Path) -> Iterator[Path]:
+    return _files(project, "model-paths", "models", "*.sql")
 
 
 def _text(file: Path) -> str:
@@ -245,7 +269,7 @@ def _text(file: Path) -> str:
 def has_models(conf: Mapping[str, Any]) -> bool:
     """Whether there are models of the team's, or a project that will have some."""
     project = joined(conf)
-    return bool(project and (settings(project) or any((project / "models").rglob("*.sql"))))
+    return bool(project and (settings(project) or any(_models(project))))
 
 
 def publishes_orders(upstreams: str, conf: Mapping[str, Any]) -> bool:

@@ -47,14 +47,16 @@ def main(
         )
         for warning in filter(None, () if quiet else warnings):
             print(f"\n{warning}", file=sys.stderr)
-        if answers.get("setup") in ("plan", "now"):
+        import next_steps
+
+        setup = answers.get("setup")
+        report = next_steps.after_copy(answers, Path(answers_file), Path.cwd(), quiet=quiet)
+        if setup in ("plan", "now"):
             import set_up_snowflake
 
             set_up_snowflake.run(member, answers)
-        if answers.get("setup") != "now" and not quiet:
-            import next_steps
-
-            print(next_steps.after_copy(answers, Path(answers_file), Path.cwd()))
+        if lines := report.lines(steps=setup != "now"):
+            print("\n".join(lines))
     except KeyboardInterrupt:
         print("\nStopped. The new project is complete: README.md has the next steps.")
     except Exception as error:  # whatever it is, it must not delete the new member

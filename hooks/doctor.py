@@ -11,20 +11,32 @@ from previous import TEMPLATE
 sys.path.insert(0, str(TEMPLATE / "src"))
 
 from dbtmesh.config import load_member
-from dbtmesh.doctor import plan
+from dbtmesh.doctor import environment, plan
+from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 
 
-def findings(project: Path, checks: Sequence[plan.Check] = plan.FILES) -> list[str]:
-    """Lines of what the project's files lack; notes are left out.
+def findings(project: Path, checks: Sequence[plan.Check] = plan.FILES) -> list[Finding]:
+    """What the project's files lack; notes are left out.
 
     Raises MeshError where mesh.yml cannot be read.
     """
-    found = plan.weighty(plan.examine(Project(load_member(project)), checks))
-    return [line for each in found for line in plan.described(each)]
+    return plan.weighty(plan.examine(Project(load_member(project)), checks))
 
 
-def told(lines: Sequence[str]) -> list[str]:
-    """The same under a heading; nothing where nothing was found."""
-    heading = ["", "scripts/doctor.py finds more to do (--fix shows the changes, and makes them):"]
-    return [*heading, *(f"  {line}" for line in lines)] if lines else []
+def told(found: Sequence[Finding]) -> list[str]:
+    """Their lines under a heading; nothing where nothing was found."""
+    if not found:
+        return []
+    lines = [line for each in found for line in plan.described(each)]
+    heading = ["", f"scripts/doctor.py finds more to do ({plan.what_next(found)}):"]
+    return [*heading, *(f"  {line}" for line in lines)]
+
+
+def put_lines_of_template(project: Path) -> None:
+    """The lines that a copy added to the team's own requirements.txt, as the template has them now.
+
+    Raises MeshError where mesh.yml cannot be read.
+    """
+    member = Project(load_member(project))
+    plan.write(plan.mended(member, (environment.of_another_version,)))

@@ -22,6 +22,7 @@ from previous import TEMPLATE
 from dbtmesh import yaml_files
 from dbtmesh.config import load_member
 from dbtmesh.doctor import environment, plan, recorded, repository, settings
+from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 
 sys.path.insert(0, str(TEMPLATE / "extensions"))
@@ -29,7 +30,13 @@ import joining
 
 BESIDE = ".mesh"
 """Added to the name of the template's version of a file that the team has."""
-MERGED = (settings.hooks_called, settings.targets, environment.requirements, repository.lines)
+MERGED = (
+    settings.hooks_called,
+    settings.paths,
+    settings.targets,
+    environment.requirements,
+    repository.lines,
+)
 LOOKED_AT = tuple(each for each in plan.FILES if each is not recorded.answers)
 """The answers are just written."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
@@ -51,7 +58,7 @@ class Joined:
 
     written: Sequence[str]
     told: Sequence[str]
-    findings: Sequence[str]
+    findings: Sequence[Finding]
 
 
 def join(answers_file: Path, copied: Path) -> Joined:
@@ -69,6 +76,7 @@ def join(answers_file: Path, copied: Path) -> Joined:
         before = Project(member).text(REQUIREMENTS) or ""
         told = list(kept(own, mended, pristine / folder, project))
         told += new_rule(own, project)
+        told += unread(project)
         if REQUIREMENTS in own and "constraints.txt" not in own:
             told += relaxed(project / "constraints.txt", before)
     beside = any(path.startswith(WORKFLOWS) for path in own)
@@ -141,6 +149,15 @@ def new_rule(own: Sequence[str], project: Path) -> list[str]:
     return [
         f"{macro}: new; in prod a schema is exactly what +schema says, without the target's "
         "before it"
+    ]
+
+
+def unread(project: Path) -> list[str]:
+    """Sources whose tables nobody will be granted, for their place is put together by Jinja."""
+    return [
+        f"{file.relative_to(project).as_posix()}: where the source {name} lies is not plain text: "
+        "name its DATABASE.SCHEMA in the answer `reads`"
+        for name, file in joining.unread_sources(project).items()
     ]
 
 

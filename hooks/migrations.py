@@ -95,6 +95,11 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
 
         replaced = sealed_scripts.take_out(answers)
     kept = keep_edited_files(answers)
+    given = answers.read_text(encoding="utf-8")
+    if "requirements.txt" in update_report.own_files(given):
+        import doctor
+
+        doctor.put_lines_of_template(answers.absolute().parent)
     if quiet:
         return
     folder = answers.parent.as_posix()
@@ -108,7 +113,6 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
             file=sys.stderr,
         )
     changelog = (TEMPLATE / "CHANGELOG.md").read_text(encoding="utf-8")
-    given = answers.read_text(encoding="utf-8")
     before = (committed(answers.as_posix()) or b"").decode("utf-8", "replace")
     project = re.search(r"^project_name: *(.*)$", given, re.MULTILINE)
     in_conflict = update_report.conflicts(Path())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,35 +36,56 @@ def repository_of(copied: Path, answers_file: Path) -> Repository | None:
     return Repository(top, has_member=done.returncode == 0)
 
 
-def after_copy(answers: Mapping[str, str], answers_file: Path, copied: Path) -> str:
-    """copied: the folder that Copier wrote into, which is the top of the member's repository."""
+@dataclass(frozen=True)
+class Report:
+    """What a copy did, as lines: had, of files that were there already; steps, what to do next;
+    more, what else is to be known."""
+
+    had: Sequence[str] = ()
+    next_steps: Sequence[str] = ()
+    more: Sequence[str] = ()
+
+    def lines(self, *, steps: bool) -> list[str]:
+        return [*self.had, *(self.next_steps if steps else ()), *self.more]
+
+
+def after_copy(
+    answers: Mapping[str, str], answers_file: Path, copied: Path, *, quiet: bool
+) -> Report:
+    """Joins what was there already, whether or not anything is to be said of it.
+
+    copied: the folder that Copier wrote into, which is the top of the member's repository.
+    """
     repository = repository_of(copied, answers_file)
     project = answers.get("project_name", "The project")
     if repository and repository.has_member:
-        return rendered_anew(project, answers.get("_commit", ""))
+        anew = rendered_anew(project, answers.get("_commit", ""))
+        return Report(next_steps=[] if quiet else [anew])
     joined = None
-    if repository or answers.get("own_files"):
+    # who is told nothing needs no list of what to add
+    if answers.get("own_files") or (repository and not quiet):
         import join
 
         joined = join.join(answers_file, copied)
+    if quiet:
+        return Report()
+    had = [f"  {line}" for line in joined.told] if joined else []
     lines = [f"\n{project} is ready. Next:"]
-    if joined and joined.told:
-        lines = [
-            f"\nFiles that {project} had already:",
-            *(f"  {line}" for line in joined.told),
-            *lines,
-        ]
     steps = numbered(answers, answers_file, copied, repository, joined)
     for number, (title, commands) in enumerate(steps.items(), start=1):
         lines += [f"  {number}. {title}", *(f"       {command}" for command in commands)]
-    lines += costs(answers)
+    more = costs(answers)
     if repository and repository.top != copied:
-        lines += ["", *misplaced(repository.top, copied, answers_file)]
-    if joined and joined.findings:
+        more += ["", *misplaced(repository.top, copied, answers_file)]
+    if joined:
         import doctor
 
-        lines += doctor.told(joined.findings)
-    return "\n".join(lines)
+        more += doctor.told(joined.findings)
+    return Report(
+        had=[f"\nFiles that {project} had already:", *had] if had else [],
+        next_steps=lines,
+        more=more,
+    )
 
 
 def costs(answers: Mapping[str, str]) -> list[str]:

@@ -207,6 +207,13 @@ def test_updates_leave_the_teams_files_alone_and_roll_out_the_rest(
     for name in ("README.md.jinja", ".gitignore", "snowflake/99_teardown.sql.jinja"):
         path = newer / "template/{{ member }}" / name
         path.write_text(path.read_text() + "\n-- of the next release\n")
+    for name, pattern, text in (
+        ("requirements.txt.jinja", "dbt-duckdb>=.*", "dbt-duckdb>=1.10.1"),
+        ("constraints.txt.jinja", "dbt-core==.*", "dbt-core==1.99.0"),
+        ("constraints.txt.jinja", "dbt-snowflake==.*", "dbt-snowflake==1.99.0"),
+    ):
+        path = newer / "template/{{ member }}" / name
+        path.write_text(re.sub(pattern, text, path.read_text()))
     git(newer, "commit", "--quiet", "--all", "--message", "next")
     git(newer, "tag", "v9.0.0")
     recorded = shop / ".copier-answers.yml"
@@ -220,6 +227,50 @@ def test_updates_leave_the_teams_files_alone_and_roll_out_the_rest(
     assert "snowflake/99_teardown.sql" in changed
     assert not {"README.md", ".gitignore", "dbt_project.yml", "profiles.yml"} & changed
     assert not git(shop, "diff", "--name-only", "--diff-filter=U")
+    # but for the lines that the copy added to their requirements, and the versions tested with them
+    (wheel,) = (shop / "vendor").iterdir()
+    requirements = (shop / "requirements.txt").read_text()
+    assert requirements.startswith(THEIRS["requirements.txt"])
+    assert re.findall(r"^./vendor/([^\[]*)", requirements, re.MULTILINE) == [wheel.name]
+    assert wheel.name.startswith("dbtmesh-9.0.0-")
+    assert "\ndbt-duckdb>=1.10.1\n" in requirements
+    constraints = (shop / "constraints.txt").read_text()
+    assert "\ndbt-snowflake==1.99.0\n" in constraints
+    assert "dbt-core==" not in constraints
+    assert "scripts/doctor.py" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("flags", [["--quiet"], ["--data", "setup=now"]])
+def test_a_project_joins_whatever_is_printed(
+    template: Source, tmp_path: Path, flags: list[str]
+) -> None:
+    account = ["--data", "snowflake_account=ORG-X"]
+    said = copy(template, repository(tmp_path / "shop", THEIRS), *account, *flags)
+    assert "reconcile_public_read" in (tmp_path / "shop/dbt_project.yml").read_text()
+    assert "./vendor/dbtmesh-" in (tmp_path / "shop/requirements.txt").read_text()
+    assert (tmp_path / "shop/README.md.mesh").is_file()
+    assert ("README.md: yours; the template's is README.md.mesh" in said) is ("--quiet" not in flags)
+
+
+def test_folders_of_other_names_are_read_and_added(template: Source, tmp_path: Path) -> None:
+    folders = "macro-paths: [jinja]\nmodel-paths: [transform]\n"
+    files = {
+        "dbt_project.yml": f"name: shop\n{folders}on-run-start: '{{{{ hello() }}}}'\n",
+        "jinja/hello.sql": "{% macro hello() %}{% endmacro %}\n",
+        "transform/s.yml": SOURCES,
+        "transform/m.sql": "{{ config(schema='audit') }} select 1 as id\n",
+    }
+    folder = repository(tmp_path / "shop", files)
+    said = copy(template, folder)
+    recorded = answers(folder)
+    assert recorded["starter"] is False
+    assert recorded["reads"] == "ANALYTICS.OWN,LANDING.ERP,LANDING.SALESFORCE"
+    assert recorded["schemas"] == "AUDIT,MARTS"
+    assert "transform/s.yml: where the source by_name lies is not plain text" in said
+    project = yaml.safe_load((folder / "dbt_project.yml").read_text())
+    assert project["macro-paths"] == ["jinja", "macros"]
+    assert project["model-paths"] == ["transform"]
+    Member(folder, {"DBT_MESH_HOME": str(folder / ".mesh")}).dbt("parse", "--target", "local")
 
 
 def test_a_project_in_a_folder_gets_its_workflows_at_the_top(

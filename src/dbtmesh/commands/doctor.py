@@ -44,8 +44,5 @@ def main(words: Sequence[str], root: Path) -> int:
         )
         return cli.OK
     count = "1 finding" if len(wrong) == 1 else f"{len(wrong)} findings"
-    fixable = any(each.edit for each in wrong)
-    cli.say(
-        f"{count}{': scripts/doctor.py --fix shows the changes and makes them' if fixable else ''}"
-    )
+    cli.say(f"{count}: {plan.what_next(wrong)}")
     return cli.FOUND

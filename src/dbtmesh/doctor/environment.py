@@ -17,6 +17,9 @@ from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 
 REQUIREMENTS = "requirements.txt"
+FENCE = ("# What this project runs on.", "# Your own packages go below")
+"""How the comments begin that the template's lines are between."""
+LIBRARY = "dbtmesh"
 NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -28,28 +31,58 @@ def build_again(answers_file: str) -> str:
 
 
 def requirements(project: Project) -> Iterator[Finding]:
-    """requirements.txt names all that the template's does."""
+    """requirements.txt names all that the template's does, and this library."""
     ours = pristine.rendered(project.member, REQUIREMENTS).splitlines()
     text = project.text(REQUIREMENTS) or ""
-    there = {_name(line) for line in text.splitlines()}
+    there = {name: line for line in text.splitlines() if (name := _name(line))}
     missing = [line for line in ours if _name(line) and _name(line) not in there]
-    if not missing:
-        return
-    fenced = [line for line in ours if line in missing or (line.startswith("#") and missing)]
-    before = text if not text or text.endswith("\n") else f"{text}\n"
-    yield Finding(
-        REQUIREMENTS,
-        f"does not name {', '.join(filter(None, map(_name, missing)))}",
-        "neither CI nor a new clone can run the project's commands",
-        "\n".join(fenced),
-        Edit(REQUIREMENTS, before + "\n".join(fenced) + "\n"),
-    )
+    if missing:
+        fenced = [line for line in ours if line in missing or line.startswith("#")]
+        before = text if not text or text.endswith("\n") else f"{text}\n"
+        yield Finding(
+            REQUIREMENTS,
+            f"does not name {', '.join(filter(None, map(_name, missing)))}",
+            "neither CI nor a new clone can run the project's commands",
+            "\n".join(fenced),
+            Edit(REQUIREMENTS, before + "\n".join(fenced) + "\n"),
+        )
+    (wanted,) = [line for line in ours if _name(line) == LIBRARY]
+    named = there.get(LIBRARY, wanted)
+    if named.partition("[")[0] != wanted.partition("[")[0] and named.startswith("./vendor/"):
+        yield Finding(
+            REQUIREMENTS,
+            f"names {named.partition('[')[0]}, and vendor/ has another version",
+            "nothing can be installed from it",
+            wanted,
+            Edit(REQUIREMENTS, text.replace(named, wanted)),
+        )
+
+
+def of_another_version(project: Project) -> Iterator[Finding]:
+    """Lines between the template's comments in requirements.txt that its template does not have any
+    more. An update merges them, but not in a file that was there before the project joined."""
+    ours = pristine.rendered(project.member, REQUIREMENTS).splitlines()
+    wanted = {name: line for line in ours if (name := _name(line))}
+    text = project.text(REQUIREMENTS) or ""
+    lines, is_ours = [], False
+    for line in text.splitlines():
+        is_ours = line.startswith(FENCE[0]) or (is_ours and not line.startswith(FENCE[1]))
+        lines.append(wanted.get(_name(line) or "", line) if is_ours else line)
+    changed = [line for line in lines if line not in text.splitlines()]
+    if changed:
+        yield Finding(
+            REQUIREMENTS,
+            "has lines of another version of the template",
+            "what is installed is not what was tested",
+            "\n".join(changed),
+            Edit(REQUIREMENTS, "\n".join(lines) + "\n"),
+        )
 
 
 def _name(line: str) -> str | None:
     """The distribution that a line of requirements names."""
     if line.startswith("./vendor/dbtmesh-"):
-        return "dbtmesh"
+        return LIBRARY
     found = NAME.match(line.strip())
     return re.sub(r"[-_.]+", "-", found[1]).lower() if found else None
 
@@ -120,6 +153,8 @@ def seal(project: Project) -> Iterator[Finding]:
     in_file = "vendor/dbtmesh-" in (project.text(REQUIREMENTS) or "")
     wheel = project.root / f"vendor/dbtmesh-{wanted}-py3-none-any.whl"
     if in_file and not wheel.is_file():
+        if installed.vendored(project.root):
+            return  # `requirements` tells it: another version is there
         yield Finding(
             f"vendor/{wheel.name}",
             "is missing",

@@ -21,6 +21,8 @@ Check = Callable[[Project], Iterator[Finding]]
 FILES: Sequence[Check] = (
     repository.left_to_choose,
     settings.hooks_called,
+    settings.paths,
+    settings.target_path,
     settings.macros,
     settings.targets,
     settings.query_comment,
@@ -82,6 +84,19 @@ def write(project: Project) -> list[str]:
 
 def weighty(findings: Sequence[Finding]) -> list[Finding]:
     return [each for each in findings if each.weight is Weight.FINDING]
+
+
+def what_next(findings: Sequence[Finding]) -> str:
+    """How findings are mended: by `--fix`, by hand, or some of them so."""
+    by_hand = sum(1 for each in findings if each.edit is None)
+    if not by_hand:
+        return "scripts/doctor.py --fix shows the changes and makes them"
+    if by_hand == len(findings):
+        return "to be mended by hand"
+    return (
+        f"scripts/doctor.py --fix shows and makes the changes for {len(findings) - by_hand} of "
+        f"them; {by_hand} {'is' if by_hand == 1 else 'are'} to be mended by hand"
+    )
 
 
 def described(finding: Finding) -> list[str]:

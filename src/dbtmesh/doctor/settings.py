@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from dbtmesh.config import Engine
 from dbtmesh.doctor import pristine
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
-from dbtmesh.doctor.yaml_edit import CannotEdit, add_entry, add_to_list
+from dbtmesh.doctor.yaml_edit import CannotEdit, add_entry, add_to_list, set_scalar
 
 DBT_PROJECT, PROFILES = "dbt_project.yml", "profiles.yml"
 HOOKS = ("on-run-start", "on-run-end")
@@ -87,6 +88,50 @@ def _missing_hook(text: str, path: tuple[str, ...], hook: str, macro: str) -> Fi
         f"{path[-1]} does not call {macro}()",
         hooks.effect(macro) or "the mesh relies on it",
         "\n".join([*lines, f'{"  " * len(path)}- "{hook}"']),
+        edit,
+    )
+
+
+def paths(project: Project) -> Iterator[Finding]:
+    """dbt reads the folders that the template and sync write to."""
+    written = {"macro-paths": "macros"}
+    if project.member.kind == "native":
+        written["model-paths"] = "models"
+    text = project.text(DBT_PROJECT)
+    for key, folder in written.items():
+        if text is None or folder in project.paths(key, folder):
+            continue
+        try:
+            edit = Edit(DBT_PROJECT, add_to_list(text, (key,), folder))
+        except CannotEdit:
+            edit = None
+        yield Finding(
+            DBT_PROJECT,
+            f"{key} does not name {folder}",
+            "dbt does not find the macros that the hooks call"
+            if folder == "macros"
+            else "dbt does not find the sources that scripts/sync_mesh.py writes",
+            f"{key}: {json.dumps([*project.paths(key, folder), folder])}",
+            edit,
+        )
+
+
+def target_path(project: Project) -> Iterator[Finding]:
+    """dbt writes its manifest to where commands and workflows read it."""
+    named = project.dbt_project.get("target-path")
+    text = project.text(DBT_PROJECT)
+    if named in (None, "target") or text is None:
+        return
+    try:
+        edit = Edit(DBT_PROJECT, set_scalar(text, ("target-path",), "target"))
+    except CannotEdit:
+        edit = None
+    yield Finding(
+        DBT_PROJECT,
+        f"target-path is {named}",
+        "the mesh's commands and workflows do not find target/manifest.json, so nothing is "
+        "published. dbt has deprecated this setting",
+        "target-path: target, or no such line",
         edit,
     )
 

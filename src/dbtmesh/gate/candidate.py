@@ -112,4 +112,7 @@ def _read(path: Path) -> bytes:
     try:
         return read_whole(path)
     except FileNotFoundError:
-        raise MeshError(f"{path} is missing: run `dbt build` (or `dbt parse`) first") from None
+        raise MeshError(
+            f"{path} is missing: run `dbt build` (or `dbt parse`) first, without `target-path` or"
+            " DBT_TARGET_PATH"
+        ) from None
