@@ -11,7 +11,7 @@ from previous import TEMPLATE
 sys.path.insert(0, str(TEMPLATE / "src"))
 
 from dbtmesh.config import load_member
-from dbtmesh.doctor import environment, plan
+from dbtmesh.doctor import plan
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 
@@ -31,12 +31,3 @@ def told(found: Sequence[Finding]) -> list[str]:
     lines = [line for each in found for line in plan.described(each)]
     heading = ["", f"scripts/doctor.py finds more to do ({plan.what_next(found)}):"]
     return [*heading, *(f"  {line}" for line in lines)]
-
-
-def put_lines_of_template(project: Path) -> None:
-    """The lines that a copy added to the team's own requirements.txt, as the template has them now.
-
-    Raises MeshError where mesh.yml cannot be read.
-    """
-    member = Project(load_member(project))
-    plan.write(plan.mended(member, (environment.of_another_version,)))

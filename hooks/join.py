@@ -7,7 +7,6 @@ name that no tool reads, for people to take over what they want.
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import copier
 import doctor  # before the library, which it finds
+import own_requirements
 from previous import TEMPLATE
 
 from dbtmesh import yaml_files
@@ -41,7 +41,6 @@ LOOKED_AT = tuple(each for each in plan.FILES if each is not recorded.answers)
 """The answers are just written."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
 REQUIREMENTS, WORKFLOWS = "requirements.txt", ".github/workflows/"
-DISTRIBUTION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
 TAKE_OVER = {
     "README.md": "how to build, deploy and publish",
     ".sqlfluff": "rules for SQL on Snowflake",
@@ -78,7 +77,7 @@ def join(answers_file: Path, copied: Path) -> Joined:
         told += new_rule(own, project)
         told += unread(project)
         if REQUIREMENTS in own and "constraints.txt" not in own:
-            told += relaxed(project / "constraints.txt", before)
+            told += own_requirements.relax(project, before)
     beside = any(path.startswith(WORKFLOWS) for path in own)
     places = [
         place.with_name(f"mesh-{place.name}")
@@ -159,25 +158,6 @@ def unread(project: Path) -> list[str]:
         "name its DATABASE.SCHEMA in the answer `reads`"
         for name, file in joining.unread_sources(project).items()
     ]
-
-
-def relaxed(constraints: Path, requirements: str) -> list[str]:
-    """Takes out of the tested versions those of packages that the team's own requirements name: pip
-    refuses two versions of one package. What became of the file, where anything did."""
-    own = {named for line in requirements.splitlines() if (named := distribution(line))}
-    lines = constraints.read_text(encoding="utf-8").splitlines() if constraints.is_file() else []
-    kept = [line for line in lines if distribution(line) not in own]
-    if len(kept) == len(lines):
-        return []
-    constraints.write_text("\n".join(kept) + "\n", encoding="utf-8")
-    left_out = ", ".join(line.partition("==")[0] for line in lines if line not in kept)
-    return [f"constraints.txt: without what your requirements name ({left_out})"]
-
-
-def distribution(line: str) -> str | None:
-    """The package that a line of requirements or constraints names."""
-    found = DISTRIBUTION.match(line.strip())
-    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else None
 
 
 def to_add(written: Sequence[str], copied: Path) -> list[str]:

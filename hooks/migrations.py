@@ -96,10 +96,11 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
         replaced = sealed_scripts.take_out(answers)
     kept = keep_edited_files(answers)
     given = answers.read_text(encoding="utf-8")
-    if "requirements.txt" in update_report.own_files(given):
-        import doctor
+    own_files = update_report.own_files(given)
+    if "requirements.txt" in own_files:
+        import own_requirements
 
-        doctor.put_lines_of_template(answers.absolute().parent)
+        own_requirements.updated(answers, own_files)
     if quiet:
         return
     folder = answers.parent.as_posix()

@@ -373,6 +373,39 @@ def test_the_library_is_what_the_template_built(render: Render, spoil: str) -> N
     assert "copier recopy" in finding.add
 
 
+def test_the_library_of_another_version_is_corrected(render: Render) -> None:
+    member = render(kind="upstream")
+    path = member.path / "requirements.txt"
+    right = path.read_text()
+    path.write_text(re.sub(r"dbtmesh-[^-]+-", "dbtmesh-0.1.2-", right))
+    (finding,) = examined(member)
+    assert (finding.where, finding.effect) == (
+        "requirements.txt",
+        "nothing can be installed from it",
+    )
+    mend(member)
+    assert path.read_text() == right
+
+
+def test_folders_that_dbt_does_not_read_are_found(render: Render) -> None:
+    member = committed(render(kind="native", upstreams="dbt_up"))
+    path = member.path / "dbt_project.yml"
+    text = path.read_text()
+    path.write_text(f"{text}macro-paths: [jinja]\nmodel-paths: [marts]\ntarget-path: build\n")
+    found = [each.what for each in examined(member) if each.where == "dbt_project.yml"]
+    assert found == [
+        "macro-paths does not name macros",
+        "model-paths does not name models",
+        "target-path is build",
+    ]
+    mend(member)
+    settings = yaml.safe_load(path.read_text())
+    assert settings["macro-paths"] == ["jinja", "macros"]
+    assert settings["model-paths"] == ["marts", "models"]
+    assert settings["target-path"] == "target"
+    assert examined(member) == []
+
+
 # ── the command ───────────────────────────────────────────────────────────────────────
 
 
@@ -384,7 +417,7 @@ def test_findings_end_with_2_and_fix_shows_what_it_changes(render: Render) -> No
     path.write_bytes(crlf.encode())
     said = member.refused("scripts/doctor.py", "--files", status=2)
     assert "dbt_project.yml: on-run-end does not call reconcile_public_read()" in said
-    assert "1 finding: scripts/doctor.py --fix shows the changes and makes them" in said
+    assert "1 finding (--fix shows the changes, and makes them)" in said
     said = member.ok("scripts/doctor.py", "--files", "--fix")
     assert '+  - "{{ reconcile_public_read() }}"' in said
     assert "changed dbt_project.yml" in said

@@ -237,7 +237,8 @@ def test_updates_leave_the_teams_files_alone_and_roll_out_the_rest(
     constraints = (shop / "constraints.txt").read_text()
     assert "\ndbt-snowflake==1.99.0\n" in constraints
     assert "dbt-core==" not in constraints
-    assert "scripts/doctor.py" not in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert said.count("  so ") == 1, said  # .gitignore is theirs, and this one is a finding
 
 
 @pytest.mark.parametrize("flags", [["--quiet"], ["--data", "setup=now"]])
@@ -249,13 +250,16 @@ def test_a_project_joins_whatever_is_printed(
     assert "reconcile_public_read" in (tmp_path / "shop/dbt_project.yml").read_text()
     assert "./vendor/dbtmesh-" in (tmp_path / "shop/requirements.txt").read_text()
     assert (tmp_path / "shop/README.md.mesh").is_file()
-    assert ("README.md: yours; the template's is README.md.mesh" in said) is ("--quiet" not in flags)
+    assert ("README.md: yours; the template's is README.md.mesh" in said) is (
+        "--quiet" not in flags
+    )
 
 
 def test_folders_of_other_names_are_read_and_added(template: Source, tmp_path: Path) -> None:
-    folders = "macro-paths: [jinja]\nmodel-paths: [transform]\n"
+    settings = "name: shop\nprofile: shop\nvars: {raw: raw}\n"
+    settings += "macro-paths: [jinja]\nmodel-paths: [transform]\n"
     files = {
-        "dbt_project.yml": f"name: shop\n{folders}on-run-start: '{{{{ hello() }}}}'\n",
+        "dbt_project.yml": f"{settings}on-run-start: '{{{{ hello() }}}}'\n",
         "jinja/hello.sql": "{% macro hello() %}{% endmacro %}\n",
         "transform/s.yml": SOURCES,
         "transform/m.sql": "{{ config(schema='audit') }} select 1 as id\n",

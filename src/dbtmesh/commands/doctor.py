@@ -44,5 +44,5 @@ def main(words: Sequence[str], root: Path) -> int:
         )
         return cli.OK
     count = "1 finding" if len(wrong) == 1 else f"{len(wrong)} findings"
-    cli.say(f"{count}: {plan.what_next(wrong)}")
+    cli.say(f"{count} ({plan.what_next(wrong)})")
     return cli.FOUND

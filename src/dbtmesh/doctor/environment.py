@@ -34,19 +34,19 @@ def requirements(project: Project) -> Iterator[Finding]:
     """requirements.txt names all that the template's does, and this library."""
     ours = pristine.rendered(project.member, REQUIREMENTS).splitlines()
     text = project.text(REQUIREMENTS) or ""
-    there = {name: line for line in text.splitlines() if (name := _name(line))}
-    missing = [line for line in ours if _name(line) and _name(line) not in there]
+    there = {name: line for line in text.splitlines() if (name := distribution(line))}
+    missing = [line for line in ours if distribution(line) and distribution(line) not in there]
     if missing:
         fenced = [line for line in ours if line in missing or line.startswith("#")]
         before = text if not text or text.endswith("\n") else f"{text}\n"
         yield Finding(
             REQUIREMENTS,
-            f"does not name {', '.join(filter(None, map(_name, missing)))}",
+            f"does not name {', '.join(filter(None, map(distribution, missing)))}",
             "neither CI nor a new clone can run the project's commands",
             "\n".join(fenced),
             Edit(REQUIREMENTS, before + "\n".join(fenced) + "\n"),
         )
-    (wanted,) = [line for line in ours if _name(line) == LIBRARY]
+    (wanted,) = [line for line in ours if distribution(line) == LIBRARY]
     named = there.get(LIBRARY, wanted)
     if named.partition("[")[0] != wanted.partition("[")[0] and named.startswith("./vendor/"):
         yield Finding(
@@ -62,14 +62,12 @@ def of_another_version(project: Project) -> Iterator[Finding]:
     """Lines between the template's comments in requirements.txt that its template does not have any
     more. An update merges them, but not in a file that was there before the project joined."""
     ours = pristine.rendered(project.member, REQUIREMENTS).splitlines()
-    wanted = {name: line for line in ours if (name := _name(line))}
+    wanted = {name: line for line in ours if (name := distribution(line))}
     text = project.text(REQUIREMENTS) or ""
-    lines, is_ours = [], False
-    for line in text.splitlines():
-        is_ours = line.startswith(FENCE[0]) or (is_ours and not line.startswith(FENCE[1]))
-        lines.append(wanted.get(_name(line) or "", line) if is_ours else line)
-    changed = [line for line in lines if line not in text.splitlines()]
+    new = {line: wanted.get(distribution(line) or "", line) for line in between_comments(text)}
+    changed = [wants for line, wants in new.items() if line != wants]
     if changed:
+        lines = [new.get(line, line) for line in text.splitlines()]
         yield Finding(
             REQUIREMENTS,
             "has lines of another version of the template",
@@ -79,7 +77,16 @@ def of_another_version(project: Project) -> Iterator[Finding]:
         )
 
 
-def _name(line: str) -> str | None:
+def between_comments(requirements: str) -> Iterator[str]:
+    """The lines that the template has in it, or added to it."""
+    is_ours = False
+    for line in requirements.splitlines():
+        is_ours = line.startswith(FENCE[0]) or (is_ours and not line.startswith(FENCE[1]))
+        if is_ours:
+            yield line
+
+
+def distribution(line: str) -> str | None:
     """The distribution that a line of requirements names."""
     if line.startswith("./vendor/dbtmesh-"):
         return LIBRARY

@@ -90,12 +90,12 @@ def what_next(findings: Sequence[Finding]) -> str:
     """How findings are mended: by `--fix`, by hand, or some of them so."""
     by_hand = sum(1 for each in findings if each.edit is None)
     if not by_hand:
-        return "scripts/doctor.py --fix shows the changes and makes them"
+        return "--fix shows the changes, and makes them"
     if by_hand == len(findings):
         return "to be mended by hand"
     return (
-        f"scripts/doctor.py --fix shows and makes the changes for {len(findings) - by_hand} of "
-        f"them; {by_hand} {'is' if by_hand == 1 else 'are'} to be mended by hand"
+        f"--fix shows the changes, and makes them, for {len(findings) - by_hand} of these; "
+        f"{by_hand} {'is' if by_hand == 1 else 'are'} to be mended by hand"
     )
 
 
