@@ -46,9 +46,9 @@ def requirements(project: Project) -> Iterator[Finding]:
             "\n".join(fenced),
             Edit(REQUIREMENTS, before + "\n".join(fenced) + "\n"),
         )
-    (wanted,) = [line for line in ours if distribution(line) == LIBRARY]
-    named = there.get(LIBRARY, wanted)
-    if named.partition("[")[0] != wanted.partition("[")[0] and named.startswith("./vendor/"):
+    named, vendored = there.get(LIBRARY, ""), installed.vendored(project.root)
+    if named.startswith("./vendor/") and vendored not in (None, installed.required(project.root)):
+        (wanted,) = [line for line in ours if distribution(line) == LIBRARY]
         yield Finding(
             REQUIREMENTS,
             f"names {named.partition('[')[0]}, and vendor/ has another version",
