@@ -16,9 +16,14 @@ REQUIRED = re.compile(
 def required(project: Path) -> str | None:
     """The version that a project requires; None where it names none, or cannot be read."""
     try:
-        found = REQUIRED.search((project / REQUIREMENTS).read_text(encoding="utf-8"))
+        return named_in((project / REQUIREMENTS).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def named_in(requirements: str) -> str | None:
+    """The version that the text of a requirements.txt names."""
+    found = REQUIRED.search(requirements)
     return (found["file"] or found["index"]) if found else None
 
 

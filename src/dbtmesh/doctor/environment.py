@@ -47,7 +47,7 @@ def requirements(project: Project) -> Iterator[Finding]:
             Edit(REQUIREMENTS, before + "\n".join(fenced) + "\n"),
         )
     named, vendored = there.get(LIBRARY, ""), installed.vendored(project.root)
-    if named.startswith("./vendor/") and vendored not in (None, installed.required(project.root)):
+    if named.startswith("./vendor/") and vendored not in (None, installed.named_in(text)):
         (wanted,) = [line for line in ours if distribution(line) == LIBRARY]
         yield Finding(
             REQUIREMENTS,

@@ -50,8 +50,13 @@ def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:
     A file that cannot be read as text stays."""
     while True:
         edits = (each.edit for each in examine(project, checks) if each.edit)
-        edit = next((each for each in edits if not project.is_unreadable(each.path)), None)
-        if edit is None or project.text(edit.path) == edit.text:
+        changes = (
+            each
+            for each in edits
+            if not project.is_unreadable(each.path) and project.text(each.path) != each.text
+        )
+        edit = next(changes, None)
+        if edit is None:
             return project
         project = project.with_edit(edit)
 
