@@ -1,0 +1,73 @@
+"""A requirements.txt that was there before the project joined, and the tested versions beside it.
+
+The file is the team's, but for the lines that the copy added between comments. constraints.txt is
+the template's, without what the team's own requirements name: pip refuses two versions of one
+package.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from previous import TEMPLATE, committed, git, rendered_before
+
+sys.path.insert(0, str(TEMPLATE / "src"))
+
+from dbtmesh.config import load_member
+from dbtmesh.doctor import environment, plan, pristine
+from dbtmesh.doctor.project import Project
+
+CONSTRAINTS = "constraints.txt"
+
+
+def relaxed(constraints: str, named: Collection[str]) -> str:
+    """The tested versions without those of packages that are named."""
+    lines = constraints.splitlines(keepends=True)
+    return "".join(line for line in lines if environment.distribution(line) not in named)
+
+
+def named_by_team(requirements: str) -> set[str]:
+    """Packages that requirements name outside of the template's comments."""
+    ours = set(environment.between_comments(requirements))
+    lines = (line for line in requirements.splitlines() if line not in ours)
+    return {name for line in lines if (name := environment.distribution(line))}
+
+
+def relax(project: Path, requirements: str) -> list[str]:
+    """At the first copy. What became of constraints.txt, where anything did."""
+    file = project / CONSTRAINTS
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    kept = relaxed(text, named_by_team(requirements))
+    if kept == text:
+        return []
+    file.write_text(kept, encoding="utf-8")
+    gone = [line for line in text.splitlines() if line not in kept.splitlines()]
+    left_out = ", ".join(line.partition("==")[0] for line in gone)
+    return [f"{CONSTRAINTS}: without what your requirements name ({left_out})"]
+
+
+def updated(answers: Path, own_files: Collection[str]) -> None:
+    """After an update: both files as a copy of the new version would leave them.
+
+    The team's own edits of constraints.txt are merged, as Copier merges those of other files.
+    Raises MeshError where mesh.yml cannot be read.
+    """
+    project = Project(load_member(answers.absolute().parent))
+    project = plan.mended(project, (environment.of_another_version,))
+    plan.write(project)
+    if CONSTRAINTS in own_files:
+        return
+    path = (answers.parent / CONSTRAINTS).as_posix()
+    named = named_by_team(project.text(environment.REQUIREMENTS) or "")
+    old, edited = rendered_before(answers, path), committed(path)
+    if old is None or edited is None:
+        return
+    from migrations import forget_rejected, merge
+
+    git("reset", "--quiet", "--", path)
+    new = relaxed(pristine.rendered(project.member, CONSTRAINTS), named)
+    Path(path).write_text(new, encoding="utf-8")
+    forget_rejected(path)
+    merge(Path(path), edited, relaxed(old.decode(), named).encode())
