@@ -84,3 +84,17 @@ def test_an_audit_runs_with_what_its_first_lines_grant_and_not_without(
     shown = account.run(text, "AUDITOR")
     assert len(shown) == text.count("\nORDER BY ")
     assert all(shown)
+
+
+def test_names_are_found_in_statements_whatever_their_case(account: Account) -> None:
+    """The stand-in has no rows, so the patterns are tried by themselves."""
+    text = (account.folder / "who_did_what.sql").read_text()
+    found = re.findall(r"REGEXP_INSTR\(query_text, '((?:[^']|'')*)', 1, 1, 0, 'i'\) > 0", text)
+    administered, read = [each.replace("''", "'").replace("\\\\", "\\") for each in found]
+    assert text.count("REGEXP_INSTR") == 2
+    (stored,) = re.findall(r"'\.', 1\) IN \('((?:[^']|'')*)'\)", text)
+    database = stored.replace("''", "'")
+    for name in (database, database.lower()):
+        assert re.search(administered, f"DROP DATABASE {name};", re.IGNORECASE)
+        assert re.search(read, f"select 1 from {name}.marts.orders", re.IGNORECASE)
+        assert not re.search(administered, f"DROP DATABASE MY_{name};", re.IGNORECASE)
