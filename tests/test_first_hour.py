@@ -145,12 +145,6 @@ ACCOUNT_OF_YEARS = """
     GRANT USAGE ON SCHEMA ANALYTICS.CORE TO ROLE ANALYST;
     GRANT SELECT ON VIEW ANALYTICS.CORE.OLD TO ROLE ANALYST;
 """
-READERS = """\
-USE ROLE SECURITYADMIN;
-GRANT USAGE ON DATABASE ANALYTICS TO ROLE ANALYST;
-GRANT USAGE ON SCHEMA ANALYTICS.CORE TO ROLE ANALYST;
-GRANT SELECT ON ALL VIEWS IN SCHEMA ANALYTICS.CORE TO ROLE ANALYST;
-"""
 
 
 def test_a_team_with_an_existing_project_and_account(ada: Person, standin: Standin) -> None:
@@ -170,8 +164,6 @@ def test_a_team_with_an_existing_project_and_account(ada: Person, standin: Stand
         ada.types(line)
     for line in blocks(JOINING, "## An existing dbt project")[1]:
         ada.types(line)
-    readers = ada.folder / re.findall(r"`(snowflake/05_\w+.sql)`", JOINING)[0]
-    readers.write_text(READERS)
     for line in blocks(JOINING, "## An existing account")[0]:
         asked = [("on connection admin?", "y\n")] if " apply " in line else []
         ada.types(adapted(line), *asked)

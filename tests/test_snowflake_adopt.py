@@ -6,13 +6,17 @@ it, a second plan is empty, and a teardown gives them back as they were. On the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from dbtmesh.snowflake import giveback
+from dbtmesh.snowflake.plan import Live, plan
+from dbtmesh.snowflake.sqlscript import read_steps
 from tests.conftest import Member
-from tests.snowflake_members import ACCESS, Account, demo_answers
-from tests.snowflake_standin import Model, SnowflakeError
+from tests.snowflake_members import ACCESS, ACCOUNT, Account, demo_answers
+from tests.snowflake_standin import Model, SnowflakeError, matrix
 from tests.snowflake_standin.names import Ref
 
 ON = ("--connection", "admin")
@@ -120,6 +124,18 @@ def assert_same(after: tuple[Any, ...], before: tuple[Any, ...]) -> None:
     for now, then in zip(after[1:], before[1:], strict=True):
         assert [each for each in now if each not in then] == []
         assert [each for each in then if each not in now] == []
+
+
+def plainly(found: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Without what is the same for Snowflake: a default that is written out, or that is not."""
+    defaults = {**DEFAULTS, "AUTO_SUSPEND": 600, "DEFAULT_WAREHOUSE": None}
+
+    def kept(properties: dict[str, Any]) -> dict[str, str]:
+        plain = {key: str(value).upper() for key, value in properties.items()}
+        return {k: v for k, v in plain.items() if v != str(defaults.get(k, k)).upper()}
+
+    things = {name: (*rest, kept(properties)) for name, (*rest, properties) in found[0].items()}
+    return things, *found[1:]
 
 
 def test_the_plan_shows_whose_it_is_and_what_brings_it_there(team: Team) -> None:
@@ -357,3 +373,135 @@ def test_text_of_a_comment_stays_text(team: Team) -> None:
     assert "Nothing to change" in team.access("plan")
     team.access("teardown", "--yes")
     assert picture(team.model) == before
+
+
+# Names in quotes, a role that others inherit, a user with a password, a warehouse with a
+# monitor, and a database in which most schemas are others'.
+OTHERS = [f"S{number:02}" for number in range(36)]
+BIG = f"""
+    USE ROLE USERADMIN;
+    CREATE ROLE TRANSFORMER COMMENT = 'builds'; CREATE ROLE LOADER; CREATE ROLE ENGINEER;
+    CREATE ROLE "bi@acme.com"; CREATE ROLE ANALYST; CREATE USER ADA;
+    CREATE USER DBT_CLOUD TYPE = LEGACY_SERVICE PASSWORD = 'hunter2-hunter2'
+      DEFAULT_ROLE = TRANSFORMER COMMENT = 'dbt Cloud';
+    USE ROLE SECURITYADMIN;
+    GRANT ROLE TRANSFORMER TO ROLE ENGINEER; GRANT ROLE ENGINEER TO ROLE SYSADMIN;
+    GRANT ROLE TRANSFORMER TO USER ADA; GRANT ROLE TRANSFORMER TO USER DBT_CLOUD;
+    GRANT ROLE LOADER TO ROLE TRANSFORMER;
+    USE ROLE ACCOUNTADMIN;
+    CREATE RESOURCE MONITOR COMPANY WITH CREDIT_QUOTA = 500;
+    CREATE WAREHOUSE "transform wh" WAREHOUSE_SIZE = MEDIUM;
+    ALTER WAREHOUSE "transform wh" SET RESOURCE_MONITOR = COMPANY;
+    CREATE DATABASE LANDING; CREATE SCHEMA LANDING.ERP; CREATE TABLE LANDING.ERP.T (A INT);
+    GRANT USAGE ON DATABASE LANDING TO ROLE TRANSFORMER;
+    GRANT USAGE ON SCHEMA LANDING.ERP TO ROLE TRANSFORMER;
+    GRANT SELECT ON TABLE LANDING.ERP.T TO ROLE TRANSFORMER;
+    CREATE SCHEMA LANDING.OWN; GRANT OWNERSHIP ON SCHEMA LANDING.OWN TO ROLE TRANSFORMER;
+    CREATE DATABASE "analytics-prod";
+    GRANT USAGE, CREATE SCHEMA ON DATABASE "analytics-prod" TO ROLE LOADER;
+    GRANT USAGE ON DATABASE "analytics-prod" TO ROLE "bi@acme.com";
+    GRANT USAGE ON DATABASE "analytics-prod" TO ROLE ANALYST;
+    GRANT SELECT ON FUTURE TABLES IN DATABASE "analytics-prod" TO ROLE "bi@acme.com";
+    USE ROLE LOADER;
+    {" ".join(f'CREATE SCHEMA "analytics-prod".{each};' for each in OTHERS)}
+    {" ".join(f'GRANT USAGE ON SCHEMA "analytics-prod".{each} TO ROLE ANALYST;' for each in OTHERS)}
+    CREATE SCHEMA "analytics-prod"."marts";
+    CREATE TABLE "analytics-prod"."marts"."with.dot" (A INT);
+    GRANT USAGE ON SCHEMA "analytics-prod"."marts" TO ROLE ANALYST;
+    GRANT SELECT ON TABLE "analytics-prod"."marts"."with.dot" TO ROLE ANALYST;
+    USE ROLE ACCOUNTADMIN;
+    CREATE TABLE "analytics-prod"."marts".THEIRS (A INT);
+    GRANT OWNERSHIP ON TABLE "analytics-prod"."marts".THEIRS TO ROLE ENGINEER
+      COPY CURRENT GRANTS;
+"""
+
+
+def test_names_in_quotes_and_what_others_inherit(
+    render_into: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    answers = {
+        "kind": "upstream",
+        "project_name": "shop",
+        "snowflake_account": ACCOUNT,
+        "prod_database": '"analytics-prod"',
+        "schemas": '"marts"',
+        "warehouse": '"transform wh"',
+        "owns_warehouse": True,
+        "role": "TRANSFORMER",
+        "service_user": "DBT_CLOUD",
+        "starter": False,
+    }
+    team = Team(render_into(tmp_path_factory.mktemp("big") / "shop", **answers))
+    team.sql(BIG)
+    before, facts = plainly(picture(team.model)), matrix(team.model)
+    done = team.desk.run(ACCESS, "plan", *ON)
+    assert "USER DBT_CLOUD has a password, which no longer works" in done.stderr
+    assert "RESOURCE_MONITOR COMPANY → SHOP_MONITOR" in done.stdout
+    team.access("apply", "--adopt", "--yes")
+    assert "Nothing to change" in team.access("plan")
+    team.access("verify")  # what LOADER and ANALYST have beside the project is theirs
+    kept = (team.path / "snowflake/05_grants_of_others.sql").read_text()
+    for line in (
+        'GRANT SELECT ON TABLE "analytics-prod"."marts"."with.dot" TO ROLE ANALYST;',
+        "GRANT ROLE TRANSFORMER TO USER ADA;",
+        "GRANT ROLE LOADER TO ROLE TRANSFORMER;",  # what the role had elsewhere
+        "GRANT SELECT ON TABLE LANDING.ERP.T TO ROLE TRANSFORMER;",
+    ):
+        assert line in kept
+    assert not {fact for fact in facts - matrix(team.model) if fact.role != "LOADER"}
+    team.access("teardown", "--yes")
+    assert_same(plainly(picture(team.model)), before)
+    # and what has gone since is not granted on again
+    team.access("apply", "--adopt", "--yes")
+    team.sql('USE ROLE ACCOUNTADMIN; DROP TABLE "analytics-prod"."marts"."with.dot";')
+    assert "Nothing to change" in team.access("plan")
+
+
+@pytest.mark.parametrize(
+    ("statement", "before", "undone"),
+    [
+        (
+            "ALTER USER U SET AUTHENTICATION POLICY A.B.NEW FORCE",
+            {"AUTHENTICATION POLICY": 'A."b".OLD'},
+            'ALTER USER U SET AUTHENTICATION POLICY A."b".OLD FORCE',
+        ),
+        (
+            "ALTER USER U SET AUTHENTICATION POLICY A.B.NEW FORCE",
+            {"AUTHENTICATION POLICY": ""},
+            "ALTER USER U UNSET AUTHENTICATION POLICY",
+        ),
+        (
+            "ALTER USER U SET WORKLOAD_IDENTITY = (TYPE = OIDC SUBJECT = 'b')",
+            {"WORKLOAD_IDENTITY": "(TYPE = OIDC SUBJECT = 'a:b')"},
+            "ALTER USER U SET WORKLOAD_IDENTITY = (TYPE = OIDC SUBJECT = 'a:b')",
+        ),
+        (
+            "ALTER NETWORK POLICY N SET ALLOWED_IP_LIST = ('192.0.2.7')",
+            {"ALLOWED_IP_LIST": "192.0.2.1,192.0.2.0/24"},
+            "ALTER NETWORK POLICY N SET ALLOWED_IP_LIST = ('192.0.2.1', '192.0.2.0/24')",
+        ),
+        (
+            "ALTER AUTHENTICATION POLICY A.B.P SET AUTHENTICATION_METHODS = ('KEYPAIR')",
+            {"AUTHENTICATION_METHODS": "[PASSWORD, SAML]"},
+            "ALTER AUTHENTICATION POLICY A.B.P SET AUTHENTICATION_METHODS = ('PASSWORD', 'SAML')",
+        ),
+        (
+            "ALTER USER U SET DEFAULT_SECONDARY_ROLES = ()",
+            {"default_secondary_roles": '["ALL"]'},
+            "ALTER USER U SET DEFAULT_SECONDARY_ROLES = ('ALL')",
+        ),
+        (
+            "ALTER WAREHOUSE W SET RESOURCE_MONITOR = N",
+            {"resource_monitor": "Our monitor"},
+            'ALTER WAREHOUSE W SET RESOURCE_MONITOR = "Our monitor"',
+        ),
+    ],
+)
+def test_what_was_set_is_set_again(statement: str, before: dict[str, str], undone: str) -> None:
+    """As SHOW and DESC print a value, and as ALTER takes it."""
+    (step,) = read_steps({"x.sql": f"USE ROLE ACCOUNTADMIN;\n{statement};"})
+    assert step.object
+    live = Live({step.object: before}, frozenset(), {})
+    changes = [replace(change, adopts=True) for change in plan([step], live)]
+    (back,) = read_steps({"y.sql": giveback.give_back(changes, frozenset(), live, [])})
+    assert back.statement == undone

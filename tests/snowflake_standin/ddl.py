@@ -215,9 +215,9 @@ def _check_user(ctx: Context, ref: Ref, new: st.Properties, current: st.Properti
     for key in _KEYS:
         if new.get(key) is not None:
             check_public_key(str(new[key]))
-    if after.get("TYPE") == "SERVICE":
+    if after.get("TYPE") == "SERVICE":  # what it had before stays, and is of no use
         for word in _NOT_FOR_SERVICES:
-            if after.get(word) is not None:
+            if new.get(word) is not None:
                 raise errors.invalid(f"Cannot set {word} on a user of type SERVICE: {ref.name[0]}")
     roles = new.get("DEFAULT_SECONDARY_ROLES")
     if roles not in (None, (), ("ALL",)):

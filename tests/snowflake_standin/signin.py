@@ -61,7 +61,8 @@ def _find_user(model: Model, login: object) -> Thing | None:
 
 def _by_password(model: Model, request: Request) -> tuple[Thing, str | None]:
     user = _find_user(model, request.data.get("LOGIN_NAME"))
-    password = user.properties.get("PASSWORD") if user is not None else None
+    takes_one = user is not None and user.properties.get("TYPE") != "SERVICE"
+    password = user.properties.get("PASSWORD") if user is not None and takes_one else None
     if user is None or not password or password != request.data.get("PASSWORD"):
         raise SnowflakeError(390100, "08001", "Incorrect username or password was specified.")
     return user, None

@@ -36,7 +36,7 @@ from dbtmesh.snowflake import adopt, expected, files, giveback, matrix, plan, re
 from dbtmesh.snowflake.adopt import Existing
 from dbtmesh.snowflake.names import Names, names_of
 from dbtmesh.snowflake.plan import Change, Live
-from dbtmesh.snowflake.sqlscript import Step
+from dbtmesh.snowflake.sqlscript import Step, read_steps
 from dbtmesh.snowflake.statements import Verb
 
 if TYPE_CHECKING:
@@ -112,7 +112,10 @@ def show_plan(arguments: argparse.Namespace, member: Member, names: Names) -> in
     session, live, found = _look(arguments, member, names, steps)
     session.close()
     built = _built(member, names)
-    show(adopt.plan_all(steps, live, names, built), arguments.json)
+    changes = adopt.plan_all(steps, live, names, built)
+    show(changes, arguments.json)
+    for warning in report.locked_out(changes, live):
+        cli.note(warning)
     if built is None and adopt.foreign_of(found, names, live):
         cli.note(
             "which tables dbt builds here is not known before `dbt parse --target prod`: all in a "
@@ -158,11 +161,13 @@ def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     _check_roles(session, changes)
     if not arguments.json:
         show(changes, as_json=False)
+    for warning in report.locked_out(changes, live):
+        cli.note(warning)
     if changes:
         _ask(f"Run {'it' if len(changes) == 1 else 'them'} on {session.name}?", "y", arguments)
         if any(change.adopts for change in changes):
             tell = cli.note if arguments.json else cli.say
-            for file in _write_adoption(member, names, steps, changes, live, found):
+            for file in _write_adoption(member, names, steps, changes, live, found, session):
                 tell(f"{file} says how it was: commit it")
         command = "apply --adopt" if arguments.adopt else "apply"
         _run(session, changes, command, quiet=arguments.json)
@@ -178,14 +183,24 @@ def _write_adoption(
     changes: Sequence[Change],
     live: Live,
     found: Sequence[Existing],
+    session: Session,
 ) -> list[str]:
     """Before anything is changed, writes how it was. The files that it wrote."""
+    from dbtmesh.snowflake import account
+
     foreign = adopt.foreign_of(found, names, live)
     created = {step.object for step in steps if step.verb is Verb.CREATE and step.object}
     earlier = files.read_give_back(member)
     text = giveback.give_back(changes, created - foreign, live, earlier)
-    excess = expected.excess(expected.expected(steps, None), live, names)
-    return files.write_adoption(member, text, giveback.kept(excess, foreign))
+
+    def kept(live: Live) -> str:
+        excess = expected.excess(expected.expected(steps, None), live, names)
+        return giveback.kept(excess, foreign)
+
+    # who may enter a database is told by itself, what they read in there by their roles
+    readers = read_steps({giveback.KEPT_FILE: kept(live)})
+    everything = kept(account.read_live(session, [*steps, *readers], names)) if readers else ""
+    return files.write_adoption(member, text, everything)
 
 
 def _check_roles(session: Session, changes: Sequence[Change]) -> None:
@@ -326,7 +341,7 @@ def teardown(arguments: argparse.Namespace, member: Member, names: Names) -> int
     if not arguments.json:
         for change in changes:
             cli.say(f"{report.title(change.step)}  (as {change.step.role})")
-        cli.say(*report.bereft(live, names))
+        cli.say(*report.bereft(changes, live, names))
     if changes:
         _ask(
             f"What is dropped is gone then. Type the project's name to do it on {session.name}:",

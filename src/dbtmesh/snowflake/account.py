@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from dbtmesh import MeshError
 from dbtmesh.snowflake.names import ADMIN_ROLES, PUBLIC, Names, consumer_of
 from dbtmesh.snowflake.objects import (
     ACCOUNT_KINDS,
@@ -114,9 +115,14 @@ def _details(session: Session, thing: Object, steps: Sequence[Step]) -> Row:
     found: dict[str, str] = {}
 
     def ask(sql: str, role: str) -> list[Row] | None:
+        """As the role that sets it, or, as long as it is somebody else's, as one that sees all."""
         try:
             return session.rows(sql, role)
-        except Refused:  # who may set something may perhaps not see it
+        except Refused:
+            pass
+        try:
+            return session.rows(sql, "ACCOUNTADMIN")
+        except MeshError:  # a person without that role
             return None
 
     if thing.kind == "RESOURCE MONITOR":
@@ -160,8 +166,8 @@ def _identity(row: Row) -> str:
         more = json.loads(row["additional_info"])
     except (KeyError, ValueError):
         more = {}
-    fields = {"TYPE": row.get("type", ""), **more}
-    return f"({' '.join(f'{key} = {value}' for key, value in fields.items())})"
+    fields = [f"TYPE = {row.get('type', '')}", *(f"{key} = '{more[key]}'" for key in more)]
+    return f"({' '.join(fields)})"
 
 
 # ── Contents ──────────────────────────────────────────────────────────────────────────

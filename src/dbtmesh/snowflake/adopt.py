@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from dbtmesh import MeshError
 from dbtmesh.snowflake import names as naming
+from dbtmesh.snowflake.giveback import KEPT_FILE, is_about_what_is_gone
 from dbtmesh.snowflake.names import ADMIN_ROLES, Names
 from dbtmesh.snowflake.objects import Grant, Object, Scope, plural
 from dbtmesh.snowflake.plan import (
@@ -85,9 +86,17 @@ def existing(steps: Sequence[Step], live: Live) -> list[Existing]:
 def foreign_of(found: Iterable[Existing], names: Names, live: Live) -> frozenset[Object]:
     """The objects that are somebody else's: neither made nor taken over by the project.
 
-    The comment tells, where the SQL gives one; else the owner, unless that is an administrator.
+    The comment tells, where the SQL gives one; else the owner, unless that is an administrator. A
+    schema is so with its database.
     """
-    return frozenset(each.thing for each in found if _is_foreign(each, names, live))
+    found = list(found)
+    foreign = {each.thing for each in found if _is_foreign(each, names, live)}
+    inside = {
+        each.thing
+        for each in found
+        if each.thing.kind == "SCHEMA" and Object("DATABASE", each.thing.database) in foreign
+    }
+    return frozenset(foreign | inside)
 
 
 def _is_foreign(each: Existing, names: Names, live: Live) -> bool:
@@ -205,9 +214,11 @@ def plan_all(steps: Sequence[Step], live: Live, names: Names, built: Built) -> l
     last += _relations(found, foreign, live, built)
     taken, added = _future(steps, found, foreign, live)
     last += added
+    # what others had may be on what has gone since
+    there = [s for s in steps if not (s.file == KEPT_FILE and is_about_what_is_gone(s, live))]
     changes = [
         replace(change, adopts=True) if _touches(change.step, foreign) else change
-        for change in plan(steps, live)
+        for change in plan(there, live)
     ]
     return [*taken, *first, *changes, *last]
 

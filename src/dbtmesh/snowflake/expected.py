@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
+from dbtmesh.snowflake import names as naming
 from dbtmesh.snowflake.names import ADMIN_ROLES, PUBLIC, Names, consumer_of, mesh_reads
 from dbtmesh.snowflake.objects import (
     ALL_PRIVILEGES,
@@ -93,6 +95,7 @@ def excess(wanted: Expected, live: Live, names: Names) -> list[Grant]:
         grant
         for grant in live.grants
         if (grant.to in own or _is_own(grant, names, meant))
+        and not _is_others_still(grant, own, wanted, live, names)
         and not _repeats(grant, wanted, live)
         and not _accounted_for(_as_ownership(grant, live), wanted, meant, names)
     )
@@ -101,6 +104,25 @@ def excess(wanted: Expected, live: Live, names: Names) -> list[Grant]:
 def _is_own(grant: Grant, names: Names, meant: Mapping[Object, set[str]]) -> bool:
     """Whether a grant is on what is the member's."""
     return names.owns(grant.container) or grant.on in meant
+
+
+def _is_others_still(
+    grant: Grant, own: AbstractSet[Object], wanted: Expected, live: Live, names: Names
+) -> bool:
+    """Whether it concerns what an adoption leaves as it is: a schema beside the project's own, in a
+    database that it has not made; and what a role that it took over owns elsewhere."""
+    if grant.to in own:
+        comment = live.objects.get(grant.to, {}).get("comment", "")
+        elsewhere = grant.privilege == "OWNERSHIP" and not names.owns(grant.container)
+        return elsewhere and naming.is_adopted(names.project, comment)
+    place = grant.container
+    if place.kind != "SCHEMA" and len(place.parts) < 3:
+        return False
+    comment = live.objects.get(Object("DATABASE", place.database), {}).get("comment", "")
+    schema = Object("SCHEMA", ".".join(place.parts[:2]))
+    built = (Grant("OWNERSHIP", schema, role) for role in (names.role, names.dev_role))
+    beside = schema not in wanted.created and live.grants.isdisjoint(built)
+    return beside and not naming.made(names.project, comment)
 
 
 def _as_ownership(grant: Grant, live: Live) -> Grant:

@@ -7,7 +7,6 @@ so that it is expected from then on, and an auditor reads it.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -23,16 +22,22 @@ from dbtmesh.snowflake.objects import (
     Grant,
     Object,
     Scope,
-    container_kind,
     plural,
 )
-from dbtmesh.snowflake.plan import Change, Difference, Live, is_held
+from dbtmesh.snowflake.plan import Change, Difference, Live, is_held, words
 from dbtmesh.snowflake.sqlscript import Step
-from dbtmesh.snowflake.statements import MANAGED_ACCESS, Meaning, Verb, understand
+from dbtmesh.snowflake.statements import (
+    AUTHENTICATION_POLICY,
+    MANAGED_ACCESS,
+    Meaning,
+    Verb,
+    understand,
+)
 from dbtmesh.warehouse.names import sql_name
 
 GIVE_BACK, KEPT = "98_give_back.sql", "05_grants_of_others.sql"
 """Files of snowflake/ that an adoption writes."""
+KEPT_FILE = f"snowflake/{KEPT}"
 
 GIVE_BACK_HEADER = f"""\
 -- What `apply --adopt` took over, as it was before. Only `teardown` runs this, and it drops nothing
@@ -102,17 +107,30 @@ def _as_before(step: Step, thing: Object, each: Difference) -> Line:
         return step.role, f"ALTER {thing} DISABLE MANAGED ACCESS"
     if each.current == "":
         return step.role, f"ALTER {thing} UNSET {each.name}"
-    return step.role, f"ALTER {thing} SET {each.name} = {_value(each.current)}"
+    if each.name == AUTHENTICATION_POLICY:
+        return step.role, f"ALTER {thing} SET {each.name} {each.current} FORCE"
+    return step.role, f"ALTER {thing} SET {each.name} = {_value(each)}"
 
 
 def _literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _value(shown: str) -> str:
-    """A value as SHOW prints it, as ALTER … SET takes it."""
-    if shown.startswith("["):
-        return f"({', '.join(_literal(str(each)) for each in json.loads(shown))})"
+NAMES = ("RESOURCE_MONITOR", "NETWORK_POLICY")
+"""Properties that are names of objects."""
+LISTS = ("_LIST", "_METHODS", "_ROLES")
+"""How the names of properties end that are lists of texts."""
+
+
+def _value(each: Difference) -> str:
+    """A value as SHOW and DESC print it, as ALTER … SET takes it."""
+    shown = each.current
+    if shown.startswith("("):
+        return shown
+    if each.name.endswith(LISTS):
+        return f"({', '.join(map(_literal, words(shown)))})"
+    if each.name in NAMES:
+        return sql_name(shown)
     plain = shown.replace(".", "", 1).isdigit() or shown.lower() in ("true", "false")
     return shown.removesuffix(".00") if plain else _literal(shown)
 
@@ -153,11 +171,12 @@ def _new_ones(grant: Grant, live: Live) -> list[Grant]:
 def kept(excess: Iterable[Grant], foreign: Collection[Object]) -> str:
     """SQL that gives what others have on objects that are taken over, or in them.
 
-    excess: grants that nothing accounts for. What PUBLIC has is not kept: nothing is for everybody.
+    And what a role or user that is taken over has elsewhere. excess: grants that nothing accounts
+    for. What PUBLIC has is not kept: nothing is for everybody.
     """
     found = []
     for grant in excess:
-        taken = any(grant.container.is_in(thing) for thing in foreign)
+        taken = grant.to in foreign or any(grant.container.is_in(thing) for thing in foreign)
         if taken and grant.to != PUBLIC and grant.privilege not in ("OWNERSHIP", "MANAGE GRANTS"):
             of_role = grant.on.kind in ("ROLE", "DATABASE ROLE") and grant.privilege == "USAGE"
             what = str(grant.on) if of_role else f"{grant.privilege} ON {grant.where}"
@@ -173,12 +192,13 @@ def teardown_steps(
 ) -> list[Step]:
     """What takes a project off an account: what it took over is given back, the rest is dropped.
 
-    Last come comments, which tell until then what was taken over, and the owners of databases.
+    First what was built since, of which some was there before and had other owners. Last come
+    comments, which tell until then what was taken over, and the owners of databases.
     """
-    there = [step for step in given_back if not _is_about_what_is_gone(step, live)]
+    there = [step for step in given_back if not is_about_what_is_gone(step, live)]
     return [
-        *(step for step in there if not _is_last(step)),
         *_built_since(given_back, live, names),
+        *(step for step in there if not _is_last(step)),
         *drops,
         *(step for step in there if _is_last(step)),
     ]
@@ -226,7 +246,7 @@ def _is_last(step: Step) -> bool:
     return owner or "COMMENT" in step.properties
 
 
-def _is_about_what_is_gone(step: Step, live: Live) -> bool:
+def is_about_what_is_gone(step: Step, live: Live) -> bool:
     """Whether a step is on a table or view that is not there any more."""
     on = [g.on for g in step.grants if g.scope is Scope.ONE and g.on.kind in RELATIONS]
     return any(thing not in live.owners and _is_listed(thing, live) for thing in on)
@@ -237,29 +257,40 @@ def _is_listed(thing: Object, live: Live) -> bool:
 
 
 def _built_since(given_back: Sequence[Step], live: Live, names: Names) -> Iterator[Step]:
-    """Ownership of what the project built in databases that it took over, to their former owner."""
+    """Ownership of what the project built in databases that it took over, to the former owner of
+    the schema, or of the database. What a role has that it took over, too, that keeps."""
+    taken = taken_over(given_back)
     former = {
-        grant.on: (step, grant.to)
+        thing: Object("ROLE", sql_name(live.objects[thing]["owner"]))
+        for thing in taken
+        if thing.kind == "DATABASE" and live.objects.get(thing, {}).get("owner")
+    }
+    former |= {
+        grant.on: grant.to
         for step in given_back
         for grant in step.grants
-        if grant.privilege == "OWNERSHIP" and grant.on.kind == "DATABASE"
+        if grant.privilege == "OWNERSHIP" and grant.on.kind in ("DATABASE", "SCHEMA")
     }
-    own = (names.role, names.dev_role)
+    own = {names.role, names.dev_role} - taken
     owned = [g.on for g in sorted(live.grants) if g.privilege == "OWNERSHIP" and g.to in own]
-    given = {step.object for step in given_back}
-    for database, (origin, owner) in former.items():
-        inside = [thing for thing in owned if thing.is_in(database)]
-        places = {
-            f"ALL {plural(thing.kind)} IN {container_kind(thing.container)} {thing.container}": None
-            for thing in inside
-            if thing.kind in RELATIONS
-        }
-        places |= {
-            str(thing): None for thing in inside if thing.kind == "SCHEMA" and thing not in given
-        }
-        for place in places:
-            statement = f"GRANT OWNERSHIP ON {place} TO {owner} COPY CURRENT GRANTS"
-            why = f"Built by {names.project} in a database that it took over."
-            yield Step(
-                origin.file, origin.line, "SECURITYADMIN", statement, why, understand(statement)
-            )
+    places: dict[str, Object] = {}
+    for thing in owned:
+        database, schema = Object("DATABASE", thing.database), Object("SCHEMA", thing.container)
+        if thing.kind in RELATIONS and (owner := former.get(schema) or former.get(database)):
+            places[_place_of(thing, own, live)] = owner
+        elif thing.kind == "SCHEMA" and thing not in former and database in former:
+            places[str(thing)] = former[database]
+    for place, owner in places.items():
+        statement = f"GRANT OWNERSHIP ON {place} TO {owner} COPY CURRENT GRANTS"
+        why = f"Built by {names.project} in a database that it took over."
+        origin = given_back[0]
+        yield Step(origin.file, origin.line, "SECURITYADMIN", statement, why, understand(statement))
+
+
+def _place_of(thing: Object, own: AbstractSet[Object], live: Live) -> str:
+    """All relations of that kind in its schema at once, where all of them are the project's."""
+    mine = {role.name for role in own}
+    alike = [t for t in live.owners if (t.kind, t.container) == (thing.kind, thing.container)]
+    if alike and all(live.owners[each] in mine for each in alike):
+        return f"ALL {plural(thing.kind)} IN SCHEMA {thing.container}"
+    return str(thing)

@@ -217,9 +217,14 @@ def current_value(name: str, row: Mapping[str, str]) -> str | None:
 def _same(name: str, current: str, wanted: str) -> bool:
     if _LISTS.match(wanted):
         # What is shown of a struct may have defaults in it; of a list it is all.
-        have, want = (set(_WORD.findall(text.upper())) for text in (current, wanted))
+        have, want = (set(words(text.upper())) for text in (current, wanted))
         return want <= have if "=" in wanted else want == have
     return _plain(name, current) == _plain(name, wanted)
+
+
+def words(text: str) -> list[str]:
+    """What a list holds, however SHOW and DESC print it."""
+    return _WORD.findall(text)
 
 
 def _plain(name: str, value: str) -> str:

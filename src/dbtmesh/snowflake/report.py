@@ -14,6 +14,7 @@ from dbtmesh.snowflake.objects import Grant, Scope
 from dbtmesh.snowflake.plan import Change, Live
 from dbtmesh.snowflake.probes import Probe
 from dbtmesh.snowflake.sqlscript import Step
+from dbtmesh.snowflake.statements import Verb
 
 LACKING = {
     "SECURITYADMIN": "a future grant to a database role takes USAGE on its database",
@@ -77,7 +78,8 @@ def title(step: Step) -> str:
     """A statement in a few words."""
     if step.grants:
         privileges = ", ".join(grant.privilege for grant in step.grants)
-        return f"{step.verb.value} {step.grants[0]._replace(privilege=privileges)}"
+        one, word = step.grants[0], "FROM" if step.verb is Verb.REVOKE else "TO"
+        return f"{step.verb.value} {privileges} ON {one.where} {word} {one.to}"
     if step.object:
         return f"{step.verb.value} {step.object}"
     return one_line(step.statement, 60)
@@ -178,21 +180,38 @@ def _missing(change: Change) -> str:
 # ── What a teardown takes from others ─────────────────────────────────────────────────
 
 
-def bereft(live: Live, names: Names) -> list[str]:
+def bereft(changes: Sequence[Change], live: Live, names: Names) -> list[str]:
     """Who else loses something."""
     own = (names.role, names.dev_role)
-    others = [grant for grant in sorted(live.grants) if grant.to not in own]
-    readers = [grant.to.name for grant in others if grant.on == names.public_read]
-    sharers = [
-        grant.to.name
-        for grant in others
-        if grant.on == names.warehouse and grant.privilege == "USAGE"
-    ]
+    dropped = {change.step.object for change in changes if change.step.verb is Verb.DROP}
+    holders = {
+        thing: [
+            grant.to.name
+            for grant in sorted(live.grants)
+            if grant.to not in own and grant.on == thing and grant.privilege == "USAGE"
+        ]
+        for thing in (names.public_read, names.warehouse)
+        if thing in dropped
+    }
+    losses = {
+        names.public_read: "read its public models",
+        names.warehouse: f"use {names.warehouse.name}",
+    }
     return [
-        f"warning: these roles {what}, and cannot any more: {', '.join(roles)}"
-        for what, roles in (
-            ("read its public models", readers),
-            (f"use {names.warehouse.name}", sharers),
-        )
+        f"warning: these roles {losses[thing]}, and cannot any more: {', '.join(roles)}"
+        for thing, roles in holders.items()
         if roles
+    ]
+
+
+def locked_out(changes: Sequence[Change], live: Live) -> list[str]:
+    """Users that sign in by a password now, and cannot as what they become."""
+    return [
+        f"{change.step.object} has a password, which no longer works once it is of TYPE = SERVICE: "
+        "whatever signs in with it needs a key, or another user"
+        for change in changes
+        for each in change.differences
+        if each.name == "TYPE"
+        and change.step.object
+        and live.objects[change.step.object].get("has_password") == "true"
     ]
