@@ -48,7 +48,10 @@ def v2() -> Path:
 
     Raises FleetError where it cannot be installed.
     """
-    return on_path() or own() or make()
+    program = on_path()
+    if program is None and (program := own()) and not has_driver("duckdb"):
+        _bring_duckdb(folder() / "v2" / "lib")  # npm may have been installed since
+    return program or make()
 
 
 def on_path() -> Path | None:

@@ -158,7 +158,7 @@ JOURNEYS = """
     fleet_update updates keypair_auth workflows_pull_request workflows_run update_template
     shared_repositories workflows_shared workflows_cloud workflows_snowflake
     hooks_after_copy workflows snowflake_public_read engines snowflake_engines aws_registry members
-    workflows_v2
+    workflows_engines
     environments references
     demo snowflake_v2 standin_dbt workload_identity demo_snowflake snowflake_consumers
     snowflake_demo lineage map sources first_hour publish breakages demo_engines sync_faults

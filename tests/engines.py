@@ -8,7 +8,6 @@ its driver), its tests are skipped, which the summary says; in CI they fail.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import site
@@ -36,18 +35,6 @@ V2 = "v2"
 ALL = ("1.10", OURS, "1.12", V2)
 
 
-_MARK = "\n--- next command ---\n"
-_IN_ONE_PROCESS = f"""
-import json, sys
-from dbt.cli.main import dbtRunner
-for words in json.loads(sys.argv[1]):
-    done = dbtRunner().invoke(words)
-    if done.exception:
-        print(done.exception)
-    print("status", 2 if done.exception else int(not done.success), end={_MARK!r}, flush=True)
-"""
-
-
 @dataclass(frozen=True)
 class Dbt:
     """A dbt to run members on. release: one of ALL; program: its path."""
@@ -67,44 +54,29 @@ class Dbt:
         more = {"DBT_LOAD_STANDARD_SNOWFLAKE_DRIVER": "1"} if self.release == V2 else {}
         return {"PATH": path, **more}
 
+    @property
+    def server(self) -> warm.Server:
+        """Of a dbt Core, one that has been imported."""
+        python = Path(sys.executable) if self.release == OURS else self.program.with_name("python")
+        return warm.server(warm.DBT, python)
+
     def run_all(
         self, folder: Path, environment: Mapping[str, str], *commands: str
     ) -> list[tuple[int, str]]:
         """Runs commands of dbt in a project, one after the other: exit status and output of each.
 
-        Other releases of dbt Core than ours run them in one process, by its documented entry point
-        for programs: most of a process's five seconds are imports.
+        Those of dbt Core begin warm: most of a process's five seconds are imports.
         """
-        words = [shlex.split(command) for command in commands]
-        if self.release == OURS:
-            whole = {**os.environ, **environment, **self.environment}
-            ended = [warm.run([self.program, *each], folder, whole) for each in words]
-            return [(each.returncode, each.stdout + each.stderr) for each in ended]
-        if self.engine is Engine.V2:
-            lines = [[str(self.program), *each] for each in words]
-        else:
-            python = self.program.with_name("python")
-            lines = [[str(python), "-c", _IN_ONE_PROCESS, json.dumps(words)]]
-        done = [
-            subprocess.run(
-                line,
-                cwd=folder,
-                env={**os.environ, **environment, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=500,
-                check=False,
-            )
-            for line in lines
-        ]
-        if self.engine is Engine.V2:
-            return [(each.returncode, each.stdout) for each in done]
-        said = done[0].stdout.split(_MARK)
-        results = [part.rpartition("status ") for part in said[:-1]]
-        assert len(results) == len(words), done[0].stdout
-        return [(int(status), output) for output, _, status in results]
+        whole = {**os.environ, **environment, **self.environment}
+        ended = []
+        for words in map(shlex.split, commands):
+            line = [str(self.program), *words]
+            if self.engine is Engine.V2:
+                done = warm.run(line, folder, whole)
+            else:
+                done = self.server.run(line, folder, whole, timeout=300)
+            ended.append((done.returncode, done.stdout + done.stderr))
+        return ended
 
 
 def found(release: str) -> Dbt | None:

@@ -107,3 +107,15 @@ def test_without_npm_the_driver_is_left_for_dbt_to_fetch(
     monkeypatch.setenv("PATH", "")
     assert engines.make() == engines.own()
     assert not engines.has_driver("duckdb")
+
+
+def test_npm_that_was_installed_since_brings_the_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "folder", lambda: tmp_path)
+    monkeypatch.setattr(engines, "_install", lambda home, requirement: home.mkdir(exist_ok=True))
+    monkeypatch.setenv("PATH", "")
+    made = engines.make()
+    monkeypatch.setattr(engines, "_bring_duckdb", lambda lib: (lib / "libduckdb.so").touch())
+    assert engines.v2() == made
+    assert engines.has_driver("duckdb")

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from dbtmesh.config import Engine, load_member
-from dbtmesh.downstream import references
+from dbtmesh.downstream import project_text, references
 from tests import engines
 from tests.conftest import Member, Render, dbt_of
 from tests.engines import Dbt
@@ -28,6 +28,7 @@ UP = {
     "customers_v1.sql": "select 7 as id, 'Ada Lovelace' as full_name",
     "customers_v2.sql": "select 7 as id, 'Ada' as first_name",
     "internal.sql": "select 1 as id",
+    "events.sql": "select unnest([timestamp '2020-05-01', timestamp '2026-05-01']) as moment",
     "properties.yml": """
 version: 2
 models:
@@ -35,6 +36,9 @@ models:
     description: Orders of the shop.
     config: {access: public}
     columns: [{name: id, description: Its number.}, {name: amount}, {name: customer_id}]
+  - name: events
+    config: {access: public, event_time: moment}
+    columns: [{name: moment}]
   - name: customers
     latest_version: 2
     config: {access: public}
@@ -62,6 +66,14 @@ from {{ ref('up', 'orders') }}
     "doubled.sql": "select id, amount * 2 as doubled from {{ ref('up', 'orders') }}",
     "named.sql": "select upper(full_name) as name from {{ ref('up', 'customers', version=1) }}",
     "own.sql": "from {{ ref('doubled') }} union all from {{ ref('down', 'doubled') }}",
+    # of each the batch, which is all since the first one
+    "own_events.sql": "{{ config(event_time='moment') }} from {{ ref('up', 'events') }}",
+    "batched.sql": """
+{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='moment',
+          batch_size='year', begin='2026-01-01') }}
+select 'theirs' as whose, moment from {{ ref('up', 'events') }}
+union all select 'ours', moment from {{ ref('own_events') }}
+""",
     "properties.yml": """
 version: 2
 models:
@@ -89,7 +101,8 @@ exposures:
 WRONG = {
     "'order'": "up publishes no model order to this project (nearest: orders)",
     "'internal'": "up publishes no model internal to this project.",
-    "'customers', v=3": "up publishes no model customers.v3 to this project (nearest: cust",
+    "'customers', v=3": "publishes no model customers.v3 to this project (nearest: customers v=2",
+    "'ORDERS'": "up publishes no model ORDERS to this project (nearest: orders)",
 }
 READERS = {"paid", "all_columns", "doubled", "named", "board"}
 
@@ -173,6 +186,11 @@ def test_it_builds_with_versions_unit_tests_and_introspection(reader: Reader) ->
     assert reader.rows("paid") == [(1, "Ada", "Ada Lovelace")]
     assert reader.rows("all_columns") == [(1, 10, 7)]
     assert reader.rows("own") == [(1, 20), (1, 20)]
+
+
+def test_a_microbatch_model_reads_its_batch(reader: Reader) -> None:
+    whose = [row[0] for row in reader.rows("batched order by all")]
+    assert whose == ["ours", "theirs"]
 
 
 def test_nothing_of_the_upstream_is_built(reader: Reader) -> None:
@@ -370,21 +388,76 @@ def test_an_upstream_that_was_never_synced_is_said_to_be_unknown(native: Member)
         ("{{ ref('up', 'orders') }}", True),
         ('{{ ref( "up",\n "orders", v=2) }}', True),
         ("{{ builtins.ref('up', 'orders') }}", True),
+        ("{% for each in ['orders'] %}{{ ref('up', each) }}{% endfor %}", True),
+        ("{{ ref(project, 'orders') }}", True),
+        ("{{ ref(var('from'), names[0]) }}", True),
+        ("{{ ref(*words) }}", True),
         ("{{ ref('orders') }}", False),
+        ("{{ ref(name) }}", False),
+        ("{{ ref(name, v=1) }}", False),
         ("{{ ref('upper', 'orders') }}", False),
         ("{{ prefer('up', 'orders') }}", False),
     ],
 )
 def test_what_counts_as_a_reference(tmp_path: Path, text: str, used: bool) -> None:
     write(tmp_path, {"m.sql": text})
-    assert references.look(tmp_path, ["up"]).used is used
+    assert project_text.look(tmp_path, ["up"]).used is used
 
 
 def test_it_looks_where_dbt_project_yml_says(tmp_path: Path) -> None:
     (tmp_path / "dbt_project.yml").write_text("model-paths: [sql]\nmacro-paths: [jinja, more]\n")
     write(tmp_path, {"m.sql": "{{ ref('up', 'orders') }}"})
-    assert not references.look(tmp_path, ["up"]).used
+    assert not project_text.look(tmp_path, ["up"]).used
     (tmp_path / "models").rename(tmp_path / "sql")
-    found = references.look(tmp_path, ["up"])
+    found = project_text.look(tmp_path, ["up"])
     assert found.used
     assert found.macros == "jinja"
+
+
+def package(folder: Path, text: str) -> None:
+    (folder / "macros").mkdir(parents=True)
+    (folder / "dbt_project.yml").write_text("name: shared\n")
+    (folder / "macros/shared.sql").write_text(f"{{% macro shared() %}}{text}{{% endmacro %}}")
+
+
+def test_packages_count_where_they_lie_and_where_they_are_installed(tmp_path: Path) -> None:
+    (tmp_path / "packages.yml").write_text("packages: [{local: ours}, {git: 'https://x/y'}]")
+    package(tmp_path / "ours", "{{ ref(of, 'orders') }}")
+    assert project_text.look(tmp_path, ["up"]).used
+    shutil.rmtree(tmp_path / "ours")
+    package(tmp_path / "ours", "{{ ref(of) }}")
+    found = project_text.look(tmp_path, ["up"])
+    assert (found.used, found.hidden) == (False, True)  # the other one is not installed
+    package(tmp_path / "dbt_packages/shared", "{{ ref(of, 'orders') }}")  # not of this mesh
+    found = project_text.look(tmp_path, ["up"])
+    assert (found.used, found.hidden) == (False, False)
+    shutil.rmtree(tmp_path / "dbt_packages")
+    package(tmp_path / "dbt_packages/shared", "{{ ref('up', 'orders') }}")
+    assert project_text.look(tmp_path, ["up"]).used
+
+
+def test_a_macro_stays_while_packages_are_not_installed(native: Member) -> None:
+    package(native.path / "dbt_packages/shared", "{{ ref('up', 'orders') }}")
+    (native.path / "packages.yml").write_text("packages: [{git: 'https://x/y'}]")
+    native.ok(SYNC)
+    assert (native.path / MACRO).exists()
+    shutil.rmtree(native.path / "dbt_packages")
+    native.ok(SYNC)
+    assert (native.path / MACRO).exists()
+    (native.path / "packages.yml").unlink()
+    native.ok(SYNC)
+    assert not (native.path / MACRO).exists()
+
+
+def test_what_dbt_core_looks_up_by_itself_is_an_input_and_arguments_of_tests_are_not(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, {"properties.yml": DOWN["properties.yml"]})
+    found = project_text.look(tmp_path, ["up"])
+    assert found.inputs == {("up", "orders", None), ("up", "customers", "1")}
+    properties = """
+models: [{name: m, data_tests: [{relationships: {to: "ref('up', 'orders')"}}]}]
+semantic_models: [{name: s, model: "ref('up', 'events')"}]
+"""
+    write(tmp_path, {"properties.yml": properties})
+    assert project_text.look(tmp_path, ["up"]).inputs == frozenset()

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench.lab import Figure, Lab, Process, bench
+from tests.bench.lab import Figure, Lab, Process, bench, on_processors
 from tests.conftest import BIN, Member
 from tests.manifests import manifest
 
@@ -51,6 +51,8 @@ def loom(lab: Lab) -> Iterator[Figure]:
         down = project(lab, folder / "dbt_down")
         down.ok("scripts/sync_mesh.py")
         bare = without_mesh(down, folder / "bare")
-        measured, baseline = lab.compare(f"{models} models", parse(down), parse(bare))
+        measured, baseline = lab.compare(
+            f"{models} models", parse(down), parse(bare), clock=on_processors
+        )
         what = f"parse a loom downstream of {models:,} models, a tenth public / no mesh at all"
         yield Figure(what, measured, baseline, 1.2)

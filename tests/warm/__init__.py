@@ -42,9 +42,11 @@ COMMANDS = (
 
 @dataclass(frozen=True)
 class Server:
-    """A running server. folder: holds its Unix socket, and programs for shells."""
+    """A running server. folder: holds its Unix socket, and programs for shells; python: what runs
+    it."""
 
     folder: Path
+    python: Path
 
     @property
     def address(self) -> str:
@@ -92,21 +94,21 @@ class Server:
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             words = (sys.executable, "-IS", Path(__file__).with_name("client.py"), self.address)
-            line = shlex.join(map(str, (*words, BIN / name)))
+            line = shlex.join(map(str, (*words, self.python.with_name(name))))
             path.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
             path.chmod(0o755)
         return path
 
 
 @contextlib.contextmanager
-def running(modules: Sequence[str]) -> Iterator[Server]:
+def running(modules: Sequence[str], python: Path) -> Iterator[Server]:
     """A server that has imported `modules` and the library, as a context."""
     # the path of a socket has to be short
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="warm") as folder:
-        server = Server(Path(folder))
+        server = Server(Path(folder), python)
         code = Path(__file__).with_name("server.py")
         process = subprocess.Popen(
-            [sys.executable, code, server.address, *modules], stdin=subprocess.DEVNULL
+            [python, code, server.address, *modules], stdin=subprocess.DEVNULL
         )
         try:
             for _ in range(READY_AFTER * 20):
@@ -127,9 +129,10 @@ _SERVERS = contextlib.ExitStack()
 
 
 @cache
-def server(modules: tuple[str, ...]) -> Server:
-    """One for all tests of this process, from when it is first asked for."""
-    return _SERVERS.enter_context(running(modules))
+def server(modules: tuple[str, ...], python: Path = Path(sys.executable)) -> Server:
+    """One for all tests of this process, from when it is first asked for. python: that of another
+    environment, whose programs it then runs."""
+    return _SERVERS.enter_context(running(modules, python))
 
 
 def run(

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dbtmesh import yaml_files
 from dbtmesh.config import Engine, Member
 from dbtmesh.downstream import committed
-from dbtmesh.downstream.references import MARK, Project, shared, spelled_names
+from dbtmesh.downstream.project_text import Project
+from dbtmesh.downstream.references import MARK, shared, spelled_names
 from dbtmesh.files import inside, write_whole
 
 if TYPE_CHECKING:

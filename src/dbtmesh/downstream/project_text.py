@@ -1,0 +1,160 @@
+"""What the text of a dbt project says about models of other projects, read as dbt would find it.
+
+Besides the project's own folders that is the text of its packages: a macro of one may refer to an
+upstream as well. Packages that are declared but not installed here cannot be read, which `look`
+says: what was written for them has to stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dbtmesh import yaml_files
+
+PROJECT = "dbt_project.yml"
+PACKAGES = ("packages.yml", "dependencies.yml")
+"""Where a project declares its packages."""
+_OWN = re.compile(rb"\bmacro\s+ref\s*\(")
+_VARIABLE = re.compile(
+    rb"\bref\s*\(\s*(?:\*|[A-Za-z_](?:[\w.]|\([^()]*\)|\[[^][]*\])*\s*,(?!\s*v(?:ersion)?\s*=))"
+)
+"""A `ref` of two arguments, whose project only a run knows; or of any number."""
+_PATHS = {
+    "model-paths": ("models",),
+    "seed-paths": ("seeds",),
+    "macro-paths": ("macros",),
+    "test-paths": ("tests",),
+    "snapshot-paths": ("snapshots",),
+    "analysis-paths": ("analyses",),
+    "function-paths": ("functions",),
+}
+"""Where dbt looks by default."""
+
+
+class Project(NamedTuple):
+    """What the text of a dbt project says about references.
+
+    macros: the folder for macros. packages: where dbt installs packages. used: whether any text
+    refers, or may refer, to a model of an upstream. hidden: whether there are packages whose text
+    is not here. inputs: (project, model, version) of the references that dbt Core looks up by
+    itself, in properties files. own: the file in which the team overrides `ref` itself. All paths
+    are relative to the project.
+    """
+
+    macros: str
+    packages: str
+    used: bool = False
+    hidden: bool = False
+    inputs: frozenset[tuple[str, str, str | None]] = frozenset()
+    own: str | None = None
+
+
+def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project:
+    """Reads the project's own text, which dbt_project.yml says where to find, and its packages'.
+
+    generated: the name of a file among the macros that is not the team's.
+    """
+    settings = yaml_files.mapping(root / PROJECT)  # dbt says what is wrong with it
+    packages = settings.get("packages-install-path")
+    project = Project(
+        macros=_folders(settings, "macro-paths")[0],
+        packages=packages if isinstance(packages, str) else "dbt_packages",
+    )
+    if not upstreams:
+        return project
+    names = b"|".join(re.escape(name).encode() for name in upstreams)
+    literal = re.compile(rb"\bref\s*\(\s*['\"](?:" + names + rb")['\"]\s*,")
+    used, own = False, None
+    inputs: set[tuple[str, str, str | None]] = set()
+    for path, text in _texts(root, settings):
+        if path == f"{project.macros}/{generated}":
+            continue
+        if path.endswith(".sql") and _OWN.search(text):
+            own = path
+        named = literal.search(text) is not None
+        used = used or named or _VARIABLE.search(text) is not None
+        if named and path.endswith((".yml", ".yaml")) and path != PROJECT:
+            inputs.update(_looked_up(text, upstreams))
+    local, installed, hidden = _packages(root, project.packages)
+    for folders, patterns in ((local, (literal, _VARIABLE)), (installed, (literal,))):
+        # what others publish for many projects has references of two arguments for its own ends
+        used = used or any(
+            pattern.search(text)
+            for folder in folders
+            for _, text in _texts(folder, yaml_files.mapping(folder / PROJECT))
+            for pattern in patterns
+        )
+    return project._replace(used=used, hidden=hidden, inputs=frozenset(inputs), own=own)
+
+
+def _folders(settings: Mapping[str, Any], key: str) -> list[str]:
+    found = settings.get(key)
+    named = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    return named or list(_PATHS[key])
+
+
+def _texts(root: Path, settings: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """What dbt may render: path below the root, and content. Hooks are in dbt_project.yml, too."""
+    if (root / PROJECT).is_file():
+        yield PROJECT, (root / PROJECT).read_bytes()
+    for folder in dict.fromkeys(name for key in _PATHS for name in _folders(settings, key)):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".sql", ".yml", ".yaml", ".md") and path.is_file():
+                yield path.relative_to(root).as_posix(), path.read_bytes()
+
+
+def _packages(root: Path, installed: str) -> tuple[list[Path], list[Path], bool]:
+    """Folders of packages that are local, of the others, and whether there are more of these."""
+    declared = [
+        each
+        for name in PACKAGES
+        for each in yaml_files.mapping(root / name).get("packages") or ()
+        if isinstance(each, dict)
+    ]
+    local = [root / str(each["local"]) for each in declared if "local" in each]
+    here = {path.resolve() for path in local if (path / PROJECT).is_file()}
+    others = [
+        path
+        for path in sorted((root / installed).glob("*"))
+        if (path / PROJECT).is_file() and path.resolve() not in here
+    ]
+    missing = len(here) < len(local) or len(others) < len(declared) - len(local)
+    return sorted(here), others, missing
+
+
+def _looked_up(text: bytes, upstreams: Collection[str]) -> Iterator[tuple[str, str, str | None]]:
+    """The references in a properties file that dbt Core resolves without a macro."""
+    names = "|".join(map(re.escape, upstreams))
+    reference = re.compile(
+        rf"\bref\s*\(\s*['\"]({names})['\"]\s*,\s*['\"]([\w.-]+)['\"]"
+        r"(?:\s*,\s*v(?:ersion)?\s*=\s*['\"]?([\w.-]+)['\"]?)?"
+    )
+    try:
+        places = list(_places(yaml_files.load(text)))
+    except yaml_files.NotYaml:
+        places = [text.decode(errors="replace")]
+    for place in places:
+        for match in reference.finditer(place):
+            yield match[1], match[2], match[3]
+
+
+_RENDERED = {"data_tests", "tests", "pre-hook", "pre_hook", "post-hook", "post_hook"}
+"""Keys in properties files whose values dbt Core renders with the project's macros."""
+_NO_MODELS = {"description", "meta", "semantic_models"}
+"""Keys of what refers to no model of a package: a semantic model needs one with a relation."""
+
+
+def _places(properties: Any) -> Iterator[str]:
+    """All texts, such as an input of a unit test, but for those that are rendered or prose."""
+    if isinstance(properties, str):
+        yield properties
+    elif isinstance(properties, list):
+        for each in properties:
+            yield from _places(each)
+    elif isinstance(properties, dict):
+        for key, value in properties.items():
+            if key not in _RENDERED | _NO_MODELS:
+                yield from _places(value)
