@@ -44,10 +44,12 @@ def copy(template: Source, folder: Path, home: Path, *data: str) -> Member:
 
 
 @pytest.fixture(scope="module")
-def finance(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Member:
+def finance(
+    render_into: Render, tmp_path_factory: pytest.TempPathFactory, quick: dict[str, str]
+) -> Member:
     """A real upstream: none of the demo's models."""
     member = render_into(
-        tmp_path_factory.mktemp("real") / "finance", kind="upstream", starter=False
+        tmp_path_factory.mktemp("real") / "finance", kind="upstream", starter=False, **quick
     )
     for name in ("invoices", "payments"):
         (member.path / "models").mkdir(exist_ok=True)
