@@ -186,7 +186,7 @@ def nothing(*_: object) -> None:
     pass
 
 
-def only_owner(thing: Thing, _: bool) -> Iterator[Row]:
+def only_owner(thing: Thing) -> Iterator[Row]:
     if thing.owner is not None:
         yield show_grants._owner_row(thing)
 

@@ -13,7 +13,8 @@ import pytest
 from dbtmesh.config import load_member
 from dbtmesh.snowflake import expected, report, sqlscript
 from dbtmesh.snowflake.account import read_live
-from dbtmesh.snowflake.names import Names, names_of
+from dbtmesh.snowflake.names import PUBLIC, Names, names_of
+from dbtmesh.snowflake.objects import Grant, Object, Scope
 from dbtmesh.snowflake.plan import Effect, Live, plan
 from tests.snowflake_members import HUB, demo_answers, model_session, scripts_of
 from tests.snowflake_standin import Model
@@ -150,6 +151,26 @@ def test_a_future_grant_that_a_role_may_not_give_has_a_hint(role: str, sql: str)
         assert f"write `USE ROLE ACCOUNTADMIN;` above it, and `USE ROLE {role};` below" in hint
     else:
         assert hint is None
+
+
+@pytest.mark.parametrize(
+    ("grant", "where"),
+    [
+        (Grant("OWNERSHIP", Object("MATERIALIZED VIEW", "D.S.V"), PUBLIC), "VIEW D.S.V"),
+        (Grant("SELECT", Object("MATERIALIZED VIEW", "D.S.V"), PUBLIC), "MATERIALIZED VIEW D.S.V"),
+        (Grant("INSERT", Object("HYBRID TABLE", "D.S.T"), PUBLIC), "TABLE D.S.T"),
+        (
+            Grant("OWNERSHIP", Object("MATERIALIZED VIEW", "D.S"), PUBLIC, Scope.FUTURE),
+            "FUTURE MATERIALIZED VIEWS IN SCHEMA D.S",
+        ),
+        (
+            Grant("OWNERSHIP", Object("HYBRID TABLE", "D"), PUBLIC, Scope.ALL),
+            "ALL TABLES IN DATABASE D",
+        ),
+    ],
+)
+def test_kinds_that_grant_has_no_word_for(grant: Grant, where: str) -> None:
+    assert grant.where == where
 
 
 def test_a_later_object_is_covered_by_a_new_plan(up: tuple[Names, dict[str, str]]) -> None:

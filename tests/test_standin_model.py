@@ -49,11 +49,12 @@ def admin(model: Model, script: str) -> None:
     model.run_script(f"USE ROLE SECURITYADMIN; {script}")
 
 
-def refused(model: Model, role: str, statement: str, errno: int) -> None:
+def refused(model: Model, role: str, statement: str, errno: int, says: str = "") -> None:
     before = matrix(model, include_admin=True)
     with pytest.raises(SnowflakeError) as caught:
         run(model, role, statement)
     assert caught.value.errno == errno, caught.value
+    assert says in str(caught.value)
     assert matrix(model, include_admin=True) == before, "a refused statement changed something"
 
 
@@ -70,6 +71,8 @@ def grants(model: Model, name: str) -> set[tuple[object, object]]:
 IN_DATABASE = "GRANT USAGE ON DATABASE UP_PROD TO ROLE NOBODY;"
 INSIDE = f"{IN_DATABASE} GRANT USAGE ON SCHEMA UP_PROD.MARTS TO ROLE NOBODY;"
 SEEN = f"{INSIDE} GRANT REFERENCES ON TABLE {TABLE} TO ROLE NOBODY;"
+# What is in a managed access schema is given to roles below its owner.
+BELOW = f"{SEEN} GRANT ROLE NOBODY TO ROLE UP_ROLE;"
 HIDDEN, SEEN_ONLY, CLOSED = MISSING, INSUFFICIENT, 2043
 DB, SCHEMA, NEW = "DATABASE UP_PROD", "SCHEMA UP_PROD.MARTS", "UP_PROD.MARTS.N"
 
@@ -83,9 +86,9 @@ DB, SCHEMA, NEW = "DATABASE UP_PROD", "SCHEMA UP_PROD.MARTS", "UP_PROD.MARTS.N"
         (SEEN, f"UPDATE ON TABLE {TABLE}", f"UPDATE {TABLE} SET id = 1", SEEN_ONLY),
         (SEEN, f"DELETE ON TABLE {TABLE}", f"DELETE FROM {TABLE}", SEEN_ONLY),
         (SEEN, f"TRUNCATE ON TABLE {TABLE}", f"TRUNCATE TABLE {TABLE}", SEEN_ONLY),
-        (SEEN, f"OWNERSHIP ON TABLE {TABLE}", f"DROP TABLE {TABLE}", SEEN_ONLY),
-        (SEEN, f"OWNERSHIP ON TABLE {TABLE}", f"ALTER TABLE {TABLE} ADD x INT", SEEN_ONLY),
-        (SEEN, f"OWNERSHIP ON TABLE {TABLE}", f"COMMENT ON TABLE {TABLE} IS 'x'", SEEN_ONLY),
+        (BELOW, f"OWNERSHIP ON TABLE {TABLE}", f"DROP TABLE {TABLE}", SEEN_ONLY),
+        (BELOW, f"OWNERSHIP ON TABLE {TABLE}", f"ALTER TABLE {TABLE} ADD x INT", SEEN_ONLY),
+        (BELOW, f"OWNERSHIP ON TABLE {TABLE}", f"COMMENT ON TABLE {TABLE} IS 'x'", SEEN_ONLY),
         (INSIDE, f"CREATE TABLE ON {SCHEMA}", f"CREATE TABLE {NEW} (a INT)", SEEN_ONLY),
         (INSIDE, f"CREATE VIEW ON {SCHEMA}", f"CREATE VIEW {NEW} AS SELECT 1 a", SEEN_ONLY),
         (INSIDE, f"CREATE SCHEMA ON {DB}", "CREATE SCHEMA UP_PROD.N", SEEN_ONLY),
@@ -231,6 +234,7 @@ def test_a_view_runs_with_the_rights_of_its_owner(model: Model) -> None:
     fact = Fact("UP_READER", "VIEW", "UP_PROD.MARTS.V", READS)
     assert fact in matrix(model)
     # The table goes to another owner: now the view's owner cannot read it any more.
+    run(model, "ACCOUNTADMIN", "ALTER SCHEMA UP_PROD.MARTS DISABLE MANAGED ACCESS")
     admin(model, f"GRANT OWNERSHIP ON TABLE {TABLE} TO ROLE NOBODY REVOKE CURRENT GRANTS")
     refused(model, "UP_READER", "SELECT * FROM UP_PROD.MARTS.V", 2037)
     assert fact not in matrix(model)
@@ -278,6 +282,7 @@ def test_account_usage_is_read_through_viewer_roles(model: Model) -> None:
 
 
 def test_in_a_managed_schema_only_its_owner_grants(model: Model) -> None:
+    admin(model, "GRANT ROLE NOBODY TO ROLE UP_ROLE")
     admin(model, f"GRANT OWNERSHIP ON TABLE {TABLE} TO ROLE NOBODY COPY CURRENT GRANTS; {INSIDE}")
     grant = f"GRANT SELECT ON TABLE {TABLE} TO ROLE UP_READER"
     refused(model, "NOBODY", grant, INSUFFICIENT)
@@ -409,6 +414,7 @@ def test_roles_are_not_granted_in_circles(model: Model) -> None:
 def test_ownership_moves_with_or_without_its_grants(model: Model) -> None:
     view = "UP_PROD.MARTS.V"
     run(model, "UP_ROLE", f"GRANT SELECT ON VIEW {view} TO ROLE UP_READER")
+    admin(model, "GRANT ROLE NOBODY TO ROLE UP_ROLE")
     refused(model, "SECURITYADMIN", f"GRANT OWNERSHIP ON VIEW {view} TO ROLE NOBODY", 3041)
     admin(model, f"GRANT OWNERSHIP ON VIEW {view} TO ROLE NOBODY COPY CURRENT GRANTS")
     assert grants(model, f"VIEW {view}") >= {("OWNERSHIP", "NOBODY"), ("SELECT", "UP_READER")}

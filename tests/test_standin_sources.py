@@ -109,13 +109,17 @@ def test_other_relations_have_their_kinds_in_grants_and_shows() -> None:
         ("DT", "TABLE", "Y", "N"),
         ("ET", "TABLE", "N", "N"),
         ("IT", "TABLE", "N", "Y"),
-        ("MV", "MATERIALIZED_VIEW", "N", "N"),
+        ("MV", "VIEW", "N", "N"),
         ("ORDERS", "TABLE", "N", "N"),
         ("SV", "VIEW", "N", "N"),
         ("V", "VIEW", "N", "N"),
     ]
-    views = cells(model, f"SHOW VIEWS {within}", "name", "is_secure", "is_materialized")
-    assert views == [("MV", "false", "true"), ("SV", "true", "false"), ("V", "false", "false")]
+    views = cells(model, f"SHOW VIEWS {within}", "name", "kind", "is_secure", "is_materialized")
+    assert views == [
+        ("MV", "MATERIALIZED_VIEW", "false", "true"),
+        ("SV", "VIEW", "true", "false"),
+        ("V", "VIEW", "false", "false"),
+    ]
     for kind, name in (("DYNAMIC", "DT"), ("EXTERNAL", "ET"), ("ICEBERG", "IT")):
         assert cells(model, f"SHOW {kind} TABLES {within}", "name") == [(name,)]
     kinds = cells(model, f"SHOW GRANTS TO {READER}", "granted_on", "name")
@@ -125,8 +129,92 @@ def test_other_relations_have_their_kinds_in_grants_and_shows() -> None:
     refused(model, "UP_READER", "SELECT * FROM UP_PROD.MARTS.SV", MISSING)
     refused(model, "UP_ROLE", f"GRANT INSERT ON DYNAMIC TABLE UP_PROD.MARTS.DT TO {READER}", 1003)
     refused(model, "UP_ROLE", "CREATE ICEBERG TABLE UP_PROD.MARTS.N (a INT)", 1003)
+    # a dynamic table is granted by its own word, and a materialized view given away as a view
+    refused(model, "UP_ROLE", f"GRANT SELECT ON TABLE UP_PROD.MARTS.DT TO {READER}", MISSING)
+    give = "GRANT OWNERSHIP ON {} UP_PROD.MARTS.MV TO ROLE UP_ROLE COPY CURRENT GRANTS"
+    refused(model, "SECURITYADMIN", give.format("MATERIALIZED VIEW"), 1003)
+    run(model, "SECURITYADMIN", give.format("VIEW"))
+    all_views = "GRANT OWNERSHIP ON ALL VIEWS IN SCHEMA UP_PROD.MARTS TO ROLE NOBODY"
+    run(
+        model,
+        "SECURITYADMIN",
+        "GRANT ROLE NOBODY TO ROLE UP_ROLE",
+        f"{all_views} COPY CURRENT GRANTS",
+    )
+    assert ("OWNERSHIP", "NOBODY") in cells(
+        model, "SHOW GRANTS ON UP_PROD.MARTS.MV", "privilege", "grantee_name"
+    )
     # a name is one relation's, whatever its kind
     refused(model, "UP_ROLE", "CREATE TABLE UP_PROD.MARTS.DT (a INT)", 2002)
+
+
+def test_a_dynamic_table_is_operated_by_who_may() -> None:
+    model = produced()
+    create = "CREATE {} DYNAMIC TABLE UP_PROD.MARTS.DT TARGET_LAG = DOWNSTREAM WAREHOUSE = UP_WH"
+    options = "REFRESH_MODE = AUTO INITIALIZE = ON_CREATE COPY GRANTS"
+    run(model, "UP_ROLE", f"{create.format('OR REPLACE')} {options} AS SELECT * FROM {TABLE}")
+    run(model, "SECURITYADMIN", "GRANT USAGE ON SCHEMA UP_PROD.MARTS TO ROLE UP_READER")
+    alter = "ALTER DYNAMIC TABLE UP_PROD.MARTS.DT"
+    every = (
+        f"{alter} SUSPEND",
+        f"{alter} RESUME",
+        f"{alter} REFRESH",
+        f"{alter} SET TARGET_LAG = '1 day'",
+    )
+    run(model, "UP_ROLE", "GRANT SELECT ON DYNAMIC TABLE UP_PROD.MARTS.DT TO ROLE UP_READER")
+    for sql in every:
+        refused(model, "UP_READER", sql, INSUFFICIENT)
+    run(model, "UP_ROLE", "GRANT OPERATE ON DYNAMIC TABLE UP_PROD.MARTS.DT TO ROLE UP_READER")
+    run(model, "UP_READER", *every)
+    refused(model, "UP_READER", f"{alter} SET COMMENT = 'x'", INSUFFICIENT)
+
+
+def test_ownership_in_a_managed_access_schema_goes_below_its_owner() -> None:
+    model = produced()
+    give = f"GRANT OWNERSHIP ON TABLE {TABLE} TO ROLE {{}} COPY CURRENT GRANTS"
+    refused(model, "ACCOUNTADMIN", give.format("NOBODY"), 1008)
+    run(model, "ACCOUNTADMIN", give.format("UP_ROLE"), "GRANT ROLE NOBODY TO ROLE UP_ROLE")
+    run(model, "ACCOUNTADMIN", give.format("NOBODY"))
+
+
+def test_who_copies_grants_and_who_gave_them_then() -> None:
+    model = produced()
+    run(model, "UP_ROLE", "CREATE SCHEMA UP_PROD.PLAIN", "CREATE TABLE UP_PROD.PLAIN.T (a INT)")
+    run(model, "UP_ROLE", "GRANT SELECT ON UP_PROD.PLAIN.T TO ROLE UP_READER")
+    give = "GRANT OWNERSHIP ON TABLE UP_PROD.PLAIN.T TO ROLE NOBODY COPY CURRENT GRANTS"
+    refused(model, "UP_ROLE", give, INSUFFICIENT)
+    run(model, "SECURITYADMIN", give)
+    shown = cells(model, "SHOW GRANTS ON TABLE UP_PROD.PLAIN.T", "privilege", "granted_by")
+    assert shown == [("OWNERSHIP", "NOBODY"), ("SELECT", "NOBODY")]
+
+
+def test_what_has_no_source_is_refused() -> None:
+    model = produced()
+    masked = f"ALTER TABLE {TABLE} MODIFY COLUMN ID {{}} MASKING POLICY UP_PROD.MARTS.P"
+    for sql in (
+        *(masked.format(word) for word in ("SET", "UNSET")),
+        f"ALTER TABLE {TABLE} ADD ROW ACCESS POLICY UP_PROD.MARTS.P ON (ID)",
+        f"ALTER TABLE {TABLE} DROP ALL ROW ACCESS POLICIES",
+        f"ALTER TABLE {TABLE} ADD CONSTRAINT PK PRIMARY KEY (ID)",
+        f"ALTER TABLE {TABLE} SET TAG UP_PROD.MARTS.T = 'x'",
+        "CREATE OR ALTER TABLE UP_PROD.MARTS.N (a INT)",
+        "UNDROP TABLE UP_PROD.MARTS.N",
+        "EXECUTE IMMEDIATE 'SELECT 1'",
+        "GRANT USAGE ON DATABASE UP_PROD TO SHARE S",
+        "SHOW TASKS",
+    ):
+        refused(model, "UP_ROLE", sql, 1003, "stand-in")
+    refused(model, "UP_ROLE", f"GRANT REBUILD ON TABLE {TABLE} TO ROLE NOBODY", 1003, "stand-in")
+
+
+def test_what_database_roles_and_stages_take() -> None:
+    model = produced()
+    run(model, "SYSADMIN", f"GRANT MONITOR ON DATABASE UP_PROD TO {READER}")
+    refused(model, "SYSADMIN", f"GRANT CREATE DATABASE ROLE ON DATABASE UP_PROD TO {READER}", 1008)
+    run(model, "UP_ROLE", "CREATE STAGE UP_PROD.MARTS.S")
+    write = "GRANT {} ON STAGE UP_PROD.MARTS.S TO ROLE UP_READER"
+    refused(model, "UP_ROLE", write.format("WRITE"), 1008)
+    run(model, "UP_ROLE", write.format("READ, WRITE"), write.format("WRITE"))
 
 
 def test_what_the_docs_do_not_tell_is_a_switch() -> None:

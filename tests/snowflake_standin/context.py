@@ -119,7 +119,7 @@ class Context:
             raise errors.no_current(what)
         return value
 
-    def relation(self, name: Name, kind: str = "") -> Ref:
+    def relation(self, name: Name, *kinds: str) -> Ref:
         """The table or view of a name, as far as the session can see it.
 
         Raises:
@@ -127,9 +127,9 @@ class Context:
         """
         full = self.resolve("", name).name
         ref = self.account.relation(full)
-        visible = ref is not None and (not kind or ref.kind == kind) and self.reachable(ref)
+        visible = ref is not None and (not kinds or ref.kind in kinds) and self.reachable(ref)
         if ref is None or not visible or not self.account.sees(self.roles, ref):
-            raise errors.not_authorized(kind or "TABLE", full)
+            raise errors.not_authorized(kinds[0] if kinds else "TABLE", full)
         return ref
 
     def reachable(self, ref: Ref) -> bool:
@@ -145,7 +145,7 @@ class Context:
             SnowflakeError: 002043 for statements that operate on it, else 002003.
         """
         if not kind or kind in RELATION_KINDS:
-            return self.relation(name, kind)
+            return self.relation(name, *filter(None, [kind]))
         ref = self.resolve(kind, name)
         if not self.reachable(ref) or not self.account.sees(self.roles, ref):
             raise errors.no_such_object() if operate else errors.not_authorized(kind, ref.name)

@@ -289,7 +289,13 @@ def _set(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
     # docs.snowflake.com/user-guide/key-pair-auth: this privilege is enough for a user's public keys
     keys_only = ref.kind == "USER" and {*statement.properties, *statement.unset} <= _PUBLIC_KEYS
     how_to_sign_in = "MODIFY PROGRAMMATIC AUTHENTICATION METHODS"
-    if not (keys_only and ctx.account.holds(ctx.roles, how_to_sign_in, ref)):
+    # docs.snowflake.com/user-guide/dynamic-tables/privileges: OPERATE is enough for these
+    refreshed = {*statement.properties, *statement.unset} <= {"WAREHOUSE", "TARGET_LAG"}
+    if ref.kind == "DYNAMIC_TABLE" and refreshed:
+        ctx.require(ref, ("OPERATE",))
+        if warehouse := statement.properties.get("WAREHOUSE"):
+            ctx.require(Ref("WAREHOUSE", (str(warehouse),)), ("USAGE",))
+    elif not (keys_only and ctx.account.holds(ctx.roles, how_to_sign_in, ref)):
         ctx.require(ref, ("MODIFY",) if modify else ("OWNERSHIP",))
     _check_properties(ctx, ref, statement.properties, ctx.thing(ref).properties)
     if "RESOURCE_MONITOR" in statement.unset:
@@ -328,7 +334,10 @@ def _swap(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
 
 
 def _operate(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
+    """docs: a warehouse; a dynamic table (user-guide/dynamic-tables/privileges)."""
     ctx.require(ref, ("OPERATE",))
+    if statement.action == "REFRESH":
+        return lambda: None
     suspended = statement.action == "SUSPEND"
     return lambda: ctx.thing(ref).properties.update({"SUSPENDED": suspended})
 
@@ -380,6 +389,7 @@ _ALTER: dict[str, Callable[[Context, st.Alter, Ref], Callable[[], None]]] = {
     "SWAP": _swap,
     "SUSPEND": _operate,
     "RESUME": _operate,
+    "REFRESH": _operate,
     "ENABLE MANAGED ACCESS": _manage_access,
     "DISABLE MANAGED ACCESS": _manage_access,
     "COLUMNS": _owner_only,

@@ -25,8 +25,12 @@ def unknown_statement(sql: str, why: str = "") -> SnowflakeError:
 
 
 def syntax_error(text: str) -> SnowflakeError:
+    """Of a word that is none of Snowflake's, or that nothing here has a source for."""
     return SnowflakeError(
-        1003, "42000", f"SQL compilation error:\nsyntax error line 1 unexpected '{text}'."
+        1003,
+        "42000",
+        f"SQL compilation error:\nsyntax error line 1 unexpected '{text}'. "
+        "(stand-in: Snowflake does not know it, or nothing here has a source for it)",
     )
 
 

@@ -135,7 +135,8 @@ class _Parser:
             return Ref("DATABASE_ROLE", self._name(2))
         if self._skip("USER"):
             return Ref("USER", self._name(1))
-        if not self._skip("ROLE") and not bare:
+        known = self._skip("ROLE")
+        if not known and (not bare or self._is("SHARE") or self._is("APPLICATION")):
             raise self._unknown("grantee")
         return Ref("ROLE", self._name(1))
 
@@ -447,12 +448,19 @@ class _Parser:
             return alter("RENAME", new_name=self._name_of(kind))
         if kind in ("TABLE", "VIEW") and (statement := self._alter_relation(kind, name, if_exists)):
             return statement
-        if kind == "WAREHOUSE":
+        if kind in ("WAREHOUSE", "DYNAMIC_TABLE"):
             if self._skip("SUSPEND"):
                 return alter("SUSPEND")
             if self._skip("RESUME"):
-                self._skip("IF", "SUSPENDED")
+                if kind == "WAREHOUSE":
+                    self._skip("IF", "SUSPENDED")
                 return alter("RESUME")
+            if kind == "DYNAMIC_TABLE" and self._skip("REFRESH"):
+                return alter("REFRESH")
+        if kind == "VIEW":
+            for verb in ("SET", "UNSET"):
+                if self._skip(verb, "SECURE"):
+                    return alter("SET", properties={"SECURE": verb == "SET"})
         if kind == "SCHEMA":
             for verb in ("ENABLE", "DISABLE"):
                 if self._skip(verb, "MANAGED", "ACCESS"):
@@ -496,8 +504,13 @@ class _Parser:
         verb = next((v for v in ("ADD", "DROP", "ALTER", "MODIFY") if self._skip(v)), None)
         if verb is None:
             return None
-        self._skip("COLUMN")
-        changes = tuple(f"{verb} COLUMN {item}" for item in self._items())
+        explicit = self._skip("COLUMN")
+        if not explicit and any(self._is(word) for word in vocab.NO_COLUMNS):
+            raise self._unknown(f"{verb} of what is no column")
+        items = self._items()
+        if any(vocab.ON_COLUMNS & set(item.upper().split()) for item in items):
+            raise self._unknown("policies and tags")
+        changes = tuple(f"{verb} COLUMN {item}" for item in items)
         return st.Alter(kind, name, "COLUMNS", if_exists, changes=changes)
 
     def _items(self) -> list[str]:
@@ -624,10 +637,12 @@ class _Parser:
             kind = "OBJECT"
         elif self._skip("PARAMETERS"):
             return self._show_parameters()
-        elif self._skip("USER", "FUNCTIONS") or self._skip("USER", "PROCEDURES"):
+        elif self._skip("USER", "FUNCTIONS"):
             kind = "USER_FUNCTION"
         else:
             kind = self._required_kind(plural=True)
+            if kind in vocab.EMPTY_KINDS:
+                raise self._unknown("kind of object")
         like = self._string() if self._skip("LIKE") else None
         within = self._within(kind) if self._skip("IN") else None
         starts_with = self._string() if self._skip("STARTS", "WITH") else None

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from . import errors
 from . import statements as st
 from .account import PUBLIC, FutureGrant, GrantRow
 from .context import Context, Decision, status
 from .names import ACCOUNT, Ref, render
-from .vocabulary import NOT_BY_GRANT, NOT_IN_ALL, PRIVILEGES, SCHEMA_KINDS
+from .vocabulary import (
+    NOT_BY_GRANT,
+    NOT_IN_ALL,
+    OF_DATABASE_ROLES,
+    PRIVILEGES,
+    SCHEMA_KINDS,
+)
 
 
 def grant(ctx: Context, statement: st.Grant) -> Decision:
@@ -21,6 +29,7 @@ def grant(ctx: Context, statement: st.Grant) -> Decision:
     ]
     for privilege, ref in rows:
         _check_database_role(to, ref)
+        _check_privilege(ctx, statement, privilege, ref, to)
         if privilege == "MANAGE GRANTS" and ref != ACCOUNT:
             _check_preview(ctx)
         if not _may_grant(ctx, privilege, ref):
@@ -85,6 +94,18 @@ def _check_database_role(to: Ref, on: Ref) -> None:
     inside = on.kind in SCHEMA_KINDS or on.kind in ("SCHEMA", "DATABASE", "DATABASE_ROLE")
     if not inside or on.name[:1] != to.name[:1]:
         raise errors.invalid(f"{on} cannot be granted to database role {render(to.name)}")
+
+
+def _check_privilege(ctx: Context, statement: st.Grant, privilege: str, on: Ref, to: Ref) -> None:
+    """docs, GRANT <privileges>: what database roles take of a database, and READ before WRITE on a
+    stage; the numbers of the errors are not documented."""
+    if statement.revoke:
+        return
+    if (to.kind, on.kind) == ("DATABASE_ROLE", "DATABASE") and privilege not in OF_DATABASE_ROLES:
+        raise errors.invalid(f"{privilege} cannot be granted to database role {render(to.name)}")
+    reads = "READ" in statement.privileges or ctx.account.holds(frozenset({to}), "READ", on)
+    if (on.kind, privilege) == ("STAGE", "WRITE") and statement.privileges and not reads:
+        raise errors.invalid("WRITE on a stage takes READ")
 
 
 def _may_grant(ctx: Context, privilege: str, on: Ref) -> bool:
@@ -213,24 +234,50 @@ def grant_ownership(ctx: Context, statement: st.GrantOwnership) -> Decision:
     to = _grantee(ctx, statement.to)
     if statement.on.scope == "FUTURE":
         return _grant_future(ctx, statement, to)
-    targets = _targets(ctx, statement.on)
+    targets = _owned_targets(ctx, statement.on)
     for ref in targets:
         _check_database_role(to, ref)
         owned = ctx.account.owns(ctx.roles, ref)
-        if not owned and not ctx.account.manages_grants(ctx.roles, ref):
+        manages = ctx.account.manages_grants(ctx.roles, ref)
+        # docs, GRANT OWNERSHIP: COPY takes MANAGE GRANTS, or the new owner among the active roles.
+        if not manages and not (owned and (statement.current_grants != "COPY" or to in ctx.roles)):
             raise errors.insufficient(ref.kind, ref.name)
         _refuse_dependent_grants(ctx, ref, to, statement)
         _refuse_future_owners(ctx, ref)
+        _check_managed_owner(ctx, ref, to)
 
     def effect() -> None:
         for ref in targets:
             thing = ctx.thing(ref)
             thing.owner = to
             for row in ctx.account.grants_on(ref):
-                if statement.current_grants == "REVOKE":
+                if statement.current_grants:
                     ctx.account.revoke(row.privilege, ref, row.to)
+                if statement.current_grants == "COPY":
+                    ctx.account.grant(replace(row, by=to.name[-1]))
 
     return Decision(status(), effect)
+
+
+def _owned_targets(ctx: Context, on: st.Securable) -> list[Ref]:
+    """docs, GRANT OWNERSHIP: materialized views are views there, and have no form of their own."""
+    if on.kind == "MATERIALIZED_VIEW":
+        raise errors.syntax_error("MATERIALIZED")
+    if on.kind != "VIEW":
+        return _targets(ctx, on)
+    if on.scope == "ONE":
+        return [ctx.relation(on.name, "VIEW", "MATERIALIZED_VIEW")]
+    return [*_targets(ctx, on), *_targets(ctx, replace(on, kind="MATERIALIZED_VIEW"))]
+
+
+def _check_managed_owner(ctx: Context, on: Ref, to: Ref) -> None:
+    """docs, GRANT <privileges>: in a managed access schema ownership goes to roles below the owner
+    of the schema; that it goes to the owner itself is an assumption."""
+    if not ctx.account.in_managed_schema(on):
+        return
+    owner = ctx.thing(Ref("SCHEMA", on.name[:2])).owner
+    if owner is None or to not in ctx.account.reach(owner):
+        raise errors.invalid(f"{to} is no subordinate of the owner of a managed access schema")
 
 
 def _refuse_future_owners(ctx: Context, schema: Ref) -> None:

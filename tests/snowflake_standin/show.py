@@ -13,7 +13,7 @@ from .context import Context, Result
 from .keys import fingerprint, require_authentication_methods
 from .names import ACCOUNT, Ref
 from .rows import Row, result
-from .vocabulary import EMPTY_KINDS, RELATION_KINDS, SHOWN_AS_TABLES, plural
+from .vocabulary import RELATION_KINDS, SHOWN_AS_TABLES, plural
 
 # -- SHOW ---------------------------------------------------------------------------------
 
@@ -28,10 +28,9 @@ def show(ctx: Context, statement: st.Show) -> Result:
         return _parameters(ctx, statement)
     if statement.kind == "KEY_PAIR":
         return _key_pairs(ctx, statement)
-    if statement.kind in EMPTY_KINDS or statement.kind == "USER_FUNCTION":
+    if statement.kind == "USER_FUNCTION":  # there are none: dbt asks for them
         _scope(ctx, statement)
-        nothing = ("created_on", "name", "schema_name", "catalog_name", "is_builtin")
-        return result(nothing, ())
+        return result(_USER_FUNCTION, ())
     listing = _LISTINGS.get(statement.kind)
     if listing is None:
         raise errors.unknown_statement(f"SHOW {statement.kind}")
@@ -125,7 +124,7 @@ def _relation(_: Context, thing: Thing) -> Row:
     kind, given = thing.ref.kind, thing.properties
     table = kind in SHOWN_AS_TABLES
     return {
-        "kind": "TABLE" if table else kind,
+        "kind": "TABLE" if table else "VIEW",  # of materialized views, too: docs, SHOW OBJECTS
         "rows": 0 if table else None,
         "bytes": 0 if table else None,
         "cluster_by": "",
@@ -139,6 +138,10 @@ def _relation(_: Context, thing: Thing) -> Row:
         "warehouse": given.get("WAREHOUSE"),
         "scheduling_state": "ACTIVE",
     }
+
+
+def _view(ctx: Context, thing: Thing) -> Row:
+    return {**_relation(ctx, thing), "kind": thing.ref.kind}
 
 
 def _role(ctx: Context, thing: Thing) -> Row:
@@ -302,7 +305,7 @@ _LISTINGS = {
             *("created_on", "name", "kind", "database_name", "schema_name", "owner", "comment"),
             *("is_secure", "is_materialized", "owner_role_type"),
         ),
-        _relation,
+        _view,
     ),
     "ROLE": _Listing(
         (
@@ -515,9 +518,16 @@ def _describe_user(ctx: Context, statement: st.Describe) -> Result:
     return result(_USER_PROPERTY, rows)
 
 
+_USER_FUNCTION = (
+    *("created_on", "name", "schema_name", "is_builtin", "is_aggregate", "is_ansi"),
+    *("min_num_arguments", "max_num_arguments", "arguments", "description", "catalog_name"),
+    *("is_table_function", "valid_for_clustering", "is_secure", "is_external_function", "language"),
+    *("is_memoizable", "is_data_metric"),
+)
 COLUMNS = {
     **{f"SHOW {' '.join(plural(kind))}": each.columns for kind, each in _LISTINGS.items()},
     "SHOW PARAMETERS": _PARAMETER,
+    "SHOW USER FUNCTIONS": _USER_FUNCTION,
     "SHOW USER KEY PAIRS": _KEY_PAIR,
     "DESCRIBE USER": _USER_PROPERTY,
 }

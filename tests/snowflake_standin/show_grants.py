@@ -37,9 +37,10 @@ _TO_USER = (
     *("created_on", "privilege", "granted_on", "name", "role", "granted_to", "grantee_name"),
     *("grant_option", "granted_by"),
 )
+_TO_ROLE = _GRANT[:-1]  # docs: granted_by_role_type appears in SHOW GRANTS ON only
 COLUMNS = {
     "SHOW GRANTS ON": _GRANT,
-    "SHOW GRANTS TO ROLE": _GRANT,
+    "SHOW GRANTS TO ROLE": _TO_ROLE,
     "SHOW GRANTS TO USER": _TO_USER,
     "SHOW GRANTS OF": _OF,
     "SHOW FUTURE GRANTS": _FUTURE,
@@ -68,7 +69,7 @@ def show_grants(ctx: Context, statement: st.ShowGrants) -> Result:
         return result(_TO_USER, named)
     owned = (t for t in ctx.account.things.values() if t.owner == grantee)
     shown = (*(_grant_row(r) for r in rows), *(_owner_row(t) for t in owned))
-    return result(_GRANT, (_general(ctx, row) for row in shown))
+    return result(_TO_ROLE, (_general(ctx, row) for row in shown))
 
 
 def _general(ctx: Context, row: Row) -> Row:
@@ -110,20 +111,21 @@ def _grants_on(ctx: Context, ref: Ref) -> Result:
     thing = ctx.thing(found)
     name = _grantee_name if ctx.behaviour.exact_kinds else _name_before
     rows = [
-        *_owners(thing, ctx.account.in_managed_schema(found)),
+        *_owners(thing),
         *({**_grant_row(r), "grantee_name": name(r.to)} for r in ctx.account.grants_on(found)),
     ]
-    return result(_GRANT, rows)
+    # docs, SHOW GRANTS and bcr-1397: what is in a managed access schema has no grant options
+    no_option = {"grant_option": "false"} if ctx.account.in_managed_schema(found) else {}
+    return result(_GRANT, ({**row, **no_option} for row in rows))
 
 
-def _owners(thing: Thing, inside_managed: bool) -> Iterator[Row]:
+def _owners(thing: Thing) -> Iterator[Row]:
     """Ownership; of a managed access schema its owner is shown with MANAGE GRANTS, too.
 
-    docs: release-notes/bcr-bundles/2023_08/bcr-1397, which has the owner of what is inside without
-    the option to grant, too.
+    docs: release-notes/bcr-bundles/2023_08/bcr-1397
     """
     if thing.owner is not None:
-        yield {**_owner_row(thing), "grant_option": "false" if inside_managed else "true"}
+        yield _owner_row(thing)
         if thing.managed_access:
             yield {**_owner_row(thing), "privilege": "MANAGE GRANTS"}
 

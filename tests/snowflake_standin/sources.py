@@ -150,9 +150,26 @@ class Rule(Documented):
         "context.Context.require_create",
     )
     OWNERSHIP = Source(
-        "ownership moves with COPY or REVOKE CURRENT GRANTS where there are grants",
+        "ownership moves with COPY or REVOKE CURRENT GRANTS where there are grants; COPY takes "
+        "MANAGE GRANTS, or the new owner among the active roles",
         "sql-reference/sql/grant-ownership",
-        "granting._refuse_dependent_grants",
+        "granting.grant_ownership",
+    )
+    MANAGED_OWNER = Source(
+        "what is in a managed access schema is given to roles below the schema's owner only",
+        "sql-reference/sql/grant-privilege",
+        "granting._check_managed_owner",
+    )
+    MANAGED_OWNER_ITSELF = Source(
+        "what is in a managed access schema is given to the schema's owner, too",
+        "",
+        "granting._check_managed_owner",
+        "`apply --adopt` gives tables to their new owner before it switches managed access on",
+    )
+    MATERIALIZED_OWNER = Source(
+        "a materialized view is given away as a view",
+        "sql-reference/sql/grant-ownership",
+        "granting._owned_targets",
     )
     DROPPED_ROLE = Source(
         "what a dropped role owned is the role's that dropped it",
@@ -192,6 +209,11 @@ class Rule(Documented):
         "INFORMATION_SCHEMA shows what the role has a privilege on",
         "sql-reference/info-schema",
         "information._visible",
+    )
+    DYNAMIC_OPERATED = Source(
+        "OPERATE on a dynamic table suspends, resumes and refreshes it, and sets warehouse and lag",
+        "user-guide/dynamic-tables/privileges",
+        "ddl._operate",
     )
     RELATION_KINDS = Source(
         "dynamic tables, materialized, secure views, external and Iceberg tables are relations of "
@@ -275,7 +297,7 @@ COLUMNS = {
             *("EXTERNAL TABLES", "ICEBERG TABLES", "ROLES", "DATABASE ROLES", "USERS"),
             *("WAREHOUSES", "DATABASES", "SCHEMAS", "RESOURCE MONITORS", "NETWORK POLICIES"),
             *("AUTHENTICATION POLICIES", "NETWORK RULES", "STAGES", "SEQUENCES", "FILE FORMATS"),
-            *("INTEGRATIONS", "PARAMETERS", "USER KEY PAIRS"),
+            *("INTEGRATIONS", "PARAMETERS", "USER KEY PAIRS", "USER FUNCTIONS"),
         )
     },
     "DESCRIBE USER": "sql-reference/sql/desc-user",

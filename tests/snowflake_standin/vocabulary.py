@@ -46,31 +46,16 @@ KINDS = SCHEMA_KINDS | ACCOUNT_KINDS | DATABASE_KINDS
 # `GRANT … ON FUTURE …` and SHOW of them are known but empty.
 EMPTY_KINDS = frozenset({"FUNCTION", "PROCEDURE", "STREAM", "TASK", "PIPE"})
 
+# docs: sql-reference/sql/grant-privilege, schemaPrivileges, as far as dbt projects create it.
 _CREATE_IN_SCHEMA = frozenset(
     f"CREATE {kind}"
     for kind in (
-        "TABLE",
-        "VIEW",
-        "STAGE",
-        "SEQUENCE",
-        "FILE FORMAT",
-        "FUNCTION",
-        "PROCEDURE",
-        "PIPE",
-        "STREAM",
-        "TASK",
-        "TAG",
-        "DYNAMIC TABLE",
-        "EXTERNAL TABLE",
-        "ICEBERG TABLE",
-        "MATERIALIZED VIEW",
-        "MASKING POLICY",
-        "ROW ACCESS POLICY",
-        "NETWORK RULE",
-        "AUTHENTICATION POLICY",
-        "PASSWORD POLICY",
-        "SESSION POLICY",
-        "SECRET",
+        *("TABLE", "DYNAMIC TABLE", "EVENT TABLE", "EXTERNAL TABLE", "HYBRID TABLE"),
+        *("ICEBERG TABLE", "INTERACTIVE TABLE", "VIEW", "MATERIALIZED VIEW", "SEMANTIC VIEW"),
+        *("STAGE", "SEQUENCE", "FILE FORMAT", "FUNCTION", "PROCEDURE", "PIPE", "STREAM", "TASK"),
+        *("ALERT", "MODEL", "NOTEBOOK", "SECRET", "TAG", "NETWORK RULE"),
+        *("AUTHENTICATION POLICY", "PASSWORD POLICY", "SESSION POLICY", "MASKING POLICY"),
+        *("ROW ACCESS POLICY", "AGGREGATION POLICY", "PROJECTION POLICY"),
     )
 )
 
@@ -125,7 +110,7 @@ PRIVILEGES: dict[str, frozenset[str]] = {
     "SEQUENCE": frozenset({"USAGE"}),
     "FILE_FORMAT": frozenset({"USAGE"}),
     "NETWORK_RULE": frozenset({"USAGE"}),
-    "AUTHENTICATION_POLICY": frozenset(),
+    "AUTHENTICATION_POLICY": frozenset({"APPLY"}),
     "PASSWORD_POLICY": frozenset({"APPLY"}),
     "SESSION_POLICY": frozenset({"APPLY"}),
     "ROLE": frozenset({"USAGE"}),
@@ -145,14 +130,16 @@ PRIVILEGES: dict[str, frozenset[str]] = {
     "FUNCTION": frozenset({"USAGE"}),
     "PROCEDURE": frozenset({"USAGE"}),
     "DYNAMIC_TABLE": frozenset({"SELECT", "MONITOR", "OPERATE"}),
-    "MATERIALIZED_VIEW": _SELECT_LIKE,
+    "MATERIALIZED_VIEW": _SELECT_LIKE | {"APPLYBUDGET"},
     "EXTERNAL_TABLE": _SELECT_LIKE,
-    "ICEBERG_TABLE": _SELECT_LIKE | {"INSERT", "UPDATE", "DELETE", "TRUNCATE"},
+    "ICEBERG_TABLE": _SELECT_LIKE | {"INSERT", "UPDATE", "DELETE", "TRUNCATE", "APPLYBUDGET"},
     "STREAM": frozenset({"SELECT"}),
     "TASK": frozenset({"MONITOR", "OPERATE"}),
     "PIPE": frozenset({"MONITOR", "OPERATE"}),
 }
 
+# docs: sql-reference/sql/grant-privilege, "Database roles": what of a database they take.
+OF_DATABASE_ROLES = frozenset({"CREATE SCHEMA", "MODIFY", "MONITOR", "USAGE"})
 # What GRANT ROLE writes and what nobody can grant by name.
 NOT_BY_GRANT = frozenset({"ROLE", "DATABASE_ROLE"})
 # What ALL leaves out.
@@ -214,7 +201,13 @@ PROPERTIES: dict[str, dict[str, Shape]] = {
     "SCHEMA": _RETENTION,
     "TABLE": {**_RETENTION, "CHANGE_TRACKING": BOOLEAN, "ENABLE_SCHEMA_EVOLUTION": BOOLEAN},
     "VIEW": {"COMMENT": STRING, "CHANGE_TRACKING": BOOLEAN},
-    "DYNAMIC_TABLE": {"TARGET_LAG": STRING, "WAREHOUSE": NAME, "COMMENT": STRING},
+    "DYNAMIC_TABLE": {
+        **_RETENTION,
+        "TARGET_LAG": WORD,
+        "WAREHOUSE": NAME,
+        "REFRESH_MODE": frozenset({"AUTO", "FULL", "INCREMENTAL", "ADAPTIVE"}),
+        "INITIALIZE": frozenset({"ON_CREATE", "ON_SCHEDULE"}),
+    },
     "MATERIALIZED_VIEW": {"COMMENT": STRING},
     "EXTERNAL_TABLE": {"COMMENT": STRING},
     "ICEBERG_TABLE": {"COMMENT": STRING},
@@ -317,6 +310,13 @@ PROPERTIES: dict[str, dict[str, Shape]] = {
     },
 }
 
+NO_COLUMNS = (
+    *("CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN", "ROW", "ALL", "SEARCH", "AGGREGATION"),
+    *("JOIN", "STORAGE", "PARTITION"),
+)
+"""What ALTER TABLE adds and drops that is no column: sql-reference/sql/alter-table."""
+ON_COLUMNS = frozenset({"MASKING", "PROJECTION", "TAG"})
+"""What it sets on columns, and the stand-in does not know."""
 CREATE_ONLY = {"WAREHOUSE": frozenset({"INITIALLY_SUSPENDED"})}
 
 STRUCT_FIELDS: dict[str, frozenset[str]] = {

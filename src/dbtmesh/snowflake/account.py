@@ -217,8 +217,8 @@ def list_relations(session: Session, container: Object) -> dict[Object, str] | N
 
 
 def _relation_kind(row: Row) -> str:
-    """The kind as GRANT has it: TRANSIENT and such are tables."""
-    for kind in ("DYNAMIC TABLE", "ICEBERG TABLE", "HYBRID TABLE"):
+    """The kind as GRANT has it: TRANSIENT, hybrid and such are tables."""
+    for kind in ("DYNAMIC TABLE", "ICEBERG TABLE"):
         if row.get(f"is_{kind.split()[0].lower()}") in ("Y", "true"):
             return kind
     kind = _kind(row["kind"])

@@ -199,19 +199,19 @@ def plan_all(steps: Sequence[Step], live: Live, names: Names, built: Built) -> l
     """What the steps would change, and what brings existing objects to where the SQL has them.
 
     First who owns what, then the SQL, then what needs the roles that the SQL makes. Future grants
-    of ownership go before all: with them a managed access schema keeps its owner.
+    of ownership go before all: with them a managed access schema keeps its owner. Tables change
+    hands before their schema is managed: after that they go to roles below its owner only.
     https://docs.snowflake.com/en/sql-reference/sql/grant-privilege
     """
     found = existing(steps, live)
     foreign = foreign_of(found, names, live)
     first: list[Change] = []
-    last: list[Change] = []
+    last: list[Change] = [*_relations(found, foreign, live, built)]
     for each in found:
         first += _ownership(each, each.thing in foreign)
         if each.thing in foreign and each.thing.kind != "RESOURCE MONITOR":
             last += _mark(each, names.project)
         last += _managed_access(each, each.thing in foreign)
-    last += _relations(found, foreign, live, built)
     taken, added = _future(steps, found, foreign, live)
     last += added
     # what others had may be on what has gone since

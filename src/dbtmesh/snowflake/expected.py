@@ -226,7 +226,7 @@ def remedy(grant: Grant, names: Names) -> str:
     """The statement that ends a grant. Ownership cannot be revoked, only given to another."""
     if grant.privilege == "OWNERSHIP" and grant.scope is Scope.ONE:
         owner = names.dev_role if grant.on.database == names.dev else names.role
-        return f"GRANT OWNERSHIP ON {grant.on} TO {owner} COPY CURRENT GRANTS"
+        return f"GRANT OWNERSHIP ON {grant.where} TO {owner} COPY CURRENT GRANTS"
     return revocation(grant)
 
 

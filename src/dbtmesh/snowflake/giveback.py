@@ -58,7 +58,9 @@ def give_back(
     """SQL that takes back changes that are about to be made to what exists; empty for none.
 
     dropped: objects that a teardown drops. earlier: what the script holds already: how it was
-    before the first adoption counts.
+    before the first adoption counts. Tables and views come last: in a managed access schema they go
+    to nobody but the schema's owner and roles below it.
+    https://docs.snowflake.com/en/sql-reference/sql/grant-privilege
     """
     known = {_subject(step.meaning) for step in earlier}
     lines = [
@@ -68,7 +70,16 @@ def give_back(
         for line in _inverse(change, live, dropped)
         if _subject(understand(line[1])) not in known
     ]
-    return script(dict.fromkeys(lines))
+    return script(sorted(dict.fromkeys(lines), key=_gives_relations))
+
+
+def _gives_relations(line: Line) -> bool:
+    return any(
+        grant.privilege == "OWNERSHIP"
+        and grant.on.kind in RELATIONS
+        and grant.scope != Scope.FUTURE
+        for grant in understand(line[1]).grants
+    )
 
 
 def script(lines: Iterable[Line]) -> str:
@@ -273,14 +284,15 @@ def _built_since(given_back: Sequence[Step], live: Live, names: Names) -> Iterat
     }
     own = {names.role, names.dev_role} - taken
     owned = [g.on for g in sorted(live.grants) if g.privilege == "OWNERSHIP" and g.to in own]
-    places: dict[str, Object] = {}
+    schemas: dict[str, Object] = {}
+    relations: dict[str, Object] = {}
     for thing in owned:
         database, schema = Object("DATABASE", thing.database), Object("SCHEMA", thing.container)
         if thing.kind in RELATIONS and (owner := former.get(schema) or former.get(database)):
-            places[_place_of(thing, own, live)] = owner
+            relations[_place_of(thing, own, live)] = owner
         elif thing.kind == "SCHEMA" and thing not in former and database in former:
-            places[str(thing)] = former[database]
-    for place, owner in places.items():
+            schemas[str(thing)] = former[database]
+    for place, owner in (schemas | relations).items():
         statement = f"GRANT OWNERSHIP ON {place} TO {owner} COPY CURRENT GRANTS"
         why = f"Built by {names.project} in a database that it took over."
         origin = given_back[0]

@@ -153,10 +153,17 @@ class Grant(NamedTuple):
 
     @property
     def where(self) -> str:
-        """What it is on, as SQL has it."""
+        """What it is on, as SQL has it.
+
+        Hybrid tables are tables there, and materialized views are given away as views:
+        https://docs.snowflake.com/en/sql-reference/sql/grant-ownership
+        """
+        kind = "TABLE" if self.on.kind == "HYBRID TABLE" else self.on.kind
+        if self.scope is not Scope.FUTURE and self.privilege == "OWNERSHIP":
+            kind = "VIEW" if kind == "MATERIALIZED VIEW" else kind
         if self.scope is Scope.ONE:
-            return str(self.on)
-        return f"{self.scope} {plural(self.on.kind)} IN {self.container}"
+            return str(Object(kind, self.on.name))
+        return f"{self.scope} {plural(kind)} IN {self.container}"
 
     @property
     def container(self) -> Object:

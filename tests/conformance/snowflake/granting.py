@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.conformance.script import See
 from tests.conformance.snowflake.script import (
     GRANTS,
     HELD,
@@ -55,6 +56,25 @@ MANAGED: tuple[Step, ...] = (
         Rule.MANAGED_ACCESS,
         "DELE",
         f"ALTER SCHEMA {PLAIN} ENABLE MANAGED ACCESS",
+    ),
+    refused(
+        "managed-owner-below",
+        Rule.MANAGED_OWNER,
+        "SECURITYADMIN",
+        f"GRANT OWNERSHIP ON TABLE {SCHEMA}.D TO ROLE {{p}}_READ COPY CURRENT GRANTS",
+    ),
+    Question(
+        "managed-owner-itself",
+        Rule.MANAGED_OWNER_ITSELF,
+        "SECURITYADMIN",
+        f"GRANT OWNERSHIP ON TABLE {SCHEMA}.D TO ROLE {{p}}_OWN COPY CURRENT GRANTS",
+        See.REFUSED,
+    ),
+    refused(
+        "ownership-copied-by-owner",
+        Rule.OWNERSHIP,
+        "DELE",
+        f"GRANT OWNERSHIP ON TABLE {PLAIN}.D TO ROLE {{p}}_NONE COPY CURRENT GRANTS",
     ),
     rows(
         "managed-shown",

@@ -191,6 +191,13 @@ KINDS: tuple[Step, ...] = (
                 "dynamic tables",
             ),
             (
+                "dynamic-granted-as-table",
+                f"GRANT SELECT ON TABLE {_DT} TO ROLE {{p}}_READ",
+                See.REFUSED,
+                (),
+                "dynamic tables",
+            ),
+            (
                 "dynamic-shown",
                 f"SHOW GRANTS ON DYNAMIC TABLE {_DT}",
                 See.ROWS,
@@ -232,6 +239,25 @@ KINDS: tuple[Step, ...] = (
                 ("name", "is_secure", "is_materialized"),
                 "",
             ),
+        )
+    ),
+    Question(
+        "materialized-given",
+        Rule.MATERIALIZED_OWNER,
+        "OWN",
+        f"GRANT OWNERSHIP ON MATERIALIZED VIEW {_MV} TO ROLE {{p}}_OWN",
+        See.REFUSED,
+        needs="materialized views (Enterprise)",
+    ),
+    SetUp(
+        "OWN", f"GRANT OPERATE ON DYNAMIC TABLE {_DT} TO ROLE {{p}}_READ", needs="dynamic tables"
+    ),
+    *(
+        Question(f"dynamic-{name}", Rule.DYNAMIC_OPERATED, role, sql, needs="dynamic tables")
+        for name, role, sql in (
+            ("suspended", "READ", f"ALTER DYNAMIC TABLE {_DT} SUSPEND"),
+            ("lag", "READ", f"ALTER DYNAMIC TABLE {_DT} SET TARGET_LAG = '2 days'"),
+            ("comment", "READ", f"ALTER DYNAMIC TABLE {_DT} SET COMMENT = 'x'"),
         )
     ),
 )

@@ -104,6 +104,7 @@ COLUMNS: tuple[Step, ...] = (
     columns("schemas", "SHOW SCHEMAS IN DATABASE {p}_DB"),
     columns("databases", "SHOW DATABASES LIKE '{p}%'"),
     columns("database-roles", "SHOW DATABASE ROLES IN DATABASE {p}_DB"),
+    columns("user-functions", "SHOW USER FUNCTIONS IN SCHEMA {p}_DB.MANAGED"),
     columns("roles", "SHOW ROLES LIKE '{p}%'"),
     columns("users", "SHOW USERS LIKE '{p}%'"),
     columns("warehouses", "SHOW WAREHOUSES LIKE '{p}%'"),
