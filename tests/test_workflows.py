@@ -493,3 +493,18 @@ def test_a_member_in_a_folder_has_its_workflows_at_the_top(render: Render, tmp_p
     assert names == {"dbt_up-ci.yml", "dbt_up-deploy.yml", "dbt_up-maintenance.yml"}
     assert (tmp_path / "mesh/dbt_up/dbt_project.yml").is_file()
     assert not (tmp_path / "mesh/dbt_project.yml").exists()
+
+
+def test_what_github_limits_is_told() -> None:
+    """Nothing here can show it, so people have to read it."""
+    text = " ".join((ROOT / "docs/ci.md").read_text(encoding="utf-8").split())
+    for says in (
+        "up to 100 wait in the queue; GitHub cancels the next one",
+        "holds the queue, for up to 30 days",
+        "leaves a required check pending if its workflow did not run",
+        "GitHub disables scheduled workflows after 60 days",
+    ):
+        assert says in text
+    asked = (ROOT / "copier.yml").read_text(encoding="utf-8")
+    for says in ("opted in to immutable subjects", "$2 a credit (Standard edition, US)"):
+        assert says in asked
