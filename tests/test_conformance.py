@@ -273,14 +273,19 @@ def is_terminated(person: Asker) -> tuple[int, str]:
     return is_interrupted(person, signal.SIGTERM)
 
 
+def loses_its_terminal(person: Asker) -> tuple[int, str]:
+    return is_interrupted(person, signal.SIGHUP)
+
+
 @pytest.mark.parametrize(
     ("happens", "status", "says"),
     [
         (fails_at_a_table, 1, "setting up was refused with 003001: CREATE TABLE {p}_DB.PLAIN.F"),
         (is_interrupted, 130, "interrupted"),
         (is_terminated, 130, "interrupted"),
+        (loses_its_terminal, 130, "interrupted"),
     ],
-    ids=["an error", "Ctrl-C", "a termination"],
+    ids=["an error", "Ctrl-C", "a termination", "a closed terminal"],
 )
 def test_nothing_is_left_whatever_happens(
     tmp_path: Path, happens: Callable[[Asker], tuple[int, str]], status: int, says: str

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from tests.conformance.script import Answer
 
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a termination, and a terminal that is closed."""
+
+
 class Stopped(Exception):
     """The run cannot go on: why."""
 
@@ -24,19 +28,19 @@ class Asked:
 
 @contextlib.contextmanager
 def cleaned_up(clean_up: Callable[[], None]) -> Iterator[None]:
-    """Cleans up after the block, an error in it, Ctrl-C and a termination; no second Ctrl-C stops
-    that."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Cleans up after the block, an error in it, Ctrl-C, a termination and the end of the terminal;
+    no second one of these stops that."""
+    before = {each: signal.signal(each, _interrupt) for each in ENDS}
     try:
         yield
     finally:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for each in ENDS:
+            signal.signal(each, signal.SIG_IGN)
         try:
             clean_up()
         finally:
-            signal.signal(signal.SIGINT, before)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 def _interrupt(*_: object) -> None:
