@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from tests.conformance.script import Answer
 
-
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a termination, and a terminal that is closed."""
 
