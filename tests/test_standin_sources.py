@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import importlib
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dbtmesh.config import load_member
 from dbtmesh.snowflake import expected, sqlscript
@@ -167,6 +170,21 @@ def test_a_dynamic_table_is_operated_by_who_may() -> None:
     run(model, "UP_ROLE", "GRANT OPERATE ON DYNAMIC TABLE UP_PROD.MARTS.DT TO ROLE UP_READER")
     run(model, "UP_READER", *every)
     refused(model, "UP_READER", f"{alter} SET COMMENT = 'x'", INSUFFICIENT)
+    show = "SHOW DYNAMIC TABLES IN SCHEMA UP_PROD.MARTS"
+    assert cells(model, show, "warehouse", "scheduling_state", role="UP_READER") == [(None, None)]
+    run(model, "UP_READER", f"{alter} SUSPEND")
+    run(model, "UP_ROLE", "GRANT MONITOR ON DYNAMIC TABLE UP_PROD.MARTS.DT TO ROLE UP_READER")
+    shown = cells(model, show, "warehouse", "scheduling_state", role="UP_READER")
+    assert shown == [("UP_WH", "SUSPENDED")]
+
+
+def test_who_is_told_of_users() -> None:
+    model = produced()
+    show = "SHOW USERS LIKE 'UP_SVC'"
+    assert cells(model, show, "name", "owner", "type", role="UP_READER") == [("UP_SVC", None, None)]
+    for role in ("USERADMIN", "SECURITYADMIN"):
+        shown = cells(model, show, "name", "owner", "type", role=role)
+        assert shown == [("UP_SVC", "USERADMIN", "SERVICE")]
 
 
 def test_ownership_in_a_managed_access_schema_goes_below_its_owner() -> None:
@@ -244,6 +262,27 @@ def test_key_pairs_of_others_take_one_privilege_and_are_ten_at_most() -> None:
         run(model, "UP_READER", add.format(number, rsa_key(f"pair {number}").public))
     refused(model, "UP_READER", add.format(10, rsa_key("pair 10").public), 1008)
     assert len(model.execute(show, "UP_READER").rows) == 10
+    # one that was rotated out counts until it expires
+    remove, rotate = "ALTER USER UP_SVC REMOVE KEY PAIR K0", "ALTER USER UP_SVC ROTATE KEY PAIR K1"
+    hours = "EXPIRE_ROTATED_KEY_PAIR_AFTER_HOURS = 1"
+    new = rsa_key("pair 11").public
+    run(model, "UP_READER", remove, f"{rotate} PUBLIC_KEY = '{new}' {hours}")
+    refused(model, "UP_READER", add.format(10, rsa_key("pair 10").public), 1008)
+    now = model.clock()
+    model.clock = lambda: now + 3601
+    run(model, "UP_READER", add.format(10, rsa_key("pair 10").public))
+    assert len(model.execute(show, "UP_READER").rows) == 10
+
+
+@pytest.mark.parametrize(("curve", "taken"), [(ec.SECP384R1(), True), (ec.SECP256K1(), False)])
+def test_keys_of_three_elliptic_curves_are_taken(curve: ec.EllipticCurve, taken: bool) -> None:
+    public = ec.generate_private_key(curve).public_key()
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    sql = f"ALTER USER UP_SVC SET RSA_PUBLIC_KEY_2 = '{base64.b64encode(der).decode()}'"
+    if taken:
+        run(produced(), "USERADMIN", sql)
+    else:
+        refused(produced(), "USERADMIN", sql, 3065)
 
 
 def test_a_rotation_does_without_describing_users() -> None:

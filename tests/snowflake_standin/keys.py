@@ -19,6 +19,7 @@ from .context import Context, Decision, status
 from .names import Ref
 
 _MIN_BITS = 2048
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _DAY, _HOUR = 86_400, 3_600
 _MOST_PAIRS = 10
 _RESERVED = ("PUBLIC_KEY_1", "PUBLIC_KEY_2")
@@ -51,6 +52,8 @@ def public_key(text: str) -> RSAPublicKey | EllipticCurvePublicKey:
     except (UnsupportedAlgorithm, binascii.Error, ValueError):
         raise ValueError("not a DER-encoded key") from None
     if isinstance(key, EllipticCurvePublicKey):
+        if key.curve.name not in _CURVES:
+            raise ValueError(f"curve {key.curve.name}, which is none of P-256, P-384 and P-521")
         return key
     if not isinstance(key, RSAPublicKey):
         raise ValueError("neither an RSA key nor one of an elliptic curve")
@@ -85,6 +88,10 @@ def alter_key_pair(ctx: Context, statement: st.KeyPair) -> Decision:
         raise errors.no_such_object()
     require_authentication_methods(ctx, ref)
     pairs = ctx.thing(ref).key_pairs
+    forget_expired(pairs, ctx.now)
+    days = statement.properties.get("DAYS_TO_EXPIRY")
+    if isinstance(days, int) and days < 1:
+        raise errors.invalid("DAYS_TO_EXPIRY must be 1 or greater")
     if statement.key in _RESERVED or statement.new_name in _RESERVED:
         raise errors.invalid("PUBLIC_KEY_1 and PUBLIC_KEY_2 are reserved names of key pairs")
     new = statement.properties.get("PUBLIC_KEY")
@@ -106,6 +113,13 @@ def alter_key_pair(ctx: Context, statement: st.KeyPair) -> Decision:
     ):
         raise errors.not_authorized("ROLE", (str(restriction),))
     return Decision(status(), lambda: _change(ctx, pairs, statement))
+
+
+def forget_expired(pairs: dict[str, KeyPair], now: float) -> None:
+    """docs, SHOW USER KEY PAIRS: those that were rotated out are there until they expire."""
+    for name, pair in [*pairs.items()]:
+        if pair.rotated_to and pair.expires_at is not None and pair.expires_at <= now:
+            del pairs[name]
 
 
 def require_authentication_methods(ctx: Context, user: Ref) -> None:

@@ -10,7 +10,7 @@ from . import errors
 from . import statements as st
 from .account import Thing, parent_of
 from .context import Context, Result
-from .keys import fingerprint, require_authentication_methods
+from .keys import fingerprint, forget_expired, require_authentication_methods
 from .names import ACCOUNT, Ref
 from .rows import Row, result
 from .vocabulary import RELATION_KINDS, SHOWN_AS_TABLES, plural
@@ -44,7 +44,24 @@ def show(ctx: Context, statement: st.Show) -> Result:
     if statement.terse:
         columns = ("created_on", "name", "kind", "database_name", "schema_name")
     rows = [{**_common(ctx, t), **listing.row(ctx, t)} for t in found[: statement.limit]]
-    return result(columns, rows)
+    shown = zip(found, rows, strict=False)
+    return result(columns, (_told(ctx, thing, row) for thing, row in shown))
+
+
+def _told(ctx: Context, thing: Thing, row: Row) -> Row:
+    """Without what a role is not told.
+
+    docs, SHOW USERS: names, and the rest to their owner and to who manages grants.
+    docs, user-guide/dynamic-tables/privileges: some fields take MONITOR.
+    """
+    ref = thing.ref
+    if ref.kind == "USER" and not (
+        ctx.account.owns(ctx.roles, ref) or ctx.account.manages_grants(ctx.roles, ref)
+    ):
+        return {"name": row["name"]}
+    if ref.kind == "DYNAMIC_TABLE" and not ctx.account.holds(ctx.roles, "MONITOR", ref):
+        return {**row, "warehouse": None, "scheduling_state": None}
+    return row
 
 
 def _scope(ctx: Context, statement: st.Show) -> list[Thing]:
@@ -136,7 +153,7 @@ def _relation(_: Context, thing: Thing) -> Row:
         "is_materialized": _yes(kind == "MATERIALIZED_VIEW"),
         "target_lag": given.get("TARGET_LAG"),
         "warehouse": given.get("WAREHOUSE"),
-        "scheduling_state": "ACTIVE",
+        "scheduling_state": "SUSPENDED" if given.get("SUSPENDED") else "RUNNING",
     }
 
 
@@ -263,7 +280,10 @@ _IN_SCHEMA = (
 )
 _LISTINGS = {
     "OBJECT": _Listing(_RELATION, _relation),
-    "TABLE": _Listing(_RELATION, _relation),
+    "TABLE": _Listing(
+        tuple(column for column in _RELATION if column != "is_dynamic") + ("is_external",),
+        _relation,
+    ),
     "DYNAMIC_TABLE": _Listing(
         (
             *("created_on", "name", "database_name", "schema_name", "cluster_by", "rows", "bytes"),
@@ -425,6 +445,7 @@ def _key_pairs(ctx: Context, statement: st.Show) -> Result:
     if ref not in ctx.account.things:
         raise errors.not_authorized("USER", ref.name)
     require_authentication_methods(ctx, ref)
+    forget_expired(ctx.thing(ref).key_pairs, ctx.now)
     rows: list[Row] = []
     for name, pair in ctx.thing(ref).key_pairs.items():
         expired = pair.expires_at is not None and pair.expires_at <= ctx.now

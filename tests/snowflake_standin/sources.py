@@ -221,6 +221,12 @@ class Rule(Documented):
         _PRIVILEGES,
         "show._relation",
     )
+    USERS_TOLD = Source(
+        "SHOW USERS tells everybody the names, and the rest to a user's owner and to who manages "
+        "grants",
+        "sql-reference/sql/show-users",
+        "show._told",
+    )
     SERVICE_USERS = Source(
         "a user of TYPE = SERVICE has no password",
         "user-guide/admin-user-management",
@@ -300,6 +306,9 @@ COLUMNS = {
             *("INTEGRATIONS", "PARAMETERS", "USER KEY PAIRS", "USER FUNCTIONS"),
         )
     },
+    # the page lacks them; Snowflake's own provider for Terraform reads them
+    "SHOW DATABASE ROLES": "https://github.com/snowflakedb/terraform-provider-snowflake/blob/main/"
+    "pkg/sdk/database_role.go",
     "DESCRIBE USER": "sql-reference/sql/desc-user",
     "DESCRIBE TABLE": "sql-reference/sql/desc-table",
 }

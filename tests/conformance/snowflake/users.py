@@ -28,6 +28,13 @@ USERS: tuple[Step, ...] = (
         "USERADMIN",
         "CREATE USER {p}_X TYPE = SERVICE PASSWORD = '{p}-aA1'",
     ),
+    rows(
+        "users-told",
+        Rule.USERS_TOLD,
+        "READ",
+        "SHOW USERS LIKE '{p}_SVC'",
+        *("name", "default_secondary_roles", "owner"),
+    ),
     refused("describe-user-denied", Rule.PRIVILEGE_NEEDED, "READ", "DESCRIBE USER {p}_SVC"),
     *set_up("USERADMIN", "GRANT MONITOR ON USER {p}_SVC TO ROLE {p}_READ"),
     Question(
