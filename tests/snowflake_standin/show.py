@@ -281,7 +281,7 @@ _IN_SCHEMA = (
 _LISTINGS = {
     "OBJECT": _Listing(_RELATION, _relation),
     "TABLE": _Listing(
-        tuple(column for column in _RELATION if column != "is_dynamic") + ("is_external",),
+        (*(column for column in _RELATION if column != "is_dynamic"), "is_external"),
         _relation,
     ),
     "DYNAMIC_TABLE": _Listing(
