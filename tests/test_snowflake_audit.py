@@ -98,3 +98,10 @@ def test_names_are_found_in_statements_whatever_their_case(account: Account) -> 
         assert re.search(administered, f"DROP DATABASE {name};", re.IGNORECASE)
         assert re.search(read, f"select 1 from {name}.marts.orders", re.IGNORECASE)
         assert not re.search(administered, f"DROP DATABASE MY_{name};", re.IGNORECASE)
+
+
+def test_who_was_given_the_roles_is_shown(account: Account) -> None:
+    """Users are in one view, and roles that have them in the other."""
+    text = (account.folder / "who_may_what.sql").read_text()
+    (roles,) = re.findall(r"\n    role IN (\(.*\))\n", text)
+    assert f"OR (granted_on = 'ROLE' AND name IN {roles})" in text
