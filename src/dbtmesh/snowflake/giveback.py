@@ -70,15 +70,17 @@ def give_back(
         for line in _inverse(change, live, dropped)
         if _subject(understand(line[1])) not in known
     ]
-    return script(sorted(dict.fromkeys(lines), key=_gives_relations))
+    return script(
+        sorted(dict.fromkeys(lines), key=lambda line: _gives_relations(understand(line[1])))
+    )
 
 
-def _gives_relations(line: Line) -> bool:
+def _gives_relations(meaning: Meaning) -> bool:
     return any(
         grant.privilege == "OWNERSHIP"
         and grant.on.kind in RELATIONS
         and grant.scope != Scope.FUTURE
-        for grant in understand(line[1]).grants
+        for grant in meaning.grants
     )
 
 
@@ -203,13 +205,16 @@ def teardown_steps(
 ) -> list[Step]:
     """What takes a project off an account: what it took over is given back, the rest is dropped.
 
-    First what was built since, of which some was there before and had other owners. Last come
-    comments, which tell until then what was taken over, and the owners of databases.
+    First schemas, then what was built since in them, of which some was there before and had other
+    owners. Last come comments, which tell until then what was taken over, and the owners of
+    databases.
     """
     there = [step for step in given_back if not is_about_what_is_gone(step, live)]
+    early = [step for step in there if not _is_last(step)]
     return [
+        *(step for step in early if not _gives_relations(step.meaning)),
         *_built_since(given_back, live, names),
-        *(step for step in there if not _is_last(step)),
+        *(step for step in early if _gives_relations(step.meaning)),
         *drops,
         *(step for step in there if _is_last(step)),
     ]
