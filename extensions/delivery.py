@@ -143,6 +143,12 @@ def github_server_error(server: str) -> str:
     return ""
 
 
+def is_enterprise_server(server: str) -> bool:
+    """One runs no actions/upload-artifact since v4, and gets settings of workflows later than
+    GitHub's own hosts: https://github.com/actions/upload-artifact#v4---whats-new"""
+    return server != "github.com" and not server.endswith(".ghe.com")
+
+
 def oidc_issuer(server: str) -> str:
     """Who issues the tokens of a GitHub's workflows: a host, for Enterprise Server with a path.
 
@@ -260,6 +266,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         github_subject,
         google_provider_error,
         is_access_point,
+        is_enterprise_server,
         library_version,
         oidc_issuer,
         working_directory_error,

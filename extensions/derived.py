@@ -138,6 +138,7 @@ class Derived(ContextHook):
         return {
             **layers(answers),
             **delivery(answers, conf["answers_file"]),
+            "on_enterprise_server": filters["is_enterprise_server"](answers["github_server"]),
             **registry(answers),
             "is_publisher": is_publisher(answers),
             "prod_schemas": prod_schemas,

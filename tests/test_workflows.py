@@ -59,6 +59,10 @@ class Workflow:
         return self.path.read_text()
 
     @property
+    def on_server(self) -> bool:
+        return "github_server" in self.answers
+
+    @property
     def document(self) -> Document:
         loaded: Document = yaml.safe_load(self.text)
         loaded["on"] = loaded.pop(True)  # YAML 1.1 reads `on` so
@@ -74,6 +78,9 @@ def combinations() -> Iterator[dict[str, Any]]:
         yield {"project_name": kind, **KINDS[kind], **CONNECTED, **more}
     for kind in KINDS:  # a laptop that nothing was connected to yet
         yield {"project_name": kind, **KINDS[kind]}
+    for kind in KINDS:
+        server = {"github_server": "git.acme.example", "auth": "key_pair"}
+        yield {"project_name": kind, **KINDS[kind], **CONNECTED, **server}
     for kind in KINDS:
         yield {
             "project_name": f"shared_{kind}",
@@ -115,8 +122,15 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_every_member_has_three(workflows: list[Workflow]) -> None:
     number = sum(1 for _ in combinations())
-    assert number == 5 * 3 * 2 * 3 + 5 + 5 + 5
+    assert number == 5 * 3 * 2 * 3 + 5 + 5 + 5 + 5
     assert len(workflows) == 3 * number
+
+
+def test_an_enterprise_server_gets_nothing_that_it_does_not_run(workflows: list[Workflow]) -> None:
+    newer = re.compile("upload-artifact|upload-pages|queue: max|deployment: false")
+    for each in workflows:
+        if each.on_server or each.path.name.endswith("deploy.yml"):
+            assert bool(newer.search(each.text)) is not each.on_server, each.path
 
 
 def test_actionlint_and_shellcheck(workflows: list[Workflow]) -> None:
@@ -341,7 +355,8 @@ def test_two_deploys_of_one_environment_never_run_at_once(workflows: list[Workfl
     for each in deploys(workflows):
         concurrency = each.document["concurrency"]
         assert concurrency["cancel-in-progress"] is False
-        assert concurrency["queue"] == "max"  # else one that waits is dropped for the next
+        # else one that waits is dropped for the next
+        assert concurrency.get("queue") == (None if each.on_server else "max")
         assert "${{" not in concurrency["group"]
 
 
@@ -354,7 +369,7 @@ def test_keys_are_not_rotated_during_a_deploy(workflows: list[Workflow]) -> None
         if job := each.document["jobs"].get("keys"):
             found += 1
             assert (each.path.parent, job["concurrency"]["group"]) in groups
-            assert job["concurrency"]["queue"] == "max"
+            assert job["concurrency"].get("queue") == (None if each.on_server else "max")
     assert found
 
 
@@ -435,7 +450,7 @@ def test_what_waits_for_others_takes_news_by_input_and_by_event(workflows: list[
 def test_only_deploys_are_deployments(workflows: list[Workflow]) -> None:
     for each in workflows:
         for name, job in each.document["jobs"].items():
-            if "environment" in job and name not in ("deploy", "pages"):
+            if "environment" in job and name not in ("deploy", "pages") and not each.on_server:
                 assert job["environment"]["deployment"] is False
 
 
