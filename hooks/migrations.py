@@ -95,6 +95,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
 
         replaced = sealed_scripts.take_out(answers)
     kept = keep_edited_files(answers)
+    unite((answers.parent / ".gitignore").as_posix())
     given = answers.read_text(encoding="utf-8")
     own_files = update_report.own_files(given)
     if "requirements.txt" in own_files:
@@ -118,13 +119,14 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
     project = re.search(r"^project_name: *(.*)$", given, re.MULTILINE)
     in_conflict = update_report.conflicts(Path())
     findings: list[str] = []
+    findings += other_roles(answers)
     if not in_conflict:  # else files are not what they will be
         try:
             import doctor
 
-            findings = doctor.told(doctor.findings(answers.absolute().parent))
+            findings += doctor.told(doctor.findings(answers.absolute().parent))
         except Exception as error:  # the report of the update comes first
-            findings = ["", f"note: scripts/doctor.py could not look at the project ({error})"]
+            findings += ["", f"note: scripts/doctor.py could not look at the project ({error})"]
     requirements = [str(answers.parent / f"{name}.txt") for name in ("requirements", "constraints")]
     print(
         "\n"
@@ -142,6 +144,46 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
             requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", *requirements)),
         )
     )
+
+
+CONFLICT = re.compile(
+    rb"^<{7} .*\n(?P<ours>(?:.*\n)*?)(?:\|{7}.*\n(?:.*\n)*?)?={7}\n(?P<theirs>(?:.*\n)*?)>{7} .*\n",
+    re.MULTILINE,
+)
+
+
+def unite(path: str) -> None:
+    """Keeps the lines of both sides where a list, such as .gitignore, is in conflict."""
+    if not git("ls-files", "--unmerged", "--", path):
+        return
+    text = Path(path).read_bytes()
+
+    def both(found: re.Match[bytes]) -> bytes:
+        ours = found["ours"].splitlines(keepends=True)
+        theirs = found["theirs"].splitlines(keepends=True)
+        return b"".join([*ours, *(line for line in theirs if line not in ours)])
+
+    Path(path).write_bytes(CONFLICT.sub(both, text))
+    git("reset", "--quiet", "--", path)
+
+
+USE_ROLE = re.compile(r"^USE ROLE (\S+?);", re.MULTILINE)
+
+
+def other_roles(answers: Path) -> list[str]:
+    """SQL that a team has added to, and whose last role is another one now: Copier merges the
+    template's change of a role above lines of the team's, which then run as that role."""
+    found = []
+    for file in sorted(answers.parent.glob("snowflake/*.sql")):
+        path = file.as_posix()
+        before = USE_ROLE.findall((committed(path) or b"").decode("utf-8", "replace"))[-1:]
+        after = USE_ROLE.findall(file.read_text(encoding="utf-8", errors="replace"))[-1:]
+        if before and before != after and not is_untouched(answers, path):
+            found.append(
+                f"{path} ends as {''.join(after)}, and did as {before[0]}: write `USE ROLE "
+                f"{before[0]};` before the statements that are yours"
+            )
+    return ["", *found] if found else []
 
 
 def merge(path: Path, edited: bytes, base: bytes) -> None:

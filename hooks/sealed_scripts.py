@@ -7,6 +7,8 @@ everybody; its text stays in git, and the update says where, and what does its j
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import update_report
@@ -19,8 +21,11 @@ def take_out(answers: Path) -> list[str]:
     listed = git("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", f"{folder}/").decode()
     head = git("rev-parse", "--short", "HEAD").decode().strip()
     told = []
+    gone = {"mesh"}
     for path in filter(None, listed.split("\0")):
         name = Path(path).relative_to(folder).as_posix()
+        if was_ours(name) and now_in_template(name) is None:
+            gone.add(Path(name).stem)
         if not was_ours(name) or is_untouched(answers, path):
             continue
         replacement = now_in_template(name)
@@ -36,7 +41,16 @@ def take_out(answers: Path) -> list[str]:
         if Path(path).exists():
             git("add", "--", path)
         told.append(f"git show {head}:./{path}    now {job(name, bool(replacement))}")
-    return told
+    return [*told, *importing(Path(folder), gone)]
+
+
+def importing(folder: Path, gone: Collection[str]) -> Iterator[str]:
+    """Scripts of the team's own that import modules which were beside them."""
+    pattern = re.compile(rf"^[ \t]*(?:from|import)[ \t]+({'|'.join(sorted(gone))})\b", re.MULTILINE)
+    for file in sorted(folder.rglob("*.py")):
+        found = sorted(set(pattern.findall(file.read_text(encoding="utf-8", errors="replace"))))
+        if found:
+            yield f"{file.as_posix()} imports {', '.join(found)}, now in the package dbtmesh"
 
 
 def was_ours(name: str) -> bool:

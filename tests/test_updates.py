@@ -305,6 +305,10 @@ def test_edited_copies_of_the_library_leave_the_tree_and_are_named(
     for path in edits:
         edit(member, path, lambda text: text.replace("import ", "import  # mine\nimport ", 1))
     (member / "scripts/ours.py").write_text(MINE)
+    (member / "scripts/other.py").write_text(f"from mesh import cli\n{MINE}")
+    grants = "snowflake/03_grant_mesh_access.sql"
+    edit(member, grants, append("GRANT ROLE X TO ROLE BI;\n"))
+    edit(member, ".gitignore", append("/mine/\n"))
     commit(member)
     head = git(member, "rev-parse", "--short", "HEAD")
 
@@ -320,6 +324,13 @@ def test_edited_copies_of_the_library_leave_the_tree_and_are_named(
     fresh = files(line.render(versions.newest(), tmp_path / "fresh", **KINDS["upstream"]))
     after = files(member)
     assert after.pop("scripts/ours.py").decode() == MINE
+    # what stays, and is another thing now
+    assert after.pop("scripts/other.py")
+    assert "  scripts/other.py imports mesh, now in the package dbtmesh\n" in said
+    assert after.pop(grants) == fresh.pop(grants) + b"GRANT ROLE X TO ROLE BI;\n"
+    assert f"{grants} ends as SYSADMIN, and did as SECURITYADMIN: write `USE ROLE" in said
+    lists = after.pop(".gitignore"), fresh.pop(".gitignore")
+    assert {*lists[0].splitlines()} == {*lists[1].splitlines(), b"/mine/"}
     assert after == fresh
 
 
