@@ -16,6 +16,8 @@ from dbtmesh.snowflake.account import read_live
 from dbtmesh.snowflake.names import PUBLIC, Names, names_of
 from dbtmesh.snowflake.objects import Grant, Object, Scope
 from dbtmesh.snowflake.plan import Effect, Live, plan
+from dbtmesh.snowflake.session import Refused
+from tests.conftest import ROOT
 from tests.snowflake_members import HUB, demo_answers, model_session, scripts_of
 from tests.snowflake_standin import Model
 
@@ -281,3 +283,27 @@ def test_the_marks_of_a_conflict_are_refused(text: str, line: int) -> None:
 def test_what_only_looks_like_one_is_not() -> None:
     text = "USE ROLE SYSADMIN;\n-- ======= the databases =======\nSELECT '\n========\n';\n"
     assert len(sqlscript.read_steps({"01.sql": text})) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "denied"), [(2003, True), (2043, True), (3001, True), (2140, False), (1003, False)]
+)
+def test_what_is_taken_for_a_privilege_that_is_missing(number: int, denied: bool) -> None:
+    """002140 says that a function is not known, and nothing of privileges."""
+    assert Refused("refused", number).is_denied is denied
+
+
+def test_words_of_policies_are_those_that_the_documentation_has() -> None:
+    """People who come by SSO are challenged only by MFA_POLICY; the rule's name is quoted; and a
+    policy that is set on users is not dropped. The stand-in takes other words, too."""
+    (folder,) = ROOT.glob("template/*member*/snowflake")
+    guards = (folder / "04_cost_and_network_guards.sql.jinja").read_text(encoding="utf-8")
+    challenged = "MFA_POLICY = (ENFORCE_MFA_ON_EXTERNAL_AUTHENTICATION = ALL)"
+    assert guards.count("MFA_ENROLLMENT = REQUIRED") == guards.count(challenged) == 2
+    rule = "SNOWFLAKE.NETWORK_SECURITY.GITHUBACTIONS_GLOBAL"
+    assert guards.count(rule) == guards.count(f"('{rule}')") == 1
+    teardown = (folder / "99_teardown.sql.jinja").read_text(encoding="utf-8")
+    first_drop = teardown.index("DROP AUTHENTICATION POLICY")
+    for user in ("{{ service_user }}", "{{ ci_user }}"):
+        unset = f"ALTER USER IF EXISTS {user} UNSET AUTHENTICATION POLICY;"
+        assert 0 < teardown.index(unset) < first_drop

@@ -437,6 +437,28 @@ def test_nobody_is_asked_whether_to_look_for_changes(workflows: list[Workflow]) 
         assert "needs.changed.outputs.changed == 'true'" in jobs["closed"]["if"]
 
 
+def test_the_page_of_a_private_repository_is_published_where_that_is_accepted(
+    workflows: list[Workflow],
+) -> None:
+    """And each attempt of a run has an artifact of its own, for a run has a name once."""
+    found = [each for each in deploys(workflows) if "pages" in each.document["jobs"]]
+    assert found
+    for each in found:
+        jobs = each.document["jobs"]
+        shown = (
+            "needs.closed.outputs.visibility == 'public' || vars.MESH_PRIVATE_PAGES == 'accepted'"
+        )
+        assert f"&& ({shown})" in jobs["pages"]["if"]
+        assert "steps.environment.outputs.visibility" in jobs["closed"]["outputs"]["visibility"]
+        name = "github-pages-${{ github.run_attempt }}"
+        (kept,) = [
+            s for s in jobs["deploy"]["steps"] if "upload-pages-artifact" in s.get("uses", "")
+        ]
+        (given,) = jobs["pages"]["steps"]
+        assert kept["with"]["name"] == jobs["deploy"]["outputs"]["pages"] == name
+        assert given["with"]["artifact_name"] == "${{ needs.deploy.outputs.pages }}"
+
+
 def test_what_waits_for_others_takes_news_by_input_and_by_event(workflows: list[Workflow]) -> None:
     for each in deploys(workflows):
         on = each.document["on"]
