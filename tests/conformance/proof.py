@@ -66,6 +66,15 @@ CLAIMS = (
         rules=(Rule.MANAGED_SHOWN, Rule.KINDS_SHOWN, Rule.GRANTOR, Rule.USER_GRANTS, Rule.COLUMNS),
     ),
     Claim(
+        "`apply --adopt` takes over what exists, keeping what others have, and `teardown` gives it back",
+        "the same, without a server: an account of a team's own role, with managed and other schemas",
+        "kinds of objects that the model lacks, such as tasks and shares",
+        rules=(
+            *(Rule.OWNERSHIP, Rule.MANAGED_OWNER, Rule.MANAGED_OWNER_ITSELF, Rule.FUTURE_OWNER),
+            Rule.MATERIALIZED_OWNER,
+        ),
+    ),
+    Claim(
         "no moment in which a model that is not public can be read",
         "the same, with CREATE OR REPLACE keeping and dropping grants, and with killed and empty "
         "runs",
