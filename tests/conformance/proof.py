@@ -66,15 +66,6 @@ CLAIMS = (
         rules=(Rule.MANAGED_SHOWN, Rule.KINDS_SHOWN, Rule.GRANTOR, Rule.USER_GRANTS, Rule.COLUMNS),
     ),
     Claim(
-        "`apply --adopt` takes over what exists, keeping what others have, and `teardown` gives it back",
-        "the same, without a server: an account of a team's own role, with managed and other schemas",
-        "kinds of objects that the model lacks, such as tasks and shares",
-        rules=(
-            *(Rule.OWNERSHIP, Rule.MANAGED_OWNER, Rule.MANAGED_OWNER_ITSELF, Rule.FUTURE_OWNER),
-            Rule.MATERIALIZED_OWNER,
-        ),
-    ),
-    Claim(
         "no moment in which a model that is not public can be read",
         "the same, with CREATE OR REPLACE keeping and dropping grants, and with killed and empty "
         "runs",
@@ -92,6 +83,17 @@ CLAIMS = (
         "the same: the monitor's statements, and the order in which things are dropped",
         "that a monitor suspends",
         rules=(Rule.MONITORS, Rule.POLICIES, Rule.DROPPED_ROLE),
+    ),
+    Claim(
+        "`apply --adopt` takes over what exists, others keep what they have, and `teardown` gives it "
+        "back",
+        "the same model, without a server: accounts with a team's own role, and with schemas that "
+        "are managed and that are not",
+        "kinds of objects that the model lacks, such as tasks and shares",
+        rules=(
+            *(Rule.OWNERSHIP, Rule.MANAGED_OWNER, Rule.MANAGED_OWNER_ITSELF, Rule.FUTURE_OWNER),
+            Rule.MATERIALIZED_OWNER,
+        ),
     ),
     Claim(
         "stores keep the protocol: 1,000 publications of eight processes with kills, lost answers, "
