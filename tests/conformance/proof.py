@@ -85,8 +85,8 @@ CLAIMS = (
         rules=(Rule.MONITORS, Rule.POLICIES, Rule.DROPPED_ROLE),
     ),
     Claim(
-        "`apply --adopt` takes over what exists, others keep what they have, and `teardown` gives it "
-        "back",
+        "`apply --adopt` takes over what exists, others keep what they have, and `teardown` gives "
+        "it back",
         "the same model, without a server: accounts with a team's own role, and with schemas that "
         "are managed and that are not",
         "kinds of objects that the model lacks, such as tasks and shares",

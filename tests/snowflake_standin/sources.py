@@ -238,7 +238,7 @@ class Rule(Documented):
         "ddl._set",
     )
     DESCRIBE_USER = Source(
-        "MONITOR on a user is enough to describe it",
+        "MONITOR on a user is enough to describe it, where DESCRIBE USER names OWNERSHIP only",
         "",
         "show._described_user",
         "a refused DESC USER is tolerated: SHOW USER KEY PAIRS tells the keys",
