@@ -156,6 +156,46 @@ def test_what_is_missing_comes_back(desks: dict[str, Desk]) -> None:
     up.ok(ACCESS, "verify", *ON)
 
 
+VIEW = "VIEW DBT_UP_PROD.MESH.PUBLISHED"
+MADE_OTHERWISE = {
+    "it shows all rows": (
+        f"CREATE OR REPLACE SECURE {VIEW} COMMENT = 'dbt mesh: dbt_up' "
+        "AS SELECT * FROM DBT_UP_PROD.MESH.PUBLICATIONS",
+        "query another → as snowflake/01_create_databases_and_warehouses.sql",
+    ),
+    "it is not secure": (None, "SECURE FALSE → TRUE"),
+}
+
+
+@pytest.mark.parametrize("how", MADE_OTHERWISE)
+def test_a_view_that_is_there_otherwise_is_replaced(desks: dict[str, Desk], how: str) -> None:
+    """CREATE … IF NOT EXISTS leaves it as it is: a plan has to see what it says."""
+    up = desks["dbt_up"]
+    sql, said = MADE_OTHERWISE[how]
+    model = up.account.model
+    shown = f"SHOW VIEWS IN SCHEMA {VIEW.split()[1].rpartition('.')[0]}"
+    (before,) = model.execute(shown, "SYSADMIN").dicts()
+    (hidden,) = model.execute(shown, "SECURITYADMIN").dicts()
+    assert not hidden["text"]
+    model.execute(
+        sql or str(before["text"]).replace("SECURE VIEW IF NOT EXISTS", "OR REPLACE VIEW"),
+        "SYSADMIN",
+    )
+    granted = "SELECT * FROM DBT_UP_PROD.MESH.PUBLISHED"
+    as_admin(up, f"GRANT SELECT ON {VIEW} TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ")
+    assert said in up.refused(ACCESS, "verify", *ON, status=2)
+    assert said in up.ok(ACCESS, "plan", *ON)
+    up.ok(ACCESS, "apply", *ON, "--yes")
+    (after,) = model.execute(shown, "SYSADMIN").dicts()
+    assert (after["is_secure"], "IS_DATABASE_ROLE_IN_SESSION" in str(after["text"])) == (
+        "true",
+        True,
+    )
+    as_role(desks["dbt_down"], "DBT_DOWN_ROLE", granted)
+    assert "Nothing to change" in up.ok(ACCESS, "plan", *ON)
+    up.ok(ACCESS, "verify", *ON)
+
+
 def test_the_matrix_has_the_registry(members: dict[str, Member]) -> None:
     account = Account()
     rows = {

@@ -64,6 +64,7 @@ class Thing:
     temporary: bool = False
     reads: frozenset[Name] = frozenset()
     body: str = ""  # of a view
+    written: str = ""  # the statement that made it
     key_pairs: dict[str, KeyPair] = field(default_factory=dict)
     policies: dict[str, Ref] = field(default_factory=dict)
 

@@ -135,6 +135,7 @@ def _create_relation(ctx: Context, statement: st.Create) -> Decision:
         thing.temporary = statement.temporary
         thing.reads = reads if kind == "VIEW" else frozenset()
         thing.body = (statement.body or "") if kind == "VIEW" else ""
+        thing.written = statement.written
         ctx.account.add(thing)
         if statement.temporary:
             ctx.session.temporary.append(ref)

@@ -174,7 +174,8 @@ class _Parser:
         if kind in vocab.RELATION_KINDS:
             found = self._create_relation(kind, name, replace, if_not_exists, temporary)
             secure = {"SECURE": True} if "SECURE" in modifiers else {}
-            return dataclasses.replace(found, properties={**found.properties, **secure})
+            properties = {**found.properties, **secure}
+            return dataclasses.replace(found, properties=properties, written=self._sql)
         clone = self._name_of(kind) if kind == "SCHEMA" and self._skip("CLONE") else None
         managed = self._skip("WITH", "MANAGED", "ACCESS")
         self._skip("WITH")

@@ -137,10 +137,15 @@ def _yes_no(value: bool) -> str:
     return "Y" if value else "N"
 
 
-def _relation(_: Context, thing: Thing) -> Row:
+def _relation(ctx: Context, thing: Thing) -> Row:
     kind, given = thing.ref.kind, thing.properties
     table = kind in SHOWN_AS_TABLES
+    # docs, "Working with Secure Views": the definition is shown to those who have the owner's role.
+    hidden = given.get("SECURE") and thing.owner not in ctx.roles
     return {
+        "text": "" if hidden else thing.written,
+        "reserved": "",
+        "change_tracking": "OFF",
         "kind": "TABLE" if table else "VIEW",  # of materialized views, too: docs, SHOW OBJECTS
         "rows": 0 if table else None,
         "bytes": 0 if table else None,
@@ -322,8 +327,8 @@ _LISTINGS = {
     ),
     "VIEW": _Listing(
         (
-            *("created_on", "name", "kind", "database_name", "schema_name", "owner", "comment"),
-            *("is_secure", "is_materialized", "owner_role_type"),
+            *("created_on", "name", "reserved", "database_name", "schema_name", "owner", "comment"),
+            *("text", "is_secure", "is_materialized", "owner_role_type", "change_tracking"),
         ),
         _view,
     ),

@@ -17,7 +17,8 @@ KeyPairAction = Literal["ADD", "ROTATE", "MODIFY", "REMOVE"]
 
 @dataclass(frozen=True)
 class Create:
-    """``CREATE``; ``body`` and ``columns`` keep the SQL that the data engine needs."""
+    """``CREATE``; ``body`` and ``columns`` keep the SQL that the data engine needs, ``written``
+    of a relation all of it."""
 
     kind: str
     name: Name
@@ -31,6 +32,7 @@ class Create:
     like: Name | None = None
     columns: str | None = None
     body: str | None = None
+    written: str = ""
 
 
 @dataclass(frozen=True)

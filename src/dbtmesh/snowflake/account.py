@@ -129,6 +129,11 @@ def _details(session: Session, thing: Object, steps: Sequence[Step]) -> Row:
         rows = session.rows("SHOW WAREHOUSES", "ACCOUNTADMIN")
         names = (row["name"] for row in rows if _monitor_of(row) == thing.name)
         found["WAREHOUSES"] = ", ".join(sorted(map(sql_name, names)))
+    making = [step for step in steps if step.verb is Verb.CREATE and step.object == thing]
+    if thing.kind == "VIEW" and making:
+        # Of a secure view it is shown to those alone who have the role that owns it.
+        shown = ask(f"SHOW VIEWS IN SCHEMA {thing.container}", making[0].role) or ()
+        found |= next(({"text": row["text"]} for row in shown if _place(row) == thing.name), {})
     if thing.kind == "WAREHOUSE" and asked:
         parameters = ask(f"SHOW PARAMETERS IN {thing}", setting[0].role)
         found |= {row["key"].upper(): row["value"] for row in parameters or ()}

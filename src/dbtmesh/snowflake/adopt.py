@@ -26,7 +26,7 @@ from dbtmesh.snowflake.plan import (
     plan,
 )
 from dbtmesh.snowflake.sqlscript import Step
-from dbtmesh.snowflake.statements import MANAGED_ACCESS, Verb, understand
+from dbtmesh.snowflake.statements import MANAGED_ACCESS, Meaning, Verb, replacing, understand, view
 from dbtmesh.warehouse.names import sql_name
 
 Built = Collection[str] | None
@@ -212,6 +212,7 @@ def plan_all(steps: Sequence[Step], live: Live, names: Names, built: Built) -> l
         if each.thing in foreign and each.thing.kind != "RESOURCE MONITOR":
             last += _mark(each, names.project)
         last += _managed_access(each, each.thing in foreign)
+        last += _definition(each, each.thing in foreign)
     taken, added = _future(steps, found, foreign, live)
     last += added
     # what others had may be on what has gone since
@@ -277,6 +278,27 @@ def _managed_access(each: Existing, foreign: bool) -> Iterator[Change]:
         "Only the owner of the schema grants on what is in it, not whoever created it.",
     )
     yield Change(step, Effect.SET, (Difference(MANAGED_ACCESS, current, wanted),), adopts=foreign)
+
+
+def _definition(each: Existing, foreign: bool) -> Iterator[Change]:
+    """A view that is there with another query, or shows its query to all, which no CREATE … IF NOT
+    EXISTS changes. Nothing where the account does not show it."""
+    wanted, current = view(each.step.statement), view(each.row.get("text", ""))
+    if wanted is None or current is None:
+        return
+    secure = current_value("is_secure", each.row) == "true"
+    differences = []
+    if secure != wanted.secure:
+        differences.append(Difference("SECURE", str(secure).upper(), str(wanted.secure).upper()))
+    if current.query != wanted.query:
+        differences.append(Difference("query", "another", f"as {each.step.place}"))
+    if differences:
+        statement = replacing(each.step.statement)
+        why = "The view is there with another definition; what others were granted stays."
+        step = replace(
+            each.step, statement=statement, why=why, meaning=Meaning(Verb.ALTER, each.thing)
+        )
+        yield Change(step, Effect.SET, tuple(differences), adopts=foreign)
 
 
 def _relations(

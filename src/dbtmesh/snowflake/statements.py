@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from dbtmesh.snowflake.objects import (
     ACCOUNT,
@@ -121,6 +122,40 @@ def understand(statement: str) -> Meaning:
         if grants := _grants(statement, _GRANT[verb]):
             return Meaning(verb, grants[0].on, grants=grants)
     return Meaning()
+
+
+class View(NamedTuple):
+    """What a CREATE VIEW says. query: its words and signs, so that lines and capitals do not count;
+    the name, the columns and the comment are told by themselves."""
+
+    secure: bool
+    query: tuple[str, ...]
+
+
+_SIGN = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"|[\w$]+|[^\s\w]""", re.DOTALL
+)
+
+
+def view(statement: str) -> View | None:
+    """Of a CREATE VIEW, as it is written or as SHOW VIEWS has it; None of any other."""
+    found = (sign for sign in _SIGN.findall(statement) if not sign.startswith(("--", "/*")))
+    signs = [sign if sign[0] in "'\"" else sign.upper() for sign in found]
+    if signs[:1] != ["CREATE"] or "AS" not in signs:
+        return None
+    at = signs.index("AS")
+    head, query = signs[:at], signs[at + 1 :]
+    while query[-1:] == [";"]:
+        query.pop()
+    return View("SECURE" in head, tuple(query)) if "VIEW" in head else None
+
+
+_CREATE_VIEW = _rule("CREATE(?: OR REPLACE)?((?: SECURE)? VIEW)(?: IF NOT EXISTS)? {name}")
+
+
+def replacing(statement: str) -> str:
+    """A CREATE VIEW as the one that replaces a view, and keeps what was granted on it."""
+    return _CREATE_VIEW.sub(r"CREATE OR REPLACE\1 \2\n  COPY GRANTS", statement, count=1)
 
 
 def _grants(statement: str, rules: Mapping[str, re.Pattern[str]]) -> tuple[Grant, ...]:
