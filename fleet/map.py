@@ -19,7 +19,7 @@ from dbtmesh.registry import latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry.cycles import described
 from dbtmesh.registry.keys import MOST_PROJECTS
-from dbtmesh.registry.store import Store, open_store
+from dbtmesh.registry.store import OutOfReach, Store, open_store
 from fleet import map_html, map_mermaid
 from fleet.errors import FleetError
 from fleet.mesh_graph import (
@@ -93,6 +93,8 @@ def _project(store: Store, name: str, env: str) -> _Found:
     try:
         if published := latest.find(store, name, env):
             found.interface = drawn(published.interface)
+    except OutOfReach:  # of all of them
+        raise
     except MeshError as error:
         found.problems.append(str(error))
     found.records, unread = consumers.recorded(store, name, env)

@@ -116,7 +116,9 @@ def test_no_publication_is_left_behind_however_many_there_are(tmp_path: Path) ->
         (folder / f"20260102T030405.{number:06d}Z-0123456789ab").mkdir(parents=True)
     place = (tmp_path / "registry").as_uri()
     stores = open_store(place), open_store((tmp_path / "state").as_uri())
-    assert move.move(stores, stores, "dbt_up", "prod", dry=True).versions == KEPT + 1
+    other = open_store((tmp_path / "other").as_uri())
+    assert move.move(stores, (other, other), "dbt_up", "prod", dry=True).versions == KEPT + 1
+    assert move.move(stores, stores, "dbt_up", "prod", dry=True).there == KEPT + 1
 
 
 def test_the_command_says_what_is_next(up: Member, down: Member, place: Place, s3: Any) -> None:
@@ -132,6 +134,13 @@ def test_the_command_says_what_is_next(up: Member, down: Member, place: Place, s
     assert "copied 1 publication and 0 records" in up.ok(
         PUBLISH, *flags, there.url, **place.environment
     )
+    assert "copied 0 publications and 0 records of readers to" in (
+        again := up.ok(PUBLISH, *flags, there.url, **place.environment)
+    )
+    assert "1 publication there already" in again
+    nowhere = (up.path.parent / "misspelt").as_uri()
+    for where in (("--registry", nowhere, "--move-to"), (*flags[:-1], "--env", "qa", "--move-to")):
+        assert "nothing to copy" in up.refused(PUBLISH, *where, there.url, **place.environment)
     assert "1 public" in down.ok(SYNC, *there.flags, "--upstream", "dbt_up")
     assert "already" in exporting(up, **place.environment).refused(PUBLISH, *flags, place.url)
     assert move.answers("az://acme/mesh/registry")[0] == "registry=azure"

@@ -71,8 +71,11 @@ LOCATIONS: list[tuple[dict[str, str], dict[str, str], tuple[str, str]]] = [
     ({"DBT_MESH_REGISTRY": ""}, {"env": "prod"}, ("s3://mesh/registry", "prod")),
     ({"DBT_MESH_REGISTRY": "s3://b/a/r"}, {}, ("s3://b/a/r", "prod")),
     ({"DBT_MESH_REGISTRY": "s3://b/a/r/"}, {"registry": FILE + "/"}, (FILE, "local")),
-    ({}, {"registry": "shared disk/registry"}, ("file://{here}/shared%20disk/registry", "local")),
-    ({}, {"registry": "registry"}, ("file://{here}/registry", "local")),
+    ({}, {"registry": "./shared disk/registry"}, ("file://{here}/shared%20disk/registry", "local")),
+    ({}, {"registry": "./registry"}, ("file://{here}/registry", "local")),
+    ({}, {"registry": "S3://b/registry"}, ("s3://b/registry", "prod")),
+    ({}, {"registry": "Snowflake://ORG-ACC"}, ("snowflake://ORG-ACC", "prod")),
+    ({}, {"registry": "FILE:///mesh/registry"}, (FILE, "local")),
 ]
 
 
@@ -93,7 +96,8 @@ def test_flags_come_before_the_environment_before_mesh_yml(
     found = mesh.config.locate(mesh.config.load_member(up.path), **{**given, **flags})
     url = expected[0].format(home=up.environment["DBT_MESH_HOME"], here=tmp_path)
     assert (found.url, found.env) == (url, expected[1])
-    assert found.state_url == url.rpartition("/")[0] + "/state"
+    beside = url if url.startswith("snowflake") else url.rpartition("/")[0]
+    assert found.state_url == f"{beside}/state"
 
 
 @pytest.mark.parametrize(
@@ -101,6 +105,9 @@ def test_flags_come_before_the_environment_before_mesh_yml(
     [
         *("s3://mesh", "s3://mesh/", "s3:///registry", "s3:mesh/registry", "s3://a b/registry"),
         *("http://mesh/registry", "file://host/registry", "file:///", "ftp://mesh/registry"),
+        *("acme-mesh", "..", "-", "~/registry", "s3;//mesh/registry", "registry", "a\nb", "S3:x"),
+        *("gcs://mesh/registry", "snowflake:ORG-ACC", "snowflake:///ORG-ACC", "az://mesh/registry"),
+        *("gs://mesh", "az://acme/mesh/../registry/../..", "file:relative", "C:"),
     ],
 )
 def test_what_is_no_registry_is_refused(url: str, up: Member, mesh: SimpleNamespace) -> None:
@@ -110,6 +117,14 @@ def test_what_is_no_registry_is_refused(url: str, up: Member, mesh: SimpleNamesp
             mesh.config.locate(member, bucket=None, registry=url, env=None).url
         )
     assert "\n" not in str(refused.value)
+
+
+def test_the_full_manifest_is_not_put_where_it_is_committed(up: Member) -> None:
+    build(up, manifest())
+    for folder in ("./registry", (up.path / "registry").as_uri(), "./state/x"):
+        assert "state/ of a project is committed" in up.refused(PUBLISH, "--registry", folder)
+    assert not (up.path / "registry").exists()
+    up.ok(PUBLISH, "--registry", "./elsewhere/registry")
 
 
 def test_commands_find_their_registry(up: Member, down: Member, s3: S3) -> None:

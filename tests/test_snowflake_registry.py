@@ -481,6 +481,57 @@ def test_what_is_damaged_is_told(account: Account, up: Member, store: Store, wro
     one_line(refused)
 
 
+LATEST_DAMAGED = {
+    "a mark without its version": "(ENV, VERSION, KIND, ATTEMPT) "
+    "VALUES ('prod', '{next}', 'latest', 1)",
+    "one from a year that has not come": "(ENV, VERSION, KIND, ATTEMPT) "
+    "VALUES ('prod', '21000101T000000.000000Z-0123456789ab', 'latest', 1)",
+    "two of one part": "(ENV, VERSION, KIND, ATTEMPT, PART, PARTS, SIZE, DIGEST, BODY) "
+    "VALUES ('prod', '{now}', 'version', 0, 0, 1, 9, 'x', 'AAAA')",
+    "a part too many": "(ENV, VERSION, KIND, ATTEMPT, PART, PARTS, SIZE, DIGEST, BODY) "
+    "VALUES ('prod', '{now}', 'version', 0, 1, 2, 9, 'x', 'AAAA')",
+}
+
+
+@pytest.mark.parametrize("wrong", LATEST_DAMAGED)
+def test_a_publication_gets_past_a_latest_that_is_damaged(
+    account: Account, up: Member, store: Store, wrong: str
+) -> None:
+    publish(store, "prod", built(1), agree)
+    row = LATEST_DAMAGED[wrong].format(now=built(1).version, next=built(2).version)
+    table = f"{up.prod_database}.MESH.PUBLICATIONS"
+    account.run(f"USE ROLE SYSADMIN; USE WAREHOUSE UP_WH; INSERT INTO {table} {row}")
+    for do in (
+        lambda: store.read(LATEST),
+        lambda: publish(store, "prod", built(3), agree),  # nor is the gate told that there is none
+    ):
+        with pytest.raises(MeshError, match="is damaged") as refused:
+            do()
+        one_line(refused)
+    assert "--allow-breaking" in str(refused.value)
+    publish(store, "prod", built(3), agree, repair=True)
+    publish(store, "prod", built(4), agree)
+    assert versions(store) == [built(each).version for each in (1, 3, 4)]
+    stored = store.read(LATEST)
+    assert stored
+    assert stored.body == built(4).body
+
+
+def test_a_mark_of_what_is_no_version_is_none(account: Account, up: Member, store: Store) -> None:
+    """As text it may be greater than every version."""
+    publish(store, "prod", built(1), agree)
+    for name in ("zzz", built(1).version.replace("2026", "९०२६"), f"{built(2).version}x"):
+        account.run(
+            "USE ROLE SYSADMIN; USE WAREHOUSE UP_WH; "
+            f"INSERT INTO {up.prod_database}.MESH.PUBLICATIONS (ENV, VERSION, KIND, ATTEMPT) "
+            f"VALUES ('prod', '{name}', 'latest', 1)"
+        )
+    publish(store, "prod", built(2), agree)
+    stored = store.read(LATEST)
+    assert stored
+    assert stored.body == built(2).body
+
+
 def test_a_missing_part_is_told(
     account: Account, up: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:

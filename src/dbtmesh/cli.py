@@ -92,7 +92,7 @@ def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
         "--registry",
         type=given,
         metavar="URL",
-        help="registry at s3://…, az://…, gs://… or file:///… ($DBT_MESH_REGISTRY)",
+        help="registry at s3://…, az://…, gs://…, snowflake://… or file:///… ($DBT_MESH_REGISTRY)",
     )
     arguments.add_argument(
         "--env",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from dbtmesh import MeshError, yaml_files
 from dbtmesh.files import read_bounded
@@ -36,7 +37,7 @@ ACCOUNT = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 FILE = re.compile(r"(?!\.\.?$)[\w. -]+")
 LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 ADDRESS = re.compile(r"[a-z0-9]{2,}://[!-~]{1,1000}")
-SCHEME = re.compile(r"[a-z0-9]{2,}:")
+SCHEME = re.compile(r"[A-Za-z0-9]{2,}:")
 
 
 def _dev_database(prefix: str) -> str:
@@ -307,7 +308,8 @@ def locate(
         or os.environ.get("DBT_MESH_REGISTRY")
         or (os.environ.get("DBT_MESH_BUCKET") and f"s3://{os.environ['DBT_MESH_BUCKET']}/registry")
     )
-    shared = named and SCHEME.match(named) and not named.startswith("file:")
+    named = _address(named) if named else None
+    shared = named and not named.startswith("file:")
     env = env or os.environ.get("DBT_MESH_ENV") or ("prod" if shared else "local")
     if not ENVIRONMENT.fullmatch(env):
         raise MeshError(
@@ -317,7 +319,7 @@ def locate(
         named = laptop_registry(member.root)
     is_own = not named
     if not named and member.registry:
-        named = member.registry
+        named = _address(member.registry)
     if not named and member.bucket:
         named = f"s3://{member.bucket}/registry"
     if not named:
@@ -326,10 +328,28 @@ def locate(
             f"no registry for environment {env}: name one with --registry, $DBT_MESH_REGISTRY, or "
             f"the answer {answer} (`copier update --trust --skip-answered --ask {answer}`)"
         )
-    if not SCHEME.match(named):
-        named = Path(named).absolute().as_uri()
     place = Location(named.rstrip("/"), env, is_own)
     parts = {"az": 4, "snowflake": 2}.get(place.url.partition(":")[0], 3)
     if place.url.count("/") < parts:
         raise MeshError(f"{named}: write all of it, as {SHAPES}")
+    if place.url.startswith("file:"):
+        state, committed = Path(unquote(place.state_url[7:])), member.root / "state"
+        if committed.resolve() in (state.resolve(), *state.resolve().parents):
+            raise MeshError(
+                f"{named}: the full manifest would lie in {state}, and state/ of a project is "
+                "committed: name a folder outside of the project"
+            )
     return place
+
+
+def _address(named: str) -> str:
+    """As a URL. Without a scheme it is a folder, and has to look like one: a bucket's name, or a
+    variable that holds something else, is none. Raises MeshError."""
+    if scheme := SCHEME.match(named):
+        return scheme[0].lower() + named[scheme.end() :]
+    if not Path(named).is_absolute() and not named.startswith(("./", "../")):
+        raise MeshError(
+            f"{shown(named)} is not a registry: write {SHAPES}, or a folder with its whole path, or"
+            " as ./folder"
+        )
+    return Path(named).absolute().as_uri()

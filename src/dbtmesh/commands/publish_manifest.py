@@ -25,7 +25,7 @@ for tables that are not there: build with --target prod, or pass --allow-target.
 A rollback puts back the interface, not the data: build and deploy the code it was of as well.
 
 A move copies the history, the records of readers and this project's state, of every environment but
-local; where they were they stay. It can be run again, and then takes over what has come since.
+local, or of the one that --env names; where they were they stay. It can be run again, and then takes over what has come since.
 
 Exit status: 0 done, 1 it failed, 2 the change was refused and nothing was published.
 """
@@ -58,7 +58,7 @@ def main(words: Sequence[str], root: Path) -> int:
     )
     store = open_store(place.url, member.access)
     if arguments.move_to:
-        return move_to(member, place, arguments.move_to, arguments.dry_run)
+        return move_to(member, place, arguments.move_to, arguments.env, arguments.dry_run)
     if arguments.history is not None:
         return show_history(store, member.project, place.env, arguments.history)
     repair = arguments.allow_breaking
@@ -292,8 +292,11 @@ def name_cycles(member: config.Member, env: str, store: Store) -> None:
         )
 
 
-def move_to(member: config.Member, place: config.Location, url: str, dry: bool) -> int:
-    """Copies all that the project has published to the registry at `url`. Raises MeshError."""
+def move_to(
+    member: config.Member, place: config.Location, url: str, only: str | None, dry: bool
+) -> int:
+    """Copies all that the project has published to the registry at `url`. only: of this environment.
+    Raises MeshError, also where there is nothing to copy."""
     from dbtmesh.registry import move
 
     there = config.locate(member, bucket=None, registry=url, env=place.env)
@@ -301,10 +304,14 @@ def move_to(member: config.Member, place: config.Location, url: str, dry: bool) 
         raise MeshError(f"{member.project} publishes to {place.url} already")
     source = open_store(place.url, member.access), open_store(place.state_url, member.access)
     target = open_store(there.url, member.access), open_store(there.state_url, member.access)
-    envs = [env for env in move.environments(source[0], member.project) if env != "local"]
+    found = move.environments(source[0], member.project)
+    envs = [env for env in found if env == only or (only is None and env != "local")]
     if not envs:
-        cli.say(f"{member.project} has published nothing to {place.url} yet")
-        return cli.OK
+        where = f"{only} of {place.url}" if only else place.url
+        known = f" (but to {', '.join(found)})" if found else ""
+        raise MeshError(
+            f"there is nothing to copy: {member.project} has published nothing to {where}{known}"
+        )
     readers: set[str] = set()
     for env in envs:
         moved = move.move(source, target, member.project, env, dry)
@@ -312,9 +319,11 @@ def move_to(member: config.Member, place: config.Location, url: str, dry: bool) 
         cli.say(
             f"{env}: {'would copy' if dry else 'copied'} {counted(moved.versions, 'publication')} "
             f"and {counted(moved.records, 'record')} of readers to {there.url}"
+            + (f"; {counted(moved.there, 'publication')} there already" if moved.there else "")
         )
-        if left := len(moved.readers) - moved.records:
-            cli.say(f"  {counted(left, 'reader')} will write a record there at the next deploy")
+        if moved.readers and target[0].keeps_own_records:
+            readers_left = counted(len(moved.readers), "reader")
+            cli.say(f"  {readers_left} will write a record there at the next deploy")
     if not dry and (data := move.answers(there.url)):
         whom = f", and in {', '.join(sorted(readers))}" if readers else ""
         flags = " ".join(f"--data {each}" for each in data)

@@ -17,11 +17,12 @@ STATE = ("manifest.json", "deploy.json", "run_results.json", "index.html")
 
 @dataclass(frozen=True)
 class Moved:
-    """What of an environment has been taken over, or would be. readers: who has a record; records:
-    how many of these are taken over."""
+    """What of an environment has been taken over, or would be. versions, records: how many are new
+    there; there: how many publications were there before. readers: who has a record."""
 
     env: str
     versions: int
+    there: int
     readers: tuple[str, ...]
     records: int
 
@@ -46,7 +47,9 @@ def move(
     found = sorted(name for name in registry.children(folder) if name.endswith(".json"))
     records = [] if new.keeps_own_records else found
     readers = tuple(name.removesuffix(".json") for name in found)
-    moved = Moved(env, len(versions), readers, len(records))
+    there = {*history.versions(new, project, env, number=sys.maxsize)}.intersection(versions)
+    missing = [name for name in records if new.etag(folder + name) is None]
+    moved = Moved(env, len(versions) - len(there), len(there), readers, len(missing))
     if dry:
         return moved
 
@@ -56,7 +59,7 @@ def move(
             write_once(new, key, stored.body)
 
     at_once.each(version, versions)
-    for name in records:
+    for name in missing:
         _where_there_is_none(registry, new, folder + name)
     for name in STATE:
         _where_there_is_none(state, new_state, keys.state(project, env, name))

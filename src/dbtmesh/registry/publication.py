@@ -18,7 +18,7 @@ from dbtmesh.manifest.interface import ROLLBACK, STUB, Interface
 from dbtmesh.manifest.published import read
 from dbtmesh.manifest.seal import annotated
 from dbtmesh.registry import keys
-from dbtmesh.registry.store import Changed, Store, TooLarge, contended
+from dbtmesh.registry.store import Changed, Damaged, Store, TooLarge, contended
 
 AHEAD = timedelta(minutes=10)
 """How far clocks may be apart. What is dated later than that comes from a clock that is wrong."""
@@ -54,7 +54,7 @@ def published(
     key = keys.latest(project, env)
     try:
         stored = store.read(key)
-    except TooLarge as error:
+    except (TooLarge, Damaged) as error:
         if repair:
             return None, store.etag(key)
         raise _incomparable(error) from None

@@ -68,6 +68,11 @@ class TooLarge(MeshError):
         super().__init__(f"{where}: {too_large(size, most)}: have it written again")
 
 
+class Damaged(MeshError):
+    """An object is there, and is not what was written. It has an ETag all the same, so that it can
+    be replaced."""
+
+
 class Store(Protocol):
     """Objects under a root; `key` is a path below it, with `/` between its parts.
 
@@ -80,7 +85,7 @@ class Store(Protocol):
 
     def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
         """The object, or None where there is none. Raises NotModified where its ETag is `known`,
-        TooLarge where it has more than `most` bytes, of which none are kept."""
+        TooLarge where it has more than `most` bytes, of which none are kept, and Damaged."""
 
     def etag(self, key: str) -> str | None:
         """The object's ETag without its body, or None where there is none."""

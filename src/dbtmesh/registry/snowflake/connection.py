@@ -47,7 +47,9 @@ FAULTS = {
         f"with {TARGET}=prod and their key in SNOWFLAKE_PRIVATE_KEY_PATH)",
     ),
     NO_WAREHOUSE: Fault(
-        OutOfReach, "your role has no warehouse that it may use: run snowflake/02 of this project"
+        OutOfReach,
+        "there is no warehouse that your role may use: run snowflake/02 of this project, or name one "
+        "in SNOWFLAKE_WAREHOUSE or in your connection (warehouse = …)",
     ),
     SUSPENDED: Fault(OutOfReach, "the warehouse is suspended by its resource monitor"),
 }

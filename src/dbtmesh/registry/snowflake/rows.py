@@ -57,6 +57,8 @@ def one_object(rows: Iterable[Sequence[object]]) -> list[Part]:
     """
     found: dict[int, Part] = {}
     for tag, part, parts, size, digest, body in rows:
+        if part is None:
+            raise Damaged(f"there is no version {str(tag).partition(':')[0]}")
         row = Part(
             str(tag),
             int(str(part)),

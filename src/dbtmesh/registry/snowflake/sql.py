@@ -58,6 +58,8 @@ def record(database: str, upstream: str, env: str, consumer: str) -> Counted:
 # ── Publications ──────────────────────────────────────────────────────────────────────
 
 _LATEST = "MAX(IFF(KIND = 'latest', ATTEMPT, 0))"
+_VERSION = "^[0-9]{8}T[0-9]{6}[.][0-9]{6}Z-[0-9a-f]{12}$"
+"""As `keys.VERSION`: a mark of anything else, which would be the greatest for good, is none."""
 _WITHDRAWN = "MAX(IFF(KIND = 'withdrawn', ATTEMPT, 0))"
 
 
@@ -65,7 +67,8 @@ def standing(table: Table, env: str, number: int) -> Statement:
     """The greatest versions that are in place, with the attempt that put each there."""
     return Statement(
         f"SELECT VERSION, {_LATEST} AS ATTEMPT FROM {table} "
-        "WHERE ENV = ? AND KIND IN ('latest', 'withdrawn') GROUP BY VERSION "
+        f"WHERE ENV = ? AND KIND IN ('latest', 'withdrawn') AND VERSION RLIKE '{_VERSION}' "
+        "GROUP BY VERSION "
         f"HAVING {_LATEST} > {_WITHDRAWN} ORDER BY VERSION DESC LIMIT {number}",
         (env,),
     )
@@ -76,7 +79,10 @@ def read_latest(
 ) -> Statement:
     found = standing(table, env, 1)
     tag = "S.VERSION || ':' || S.ATTEMPT"
-    rows = _document(f"FROM {table} V JOIN S ON V.VERSION = S.VERSION", tag, known, most, body)
+    # A mark whose version is not there is a row without a part.
+    rows = _document(
+        f"FROM S LEFT JOIN {table} V ON V.VERSION = S.VERSION AND", tag, known, most, body
+    )
     return Statement(
         f"WITH S AS ({found.text}) {rows.text}", (*found.values, *rows.values, env, reader)
     )
@@ -85,17 +91,16 @@ def read_latest(
 def read_version(
     table: Table, env: str, version: str, reader: str, known: str | None, most: int, body: bool
 ) -> Statement:
-    rows = _document(f"FROM {table} V", "V.VERSION", known, most, body, "V.VERSION = ? AND ")
+    rows = _document(f"FROM {table} V WHERE V.VERSION = ? AND", "V.VERSION", known, most, body)
     return Statement(rows.text, (*rows.values, version, env, reader))
 
 
-def _document(
-    source: str, tag: str, known: str | None, most: int, body: bool, where: str = ""
-) -> Statement:
-    """What this reader gets of a version: the document made for it, else the one for all."""
+def _document(source: str, tag: str, known: str | None, most: int, body: bool) -> Statement:
+    """What this reader gets of a version: the document made for it, else the one for all. source:
+    up to where a condition follows."""
     text, values = _body(tag, "V.", known, most, body)
     return Statement(
-        f"SELECT {tag}, V.PART, V.PARTS, V.SIZE, V.DIGEST, {text} {source} WHERE {where}"
+        f"SELECT {tag}, V.PART, V.PARTS, V.SIZE, V.DIGEST, {text} {source} "
         f"V.ENV = ? AND V.KIND = 'version' AND V.PART < {MOST_PARTS} "
         "AND (V.READER IS NULL OR V.READER = ?) "
         "QUALIFY DENSE_RANK() OVER (ORDER BY V.READER NULLS LAST) = 1 ORDER BY V.PART",

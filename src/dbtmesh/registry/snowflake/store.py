@@ -17,6 +17,7 @@ from dbtmesh.registry.snowflake.places import Folder, Kind, Place, folder_of, pl
 from dbtmesh.registry.store import (
     Access,
     Changed,
+    Damaged,
     NotModified,
     OutOfReach,
     Stored,
@@ -26,6 +27,8 @@ from dbtmesh.snowflake.names import MESH, reader_name
 
 STATE = "/state"
 """After the account: what a member keeps for itself, beside the registry."""
+NO_DIGEST = "0" * 16
+"""In the ETag of what is damaged: nobody knows it, and it can be replaced."""
 DATABASE = re.compile(r"(.+)_PROD")
 
 
@@ -62,12 +65,17 @@ class SnowflakeStore:
             raise self._damaged(key, error) from None
 
     def etag(self, key: str) -> str | None:
-        found = self._rows(key, None, MOST, body=False)
+        place = place_of(key)
+        answered = self._answered(place, key, None, MOST, body=False) if place else []
+        try:
+            found = rows.one_object(answered)
+        except rows.Damaged as error:
+            if place and place.kind is Kind.VERSION:
+                raise self._damaged(key, error) from None
+            return rows.etag(str(answered[0][0]), NO_DIGEST)
         return rows.etag(found[0].tag, found[0].digest) if found else None
 
-    def _rows(
-        self, key: str, known: str | None, most: int, *, body: bool = True
-    ) -> list[rows.Part]:
+    def _rows(self, key: str, known: str | None, most: int) -> list[rows.Part]:
         place = place_of(key)
         if place is None:
             return []
@@ -75,13 +83,16 @@ class SnowflakeStore:
             if isinstance(listed, MeshError):
                 raise listed
             return listed
-        statement = self._reading(place, known, most, body)
-        if statement is None:
-            return []
         try:
-            return rows.one_object(self._connection.ask(statement, f"{self.url}/{key}"))
+            return rows.one_object(self._answered(place, key, known, most, body=True))
         except rows.Damaged as error:
             raise self._damaged(key, error) from None
+
+    def _answered(
+        self, place: Place, key: str, known: str | None, most: int, *, body: bool
+    ) -> list[Sequence[Any]]:
+        statement = self._reading(place, known, most, body)
+        return self._connection.ask(statement, f"{self.url}/{key}") if statement else []
 
     def _reading(
         self, place: Place, known: str | None, most: int, body: bool
@@ -96,7 +107,7 @@ class SnowflakeStore:
         return sql.read_counted(counted, known, most, body)
 
     def _damaged(self, key: str, error: rows.Damaged) -> MeshError:
-        return MeshError(f"{self.url}/{key} is damaged ({error}): have it written again")
+        return Damaged(f"{self.url}/{key} is damaged ({error}): have it written again")
 
     def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
         place = place_of(key)
