@@ -139,8 +139,10 @@ def test_the_command_says_what_is_next(up: Member, down: Member, place: Place, s
     )
     assert "1 publication there already" in again
     nowhere = (up.path.parent / "misspelt").as_uri()
-    for where in (("--registry", nowhere, "--move-to"), (*flags[:-1], "--env", "qa", "--move-to")):
-        assert "nothing to copy" in up.refused(PUBLISH, *where, there.url, **place.environment)
+    signed_in = exporting(up, **place.environment)
+    for where in (("--registry", nowhere), (*place.flags, "--env", "qa")):
+        said = signed_in.refused(PUBLISH, *where, "--move-to", there.url)
+        assert "nothing to copy" in said
     assert "1 public" in down.ok(SYNC, *there.flags, "--upstream", "dbt_up")
     assert "already" in exporting(up, **place.environment).refused(PUBLISH, *flags, place.url)
     assert move.answers("az://acme/mesh/registry")[0] == "registry=azure"

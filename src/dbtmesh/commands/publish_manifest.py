@@ -25,7 +25,8 @@ for tables that are not there: build with --target prod, or pass --allow-target.
 A rollback puts back the interface, not the data: build and deploy the code it was of as well.
 
 A move copies the history, the records of readers and this project's state, of every environment but
-local, or of the one that --env names; where they were they stay. It can be run again, and then takes over what has come since.
+local, or of the one that --env names; where they were they stay. It can be run again, and then
+takes over what has come since.
 
 Exit status: 0 done, 1 it failed, 2 the change was refused and nothing was published.
 """
@@ -295,7 +296,7 @@ def name_cycles(member: config.Member, env: str, store: Store) -> None:
 def move_to(
     member: config.Member, place: config.Location, url: str, only: str | None, dry: bool
 ) -> int:
-    """Copies all that the project has published to the registry at `url`. only: of this environment.
+    """Copies all that the project has published to the registry at `url`. only: an environment.
     Raises MeshError, also where there is nothing to copy."""
     from dbtmesh.registry import move
 

@@ -48,8 +48,8 @@ FAULTS = {
     ),
     NO_WAREHOUSE: Fault(
         OutOfReach,
-        "there is no warehouse that your role may use: run snowflake/02 of this project, or name one "
-        "in SNOWFLAKE_WAREHOUSE or in your connection (warehouse = …)",
+        "there is no warehouse that your role may use: run snowflake/02 of this project, or name "
+        "one in SNOWFLAKE_WAREHOUSE or in your connection (warehouse = …)",
     ),
     SUSPENDED: Fault(OutOfReach, "the warehouse is suspended by its resource monitor"),
 }
