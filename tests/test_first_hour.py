@@ -18,7 +18,7 @@ from tests import versions, warm
 from tests.conftest import ROOT
 from tests.first_hour import Person, blocks, git_settings, stated
 from tests.fleet_world import world
-from tests.keypair_world import ACCOUNT
+from tests.keypair_world import ACCOUNT, gh_standin
 from tests.snowflake_standin import Laptop, Standin, split_statements
 from tests.snowflake_standin.fixtures import rsa_key
 from tests.versions import git
@@ -104,6 +104,44 @@ def test_a_team_with_a_new_project(ada: Person, standin: Standin) -> None:
         said = ada.types(line)
     assert "Completed successfully" in said
     assert ada.end() == stated("a team with a new project")
+
+
+GH = """#!/bin/sh
+[ "$1 $2" = "repo create" ] || exec {gh} "$@"
+git init --quiet --bare {hub} && git remote add origin {hub}
+"""
+
+
+def test_a_team_with_snowflake_and_github_alone(ada: Person, standin: Standin) -> None:
+    """The repository is a folder here; what its workflows do is run in test_workflows_snowflake."""
+    hub, programs = ada.folder.parent / "hub.git", ada.folder / ".programs"
+    for name, text in (
+        ("gh.py", gh_standin(ada.folder.parent / "gh.log")),
+        ("gh", GH.format(gh=programs / "gh.py", hub=hub)),
+    ):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    asked = {
+        "copier copy": [
+            *QUESTIONS[:4],
+            ("GitHub repository as", "\x15acme/sales" + ENTER),
+            QUESTIONS[-1],
+        ],
+        "scripts/snowflake_access.py apply": [("on connection admin?", "y\n")],
+    }
+    (lines,) = blocks(README, "### With Snowflake and GitHub alone")
+    for line in lines:
+        begins = next((begin for begin in asked if line.startswith(begin)), "")
+        said = ada.types(adapted(line), *asked.pop(begins, ()))
+        if line.startswith("scripts"):
+            assert "MESH.PUBLISHED" in said
+    assert ada.end() == stated("a team with Snowflake and GitHub alone")
+    assert git(hub, "rev-parse", "main")
+    model = standin.model
+    assert model.can("SALES_ROLE", "INSERT", "SALES_PROD.MESH.PUBLICATIONS")
+    for user in ("SALES_SVC", "SALES_CI_SVC"):
+        (found,) = (t for ref, t in model.account.things.items() if ref.name == (user,))
+        assert found.properties["RSA_PUBLIC_KEY"]
 
 
 THEIRS = {

@@ -811,9 +811,10 @@ def test_a_move_there_and_back(account: Account, up: Member, tmp_path: Path) -> 
     record = Record("dbt_down", [Read("model.dbt_up.public_open", "public_open")])
     here[0].write(keys.record("dbt_up", "prod", "dbt_down"), encode(record), replaces=None)
     there = account.store(up), account.store(up, "/state")
-    for _ in range(2):  # it can be run again
+    for new, old in ((2, 0), (0, 2)):  # it can be run again
         moved = move(here, there, "dbt_up", "prod", dry=False)
-        assert (moved.versions, moved.readers, moved.records) == (2, ("dbt_down",), 0)
+        assert (moved.versions, moved.there) == (new, old)
+        assert (moved.readers, moved.records) == (("dbt_down",), 0)
     assert latest(there[0]).version == built(1).version
     publish(there[0], "prod", built(2), agree)
     back = open_store((tmp_path / "b/registry").as_uri()), open_store((tmp_path / "b/s").as_uri())
