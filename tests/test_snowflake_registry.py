@@ -392,6 +392,15 @@ def test_a_name_that_is_written_in_another_way_hides_as_well() -> None:
     assert b"for_down" not in everybodys
 
 
+def test_without_the_role_of_a_reader_its_models_are_not_seen(account: Account, up: Member) -> None:
+    publish(account.store(up), "prod", of(OPEN, FOR_DOWN), agree)
+    down = account.project("dbt_down", up)
+    assert len(latest(account.store(down)).nodes) == 2
+    role = f"DATABASE ROLE {up.prod_database}.READ_DBT_DOWN"
+    account.run(f"USE ROLE SYSADMIN; REVOKE {role} FROM ROLE DOWN_ROLE;")
+    assert [*latest(account.store(down)).nodes] == ["model.dbt_up.public_open"]
+
+
 def test_a_publication_for_named_consumers_alone(account: Account, up: Member) -> None:
     publish(account.store(up), "prod", of(FOR_DOWN), agree)
     assert not latest(account.store(account.project("dbt_other", up))).nodes

@@ -5,13 +5,20 @@ What the statements of the store are refused, and what the commands that set acc
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
 
+from dbtmesh.config import load_member
+from dbtmesh.registry.snowflake import sql
+from dbtmesh.registry.snowflake.rows import Mark, packed
+from dbtmesh.snowflake.expected import revocation
+from dbtmesh.snowflake.files import read_steps
+from dbtmesh.snowflake.objects import Grant, Scope
 from tests.conftest import Member, Render
-from tests.snowflake_members import ACCESS, Account, Desk, demo_answers
-from tests.snowflake_standin import SnowflakeError
+from tests.snowflake_members import ACCESS, Account, Desk, demo_answers, scripts_of
+from tests.snowflake_standin import Model, SnowflakeError
 
 ON = ("--connection", "admin")
 MEMBERS = ("dbt_up", "dbt_down", "dbt_down_loom")
@@ -45,17 +52,19 @@ def desks(members: dict[str, Member]) -> dict[str, Desk]:
     return desks
 
 
-def as_role(desk: Desk, role: str, sql: str) -> None:
-    desk.account.model.execute(sql, role, role.replace("_ROLE", "_SVC").replace("DEV_", "CI_"))
+def as_role(desk: Desk, role: str, statement: str) -> None:
+    desk.account.model.execute(
+        statement, role, role.replace("_ROLE", "_SVC").replace("DEV_", "CI_")
+    )
 
 
-def as_admin(desk: Desk, sql: str) -> None:
-    desk.account.model.execute(sql, "ACCOUNTADMIN")
+def as_admin(desk: Desk, statement: str) -> None:
+    desk.account.model.execute(statement, "ACCOUNTADMIN")
 
 
-def denied(desk: Desk, role: str, sql: str) -> None:
+def denied(desk: Desk, role: str, statement: str) -> None:
     with pytest.raises(SnowflakeError, match=r"Insufficient privileges|not authorized"):
-        as_role(desk, role, sql)
+        as_role(desk, role, statement)
 
 
 def test_a_plan_right_after_is_empty_and_verify_is_clean(desks: dict[str, Desk]) -> None:
@@ -78,7 +87,7 @@ def test_what_was_written_cannot_be_changed(
     name = f"{schema}.{table}"
     as_role(desk, role, f"INSERT INTO {name} {ADDED[table]}")
     as_role(desk, role, f"SELECT * FROM {name}")
-    for sql in (
+    for statement in (
         f"UPDATE {name} SET BODY = 'y'",
         f"DELETE FROM {name}",
         f"TRUNCATE TABLE {name}",
@@ -92,7 +101,7 @@ def test_what_was_written_cannot_be_changed(
         f"CREATE TABLE {schema}.MORE (ID INT)",
         f"DROP DATABASE {member.upper()}_PROD",
     ):
-        denied(desk, role, sql)
+        denied(desk, role, statement)
     # pull requests, whose code nobody has reviewed yet, read alone
     people = f"{member.upper()}_DEV_ROLE"
     as_role(desk, people, f"SELECT * FROM {name}")
@@ -112,6 +121,129 @@ def test_nobody_writes_to_anothers_database_or_sees_its_state(desks: dict[str, D
         denied(desks["dbt_up"], role, "SELECT * FROM DBT_DOWN_PROD.MESH.STATE")
     # what one reads is not for another reader
     denied(desks["dbt_down"], "DBT_DOWN_ROLE", "SELECT * FROM DBT_DOWN_LOOM_PROD.MESH.READS")
+
+
+# ── Each privilege ────────────────────────────────────────────────────────────────────
+
+OWN = sql.publications("DBT_UP_PROD", own=True)
+SEEN = sql.publications("DBT_UP_PROD", own=False)
+STATES = {up: sql.state(f"{up}_PROD", "prod", "manifest.json") for up in ("DBT_UP", "DBT_DOWN")}
+RECORD = sql.record("DBT_DOWN_PROD", "dbt_up", "prod", "dbt_down")
+MARK = Mark("20260102T030405.678901Z-0123456789ab", 1)
+BODY = packed(b"{}")
+LOOKS = sql.read_records(["DBT_DOWN_PROD"], "dbt_up", "prod", 9)
+SENT = {
+    "publish": ("DBT_UP_ROLE", sql.keep_version(OWN, "prod", MARK.version, {None: BODY})),
+    "put in place": ("DBT_UP_ROLE", sql.put_in_place(OWN, "prod", MARK.version, MARK)),
+    "look again": ("DBT_UP_ROLE", sql.standing(OWN, "prod", 2)),
+    "withdraw": ("DBT_UP_ROLE", sql.withdraw(OWN, "prod", MARK)),
+    "keep state": ("DBT_UP_ROLE", sql.write_counted(STATES["DBT_UP"], BODY, None, "a")),
+    "get state": ("DBT_UP_ROLE", sql.read_counted(STATES["DBT_UP"], None, 9)),
+    "compare": ("DBT_UP_DEV_ROLE", sql.read_latest(OWN, "prod", sql.OWNER, None, 9)),
+    "get state in a PR": ("DBT_UP_DEV_ROLE", sql.read_counted(STATES["DBT_UP"], None, 9)),
+    "ask who reads": ("DBT_UP_ROLE", LOOKS),
+    "ask who reads in a PR": ("DBT_UP_DEV_ROLE", LOOKS),
+    "sync": ("DBT_DOWN_ROLE", sql.read_latest(SEEN, "prod", "READ_DBT_DOWN", None, 9)),
+    "sync in a PR": ("DBT_DOWN_DEV_ROLE", sql.read_latest(SEEN, "prod", "R", None, 9)),
+    "record": ("DBT_DOWN_ROLE", sql.write_counted(RECORD, BODY, None, "a")),
+    "compare the record": ("DBT_DOWN_ROLE", sql.read_counted(RECORD, None, 9)),
+    "look at the record": ("DBT_DOWN_DEV_ROLE", sql.read_counted(RECORD, None, 9)),
+    "keep its state": ("DBT_DOWN_ROLE", sql.write_counted(STATES["DBT_DOWN"], BODY, None, "a")),
+    "get its state": ("DBT_DOWN_ROLE", sql.read_counted(STATES["DBT_DOWN"], None, 9)),
+}
+"""What the library sends, by whom."""
+_UP, _DOWN = "DBT_UP_PROD", "DBT_DOWN_PROD"
+NEEDED = {
+    f"SELECT ON TABLE {_UP}.MESH.STATE TO ROLE DBT_UP_ROLE": {"keep state", "get state"},
+    f"INSERT ON TABLE {_UP}.MESH.STATE TO ROLE DBT_UP_ROLE": {"keep state"},
+    f"SELECT ON TABLE {_UP}.MESH.PUBLICATIONS TO ROLE DBT_UP_ROLE": {
+        *("publish", "put in place", "look again"),
+    },
+    f"INSERT ON TABLE {_UP}.MESH.PUBLICATIONS TO ROLE DBT_UP_ROLE": {
+        *("publish", "put in place", "withdraw"),
+    },
+    f"USAGE ON ALL SCHEMAS IN DATABASE {_UP} TO ROLE DBT_UP_DEV_ROLE": {
+        *("compare", "get state in a PR"),
+    },
+    f"SELECT ON ALL TABLES IN DATABASE {_UP} TO ROLE DBT_UP_DEV_ROLE": {
+        *("compare", "get state in a PR"),
+    },
+    f"USAGE ON SCHEMA {_UP}.MESH TO DATABASE ROLE {_UP}.PUBLIC_READ": {"sync", "sync in a PR"},
+    f"SELECT ON VIEW {_UP}.MESH.PUBLISHED TO DATABASE ROLE {_UP}.PUBLIC_READ": {
+        *("sync", "sync in a PR"),
+    },
+    f"USAGE ON DATABASE ROLE {_UP}.PUBLIC_READ TO ROLE DBT_DOWN_ROLE": {"sync"},
+    f"USAGE ON DATABASE ROLE {_UP}.PUBLIC_READ TO ROLE DBT_DOWN_DEV_ROLE": {"sync in a PR"},
+    f"USAGE ON SCHEMA {_DOWN}.MESH TO ROLE DBT_DOWN_ROLE": {
+        *("record", "compare the record", "keep its state", "get its state"),
+    },
+    f"SELECT ON TABLE {_DOWN}.MESH.STATE TO ROLE DBT_DOWN_ROLE": {
+        *("keep its state", "get its state"),
+    },
+    f"INSERT ON TABLE {_DOWN}.MESH.STATE TO ROLE DBT_DOWN_ROLE": {"keep its state"},
+    f"SELECT ON TABLE {_DOWN}.MESH.READS TO ROLE DBT_DOWN_ROLE": {"record", "compare the record"},
+    f"INSERT ON TABLE {_DOWN}.MESH.READS TO ROLE DBT_DOWN_ROLE": {"record"},
+    f"USAGE ON ALL SCHEMAS IN DATABASE {_DOWN} TO ROLE DBT_DOWN_DEV_ROLE": {"look at the record"},
+    f"SELECT ON ALL TABLES IN DATABASE {_DOWN} TO ROLE DBT_DOWN_DEV_ROLE": {"look at the record"},
+    f"USAGE ON DATABASE {_DOWN} TO DATABASE ROLE {_DOWN}.MESH_READS": {
+        *("ask who reads", "ask who reads in a PR"),
+    },
+    f"USAGE ON SCHEMA {_DOWN}.MESH TO DATABASE ROLE {_DOWN}.MESH_READS": {
+        *("ask who reads", "ask who reads in a PR"),
+    },
+    f"SELECT ON TABLE {_DOWN}.MESH.READS TO DATABASE ROLE {_DOWN}.MESH_READS": {
+        *("ask who reads", "ask who reads in a PR"),
+    },
+    f"USAGE ON DATABASE ROLE {_DOWN}.MESH_READS TO ROLE DBT_UP_ROLE": {"ask who reads"},
+    f"USAGE ON DATABASE ROLE {_DOWN}.MESH_READS TO ROLE DBT_UP_DEV_ROLE": {
+        "ask who reads in a PR",
+    },
+    # Its own PUBLIC_READ, which it needs to grant what dbt builds, lets it in already.
+    f"USAGE ON SCHEMA {_UP}.MESH TO ROLE DBT_UP_ROLE": set(),
+    # Rows, not statements: see test_without_the_role_of_a_reader_its_models_are_not_seen.
+    f"USAGE ON DATABASE ROLE {_UP}.READ_DBT_DOWN TO ROLE DBT_DOWN_ROLE": set(),
+    f"USAGE ON DATABASE ROLE {_UP}.READ_DBT_DOWN TO ROLE DBT_DOWN_DEV_ROLE": set(),
+    # The matrix of what dbt builds is test_snowflake_matrix's; CREATE DATABASE ROLE gives the first.
+    f"USAGE ON DATABASE {_UP} TO DATABASE ROLE {_UP}.PUBLIC_READ": set(),
+    f"USAGE ON DATABASE ROLE {_UP}.PUBLIC_READ TO ROLE DBT_UP_ROLE": set(),
+}
+"""Each grant on what is the registry's → what is refused without it."""
+
+
+def _of_the_registry(grant: Grant) -> bool:
+    if grant.scope is Scope.ALL:
+        return grant.on.kind in ("SCHEMA", "TABLE") and grant.on.name in (_UP, _DOWN)
+    things = (grant.on, grant.to)
+    names = (".MESH", "PUBLIC_READ", ".READ_", "MESH_READS")
+    inside = any(name in thing.name for thing in things for name in names)
+    return grant.scope is Scope.ONE and inside and not grant.on.name.endswith("MARTS")
+
+
+def test_each_privilege_is_needed_for_what_the_library_sends(members: dict[str, Member]) -> None:
+    whole = Model()
+    steps = [step for member in members.values() for step in read_steps(load_member(member.path))]
+    for member in members.values():
+        for text in scripts_of(member).values():
+            whole.run_script(text)
+
+    def refused(model: Model) -> set[str]:
+        found = set()
+        for what, (role, statement) in SENT.items():
+            try:
+                user = role.replace("_DEV_ROLE", "_CI_SVC").replace("_ROLE", "_SVC")
+                model.execute(statement.text, role, user)
+            except SnowflakeError:
+                found.add(what)
+        return found
+
+    assert refused(whole) == set()
+    grants = {str(grant): grant for step in steps for grant in step.grants}
+    mine = {text for text, grant in grants.items() if _of_the_registry(grant)}
+    assert {each for each in mine if "LOOM" not in each} == NEEDED.keys()
+    for text, without in NEEDED.items():
+        model = copy.deepcopy(whole)
+        model.execute(revocation(grants[text]))
+        assert (text, refused(model)) == (text, without)
 
 
 @pytest.mark.parametrize(
@@ -171,14 +303,14 @@ MADE_OTHERWISE = {
 def test_a_view_that_is_there_otherwise_is_replaced(desks: dict[str, Desk], how: str) -> None:
     """CREATE … IF NOT EXISTS leaves it as it is: a plan has to see what it says."""
     up = desks["dbt_up"]
-    sql, said = MADE_OTHERWISE[how]
+    made, said = MADE_OTHERWISE[how]
     model = up.account.model
     shown = f"SHOW VIEWS IN SCHEMA {VIEW.split()[1].rpartition('.')[0]}"
     (before,) = model.execute(shown, "SYSADMIN").dicts()
     (hidden,) = model.execute(shown, "SECURITYADMIN").dicts()
     assert not hidden["text"]
     model.execute(
-        sql or str(before["text"]).replace("SECURE VIEW IF NOT EXISTS", "OR REPLACE VIEW"),
+        made or str(before["text"]).replace("SECURE VIEW IF NOT EXISTS", "OR REPLACE VIEW"),
         "SYSADMIN",
     )
     granted = "SELECT * FROM DBT_UP_PROD.MESH.PUBLISHED"
