@@ -203,7 +203,7 @@ NEEDED = {
     # Rows, not statements: see test_without_the_role_of_a_reader_its_models_are_not_seen.
     f"USAGE ON DATABASE ROLE {_UP}.READ_DBT_DOWN TO ROLE DBT_DOWN_ROLE": set(),
     f"USAGE ON DATABASE ROLE {_UP}.READ_DBT_DOWN TO ROLE DBT_DOWN_DEV_ROLE": set(),
-    # The matrix of what dbt builds is test_snowflake_matrix's; CREATE DATABASE ROLE gives the first.
+    # Of what dbt builds (test_snowflake_matrix); CREATE DATABASE ROLE gives the first.
     f"USAGE ON DATABASE {_UP} TO DATABASE ROLE {_UP}.PUBLIC_READ": set(),
     f"USAGE ON DATABASE ROLE {_UP}.PUBLIC_READ TO ROLE DBT_UP_ROLE": set(),
 }
