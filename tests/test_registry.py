@@ -107,7 +107,8 @@ def test_flags_come_before_the_environment_before_mesh_yml(
         *("http://mesh/registry", "file://host/registry", "file:///", "ftp://mesh/registry"),
         *("acme-mesh", "..", "-", "~/registry", "s3;//mesh/registry", "registry", "a\nb", "S3:x"),
         *("gcs://mesh/registry", "snowflake:ORG-ACC", "snowflake:///ORG-ACC", "az://mesh/registry"),
-        *("gs://mesh", "az://acme/mesh/../registry/../..", "file:relative", "C:"),
+        *("gs://mesh", "az://acme/mesh/../registry", "gs://mesh/./registry", "s3://mesh/r/.."),
+        *("gs://mesh/reg\x01", "s3://mesh/r\n", "file:relative", "C:"),
     ],
 )
 def test_what_is_no_registry_is_refused(url: str, up: Member, mesh: SimpleNamespace) -> None:

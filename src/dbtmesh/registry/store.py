@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from dbtmesh import MeshError
 from dbtmesh.files import MOST, too_large
+from dbtmesh.output.words import shown
 
 if TYPE_CHECKING:
     from dbtmesh.config import Member
@@ -131,6 +132,8 @@ def open_store(url: str, access: Access | None = None) -> Store:
     """The store at one of SHAPES. Raises MeshError for another URL."""
     access = access or Access()
     scheme, _, place = url.partition("://")
+    if scheme != "file" and (not place.isprintable() or {".", ".."} & {*place.split("/")}):
+        raise MeshError(f"{shown(url)} is not a registry: write {SHAPES}")
     if scheme == "s3":
         from dbtmesh.registry.s3 import S3Store
 
