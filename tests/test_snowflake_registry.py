@@ -105,19 +105,34 @@ def test_unchanged_is_one_statement(account: Account, store: Store) -> None:
     assert "IFF(" in asked
 
 
-@pytest.mark.parametrize("models", [1, 1000])
-def test_a_publication_is_six_statements(account: Account, up: Member, models: int) -> None:
-    """With the state, whatever the number of models, from the sign-in on."""
+@pytest.mark.parametrize(("models", "named"), [(1, 0), (100, 3), (1000, 0)])
+def test_a_publication_is_six_statements(
+    account: Account, up: Member, models: int, named: int
+) -> None:
+    """With the state, whatever the number of models and of readers that they name, from the
+    sign-in on; and what is unchanged is one, for whoever reads it."""
     state, store = account.store(up, "/state"), account.store(up)
+    nodes = {
+        uid: node
+        for each in range(named)
+        for uid, node in shared(f"for_{each}", ["dbt_down", f"reader_{each}"]).items()
+    }
     for number in (1, 2):  # the second replaces
-        interface = built(number, models=models, public=models)
+        interface = built(number, models=models, public=models, nodes=nodes)
         signed_out()
         before = len(account.standin.statements)
         kept = publication.Before.of(state, "dbt_up", "prod")
         publish(store, "prod", interface, agree)
         publication.keep_state(state, store, "prod", interface, interface.body, kept)
         assert len(account.sent(before)) == 6
-    assert len(latest(store).nodes) == models
+    assert len(latest(store).nodes) == models + named
+    reader = account.store(account.project("dbt_down", up))
+    stored = reader.read(LATEST)
+    assert stored
+    before = len(account.standin.statements)
+    with pytest.raises(NotModified):
+        reader.read(LATEST, known=stored.etag)
+    assert len(account.sent(before)) == 1
 
 
 # ── Two at once ───────────────────────────────────────────────────────────────────────
@@ -633,7 +648,14 @@ FAULTS: dict[str, tuple[int, str, str, type[MeshError]]] = {
         OutOfReach,
     ),
     "not allowed": (3001, "Insufficient privileges", "DBT_MESH_TARGET=prod", MeshError),
-    "something else": (604, "SQL execution error: too much", "too much", MeshError),
+    "a timeout": (
+        630,
+        "Statement reached its statement or warehouse timeout of 10 second(s) and was canceled",
+        "stopped before it ended",
+        OutOfReach,
+    ),
+    "cancelled": (604, "SQL execution canceled", "stopped before it ended", OutOfReach),
+    "something else": (100051, "Division by zero", "Division by zero", MeshError),
 }
 
 

@@ -23,6 +23,7 @@ TARGET = "DBT_MESH_TARGET"
 LOGIN_TIMEOUT = 20
 """Seconds; a registry that does not answer is told of soon."""
 NO_WAREHOUSE, SUSPENDED = 606, 90073
+CANCELLED, TIMED_OUT = 604, 630
 
 
 class Fault(NamedTuple):
@@ -52,6 +53,11 @@ FAULTS = {
         "one in SNOWFLAKE_WAREHOUSE or in your connection (warehouse = …)",
     ),
     SUSPENDED: Fault(OutOfReach, "the warehouse is suspended by its resource monitor"),
+    # As 408 of HTTP, whose fault is no object's.
+    **dict.fromkeys(
+        (CANCELLED, TIMED_OUT),
+        Fault(OutOfReach, "the statement was stopped before it ended: try again later"),
+    ),
 }
 OTHERWISE = "failed: check the account and the network, or try again later"
 
