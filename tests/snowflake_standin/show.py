@@ -140,7 +140,7 @@ def _yes_no(value: bool) -> str:
 def _relation(ctx: Context, thing: Thing) -> Row:
     kind, given = thing.ref.kind, thing.properties
     table = kind in SHOWN_AS_TABLES
-    # docs, "Working with Secure Views": the definition is shown to those who have the owner's role.
+    # docs, user-guide/views-secure: those who have the role that owns it see the definition.
     hidden = given.get("SECURE") and thing.owner not in ctx.roles
     return {
         "text": "" if hidden else thing.written,
