@@ -42,6 +42,13 @@ def test_as_it_is(tmp_path: Path) -> None:
     assert member.answers_file == ".copier-answers.mesh.yml"
 
 
+@pytest.mark.parametrize("name", ["My-db", "A$B", "a b.c", "UP"])
+def test_an_upstreams_database_has_any_name(tmp_path: Path, name: str) -> None:
+    upstream = {"name": "up", "database_prefix": "UP", "database": name, "databases": [name]}
+    (found,) = read(tmp_path, yaml.safe_dump({**FACTS, "upstreams": [upstream]})).upstreams
+    assert (found.prod_database, found.more_databases) == (name, (name,))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
@@ -63,6 +70,10 @@ def test_as_it_is(tmp_path: Path) -> None:
         ("upstreams", [{"name": "../x", "database_prefix": "X"}], "not a valid name"),
         ("upstreams", [{"name": "x", "database_prefix": 'X"; drop'}], "not a valid name"),
         ("upstreams", [{"name": "x", "database_prefix": 1}], "which is not a text"),
+        *(
+            ("upstreams", [{"name": "x", "database_prefix": "X", **wrong}], "not a valid name")
+            for wrong in ({"database": 'a"b'}, {"database": "a\nb"}, {"databases": ["{{ x }}"]})
+        ),
         ("snowflake", {"account": "evil.example/"}, "not a valid name"),
         ("snowflake", {"account": 1}, "which is not a text"),
     ],

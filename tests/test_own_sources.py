@@ -300,3 +300,18 @@ def test_a_project_without_such_sources_does_not_wait_for_dbt(render: Render) ->
     said = up.refused(STUB, "--offline")
     assert "`dbt parse --target local` failed: " in said
     assert "s.yml" in said
+
+
+def test_own_sources_need_no_registry(render: Render) -> None:
+    member = render(kind="native", upstreams="sales", starter=False)
+    (member.path / "models").mkdir(exist_ok=True)
+    (member.path / "models/src.yml").write_text(
+        "sources:\n  - name: shop\n    tables:\n      - name: orders\n        columns:\n"
+        "          - {name: id, data_type: number}\n"
+    )
+    (member.path / "models/m.sql").write_text("select id from {{ source('shop', 'orders') }}\n")
+    done = member.run(STUB)
+    assert done.returncode == 1
+    assert "no registry for environment prod" in done.stderr
+    assert done.stderr.rstrip().endswith("or --env local")
+    assert "source shop.orders: 1 stub" in done.stdout

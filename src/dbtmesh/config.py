@@ -26,6 +26,8 @@ class Engine(StrEnum):
 
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DATABASE = re.compile(r'[^"\\{}\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069]{1,255}')
+"""As stored: what the question `upstreams` takes in quotes, too (extensions/answers.py)."""
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]*")
 DEPLOYMENTS = ("sequential", "independent", "on_demand")
 GITHUB, REGISTRY_ANSWER, ANSWERS_FILE = "github.com", "registry_bucket", ".copier-answers.yml"
@@ -216,11 +218,15 @@ def _member(root: Path, facts: object) -> Member:
     def databases(entry: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
         """Prefix, prod database and further ones of an upstream."""
         prefix = text(entry, "database_prefix")
-        prod = text(entry, "database") if entry.get("database") else f"{prefix}_PROD"
+        prod = text(entry, "database", DATABASE) if entry.get("database") else f"{prefix}_PROD"
         more = entry.get("databases") or []
         if not isinstance(more, list):
             raise wrong(f"`databases` of {entry['name']} is not a list of names")
-        return prefix, prod, tuple(text({"databases": each}, "databases") for each in more)
+        return (
+            prefix,
+            prod,
+            tuple(text({"databases": each}, "databases", DATABASE) for each in more),
+        )
 
     def elsewhere(entry: Mapping[str, Any]) -> str | None:
         return text(entry, "registry", ADDRESS).rstrip("/") if entry.get("registry") else None

@@ -74,7 +74,11 @@ def main(words: Sequence[str], root: Path) -> int:
     local = registry.open_store((home / "registry").as_uri())
     made: list[str] = []
     failures: list[str] = []
-    fetch = fetcher(member, arguments)
+    try:
+        fetch = fetcher(member, arguments)
+    except MeshError as error:  # the project's own sources need no registry
+        failures.append(f"{error}, or --env local")
+        upstreams = []
     for upstream in upstreams:
         try:
             plan = stub.plan(fetch(upstream), upstream.local_database)
