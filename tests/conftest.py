@@ -20,7 +20,7 @@ from pytest_copie.plugin import Copie
 from dbtmesh.__main__ import COMMANDS
 from dbtmesh.config import Engine
 from fleet.render import Source
-from tests import engines, versions, warm
+from tests import engines, memory, versions, warm
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -44,6 +44,7 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
 }
+memory.use()
 
 
 SHARED = "TESTS_SHARED"
