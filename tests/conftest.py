@@ -21,6 +21,7 @@ from dbtmesh.__main__ import COMMANDS
 from dbtmesh.config import Engine
 from fleet.render import Source
 from tests import engines, memory, versions, warm
+from tests.warm.server import remember_compiled
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -45,6 +46,7 @@ os.environ |= {
     "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
 }
 memory.use()
+remember_compiled()
 
 
 SHARED = "TESTS_SHARED"
@@ -132,6 +134,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """This repository as it is, as if it were released."""
     repository = versions.snapshot(tmp_path_factory.mktemp("template") / "template")
     return Source(str(repository), versions.newest())
+
+
+@pytest.fixture(scope="session")
+def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """The same as a folder without versions, which Copier reads where it is, and clones nothing."""
+    folder = tmp_path_factory.mktemp("template") / "folder"
+    folder.mkdir()
+    versions.copy_working_tree(folder)
+    return Source(str(folder), None)
 
 
 def dbt_of(release: str) -> engines.Dbt:

@@ -170,12 +170,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ids=lambda value: str(value)[:40].encode("unicode_escape").decode(),
 )
 def test_a_bad_answer_is_refused_and_nothing_is_written(
-    template: Source, tmp_path: Path, answers: dict[str, Any], question: str, says: str
+    template_folder: Source, tmp_path: Path, answers: dict[str, Any], question: str, says: str
 ) -> None:
     assert answers.keys() <= questions().keys()
     given = {"kind": "upstream", **answers}
     with pytest.raises(UserMessageError) as refusal:
-        rendering.render(template, tmp_path / "member", given)
+        rendering.render(template_folder, tmp_path / "member", given)
     assert str(refusal.value).startswith(f"error: {question}: ")
     assert says in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
@@ -405,11 +405,13 @@ def test_a_data_file_answers_as_the_command_line_does(template: Source, tmp_path
 ENTER, DOWN, CLEAR = "\r", "\x1b[B", "\x15"
 
 
-def answer_by_hand(destination: Path, answers: list[tuple[str, str]], *extra: str) -> str:
+def answer_by_hand(
+    template: Source, destination: Path, answers: list[tuple[str, str]], *extra: str
+) -> str:
     """Copies in a real terminal; `answers`: a part of each question, and the keys pressed there."""
     child = pexpect.spawn(
         COPY[0],
-        [*COPY[1:], *extra, str(ROOT), str(destination)],
+        [*COPY[1:], *extra, template.url, str(destination)],
         dimensions=(60, 250),
         encoding="utf-8",
         timeout=60,
@@ -427,7 +429,7 @@ def answer_by_hand(destination: Path, answers: list[tuple[str, str]], *extra: st
 
 
 @pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
-def test_by_hand_in_a_terminal(tmp_path: Path, kind: str) -> None:
+def test_by_hand_in_a_terminal(template: Source, tmp_path: Path, kind: str) -> None:
     steps = {"upstream": 0, "native": 1, "loom": 2}[kind]
     answers = [
         ("What does this project do", DOWN * steps + ENTER),
@@ -443,7 +445,7 @@ def test_by_hand_in_a_terminal(tmp_path: Path, kind: str) -> None:
         ("Set up Snowflake", ENTER),
     ]
     destination = tmp_path / "member"
-    answer_by_hand(destination, answers)
+    answer_by_hand(template, destination, answers)
     recorded = yaml.safe_load((destination / ".copier-answers.yml").read_text())
     assert recorded["kind"] == kind
     assert recorded["project_name"] == f"my_{kind}"
@@ -452,9 +454,12 @@ def test_by_hand_in_a_terminal(tmp_path: Path, kind: str) -> None:
     assert recorded["setup"] == "later"
 
 
-def test_ids_are_asked_where_snowflake_compares_them(tmp_path: Path, render: Render) -> None:
+def test_ids_are_asked_where_snowflake_compares_them(
+    template: Source, tmp_path: Path, render: Render
+) -> None:
     destination = tmp_path / "member"
     seen = answer_by_hand(
+        template,
         destination,
         [
             ("What does this project do", ENTER),
@@ -479,8 +484,11 @@ def test_ids_are_asked_where_snowflake_compares_them(tmp_path: Path, render: Ren
         assert "12" not in (other.path / "snowflake/02_create_roles_and_users.sql").read_text()
 
 
-def test_a_bad_answer_in_a_terminal_is_explained_and_can_be_mended(tmp_path: Path) -> None:
+def test_a_bad_answer_in_a_terminal_is_explained_and_can_be_mended(
+    template: Source, tmp_path: Path
+) -> None:
     seen = answer_by_hand(
+        template,
         tmp_path / "member",
         [
             ("What does this project do", ENTER),

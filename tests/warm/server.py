@@ -18,6 +18,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 PYTHON = "TESTS_WARM_PYTHON"
 """Variable with what `sys.executable` is in a command, where it is not Python itself."""
@@ -38,6 +39,7 @@ HARMLESS = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 """Those that change nothing of what a command does."""
 
 
+ROOT = Path(__file__).resolve().parents[2]
 PROJECT = {
     "dbt_project.yml": "name: warm\nprofile: warm\non-run-end: select 1\n",
     "profiles.yml": "warm: {outputs: {local: {type: duckdb, schema: marts}}, target: local}\n",
@@ -107,6 +109,57 @@ def import_all(package: str) -> None:
             importlib.import_module(found.name)
 
 
+def remember_compiled() -> None:
+    """Strings stay as Jinja compiled them for Copier, whose environments are sandboxed. It compiles
+    each part of a path, each type and each condition of a question anew, and that is half of what a
+    rendering costs. The code follows from the text and the environment's syntax, filters and tests.
+    """
+    from jinja2 import Environment
+    from jinja2.sandbox import SandboxedEnvironment
+
+    compile = Environment.compile
+    known: dict[tuple[object, ...], Any] = {}
+
+    def remembered(  # type: ignore[no-untyped-def]
+        self, source, name=None, filename=None, raw=False, defer_init=False
+    ):
+        if not isinstance(self, SandboxedEnvironment) or not isinstance(source, str) or name or raw:
+            return compile(self, source, name, filename, raw, defer_init)
+        # one lexer for each syntax
+        key = (
+            type(self),
+            self.lexer,
+            *map(frozenset, (self.extensions, self.filters, self.tests)),
+            source,
+        )
+        if key not in known:
+            known[key] = compile(self, source, name, filename, raw, defer_init)
+        return known[key]
+
+    Environment.compile = remembered  # type: ignore[method-assign]
+
+
+def render_once() -> None:
+    """What Copier and Jinja make of the template's questions and paths when they first need it
+    stays."""
+    import copier
+
+    remember_compiled()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a tree with changes that are not committed
+        for kind in ("upstream", "native"):
+            copier.run_copy(
+                str(ROOT),
+                Path(folder, kind),
+                {"kind": kind, "publishes": True},
+                vcs_ref="HEAD",
+                defaults=True,
+                unsafe=True,
+                quiet=True,
+                skip_tasks=True,
+            )
+
+
 def warm_up(modules: Sequence[str]) -> None:
     for module in modules:
         importlib.import_module(module)
@@ -116,6 +169,7 @@ def warm_up(modules: Sequence[str]) -> None:
         remember_parsed()
         parse_once()
     else:
+        render_once()
         # it looks for its settings when it is imported; what it imports itself stays
         for name in [name for name in sys.modules if name.partition(".")[0] == "snowflake"]:
             del sys.modules[name]
