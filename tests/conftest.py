@@ -137,6 +137,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 @pytest.fixture(scope="session")
+def line_of_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template's repository with all of its versions. It is everybody's: clone it to change it."""
+    repository = tmp_path_factory.mktemp("releases") / "template"
+    versions.build(repository)
+    return repository
+
+
+@pytest.fixture(scope="session")
 def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """The same as a folder without versions, which Copier reads where it is, and clones nothing."""
     folder = tmp_path_factory.mktemp("template") / "folder"

@@ -172,9 +172,8 @@ def test_what_else_gh_may_answer_is_a_line(
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[World]:
-    versions.build(tmp_path / "template")
-    with world(tmp_path / "fleet", tmp_path / "template") as made:
+def fleet(tmp_path: Path, line_of_versions: Path) -> Iterator[World]:
+    with world(tmp_path / "fleet", line_of_versions) as made:
         yield made
 
 

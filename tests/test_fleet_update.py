@@ -33,11 +33,9 @@ NEWEST = versions.newest()
 BRANCH = f"template/{NEWEST}"
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    repository = tmp_path_factory.mktemp("releases") / "template"
-    versions.build(repository)
-    return repository
+@pytest.fixture
+def template(line_of_versions: Path) -> Path:
+    return line_of_versions
 
 
 @pytest.fixture

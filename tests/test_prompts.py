@@ -17,7 +17,7 @@ import yaml
 from jinja2 import Environment
 
 from fleet.render import Source
-from tests.conftest import BIN, ROOT, questions
+from tests.conftest import BIN, questions
 
 COLUMNS, ROWS = 80, 50
 ENTER, DOWN, CLEAR, CTRL_C = "\r", "\x1b[B", "\x15", "\x03"
@@ -76,8 +76,8 @@ class Terminal:
         return self.child.exitstatus, self.shown
 
 
-def copy(folder: Path, *extra: str) -> Terminal:
-    return Terminal((*COPY, *extra, str(ROOT), "shop"), folder)
+def copy(template: Source, folder: Path, *extra: str) -> Terminal:
+    return Terminal((*COPY, *extra, template.url, "shop"), folder)
 
 
 # ── whole at 80 columns ───────────────────────────────────────────────────────────────
@@ -106,8 +106,10 @@ def test_no_line_of_a_question_is_cut(key: str) -> None:
         assert len(f" » - {label} ({reason})") < COLUMNS
 
 
-def test_an_empty_answer_says_what_it_means_and_shows_no_example(tmp_path: Path) -> None:
-    terminal = copy(tmp_path, "--data", "kind=upstream")
+def test_an_empty_answer_says_what_it_means_and_shows_no_example(
+    template: Source, tmp_path: Path
+) -> None:
+    terminal = copy(template, tmp_path, "--data", "kind=upstream")
     terminal.press("Name of the dbt project", ENTER)
     terminal.press("What is it about", ENTER)
     for question in ("Snowflake account as", "S3 bucket where", "GitHub repository as"):
@@ -124,8 +126,8 @@ def test_an_empty_answer_says_what_it_means_and_shows_no_example(tmp_path: Path)
 # ── remedies first ────────────────────────────────────────────────────────────────────
 
 
-def test_the_remedy_is_seen_where_an_answer_is_refused(tmp_path: Path) -> None:
-    terminal = copy(tmp_path)
+def test_the_remedy_is_seen_where_an_answer_is_refused(template: Source, tmp_path: Path) -> None:
+    terminal = copy(template, tmp_path)
     terminal.press("What does this project do", DOWN + ENTER)
     for question, answer, remedy, better in (
         ("Name of the dbt project", "Bad-Name", "a-z first, then a-z, 0-9 and _:", "shop"),
@@ -146,10 +148,10 @@ def test_the_remedy_is_seen_where_an_answer_is_refused(tmp_path: Path) -> None:
     assert terminal.end()[0] == 0
 
 
-def test_the_menu_of_setup_offers_only_what_can_be_done(tmp_path: Path) -> None:
+def test_the_menu_of_setup_offers_only_what_can_be_done(template: Source, tmp_path: Path) -> None:
     given = [f"{key}=" for key in ("snowflake_account", "registry_bucket", "github_repository")]
     data = [word for each in ["kind=upstream", *given] for word in ("--data", each)]
-    terminal = copy(tmp_path, *data)
+    terminal = copy(template, tmp_path, *data)
     terminal.press("Name of the dbt project", ENTER)
     terminal.press("What is it about", ENTER)
     shown = terminal.press("now: create it", DOWN + ENTER)
@@ -163,10 +165,12 @@ def test_the_menu_of_setup_offers_only_what_can_be_done(tmp_path: Path) -> None:
 # ── Ctrl-C, and a second try ──────────────────────────────────────────────────────────
 
 
-def test_what_was_answered_before_ctrl_c_is_not_asked_again(tmp_path: Path) -> None:
+def test_what_was_answered_before_ctrl_c_is_not_asked_again(
+    template: Source, tmp_path: Path
+) -> None:
     older = tmp_path / "older.yml"
     older.write_text("engine: core\nwarehouse: BIG_WH\n")
-    terminal = copy(tmp_path, "--data-file", str(older), "--data", "alerts=slack")
+    terminal = copy(template, tmp_path, "--data-file", str(older), "--data", "alerts=slack")
     terminal.press("What does this project do", DOWN + ENTER)
     terminal.press("Name of the dbt project", f"{CLEAR}my_shop{ENTER}")
     terminal.press("What is it about", f'{CLEAR}It\'s "ours"{ENTER}')
@@ -203,8 +207,10 @@ def test_what_was_answered_before_ctrl_c_is_not_asked_again(tmp_path: Path) -> N
     assert kept.items() <= recorded.items()
 
 
-def test_ctrl_c_at_the_first_question_leaves_nothing_behind(tmp_path: Path) -> None:
-    terminal = copy(tmp_path, "--data", "engine=core")
+def test_ctrl_c_at_the_first_question_leaves_nothing_behind(
+    template: Source, tmp_path: Path
+) -> None:
+    terminal = copy(template, tmp_path, "--data", "engine=core")
     terminal.press("What does this project do", CTRL_C)
     status, shown = terminal.end()
     assert status == 1
@@ -230,9 +236,9 @@ def test_ctrl_c_in_an_update_keeps_what_is_new(template: Source, tmp_path: Path)
     assert yaml.safe_load(kept.read_text()) == {"description": "another"}
 
 
-def test_answers_on_the_command_line_are_not_kept(tmp_path: Path) -> None:
+def test_answers_on_the_command_line_are_not_kept(template: Source, tmp_path: Path) -> None:
     done = subprocess.run(
-        [str(BIN / "copier"), *COPY, "--data", "engine=core", str(ROOT), "shop"],
+        [str(BIN / "copier"), *COPY, "--data", "engine=core", template.url, "shop"],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -4,6 +4,7 @@ releases, a real remote on disk, and a stand-in for `gh` (tests/keypair_world.py
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +100,9 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, line_of_versions: Path) -> Path:
     repository = tmp_path_factory.mktemp("releases") / "template"
-    versions.build(repository)
+    shutil.copytree(line_of_versions, repository)
     profiles = repository / "template/{{ member }}/profiles.yml.jinja"
     profiles.write_text(profiles.read_text().replace("threads: 8", "threads: 16"))
     project = repository / "template/{{ member }}/dbt_project.yml.jinja"

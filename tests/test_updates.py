@@ -22,7 +22,7 @@ from fleet.releases import Releases
 from tests import rendered, versions
 from tests.conftest import BIN, Member
 from tests.versions import git, older
-from tests.warm import COMMANDS, run, server
+from tests.warm import COMMANDS, nested, run, server
 
 KINDS: dict[str, dict[str, Any]] = {
     "upstream": {"kind": "upstream", "project_name": "dbt_up"},
@@ -72,11 +72,9 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    repository = tmp_path_factory.mktemp("releases") / "template"
-    versions.build(repository)
-    with releases.opened(str(repository)) as opened:
-        yield Line(repository, opened)
+def line(line_of_versions: Path) -> Iterator[Line]:
+    with releases.opened(str(line_of_versions)) as opened:
+        yield Line(line_of_versions, opened)
 
 
 def commit(member: Path) -> None:
@@ -412,7 +410,7 @@ def test_a_change_of_kind_keeps_what_was_edited_in_the_files_that_go(
 
 def by_hand(member: Path, *flags: str) -> str:
     command = [BIN / "copier", "update", "--trust", "--defaults", *flags]
-    done = run(command, member)
+    done = run(command, member, os.environ | nested())
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
