@@ -138,7 +138,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 @pytest.fixture(scope="session")
 def line_of_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template's repository with all of its versions. It is everybody's: clone it to change it."""
+    """The template's repository with all versions. It is everybody's: clone it to change it."""
     repository = tmp_path_factory.mktemp("releases") / "template"
     versions.build(repository)
     return repository
