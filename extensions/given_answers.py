@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 from copier.errors import UserMessageError
-from jinja2 import Environment, meta, pass_context
+from jinja2 import Environment, nodes, pass_context
 from jinja2.ext import Extension
 from jinja2.runtime import Context
 
@@ -103,7 +103,8 @@ class Form:
         if "{" not in template:
             return template
         parsed = self.environment.parse(template)
-        names = meta.find_undeclared_variables(parsed)
+        # those that it sets itself are no questions: Jinja's `meta` would compile it to leave them out
+        names = {name.name for name in parsed.find_all(nodes.Name)}
         seen = {name: self.value(name) for name in names & self.questions.keys()}
         return self.environment.from_string(parsed).render({**self.values, **seen})
 
