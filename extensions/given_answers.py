@@ -103,7 +103,7 @@ class Form:
         if "{" not in template:
             return template
         parsed = self.environment.parse(template)
-        # those that it sets itself are no questions: Jinja's `meta` would compile it to leave them out
+        # also those that it sets itself, which are no questions; `meta` would compile it to tell
         names = {name.name for name in parsed.find_all(nodes.Name)}
         seen = {name: self.value(name) for name in names & self.questions.keys()}
         return self.environment.from_string(parsed).render({**self.values, **seen})
