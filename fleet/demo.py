@@ -48,6 +48,12 @@ RENAME_BACK = f"mv {MARTS}.bak {MARTS}"
 def run(folder: Path, engine: Engine = Engine.CORE) -> int:
     """Renders what is missing, builds all, and shows the result. Raises FleetError."""
     demo = locate(folder)
+    if "'" in str(demo.folder.resolve()):
+        raise FleetError(
+            f"dbt-duckdb reads no seeds below {demo.folder.resolve()}, whose path has an "
+            "apostrophe: name another folder (make demo in another clone, or "
+            "`.venv/bin/python -m fleet demo --folder FOLDER`)"
+        )
     if engine is Engine.V2:
         demo = replace(demo, v2=engines.v2())
     started = time.monotonic()

@@ -374,3 +374,11 @@ def test_help_teaches() -> None:
     said = fleet("demo", "--help").stdout
     assert "DBT_MESH_HOME" in said
     assert said.startswith("usage: python -m fleet demo ")
+
+
+def test_a_path_that_seeds_are_not_read_from_is_one_line(tmp_path: Path) -> None:
+    done = fleet("demo", "--folder", tmp_path / "o'brien/demo")
+    assert done.returncode == 1
+    assert "whose path has an apostrophe: name another folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "o'brien").exists()
