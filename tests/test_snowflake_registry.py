@@ -31,6 +31,7 @@ from dbtmesh.registry.records import Read, Record, encode, recorded
 from dbtmesh.registry.snowflake import connection, rows, sql
 from dbtmesh.registry.snowflake.connection import target_of
 from dbtmesh.registry.snowflake.documents import documents
+from dbtmesh.registry.snowflake.places import Folder, Kind, Place, folder_of, place_of
 from dbtmesh.registry.snowflake.rows import Mark, Standing, judged
 from dbtmesh.registry.snowflake.sql import OWNER
 from dbtmesh.registry.store import (
@@ -133,6 +134,31 @@ def test_a_publication_is_six_statements(
     with pytest.raises(NotModified):
         reader.read(LATEST, known=stored.etag)
     assert len(account.sent(before)) == 1
+
+
+def test_every_key_has_its_place_and_nothing_else_has() -> None:
+    version = built(1).version
+    where = ("dbt_up", "prod")
+    assert {
+        key: place_of(key)
+        for key in (
+            keys.latest(*where),
+            keys.publication(*where, version),
+            keys.record(*where, "dbt_down"),
+            keys.state(*where),
+            keys.state(*where, "index.html"),
+        )
+    } == {
+        keys.latest(*where): Place(Kind.LATEST, *where),
+        keys.publication(*where, version): Place(Kind.VERSION, *where, version),
+        keys.record(*where, "dbt_down"): Place(Kind.RECORD, *where, "dbt_down"),
+        keys.state(*where): Place(Kind.STATE, *where, "manifest.json"),
+        keys.state(*where, "index.html"): Place(Kind.STATE, *where, "index.html"),
+    }
+    assert folder_of(keys.history(*where)) == (Folder.HISTORY, *where)
+    assert folder_of(keys.records(*where)) == (Folder.RECORDS, *where)
+    for key in ("", "dbt_up", f"{keys.history(*where)}x/manifest.json", "a-b/prod/x", "a/b/c/d/e"):
+        assert place_of(key) is None
 
 
 # ── Two at once ───────────────────────────────────────────────────────────────────────
