@@ -34,7 +34,7 @@ def load(body: bytes | str) -> Any:
     if len(body) > MOST:
         raise NotYaml(f"it has more than {MOST:,} bytes")
     try:
-        # Not by PyYAML's loader in C, which is faster: a text that nests without end ends the process.
+        # Not by PyYAML's faster loader in C: a text that nests without end ends the process.
         value = yaml.safe_load(body)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
