@@ -830,6 +830,11 @@ def test_the_map_draws_what_somebody_may_see(
     assert "dbt_up" in drawn
     assert "dbt_down" in drawn
     assert "-->" in drawn
+    monkeypatch.delenv("SNOWFLAKE_WAREHOUSE")
+    signed_out()
+    with pytest.raises(OutOfReach, match="SNOWFLAKE_WAREHOUSE") as refused:
+        mesh_map.gather(Location(account.url, "map"))
+    one_line(refused)
 
 
 def empty() -> Interface:
