@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,16 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, checked
 from dbtmesh.checked import is_clean, prose
 from dbtmesh.downstream import sources
-from dbtmesh.manifest import versions
+from dbtmesh.manifest import decode, versions
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface, reader_names
 from dbtmesh.manifest.published import names, read
 from dbtmesh.manifest.seal import reduced
+from dbtmesh.output import markdown, terminal
 from dbtmesh.registry import records
 from dbtmesh.warehouse.names import Warehouse, is_plain, parse
+from dbtmesh.warehouse.types import type_change
 from tests.manifests import manifest, model
 
 ROOT = Path(__file__).parents[1]
@@ -445,6 +448,54 @@ def test_clean_bytes_are_clean_texts(text: str) -> None:
         assert cleaned == text
 
 
+# ── Time to refuse ────────────────────────────────────────────────────────────────────
+
+PUMPS = ("a", ".a", ".", "a ", " ", "é", "0", "0:", "-", "+00", '"', "\\", "\n", "(", "a.b.c.")
+
+
+@pytest.mark.parametrize("end", ["", "!", '"', "\x00", "(", ")"])
+def test_no_text_takes_long_to_refuse(end: str) -> None:
+    """Patterns that try many ways to match could keep a reader busy for ever."""
+    texts = [start + pump * 5_000 + end for pump in PUMPS for start in ("", "model", "2026-01-01T")]
+    started = time.process_time()
+    for text in texts:
+        for pattern in checked.PATTERNS:
+            re.search(pattern, text)
+        type_change(text[:10_000], "int", Warehouse.SNOWFLAKE)
+        for shown in (markdown.text, markdown.code, terminal.text, terminal.line):
+            shown(text)
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        *((checked.NodeId, text) for text in ("model.a.b", "model.a.b.v1", "a.é", "model.a.b c")),
+        *((checked.Word, text) for text in ("a", "été", "v1.0+x-y", "名")),
+        *((checked.Name, text) for text in ("a", "x y", "é", "名", "~")),
+        *((checked.Line, text) for text in ("", "a", 'say "a"', "名")),
+    ],
+)
+def test_texts_that_fit(kind: Any, text: str) -> None:
+    assert msgspec.convert(text, kind) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        *((checked.NodeId, text) for text in ("", "model", "model.", "Model.a", "model..", "a.-")),
+        *((checked.Word, text) for text in ("", "-a", "a b", "a\n", "a\u202e", "é:")),
+        *((checked.Name, text) for text in ("", 'a"', "a\n", "é\u200b", "a\t", "\x7f")),
+        *((checked.Line, text) for text in ("a\n", "\x1b", "é\u2028", "a\t")),
+        *((checked.Publication, text) for text in (f"{'٢' * 8}T030405.678901Z-0123456789ab",)),
+        *((checked.Moment, text) for text in ("٢٠٢٦-01-01", "20٢٦-01-01")),
+    ],
+)
+def test_texts_that_do_not(kind: Any, text: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(text, kind)
+
+
 # ── Whatever comes in ─────────────────────────────────────────────────────────────────
 
 SCRAPS = st.sampled_from(
@@ -636,3 +687,16 @@ def test_two_faults_are_one_line() -> None:
         with pytest.raises(MeshError) as caught:
             records.decode(json.dumps(content).encode(), "down", "here")
         assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[*HealthCheck])
+@given(st.data())
+def test_the_short_way_through_the_door_is_no_wider(data: st.DataObject) -> None:
+    """Nodes of printable ASCII are decoded without patterns that all their texts match."""
+    content = PUBLISHED
+    path = data.draw(st.sampled_from([each for each in paths(content) if each[:1] == ("nodes",)]))
+    body = json.dumps(put(content, path, data.draw(JSON | st.text('a"\\\n\x7f.! ')))).encode()
+    short = tried(body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode, "is_printable", lambda _: False)
+        assert tried(body) == short

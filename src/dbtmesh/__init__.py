@@ -5,8 +5,11 @@ class MeshError(Exception):
     """What a person can put right: what is wrong, where, and what to do, in one or two lines."""
 
 
-def sha256(body: bytes) -> str:
+def sha256(*pieces: bytes | memoryview) -> str:
     """As hex: how publications, objects in a folder and generated files are told apart."""
     import hashlib  # loads OpenSSL
 
-    return hashlib.sha256(body).hexdigest()
+    found = hashlib.sha256()
+    for piece in pieces:
+        found.update(piece)
+    return found.hexdigest()

@@ -8,9 +8,24 @@ kept, with `�` in place of characters that it may not hold.
 
 from __future__ import annotations
 
+import builtins
 import re
+import types
+import typing
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, TypeVar
+from functools import reduce
+from operator import or_
+from typing import (
+    Annotated,
+    Any,
+    Required,
+    TypedDict,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import msgspec
 from msgspec import Meta
@@ -43,35 +58,46 @@ def prose(text: str) -> str:
     return _NOT_PROSE.sub("\N{REPLACEMENT CHARACTER}", _LINE_END.sub("\n", text))
 
 
+def is_printable(encoded: bytes) -> bool:
+    """Whether all characters of a JSON document are of printable ASCII, but those that are escaped:
+    quotes and control characters always are, and msgspec takes no others."""
+    return encoded.isascii() and b"\x7f" not in encoded
+
+
 def is_clean(encoded: bytes) -> bool:
     """Whether all texts of a JSON document that msgspec wrote are prose already.
 
     One look at the bytes instead of one at each text; it may say no for one that is.
     """
-    # JSON escapes control characters by a backslash. Counting is much faster than a search, and all
-    # backslashes of most documents belong to quotes.
-    plain = encoded.isascii() and b"\x7f" not in encoded
-    if plain and encoded.count(b"\\") == encoded.count(b'\\"'):
-        return True
+    if is_printable(encoded):
+        # Counting is much faster than a search, and all escapes of most documents are quotes.
+        escapes = encoded.count(b"\\")
+        if not escapes or escapes == encoded.count(b'\\"'):
+            return True
     return not _NOT_PROSE_BYTES.search(encoded)
 
 
 # ── Types ─────────────────────────────────────────────────────────────────────────────
 
-_MEANING = {
+# Possessive (`*+`): somebody else chooses the text, and none may take long to refuse. What most
+# texts are made of stands first: a class of few characters is looked up several times as fast.
+PATTERNS = {
     # Without characters that nobody sees: two names that look the same have to be the same.
-    (_LINE := rf"\A[^\n\t{UNSEEN}]*\Z"): "is not one line of plain text",
-    (_NAME := rf'\A[^"\n\t{UNSEEN}]+\Z'): "is not a valid name",
-    (_WORD := r"\A\w[\w.+\-]*\Z"): "is not a valid name",
-    (_PROJECT := r"\A[A-Za-z_][A-Za-z0-9_]*\Z"): "is not a valid name of a dbt project",
-    (_NODE := r"\A[a-z_]+(?:\.\w[\w.+\- ]*)+\Z"): "is not a valid unique_id",
+    (_LINE := rf"\A[ -~]*+[^\n\t{UNSEEN}]*+\Z"): "is not one line of plain text",
+    (_NAME := rf'\A(?!\Z)[ !#-~]*+[^"\n\t{UNSEEN}]*+\Z'): "is not a valid name",
+    (_WORD := r"\A(?=\w)[A-Za-z0-9_.+\-]*+[\w.+\-]*+\Z"): "is not a valid name",
+    (_PROJECT := r"\A[A-Za-z_][A-Za-z0-9_]*+\Z"): "is not a valid name of a dbt project",
+    (_NODE := r"\A[a-z_]++\.(?=\w)[A-Za-z0-9_.+\- ]*+[\w.+\- ]*+\Z"): "is not a valid unique_id",
     (_HEX := r"\A[0-9a-f]*\Z"): "is not hexadecimal",
     (_SHA256 := r"\A[0-9a-f]{64}\Z"): "is not a SHA-256 in hexadecimal",
-    (_PUBLICATION := r"\A\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}\Z"): "is not a version of a publication",
+    (
+        _PUBLICATION := r"\A[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{12}\Z"
+    ): "is not a version of a publication",
     (_ETAG := r"\A[\x21-\x7e]*\Z"): "is not an ETag",
-    (_MOMENT := r"\A(?:19|[2-9]\d)\d\d-\d\d-\d\d(?:[T ][\d:.]{5,18}(?:Z|[+-]\d\d:?\d\d)?)?\Z"): (
-        "is not a date since 1900"
-    ),
+    (
+        _MOMENT
+        := r"(?a:\A(?:19|[2-9]\d)\d\d-\d\d-\d\d(?:[T ][\d:.]{5,18}(?:Z|[+-]\d\d:?\d\d)?)?\Z)"
+    ): "is not a date since 1900",
 }
 """Pattern → what is wrong with a text that does not match it."""
 
@@ -109,6 +135,33 @@ _Depth4 = Prose | Whole | float | bool | None | list[_Depth3] | dict[Line, _Dept
 _Depth5 = Prose | Whole | float | bool | None | list[_Depth4] | dict[Line, _Depth4]
 Free = dict[Line, _Depth5]
 """Keys and values that a team has made up (`meta`), nested at most six deep."""
+
+
+_OF_SIMPLE = {
+    Line: Annotated[str, Meta(max_length=10_000)],
+    Name: Annotated[str, Meta(min_length=1, max_length=255)],
+}
+"""Type → what it comes to in a text of printable ASCII without quotes."""
+
+
+def of_simple(kind: Any) -> Any:
+    """The same type for texts of printable ASCII without quotes: without the patterns that all of
+    these match, for calling them costs more than all else of decoding. Of a TypedDict, in which
+    only what is Required has to be, another one."""
+    if is_typeddict(kind):
+        hints = get_type_hints(kind, include_extras=True)
+        return TypedDict(  # type: ignore[operator]
+            kind.__name__, {name: of_simple(hint) for name, hint in hints.items()}, total=False
+        )
+    parts = tuple(map(of_simple, get_args(kind)))
+    match get_origin(kind):
+        case typing.Required:
+            return Required[parts[0]]
+        case typing.Union | types.UnionType:
+            return reduce(or_, parts)
+        case builtins.list | builtins.dict as holder:
+            return holder[parts]
+    return _OF_SIMPLE.get(kind, kind)
 
 
 class Unfit(ValueError):
@@ -159,7 +212,7 @@ MOST_EXPLAINED = 500_000
 
 def bounded(body: bytes) -> bytes:
     """The same JSON text. Raises Unfit where it may hold more than MOST_VALUES."""
-    if body.count(b",") > MOST_VALUES:
+    if len(body) > MOST_VALUES and body.count(b",") > MOST_VALUES:
         raise Unfit(f"it holds more than {MOST_VALUES:,} values")
     return body
 
@@ -182,7 +235,7 @@ def _explained(body: bytes, kind: Any, error: str) -> str:
         return f"{what} at {found['path'] or 'the top'}"
     where = ".".join(map(place, keys))
     if regex := _REGEX.fullmatch(found["what"]):
-        meaning = next((text for key, text in _MEANING.items() if repr(key) == regex["regex"]), "")
+        meaning = next((text for key, text in PATTERNS.items() if repr(key) == regex["regex"]), "")
         return f"{where}: {shown(value)} {meaning or 'is not valid'}"
     if isinstance(value, dict | list):
         return f"{where}: {what}" if where else what

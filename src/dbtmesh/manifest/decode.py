@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from dbtmesh import MeshError
-from dbtmesh.checked import Unfit, day, decode, moment, place
+from dbtmesh.checked import Unfit, day, decode, is_printable, moment, place
 from dbtmesh.manifest import versions
 from dbtmesh.manifest.fields import (
     GROUP,
     NODE,
+    SIMPLE_NODE,
     Checksum,
     Column,
     ColumnConfig,
@@ -30,7 +31,15 @@ from dbtmesh.manifest.fields import (
     Node,
 )
 from dbtmesh.output.words import shown
-from dbtmesh.warehouse.names import Name, NotAName, Warehouse, is_plain, is_quotable, parse
+from dbtmesh.warehouse.names import (
+    Name,
+    NotAName,
+    Warehouse,
+    is_plain,
+    is_quotable,
+    parse,
+    usual_parts,
+)
 
 M = TypeVar("M", bound=Metadata)
 
@@ -126,8 +135,7 @@ def read(
             raise Unfit(f"project_name: {shown(owner)} is not {project!r}")
         with _Within("generated_at"):
             generated_at = moment(metadata["generated_at"])
-    warehouse = Warehouse.of(metadata.get("adapter_type"))
-    allowed = None if databases is None else frozenset(map(warehouse.key, databases))
+    places = _Places(Warehouse.of(metadata.get("adapter_type")), databases)
     nodes: dict[str, Node] = {}
     private, parents = set(), {}
     for uid, encoded in document.nodes.items():
@@ -139,7 +147,7 @@ def read(
             if probe.package_name != project or not uid.startswith("model."):
                 continue
             if is_published(probe):
-                nodes[uid] = _checked(uid, decode(encoded, NODE), warehouse, allowed)
+                nodes[uid] = _checked(uid, _node(encoded), places)
             else:
                 private.add(probe.name)
     versions.settle(cast(Any, nodes.values()))
@@ -178,6 +186,26 @@ class _Within:
             raise Unfit(f"{where}: {error}") from None
 
 
+def _node(encoded: msgspec.Raw) -> Node:
+    body = bytes(encoded)
+    if is_printable(body):
+        try:
+            simple: Node = SIMPLE_NODE.decode(body)
+        except (msgspec.DecodeError, RecursionError):
+            pass  # said below
+        else:
+            # All that is escaped is a quote where one may be, and nothing is elsewhere.
+            if body.count(b"\\") == _quotes(simple):
+                return simple
+    return decode(encoded, NODE)
+
+
+def _quotes(node: Node) -> int:
+    """How many there are in texts that may hold them, and that have no pattern."""
+    relation, prose = node.get("relation_name") or "", node.get("description") or ""
+    return relation.count('"') + prose.count('"')
+
+
 def is_published(probe: Probe) -> bool:
     """Whether a model of the project itself is part of its interface.
 
@@ -188,7 +216,7 @@ def is_published(probe: Probe) -> bool:
     return public and probe.config.materialized != "ephemeral"
 
 
-def _checked(uid: str, node: Node, warehouse: Warehouse, databases: frozenset[str] | None) -> Node:
+def _checked(uid: str, node: Node, places: _Places) -> Node:
     """The node as it is published: in one spelling of what engines write in several, and without
     what is empty. Raises Unfit."""
     name, own = node["name"], f"model.{node['package_name']}.{node['name']}"
@@ -199,7 +227,7 @@ def _checked(uid: str, node: Node, warehouse: Warehouse, databases: frozenset[st
         "access": "public",
         "group": node.get("group") or config.get("group"),
         "contract": _contract(node.get("contract"), config.get("contract")),
-        "meta": _meta({**(node.get("meta") or {}), **(config.get("meta") or {})}),
+        "meta": _meta(node.get("meta"), config.get("meta")),
         "tags": _tags(config.get("tags") or node.get("tags")),
     }
     version = _version("version", node.get("version"))
@@ -207,40 +235,48 @@ def _checked(uid: str, node: Node, warehouse: Warehouse, databases: frozenset[st
     if deprecated := node.get("deprecation_date"):
         with _Within("deprecation_date"):
             deprecated = _deprecation(deprecated)
-    database, schema, alias = _place(node, warehouse, databases)
+    database, schema, alias = places.place(node)
     columns = node.get("columns") or {}
     if len(columns) > MOST_COLUMNS:
         raise Unfit(f"columns: there are {len(columns):,}, more than {MOST_COLUMNS:,}")
     return cast(
         Node,
-        _filled(
-            database=database,
-            schema=schema,
-            name=name,
-            resource_type="model",
-            package_name=node["package_name"],
-            path="",
-            original_file_path="",
-            unique_id=uid,
-            fqn=[node["package_name"], name, *([] if version is None else [f"v{version}"])],
-            alias=alias,
-            checksum=_checksum(node.get("checksum")),
-            config=_filled(
+        {
+            "database": database,
+            "schema": schema,
+            "name": name,
+            "resource_type": "model",
+            "package_name": node["package_name"],
+            # dbt wants them, though they say nothing
+            "path": "",
+            "original_file_path": "",
+            "unique_id": uid,
+            "fqn": [node["package_name"], name, *([] if version is None else [f"v{version}"])],
+            "alias": alias,
+            "checksum": _checksum(node.get("checksum")),
+            **_given(
+                config=_given(
+                    **shared,
+                    materialized=config.get("materialized"),
+                    event_time=_event_time(config.get("event_time")),
+                    freshness=_freshness(config.get("freshness")),
+                ),
+                description=node.get("description"),
+                version=version,
+                latest_version=None if version is None else latest,
+                deprecation_date=deprecated,
+                relation_name=node.get("relation_name"),
                 **shared,
-                materialized=config.get("materialized"),
-                event_time=_event_time(config.get("event_time")),
-                freshness=_freshness(config.get("freshness")),
+                columns=_columns(columns),
+                constraints=_constraints(node.get("constraints")),
             ),
-            description=node.get("description"),
-            version=version,
-            latest_version=None if version is None else latest,
-            deprecation_date=deprecated,
-            relation_name=node.get("relation_name"),
-            **shared,
-            columns={key: _column(key, column) for key, column in columns.items()},
-            constraints=_constraints(node.get("constraints")),
-        ),
+        },
     )
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Without what is not given."""
+    return {key: value for key, value in values.items() if value}
 
 
 def _checksum(given: Checksum | None) -> dict[str, str]:
@@ -251,39 +287,36 @@ def _checksum(given: Checksum | None) -> dict[str, str]:
     return {"name": "none", "checksum": ""}
 
 
-_PATHS = ("path", "original_file_path")
-
-
 def _filled(**values: Any) -> dict[str, Any]:
-    """Without what is not given. Paths are kept: dbt wants them, though they are empty."""
-    return {
-        key: value
-        for key, value in values.items()
-        if value or value is False or value == 0 or key in _PATHS
-    }
+    """The same, where 0 and False count as given."""
+    return {key: value for key, value in values.items() if value or value is False or value == 0}
 
 
 _USUAL = frozenset(("name", "description", "data_type", "constraints"))
+_NOT_NULL = [{"type": "not_null"}]
+
+
+def _columns(given: dict[str, Column]) -> dict[str, Column]:
+    for key, column in given.items():
+        # As it is published: most of what a reader meets, and there are very many.
+        if not (
+            column["name"] == key
+            and column.keys() <= _USUAL
+            and all(column.values())
+            and ("constraints" not in column or column["constraints"] == _NOT_NULL)
+        ):
+            return {key: _column(key, column) for key, column in given.items()}
+    return given
 
 
 def _column(key: str, column: Column) -> Column:
     if column["name"] != key:
         raise Unfit(f"columns.{place(key)}: its name is {shown(column['name'])}")
-    # As it is published: most of what a reader meets, and there are very many.
-    if (
-        column.keys() <= _USUAL
-        and all(column.values())
-        and (
-            "constraints" not in column
-            or all(all(each.values()) for each in column["constraints"] or ())
-        )
-    ):
-        return column
     # Since dbt 1.10 under `config`; beside it v2 has what the column has inherited of its model.
     own: ColumnConfig = column.get("config") or {}
     if column.get("config") is None:
         own = {"meta": column.get("meta"), "tags": column.get("tags")}
-    settings = _filled(meta=_meta(own.get("meta") or {}), tags=_tags(own.get("tags")))
+    settings = _filled(meta=_meta(own.get("meta")), tags=_tags(own.get("tags")))
     return cast(
         Column,
         _filled(
@@ -324,8 +357,14 @@ PRIVATE = "private"
 """The key of `meta` whose value stays at home, as do keys that begin with `_`."""
 
 
-def _meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in meta.items() if key != PRIVATE and key[:1] != "_"}
+def _meta(*declared: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        key: value
+        for meta in declared
+        if meta
+        for key, value in meta.items()
+        if key != PRIVATE and key[:1] != "_"
+    }
 
 
 def _tags(tags: list[str] | str | None) -> list[str]:
@@ -335,7 +374,8 @@ def _tags(tags: list[str] | str | None) -> list[str]:
 def _version(key: str, version: versions.Version | None) -> versions.Version | None:
     if isinstance(version, int | float) and not -1e9 < version < 1e9:
         raise Unfit(f"{key}: {shown(version)} is not a version of a model")
-    return version
+    # dbt-loom takes what is false for none
+    return version if version is None else version or str(version)
 
 
 def _deprecation(written: str) -> str:
@@ -344,11 +384,37 @@ def _deprecation(written: str) -> str:
     return f"{day(written)}T00:00:00+00:00"
 
 
-def _place(
-    node: Node, warehouse: Warehouse, databases: frozenset[str] | None
-) -> tuple[str, str, str]:
-    """Database, schema and alias as they are written: of one relation, in one of the databases."""
-    written = node.get("relation_name") or ""
+class _Places:
+    """Where the models of one manifest may lie. databases: as stored; None for any."""
+
+    def __init__(self, warehouse: Warehouse, databases: Collection[str] | None) -> None:
+        self.warehouse = warehouse
+        self.databases = None if databases is None else frozenset(map(warehouse.key, databases))
+        self.fit: set[tuple[str, bool]] = set()
+        """Names of databases that were found to be theirs, and whether they were quoted."""
+
+    def place(self, node: Node) -> tuple[str, str, str]:
+        """Database, schema and alias as they are written: of one relation, in one of the databases.
+        dbt-loom goes by these fields, other readers by `relation_name`: they say the same."""
+        written = node.get("relation_name") or ""
+        found = usual_parts(written) or _unusual_place(node, written)
+        quoted, (database, schema, alias) = found
+        if (database, quoted) not in self.fit:
+            self.check(database, quoted=quoted)
+        return database, schema, alias
+
+    def check(self, database: str, *, quoted: bool) -> None:
+        stored = self.warehouse.stored(database, quoted=quoted)
+        if self.databases is not None and self.warehouse.key(stored) not in self.databases:
+            raise Unfit(
+                f"database: {shown(stored)} is not one that mesh.yml names for it "
+                f"({', '.join(sorted(self.databases))})"
+            )
+        self.fit.add((database, quoted))
+
+
+def _unusual_place(node: Node, written: str) -> tuple[bool, tuple[str, str, str]]:
+    """Whether the database is quoted, and the parts of a name that needs quotes or is not given."""
     if written:
         try:
             parts = parse(written)
@@ -360,16 +426,8 @@ def _place(
         fields = (node.get("database"), node.get("schema"), node.get("alias") or node["name"])
         parts = tuple(Name(field or "") for field in fields)
     with _Within("relation_name" if written else "database, schema or alias"):
-        for part in parts:
-            if not (is_plain(part.text) or (part.quoted and is_quotable(part.text))):
-                raise Unfit(f"{shown(part.text)} is not a name that SQL takes as it is written")
-    # dbt-loom goes by the fields, other readers by the name: they say the same
-    database, schema, alias = (part.text for part in parts)
-    if databases is not None:
-        stored = warehouse.stored(database, quoted=parts[0].quoted)
-        if warehouse.key(stored) not in databases:
-            raise Unfit(
-                f"database: {shown(stored)} is not one that mesh.yml names for it "
-                f"({', '.join(sorted(databases))})"
-            )
-    return database, schema, alias
+        for text, by in parts:
+            if not (is_plain(text) or (by and is_quotable(text))):
+                raise Unfit(f"{shown(text)} is not a name that SQL takes as it is written")
+    database, schema, alias = parts
+    return database.quoted, (database.text, schema.text, alias.text)

@@ -26,6 +26,7 @@ from dbtmesh.checked import (
     Text,
     Whole,
     Word,
+    of_simple,
 )
 
 
@@ -98,8 +99,11 @@ class Freshness(TypedDict, total=False):
     build_after: BuildAfter | None
 
 
+Access = Literal["private", "protected", "public"]
+
+
 class Config(TypedDict, total=False):
-    access: Word | None
+    access: Access | None
     materialized: Word | None
     contract: Contract | None
     event_time: Name | None
@@ -136,7 +140,7 @@ class Node(TypedDict, total=False):
     alias: Name | None
     relation_name: Annotated[str, Meta(max_length=1_000)] | None
     description: Prose | None
-    access: Word | None
+    access: Access | None
     group: Word | None
     version: Version | None
     latest_version: Version | None
@@ -168,6 +172,8 @@ class Group(TypedDict, total=False):
 
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
 NODE = msgspec.json.Decoder(Node)
+SIMPLE_NODE = msgspec.json.Decoder(of_simple(Node))
+"""Of texts of printable ASCII without quotes."""
 GROUP = msgspec.json.Decoder(Group)
 METADATA = msgspec.json.Decoder(Metadata)
 PUBLISHED_METADATA = msgspec.json.Decoder(PublishedMetadata)

@@ -15,7 +15,7 @@ from dbtmesh.manifest.decode import read as content_of
 from dbtmesh.manifest.document import document_of
 from dbtmesh.manifest.fields import PUBLISHED_METADATA, Version
 from dbtmesh.manifest.interface import DIGEST, VERSION, WHOLE, Interface, reader_names
-from dbtmesh.manifest.seal import UNSEALED, seal, version_of, with_digest
+from dbtmesh.manifest.seal import is_whole, seal, version_of
 
 
 def read(body: bytes, project: str, databases: Collection[str] | None = None) -> Interface:
@@ -30,11 +30,11 @@ def read(body: bytes, project: str, databases: Collection[str] | None = None) ->
         content = content_of(bounded(body), project, PUBLISHED_METADATA, databases)
         notes = cast(dict[str, str], content.metadata.get("env") or {})
         digest = notes.get(DIGEST)
-        if digest and sha256(with_digest(body, digest, UNSEALED)) != digest:
+        if digest and not is_whole(body, digest):
             raise Unfit("it is damaged (its digest does not match)")
         document = document_of(content, notes)
     version = notes.get(VERSION) or version_of(content.generated_at, sha256(body))
-    interface = seal(document, project, content.generated_at, content.private, version)
+    interface = seal(document, project, content.generated_at, content.private, version, body)
     # that of the bytes as they were published, which others have been told of
     return replace(interface, digest=notes.get(WHOLE) or digest or sha256(body))
 

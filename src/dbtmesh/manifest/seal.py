@@ -27,28 +27,34 @@ def seal(
     generated_at: datetime,
     private: frozenset[str],
     version: str | None = None,
+    came: bytes = b"",
 ) -> Interface:
     """The interface that a document of checked fields is, with its digest, and its version where it
-    has none yet."""
+    has none yet. came: bytes that it was read of, whose digest is right; they are the interface's
+    where the document says no less and no more."""
     metadata = dict(document["metadata"])
-    kept = {k: v for k, v in metadata.get("env", {}).items() if k not in (VERSION, DIGEST)}
+    given = metadata.get("env", {})
+    kept = {k: v for k, v in given.items() if k not in (VERSION, DIGEST)}
     if version is None:
         document, unsealed = _encoded(document, metadata, kept)
         version = version_of(generated_at, sha256(unsealed))
-    notes = {**kept, VERSION: version, DIGEST: UNSEALED}
-    sealed, body = _encoded(document, metadata, notes)
-    digest = sha256(body)
-    metadata = sealed["metadata"]
+    digest = given.get(DIGEST, UNSEALED) if came else UNSEALED
+    document, body = _encoded(document, metadata, {**kept, VERSION: version, DIGEST: digest})
+    if body != came:
+        body = with_digest(body, digest, UNSEALED)
+        digest = sha256(body)
+        body = with_digest(body, UNSEALED, digest)
+    metadata = document["metadata"]
     return Interface(
         project=project,
         version=version,
         digest=digest,
         generated_at=generated_at,
         adapter_type=metadata.get("adapter_type") or "snowflake",
-        nodes=sealed["nodes"],
+        nodes=document["nodes"],
         private=private,
-        manifest=sealed,
-        body=with_digest(body, UNSEALED, digest),
+        manifest=document,
+        body=body,
     )
 
 
@@ -74,10 +80,22 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
+def _noted(digest: str) -> bytes:
+    return f'"{DIGEST}":"{digest}"'.encode()
+
+
 def with_digest(body: bytes, old: str, new: str) -> bytes:
-    field = f'"{DIGEST}":"%s"'
     # the first one is the metadata's own, which comes before all that a model could hold
-    return body.replace((field % old).encode(), (field % new).encode(), 1)
+    return body.replace(_noted(old), _noted(new), 1)
+
+
+def is_whole(body: bytes, digest: str) -> bool:
+    """Whether the digest that is noted in these bytes is theirs."""
+    noted = _noted(digest)
+    at, view = body.find(noted), memoryview(body)
+    if at < 0:
+        return sha256(body) == digest
+    return sha256(view[:at], _noted(UNSEALED), view[at + len(noted) :]) == digest
 
 
 def version_of(generated_at: datetime, digest: str) -> str:

@@ -19,7 +19,6 @@ _MARKUP = re.compile(r"[\\`*_\[\]|~$]")
 _START = re.compile(r"^(?:[#+=-]|\d+(?=[.)]))")
 # What GitHub finds in plain text, and links: addresses, people, issues, and the `www.` of old.
 _LINKED = re.compile(r"(?i)(?<=:)(?=//)|(?<=@)|(?<=#)(?=\d)|(?<=\bGH)(?=-\d)|(?<=\bwww)(?=\.)")
-_CODE = re.compile(r"[^`|]*[^`|\s][^`|]*")
 
 
 def text(value: str) -> str:
@@ -37,9 +36,9 @@ def _first(match: re.Match[str]) -> str:
 def code(value: str) -> str:
     """A name in code style, in one line. Fits into a cell."""
     shown = " ".join(visible(value).split())
-    if _CODE.fullmatch(shown):
-        return f"`{shown}`"
     # A backtick would end it, and a bar the cell.
+    if shown and not set("`|") & set(shown):
+        return f"`{shown}`"
     return f"<code>{text(value)}</code>"
 
 

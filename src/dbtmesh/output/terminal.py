@@ -12,7 +12,7 @@ from dbtmesh.output.visible import escape, visible
 
 # What GitHub's runner looks for in each line of a step's output:
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
-_COMMAND = re.compile(r"^(?P<space>\s*):(?=:)|#(?=#\[)", re.MULTILINE)
+_COMMAND = re.compile(r"^(?P<space>[^\S\n]*+):(?=:)|#(?=#\[)", re.MULTILINE)
 _BREAK = re.compile(r"\n")
 
 

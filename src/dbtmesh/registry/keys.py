@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-VERSION = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}")
+VERSION = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{12}")
 """Of a publication: when it was compiled, and the beginning of its digest."""
 MOST_PROJECTS = 10_000
 """Of one registry: what more folders there are is not looked at."""

@@ -25,8 +25,10 @@ _WRITTEN_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 """DuckDB tells `Ä` and `ä` apart, though not `A` and `a`."""
 
-_USUAL = re.compile(r"(?a:(\w+)\.(\w+)\.(\w+))")
-"""Of three parts without quotes, as nearly all are: a publication names very many."""
+_USUAL = re.compile(
+    r"|".join(r"\.".join([f"{q}([A-Za-z_][A-Za-z0-9_$]{{0,254}}){q}"] * 3) for q in ("", '"'))
+)
+"""As nearly all names are: a publication has very many."""
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 
 
@@ -89,12 +91,13 @@ def parse(dotted: str) -> tuple[Name, ...]:
 
     Raises NotAName where the text is something else, or leaves something over.
     """
-    if usual := _USUAL.fullmatch(dotted):
-        return tuple(map(Name, usual.groups()))
+    if usual := usual_parts(dotted):
+        quoted, names = usual
+        return tuple(Name(name, quoted) for name in names)
     parts, at = [], 0
     while match := _PART.match(dotted, at):
-        quoted, plain = match.groups()
-        name = Name(plain) if plain is not None else Name(quoted.replace('""', '"'), quoted=True)
+        within, plain = match.groups()
+        name = Name(plain) if plain is not None else Name(within.replace('""', '"'), quoted=True)
         parts.append(name)
         at = match.end()
         if at == len(dotted):
@@ -103,6 +106,15 @@ def parse(dotted: str) -> tuple[Name, ...]:
             break
         at += 1
     raise NotAName(f"{dotted!r} is not a valid name")
+
+
+def usual_parts(dotted: str) -> tuple[bool, tuple[str, str, str]] | None:
+    """The parts of a dotted name of three that need no quotes, and whether all have them; None of
+    any other text."""
+    if not (usual := _USUAL.fullmatch(dotted)):
+        return None
+    first, second, third, *quoted = usual.groups()
+    return (False, (first, second, third)) if first else (True, (quoted[0], quoted[1], quoted[2]))
 
 
 def is_plain(written: str) -> bool:

@@ -99,7 +99,7 @@ _DUCKDB = _spellings(
 _ONLY_SNOWFLAKE = _SNOWFLAKE.keys() - _DUCKDB.keys()
 
 _COLLATE = re.compile(r"\s*\bcollate\s+")
-_SIZED = re.compile(r"([^()]*?)\s*(?:\((\d{1,9}(?:,\d{1,9})*)\))?\s*([^()]*)")
+_SIZED = re.compile(r"([^()]*+)(?:\((\d{1,9}(?:,\d{1,9})*+)\))?+\s*+([^()]*+)")
 _PUNCTUATION = re.compile(r"\s*([(),<>\[\]:])\s*")
 _LIST = re.compile(r"(.+)(\[\d*\])")
 _NESTED = re.compile(r"(array|map|object|struct|row|union)\((.+)\)")
@@ -126,7 +126,7 @@ def _split_type(text: str) -> tuple[str, tuple[int, ...], str]:
         return base, (), "".join(collation)
     head, numbers, tail = sized.groups()
     sizes = tuple(map(int, numbers.split(","))) if numbers else ()
-    return f"{head} {tail}".strip(), sizes, "".join(collation)
+    return f"{head.rstrip()} {tail}".strip(), sizes, "".join(collation)
 
 
 class _Inner(NamedTuple):
