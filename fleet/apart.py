@@ -1,19 +1,23 @@
-"""Commands that run members' code: bounded in time, memory and output, and ended with all that they
-have started."""
+"""Commands that run members' code: bounded in time, memory and output, and in what they may write,
+and ended with all that they have started."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from dbtmesh.output.told import telling_line
+from fleet import confined
 from fleet.git import QUIET_GIT, GitError
 
 MOST_MEMORY = 6 * 2**30
@@ -23,18 +27,32 @@ MOST_WRITTEN = 4 * 2**30
 MOST_READ = 2**20
 """Bytes at the end of what it printed that are looked at."""
 
+ORPHANS_SECONDS = 10
+_CHILD_SUBREAPER = 36
+
 _groups: set[int] = set()
 """Groups of processes that are under way."""
 
 
 def run(
-    command: Sequence[str], folder: Path, *, seconds: float, environment: Mapping[str, str]
+    command: Sequence[str],
+    folder: Path,
+    *,
+    seconds: float,
+    environment: Mapping[str, str],
+    writable: Sequence[Path] = (),
 ) -> None:
-    """Raises GitError with the line in which the command said why it failed."""
+    """Raises GitError with the line in which the command said why it failed.
+
+    writable: folders below which it may write, beside `folder`; see `fleet.confined`.
+    """
+    launcher = [sys.executable, "-IS", confined.__file__]
+    allowed = [str(each) for each in (folder, *writable)]
+    _keep_orphans()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             process = subprocess.Popen(
-                command,
+                [*launcher, *allowed, "--", *command],
                 cwd=folder,
                 env={**environment, **QUIET_GIT},
                 stdin=subprocess.DEVNULL,
@@ -62,12 +80,40 @@ def run(
 def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Kills the process and what it has left running, whatever happens."""
     _groups.add(process.pid)
+    before = _children() - {process.pid}
     try:
         yield
     finally:
         _kill(process.pid)
         _groups.discard(process.pid)
         process.wait()
+        _end_orphans(before)
+
+
+def _keep_orphans() -> None:
+    """What left its group and lost its parent becomes a child of this process, where it is found;
+    where the system can do that (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _children() -> set[int]:
+    found = set()
+    for file in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            found |= {int(number) for number in file.read_text().split()}
+    return found
+
+
+def _end_orphans(others: set[int]) -> None:
+    """Kills the children that came since, until none comes."""
+    end = time.monotonic() + ORPHANS_SECONDS
+    while (orphans := _children() - others) and time.monotonic() < end:
+        for orphan in orphans:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(orphan, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(orphan, 0)
 
 
 def _kill(group: int) -> None:

@@ -18,7 +18,8 @@ from dbtmesh import MeshError
 from dbtmesh.config import Engine, load_member
 from dbtmesh.downstream.committed import manifest_path
 from fleet import apart, engines
-from fleet.git import GitError, git
+from fleet.git import GitError
+from fleet.kept import Kept
 from fleet.members import Member
 
 CHECK_SECONDS = 900
@@ -26,7 +27,7 @@ STUB_MESH = "scripts/stub_mesh.py"
 """What a member makes stand-ins of what it reads with."""
 
 ALLOWED = re.compile(
-    r"LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|TERM|COLUMNS|NO_COLOR"
+    r"LANG|LANGUAGE|LC_\w+|TZ|TERM|COLUMNS|NO_COLOR"
     r"|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|PYTHONUTF8|PYTHONWARNINGS|PYTHONDONTWRITEBYTECODE"
     r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE"
     r"|SYSTEMROOT|SYSTEMDRIVE|COMSPEC|PATHEXT|NUMBER_OF_PROCESSORS|PROCESSOR_ARCHITECTURE"
@@ -34,13 +35,17 @@ ALLOWED = re.compile(
 """Variables that members' code may see. Those of a proxy are left out: they may hold a password."""
 
 
-def run_checks(checks: Sequence[str], clone: Path, member: Member) -> str:
+def run_checks(checks: Sequence[str], kept: Kept, member: Member) -> str:
     """What the first check that fails found, in one line; empty where none did."""
-    if not (failed := first_failure(checks, clone, member)):
+    if not checks:
         return ""
+    with kept.files(kept.commit) as clone:
+        failed = first_failure(checks, clone, member)
+    if not failed:
+        return ""
+    with kept.files(kept.parent) as clone:
+        before = first_failure(checks, clone, member)
     command, said = failed
-    git(clone, "checkout", "--quiet", "--force", "--detach", "HEAD~1")
-    before = first_failure(checks, clone, member)
     since = "failed before, too" if before and before[0] == command else "fails"
     return f"`{command}` {since}: {said}"
 
@@ -53,7 +58,7 @@ def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[s
     """
     project = clone / member.subfolder
     theirs = (member.folder or Path.cwd() / Path(member.place).name) / member.subfolder
-    read = upstreams_of(project) if checks else []
+    read = upstreams_of(project)
     committed = [name for name in read if (project / manifest_path(name)).is_file()]
     with tempfile.TemporaryDirectory(dir=clone.parent) as home:
         environment = {"DBT_MESH_HOME": home}
@@ -66,8 +71,8 @@ def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[s
             *(["dbt deps"] if has_packages(project) else []),
             *([" ".join([f"{STUB_MESH} --offline", *some])] if has_stubs else []),
         ]
-        for command in [*before, *checks] if checks else []:
-            if said := run_in_member(command, project, member, environment):
+        for command in [*before, *checks]:
+            if said := run_in_member(command, clone, member, environment):
                 return command, said
     return None
 
@@ -91,14 +96,14 @@ def upstreams_of(project: Path) -> list[str]:
         return []  # the check will say what is wrong
 
 
-def run_in_member(
-    command: str, project: Path, member: Member, environment: Mapping[str, str]
-) -> str:
+def run_in_member(command: str, clone: Path, member: Member, environment: Mapping[str, str]) -> str:
     """What the command said when it failed, in one line; empty where it did not.
 
     environment: what it needs on top of the machine's own. It sees nothing else of the operator's
-    environment: no token of theirs, no credentials, an empty home.
+    environment: no token of theirs, no credentials, an empty home. It writes to the clone, to that
+    home and to its DBT_MESH_HOME.
     """
+    project = clone / member.subfolder
     paths = [Path(sys.executable).parent]
     if runs_on_v2(project) and (v2 := engines.on_path() or engines.own()):
         paths = [v2.parent, *paths]
@@ -107,16 +112,20 @@ def run_in_member(
         environments = dict.fromkeys([member.folder / member.subfolder, member.folder])
         paths = [*(folder / ".venv" / "bin" for folder in environments), *paths]
     with tempfile.TemporaryDirectory(prefix="fleet.home.", ignore_cleanup_errors=True) as home:
+        scratch = Path(home, ".tmp")
+        scratch.mkdir()
         try:
             apart.run(
                 shlex.split(command),
                 project,
                 seconds=CHECK_SECONDS,
+                writable=[clone, Path(home), Path(environment["DBT_MESH_HOME"])],
                 environment={
                     **machine(os.environ),
                     "PATH": os.pathsep.join([*map(str, paths), os.environ.get("PATH", "")]),
                     "HOME": home,
                     "USERPROFILE": home,
+                    **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch)),
                     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
                     "DBT_USE_COLORS": "false",
                     **environment,

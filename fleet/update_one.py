@@ -19,6 +19,7 @@ from dbtmesh.output.told import telling_line
 from fleet.checks import run_checks
 from fleet.copying import merge, rendering
 from fleet.git import GitError, git
+from fleet.kept import keep
 from fleet.members import Answers, Member, NeedsPerson
 from fleet.outcome import Goal, Order, Outcome, Result
 from fleet.proposal import changes, earlier, propose
@@ -84,20 +85,23 @@ def carry_out(
     git(clone, "add", "--all")
     title = f"Template {answers.version} → {order.to}"
     commit(clone, order, "--message", title, "--message", changes(answers, order))
-    if failed := run_checks(order.checks, clone, member):
+    changed = names(git(clone, "diff", "--name-only", "-z", f"{answers.branch}..{branch}"))
+    kept = keep(clone, order.releases.scratch)
+    # The clone's git is not used any more: from here on it may say what the member's code wants.
+    if failed := run_checks(order.checks, kept, member):
         return replace(known, result=Result.CHECK_FAILED, detail=failed)
 
     if order.goal is Goal.DRY_RUN:
-        changed = names(git(clone, "diff", "--name-only", "-z", f"{answers.branch}..{branch}"))
         return replace(known, result=Result.UPDATED, detail=f"{len(changed)} files would change")
-    if order.goal is Goal.PREPARE:
-        assert member.folder
-        git(member.folder, "fetch", "--quiet", str(clone), f"{branch}:{branch}")
-        return replace(known, result=Result.PREPARED, detail=f"branch {branch}")
-    git(clone, "push", "--quiet", "origin", f"{branch}:refs/heads/{branch}")
-    if order.goal is Goal.PUSH:
-        return replace(known, result=Result.PUSHED, detail=f"branch {branch}")
-    return propose(clone, branch, answers, order, known, pushed=True)
+    with kept.repository(branch) as repository:
+        if order.goal is Goal.PREPARE:
+            assert member.folder
+            git(member.folder, "fetch", "--quiet", str(repository), f"{branch}:{branch}")
+            return replace(known, result=Result.PREPARED, detail=f"branch {branch}")
+        git(repository, "push", "--quiet", "origin", f"{branch}:refs/heads/{branch}")
+        if order.goal is Goal.PUSH:
+            return replace(known, result=Result.PUSHED, detail=f"branch {branch}")
+        return propose(repository, branch, answers, order, known, pushed=True)
 
 
 def commit(clone: Path, order: Order, *words: str) -> None:
