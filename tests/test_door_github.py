@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,6 +23,9 @@ from dbtmesh.commands import (
     notify,
     pull_request,
     run_summary,
+    signed_in,
+    update_template,
+    with_snowflake_token,
 )
 from dbtmesh.output.visible import visible
 from tests.github_api import app_key
@@ -52,6 +55,9 @@ ANSWERS: Mapping[str, Any] = {
     r"/orgs/acme": {"plan": {"name": "team"}},
     r".*/installation": {"id": 3},
     r".*/access_tokens": {"token": "t"},
+    "&audience=snowflakecomputing.com": {"value": "t"},
+    "gh pr list": [{"number": 7, "state": "OPEN", "isCrossRepository": False}],
+    "copier": "updated\nTemplate v1 -> v2",
 }
 """Path → what GitHub documents."""
 NEWS = {
@@ -62,6 +68,10 @@ NEWS = {
         | {"branch": "main"}
     ],
 }
+TRIED = {
+    *("announce", "await-upstream", "check-environment", "notify", "pull-request", "run-summary"),
+    *("signed-in", "update-template", "with-snowflake-token"),
+}
 RESULTS = {
     "results": [{"unique_id": "model.dbt_up.m", "status": "error", "message": "no"}],
     "elapsed_time": 1.0,
@@ -70,6 +80,26 @@ EVENTS = {
     "workflow_dispatch": {"inputs": {"project": "up_b", "chain": "up_c,up_b"}},
     "repository_dispatch": {"client_payload": {"project": "up_b", "chain": ["up_b"]}},
 }
+
+
+def ended(command: object) -> NoReturn:
+    """In place of becoming the command."""
+    raise SystemExit(0)
+
+
+def ran(answers: Mapping[str, Any]) -> Callable[..., str]:
+    """In place of what runs git, gh and Copier."""
+
+    def run_command(command: list[str], *_: object) -> str:
+        words = " ".join(map(str, command))
+        said = {**ANSWERS, **answers}
+        if "copier" in words:
+            return str(said["copier"])
+        if words.startswith("gh pr list"):
+            return json.dumps(said["gh pr list"])
+        return "x" if "status" in words or "ls-remote" in words else ""
+
+    return run_command
 
 
 class Answering:
@@ -92,6 +122,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     facts = FACTS.format(name="dbt_up", kind="upstream", prefix="DBT_UP", upstreams="")
     (folder / "mesh.yml").write_text(facts)
     (folder / "comment.md").write_text("text")
+    (folder / ".copier-answers.yml").write_text("_commit: v1\nproject_name: dbt_up\n")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "GITHUB_TOKEN": "t",
@@ -106,6 +137,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(name, value)
         for name in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
             patch.delenv(name, raising=False)
+        patch.setattr(with_snowflake_token, "become", ended)
         patch.setattr(App, "_signed", lambda self: "signed")
         yield folder
 
@@ -120,6 +152,9 @@ def commands(root: Path) -> Iterator[tuple[str, Callable[[], int]]]:
         partial(pull_request.main, ["comment", str(root / "comment.md"), "--number", "1"], root),
     )
     yield "announce", partial(announce.main, ["--planned"], root)
+    yield "update", partial(update_template.main, ["--pull-request"], root)
+    yield "signed in", partial(signed_in.main, ["true"], root)
+    yield "with a token", partial(in_a_job, partial(with_snowflake_token.main, ["true"], root))
     yield (
         "summary",
         partial(
@@ -129,6 +164,15 @@ def commands(root: Path) -> Iterator[tuple[str, Callable[[], int]]]:
     api = github.GitHub("https://localhost", "t")
     yield "status", partial(look, api)
     yield "close", partial(close, api)
+
+
+def in_a_job(command: Callable[[], int]) -> int:
+    """As GitHub Actions starts it, with the right to ask for a token."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GITHUB_ACTIONS", "true")
+        patch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "https://localhost/token")
+        patch.setenv("SNOWFLAKE_TOKEN", "")
+        return command()
 
 
 def look(api: github.GitHub) -> int:
@@ -146,6 +190,7 @@ def check(root: Path, answers: Mapping[str, Any], news: Any, results: Any) -> No
     (root / "results.json").write_text(json.dumps(results))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(github.GitHub, "_ask", Answering(answers))
+        patch.setattr(update_template, "run", ran(answers))
         text = news if isinstance(news, str) else json.dumps(news)
         patch.setenv("MESH_NEWS", text.replace("\0", "").encode(errors="replace").decode())
         for name, command in commands(root):
@@ -157,7 +202,8 @@ def check(root: Path, answers: Mapping[str, Any], news: Any, results: Any) -> No
                 assert visible(line) == line, (name, line)
                 assert len(line) < 3_000, (name, line)
                 command_of = re.match(r"\s*::([a-z-]+)", line)
-                assert not command_of or command_of[1] in ("warning", "error", "notice"), line
+                allowed = ("warning", "error", "notice", *(["add-mask"] * (name == "with a token")))
+                assert not command_of or command_of[1] in allowed, line
                 assert "##[" not in line
 
 
@@ -176,6 +222,7 @@ def test_as_documented_all_goes_well(root: Path) -> None:
     check(root, {}, NEWS, RESULTS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(github.GitHub, "_ask", Answering({}))
+        patch.setattr(update_template, "run", ran({}))
         patch.setenv("MESH_NEWS", json.dumps(NEWS))
         said = {name: run(command) for name, command in commands(root)}
     assert {name for name, (status, _) in said.items() if status == 1} == set()

@@ -112,6 +112,8 @@ Name = Annotated[str, Meta(pattern=_NAME, max_length=255)]
 """A name that SQL may have to quote: a column's, one part of a relation's."""
 Word = Annotated[str, Meta(pattern=_WORD, max_length=255)]
 """A name of letters, digits, `_`, `.`, `+` and `-`: a model's, a group's, an adapter's."""
+Version = Annotated[str, Meta(pattern=_WORD, max_length=64)]
+"""Of a model, where it is a text."""
 Project = Annotated[str, Meta(pattern=_PROJECT, max_length=255)]
 """By dbt's own rule, which takes capitals."""
 NodeId = Annotated[str, Meta(pattern=_NODE, max_length=1_000)]

@@ -24,6 +24,7 @@ from dbtmesh.output import workflow
 from dbtmesh.output.words import one_line
 
 REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+_TOKEN = re.compile(r"[!-~]+")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TIMEOUT = 20
 ATTEMPTS = 4
@@ -218,7 +219,9 @@ def identity_token(audience: str) -> str:
     check_url("ACTIONS_ID_TOKEN_REQUEST_URL", url)
     issuer = GitHub(url, os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ""))
     try:
-        token = str(issuer.get(f"&audience={audience}")["value"])
+        token = issuer.get(f"&audience={audience}")["value"]
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise LookupError  # it becomes a variable, and a line of the log
     except Refused as error:
         raise MeshError(
             "GitHub gives this job no token, asked for at $ACTIONS_ID_TOKEN_REQUEST_URL: it says "

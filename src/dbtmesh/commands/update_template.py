@@ -96,7 +96,7 @@ def version(member: Member) -> str:
     """Of the template that the project is of. Raises MeshError."""
     name = member.answers_file
     try:
-        text = (member.root / name).read_text(encoding="utf-8")
+        text = (member.root / name).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         raise MeshError(f"{name} is missing: this project was not made with Copier") from None
     answers: dict[str, str] = dict(re.findall(r"^(\w+): *[\"']?([^\s\"']+)", text, re.MULTILINE))

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Required, TypedDict
 import msgspec
 from msgspec import Meta
 
+from dbtmesh import checked
 from dbtmesh.checked import (
     Commit,
     Digest,
@@ -117,7 +118,7 @@ class DependsOn(TypedDict, total=False):
     nodes: list[NodeId] | None
 
 
-Version = Annotated[str, Meta(pattern=r"\A\w[\w.+\-]*\Z", max_length=64)] | Whole | float
+Version = checked.Version | Whole | float
 """Of a model, as its owner wrote it: `1`, `1.0`, `"beta"`."""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbtmesh import MeshError
 from dbtmesh.output.words import one_line
-from dbtmesh.registry.snowflake.sql import Statement
+from dbtmesh.registry.snowflake.rows import CHUNK
+from dbtmesh.registry.snowflake.sql import MOST_PARTS, Statement
 from dbtmesh.registry.store import MOST_REASON, Access, OutOfReach
 from dbtmesh.snowflake.session import INSUFFICIENT, MISSING, as_host
 
@@ -89,7 +90,7 @@ class Connection:
         try:
             with opened.cursor() as cursor:
                 cursor.execute(statement.text, statement.values or None)
-                return list(cursor.fetchall()), cursor.rowcount or 0
+                return _answer(cursor, where), cursor.rowcount or 0
         except Error as error:
             # of a statement, or of the connection
             other = Fault(
@@ -98,6 +99,21 @@ class Connection:
             fault = FAULTS.get(error.errno or 0, other)
             reason = one_line(error.raw_msg or str(error), MOST_REASON)
             raise fault.kind(f"{where}: {fault.advice}. Snowflake says: {reason}") from None
+
+
+MOST_ROWS = 1_000_000
+MOST_CHARACTERS = 2 * MOST_PARTS * CHUNK
+"""Of an answer. The tables that it comes from are other projects'."""
+
+
+def _answer(cursor: Iterable[Any], where: str) -> list[Sequence[Any]]:
+    found, characters = list[Sequence[Any]](), 0
+    for row in cursor:
+        characters += sum(len(cell) for cell in row if isinstance(cell, str))
+        if characters > MOST_CHARACTERS or len(found) >= MOST_ROWS:
+            raise MeshError(f"{where}: Snowflake answers with more than an object may hold")
+        found.append(row)
+    return found
 
 
 def open_for(account: str, access: Access) -> SnowflakeConnection:

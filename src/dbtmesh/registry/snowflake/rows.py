@@ -14,11 +14,17 @@ import msgspec
 
 from dbtmesh import MeshError, sha256
 from dbtmesh.manifest.interface import VERSION
+from dbtmesh.output.words import shown
 from dbtmesh.registry import keys
 from dbtmesh.registry.store import Stored
 
 CHUNK = 8 * 2**20
 """Characters of one row's body: a VARCHAR without a length holds 16 MB on every account."""
+
+
+_NUMBER = re.compile(r"[0-9]{1,12}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TAG = re.compile(rf"{keys.VERSION.pattern}(?::[0-9]{{1,9}})?|[0-9]{{1,9}}:[0-9a-f]{{32}}")
 
 
 class Damaged(ValueError):
@@ -53,18 +59,18 @@ class Part(NamedTuple):
 def one_object(rows: Iterable[Sequence[object]]) -> list[Part]:
     """The rows of one object, each part once: who writes the same at once inserts them twice.
 
-    Raises Damaged.
+    The tables are another project's: it may have put anything in their place. Raises Damaged.
     """
     found: dict[int, Part] = {}
     for tag, part, parts, size, digest, body in rows:
         if part is None:
             raise Damaged(f"there is no version {str(tag).partition(':')[0]}")
         row = Part(
-            str(tag),
-            int(str(part)),
-            int(str(parts)),
-            int(str(size)),
-            str(digest),
+            _matching(_TAG, tag),
+            int(_matching(_NUMBER, part)),
+            int(_matching(_NUMBER, parts)),
+            int(_matching(_NUMBER, size)),
+            _matching(_SHA256, digest),
             None if body is None else str(body),
         )
         first = found.setdefault(row.part, row)
@@ -74,6 +80,13 @@ def one_object(rows: Iterable[Sequence[object]]) -> list[Part]:
     if whole and (len(whole) != whole[0].parts or len({row.digest for row in whole}) > 1):
         raise Damaged(f"{len(whole)} of {whole[0].parts} parts are there")
     return whole
+
+
+def _matching(pattern: re.Pattern[str], value: object) -> str:
+    text = str(value)
+    if not pattern.fullmatch(text):
+        raise Damaged(f"{shown(value)} is not valid")
+    return text
 
 
 def unpacked(rows: Sequence[Part]) -> Stored:
