@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +69,11 @@ SETTINGS = f'''
 found = [pathlib.Path.cwd() / ".git", *base.rglob(".git")]
 homes = [base / "home", pathlib.Path.home()]
 for gitdir in found:
+    tried(spoil, gitdir.parent / "planted", "x")
+    for words in (["add", "planted"], ["commit", "-qm", "x"], ["branch", "-f", "template/v9"]):
+        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@x", *words],
+                       cwd=gitdir.parent, capture_output=True)
+for gitdir in found:
     tried(spoil, gitdir / "config", SETTINGS, True)
     for hook in ("pre-push", "post-checkout", "reference-transaction", "pre-auto-gc", "fsmonitor"):
         tried(spoil, gitdir / "hooks" / hook, f"#!/bin/sh\n{act}\n")
@@ -77,11 +84,6 @@ for hook in ("pre-push", "post-checkout", "reference-transaction"):
 for home in homes:
     tried(spoil, home / ".gitconfig", SETTINGS)
     tried(spoil, home / ".bashrc", act)
-tried(spoil, pathlib.Path("planted"), "x")
-for gitdir in found:
-    for words in (["add", "planted"], ["commit", "-qm", "x"], ["branch", "-f", "template/v9"]):
-        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@x", *words],
-                       cwd=gitdir.parent, capture_output=True)
 # leaves its group, waits for the operator's git
 subprocess.Popen(["setsid", "sh", "-c", f"sleep 60; {act}"], start_new_session=True)
 """
@@ -107,6 +109,13 @@ class World:
         return checks.run_checks(
             [f"{sys.executable} {attack} {self.folder} {self.seen}"], self.kept, self.member
         )
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Not in memory, to which programs may write wherever they work: see `confined.DEVICES`."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp" if Path("/var/tmp").is_dir() else None) as made:
+        yield Path(made).resolve()
 
 
 @pytest.fixture
