@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from dbtmesh.config import load_member
-from dbtmesh.doctor import environment, plan
+from dbtmesh.doctor import environment, plan, pristine
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import CannotEdit, add_entry, add_to_list, set_scalar
@@ -371,6 +371,25 @@ def test_the_library_is_what_the_template_built(render: Render, spoil: str) -> N
     (finding,) = examined(member)
     assert finding.where == f"vendor/{wheel.name}"
     assert "copier recopy" in finding.add
+
+
+@pytest.mark.parametrize("engine", ["core", "v2"])
+def test_names_in_quotes_are_read_as_they_are_stored(render: Render, engine: str) -> None:
+    """Settings as Copier rendered them are those that the doctor compares with."""
+    names = {"warehouse": '"w h"', "prod_database": '"My-db"', "dev_database": '"a b"'}
+    member = committed(
+        render(kind="upstream", engine=engine, schemas='RAW,STAGING,"My Schema"', **names)
+    )
+    assert examined(member) == []
+    project = Project(load_member(member.path))
+    for name in ("dbt_project.yml", "profiles.yml", "requirements.txt"):
+        assert pristine.rendered(project.member, name) == (member.path / name).read_text()
+    edited = (member.path / "mesh.yml").read_text().replace("w h", "other one")
+    (member.path / "mesh.yml").write_text(edited)
+    (finding,) = examined(member)
+    assert finding.add.endswith("""--data 'warehouse="other one"'""")
+    mend(member)
+    assert "  warehouse: w h\n" in (member.path / "mesh.yml").read_text()
 
 
 def test_the_library_of_another_version_is_corrected(render: Render) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from dbtmesh import installed, yaml_files
 from dbtmesh.config import Engine, Member
+from dbtmesh.warehouse.names import sql_name
 
 SUFFIX = ".jinja"
 
@@ -91,7 +92,7 @@ def answers(member: Member) -> dict[str, Any]:
     answered = recorded(member)
     text = str(answered.get("schemas") or "RAW,STAGING,MARTS")
     schemas = [each.strip().rpartition(".")[2] for each in text.split(",") if each.strip()]
-    prod = member.prod_database
+    prod = sql_name(member.prod_database)  # answers have names as SQL does
     registries = [member.registry or "s3:", *(each.registry or "" for each in member.upstreams)]
     clouds = [CLOUDS.get(url.partition(":")[0], "s3") for url in registries if url]
     by_ref = member.kind == "loom" or member.engine is Engine.V2
@@ -105,7 +106,7 @@ def answers(member: Member) -> dict[str, Any]:
         "clouds": [each for each in dict.fromkeys(clouds) if each],
         "database_prefix": member.database_prefix,
         "prod_database": prod,
-        "dev_database": member.dev_database,
+        "dev_database": sql_name(member.dev_database),
         "prod_schemas": [{"database": prod, "schema": each} for each in schemas],
         "default_schema": schemas[-1],
         "starter_reads": "ref" if by_ref else "source",
@@ -113,7 +114,7 @@ def answers(member: Member) -> dict[str, Any]:
             {
                 "name": each.name,
                 "database_prefix": each.database_prefix,
-                "prod_database": each.prod_database,
+                "prod_database": sql_name(each.prod_database),
             }
             for each in member.upstreams
         ],

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 from dbtmesh.doctor.finding import Edit, Finding, Weight
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import CannotEdit, set_scalar
+from dbtmesh.output.template_filters import stored_name
+from dbtmesh.warehouse.names import sql_name
 
 PLACES: dict[str, tuple[str, ...]] = {
     "project_name": ("project",),
@@ -48,8 +51,11 @@ def answers(project: Project) -> Iterator[Finding]:
         for key in path[:-1]:
             said = said.get(key) or {}
         there, answer = said.get(path[-1]) or "", recorded[question] or ""
+        if isinstance(answer, str):  # mesh.yml has names as they are stored
+            answer = stored_name(answer)
         if there == answer:
             continue
+        again = sql_name(str(there)) if question == "warehouse" else str(there)
         try:
             edit = Edit(
                 "mesh.yml", set_scalar(project.text("mesh.yml") or "", path, answer or None)
@@ -61,7 +67,7 @@ def answers(project: Project) -> Iterator[Finding]:
             f"{'.'.join(path)} is {there!r}, the answer {question} is {answer!r}",
             "SQL, workflows and commands use different values",
             f"{'.'.join(path)}: {answer}; or answer anew: copier update --trust --skip-answered "
-            f"--data {question}={there}",
+            f"--data {shlex.quote(f'{question}={again}')}",
             edit,
         )
     commit = str(recorded.get("_commit") or "")
