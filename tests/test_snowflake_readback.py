@@ -175,6 +175,20 @@ def test_kinds_that_grant_has_no_word_for(grant: Grant, where: str) -> None:
     assert grant.where == where
 
 
+@pytest.mark.parametrize("what", ["DATABASE ROLE DBT_UP_PROD.PUBLIC_READ", "ROLE DBT_UP_DEV_ROLE"])
+def test_a_role_is_taken_back_by_its_own_statement(
+    up: tuple[Names, dict[str, str]], what: str
+) -> None:
+    """REVOKE USAGE ON [DATABASE] ROLE is refused."""
+    model = setting(up, "").model
+    model.execute(f"GRANT {what} TO ROLE AUDITOR", "SECURITYADMIN")
+    kind, _, name = what.rpartition(" ")
+    grant = Grant("USAGE", Object(kind, name), Object("ROLE", "AUDITOR"))
+    model.execute(expected.remedy(grant, up[0]), grant.administrator)
+    rows = model.execute(f"SHOW GRANTS OF {what}").dicts()
+    assert "AUDITOR" not in {row["grantee_name"] for row in rows}
+
+
 def test_a_later_object_is_covered_by_a_new_plan(up: tuple[Names, dict[str, str]]) -> None:
     ran = setting(
         up,
