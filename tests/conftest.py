@@ -50,9 +50,6 @@ os.environ |= {
 SHARED = "TESTS_SHARED"
 """Variable with a folder that all processes of one run of the tests share. The first makes it, and
 removes it when it ends."""
-if SHARED not in os.environ:
-    _shared = tempfile.TemporaryDirectory(prefix="tests")
-    os.environ[SHARED] = _shared.name
 
 
 def questions() -> dict[str, Any]:
@@ -72,10 +69,14 @@ def program(command: str) -> list[str]:
     return ["dbt"] if command == "dbt" else [sys.executable, command]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """For tests alone: a bench measures what people have."""
     memory.use()
     remember_compiled()
+    if SHARED not in os.environ:
+        shared = tempfile.TemporaryDirectory(prefix="tests")
+        os.environ[SHARED] = shared.name
+        config.add_cleanup(shared.cleanup)
 
 
 def pytest_sessionfinish() -> None:
