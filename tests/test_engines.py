@@ -272,6 +272,11 @@ def test_pages_of_docs_need_dbt_core(render: Render) -> None:
         render(kind="upstream", engine="v2", github_pages=True)
 
 
+def test_workload_identity_needs_dbt_core(render: Render) -> None:
+    with pytest.raises(Exception, match="choose auth=key_pair, or engine=core"):
+        render(kind="upstream", engine="v2", auth="workload_identity")
+
+
 @pytest.mark.parametrize("engine", ["core", "v2"])
 def test_the_answer_decides_what_is_installed_and_what_dbt_demands(
     render: Render, engine: str

@@ -239,7 +239,8 @@ def test_a_reader_of_any_other_project_builds_at_once(render: Render, kind: str)
     [
         {"kind": "upstream"},
         {"kind": "native", "publishes": True, "alerts": "email", "github_pages": True},
-        {"kind": "native", "engine": "v2", "auth": "workload_identity"},
+        {"kind": "native", "engine": "v2"},
+        {"kind": "native", "auth": "workload_identity"},
         {"kind": "loom", "publishes": True, "alerts": "email", "github_pages": True},
     ],
     ids=lambda answers: "-".join(map(str, answers.values())),
