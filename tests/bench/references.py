@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dbtmesh.downstream.references import MACRO
 from tests import engines
-from tests.bench.lab import Figure, Lab, Process, bench
+from tests.bench.lab import Figure, Lab, Process, bench, on_processors
 from tests.conftest import ROOT, Member
 from tests.manifests import manifest
 
@@ -47,7 +47,9 @@ def references(lab: Lab) -> Iterator[Figure]:
             built.write_bytes(manifest(models=MODELS, public=MODELS, columns=8))
             up.ok("scripts/publish_manifest.py", "--manifest", built)
             readers = [reader(lab, folder / f"by_{by}", dbt, by) for by in ("ref", "source")]
-            measured, baseline = lab.compare(release, *(parse(each, dbt) for each in readers))
+            measured, baseline = lab.compare(
+                release, *(parse(each, dbt) for each in readers), clock=on_processors
+            )
             what = f"parse a native downstream of {MODELS:,} models on dbt {release}: ref / source"
             yield Figure(what, measured, baseline, budget)
             if dbt.engine == "core":
