@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import zlib
 from collections.abc import Iterable, Sequence
@@ -96,7 +95,7 @@ def unpacked(rows: Sequence[Part]) -> Stored:
         data = base64.b64decode("".join(row.body or "" for row in rows), validate=True)
         opener = zlib.decompressobj()
         body = opener.decompress(data, first.size + 1)  # no more, whatever it says it holds
-    except (binascii.Error, zlib.error) as error:
+    except (ValueError, zlib.error) as error:  # of base64: also where it is not ASCII
         raise Damaged(str(error)) from None
     if len(body) != first.size or sha256(body) != first.digest:
         raise Damaged("its digest does not match")
@@ -111,6 +110,14 @@ class Mark(NamedTuple):
 
     version: str
     attempt: int
+
+
+def marks(rows: Iterable[Sequence[object]]) -> list[Mark]:
+    """Versions, and the attempt that put each in place. Raises Damaged."""
+    return [
+        Mark(_matching(keys.VERSION, version), int(_matching(_NUMBER, attempt)))
+        for version, attempt in rows
+    ]
 
 
 _ETAG = re.compile(rf"({keys.VERSION.pattern}):([0-9]{{1,9}}):[0-9a-f]{{16}}")

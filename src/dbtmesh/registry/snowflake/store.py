@@ -142,8 +142,10 @@ class SnowflakeStore:
         self._connection.insert(sql.put_in_place(table, place.env, version, follows), where)
         # Whether or not: it may have been inserted by a request of which the answer got lost.
         seen = self._connection.ask(sql.standing(table, place.env, 2), where)
-        marks = [rows.Mark(str(name), int(attempt)) for name, attempt in seen]
-        became, own = rows.judged(version, follows, marks)
+        try:
+            became, own = rows.judged(version, follows, rows.marks(seen))
+        except rows.Damaged as error:
+            raise self._damaged(where.removeprefix(f"{self.url}/"), error) from None
         if became is rows.Standing.WITHDRAW:
             assert own
             self._connection.insert(sql.withdraw(table, place.env, own), where)
