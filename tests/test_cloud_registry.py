@@ -284,7 +284,7 @@ def test_a_reader_of_upstreams_in_different_registries(
 
 
 def test_records_go_to_the_registry_of_whom_is_read(tmp_path: Path) -> None:
-    own, theirs = ((tmp_path / name).as_uri() for name in ("own", "theirs"))
+    own, theirs = ((tmp_path / name).as_uri() for name in ("own/registry", "theirs"))
     (tmp_path / "mesh.yml").write_text(
         "project: down\nkind: native\ndatabase_prefix: DOWN\n"
         f"registry: {own}\nupstreams:\n- {{name: up, database_prefix: UP, registry: '{theirs}'}}\n"
@@ -294,7 +294,7 @@ def test_records_go_to_the_registry_of_whom_is_read(tmp_path: Path) -> None:
     store.write("up/prod/consumers/down.json", b"1", replaces=None)
     store.write("down/prod/latest/manifest.json", b"2", replaces=None)
     assert (tmp_path / "theirs/up/prod/consumers/down.json").read_bytes() == b"1"
-    assert (tmp_path / "own/down/prod/latest/manifest.json").read_bytes() == b"2"
+    assert (tmp_path / "own/registry/down/prod/latest/manifest.json").read_bytes() == b"2"
     assert list(store.children("")) == ["down/", "up/"]
     assert list(store.children("up/")) == ["prod/"]
     assert store.etag("up/prod/consumers/down.json")
