@@ -393,3 +393,12 @@ def test_a_lost_answer_runs_a_statement_twice() -> None:
         standin.faults.lose_answer("INSERT")
         run(one, "INSERT INTO DB.PUBLIC.T VALUES (1)")
         assert run(one, "SELECT ID FROM DB.PUBLIC.T") == [(1,), (1,)]
+
+
+def test_what_its_data_engine_cannot_hold_is_an_error_and_no_silence() -> None:
+    with Standin() as standin, standin.admin_connection() as connection:
+        cursor = connection.cursor()
+        cursor.execute("USE ROLE SYSADMIN")
+        with pytest.raises(ProgrammingError, match="has no database called 'My-db'"):
+            cursor.execute('CREATE DATABASE "My-db"')
+        assert cursor.execute("SHOW DATABASES LIKE 'My-db'").fetchall() == []

@@ -210,6 +210,11 @@ class Engine:
         if statement.replace and Ref(statement.kind, name) in ctx.account.things:
             self._run_container(ctx, st.Drop(statement.kind, name))
         if statement.kind == "DATABASE":
+            if not name[0].isidentifier():
+                # fakesnow writes the names of databases without quotes
+                raise errors.SnowflakeError(
+                    603, "XX000", f"stand-in: its data engine has no database called {name[0]!r}"
+                )
             connection = self._fake.connect()
             connection.cursor().execute(f"CREATE DATABASE {_quoted(name)}")
             connection.close()

@@ -310,6 +310,9 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionDropped:
             self.close_connection = True
             return
+        except Exception as error:
+            # else the client would wait for an answer, and nobody would know why
+            answer = _refusal(SnowflakeError(603, "XX000", f"stand-in: it failed: {error!r}"))
         payload = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
