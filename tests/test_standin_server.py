@@ -401,4 +401,5 @@ def test_what_its_data_engine_cannot_hold_is_an_error_and_no_silence() -> None:
         cursor.execute("USE ROLE SYSADMIN")
         with pytest.raises(ProgrammingError, match="has no database called 'My-db'"):
             cursor.execute('CREATE DATABASE "My-db"')
-        assert cursor.execute("SHOW DATABASES LIKE 'My-db'").fetchall() == []
+        cursor.execute("SHOW DATABASES LIKE 'My-db'")
+        assert cursor.fetchall() == []
