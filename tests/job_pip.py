@@ -61,7 +61,8 @@ def install(known: Path, real_pip: Path, words: list[str]) -> int:
     before = known / key.hexdigest()
     if not before.exists():
         line = [str(home / "bin" / COLD), "-c", REAL_PIP, str(real_pip), *words]
-        done = subprocess.run(line, check=False)
+        # whether the packages of the tests go together is not asked each time
+        done = subprocess.run([*line, "--no-warn-conflicts"], check=False)
         if done.returncode:
             return done.returncode
         stamp.unlink(missing_ok=True)  # the file may be another job's as well

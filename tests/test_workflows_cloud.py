@@ -2,6 +2,8 @@
 
 GitHub gives act no token, so the library signs in with what the environment holds: the exchange of
 tokens is tested in test_cloud_registry.py. There is no server of S3 here and no step of AWS.
+
+The engine is dbt v2 where it can be had: it is not the subject, and the quicker one.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from tests.github_actions import Workflow
 from tests.github_api import APP, NEWS, GitHubApi
 from tests.snowflake_members import make_world
 from tests.test_cloud_registry import ANSWERS, ID, PROVIDER
-from tests.workflow_world import APP_TOKEN, TOKEN, Mesh, Slack, answers_of, git, start
+from tests.workflow_world import APP_TOKEN, TOKEN, Mesh, Slack, answers_of, git, on_v2, start
 
 pytest_plugins = ("tests.azurite", "tests.gcs_standin")
 
@@ -65,6 +67,7 @@ def mesh(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mesh]:
     folder = tmp_path_factory.mktemp(f"mesh-{registry}")
+    dbt = on_v2()
     members = {}
     for name in NAMES:
         others: dict[str, Any] = {
@@ -73,11 +76,14 @@ def mesh(
             if key not in ("registry_bucket", "aws_role_arn", "aws_region")
         }
         given = {**others, "registry": registry, **ANSWERS[registry], **IDENTITIES[registry]}
+        given |= dbt.answers if dbt else {}
         members[name] = render_into(folder / name, **given)
     signed_in = cast(aws_world.Aws, SignedIn(server))
     with GitHubApi() as github, Slack() as slack:
         for world in make_world(folder, members):
             actions = Actions(folder / "actions", world.standin.reach, app_token=APP_TOKEN)
+            if dbt:
+                dbt.install(actions)
             made = Mesh(world, signed_in, github, slack, actions)
             made.variables["MESH_APP_CLIENT_ID"] = APP
             github.install(*(made.repository(name) for name in members), actions="write")

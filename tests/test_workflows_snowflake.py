@@ -1,7 +1,8 @@
 """Members whose registry is in Snowflake, who have nothing but that and GitHub: their workflows,
 from pull request to deploy to reader, with both kinds of sign-in.
 
-There is no server of a cloud here, and no step that signs in to one.
+There is no server of a cloud here, and no step that signs in to one. With key pairs the engine is
+dbt v2 where it can be had: it is not the subject, and the quicker one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tests.github_actions import Workflow
 from tests.github_api import APP, NEWS, GitHubApi
 from tests.snowflake_members import ACCESS, make_world
 from tests.test_workflows import problems, run
-from tests.workflow_world import APP_TOKEN, TOKEN, Mesh, Slack, answers_of, git, start
+from tests.workflow_world import APP_TOKEN, TOKEN, Mesh, Slack, answers_of, git, on_v2, start
 
 NAMES = ("dbt_up", "dbt_down")
 ALONE = {"registry": "snowflake", "github_pages": False}
@@ -117,12 +118,18 @@ def mesh(
 ) -> Iterator[Mesh]:
     auth = str(request.param)
     folder = tmp_path_factory.mktemp(f"mesh-{auth}")
-    members = {name: render_into(folder / name, **answers(name, auth)) for name in NAMES}
+    dbt = on_v2() if auth == "key_pair" else None
+    more = dbt.answers if dbt else {}
+    members = {
+        name: render_into(folder / name, **{**answers(name, auth), **more}) for name in NAMES
+    }
     with GitHubApi() as github, Slack() as slack, aws_world.issuing() as issuer:
         issuer.name = GITHUB
         signed_in = SignedIn(issuer if auth == "workload_identity" else None)
         for world in make_world(folder, members):
             actions = Actions(folder / "actions", world.standin.reach, app_token=APP_TOKEN)
+            if dbt:
+                dbt.install(actions)
             made = Mesh(world, cast(aws_world.Aws, signed_in), github, slack, actions)
             made.variables["MESH_APP_CLIENT_ID"] = APP
             github.install(*(made.repository(name) for name in members), actions="write")

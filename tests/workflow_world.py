@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -24,11 +25,12 @@ from typing import Any
 
 import pytest
 
+from fleet import engines as v2
 from fleet import render as rendering
 from fleet.render import Source
-from tests import aws_world
+from tests import aws_world, engines
 from tests.actions import Actions, Run
-from tests.conftest import Member, Render
+from tests.conftest import Member, Render, dbt_of
 from tests.github_actions import Workflow
 from tests.github_api import APP, NEWS, GitHubApi, app_key
 from tests.s3_server import BUCKET
@@ -256,6 +258,32 @@ def answers_of(name: str, is_shared: bool) -> dict[str, Any]:
         "deployment": DEPLOYMENTS[name],
         "github_pages": name == "dbt_up" and not is_shared,
     }
+
+
+@dataclass(frozen=True)
+class OnV2:
+    """dbt v2, for members whose workflows are executed. answers: what they need to have answered;
+    packages: what `pip install --requirement requirements.txt` finds installed."""
+
+    answers: Mapping[str, Any]
+    dbt: engines.Dbt
+    packages: Path
+
+    def install(self, actions: Actions) -> None:
+        path = f"{self.dbt.program.parent}{os.pathsep}{os.environ['PATH']}"
+        actions.environment |= {**self.dbt.environment, "PATH": path}
+        actions.packages = self.packages
+
+
+def on_v2() -> OnV2 | None:
+    """None where dbt v2, or its driver for Snowflake, is not here; in CI it has to be."""
+    if not (engines.found(engines.V2) and v2.has_driver("snowflake")) and not os.environ.get("CI"):
+        return None
+    dbt = dbt_of(engines.V2)
+    assert v2.has_driver("snowflake"), "python -m tests.engines brings the ADBC driver of Snowflake"
+    (packages,) = (v2.folder() / "v2/lib").glob("python*/site-packages")
+    # docs on GitHub Pages need dbt Core
+    return OnV2({"engine": dbt.engine.value, "github_pages": False}, dbt, packages)
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,18 @@ import importlib
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import site
 import socket
 import sys
 import tempfile
 import threading
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 PYTHON = "TESTS_WARM_PYTHON"
 """Variable with what `sys.executable` is in a command, where it is not Python itself."""
@@ -208,42 +210,77 @@ def serve(address: str, modules: Sequence[str]) -> None:
     gc.freeze()  # no fork looks at what was imported, so that they share its memory
     gc.enable()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks that answer
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    ended, wake = os.pipe()
+    for descriptor in (ended, wake):
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(wake)
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address + ".new")
     listening.listen(64)
     os.rename(address + ".new", address)  # noqa: PTH104  from now on it answers
+    running: dict[int, socket.socket] = {}
     while True:
-        connection, _ = listening.accept()
-        if os.fork() == 0:
-            listening.close()
-            answer(connection)
-            return
-        connection.close()
+        ready, _, _ = select.select([listening, ended], [], [])
+        if ended in ready:
+            os.read(ended, 4096)
+            answer(running)
+        if listening in ready:
+            begin(listening, running)
 
 
-def answer(connection: socket.socket) -> None:
-    """In a fork of its own: runs the command in another one, and says how that ended."""
-    for number in (signal.SIGCHLD, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    _, outputs, _, _ = socket.recv_fds(connection, 1, 3)
-    with connection.makefile("rb") as lines:
-        count, length = map(int, lines.readline().split())
-        folder, *rest = map(os.fsdecode, lines.read(length).split(b"\0"))
-    words = rest[:count]
-    environment = dict(each.split("=", 1) for each in rest[count:])
-    process = os.fork()
-    if process == 0:
+def begin(listening: socket.socket, running: dict[int, socket.socket]) -> None:
+    """Runs the next command in a fork, and says in which."""
+    connection, _ = listening.accept()
+    outputs: Sequence[int] = ()
+    try:
+        _, outputs, _, _ = socket.recv_fds(connection, 1, 3)
+        with connection.makefile("rb") as lines:
+            count, length = map(int, lines.readline().split())
+            folder, *rest = map(os.fsdecode, lines.read(length).split(b"\0"))
+    except (OSError, ValueError):  # who asked has given up
         connection.close()
-        become(folder, environment, outputs)
-        os._exit(status_of(words, environment))
+    else:
+        process = os.fork()
+        if process == 0:
+            for each in (listening, connection, *running.values()):
+                each.close()
+            command(folder, rest[:count], rest[count:], outputs)
+        running[process] = connection
+        say(connection, process)
     for descriptor in outputs:
         os.close(descriptor)
-    connection.sendall(f"{process}\n".encode())
-    _, ended = os.waitpid(process, 0)
+
+
+def command(
+    folder: str, words: list[str], variables: Sequence[str], outputs: Sequence[int]
+) -> NoReturn:
+    """In a fork of its own: is the command from here to its end."""
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        environment = dict(each.split("=", 1) for each in variables)
+        become(folder, environment, outputs)
+        os._exit(status_of(words, environment))
+    finally:  # nothing of it may go on as the server
+        traceback.print_exc()
+        os._exit(1)
+
+
+def answer(running: dict[int, socket.socket]) -> None:
+    """Says how each command ended that has."""
+    while running:
+        process, status = os.waitpid(-1, os.WNOHANG)
+        if not process:
+            return
+        with running.pop(process) as connection:
+            say(connection, os.waitstatus_to_exitcode(status))
+
+
+def say(connection: socket.socket, number: int) -> None:
     with contextlib.suppress(OSError):  # who asked may have given up
-        connection.sendall(f"{os.waitstatus_to_exitcode(ended)}\n".encode())
-    os._exit(0)
+        connection.sendall(f"{number}\n".encode())
 
 
 def status_of(words: list[str], environment: dict[str, str]) -> int:
