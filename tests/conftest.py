@@ -180,10 +180,9 @@ def quick() -> dict[str, str]:
 
 
 JOURNEYS = """
-    fleet_update updates keypair_auth workflows_pull_request workflows_run update_template
-    shared_repositories workflows_shared workflows_cloud workflows_snowflake
-    hooks_after_copy workflows snowflake_public_read engines snowflake_engines aws_registry members
-    workflows_engines
+    fleet_update updates workflows_engines workflows_pull_request workflows_run update_template
+    snowflake_public_read engines shared_repositories aws_registry keypair_auth workflows_shared
+    hooks_after_copy workflows_snowflake workflows_cloud snowflake_engines workflows members
     environments references
     demo snowflake_v2 standin_dbt workload_identity demo_snowflake snowflake_consumers
     snowflake_demo lineage map sources first_hour publish breakages demo_engines sync_faults
