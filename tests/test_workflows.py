@@ -126,12 +126,17 @@ def distinct(workflows: list[Workflow]) -> list[Path]:
 
 
 def with_all_scripts(workflows: list[Workflow]) -> list[Path]:
-    """Workflows that together have each script of all, with all that is said of its step."""
+    """Workflows that together have each script of all, with all that is said of its step, and of
+    the shell where that is said for a whole job or workflow."""
     known: set[str] = set()
     found = []
     for each in workflows:
-        jobs = each.document["jobs"].values()
-        steps = {json.dumps(step) for job in jobs for step in job["steps"] if "run" in step}
+        steps = {
+            json.dumps([each.document.get("defaults"), job.get("defaults"), step])
+            for job in each.document["jobs"].values()
+            for step in job["steps"]
+            if "run" in step
+        }
         if not steps <= known:
             known |= steps
             found.append(each.path)
