@@ -188,11 +188,12 @@ def test_what_failed_to_build_is_not_opened(publisher: World) -> None:
 
 def test_what_was_given_by_hand_is_taken_back(publisher: World) -> None:
     up, model = publisher.members["dbt_up"], publisher.standin.model
-    write_models(up, a="public table")
+    write_models(up, a="public table", b="private view")
     deploy(publisher)
     reader = "DATABASE ROLE DBT_UP_PROD.PUBLIC_READ"
     model.run_script(
         "USE ROLE SYSADMIN;"
+        f"GRANT SELECT ON VIEW DBT_UP_PROD.MARTS.B TO {reader};"
         f"GRANT INSERT ON TABLE DBT_UP_PROD.MARTS.A TO {reader};"
         f"GRANT CREATE TABLE ON SCHEMA DBT_UP_PROD.MARTS TO {reader};"
     )

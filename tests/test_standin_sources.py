@@ -82,6 +82,8 @@ def test_show_grants_before_and_after_bcr_2371(exact: bool) -> None:
     run(model, "UP_ROLE", f"GRANT SELECT ON VIEW UP_PROD.MARTS.V TO {READER}")
     kind = ("VIEW" if exact else "TABLE",)
     assert cells(model, f"SHOW GRANTS TO {READER}", "granted_on")[-1] == kind
+    assert "granted_by_role_type" not in model.execute(f"SHOW GRANTS TO {READER}").dicts()[0]
+    assert model.execute(f"SHOW GRANTS ON {READER}").dicts()[0]["granted_by_role_type"] == "ROLE"
     shown = cells(model, "SHOW GRANTS ON VIEW UP_PROD.MARTS.V", "granted_on", "grantee_name")
     assert shown[-1] == ("VIEW", "PUBLIC_READ" if exact else "UP_PROD.PUBLIC_READ")
 
