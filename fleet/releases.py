@@ -83,7 +83,10 @@ def opened(
         if to and to not in tags:
             raise FleetError(f"the template {source} has no release {to}")
         if not tags:
-            raise FleetError(f"the template {source} has no release: tag one (v1.2.3)")
+            raise FleetError(
+                f"the template {source} has no release here: `git fetch --tags` in it, or tag one "
+                "(v1.2.3)"
+            )
         end = tags.index(to) + 1 if to else len(tags)
         yield Releases(
             Path(folder), frozenset(addresses), tuple(tags[:end]), later=tuple(tags[end:])

@@ -45,6 +45,8 @@ ASKED_TOGETHER = 100
 """Repositories in one question to GitHub, which limits how much one may ask for."""
 GITHUB_SECONDS = 60
 """Patience with one question to GitHub."""
+NOT_SIGNED_IN = 4
+"""What `gh` ends with then: https://cli.github.com/manual/gh_help_exit-codes"""
 WIDE = 1000
 """Columns of a console where nothing is shown in a window: no line is broken."""
 
@@ -242,6 +244,8 @@ def ask_github(members: Sequence[Member]) -> list[Seen | Exception]:
         )
     except subprocess.TimeoutExpired:
         return failed(f"no answer in {GITHUB_SECONDS} s")
+    if done.returncode == NOT_SIGNED_IN:
+        return failed("it is not signed in: `gh auth login`, or a token in $GH_TOKEN")
     try:
         answer = json.loads(done.stdout)
     except ValueError:

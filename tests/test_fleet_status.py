@@ -152,6 +152,10 @@ def test_github_is_asked_once_for_a_hundred(
             "rate limited",
         ),
         ("echo 'gh: rate limited' >&2; echo '{\"data\": null}'; exit 1", "rate limited"),
+        (
+            "echo 'first'; echo 'Alternatively, a token' >&2; exit 4",
+            "not signed in: `gh auth login`",
+        ),
         ("echo '[]'", "gh auth status"),
         ("echo 'no JSON'", "gh auth status"),
         ("""echo '{"data": []}'""", "gh auth status"),
