@@ -302,7 +302,7 @@ def service_user_error(name: str, ci_user: str) -> str:
 def account_error(account: str) -> str:
     """https://docs.snowflake.com/en/user-guide/admin-account-identifier"""
     organization = r"[A-Za-z][A-Za-z0-9]*-[A-Za-z][A-Za-z0-9_-]*"
-    locator = r"[A-Za-z]+[0-9]+|[A-Za-z0-9_]+(?:\.[a-z0-9-]+){1,2}"
+    locator = r"[A-Za-z]+[0-9]+|[A-Za-z0-9_]+(?:\.[a-z0-9-]+){1,3}"
     if account and not re.fullmatch(rf"({organization}|{locator})(\.privatelink)?", account):
         return (
             f"write ORG-ACCOUNT: {account!r} is not an account identifier (for example "

@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
+from copier.errors import UserMessageError
 from jinja2 import Environment
 from jinja2.ext import Extension
 
@@ -25,6 +26,8 @@ MACRO = re.compile(r"{%-?\s*macro\s+(\w+)\s*\(")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 """A name on Snowflake as it stands: no Jinja, and stored in upper case."""
 IN_MODEL = re.compile(r"""config\([^)]*\bschema\s*=\s*['"]([A-Za-z_][A-Za-z0-9_$]*)['"]""")
+NOT_PROD = ("dev", "ci", "local", "test", "staging", "default")
+"""Targets that deploy nothing."""
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Projects have megabytes of YAML."""
 MOST_NESTED = 500
@@ -61,6 +64,7 @@ def own_files(conf: Mapping[str, Any]) -> str:
     if project is None:
         return ""
     folder = PurePath(conf["answers_file"]).parent
+    refuse_other_mesh(project, folder)
     defined = macros(project)
     found = set()
     for path, source in template_files(Path(conf["src_path"], "template")):
@@ -73,6 +77,19 @@ def own_files(conf: Mapping[str, Any]) -> str:
         ):
             found.add(path)
     return ",".join(sorted(found))
+
+
+def refuse_other_mesh(project: Path, folder: PurePath) -> None:
+    """Raises UserMessageError where mesh.yml is another tool's: every command of a member reads the
+    one of the template, and two cannot lie there."""
+    file = project / "mesh.yml"
+    kinds = ("upstream", "native", "loom")
+    if (file.exists() or file.is_symlink()) and _mapping(file).get("kind") not in kinds:
+        raise UserMessageError(
+            f"error: {(folder / 'mesh.yml').as_posix()} is another tool's, and the mesh needs a "
+            "file of that name here: give yours another one (git mv mesh.yml …), then copy again. "
+            "Nothing was written"
+        )
 
 
 def macros(project: Path) -> set[str]:
@@ -135,8 +152,15 @@ def existing_target(conf: Mapping[str, Any], target: str, key: str) -> str:
     """A name on Snowflake that a target of its profile has, such as prod's database; empty where
     there is none, or where it is put together by Jinja."""
     project = joined(conf)
-    found = _targets(project).get(target, {}).get(key) if project else ""
+    targets = _targets(project) if project else {}
+    found = targets.get(_prod_of(targets) if target == "prod" else target, {}).get(key)
     return _stored(found)
+
+
+def _prod_of(targets: Mapping[str, Any]) -> str:
+    """The name of the target that deploys: `prod`, or the only one with no other purpose."""
+    others = [name for name in targets if name.lower() not in NOT_PROD]
+    return "prod" if "prod" in targets or len(others) != 1 else others[0]
 
 
 def existing_account(conf: Mapping[str, Any]) -> str:
@@ -148,20 +172,32 @@ def existing_account(conf: Mapping[str, Any]) -> str:
 
 def _targets(project: Path) -> dict[str, dict[str, Any]]:
     """Targets on Snowflake of the project's profile, by name; read where dbt reads profiles."""
-    profile = settings(project).get("profile")
+    outputs = outputs_in(project, project) or outputs_in(_home(), project)
+    return {
+        str(name): target
+        for name, target in outputs.items()
+        if isinstance(target, dict) and target.get("type") == "snowflake"
+    }
+
+
+def _home() -> Path:
+    """Where a person keeps profiles."""
     home = Path(os.environ.get("DBT_PROFILES_DIR") or "~/.dbt")
     with contextlib.suppress(RuntimeError):  # there is no home
         home = home.expanduser()
-    for folder in (project, home):
-        found = _mapping(folder / "profiles.yml").get(str(profile))
-        outputs = found.get("outputs") if isinstance(found, dict) else None
-        if isinstance(outputs, dict):
-            return {
-                str(name): target
-                for name, target in outputs.items()
-                if isinstance(target, dict) and target.get("type") == "snowflake"
-            }
-    return {}
+    return home
+
+
+def outputs_in(folder: Path, project: Path) -> dict[str, Any]:
+    """All targets of the project's profile in the profiles.yml of a folder."""
+    found = _mapping(folder / "profiles.yml").get(str(settings(project).get("profile")))
+    outputs = found.get("outputs") if isinstance(found, dict) else None
+    return outputs if isinstance(outputs, dict) else {}
+
+
+def hidden_targets(project: Path) -> list[str]:
+    """Targets of a person's own profile that dbt does not see beside the project's profiles.yml."""
+    return [str(name) for name in outputs_in(_home(), project)]
 
 
 def _stored(name: object) -> str:
@@ -180,7 +216,8 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
     ]
     for model in _models(project):
         found += map(_stored, IN_MODEL.findall(_text(model)))
-    default = _stored(_targets(project).get("prod", {}).get("schema"))
+    targets = _targets(project)
+    default = _stored(targets.get(_prod_of(targets), {}).get("schema"))
     if not found and not default:
         return ""
     last = default or "MARTS"
@@ -190,6 +227,11 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
 def names_schemas(project: Path) -> bool:
     """Whether dbt_project.yml gives a schema to anything that dbt builds."""
     return any(True for _ in _written(project, ""))
+
+
+def names_databases(project: Path) -> bool:
+    """Whether it sends some of what dbt builds to a database of its own."""
+    return any(database for database, _ in _written(project, ""))
 
 
 def _written(project: Path, database: str) -> Iterator[tuple[str, str]]:

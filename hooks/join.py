@@ -7,6 +7,7 @@ name that no tool reads, for people to take over what they want.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import copier
 import doctor  # before the library, which it finds
+import library
 import own_requirements
 from previous import TEMPLATE
 
@@ -40,7 +42,10 @@ MERGED = (
 LOOKED_AT = tuple(each for each in plan.FILES if each is not recorded.answers)
 """The answers are just written."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
-REQUIREMENTS, WORKFLOWS = "requirements.txt", ".github/workflows/"
+REQUIREMENTS, WORKFLOWS, DBT_PROJECT = "requirements.txt", ".github/workflows/", "dbt_project.yml"
+NEW_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""A name that the template takes for a new project; dbt takes more."""
+NEEDED = ("snowflake/", "scripts/")
 TAKE_OVER = {
     "README.md": "how to build, deploy and publish",
     ".sqlfluff": "rules for SQL on Snowflake",
@@ -70,12 +75,16 @@ def join(answers_file: Path, copied: Path) -> Joined:
         pristine = Path(scratch) / "copy"
         render(answers, answers_file, pristine)
         places = [path.relative_to(pristine) for path in pristine.rglob("*") if path.is_file()]
+        places += [folder / DBT_PROJECT] if DBT_PROJECT in own else []
         member = load_member(project)
         mended = plan.mended(Project(member), MERGED)
         before = Project(member).text(REQUIREMENTS) or ""
         told = list(kept(own, mended, pristine / folder, project))
         told += new_rule(own, project)
         told += unread(project)
+        told += hidden(own, project)
+        told += other_sql(own, project, pristine / folder)
+        told += other_endings(project)
         if REQUIREMENTS in own and "constraints.txt" not in own:
             told += own_requirements.relax(project, before)
     beside = any(path.startswith(WORKFLOWS) for path in own)
@@ -93,12 +102,14 @@ def join(answers_file: Path, copied: Path) -> Joined:
 
 
 def render(answers: Mapping[str, object], answers_file: Path, folder: Path) -> None:
-    """The member as if nothing had been there."""
+    """The member as if nothing had been there; without a dbt_project.yml where only one that was
+    there may have the project's name."""
     data = {key: value for key, value in answers.items() if not key.startswith("_")}
+    own = "" if NEW_NAME.fullmatch(str(answers.get("project_name"))) else DBT_PROJECT
     copier.run_copy(
         str(TEMPLATE),
         folder,
-        {**data, "own_files": "", "setup": "later"},
+        {**data, "own_files": own, "setup": "later"},
         answers_file=answers_file,
         vcs_ref="HEAD",
         defaults=True,
@@ -136,19 +147,24 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
             beside = theirs.with_name(theirs.name + BESIDE)
             beside.parent.mkdir(parents=True, exist_ok=True)
             beside.write_bytes(ours.read_bytes())
-            what = TAKE_OVER.get(path, "compare, take over what you need, delete it")
+            needed = f"its commands need it: rename yours, then mv {path}{BESIDE} {path}"
+            compared = "compare, take over what you need, delete it"
+            what = TAKE_OVER.get(path, needed if path.startswith(NEEDED) else compared)
             yield f"{path}: yours; the template's is {path}{BESIDE} ({what})"
 
 
 def new_rule(own: Sequence[str], project: Path) -> list[str]:
-    """What the template's macro changes for a project that dbt's own rule has named schemas for."""
+    """What the template's macros change for a project whose places dbt's own rules have named."""
     macro = "macros/generate_schema_name.sql"
-    if macro in own or "dbt_project.yml" not in own or not joining.names_schemas(project):
+    if macro in own or "dbt_project.yml" not in own:
         return []
-    return [
-        f"{macro}: new; in prod a schema is exactly what +schema says, without the target's "
-        "before it"
-    ]
+    changes = {
+        "in prod a schema is exactly what +schema says, without the target's before it": (
+            joining.names_schemas(project)
+        ),
+        "only prod builds in another database than the target's": joining.names_databases(project),
+    }
+    return [f"{macro}: new; {what}" for what, is_changed in changes.items() if is_changed]
 
 
 def unread(project: Path) -> list[str]:
@@ -157,6 +173,41 @@ def unread(project: Path) -> list[str]:
         f"{file.relative_to(project).as_posix()}: where the source {name} lies is not plain text: "
         "name its DATABASE.SCHEMA in the answer `reads`"
         for name, file in joining.unread_sources(project).items()
+    ]
+
+
+def hidden(own: Sequence[str], project: Path) -> list[str]:
+    """A profile of the same name that people keep at home: dbt looks in the project first."""
+    targets = [] if "profiles.yml" in own else joining.hidden_targets(project)
+    if not targets:
+        return []
+    return [
+        f"profiles.yml: new, and dbt reads it before ~/.dbt/profiles.yml: add your targets there "
+        f"({', '.join(targets)}), or name the old file with --profiles-dir ~/.dbt"
+    ]
+
+
+def other_sql(own: Sequence[str], project: Path, pristine: Path) -> list[str]:
+    """Files of the team's in the folder whose every SQL file sets the account up."""
+    found = (path.relative_to(project).as_posix() for path in project.glob("snowflake/*.sql"))
+    others = [path for path in sorted(found) if not (pristine / path).exists() or path in own]
+    if not others:
+        return []
+    return [
+        f"snowflake/: {', '.join(others)}: yours; scripts/snowflake_access.py runs every "
+        "snowflake/*.sql with `apply`. Move what is not meant for it: git mv … snowflake/others/"
+    ]
+
+
+def other_endings(project: Path) -> list[str]:
+    """Files that are committed with CRLF, and that the new .gitattributes has with LF."""
+    listed = _git(project, "ls-files", "--eol", "-z")
+    mixed = [line for line in listed if line.startswith("i/crlf") and " eol=lf" in line]
+    if not mixed:
+        return []
+    return [
+        f".gitattributes: {len(mixed)} of your files are committed with CRLF, and git shows them "
+        "as changed from now on. In a commit of its own: git add --renormalize ."
     ]
 
 
@@ -173,6 +224,12 @@ def to_add(written: Sequence[str], copied: Path) -> list[str]:
         whole = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
         found[next((each for each in whole if each not in folders), path)] = None
     return list(found)
+
+
+def to_force(written: Sequence[str], copied: Path) -> list[str]:
+    """What git ignores here, and no clone works without: the library."""
+    wheels = [path for path in written if library.is_wheel(path)]
+    return sorted(_git(copied, "check-ignore", "-z", "--stdin", given="\0".join(wheels)))
 
 
 def _changed(copied: Path, path: str) -> bool:

@@ -164,8 +164,8 @@ def numbered(
         "Build it on your laptop"
         + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
             f"python3 -m venv .venv && .venv/bin/{INSTALL}",
-            *(what_is_there(copied / project) if answers.get("starter") != "true" else []),
             *sync,
+            *(what_is_there(copied / project, kind) if answers.get("starter") != "true" else []),
             f".venv/bin/dbt build{' --target local' if 'profiles.yml' in own else ''}",
         ],
         f"Set up Snowflake{registry} (NAME: a connection of connections.toml):": [
@@ -179,7 +179,7 @@ def numbered(
     }
 
 
-def what_is_there(project: Path) -> list[str]:
+def what_is_there(project: Path, kind: str) -> list[str]:
     """What a project that was there before needs before it builds: its packages, and stand-ins for
     what a loader brings."""
     packages = any(
@@ -189,12 +189,27 @@ def what_is_there(project: Path) -> list[str]:
     declares = (
         _text(path)
         for pattern in ("*.yml", "*.yaml")
-        for path in (project / "models").rglob(pattern)
+        for folder in model_folders(project)
+        for path in (project / folder).rglob(pattern)
         if not path.name.startswith("_mesh_")
     )
     reads = any(re.search("^sources:", text, re.MULTILINE) for text in declares)
-    stand_ins = ".venv/bin/python scripts/stub_mesh.py    # for sources: of columns, or samples/"
+    env = "" if kind == "upstream" else " --env local"
+    stand_ins = (
+        f".venv/bin/python scripts/stub_mesh.py{env}    # for sources: of columns, or samples/"
+    )
     return [*([".venv/bin/dbt deps"] if packages else []), *([stand_ins] if reads else [])]
+
+
+def model_folders(project: Path) -> list[str]:
+    """Where dbt reads models from, as far as a line of dbt_project.yml tells."""
+    file = project / "dbt_project.yml"
+    named = re.search(
+        r"^model-paths: *(\[.*?\]|(?:\n *- .*)+)",
+        _text(file) if file.is_file() else "",
+        re.MULTILINE,
+    )
+    return re.findall(r"[\w./-]*\w[\w./-]*", named[1]) if named else ["models"]
 
 
 def _text(path: Path) -> str:
@@ -216,7 +231,10 @@ def version_control(
         import join
 
         added = " ".join(map(_quoted, join.to_add(joined.written, copied)))
-        commands += ["git status    # nothing of yours was replaced", f"git add {added}", commit]
+        commands += ["git status    # nothing of yours was replaced", f"git add {added}"]
+        if forced := " ".join(map(_quoted, join.to_force(joined.written, copied))):
+            commands.append(f"git add --force {forced}    # your .gitignore names it")
+        commands.append(commit)
     elif repository:
         commands += [f"git add {project} .github", commit]
     else:

@@ -261,6 +261,17 @@ def test_a_macro_that_is_gone_comes_back_as_the_template_has_it(render: Render) 
     assert path.read_text() == text
 
 
+def test_a_macro_beside_one_of_the_teams_comes_alone(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    path = member.path / "macros/generate_schema_name.sql"
+    path.unlink()
+    ours = "{% macro generate_database_name(name, node) %}OURS{% endmacro %}"
+    (member.path / "macros/ours.sql").write_text(ours)
+    mend(member)
+    assert examined(member) == []
+    assert re.findall(r"macro (generate_\w+)", path.read_text()) == ["generate_schema_name"]
+
+
 def test_a_macro_that_is_defined_twice_stops_dbt(render: Render) -> None:
     member = committed(render(kind="upstream"))
     (member.path / "macros/ours.sql").write_text("{% macro query_comment(node) %}{% endmacro %}")
@@ -294,6 +305,61 @@ def with_another_schema(member: Member) -> Member:
     (member.path / "target").mkdir()
     (member.path / "target/manifest.json").write_text(json.dumps({"nodes": {"m": node}}))
     return member
+
+
+def test_where_models_land_is_what_their_configuration_names(render: Render) -> None:
+    """And public models lie where their readers get a grant."""
+    member = committed(render(kind="upstream"))
+    node: dict[str, Any] = {"resource_type": "model", "package_name": "dbt_up", "access": "public"}
+    astray = {**node, "name": "a", "database": "DBT_UP_PROD", "schema": "MARTS_mart"}
+    outside = {**node, "name": "b", "database": "ML", "schema": "FEATURES"}
+    nodes = {
+        "a": {**astray, "config": {"schema": "mart", "contract": {"enforced": True}}},
+        "b": {**outside, "config": {"schema": "FEATURES", "database": "ML"}},
+    }
+    (member.path / "target").mkdir()
+    (member.path / "target/manifest.json").write_text(json.dumps({"nodes": nodes}))
+    said = {each.what for each in examined(member) if not each.where.startswith("snowflake/")}
+    assert said == {
+        "puts a into MARTS_mart, and the configuration names mart",
+        "the public model b lies in ML, and not in DBT_UP_PROD",
+    }
+    assert not any("FEATURES" in each.what for each in examined(member))
+
+
+def test_a_target_of_another_warehouse_is_told(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    path = member.path / "profiles.yml"
+    text = path.read_text()
+    at = text.index("    prod:")
+    path.write_text(text[:at] + "    prod: {type: bigquery, database: acme-prod}\n")
+    (finding,) = examined(member)
+    assert finding.what == "the target prod is of type bigquery"
+    path.write_text(text.replace("database: DBT_UP_PROD", "database: acme-prod"))
+    (finding,) = examined(member)
+    assert "--data 'prod_database=\"acme-prod\"'" in finding.add
+
+
+@pytest.mark.parametrize(
+    ("body", "what", "by_hand"),
+    [
+        (b"dbt-core==1.11.0 \\\n  --hash=sha256:aa\n", "pins hashes", True),
+        ("dbt-core==1.11.0\n".encode("utf-16"), "does not name dbt-core", True),
+        ("dbt-core==1.11.0\n".encode("utf-8-sig"), "does not name dbt-duckdb", False),
+    ],
+)
+def test_requirements_that_are_written_otherwise(
+    render: Render, body: bytes, what: str, by_hand: bool
+) -> None:
+    member = committed(render(kind="upstream"))
+    path = member.path / "requirements.txt"
+    path.write_bytes(body)
+    (finding,) = examined(member)
+    assert finding.what.startswith(what)
+    assert (finding.edit is None) is by_hand
+    mend(member)
+    assert path.read_bytes().startswith(body)
+    assert (path.read_bytes() == body) is by_hand
 
 
 def test_the_schemas_of_public_models_are_those_of_the_sql(render: Render) -> None:

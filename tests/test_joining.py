@@ -302,6 +302,41 @@ def test_a_copy_below_the_top_says_the_right_command(template: Source, tmp_path:
     )
 
 
+def test_a_mesh_yml_of_another_tool_is_refused_before_anything_is_written(
+    template: Source, tmp_path: Path
+) -> None:
+    folder = repository(tmp_path / "shop", {**THEIRS, "mesh.yml": "kind: ServiceMesh\n"})
+    command = [BIN / "copier", "copy", "--trust", "--defaults", "--vcs-ref", str(template.ref)]
+    done = run([*command, template.url, "."], folder)
+    assert done.returncode == 1
+    assert "error: mesh.yml is another tool's" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not git(folder, "status", "--porcelain", "--", ":!loader-credentials")
+
+
+def test_what_stands_in_the_way_is_told(template: Source, tmp_path: Path) -> None:
+    """A target that deploys under another name, CRLF, SQL in snowflake/, an ignored library."""
+    files = {
+        "dbt_project.yml": SHOP.replace("ml: {", "ml: {+tags: [x], "),
+        "profiles.yml": SNOWFLAKE.replace("    prod:", "    production:"),
+        "snowflake/stages.sql": "create stage s;\n",
+        ".gitignore": "*.whl\n",
+    }
+    folder = repository(tmp_path / "shop", files)
+    (folder / "a.sql").write_bytes(b"select 1\r\n")
+    git(folder, "-c", "core.autocrlf=false", "add", "a.sql")
+    git(folder, "commit", "--quiet", "--message", "from Windows")
+    said = copy(template, folder)
+    assert answers(folder)["prod_database"] == "ANALYTICS"
+    assert ".gitattributes: 1 of your files are committed with CRLF" in said
+    assert "snowflake/: snowflake/stages.sql: yours;" in said
+    assert "macros/generate_schema_name.sql: new; only prod builds" in said
+    added, forced = re.findall(r"^ +(git add [^#\n]*)", said, re.MULTILINE)[:2]
+    for line in (added, forced):
+        subprocess.run(line, shell=True, cwd=folder, check=True, capture_output=True)
+    assert "vendor/dbtmesh-" in git(folder, "diff", "--cached", "--name-only")
+
+
 def test_an_empty_repository_keeps_its_readme_and_starts_with_the_demo(
     template: Source, tmp_path: Path
 ) -> None:
@@ -318,8 +353,12 @@ def test_a_project_whose_name_is_legal_for_dbt_alone_joins(
 ) -> None:
     project = THEIRS["dbt_project.yml"].replace("name: shop", "name: MLOps")
     folder = repository(tmp_path / "x", {"dbt_project.yml": project})
-    copy(template, folder)
+    said = copy(template, folder)
     assert answers(folder)["project_name"] == "MLOps"
+    assert "failed" not in said
+    assert "reconcile_public_read" in (folder / "dbt_project.yml").read_text()
+    (line,) = re.findall(r"^ +(git add .*)$", said, re.MULTILINE)
+    assert "dbt_project.yml" in line.split()
 
 
 @pytest.mark.parametrize(

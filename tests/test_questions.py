@@ -372,6 +372,7 @@ def test_the_answer_that_a_registry_lacks_is_named(
         {"snowflake_account": "xy12345.west-europe.azure"},
         {"snowflake_account": "xy12345.us-central1.gcp.privatelink"},
         {"snowflake_account": "xy12345.us-gov-west-1.aws"},
+        {"snowflake_account": "xy12345.fhplus.us-gov-west-1.aws"},
         {"registry_bucket": "arn:aws:s3:eu-west-1:123456789012:accesspoint/mesh"},
         {"registry_encryption": "arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/mesh"},
         {"github_server": "git.acme.example"},

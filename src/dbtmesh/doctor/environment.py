@@ -20,6 +20,7 @@ REQUIREMENTS = "requirements.txt"
 FENCE = ("# What this project runs on.", "# Your own packages go below")
 """How the comments begin that the template's lines are between."""
 LIBRARY = "dbtmesh"
+HASH = re.compile(r"\s--hash[= ]")
 NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -39,9 +40,20 @@ def requirements(project: Project) -> Iterator[Finding]:
     if missing:
         fenced = [line for line in ours if line in missing or line.startswith("#")]
         before = text if not text or text.endswith("\n") else f"{text}\n"
+        named = ", ".join(filter(None, map(distribution, missing)))
+        if HASH.search(text):
+            first = f"git mv {REQUIREMENTS} requirements.locked.txt, and in {REQUIREMENTS}:"
+            yield Finding(
+                REQUIREMENTS,
+                f"pins hashes, and does not name {named}",
+                "pip takes no line without a hash beside one that has one, and what the project's "
+                "commands run on is not installed",
+                "\n".join([first, *fenced]),
+            )
+            return
         yield Finding(
             REQUIREMENTS,
-            f"does not name {', '.join(filter(None, map(distribution, missing)))}",
+            f"does not name {named}",
             "neither CI nor a new clone can run the project's commands",
             "\n".join(fenced),
             Edit(REQUIREMENTS, before + "\n".join(fenced) + "\n"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
+from dbtmesh.output.words import some
 
 MANIFEST = "target/manifest.json"
 BY_SCHEMA = {
@@ -18,20 +19,32 @@ BY_SCHEMA = {
 """SQL that names each schema with public models, and what happens where it does not."""
 
 
-def public_models(project: Project) -> list[Mapping[str, Any]] | None:
-    """Of dbt's own manifest; None where there is none, or it is not one."""
+def built(project: Project) -> list[Mapping[str, Any]] | None:
+    """What the project builds, of dbt's own manifest; None where there is none, or it is not
+    one."""
     try:
         manifest = json.loads(project.text(MANIFEST) or "")
-        nodes = manifest["nodes"].values()
         return [
             node
-            for node in nodes
-            if node["resource_type"] == "model"
+            for node in manifest["nodes"].values()
+            if node["resource_type"] in ("model", "seed", "snapshot")
             and node["package_name"] == project.member.project
-            and (node.get("access") or node["config"].get("access")) == "public"
+            and isinstance(node["config"], dict)
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def public_models(project: Project) -> list[Mapping[str, Any]] | None:
+    nodes = built(project)
+    if nodes is None:
+        return None
+    return [
+        node
+        for node in nodes
+        if node["resource_type"] == "model"
+        and (node.get("access") or node["config"].get("access")) == "public"
+    ]
 
 
 def schemas(project: Project) -> Iterator[Finding]:
@@ -44,13 +57,47 @@ def schemas(project: Project) -> Iterator[Finding]:
         return
     if (older := _stale(project)) is not None:
         yield note(MANIFEST, f"{older}: run `dbt parse` before, so that models are as they are now")
-    named = {str(model["config"].get("schema") or "").upper() for model in models} - {""}
+    prod = project.member.prod_database.strip('"').upper()
+    elsewhere = {
+        str(model["name"]): str(model["config"]["database"])
+        for model in models
+        if str(model["config"].get("database") or prod).upper() != prod
+    }
+    for name, database in sorted(elsewhere.items()):
+        yield Finding(
+            MANIFEST,
+            f"the public model {name} lies in {database}, and not in {prod}",
+            "its readers get no SELECT: PUBLIC_READ is a role of one database",
+            f"no `database` in its configuration, or another `access` than public for {name}",
+        )
+    inside = [model for model in models if model["name"] not in elsewhere]
+    named = {str(model["config"].get("schema") or "").upper() for model in inside} - {""}
     for schema in sorted(named - {"MARTS"}):
         for path, effect in BY_SCHEMA.items():
             text = project.text(path)
             if text is None or re.search(rf"\.{re.escape(schema)}\b", text, re.IGNORECASE):
                 continue
             yield _not_named(path, text, schema, effect)
+
+
+def landing(project: Project) -> Iterator[Finding]:
+    """In prod and on a laptop, a relation lies in exactly the schema that its configuration names:
+    so the SQL has them, and the grants. Only an own generate_schema_name() has it otherwise."""
+    databases = {project.member.prod_database.strip('"').upper(), project.member.local_database}
+    astray: dict[tuple[str, str], list[str]] = {}
+    for node in built(project) or []:
+        wanted, found = str(node["config"].get("schema") or ""), str(node.get("schema") or "")
+        there = str(node.get("database") or "").upper() in databases
+        if there and wanted and found and found.upper() != wanted.upper():
+            astray.setdefault((wanted, found), []).append(str(node["name"]))
+    for (wanted, found), names in sorted(astray.items()):
+        yield Finding(
+            "generate_schema_name()",
+            f"puts {some(names, 3)} into {found}, and the configuration names {wanted}",
+            "dbt builds where the SQL in snowflake/ has neither schema nor grants",
+            "in the targets prod and local: {{ custom_schema_name | trim }}, as the macro of the "
+            "template has it",
+        )
 
 
 def _stale(project: Project) -> str | None:

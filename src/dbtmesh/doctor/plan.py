@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from dbtmesh.doctor import (
     delivery,
@@ -28,11 +30,13 @@ FILES: Sequence[Check] = (
     settings.query_comment,
     settings.version_pointer,
     interface.schemas,
+    interface.landing,
     interface.contracts,
     environment.requirements,
     environment.seal,
     repository.lines,
     repository.ignored,
+    repository.replaced,
     recorded.answers,
     delivery.workflows,
 )
@@ -42,7 +46,16 @@ ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets, deliv
 
 
 def examine(project: Project, checks: Sequence[Check] = ALL) -> list[Finding]:
-    return [finding for check in checks for finding in check(project)]
+    return [_as_it_can_be_mended(each, project) for check in checks for each in check(project)]
+
+
+def _as_it_can_be_mended(finding: Finding, project: Project) -> Finding:
+    """Without an edit of what cannot be written as text."""
+    edit = finding.edit
+    if edit is None or not project.is_unreadable(edit.path):
+        return finding
+    first = f"{edit.path} is not UTF-8, or leads elsewhere as a link: save it as a text here, then"
+    return replace(finding, edit=None, add=f"{first}\n{finding.add}")
 
 
 def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:
@@ -50,11 +63,7 @@ def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:
     A file that cannot be read as text stays."""
     while True:
         edits = (each.edit for each in examine(project, checks) if each.edit)
-        changes = (
-            each
-            for each in edits
-            if not project.is_unreadable(each.path) and project.text(each.path) != each.text
-        )
+        changes = (each for each in edits if project.text(each.path) != each.text)
         edit = next(changes, None)
         if edit is None:
             return project
@@ -78,12 +87,14 @@ def difference(project: Project) -> list[str]:
 
 
 def write(project: Project) -> list[str]:
-    """Writes the edits; the paths. Files keep the line endings that they have."""
+    """Writes the edits; the paths. Files keep the line endings that they have, and the mark of
+    UTF-8 at their start."""
     for path, text in project.edited.items():
         file = project.root / path
-        crlf = file.is_file() and b"\r\n" in file.read_bytes()
+        old = file.read_bytes() if file.is_file() else b""
+        encoding = "utf-8-sig" if old.startswith(codecs.BOM_UTF8) else "utf-8"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8", newline="\r\n" if crlf else "\n")
+        file.write_text(text, encoding=encoding, newline="\r\n" if b"\r\n" in old else "\n")
     return sorted(project.edited)
 
 

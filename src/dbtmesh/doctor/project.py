@@ -34,7 +34,7 @@ class Project:
         if path in self.edited:
             return self.edited[path]
         try:
-            text = read_whole(self.root / path).decode()
+            text = read_whole(self.root / path).decode("utf-8-sig")
             return text.replace("\r\n", "\n").replace("\r", "\n")
         except (OSError, UnicodeDecodeError):
             return None

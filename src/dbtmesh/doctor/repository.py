@@ -34,7 +34,7 @@ def lines(project: Project) -> Iterator[Finding]:
         for line in pristine.rendered(project.member, path).splitlines():
             if line.startswith("#"):
                 comments.append(line)
-            elif line.strip().strip("/") not in there:
+            elif line.strip() and line.strip().strip("/") not in there:
                 missing += [*comments, line]
                 comments = []
             else:
@@ -67,6 +67,22 @@ def ignored(project: Project) -> Iterator[Finding]:
                 f"is ignored by git ({rule})",
                 "clones and CI do not have it",
                 f"git add --force {path}",
+            )
+
+
+def replaced(project: Project) -> Iterator[Finding]:
+    """Files that the team had under the name of one that a command needs."""
+    mark = f"dbt mesh: {project.member.project}"
+    for path in sorted(project.root.glob("snowflake/0[1-4]_*.sql")):
+        name = path.relative_to(project.root).as_posix()
+        beside = path.with_name(f"{path.name}.mesh")
+        if beside.exists() and mark not in (project.text(name) or ""):
+            yield Finding(
+                name,
+                "is a file of yours, and not the one that sets the account up",
+                "`scripts/snowflake_access.py` makes nothing of what the template's would",
+                f"git mv {name} …, then mv {name}.mesh {name}, and take {name} out of the answer "
+                "own_files",
             )
 
 

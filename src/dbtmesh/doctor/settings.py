@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -15,6 +15,7 @@ from dbtmesh.doctor import pristine
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import CannotEdit, add_entry, add_to_list, set_scalar
+from dbtmesh.warehouse.names import is_plain
 
 DBT_PROJECT, PROFILES = "dbt_project.yml", "profiles.yml"
 HOOKS = ("on-run-start", "on-run-end")
@@ -28,10 +29,13 @@ TARGETS = {
 EFFECTS = {
     "generate_schema_name": "models land in MARTS_MARTS instead of MARTS: dbt puts the target's "
     "schema first",
+    "generate_database_name": "a model with a `database` is built there in dev and ci, too, where "
+    "deployed models are",
     "query_comment": "the query history on Snowflake does not tell which project and run it was",
 }
 POINTER = "latest_version_pointer_enabled_by_default"
 NAMING = ("generate_schema_name", "generate_database_name", "generate_alias_name")
+MACRO = re.compile(r"({%-?\s*macro\s+(\w+)\s*\(.*?{%-?\s*endmacro\s*-?%})", re.DOTALL)
 CALLED = re.compile(r"\{\{-?\s*(\w+)\s*\(")
 
 
@@ -167,7 +171,9 @@ def query_comment(project: Project) -> Iterator[Finding]:
 def macros(project: Project) -> Iterator[Finding]:
     """Macros that the hooks call, and that decide where models land."""
     for path, text in pristine.macros(project.member):
-        for name in re.findall(r"{%-?\s*macro\s+(\w+)\s*\(", text):
+        whole = {each[2]: each[1] for each in MACRO.finditer(text)}
+        missing = [name for name in whole if name not in project.macros]
+        for name in whole:
             where = project.macros.get(name, [])
             if not where:
                 yield Finding(
@@ -175,7 +181,8 @@ def macros(project: Project) -> Iterator[Finding]:
                     f"the macro {name}() is not defined",
                     hooks.effect(name) or EFFECTS.get(name, "dbt cannot run what calls it"),
                     f"the file {path}, as the template has it",
-                    Edit(path, text),
+                    # the others are the team's own, in another file
+                    Edit(path, text if len(missing) == len(whole) else _only(missing, whole)),
                 )
                 break  # the file brings the others with it
             if len(where) > 1:
@@ -190,8 +197,14 @@ def macros(project: Project) -> Iterator[Finding]:
                     where[0],
                     f"{name}() is this project's own",
                     "in prod and local a model has to land in exactly the schema that its "
-                    "configuration names, in dev and ci in the target's",
+                    "configuration names, in dev and ci in the target's"
+                    if name == "generate_schema_name"
+                    else "only prod may build where deployed models are",
                 )
+
+
+def _only(names: list[str], whole: Mapping[str, str]) -> str:
+    return "\n\n".join(whole[name] for name in names) + "\n"
 
 
 def targets(project: Project) -> Iterator[Finding]:
@@ -235,6 +248,15 @@ def _prod_database(
     project: Project, there: dict[str, Any], wanted: dict[str, Any]
 ) -> Iterator[Finding]:
     for name in ("ci", "prod"):
+        kind = _at(there, (name, "type"))
+        if kind not in (None, "snowflake"):
+            yield Finding(
+                PROFILES,
+                f"the target {name} is of type {kind}",
+                "deploys and grants are made for Snowflake",
+                f"give it another name; scripts/doctor.py --fix then adds the mesh's {name}",
+            )
+            continue
         found = _at(there, (name, "database"))
         if isinstance(found, str) and "{{" not in found:
             ours = wanted[name]["database"]
@@ -244,5 +266,10 @@ def _prod_database(
                     PROFILES,
                     f"the target {name} builds in {found}, mesh.yml says {ours}",
                     "grants and contracts name one database, the tables are in the other",
-                    f"copier update --trust --skip-answered --data {answer}={found.upper()}",
+                    f"copier update --trust --skip-answered --data {_answer(answer, found)}",
                 )
+
+
+def _answer(question: str, name: str) -> str:
+    """An answer for a shell: a name as SQL has it, in quotes where it needs them."""
+    return f"{question}={name.upper()}" if is_plain(name) else f"'{question}=\"{name}\"'"

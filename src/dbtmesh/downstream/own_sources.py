@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from dbtmesh import MeshError, checked
+from dbtmesh import MeshError, checked, yaml_files
 from dbtmesh.checked import Unfit
 from dbtmesh.config import Member
 from dbtmesh.downstream import committed, lineage
@@ -72,7 +72,9 @@ class Plan:
 def declares_any(root: Path) -> bool:
     """Whether the project's files, or its packages', declare a source that no sync wrote. Only then
     is it worth asking dbt which."""
-    for folder in ("models", "dbt_packages", "snapshots", "seeds"):
+    named = yaml_files.mapping(root / "dbt_project.yml").get("model-paths")
+    models = [str(each) for each in named] if isinstance(named, list) else ["models"]
+    for folder in (*models, "dbt_packages", "snapshots", "seeds"):
         for path in (root / folder).rglob("*.y*ml"):
             if not path.is_file():
                 continue

@@ -29,6 +29,11 @@ from dbtmesh.snowflake.sqlscript import Step
 from dbtmesh.snowflake.statements import MANAGED_ACCESS, Meaning, Verb, replacing, understand, view
 from dbtmesh.warehouse.names import sql_name
 
+OTHER_NAMES = (
+    "copier update --trust --skip-answered --ask database_prefix --ask prod_database --ask "
+    "dev_database --ask role --ask service_user --ask warehouse"
+)
+"""Names that were answered once do not follow from another prefix."""
 Built = Collection[str] | None
 """Names of the relations that dbt builds in prod; None where no manifest of prod is at hand."""
 
@@ -130,7 +135,7 @@ def refuse_what_cannot_be_adopted(found: Iterable[Existing], names: Names) -> No
         if why:
             raise MeshError(
                 f"{each.thing} exists and is not {names.project}'s: {why}. Nothing was changed. "
-                "Choose other names: `copier update --trust --skip-answered --ask database_prefix`"
+                f"Choose other names: `{OTHER_NAMES}`"
             )
 
 
@@ -187,8 +192,7 @@ def refuse_unasked(changes: Iterable[Change], found: Iterable[Existing], names: 
         what = f"{each.thing} exists and is not {names.project}'s ({_said(each)})"
     raise MeshError(
         f"{what}: nothing was changed. `scripts/snowflake_access.py apply --adopt` takes over what "
-        "`plan` marks so; to leave it alone, choose other names (`copier update --trust "
-        "--skip-answered --ask database_prefix`)"
+        f"`plan` marks so; to leave it alone, choose other names (`{OTHER_NAMES}`)"
     )
 
 

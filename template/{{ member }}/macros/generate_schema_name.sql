@@ -10,3 +10,17 @@
         {{ target.schema }}
     {%- endif -%}
 {%- endmacro %}
+
+
+{#-
+  Which database a model goes to:
+    prod              the one that its configuration names, else the project's
+    local, dev, ci    the target's own, so that nothing but a deploy writes where models are deployed
+-#}
+{% macro generate_database_name(custom_database_name, node) -%}
+    {%- if target.name == 'prod' and custom_database_name is not none -%}
+        {{ custom_database_name | trim }}
+    {%- else -%}
+        {{ target.database }}
+    {%- endif -%}
+{%- endmacro %}
