@@ -33,6 +33,7 @@ ANSWERS = {
     "reads": "",
     "upstreams": "dbt_up",
     "upstream_roles": "",
+    "github_server": "github.com",
     "library": "index",
     "setup": "later",
 }
