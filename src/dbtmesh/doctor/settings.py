@@ -34,7 +34,8 @@ EFFECTS = {
     "query_comment": "the query history on Snowflake does not tell which project and run it was",
 }
 POINTER = "latest_version_pointer_enabled_by_default"
-NAMING = ("generate_schema_name", "generate_database_name", "generate_alias_name")
+DATABASE_NAME = "generate_database_name"
+NAMING = ("generate_schema_name", DATABASE_NAME, "generate_alias_name")
 MACRO = re.compile(r"({%-?\s*macro\s+(\w+)\s*\(.*?{%-?\s*endmacro\s*-?%})", re.DOTALL)
 CALLED = re.compile(r"\{\{-?\s*(\w+)\s*\(")
 
@@ -172,9 +173,12 @@ def macros(project: Project) -> Iterator[Finding]:
     """Macros that the hooks call, and that decide where models land."""
     for path, text in pristine.macros(project.member):
         whole = {each[2]: each[1] for each in MACRO.finditer(text)}
+        unused = set() if project.member.snowflake.get("more_databases") else {DATABASE_NAME}
         missing = [name for name in whole if name not in project.macros]
         for name in whole:
             where = project.macros.get(name, [])
+            if not where and name in unused and len(missing) < len(whole):
+                continue  # beside the team's own, where all models go to one database
             if not where:
                 yield Finding(
                     path,
