@@ -576,5 +576,9 @@ def test_what_github_limits_is_told() -> None:
     ):
         assert says in text
     asked = (ROOT / "copier.yml").read_text(encoding="utf-8")
-    for says in ("opted in to immutable subjects", "$2 a credit (Standard edition, US)"):
+    for says in (
+        "opted in to immutable subjects",
+        "$2 a credit (Standard edition, US)",
+        "about 2,900 billed minutes a month",
+    ):
         assert says in asked
