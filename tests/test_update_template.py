@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class Desk:
             "HOME": str(home),
             "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
             "PATH": f"{home}:{BIN}:/usr/bin:/bin",
+            "TMPDIR": tempfile.gettempdir(),
             **nested(),
             **more,
         }
