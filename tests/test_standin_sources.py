@@ -119,12 +119,8 @@ def test_other_relations_have_their_kinds_in_grants_and_shows() -> None:
         ("SV", "VIEW", "N", "N"),
         ("V", "VIEW", "N", "N"),
     ]
-    views = cells(model, f"SHOW VIEWS {within}", "name", "kind", "is_secure", "is_materialized")
-    assert views == [
-        ("MV", "MATERIALIZED_VIEW", "false", "true"),
-        ("SV", "VIEW", "true", "false"),
-        ("V", "VIEW", "false", "false"),
-    ]
+    views = cells(model, f"SHOW VIEWS {within}", "name", "is_secure", "is_materialized")
+    assert views == [("MV", "false", "true"), ("SV", "true", "false"), ("V", "false", "false")]
     for kind, name in (("DYNAMIC", "DT"), ("EXTERNAL", "ET"), ("ICEBERG", "IT")):
         assert cells(model, f"SHOW {kind} TABLES {within}", "name") == [(name,)]
     kinds = cells(model, f"SHOW GRANTS TO {READER}", "granted_on", "name")
