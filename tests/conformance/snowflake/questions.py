@@ -25,7 +25,7 @@ QUESTIONS = tuple(step for step in SCRIPT if isinstance(step, Question))
 
 CLEAN_UP = (
     "ALTER USER IF EXISTS {p}_SVC UNSET AUTHENTICATION POLICY",
-    *(f"DROP USER IF EXISTS {{p}}_{name}" for name in ("SVC", "PERSON", "X")),
+    *(f"DROP USER IF EXISTS {{p}}_{name}" for name in ("SVC", "PERSON", "OLD", "X")),
     *(f"DROP DATABASE IF EXISTS {{p}}_{name}" for name in ("DB", "DB2", "X")),
     *(f"DROP WAREHOUSE IF EXISTS {{p}}_{name}" for name in ("WH", "X")),
     *(f"DROP RESOURCE MONITOR IF EXISTS {{p}}_{name}" for name in ("RM", "RM2")),

@@ -28,6 +28,16 @@ USERS: tuple[Step, ...] = (
         "USERADMIN",
         "CREATE USER {p}_X TYPE = SERVICE PASSWORD = '{p}-aA1'",
     ),
+    *set_up(
+        "USERADMIN", "CREATE USER {p}_OLD TYPE = LEGACY_SERVICE PASSWORD = '{p}-aA1' DISABLED = TRUE"
+    ),
+    # guides of vendors do so, and unset the password afterwards; no page says that it is refused
+    Question(
+        "service-from-password",
+        Rule.SERVICE_USERS,
+        "USERADMIN",
+        "ALTER USER {p}_OLD SET TYPE = SERVICE",
+    ),
     rows(
         "users-told",
         Rule.USERS_TOLD,
