@@ -29,7 +29,8 @@ USERS: tuple[Step, ...] = (
         "CREATE USER {p}_X TYPE = SERVICE PASSWORD = '{p}-aA1'",
     ),
     *set_up(
-        "USERADMIN", "CREATE USER {p}_OLD TYPE = LEGACY_SERVICE PASSWORD = '{p}-aA1' DISABLED = TRUE"
+        "USERADMIN",
+        "CREATE USER {p}_OLD TYPE = LEGACY_SERVICE PASSWORD = '{p}-aA1' DISABLED = TRUE",
     ),
     # guides of vendors do so, and unset the password afterwards; no page says that it is refused
     Question(
