@@ -14,6 +14,7 @@ import pytest
 import unfinished
 import yaml
 
+from dbtmesh.downstream import own_sources
 from fleet.render import Source
 from tests.conftest import BIN, Member
 from tests.test_yaml_files import BOMB
@@ -255,6 +256,21 @@ def test_a_project_joins_whatever_is_printed(
     )
 
 
+def test_a_profile_at_home_that_is_hidden_now_is_named(
+    template: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    write(tmp_path / "home", {".dbt/profiles.yml": THEIRS["profiles.yml"]})
+    files = {"dbt_project.yml": THEIRS["dbt_project.yml"], "models/m.sql": "select 1 as id\n"}
+    write(tmp_path / "shop", files)
+    said = copy(template, tmp_path / "shop")
+    assert (
+        "profiles.yml: new, and dbt reads it before ~/.dbt/profiles.yml: add your targets" in said
+    )
+    assert "(dev), or name the old file with --profiles-dir ~/.dbt" in said
+
+
 def test_folders_of_other_names_are_read_and_added(template: Source, tmp_path: Path) -> None:
     settings = "name: shop\nprofile: shop\nvars: {raw: raw}\n"
     settings += "macro-paths: [jinja]\nmodel-paths: [transform]\n"
@@ -271,6 +287,8 @@ def test_folders_of_other_names_are_read_and_added(template: Source, tmp_path: P
     assert recorded["reads"] == "ANALYTICS.OWN,LANDING.ERP,LANDING.SALESFORCE"
     assert recorded["schemas"] == "AUDIT,MARTS"
     assert "transform/s.yml: where the source by_name lies is not plain text" in said
+    assert own_sources.declares_any(folder)
+    assert " scripts/stub_mesh.py" in said  # among the next steps, for these sources
     project = yaml.safe_load((folder / "dbt_project.yml").read_text())
     assert project["macro-paths"] == ["jinja", "macros"]
     assert project["model-paths"] == ["transform"]
