@@ -232,6 +232,12 @@ class Rule(Documented):
         "user-guide/admin-user-management",
         "ddl._check_user",
     )
+    SERVICE_LATER = Source(
+        "a user that has a password may become one of TYPE = SERVICE",
+        "",
+        "ddl._check_user",
+        "`apply` stops there where it is refused: `ALTER USER … UNSET PASSWORD`, then `apply` again",
+    )
     USER_KEYS = Source(
         "MODIFY PROGRAMMATIC AUTHENTICATION METHODS on a user is enough to change its keys",
         "user-guide/key-pair-auth",

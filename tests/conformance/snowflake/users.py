@@ -32,10 +32,9 @@ USERS: tuple[Step, ...] = (
         "USERADMIN",
         "CREATE USER {p}_OLD TYPE = LEGACY_SERVICE PASSWORD = '{p}-aA1' DISABLED = TRUE",
     ),
-    # guides of vendors do so, and unset the password afterwards; no page says that it is refused
     Question(
         "service-from-password",
-        Rule.SERVICE_USERS,
+        Rule.SERVICE_LATER,
         "USERADMIN",
         "ALTER USER {p}_OLD SET TYPE = SERVICE",
     ),
