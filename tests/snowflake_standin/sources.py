@@ -236,7 +236,7 @@ class Rule(Documented):
         "a user that has a password may become one of TYPE = SERVICE",
         "",
         "ddl._check_user",
-        "`apply` stops there where it is refused: `ALTER USER … UNSET PASSWORD`, then `apply` again",
+        "where it is refused, `apply` stops: `ALTER USER … UNSET PASSWORD`, then again",
     )
     USER_KEYS = Source(
         "MODIFY PROGRAMMATIC AUTHENTICATION METHODS on a user is enough to change its keys",
