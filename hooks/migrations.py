@@ -24,7 +24,7 @@ from pathlib import Path
 
 import library
 import update_report
-from after_copy import UNTAGGED, print_whatever_the_terminal_takes
+from after_copy import UNTAGGED, print_whatever_the_terminal_takes, read_answers
 from previous import TEMPLATE, committed, git, is_untouched, rendered_before
 
 SEALED_SINCE = (0, 3, 0)
@@ -97,7 +97,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
     kept = keep_edited_files(answers)
     unite((answers.parent / ".gitignore").as_posix())
     given = answers.read_text(encoding="utf-8")
-    own_files = update_report.own_files(given)
+    own_files = read_answers(given).get("own_files", "").split(",")
     if "requirements.txt" in own_files:
         import own_requirements
 

@@ -82,12 +82,6 @@ ENGINE_CHANGES = {
 """What it means that another engine runs the project from now on; docs/engines.md has more."""
 
 
-def own_files(answers: str) -> list[str]:
-    """Files that were there before the project joined, by the text of its answers file."""
-    found = re.search(r"^own_files: *(.*)$", answers, re.MULTILINE)
-    return found[1].strip("'\"").split(",") if found else []
-
-
 def engine_change(before: str, after: str) -> list[str]:
     """Lines on a change of the engine between two answers files' texts; a project that was made
     before there was a choice ran on dbt Core."""

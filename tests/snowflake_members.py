@@ -182,6 +182,10 @@ class World:
             if fact.object.startswith(f"{database}.")
         }
 
+    def names_in(self, database: str, schema: str) -> set[str]:
+        """Tables and views of a schema."""
+        return {name for where, name in self.relations(database) if where == schema}
+
     def relations(self, database: str) -> set[tuple[str, ...]]:
         """Tables and views of a database: schema and name."""
         return {

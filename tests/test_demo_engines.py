@@ -99,22 +99,22 @@ def test_where_it_cannot_be_installed_one_line_says_so(
     assert engines.own() is None
 
 
-def test_without_npm_the_driver_is_left_for_dbt_to_fetch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def without_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is installed but an empty folder, and no program is found."""
     monkeypatch.setattr(engines, "folder", lambda: tmp_path)
     monkeypatch.setattr(engines, "_install", lambda home, requirement: home.mkdir(exist_ok=True))
     monkeypatch.setenv("PATH", "")
+
+
+@pytest.mark.usefixtures("without_npm")
+def test_without_npm_the_driver_is_left_for_dbt_to_fetch() -> None:
     assert engines.make() == engines.own()
     assert not engines.has_driver("duckdb")
 
 
-def test_npm_that_was_installed_since_brings_the_driver(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engines, "folder", lambda: tmp_path)
-    monkeypatch.setattr(engines, "_install", lambda home, requirement: home.mkdir(exist_ok=True))
-    monkeypatch.setenv("PATH", "")
+@pytest.mark.usefixtures("without_npm")
+def test_npm_that_was_installed_since_brings_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     made = engines.make()
     monkeypatch.setattr(engines, "_bring_duckdb", lambda lib: (lib / "libduckdb.so").touch())
     assert engines.v2() == made

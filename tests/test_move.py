@@ -29,16 +29,10 @@ from tests.test_stores import (
     ground_of,
     latest,
     own_environment,
+    pytest_plugins,
 )
 
-pytest_plugins = (
-    "tests.s3_server",
-    "tests.azurite",
-    "tests.gcs_standin",
-    "tests.snowflake_registry",
-    "tests.registry_world",
-)
-__all__ = ["own_environment"]
+__all__ = ["own_environment", "pytest_plugins"]
 
 Stores = tuple[Store, Store]
 RECORD = keys.record("dbt_up", "prod", "dbt_down")

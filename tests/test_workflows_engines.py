@@ -116,8 +116,7 @@ def test_from_a_deploy_to_its_reader_and_a_pull_request(world: World) -> None:
     request.edit("models/marts/public_orders.sql", "final as (", "final as ( -- as it was")
     opened_run = request.push("opened")
     assert opened_run.ok, opened_run
-    made = {name for schema, name in mesh.snowflake.relations("DBT_UP_DEV") if schema == "PR_7"}
-    assert made == {"PUBLIC_ORDERS", "DAILY_REVENUE"}
+    assert mesh.snowflake.names_in("DBT_UP_DEV", "PR_7") == {"PUBLIC_ORDERS", "DAILY_REVENUE"}
     clones = mesh.snowflake.clones_into("PR_7")
     assert len(clones) == 1  # the incremental model starts from what prod has
     (comment,) = request.comments

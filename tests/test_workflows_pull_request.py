@@ -110,8 +110,7 @@ def test_only_what_is_changed_is_built(deployed: Mesh, branch: Any) -> None:
     request.edit(PUBLIC_ORDERS, "final as (", "final as ( -- as it was")
     run = request.push("opened")
     assert run.ok, run
-    made = {name for schema, name in deployed.snowflake.relations("DBT_UP_DEV") if schema == "PR_8"}
-    assert made == {"PUBLIC_ORDERS", "DAILY_REVENUE"}
+    assert deployed.snowflake.names_in("DBT_UP_DEV", "PR_8") == {"PUBLIC_ORDERS", "DAILY_REVENUE"}
     clones = deployed.snowflake.clones_into("PR_8")
     assert len(clones) == 1  # the incremental model starts from what prod has
     assert "DAILY_REVENUE" in clones[0].upper()

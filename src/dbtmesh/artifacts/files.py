@@ -19,18 +19,9 @@ from typing import Any
 
 from dbtmesh import MeshError, yaml_files
 from dbtmesh.artifacts.recorded import Manifest, OfPackage, disabled, files, package_files
+from dbtmesh.dbt_paths import PATHS
 from dbtmesh.files import read_bounded
 
-PATHS: Mapping[str, str] = {
-    "model-paths": "models",
-    "seed-paths": "seeds",
-    "snapshot-paths": "snapshots",
-    "macro-paths": "macros",
-    "analysis-paths": "analyses",
-    "test-paths": "tests",
-    "function-paths": "functions",
-}
-"""Keys of dbt_project.yml → dbt's default folder."""
 ALWAYS_NODES: Mapping[str, frozenset[str]] = {
     "model-paths": frozenset((".sql", ".py")),
     "seed-paths": frozenset((".csv",)),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dbtmesh.doctor.finding import Edit, Finding, note
-from dbtmesh.doctor.project import Project
+from dbtmesh.doctor.project import MANIFEST, Project
 from dbtmesh.output.words import some
 
-MANIFEST = "target/manifest.json"
 BY_SCHEMA = {
     "snowflake/01_create_databases_and_warehouses.sql": "whoever builds in it first grants on it",
     "snowflake/03_grant_mesh_access.sql": "readers may not enter it",
@@ -23,15 +21,14 @@ def built(project: Project) -> list[Mapping[str, Any]] | None:
     """What the project builds, of dbt's own manifest; None where there is none, or it is not
     one."""
     try:
-        manifest = json.loads(project.text(MANIFEST) or "")
         return [
             node
-            for node in manifest["nodes"].values()
+            for node in project.manifest["nodes"].values()
             if node["resource_type"] in ("model", "seed", "snapshot")
             and node["package_name"] == project.member.project
             and isinstance(node["config"], dict)
         ]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (KeyError, TypeError, AttributeError):
         return None
 
 

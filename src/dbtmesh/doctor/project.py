@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,8 @@ from dbtmesh import yaml_files
 from dbtmesh.config import Member
 from dbtmesh.doctor.finding import Edit
 from dbtmesh.files import read_whole
+
+MANIFEST = "target/manifest.json"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ class Project:
     @cached_property
     def dbt_project(self) -> dict[str, Any]:
         return self.yaml("dbt_project.yml")
+
+    @cached_property
+    def manifest(self) -> Any:
+        """What dbt parsed; None where that is not there, or not JSON."""
+        try:
+            return json.loads(self.text(MANIFEST) or "")
+        except (ValueError, RecursionError):
+            return None
 
     @property
     def profile(self) -> str:

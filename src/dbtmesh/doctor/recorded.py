@@ -6,9 +6,9 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from dbtmesh.doctor.finding import Edit, Finding, Weight
+from dbtmesh.doctor.finding import Finding, Weight
 from dbtmesh.doctor.project import Project
-from dbtmesh.doctor.yaml_edit import CannotEdit, set_scalar
+from dbtmesh.doctor.yaml_edit import edit, set_scalar
 from dbtmesh.output.template_filters import stored_name
 from dbtmesh.warehouse.names import sql_name
 
@@ -56,19 +56,13 @@ def answers(project: Project) -> Iterator[Finding]:
         if there == answer:
             continue
         again = sql_name(str(there)) if question == "warehouse" else str(there)
-        try:
-            edit = Edit(
-                "mesh.yml", set_scalar(project.text("mesh.yml") or "", path, answer or None)
-            )
-        except CannotEdit:
-            edit = None
         yield Finding(
             "mesh.yml",
             f"{'.'.join(path)} is {there!r}, the answer {question} is {answer!r}",
             "SQL, workflows and commands use different values",
             f"{'.'.join(path)}: {answer}; or answer anew: copier update --trust --skip-answered "
             f"--data {shlex.quote(f'{question}={again}')}",
-            edit,
+            edit("mesh.yml", set_scalar, project.text("mesh.yml") or "", path, answer or None),
         )
     commit = str(recorded.get("_commit") or "")
     if not commit or UNTAGGED.fullmatch(commit):

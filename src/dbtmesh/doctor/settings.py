@@ -14,7 +14,7 @@ from dbtmesh.config import Engine
 from dbtmesh.doctor import pristine
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
-from dbtmesh.doctor.yaml_edit import CannotEdit, add_entry, add_to_list, set_scalar
+from dbtmesh.doctor.yaml_edit import add_entry, add_to_list, edit, set_scalar
 from dbtmesh.warehouse.names import is_plain
 
 DBT_PROJECT, PROFILES = "dbt_project.yml", "profiles.yml"
@@ -84,16 +84,13 @@ def _as_list(value: Any) -> list[Any]:
 
 def _missing_hook(text: str, path: tuple[str, ...], hook: str, macro: str) -> Finding:
     lines = [f"{'  ' * depth}{key}:" for depth, key in enumerate(path)]
-    try:
-        edit = Edit(DBT_PROJECT, add_to_list(text, path, hook))
-    except CannotEdit:
-        edit = None
+    mend = edit(DBT_PROJECT, add_to_list, text, path, hook)
     return Finding(
         DBT_PROJECT,
         f"{path[-1]} does not call {macro}()",
         hooks.effect(macro) or "the mesh relies on it",
         "\n".join([*lines, f'{"  " * len(path)}- "{hook}"']),
-        edit,
+        mend,
     )
 
 
@@ -106,10 +103,7 @@ def paths(project: Project) -> Iterator[Finding]:
     for key, folder in written.items():
         if text is None or folder in project.paths(key, folder):
             continue
-        try:
-            edit = Edit(DBT_PROJECT, add_to_list(text, (key,), folder))
-        except CannotEdit:
-            edit = None
+        mend = edit(DBT_PROJECT, add_to_list, text, (key,), folder)
         yield Finding(
             DBT_PROJECT,
             f"{key} does not name {folder}",
@@ -117,7 +111,7 @@ def paths(project: Project) -> Iterator[Finding]:
             if folder == "macros"
             else "dbt does not find the sources that scripts/sync_mesh.py writes",
             f"{key}: {json.dumps([*project.paths(key, folder), folder])}",
-            edit,
+            mend,
         )
 
 
@@ -127,17 +121,14 @@ def target_path(project: Project) -> Iterator[Finding]:
     text = project.text(DBT_PROJECT)
     if named in (None, "target") or text is None:
         return
-    try:
-        edit = Edit(DBT_PROJECT, set_scalar(text, ("target-path",), "target"))
-    except CannotEdit:
-        edit = None
+    mend = edit(DBT_PROJECT, set_scalar, text, ("target-path",), "target")
     yield Finding(
         DBT_PROJECT,
         f"target-path is {named}",
         "the mesh's commands and workflows do not find target/manifest.json, so nothing is "
         "published. dbt has deprecated this setting",
         "target-path: target, or no such line",
-        edit,
+        mend,
     )
 
 
@@ -148,17 +139,14 @@ def version_pointer(project: Project) -> Iterator[Finding]:
         return
     if _at(project.dbt_project, ("flags", POINTER)) is not None:
         return
-    try:
-        edit = Edit(DBT_PROJECT, add_entry(text, ("flags",), POINTER, value=False))
-    except CannotEdit:
-        edit = None
+    mend = edit(DBT_PROJECT, add_entry, text, ("flags",), POINTER, value=False)
     yield Finding(
         DBT_PROJECT,
         f"flags does not say {POINTER}",
         "dbt v2 makes a view `orders` of the latest version of orders: it fails where v1 keeps that"
         " name (`alias`), and replaces its table once v2 is the latest",
         f"flags:\n  {POINTER}: false",
-        edit,
+        mend,
     )
 
 
@@ -228,16 +216,13 @@ def targets(project: Project) -> Iterator[Finding]:
     there = _at(project.yaml(PROFILES), (project.profile, "outputs"))
     missing = [name for name in wanted if name not in (there or {})]
     for name in missing:
-        try:
-            edit = Edit(PROFILES, add_entry(text, (project.profile, "outputs"), name, wanted[name]))
-        except CannotEdit:
-            edit = None
+        mend = edit(PROFILES, add_entry, text, (project.profile, "outputs"), name, wanted[name])
         yield Finding(
             PROFILES,
             f"the profile {project.profile} has no target {name}",
             TARGETS[name],
             yaml.safe_dump({name: wanted[name]}, sort_keys=False, width=1000).rstrip(),
-            edit,
+            mend,
         )
     yield from _prod_database(project, there or {}, wanted)
     if ignored := project.ignored(PROFILES):

@@ -8,16 +8,27 @@ The result is read again: it has to be what was there and what was added, nothin
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, TypeGuard
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeGuard
 
 import yaml
 
 from dbtmesh import yaml_files
+from dbtmesh.doctor.finding import Edit
+
+P = ParamSpec("P")
 
 
 class CannotEdit(Exception):
     """Why a file cannot be changed without rewriting it."""
+
+
+def edit(file: str, change: Callable[P, str], *given: P.args, **more: P.kwargs) -> Edit | None:
+    """What one of the functions below makes of a file; None where it cannot."""
+    try:
+        return Edit(file, change(*given, **more))
+    except CannotEdit:
+        return None
 
 
 def add_to_list(text: str, path: Sequence[str], item: str) -> str:

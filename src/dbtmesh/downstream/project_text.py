@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dbtmesh import yaml_files
+from dbtmesh.dbt_paths import PATHS
 
 PROJECT = "dbt_project.yml"
 PACKAGES = ("packages.yml", "dependencies.yml")
@@ -22,16 +23,6 @@ _VARIABLE = re.compile(
     rb"\bref\s*\(\s*(?:\*|[A-Za-z_](?:[\w.]|\([^()]*\)|\[[^][]*\])*\s*,(?!\s*v(?:ersion)?\s*=))"
 )
 """A `ref` of two arguments, whose project only a run knows; or of any number."""
-_PATHS = {
-    "model-paths": ("models",),
-    "seed-paths": ("seeds",),
-    "macro-paths": ("macros",),
-    "test-paths": ("tests",),
-    "snapshot-paths": ("snapshots",),
-    "analysis-paths": ("analyses",),
-    "function-paths": ("functions",),
-}
-"""Where dbt looks by default."""
 
 
 class Project(NamedTuple):
@@ -93,14 +84,14 @@ def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project
 def _folders(settings: Mapping[str, Any], key: str) -> list[str]:
     found = settings.get(key)
     named = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
-    return named or list(_PATHS[key])
+    return named or [PATHS[key]]
 
 
 def _texts(root: Path, settings: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """What dbt may render: path below the root, and content. Hooks are in dbt_project.yml, too."""
     if (root / PROJECT).is_file():
         yield PROJECT, (root / PROJECT).read_bytes()
-    for folder in dict.fromkeys(name for key in _PATHS for name in _folders(settings, key)):
+    for folder in dict.fromkeys(name for key in PATHS for name in _folders(settings, key)):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in (".sql", ".yml", ".yaml", ".md") and path.is_file():
                 yield path.relative_to(root).as_posix(), path.read_bytes()
