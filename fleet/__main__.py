@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dbtmesh import MeshError, cli
+from dbtmesh import MeshError, cli, flags
 from dbtmesh.config import Engine
 from dbtmesh.output import terminal
 from fleet.errors import FleetError
@@ -17,7 +17,7 @@ from fleet.members import Member
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = cli.parser(__doc__)
+    parser = flags.parser(__doc__)
     parser.prog = "python -m fleet"
     commands = parser.add_subparsers(required=True, metavar="command")
     demo = commands.add_parser(
@@ -123,7 +123,7 @@ def _run_demo(options: argparse.Namespace) -> int:
 
 
 def _add_map(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from dbtmesh.cli import add_registry_flags
+    from dbtmesh.flags import add_registry_flags
 
     parser = commands.add_parser(
         "map",
@@ -210,7 +210,7 @@ def _members(options: argparse.Namespace) -> list[Member]:
 
 
 def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from dbtmesh.cli import add_registry_flags
+    from dbtmesh.flags import add_registry_flags
 
     parser = commands.add_parser(
         "status",

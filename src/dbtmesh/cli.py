@@ -1,17 +1,13 @@
-"""What every command does the same way: exit status, errors, shared flags."""
+"""What every command does the same way: what it says, errors, exit status."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import gc
-import json
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import NoReturn
 
 from dbtmesh import MeshError
@@ -22,100 +18,6 @@ OK, FAILED, FOUND = 0, 1, 2
 """Exit status: done; it failed; the check found something (breaking change, drift, staleness)."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        # argparse would exit with 2, which here means that a check found something
-        raise MeshError(f"{message}: see {self.prog} --help")
-
-
-def parser(doc: str) -> argparse.ArgumentParser:
-    """An argument parser whose --help is the command's docstring: summary first, then the rest."""
-    summary, _, rest = doc.strip().partition("\n\n")
-    return _Parser(
-        prog=_program(sys.argv),
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
-def _program(argv: Sequence[str]) -> str:
-    """How the command was started: `scripts/sync_mesh.py`, or `python -m dbtmesh sync-mesh`."""
-    path, words = Path(argv[0]), list(argv[1:])
-    if path.name == "_mesh.py":  # started by ./setup_keypair_auth.sh, the one shell script
-        return "./setup_keypair_auth.sh"
-    if path.name != "__main__.py":
-        return path.name if path.is_absolute() else argv[0]
-    return " ".join(
-        ["python -m dbtmesh", *(words[2:] if words[:1] == [PROJECT_DIR] else words)[:1]]
-    )
-
-
-def given(text: str) -> str:
-    """A flag's value, never empty: a variable that a shell does not know chooses no default.
-
-    Raises ArgumentTypeError.
-    """
-    if not text:
-        raise argparse.ArgumentTypeError("its value is empty (a variable that is not set?)")
-    return text
-
-
-def file(text: str) -> Path:
-    return Path(given(text))
-
-
-def positive(text: str) -> int:
-    """A flag's whole number from 1 on. Raises ArgumentTypeError."""
-    if not re.fullmatch(r"[1-9][0-9]{0,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
-
-
-def add_upstream_flag(arguments: argparse.ArgumentParser) -> None:
-    """Which of the projects that this one reads; see `config.Member.chosen`."""
-    arguments.add_argument(
-        "--upstream", action="append", metavar="U", help="only this one (may be given again)"
-    )
-
-
-def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
-    """Which registry and which environment; see `config.locate`."""
-    where = arguments.add_mutually_exclusive_group()
-    where.add_argument(
-        "--bucket",
-        type=given,
-        metavar="B",
-        help="registry in this S3 bucket (s3://B/registry; $DBT_MESH_BUCKET)",
-    )
-    where.add_argument(
-        "--registry",
-        type=given,
-        metavar="URL",
-        help="registry at s3://…, az://…, gs://…, snowflake://… or file:///… ($DBT_MESH_REGISTRY)",
-    )
-    arguments.add_argument(
-        "--env",
-        type=given,
-        metavar="E",
-        help="environment (local, prod; $DBT_MESH_ENV; default prod with a registry in a "
-        "cloud that is named here or in the environment, else local)",
-    )
-
-
-def add_copy_flags(arguments: argparse.ArgumentParser) -> None:
-    """Whether committed copies of what upstreams published will do; see `downstream.keep_going`."""
-    when = arguments.add_mutually_exclusive_group()
-    when.add_argument(
-        "--offline", action="store_true", help="use the last good copies, and ask no registry"
-    )
-    when.add_argument(
-        "--keep-going",
-        action="store_true",
-        help="use the last good copy of an upstream whose publication is refused, and warn",
-    )
-
-
 def say(*lines: str) -> None:
     """Lines of a command's result, on stdout. Each stays one line, and nothing in it is a command
     to the terminal or to GitHub Actions, wherever its text comes from."""
@@ -124,6 +26,8 @@ def say(*lines: str) -> None:
 
 def say_json(data: object) -> None:
     """The same for programs that read it: JSON, in ASCII."""
+    import json  # few commands have need of it
+
     say(*json.dumps(data, indent=2).splitlines())
 
 

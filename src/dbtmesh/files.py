@@ -7,8 +7,11 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from io import BufferedReader
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+    from pathlib import Path
 
 MOST = 128 * 2**20
 """Bytes of a file that somebody else may have written: nothing of the mesh has more."""
@@ -68,6 +71,7 @@ def write_whole(path: Path, body: bytes) -> None:
 
 def _write_whole(path: Path, body: bytes) -> None:
     import tempfile  # loads much, and many commands write nothing
+    from pathlib import Path
 
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

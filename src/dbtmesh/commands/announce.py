@@ -36,7 +36,7 @@ from pathlib import Path
 
 import msgspec
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, cli, config, flags
 from dbtmesh.ci import event, github, github_app, readers
 from dbtmesh.ci.readers import Announcement, Start
 from dbtmesh.gate.news import news
@@ -53,8 +53,8 @@ NEWS = "MESH_NEWS"
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
-    cli.add_registry_flags(parser)
+    parser = flags.parser(__doc__)
+    flags.add_registry_flags(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="show it, and tell nobody")
     how.add_argument("--plan", action="store_true", help="hand on who has to be told")

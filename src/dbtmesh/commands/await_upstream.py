@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, cli, config, flags
 from dbtmesh.downstream import keep_going
 from dbtmesh.manifest import interface
 from dbtmesh.output import workflow
@@ -43,8 +43,8 @@ class OtherDigest(Exception):
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
-    cli.add_registry_flags(parser)
+    parser = flags.parser(__doc__)
+    flags.add_registry_flags(parser)
     parser.add_argument("--project", metavar="U", help="the upstream ($MESH_PROJECT)")
     parser.add_argument("--version", metavar="V", help="its publication ($MESH_VERSION)")
     parser.add_argument("--digest", metavar="D", help="SHA-256 of it ($MESH_DIGEST)")

@@ -22,7 +22,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbtmesh import cli
+from dbtmesh import cli, flags
 from dbtmesh.ci import github, protection
 from dbtmesh.ci.switched_off import switched_off
 from dbtmesh.output import workflow
@@ -31,9 +31,9 @@ ACCEPTED = "accepted"
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--environment", required=True, type=cli.given, metavar="E")
-    parser.add_argument("--branch", required=True, type=cli.given, help="the one that deploys")
+    parser = flags.parser(__doc__)
+    parser.add_argument("--environment", required=True, type=flags.given, metavar="E")
+    parser.add_argument("--branch", required=True, type=flags.given, help="the one that deploys")
     arguments = parser.parse_args(words)
     tell_switched_off()
     names = dict.fromkeys((arguments.environment, os.environ.get("MESH_APP_ENVIRONMENT")))

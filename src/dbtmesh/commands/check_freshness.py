@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dbtmesh import MeshError, at_once, cli, config
+from dbtmesh import MeshError, at_once, cli, config, flags
 from dbtmesh.downstream import freshness
 from dbtmesh.downstream.freshness import Finding
 from dbtmesh.manifest import interface
@@ -37,8 +37,8 @@ from dbtmesh.warehouse.names import Place, Warehouse, relation, sql_name
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
-    cli.add_registry_flags(parser)
+    parser = flags.parser(__doc__)
+    flags.add_registry_flags(parser)
     parser.add_argument(
         "--max-age",
         type=freshness.hours,
@@ -51,7 +51,7 @@ def main(words: Sequence[str], root: Path) -> int:
         "--target", choices=("ci", "prod"), default="ci", help="as whom to sign in (default ci)"
     )
     parser.add_argument(
-        "--summary", type=cli.file, metavar="FILE", help="write the findings as Markdown, too"
+        "--summary", type=flags.file, metavar="FILE", help="write the findings as Markdown, too"
     )
     arguments = parser.parse_args(words)
 

@@ -30,7 +30,7 @@ from typing import Literal
 
 import msgspec
 
-from dbtmesh import MeshError, at_once, cli, config
+from dbtmesh import MeshError, at_once, cli, config, flags
 from dbtmesh.checked import (
     Etag,
     Line,
@@ -108,10 +108,10 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = cli.parser(__doc__ or "")
+    parser = flags.parser(__doc__ or "")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     where = argparse.ArgumentParser(add_help=False)
-    cli.add_registry_flags(where)
+    flags.add_registry_flags(where)
     pulled = commands.add_parser("pull", parents=[where], help="the manifest of the last deploy")
     pulled.add_argument(
         "--into", type=Path, metavar="FOLDER", help="where to (default target/deployed)"

@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbtmesh import cli
+from dbtmesh import cli, flags
 from dbtmesh.config import load_member
 from dbtmesh.doctor import plan
 from dbtmesh.doctor.project import Project
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
+    parser = flags.parser(__doc__)
     parser.add_argument("--fix", action="store_true", help="mend what can be mended")
     parser.add_argument("--files", action="store_true", help="only what the project's files tell")
     arguments = parser.parse_args(words)

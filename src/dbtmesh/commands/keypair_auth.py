@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbtmesh import MeshError, cli
+from dbtmesh import MeshError, cli, flags
 from dbtmesh.ci.gh import Gh
 from dbtmesh.ci.secret import Place
 from dbtmesh.config import Member, load_member
@@ -70,7 +70,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    arguments = cli.parser(__doc__ or "")
+    arguments = flags.parser(__doc__ or "")
     arguments.add_argument(
         "command", nargs="?", default="create", choices=("create", "rotate", "status")
     )

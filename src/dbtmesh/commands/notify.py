@@ -21,7 +21,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbtmesh import MeshError, cli
+from dbtmesh import MeshError, cli, flags
 from dbtmesh.alerts import alert, channels
 from dbtmesh.alerts.alert import Alert
 from dbtmesh.ci import ended, github, runs
@@ -32,7 +32,7 @@ RESULTS = (Conclusion.SUCCESS, Conclusion.FAILURE, Conclusion.CANCELLED, Conclus
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
+    parser = flags.parser(__doc__)
     results = [each.value for each in RESULTS]
     parser.add_argument("--result", required=True, choices=results, help="how the deploy ended")
     parser.add_argument(

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, cli, config, flags
 from dbtmesh.files import write_whole
 from dbtmesh.gate.candidate import Candidate, at_hand
 from dbtmesh.gate.gate import Gate, Refused
@@ -115,11 +115,11 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser(__doc__)
-    cli.add_registry_flags(parser)
+    parser = flags.parser(__doc__)
+    flags.add_registry_flags(parser)
     parser.add_argument(
         "--manifest",
-        type=cli.file,
+        type=flags.file,
         metavar="FILE",
         help="take this manifest as it is (default: target/manifest.json, if it is current)",
     )
@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         help="also refuse risky changes, and public models without a contract",
     )
     parser.add_argument(
-        "--summary", type=cli.file, metavar="FILE", help="also write the findings as Markdown"
+        "--summary", type=flags.file, metavar="FILE", help="also write the findings as Markdown"
     )
     parser.add_argument(
         "--rollback",
@@ -160,14 +160,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--history",
         nargs="?",
-        type=cli.positive,
+        type=flags.positive,
         const=10,
         metavar="N",
         help="list the last N publications (10) and what each changed",
     )
     parser.add_argument(
         "--move-to",
-        type=cli.given,
+        type=flags.given,
         metavar="URL",
         help="take the history, records and state to this registry; with --dry-run only say what",
     )
@@ -327,8 +327,8 @@ def move_to(
             cli.say(f"  {readers_left} will write a record there at the next deploy")
     if not dry and (data := move.answers(there.url)):
         whom = f", and in {', '.join(sorted(readers))}" if readers else ""
-        flags = " ".join(f"--data {each}" for each in data)
-        cli.say(f"next, here{whom}: copier update --trust --skip-answered {flags}")
+        answers = " ".join(f"--data {each}" for each in data)
+        cli.say(f"next, here{whom}: copier update --trust --skip-answered {answers}")
     return cli.OK
 
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, cli, config, flags
 from dbtmesh.ci import github
 from dbtmesh.snowflake.names import names_of
 
@@ -37,12 +37,15 @@ LONGEST = 65_000
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
+    parser = flags.parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commented = commands.add_parser("comment", help="write or update this project's comment")
     commented.add_argument("file", type=Path, metavar="FILE", help="Markdown")
     commented.add_argument(
-        "--number", type=cli.positive, metavar="N", help="of the pull request (default: this run's)"
+        "--number",
+        type=flags.positive,
+        metavar="N",
+        help="of the pull request (default: this run's)",
     )
     commented.add_argument(
         "--author",
@@ -51,7 +54,7 @@ def main(words: Sequence[str], root: Path) -> int:
         help="as whom the token writes (default github-actions[bot]); others' comments stay",
     )
     dropped = commands.add_parser("drop", help="drop the schema of one that closes")
-    dropped.add_argument("number", type=cli.positive, metavar="N", help="of the pull request")
+    dropped.add_argument("number", type=flags.positive, metavar="N", help="of the pull request")
     swept = commands.add_parser("sweep", help="drop the schemas of all that are closed")
     swept.add_argument("--dry-run", action="store_true", help="say which, and drop none")
     arguments = parser.parse_args(words)

@@ -18,7 +18,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbtmesh import MeshError, cli
+from dbtmesh import MeshError, cli, flags
 from dbtmesh.ci import runs
 from dbtmesh.output import markdown, workflow
 
@@ -27,7 +27,7 @@ LONGEST = 60_000
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
+    parser = flags.parser(__doc__)
     parser.add_argument("--title", required=True, help="of what")
     parser.add_argument(
         "--run-results",

@@ -17,14 +17,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, cli, config, flags
 from dbtmesh.ci.secret import KEY
 from dbtmesh.commands import with_snowflake_token
 from dbtmesh.output import workflow
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
+    parser = flags.parser(__doc__)
     parser.add_argument("--if-possible", action="store_true", help="else run nothing, and say so")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run, with its arguments")
     arguments = parser.parse_args(words)

@@ -29,7 +29,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbtmesh import MeshError, cli
+from dbtmesh import MeshError, cli, flags
 from dbtmesh.config import Member, load_member
 from dbtmesh.output.words import counted
 from dbtmesh.snowflake import adopt, expected, files, giveback, matrix, plan, report
@@ -59,7 +59,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    arguments = cli.parser(__doc__ or "")
+    arguments = flags.parser(__doc__ or "")
     commands = arguments.add_subparsers(dest="command", required=True, metavar="COMMAND")
     connection = argparse.ArgumentParser(add_help=False)
     connection.add_argument(

@@ -38,7 +38,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from dbtmesh import MeshError, cli, config, dbt
+from dbtmesh import MeshError, cli, config, dbt, flags
 from dbtmesh.commands import sync_mesh
 from dbtmesh.downstream import committed, local_database, own_sources, stub
 from dbtmesh.manifest.interface import STUB, Interface
@@ -54,9 +54,9 @@ TARGET = "local"
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
-    cli.add_registry_flags(parser)
-    cli.add_upstream_flag(parser)
+    parser = flags.parser(__doc__)
+    flags.add_registry_flags(parser)
+    flags.add_upstream_flag(parser)
     parser.add_argument(
         "--rows", type=int, default=0, metavar="N", help="rows in each table (default none)"
     )
@@ -97,9 +97,9 @@ def main(words: Sequence[str], root: Path) -> int:
         else:
             made.append(upstream.name)
     if made:
-        flags = [flag for name in made for flag in ("--upstream", name)]
+        chosen = [word for name in made for word in ("--upstream", name)]
         try:
-            sync_mesh.main(["--registry", local.url, "--env", "local", *flags], root)
+            sync_mesh.main(["--registry", local.url, "--env", "local", *chosen], root)
         except MeshError as error:
             failures.append(str(error))
     if not arguments.upstream:

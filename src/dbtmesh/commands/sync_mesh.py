@@ -37,7 +37,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from dbtmesh import MeshError, cli, config
+from dbtmesh import MeshError, cli, config, flags
 from dbtmesh.downstream import committed, inputs, keep_going, references, sync
 from dbtmesh.output.words import counted, some
 from dbtmesh.registry.routed import open_registry
@@ -47,13 +47,13 @@ SHOWN = 20
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
-    cli.add_registry_flags(parser)
-    cli.add_upstream_flag(parser)
+    parser = flags.parser(__doc__)
+    flags.add_registry_flags(parser)
+    flags.add_upstream_flag(parser)
     parser.add_argument(
-        "--version", type=cli.given, metavar="V", help="this publication instead of the latest"
+        "--version", type=flags.given, metavar="V", help="this publication instead of the latest"
     )
-    cli.add_copy_flags(parser)
+    flags.add_copy_flags(parser)
     parser.add_argument(
         "--max-age",
         type=hours,

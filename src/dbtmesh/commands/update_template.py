@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbtmesh import MeshError, cli
+from dbtmesh import MeshError, cli, flags
 from dbtmesh.ci import github
 from dbtmesh.ci.gh import for_gh
 from dbtmesh.config import Member, load_member
@@ -69,7 +69,7 @@ class Update:
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
+    parser = flags.parser(__doc__)
     parser.add_argument("--to", metavar="TAG", help="another version than the newest")
     parser.add_argument("--pull-request", action="store_true", help="push a branch, and open one")
     arguments = parser.parse_args(words)

@@ -38,7 +38,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from dbtmesh import MeshError, at_once, cli, config
+from dbtmesh import MeshError, at_once, cli, config, flags
 from dbtmesh.downstream import committed, keep_going, lineage
 from dbtmesh.files import read_whole
 from dbtmesh.manifest import interface
@@ -51,12 +51,12 @@ from dbtmesh.warehouse.names import Warehouse
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
-    cli.add_registry_flags(parser)
+    parser = flags.parser(__doc__)
+    flags.add_registry_flags(parser)
     parser.add_argument(
-        "--manifest", type=cli.file, metavar="FILE", help="default target/manifest.json"
+        "--manifest", type=flags.file, metavar="FILE", help="default target/manifest.json"
     )
-    cli.add_copy_flags(parser)
+    flags.add_copy_flags(parser)
     parser.add_argument(
         "--record", action="store_true", help="keep in the registry what is read (for deploys)"
     )
@@ -64,7 +64,7 @@ def main(words: Sequence[str], root: Path) -> int:
         "--dry-run", action="store_true", help="with --record: show it, and write nothing"
     )
     parser.add_argument(
-        "--summary", type=cli.file, metavar="FILE", help="write the findings as Markdown, too"
+        "--summary", type=flags.file, metavar="FILE", help="write the findings as Markdown, too"
     )
     parser.add_argument(
         "--allow-stale",

@@ -21,13 +21,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from dbtmesh import MeshError, cli
+from dbtmesh import MeshError, flags
 from dbtmesh.ci import github
 from dbtmesh.snowflake import session as snowflake
 
 
 def main(words: Sequence[str], root: Path) -> int:
-    parser = cli.parser(__doc__)
+    parser = flags.parser(__doc__)
     parser.add_argument("command", help="what to run, with its arguments")
     command = list(words)
     if not command or command[0] in ("-h", "--help"):
