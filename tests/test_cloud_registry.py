@@ -195,7 +195,7 @@ def token_server(status: int, answer: object) -> Iterator[tuple[str, list[dict[s
 @pytest.fixture
 def in_github(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:1/token")
-    monkeypatch.setattr("dbtmesh.ci.github.identity_token", lambda audience: f"for {audience}")
+    monkeypatch.setattr("dbtmesh.ci.github.oidc.identity_token", lambda audience: f"for {audience}")
 
 
 @pytest.mark.usefixtures("in_github")

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dbtmesh.ci import github, protection, secret
-from dbtmesh.ci.github_app import App
+from dbtmesh.ci.github import protection, rest, secret
+from dbtmesh.ci.github.app import App
 from dbtmesh.commands import (
     announce,
     await_upstream,
@@ -161,7 +161,7 @@ def commands(root: Path) -> Iterator[tuple[str, Callable[[], int]]]:
             run_summary.main, ["--title", "x", "--run-results", str(root / "results.json")], root
         ),
     )
-    api = github.GitHub("https://localhost", "t")
+    api = rest.GitHub("https://localhost", "t")
     yield "status", partial(look, api)
     yield "close", partial(close, api)
 
@@ -175,12 +175,12 @@ def in_a_job(command: Callable[[], int]) -> int:
         return command()
 
 
-def look(api: github.GitHub) -> int:
+def look(api: rest.GitHub) -> int:
     """What `setup_keypair_auth.sh status` asks."""
     return len(list(protection.look(api, "acme/up", "prod", "main").problems)) * 0
 
 
-def close(api: github.GitHub) -> int:
+def close(api: rest.GitHub) -> int:
     """What `setup_keypair_auth.sh create` does to the environment."""
     secret.Place("prod", "acme/up", "main").close(api, lambda line: None)
     return 0
@@ -189,7 +189,7 @@ def close(api: github.GitHub) -> int:
 def check(root: Path, answers: Mapping[str, Any], news: Any, results: Any) -> None:
     (root / "results.json").write_text(json.dumps(results))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(github.GitHub, "_ask", Answering(answers))
+        patch.setattr(rest.GitHub, "_ask", Answering(answers))
         patch.setattr(update_template, "run", ran(answers))
         text = news if isinstance(news, str) else json.dumps(news)
         patch.setenv("MESH_NEWS", text.replace("\0", "").encode(errors="replace").decode())
@@ -221,7 +221,7 @@ def test_whatever_github_answers(root: Path, data: st.DataObject) -> None:
 def test_as_documented_all_goes_well(root: Path) -> None:
     check(root, {}, NEWS, RESULTS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(github.GitHub, "_ask", Answering({}))
+        patch.setattr(rest.GitHub, "_ask", Answering({}))
         patch.setattr(update_template, "run", ran({}))
         patch.setenv("MESH_NEWS", json.dumps(NEWS))
         said = {name: run(command) for name, command in commands(root)}
@@ -234,7 +234,7 @@ def test_as_documented_all_goes_well(root: Path) -> None:
 @settings(max_examples=50, deadline=None, suppress_health_check=[*HealthCheck])
 @given(data=st.data())
 def test_whatever_an_event_says(root: Path, kind: str, data: st.DataObject) -> None:
-    from dbtmesh.ci import event
+    from dbtmesh.ci.github import event
     from dbtmesh.config import NAME
 
     path = data.draw(st.sampled_from([*paths(EVENTS[kind])]))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dbtmesh.ci.environments import Closing, Environment, Limit, closing
+from dbtmesh.ci.github.environments import Closing, Environment, Limit, closing
 from tests import github_cli
 from tests.conftest import Member, Render
 from tests.github_api import PERSON, GitHubApi

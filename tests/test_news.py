@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dbtmesh.ci import event
+from dbtmesh.ci.github import event
 from dbtmesh.gate.news import Cause, News, news
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import COMMIT, Interface

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbtmesh import cli
-from dbtmesh.output import markdown, sql, terminal, workflow, yaml
+from dbtmesh.ci.github import workflow_commands
+from dbtmesh.output import markdown, sql, terminal, yaml
 from dbtmesh.output.visible import visible
 from dbtmesh.warehouse.names import Warehouse, quoted
 
@@ -158,7 +159,7 @@ def test_commands_print_lines_as_text(capsys: pytest.CaptureFixture[str]) -> Non
 
 @hostile
 def test_an_annotation_is_one_command(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    workflow.warning(text, title=f"t{text}")
+    workflow_commands.warning(text, title=f"t{text}")
     (line,) = capsys.readouterr().out.splitlines()
     head, title, said = re.split(r"::(?=warning)| title=|(?<=.)::", line, maxsplit=3)[1:]
     assert head == "warning"
@@ -167,17 +168,17 @@ def test_an_annotation_is_one_command(text: str, capsys: pytest.CaptureFixture[s
 
 
 def test_a_secret_is_masked_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    workflow.mask("a%b")
+    workflow_commands.mask("a%b")
     assert capsys.readouterr().err == "::add-mask::a%25b\n"
     for secret in ("", "a\nb"):
         with pytest.raises(ValueError, match="more than one line"):
-            workflow.mask(secret)
+            workflow_commands.mask(secret)
 
 
 def test_outputs_cannot_smuggle_in_another(tmp_path: Any, monkeypatch: Any) -> None:
     file = tmp_path / "output"
     monkeypatch.setenv("GITHUB_OUTPUT", str(file))
-    workflow.output(one="x\nEOF\ntwo=evil\ntwo<<end\nevil\nend", three="3")
+    workflow_commands.output(one="x\nEOF\ntwo=evil\ntwo<<end\nevil\nend", three="3")
     found: dict[str, str] = {}
     lines = iter(file.read_text().splitlines())
     for line in lines:  # as GitHub reads it
@@ -185,7 +186,7 @@ def test_outputs_cannot_smuggle_in_another(tmp_path: Any, monkeypatch: Any) -> N
         found[name] = "\n".join(iter(lambda mark=mark: next(lines), mark))  # type: ignore[misc]
     assert found == {"one": "x\nEOF\ntwo=evil\ntwo<<end\nevil\nend", "three": "3"}
     with pytest.raises(ValueError, match="not a name"):
-        workflow.output(**{"a=b\nc": "d"})
+        workflow_commands.output(**{"a=b\nc": "d"})
 
 
 # ── Markdown ──────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from pathlib import Path
 import snowflake.connector
 from snowflake.connector.errors import Error
 
-from dbtmesh.ci.github import REPOSITORY
+from dbtmesh.ci.github.job import REPOSITORY
 from dbtmesh.config import GITHUB as GITHUB_COM
 from tests.conformance import __doc__ as about
 from tests.conformance import report

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dbtmesh.ci import runs
+from dbtmesh.artifacts import run_report
 
 SHOWN, LONGEST = 10, 300
 """How many failing nodes are named, and how many characters of each."""
@@ -42,7 +42,7 @@ def shortened(lines: Iterable[str], secrets: Iterable[str]) -> list[str]:
     secrets = list(secrets)
     clean = ["".join(c if c.isprintable() else " " for c in line).strip() for line in lines]
     kept = [hidden(line, secrets)[:LONGEST] for line in clean if line]
-    counted = runs.MORE.fullmatch(kept[-1]) if kept else None
+    counted = run_report.MORE.fullmatch(kept[-1]) if kept else None
     if counted:
         kept.pop()
     more = len(kept) - SHOWN + (int(counted[1]) if counted else 0)

@@ -12,10 +12,9 @@ from __future__ import annotations
 from email.message import EmailMessage
 from email.utils import getaddresses
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, https
 from dbtmesh.alerts.alert import Alert
 from dbtmesh.alerts.channel import Channel, Settings, value
-from dbtmesh.ci import github
 
 HOST, PORT, USER, PASSWORD = "SMTP_HOST", "SMTP_PORT", "SMTP_USER", "SMTP_PASSWORD"
 FROM, TO = "ALERT_EMAIL_FROM", "ALERT_EMAIL_TO"
@@ -54,7 +53,7 @@ def send(alert: Alert, settings: Settings) -> str:
             else smtplib.SMTP(host, port, timeout=TIMEOUT)
         ) as server:
             server.ehlo()
-            if not whole and (host not in github.LOOPBACK or server.has_extn("starttls")):
+            if not whole and (host not in https.LOOPBACK or server.has_extn("starttls")):
                 server.starttls(context=secure)
             if user:
                 server.login(user, password)

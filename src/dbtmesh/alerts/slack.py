@@ -11,10 +11,9 @@ import time
 import urllib.error
 import urllib.request
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, https
 from dbtmesh.alerts.alert import Alert
 from dbtmesh.alerts.channel import Channel, Settings, value
-from dbtmesh.ci import github
 
 URL = "SLACK_WEBHOOK_URL"
 TIMEOUT, ATTEMPTS, PAUSE = 20, 3, 1.0
@@ -42,7 +41,7 @@ def _plain(text: str) -> str:
 def send(alert: Alert, settings: Settings) -> str:
     """Who was told. Raises MeshError where nobody could be."""
     url = value(settings, URL)
-    github.check_url(URL, url)
+    https.check_url(URL, url)
     body = json.dumps({"text": message(alert), "unfurl_links": False}).encode()
     problem = ""
     for attempt in range(ATTEMPTS):
@@ -50,7 +49,7 @@ def send(alert: Alert, settings: Settings) -> str:
             request = urllib.request.Request(  # noqa: S310 checked above
                 url, body, {"Content-Type": "application/json"}
             )
-            with github.open_here(request, timeout=TIMEOUT):
+            with https.open_here(request, timeout=TIMEOUT):
                 return "Slack"
         except urllib.error.HTTPError as error:
             with error:

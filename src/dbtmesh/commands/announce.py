@@ -37,11 +37,11 @@ from pathlib import Path
 import msgspec
 
 from dbtmesh import MeshError, cli, config, flags
-from dbtmesh.ci import event, github, github_app, readers
-from dbtmesh.ci.readers import Announcement, Start
+from dbtmesh.ci.github import app as github_app
+from dbtmesh.ci.github import event, job, reader_deploys, rest, workflow_commands
+from dbtmesh.ci.github.reader_deploys import Announcement, Start
 from dbtmesh.gate.news import news
 from dbtmesh.manifest.interface import Interface
-from dbtmesh.output import workflow
 from dbtmesh.registry import history, keys, latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
@@ -63,7 +63,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
     member = config.load_member(root)
     if arguments.planned:
-        return tell(readers.decode(os.environ.get(NEWS, "")), own_repository(member))
+        return tell(reader_deploys.decode(os.environ.get(NEWS, "")), own_repository(member))
     place = config.locate(
         member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
     )
@@ -71,14 +71,14 @@ def main(words: Sequence[str], root: Path) -> int:
     if planned is None:
         return cli.OK
     if arguments.dry_run:
-        for start in readers.starts(planned):
+        for start in reader_deploys.starts(planned):
             cli.say(f"would tell {start.repository}: {json.dumps(start.body)}")
         return cli.OK
     if not arguments.plan:
         return tell(planned, own_repository(member))
     for reader in planned.readers:
         cli.say(f"to be told: {reader.project} in {reader.repository}")
-    workflow.output(news=msgspec.json.encode(planned).decode())
+    workflow_commands.output(news=msgspec.json.encode(planned).decode())
     return cli.OK
 
 
@@ -94,12 +94,12 @@ def plan(member: config.Member, place: config.Location) -> Announcement | None:
     records, unread = consumers.recorded(store, member.project, place.env)
     for problem in unread:
         cli.note(f"some readers may not be told: {problem}")
-    waiting = [each for each in records if each.deployment != readers.INDEPENDENT]
+    waiting = [each for each in records if each.deployment != reader_deploys.INDEPENDENT]
     if len(waiting) < len(records):
         published = history.versions(store, member.project, place.env)
-        for line in readers.quiet(records, published, datetime.now(UTC)):
-            workflow.warning(line)
-    found, notes = readers.recipients(waiting, own_repository(member).partition("/")[0])
+        for line in reader_deploys.quiet(records, published, datetime.now(UTC)):
+            workflow_commands.warning(line)
+    found, notes = reader_deploys.recipients(waiting, own_repository(member).partition("/")[0])
     for line in notes:
         cli.note(line)
     if not found:
@@ -123,14 +123,14 @@ def plan(member: config.Member, place: config.Location) -> Announcement | None:
         version=current.version,
         digest=current.digest,
         chain=[*cause.chain, member.project],
-        run=github.run_url(),
+        run=job.run_url(),
         readers=told,
     )
 
 
 def own_repository(member: config.Member) -> str:
     """owner/name of the repository that this is; empty where nobody has said."""
-    return os.environ.get("GITHUB_REPOSITORY") or member.github_repository or ""
+    return job.named_repository() or member.github_repository or ""
 
 
 def known_versions(
@@ -161,7 +161,7 @@ def tell(told: Announcement, own: str) -> int:
     """own: the repository that this is, for which no App is needed. Raises MeshError."""
     here: list[Start] = []
     others: list[Start] = []
-    for start in readers.starts(told):
+    for start in reader_deploys.starts(told):
         (here if is_own(start.repository, own) else others).append(start)
     # Where the App is at fault, whoever is here is told by then.
     failed = [*tell_here(here, told.version), *tell_others(others, told)]
@@ -172,14 +172,14 @@ def tell(told: Announcement, own: str) -> int:
 
 def is_own(repository: str, own: str) -> bool:
     """Is it the repository that this runs in, whose token is at hand?"""
-    return repository.lower() == own.lower() and bool(os.environ.get("GITHUB_TOKEN"))
+    return repository.lower() == own.lower() and job.has_token()
 
 
 def tell_here(starts: Iterable[Start], version: str) -> Iterator[str]:
     """Tells those who share this repository; what failed."""
     for start in starts:
         try:
-            send(github.from_environment(), start, version)
+            send(rest.from_environment(), start, version)
         except MeshError as error:
             yield f"{names(start)} in {start.repository} not told: {error}"
 
@@ -198,7 +198,7 @@ def tell_others(starts: Sequence[Start], told: Announcement) -> Iterator[str]:
         yield f"{everybody} not told: {error}"
         return
     if app is None:
-        workflow.warning(
+        workflow_commands.warning(
             "The projects that read this one were not told: there is no GitHub App yet "
             f"(README.md, CI and deploys): {everybody}"
         )
@@ -210,11 +210,11 @@ def tell_others(starts: Sequence[Start], told: Announcement) -> Iterator[str]:
             left = dict.fromkeys(each.repository for each in starts[number:])
             yield f"{', '.join(left)} not told: {error}"
             return
-        except github.Refused as error:
+        except rest.Refused as error:
             if error.limited or error.status in PASSING or error.status >= 500:
                 yield f"{start.repository} was not told: {error}"
             else:
-                workflow.warning(f"{names(start)} is not told: {remedy(start, error)}")
+                workflow_commands.warning(f"{names(start)} is not told: {remedy(start, error)}")
         except MeshError as error:
             yield f"{start.repository} was not told: {error}"
 
@@ -227,7 +227,7 @@ def send_as(app: github_app.App, start: Start, told: Announcement) -> None:
     try:
         send(app.acting_in(start.repository, start.permission), start, told.version)
     except github_app.NoToken as error:
-        older = readers.by_event(told, start.repository, start.projects)
+        older = reader_deploys.by_event(told, start.repository, start.projects)
         if error.status != UNPROCESSABLE or start.permission == older.permission:
             raise
         try:
@@ -235,13 +235,13 @@ def send_as(app: github_app.App, start: Start, told: Announcement) -> None:
         except github_app.NoToken:
             raise error from None
         send(api, older, told.version)
-        workflow.warning(
+        workflow_commands.warning(
             f"{names(start)} is told as before 0.3.0, which takes an App that can write contents: "
             f"give the App actions: write in {start.repository}, and take the rest from it"
         )
 
 
-def send(api: github.GitHub, start: Start, version: str) -> None:
+def send(api: rest.GitHub, start: Start, version: str) -> None:
     """Raises MeshError."""
     # Twice is once too often, but harmless: a deploy of the same version changes nothing.
     api.post(start.path, start.body, repeatable=True)
@@ -252,7 +252,7 @@ def names(start: Start) -> str:
     return ", ".join(start.projects)
 
 
-def remedy(start: Start, error: github.Refused) -> str:
+def remedy(start: Start, error: rest.Refused) -> str:
     """What is wrong with one repository, and what to do about it."""
     if start.permission == "contents":
         return (

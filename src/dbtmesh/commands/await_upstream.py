@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config, flags
+from dbtmesh.ci.github import workflow_commands
 from dbtmesh.downstream import keep_going
 from dbtmesh.manifest import interface
-from dbtmesh.output import workflow
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 from dbtmesh.registry.routed import open_registry
@@ -81,7 +81,7 @@ def main(words: Sequence[str], root: Path) -> int:
         return cli.OK
     newer = "" if found.version == version else f", and {found.version} since"
     cli.say(f"{project} has published {version}, as told{newer}")
-    workflow.output(version=found.version)
+    workflow_commands.output(version=found.version)
     return cli.OK
 
 

@@ -23,9 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dbtmesh import cli, flags
-from dbtmesh.ci import github, protection
-from dbtmesh.ci.switched_off import switched_off
-from dbtmesh.output import workflow
+from dbtmesh.ci.github import job, protection, rest, workflow_commands
+from dbtmesh.ci.github.disabled_workflows import switched_off
 
 ACCEPTED = "accepted"
 
@@ -45,12 +44,12 @@ def main(words: Sequence[str], root: Path) -> int:
 def tell_switched_off() -> None:
     """Raises MeshError."""
     try:
-        files = switched_off(github.from_environment(), github.repository())
-    except github.Refused as error:
-        workflow.warning(f"whether GitHub has switched workflows off is unknown: {error}")
+        files = switched_off(rest.from_environment(), job.repository())
+    except rest.Refused as error:
+        workflow_commands.warning(f"whether GitHub has switched workflows off is unknown: {error}")
         return
     for file in files:
-        workflow.warning(
+        workflow_commands.warning(
             f"GitHub has switched {file} off, as it does in a public repository after 60 days "
             f"without a change: `gh workflow enable {file}`"
         )
@@ -60,16 +59,16 @@ def is_closed(environment: str, branch: str) -> bool:
     """Says what there is. Raises MeshError."""
     try:
         found = protection.look(
-            github.from_environment(), github.repository(), environment, branch, secrets=False
+            rest.from_environment(), job.repository(), environment, branch, secrets=False
         )
-    except github.Refused as error:
-        workflow.warning(f"who can use the environment {environment} is unknown: {error}")
+    except rest.Refused as error:
+        workflow_commands.warning(f"who can use the environment {environment} is unknown: {error}")
         return True
-    workflow.output(visibility=found.repository.visibility)
+    workflow_commands.output(visibility=found.repository.visibility)
     problems = list(found.problems)
     if not problems:
         cli.say(*found.lines)
     accepted = os.environ.get("MESH_OPEN_ENVIRONMENT") == ACCEPTED
     for line in problems:
-        (workflow.warning if accepted else workflow.error)(line)
+        (workflow_commands.warning if accepted else workflow_commands.error)(line)
     return not problems

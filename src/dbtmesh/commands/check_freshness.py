@@ -25,10 +25,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtmesh import MeshError, at_once, cli, config, flags
+from dbtmesh.ci.github import workflow_commands
 from dbtmesh.downstream import freshness
 from dbtmesh.downstream.freshness import Finding
 from dbtmesh.manifest import interface
-from dbtmesh.output import markdown, workflow
+from dbtmesh.output import markdown
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
@@ -79,7 +80,7 @@ def main(words: Sequence[str], root: Path) -> int:
         cli.say(str(each))
     total = f"{len(findings)} looked at, {len(stale)} stale" if stale else "all is fresh"
     cli.say(f"{member.project} reads {', '.join(published) or 'no project'}: {total}")
-    workflow.summarise(summary(member.project, findings, total), arguments.summary)
+    workflow_commands.summarise(summary(member.project, findings, total), arguments.summary)
     if failed:
         raise MeshError("\n       ".join(failed))
     return cli.FOUND if stale else cli.OK

@@ -21,7 +21,6 @@ Exit status: 0 done (also where nothing is found, or changed), 1 it failed.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -41,10 +40,9 @@ from dbtmesh.checked import (
     Word,
     decode,
 )
-from dbtmesh.ci import github
+from dbtmesh.ci.github import job, workflow_commands
 from dbtmesh.downstream import committed
 from dbtmesh.files import read_bounded, write_whole
-from dbtmesh.output import workflow
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
 from dbtmesh.registry.routed import open_registry
@@ -146,7 +144,7 @@ def pull(
     else:
         path.unlink(missing_ok=True)  # another registry's, perhaps
         cli.say(f"{member.project} has no deploy to {place.env} on record yet ({state.url})")
-    workflow.output(found="true" if stored else "false")
+    workflow_commands.output(found="true" if stored else "false")
     return cli.OK
 
 
@@ -168,8 +166,8 @@ def changed(
     why = reasons(last, code_of(member.root), now)
     nothing = f"nothing to deploy: {member.project} is as it was built"
     cli.say(*why or ([] if unread else [nothing]))
-    workflow.output(changed="true" if why else "false")
-    workflow.refused(unread)
+    workflow_commands.output(changed="true" if why else "false")
+    workflow_commands.refused(unread)
     if unread:
         raise MeshError("; ".join(unread))
     return cli.OK
@@ -229,7 +227,7 @@ def code_of(root: Path) -> str | None:
             ["git", "rev-parse", "HEAD:./"], cwd=root, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("GITHUB_SHA") or None
+        return job.event_commit()
     return done.stdout.strip()
 
 
@@ -265,8 +263,8 @@ def push(
         env=place.env,
         result="failure" if arguments.failed else "success",
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=github.commit(member.root),
-        run=github.run_url(),
+        commit=job.commit(member.root),
+        run=job.run_url(),
     )
     own = None if arguments.failed else built(now, member, place)
     for name, body in made.items():

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli, flags
-from dbtmesh.ci.gh import Gh
-from dbtmesh.ci.secret import Place
+from dbtmesh.ci.github.gh import Gh
+from dbtmesh.ci.github.secret import Place
 from dbtmesh.config import Member, load_member
 from dbtmesh.snowflake.keypair import status
 from dbtmesh.snowflake.keypair.files import File, KeyFiles, default_file

@@ -24,9 +24,9 @@ from pathlib import Path
 from dbtmesh import MeshError, cli, flags
 from dbtmesh.alerts import alert, channels
 from dbtmesh.alerts.alert import Alert
-from dbtmesh.ci import ended, github, runs
-from dbtmesh.ci.ended import Conclusion
-from dbtmesh.output import workflow
+from dbtmesh.artifacts import run_report
+from dbtmesh.ci.github import job, workflow_commands, workflow_runs
+from dbtmesh.ci.github.workflow_runs import Conclusion
 
 RESULTS = (Conclusion.SUCCESS, Conclusion.FAILURE, Conclusion.CANCELLED, Conclusion.SKIPPED)
 
@@ -68,7 +68,7 @@ def main(words: Sequence[str], root: Path) -> int:
         why = alert.hidden(str(error), secrets)
         if arguments.strict:
             raise MeshError(why) from None
-        workflow.warning(f"nobody was told: {why}", title="alert")
+        workflow_commands.warning(f"nobody was told: {why}", title="alert")
     return cli.OK
 
 
@@ -83,24 +83,24 @@ def to_tell(arguments: argparse.Namespace, root: Path, secrets: Sequence[str]) -
         return "the deploy succeeded, and so did the one before, if any"
     lines = (arguments.nodes or "").splitlines()
     if arguments.run_results:
-        lines += runs.failures(runs.read(arguments.run_results))
+        lines += run_report.failures(run_report.read(arguments.run_results))
     return Alert(
         project=arguments.project or own_project(root),
         env=arguments.env or os.environ.get("DBT_MESH_ENV") or "prod",
         failed=result.is_bad,
         again=again,
         failing=alert.shortened(lines, secrets) if result.is_bad else (),
-        url=github.run_url(),
-        code=code(arguments.commit or github.commit(root) or ""),
+        url=job.run_url(),
+        code=code(arguments.commit or job.commit(root) or ""),
     )
 
 
 def previously(arguments: argparse.Namespace, *, required: bool) -> Conclusion | None:
     """How the previous deploy ended. Raises MeshError where that is required and not to be had."""
     if arguments.previous is not None:
-        return ended.conclusion(arguments.previous)
+        return workflow_runs.conclusion(arguments.previous)
     try:
-        return ended.before_this(arguments.workflow or ended.own_workflow())
+        return workflow_runs.before_this(arguments.workflow or workflow_runs.own_workflow())
     except MeshError:
         if required:
             raise
@@ -115,5 +115,4 @@ def own_project(root: Path) -> str:
 
 def code(commit: str) -> str:
     """Which commit, and who started the run, as far as they are known."""
-    actor = os.environ.get("GITHUB_ACTOR")
-    return " by ".join(filter(None, (commit and f"commit {commit[:12]}", actor)))
+    return " by ".join(filter(None, (commit and f"commit {commit[:12]}", job.actor())))

@@ -34,13 +34,13 @@ Exit status: 0 done, 1 it failed, 2 the change was refused and nothing was publi
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config, flags
+from dbtmesh.ci.github import job
 from dbtmesh.files import write_whole
 from dbtmesh.gate.candidate import Candidate, at_hand
 from dbtmesh.gate.gate import Gate, Refused
@@ -76,7 +76,7 @@ def main(words: Sequence[str], root: Path) -> int:
             member,
             place.env,
             manifest=arguments.manifest,
-            commit=commit(member.root),
+            commit=job.commit(member.root),
             allow_stale=arguments.allow_stale,
             allow_failed=arguments.allow_failed,
             allow_target=arguments.allow_target or is_laptops,
@@ -172,15 +172,6 @@ def _parser() -> argparse.ArgumentParser:
         help="take the history, records and state to this registry; with --dry-run only say what",
     )
     return parser
-
-
-def commit(root: Path) -> str | None:
-    """Of the code that was built, where a workflow tells."""
-    if not os.environ.get("GITHUB_SHA"):
-        return None
-    from dbtmesh.ci import github  # loads much
-
-    return github.commit(root)
 
 
 def earlier(

@@ -18,14 +18,13 @@ Exit status: 0 done, 1 it failed.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli, config, flags
-from dbtmesh.ci import github
+from dbtmesh.ci.github import job, rest
 from dbtmesh.snowflake.names import names_of
 
 if TYPE_CHECKING:
@@ -75,11 +74,11 @@ def comment(arguments: argparse.Namespace, member: config.Member) -> int:
     # Projects that share a repository have a comment each.
     marker = f"<!-- dbt-mesh {member.project} -->"
     body = {"body": f"{marker}\n{fitting(text)}"}
-    api = github.from_environment()
-    repository = f"/repos/{github.repository()}"
+    api = rest.from_environment()
+    repository = f"/repos/{job.repository()}"
     comments = f"{repository}/issues/{number}/comments"
-    there = [*github.pages(api, comments)]
-    with github.understood(f"GET {comments}"):
+    there = [*rest.pages(api, comments)]
+    with rest.understood(f"GET {comments}"):
         own = next(
             (
                 int(each["id"])
@@ -100,12 +99,12 @@ def comment(arguments: argparse.Namespace, member: config.Member) -> int:
 
 def own_number() -> int:
     """Of the pull request whose workflow this runs in. Raises MeshError in any other."""
-    found = re.fullmatch(r"refs/pull/(\d+)/(?:merge|head)", os.environ.get("GITHUB_REF", ""))
-    if not found:
+    number = job.pull_request()
+    if number is None:
         raise MeshError(
             "this is not the workflow of a pull request: name the pull request with --number"
         )
-    return int(found[1])
+    return number
 
 
 def fitting(text: str) -> str:
@@ -132,15 +131,15 @@ def drop_schema(session: Session, schema: str) -> None:
 def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
     from dbtmesh.snowflake import session as snowflake
 
-    api, repository = github.from_environment(), github.repository()
+    api, repository = rest.from_environment(), job.repository()
     session = snowflake.sign_in_as(member, "ci")
     # The schemas first: a pull request that opens after that has none among them.
     database = names_of(member).dev
     rows = session.rows(f"SHOW SCHEMAS IN DATABASE {database}", session.role)
     schemas = {row["name"]: int(of[1]) for row in rows if (of := SCHEMA.fullmatch(row["name"]))}
     path = f"/repos/{repository}/pulls"
-    listed = [*github.pages(api, path, state="open")]
-    with github.understood(f"GET {path}"):
+    listed = [*rest.pages(api, path, state="open")]
+    with rest.understood(f"GET {path}"):
         opened = {int(each["number"]) for each in listed}
     closed = sorted(name for name, number in schemas.items() if number not in opened)
     for name in closed:

@@ -14,13 +14,13 @@ Exit status: 0 done (whether or not the run failed), 1 it failed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, flags
-from dbtmesh.ci import runs
-from dbtmesh.output import markdown, workflow
+from dbtmesh.artifacts import run_report
+from dbtmesh.ci.github import job, workflow_commands
+from dbtmesh.output import markdown
 
 LONGEST = 60_000
 """Bytes of the output for a comment; GitHub takes 65,536 characters in one."""
@@ -46,18 +46,18 @@ def main(words: Sequence[str], root: Path) -> int:
     )
     parser.add_argument("--output", metavar="NAME", help="output of the step that gets all of it")
     arguments = parser.parse_args(words)
-    run = runs.read(arguments.run_results)
-    lines = runs.summary(arguments.title, run)
-    if os.environ.get("GITHUB_STEP_SUMMARY"):
-        workflow.summarise(lines, None)
+    run = run_report.read(arguments.run_results)
+    lines = run_report.summary(arguments.title, run)
+    if job.has_summary():
+        workflow_commands.summarise(lines, None)
     else:
         cli.say(*lines)
     before = [text for path in arguments.after if (text := _text(path))]
     if arguments.output:
         whole = "\n".join([*before, *lines])
         short = markdown.cut(whole, LONGEST, "the rest is in the run's summary")
-        workflow.output(**{arguments.output: short})
-    workflow.output(failures="\n".join(runs.named(runs.failures(run))))
+        workflow_commands.output(**{arguments.output: short})
+    workflow_commands.output(failures="\n".join(run_report.named(run_report.failures(run))))
     return cli.OK
 
 

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config, flags
-from dbtmesh.ci.secret import KEY
+from dbtmesh.ci.github import job, workflow_commands
+from dbtmesh.ci.github.secret import KEY
 from dbtmesh.commands import with_snowflake_token
-from dbtmesh.output import workflow
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -33,7 +33,7 @@ def main(words: Sequence[str], root: Path) -> int:
     member = config.load_member(root)
     if member.snowflake.get("auth") == "workload_identity":
         return with_snowflake_token.main(arguments.command, root)
-    if workflow.is_here() and not os.environ.get(KEY):
+    if job.is_here() and not os.environ.get(KEY):
         user = member.snowflake.get("ci_user")
         missing = (
             f"this job has no secret {KEY}: ./setup_keypair_auth.sh create sets it for deploys, "
@@ -41,6 +41,6 @@ def main(words: Sequence[str], root: Path) -> int:
         )
         if not arguments.if_possible:
             raise MeshError(missing)
-        workflow.notice(f"not run on Snowflake: {missing}")
+        workflow_commands.notice(f"not run on Snowflake: {missing}")
         return cli.OK
     with_snowflake_token.become(arguments.command)

@@ -119,9 +119,9 @@ def main(words: Sequence[str], root: Path) -> int:
             "what was synced: unset it"
         )
     if refused:
-        from dbtmesh.output import workflow  # most syncs refuse nothing
+        from dbtmesh.ci.github import workflow_commands  # most syncs refuse nothing
 
-        workflow.refused(refused)
+        workflow_commands.refused(refused)
     if failures:
         raise MeshError("\n       ".join(failures))
     return cli.FOUND if stale(done, arguments.max_age) else cli.OK

@@ -28,10 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, flags
-from dbtmesh.ci import github
-from dbtmesh.ci.gh import for_gh
+from dbtmesh.ci.github import job, rest, workflow_commands
+from dbtmesh.ci.github.gh import for_gh
 from dbtmesh.config import Member, load_member
-from dbtmesh.output import markdown, workflow
+from dbtmesh.output import markdown
 from dbtmesh.output.told import telling_line
 
 NO_DRAFTS = "draft pull requests are not supported"
@@ -88,7 +88,7 @@ def main(words: Sequence[str], root: Path) -> int:
     for where in done.conflicts:
         cli.say(f"in conflict: {where}")
     title = done.title(folder)
-    workflow.summarise([f"### {markdown.text(title)}", "", *done.body.splitlines()], None)
+    workflow_commands.summarise([f"### {markdown.text(title)}", "", *done.body.splitlines()], None)
     return cli.FOUND if done.conflicts else cli.OK
 
 
@@ -136,7 +136,7 @@ def propose(top: Path, folder: str, done: Update) -> str:
     Raises MeshError.
     """
     branch = "/".join(filter(None, ("template", folder, done.new)))
-    unaided = workflow.is_here() and not os.environ.get(APP)
+    unaided = job.is_here() and not os.environ.get(APP)
     base = git(top, "rev-parse", "--abbrev-ref", "HEAD")
     title = done.title(folder)
     if git(top, "ls-remote", "origin", f"refs/heads/{branch}"):
@@ -186,7 +186,7 @@ def pull_request(top: Path, branch: str) -> tuple[int, str] | None:
     it was stopped before it opened one. A fork may have a branch of that name, too."""
     fields = ("--state", "all", "--json", "number,state,isCrossRepository")
     said = run(["gh", "pr", "list", "--head", branch, *fields], top)
-    with github.understood("`gh pr list`"):
+    with rest.understood("`gh pr list`"):
         own = [each for each in json.loads(said or "[]") if not each["isCrossRepository"]]
         return (int(own[0]["number"]), str(own[0]["state"]).lower()) if own else None
 
@@ -198,7 +198,7 @@ def git(folder: Path, *arguments: str) -> str:
 def run(command: list[str], folder: Path, token: str = "GH_TOKEN") -> str:  # noqa: S107
     """What the command printed. `token`: the variable with which git signs in to GitHub; it stays
     in the environment. Raises MeshError with the line in which the command said why."""
-    server = os.environ.get("GITHUB_SERVER_URL") or "https://github.com"
+    server = job.server()
     environment = for_gh(server.partition("://")[2])
     if environment.get(token):
         helper = f'!f() {{ echo username=x-access-token; echo "password=${token}"; }}; f'

@@ -32,17 +32,17 @@ Exit status: 0 every edge resolves, 1 it failed, 2 at least one does not.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from dbtmesh import MeshError, at_once, cli, config, flags
+from dbtmesh.ci.github import job, workflow_commands
 from dbtmesh.downstream import committed, keep_going, lineage
 from dbtmesh.files import read_whole
 from dbtmesh.manifest import interface
-from dbtmesh.output import markdown, workflow
+from dbtmesh.output import markdown
 from dbtmesh.output.words import counted
 from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
@@ -120,7 +120,7 @@ def main(words: Sequence[str], root: Path) -> int:
     if unknown:
         total += f"; {counted(unknown, 'edge')} to {', '.join(refused)} cannot be checked"
     cli.say(total)
-    workflow.summarise(summary(member.project, total, lines, warnings), arguments.summary)
+    workflow_commands.summarise(summary(member.project, total, lines, warnings), arguments.summary)
     failures = [*map(str, refused.values())]
     if arguments.record and not lines:
         adapter = manifest.metadata.adapter_type or "snowflake"
@@ -200,7 +200,7 @@ def record(
             + " no compiled SQL in the manifest, so all columns count as read: run `dbt build` or "
             "`dbt compile` right before"
         )
-    repository = os.environ.get("GITHUB_REPOSITORY") or member.github_repository
+    repository = job.named_repository() or member.github_repository
     made = recording.records(member, env, repository, found, nodes, published, adapter)
     wanted = dict(zip(published, made, strict=True))
     try:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dbtmesh import MeshError, flags
-from dbtmesh.ci import github
+from dbtmesh.ci.github import job, oidc
 from dbtmesh.snowflake import session as snowflake
 
 
@@ -32,10 +32,10 @@ def main(words: Sequence[str], root: Path) -> int:
     command = list(words)
     if not command or command[0] in ("-h", "--help"):
         parser.parse_args(command)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if job.is_here():
         # dbt takes the one token of its profile for all sign-ins:
         # https://github.com/dbt-labs/dbt-adapters/issues/2030
-        os.environ["SNOWFLAKE_TOKEN"] = github.identity_token(snowflake.AUDIENCE)
+        os.environ["SNOWFLAKE_TOKEN"] = oidc.identity_token(snowflake.AUDIENCE)
     become(command)
 
 

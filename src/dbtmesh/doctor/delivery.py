@@ -74,8 +74,8 @@ def workflows(project: Project) -> Iterator[Finding]:
 def secrets(project: Project) -> Iterator[Finding]:
     """The keys of CI's users, where GitHub tells: nobody reads a secret's value."""
     # every update waits for this module, and asks no GitHub
-    from dbtmesh.ci import environments
-    from dbtmesh.ci.gh import Gh
+    from dbtmesh.ci.github import environments
+    from dbtmesh.ci.github.gh import Gh
 
     member = project.member
     wanted = member.snowflake.get("auth") == "key_pair" and member.snowflake.get("account")
@@ -110,8 +110,8 @@ def secrets(project: Project) -> Iterator[Finding]:
 def closed(project: Project) -> Iterator[Finding]:
     """Who could deploy, where GitHub tells."""
     # every update waits for this module, and asks no GitHub
-    from dbtmesh.ci import protection
-    from dbtmesh.ci.gh import Gh
+    from dbtmesh.ci.github import protection
+    from dbtmesh.ci.github.gh import Gh
 
     member = project.member
     if not (member.github_repository and member.snowflake.get("account")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import cli
+from dbtmesh.ci.github import job
 from dbtmesh.gate import partial
 from dbtmesh.gate.verdict import Verdict, judge
 from dbtmesh.manifest.interface import ALLOWED, Interface
@@ -86,12 +86,12 @@ class Gate:
 
     def summarise(self, file: Path | None) -> None:
         """The findings as Markdown, where somebody wants them and there are any."""
-        wanted = file or os.environ.get("GITHUB_STEP_SUMMARY")
+        wanted = file or job.has_summary()
         if self.verdict is None or self.verdict.first or not wanted:
             return
+        from dbtmesh.ci.github import workflow_commands
         from dbtmesh.gate import report
-        from dbtmesh.output import workflow
 
-        workflow.summarise(
+        workflow_commands.summarise(
             report.summary(self.candidate.interface.project, self.env, self.verdict), file
         )

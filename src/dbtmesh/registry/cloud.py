@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dbtmesh import MeshError
+from dbtmesh.ci.github import job
 from dbtmesh.files import MOST
 from dbtmesh.output.words import one_line
 from dbtmesh.registry.store import (
@@ -263,14 +264,9 @@ def _client(cloud: str) -> Any:
     return {**CLIENT, "allow_http": os.environ.get(f"{cloud}_ALLOW_HTTP") == "true"}
 
 
-def _is_github() -> bool:
-    """Whether this job of GitHub Actions may ask for a token of its own."""
-    return bool(os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"))
-
-
 def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
     """GitHub's token in its jobs, else what the environment holds, else the person's `az login`."""
-    if access.azure_tenant and access.azure_client and _is_github():
+    if access.azure_tenant and access.azure_client and job.has_identity():
         from dbtmesh.registry import federation  # loads much
 
         return {"credential_provider": federation.azure(access.azure_tenant, access.azure_client)}
@@ -289,7 +285,7 @@ def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
 
 def _google_sign_in(url: str, access: Access) -> dict[str, Any]:
     """The same, with `gcloud auth application-default login`."""
-    if access.google_provider and _is_github():
+    if access.google_provider and job.has_identity():
         from dbtmesh.registry import federation
 
         return {"credential_provider": federation.google(access.google_provider)}

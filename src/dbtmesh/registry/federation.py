@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 from dbtmesh import MeshError
-from dbtmesh.ci import github
+from dbtmesh.ci.github import oidc
 from dbtmesh.output.words import one_line
 from dbtmesh.registry.store import MOST_REASON
 
@@ -42,7 +42,7 @@ def azure(tenant: str, client: str) -> Callable[[], Token]:
             "client_id": client,
             "scope": "https://storage.azure.com/.default",
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            "client_assertion": github.identity_token(ENTRA_AUDIENCE),
+            "client_assertion": oidc.identity_token(ENTRA_AUDIENCE),
         }
         return _exchange("Azure", f"{ENTRA}/{tenant}/oauth2/v2.0/token", form)
 
@@ -60,7 +60,7 @@ def google(provider: str) -> Callable[[], Token]:
             "scope": "https://www.googleapis.com/auth/devstorage.read_write",
             "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
             "subject_token_type": JWT,
-            "subject_token": github.identity_token(f"https://iam.googleapis.com/{provider}"),
+            "subject_token": oidc.identity_token(f"https://iam.googleapis.com/{provider}"),
         }
         return _exchange("Google", GOOGLE, form)
 

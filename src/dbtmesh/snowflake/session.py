@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbtmesh import MeshError
+from dbtmesh.ci.github import job
 from dbtmesh.output.words import one_line
 from dbtmesh.snowflake.names import names_of
 
@@ -262,10 +263,10 @@ def open_as(
 
 def _workload_token() -> str:
     """One of now in a job of GitHub's that may ask for it, else the one in the environment."""
-    if os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"):
-        from dbtmesh.ci import github
+    if job.has_identity():
+        from dbtmesh.ci.github import oidc
 
-        return github.identity_token(AUDIENCE)
+        return oidc.identity_token(AUDIENCE)
     if token := os.environ.get("SNOWFLAKE_TOKEN"):
         return token
     raise MeshError(

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from dbtmesh import MeshError
-from dbtmesh.ci.gh import Gh
+from dbtmesh.ci.github.gh import Gh
 from tests.conformance.github.ask import Run, ask
 from tests.conformance.github.questions import QUESTIONS
 from tests.conformance.script import Answers, Service

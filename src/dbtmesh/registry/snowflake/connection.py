@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbtmesh import MeshError
+from dbtmesh.ci.github import job
 from dbtmesh.output.words import one_line
 from dbtmesh.registry.snowflake.rows import CHUNK
 from dbtmesh.registry.snowflake.sql import MOST_PARTS, Statement
@@ -145,10 +146,10 @@ def target_of() -> str | None:
         raise MeshError(f"${TARGET} is {target!r}, neither ci nor prod")
     if target or os.environ.get("SNOWFLAKE_USER"):
         return target or None
-    keys = ("SNOWFLAKE_PRIVATE_KEY", "SNOWFLAKE_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL")
-    if not any(os.environ.get(name) for name in keys):
+    keys = ("SNOWFLAKE_PRIVATE_KEY", "SNOWFLAKE_TOKEN")
+    if not (job.has_identity() or any(os.environ.get(name) for name in keys)):
         return None
-    return "ci" if os.environ.get("GITHUB_EVENT_NAME", "").startswith("pull_request") else "prod"
+    return "ci" if job.is_of_pull_request() else "prod"
 
 
 def _personal(member: Member | None) -> dict[str, Any]:

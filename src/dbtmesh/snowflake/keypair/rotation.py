@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dbtmesh import MeshError, cli
-from dbtmesh.ci.gh import Gh
-from dbtmesh.ci.secret import Place
+from dbtmesh.ci.github.gh import Gh
+from dbtmesh.ci.github.secret import Place
 from dbtmesh.snowflake.keypair import keys, plan
 from dbtmesh.snowflake.keypair.files import File
 from dbtmesh.snowflake.keypair.plan import Situation, Step

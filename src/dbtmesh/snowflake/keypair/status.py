@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, field
 
 from dbtmesh import MeshError, cli
-from dbtmesh.ci import protection
-from dbtmesh.ci.gh import HERE, Gh
-from dbtmesh.ci.secret import Place
+from dbtmesh.ci.github import protection
+from dbtmesh.ci.github.gh import HERE, Gh
+from dbtmesh.ci.github.secret import Place
 from dbtmesh.snowflake.keypair import keys
 from dbtmesh.snowflake.keypair.files import File
 from dbtmesh.snowflake.keypair.ring import KeyRing

@@ -22,11 +22,6 @@ MOST_LINES, LONGEST_LINE = 30, 600
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def is_here() -> bool:
-    """Does this run in a workflow of GitHub Actions?"""
-    return os.environ.get("GITHUB_ACTIONS") == "true"
-
-
 def warning(text: str, title: str = "") -> None:
     """Shown on the page of the run; elsewhere a line on stdout."""
     _annotate("warning", text, title)

@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass, field
 
 from dbtmesh import MeshError
-from dbtmesh.ci import github
-from dbtmesh.ci.github import GitHub
+from dbtmesh.ci.github import rest
+from dbtmesh.ci.github.rest import GitHub
 
 CLIENT_ID, PRIVATE_KEY = "MESH_APP_CLIENT_ID", "MESH_APP_PRIVATE_KEY"
 SKEW, LIFE = 60, 540
@@ -23,7 +23,7 @@ class BadApp(MeshError):
     """It is the App that is at fault, and would be in any repository."""
 
 
-class NoToken(github.Refused):
+class NoToken(rest.Refused):
     """The App is not installed in a repository, or lacks a permission there."""
 
 
@@ -48,7 +48,7 @@ class App:
             path = f"/app/installations/{int(found['id'])}/access_tokens"
             # A second token does no harm.
             token = str(api.post(path, only, repeatable=True)["token"])
-        except github.Refused as error:
+        except rest.Refused as error:
             if error.status == 401:
                 raise BadApp(
                     f"{PRIVATE_KEY} is not the key of the App {CLIENT_ID}, or this machine's clock "
@@ -86,4 +86,4 @@ def from_environment() -> App | None:
         raise MeshError(f"{CLIENT_ID} is not a client id: one line of plain text")
     if not private_key:
         raise MeshError(f"{PRIVATE_KEY} is not set: the App's key is a secret of that name")
-    return App(github.api_url(), client_id, private_key)
+    return App(rest.api_url(), client_id, private_key)

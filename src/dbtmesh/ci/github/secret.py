@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtmesh import MeshError
-from dbtmesh.ci import environments, gh
-from dbtmesh.ci.environments import Closing, Environment, Repository
-from dbtmesh.ci.gh import HERE, Gh
-from dbtmesh.ci.github import Api, Refused
+from dbtmesh.ci.github import environments, gh
+from dbtmesh.ci.github.environments import Closing, Environment, Repository
+from dbtmesh.ci.github.gh import HERE, Gh
+from dbtmesh.ci.github.rest import Api, Refused
 from dbtmesh.output import terminal
 
 KEY = "SNOWFLAKE_PRIVATE_KEY"

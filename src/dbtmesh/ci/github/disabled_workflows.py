@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from dbtmesh.ci.github import Api, pages, understood
+from dbtmesh.ci.github.rest import Api, pages, understood
 
 
 class State(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 
-from dbtmesh.ci import github
+from dbtmesh.ci.github import job, rest
 
 
 class Conclusion(StrEnum):
@@ -48,18 +48,18 @@ def before_this(workflow: str) -> Conclusion | None:
     Runs that were cancelled or skipped are passed over. None where there is no run before. Raises
     MeshError.
     """
-    api, repository = github.from_environment(), github.repository()
+    api, repository = rest.from_environment(), job.repository()
     run = int(os.environ.get("GITHUB_RUN_ID") or 0)
     for attempt in range(int(os.environ.get("GITHUB_RUN_ATTEMPT") or 1) - 1, 0, -1):
         path = f"/repos/{repository}/actions/runs/{run}/attempts/{attempt}"
         answer = api.get(path)
-        with github.understood(f"GET {path}"):
+        with rest.understood(f"GET {path}"):
             found = conclusion(answer.get("conclusion"))
         if found and found.tells:
             return found
     path = f"/repos/{repository}/actions/workflows/{workflow}/runs"
     answer = api.get(path, status="completed", per_page=50)
-    with github.understood(f"GET {path}"):
+    with rest.understood(f"GET {path}"):
         for each in answer["workflow_runs"]:
             found = conclusion(each["conclusion"])
             if each["id"] < run and found and found.tells:

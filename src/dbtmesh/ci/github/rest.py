@@ -9,23 +9,16 @@ import contextlib
 import http.client
 import json
 import os
-import re
-import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
-from dbtmesh import MeshError
-from dbtmesh.output import workflow
+from dbtmesh import MeshError, https
 from dbtmesh.output.words import one_line
 
-REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
-_TOKEN = re.compile(r"[!-~]+")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TIMEOUT = 20
 ATTEMPTS = 4
 WAIT, LONGEST_WAIT = 0.5, 60.0
@@ -85,15 +78,6 @@ def pages(api: Api, path: str, key: str = "", **query: str | int) -> Iterator[di
     raise MeshError(f"GitHub has more than {MOST_PAGES * PAGE:,} of {path}")
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-open_here = urllib.request.build_opener(_NoRedirects).open
-"""As urlopen, but what is sent stays where it was sent to."""
-
-
 class GitHub:
     """The API at `url`, with a token. Messages have one line. called: how they name the token."""
 
@@ -127,7 +111,7 @@ class GitHub:
                 self._url + path, data, self._headers(), method=method
             )
             try:
-                with open_here(request, timeout=TIMEOUT) as answer:
+                with https.open_here(request, timeout=TIMEOUT) as answer:
                     text = answer.read()
                 return json.loads(text) if text else None
             except urllib.error.HTTPError as error:
@@ -200,79 +184,5 @@ def from_environment() -> GitHub:
 def api_url() -> str:
     """Raises MeshError where it is one that a token must not go to."""
     url = os.environ.get("GITHUB_API_URL") or "https://api.github.com"
-    check_url("GITHUB_API_URL", url)
+    https.check_url("GITHUB_API_URL", url)
     return url
-
-
-def identity_token(audience: str) -> str:
-    """What tells `audience` which job this is, for about five minutes; GitHub leaves it out of the
-    job's log. Raises MeshError.
-
-    https://docs.github.com/en/actions/reference/security/oidc
-    """
-    url = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
-    if not url:
-        raise MeshError(
-            "GitHub gives this job no token (ACTIONS_ID_TOKEN_REQUEST_URL is not set): "
-            "it needs `permissions: id-token: write`"
-        )
-    check_url("ACTIONS_ID_TOKEN_REQUEST_URL", url)
-    issuer = GitHub(url, os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ""))
-    try:
-        token = issuer.get(f"&audience={audience}")["value"]
-        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise LookupError  # it becomes a variable, and a line of the log
-    except Refused as error:
-        raise MeshError(
-            "GitHub gives this job no token, asked for at $ACTIONS_ID_TOKEN_REQUEST_URL: it says "
-            f"{error}"
-        ) from None
-    except (LookupError, TypeError):
-        raise MeshError(
-            "GitHub answers $ACTIONS_ID_TOKEN_REQUEST_URL without a token: try again later"
-        ) from None
-    workflow.mask(token)
-    return token
-
-
-def check_url(name: str, url: str) -> None:
-    """Raises MeshError unless it is https; on this machine, as in tests, http will do."""
-    with contextlib.suppress(ValueError):
-        parts = urllib.parse.urlsplit(url)
-        if parts.hostname and (
-            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
-        ):
-            return
-    raise MeshError(f"{name} is not an https:// address")
-
-
-def repository() -> str:
-    """The repository of the workflow that this runs in. Raises MeshError outside of one."""
-    named = os.environ.get("GITHUB_REPOSITORY", "")
-    if not REPOSITORY.fullmatch(named):
-        raise MeshError("GITHUB_REPOSITORY names no repository (owner/name)")
-    return named
-
-
-def commit(root: Path) -> str | None:
-    """The commit that a workflow has checked out in `root`; None outside of a workflow.
-
-    $GITHUB_SHA is that of the event: of the default branch, or of a run that is run again.
-    """
-    event = os.environ.get("GITHUB_SHA")
-    if not event:
-        return None
-    command = ["git", "rev-parse", "--verify", "HEAD"]
-    try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return event
-    return done.stdout.strip()
-
-
-def run_url() -> str | None:
-    """The page of the workflow run that this is part of; None outside of one."""
-    run = os.environ.get("GITHUB_RUN_ID")
-    named = os.environ.get("GITHUB_REPOSITORY")
-    server = os.environ.get("GITHUB_SERVER_URL") or "https://github.com"
-    return f"{server}/{named}/actions/runs/{run}" if run and named else None

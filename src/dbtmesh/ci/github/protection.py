@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dbtmesh.ci import environments
-from dbtmesh.ci.environments import Environment, Repository
-from dbtmesh.ci.github import Api
+from dbtmesh.ci.github import environments
+from dbtmesh.ci.github.environments import Environment, Repository
+from dbtmesh.ci.github.rest import Api
 
 PRIVATE_KEYS = ("SNOWFLAKE_PRIVATE_KEY", "MESH_APP_PRIVATE_KEY", "MESH_MAINTENANCE_APP_PRIVATE_KEY")
 """Secrets that only an environment may keep."""

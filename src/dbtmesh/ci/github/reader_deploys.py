@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from dbtmesh import MeshError, checked
 from dbtmesh.checked import Digest, Line, Project, Publication, Unfit, Word
-from dbtmesh.ci import github
+from dbtmesh.ci.github import job
 from dbtmesh.output.words import shown
 from dbtmesh.registry import keys
 from dbtmesh.registry.records import Record
@@ -30,7 +30,7 @@ INDEPENDENT = "independent"
 PATIENCE = timedelta(days=2)
 EVENT = "mesh_published"
 """Of repository_dispatch."""
-Repository = Annotated[str, Meta(pattern=rf"\A(?:{github.REPOSITORY.pattern})\Z")]
+Repository = Annotated[str, Meta(pattern=rf"\A(?:{job.REPOSITORY.pattern})\Z")]
 
 
 class Reader(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -124,7 +124,7 @@ def recipients(records: Iterable[Record], owner: str) -> tuple[list[Reader], lis
     notes = []
     for record in records:
         repository, workflow = record.repository or "", record.workflow
-        if not github.REPOSITORY.fullmatch(repository):
+        if not job.REPOSITORY.fullmatch(repository):
             named = f"{shown(repository)}, which is not a repository" if repository else "none"
             notes.append(f"{record.consumer} is not told: its repository on record is {named}")
         elif owner and repository.partition("/")[0].lower() != owner.lower():
@@ -155,7 +155,7 @@ def quiet(records: Iterable[Record], versions: Sequence[str], now: datetime) -> 
             continue
         missed = next((version for version in versions if version > known), None)
         if missed and missed < f"{now - PATIENCE:%Y%m%dT%H%M%S}":
-            named = github.REPOSITORY.fullmatch(record.repository or "")
+            named = job.REPOSITORY.fullmatch(record.repository or "")
             where = f" --repo {named[0]}" if named else ""  # people are to copy it into a shell
             yield (
                 f"{record.consumer} looks for changes by itself, and has not deployed since "

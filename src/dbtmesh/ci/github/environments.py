@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from dbtmesh import MeshError
-from dbtmesh.ci.github import Api, Refused, pages, understood
+from dbtmesh.ci.github.rest import Api, Refused, pages, understood
 
 NOT_FOUND = 404
 """GitHub's answer for what is not there, and for what a token may not see."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dbtmesh import MeshError
-from dbtmesh.ci.github import Refused
+from dbtmesh.ci.github.rest import Refused
 from dbtmesh.config import GITHUB
 
 TIMEOUT = 60  # seconds

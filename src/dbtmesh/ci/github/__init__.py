@@ -1,0 +1,1 @@
+"""GitHub and GitHub Actions: nothing outside of this package calls GitHub or reads what it sets."""
