@@ -23,7 +23,7 @@ help: ## show this list
 	@touch $@
 
 # dbt Core 1.10 and 1.12 and dbt v2, each in an environment of its own: the tests run members on them
-.venv/engines/all: .venv/dev tests/engines.py fleet/engines.py
+.venv/engines/all: .venv/dev tests/engines.py fleet/dbt_v2.py
 	@$(BIN)/python -m tests.engines
 	@mkdir -p $(@D) && touch $@
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from dbtmesh import MeshError
 from dbtmesh.config import Engine, load_member
 from dbtmesh.downstream.committed import manifest_path
-from fleet import apart, engines
+from fleet import apart, dbt_v2
 from fleet.git import GitError
 from fleet.kept import Kept
 from fleet.members import Member
@@ -105,7 +105,7 @@ def run_in_member(command: str, clone: Path, member: Member, environment: Mappin
     """
     project = clone / member.subfolder
     paths = [Path(sys.executable).parent]
-    if runs_on_v2(project) and (v2 := engines.on_path() or engines.own()):
+    if runs_on_v2(project) and (v2 := dbt_v2.on_path() or dbt_v2.own()):
         paths = [v2.parent, *paths]
     if member.folder:
         # of the project, or of all

@@ -21,7 +21,7 @@ import yaml
 from rich.table import Table
 
 from dbtmesh.config import Engine, Location, load_member
-from fleet import engines
+from fleet import dbt_v2
 from fleet import map as mesh_map
 from fleet.console import plain
 from fleet.demo_made import Made, absent
@@ -55,7 +55,7 @@ def run(folder: Path, engine: Engine = Engine.CORE) -> int:
             "`.venv/bin/python -m fleet demo --folder FOLDER`)"
         )
     if engine is Engine.V2:
-        demo = replace(demo, v2=engines.v2())
+        demo = replace(demo, v2=dbt_v2.program())
     started = time.monotonic()
     render(demo)
     _check_engines(demo)
@@ -144,7 +144,7 @@ def _execute(demo: Demo, step: Step) -> None:
         text=True,
         check=False,
     )
-    if done.returncode and demo.v2 and engines.NO_DRIVER.search(done.stdout):
+    if done.returncode and demo.v2 and dbt_v2.NO_DRIVER.search(done.stdout):
         raise FleetError(
             "dbt v2 has no DuckDB driver, and neither npm nor dbt itself could fetch it: install "
             "npm and try again where its registry is in reach, or `make demo` on dbt Core"

@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from fleet import engines
+from fleet import dbt_v2
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ROOT / "constraints.txt"
@@ -68,7 +68,7 @@ def derived() -> str:
     wanted = required(REQUIREMENTS.read_text(encoding="utf-8")) + WORKFLOWS_INSTALL
     text = for_members(OURS.read_text(encoding="utf-8"), wanted)
     return DBT.sub(
-        lambda core: f"dbt-core=={{{{ '{engines.V2_PIN}' if engine == 'v2' else '{core[1]}' }}}}",
+        lambda core: f"dbt-core=={{{{ '{dbt_v2.PIN}' if engine == 'v2' else '{core[1]}' }}}}",
         text,
     )
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtmesh.config import Engine
-from fleet import engines
+from fleet import dbt_v2
 from fleet.errors import FleetError
 from tests import warm
 
@@ -84,9 +84,9 @@ def found(release: str) -> Dbt | None:
     if release == OURS:
         return Dbt(release, Path(sys.executable).parent / "dbt")
     if release == V2:
-        program = engines.own() if engines.has_driver("duckdb") else None
+        program = dbt_v2.own() if dbt_v2.has_driver("duckdb") else None
         return Dbt(release, program) if program else None
-    home = engines.folder() / release
+    home = dbt_v2.folder() / release
     stamp = home / "done"
     done = stamp.is_file() and stamp.read_text().split() == list(PINS[release])
     return Dbt(release, home / "bin" / "dbt") if done else None
@@ -97,11 +97,11 @@ def make(release: str) -> None:
     if release == OURS:
         return
     if release == V2:
-        engines.make(snowflake=True)
-        if not engines.has_driver("duckdb"):
+        dbt_v2.make(snowflake=True)
+        if not dbt_v2.has_driver("duckdb"):
             raise FleetError("npm did not bring dbt v2's DuckDB driver")
         return
-    home = engines.folder() / release
+    home = dbt_v2.folder() / release
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
     (packages,) = home.glob("lib/python*/site-packages")

@@ -22,7 +22,7 @@ from dbtmesh.files import MOST, read_bounded, read_whole
 from dbtmesh.registry import history, keys, records
 from dbtmesh.registry.folder import FolderStore
 from dbtmesh.registry.store import Store, TooLarge
-from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.types import TypeChange, type_change
 from tests.conftest import Member
 from tests.manifests import manifest

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from dbtmesh.downstream import columns
-from dbtmesh.warehouse.names import Place, Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import Place
 
 ALL = "id customer status net"
 ROWS = "row_number() over (partition by customer order by net)"

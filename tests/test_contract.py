@@ -24,7 +24,7 @@ from dbtmesh.gate.consumers import weighed
 from dbtmesh.gate.rules import NOTICE_DAYS, RULES, Rule, Severity
 from dbtmesh.gate.verdict import Verdict
 from dbtmesh.manifest.interface import CATALOG
-from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.types import same_type, type_change
 from tests.warm import run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import engines
+from fleet import dbt_v2
 from fleet.errors import FleetError
 from tests.conftest import dbt_of
 from tests.engines import V2
@@ -66,9 +66,9 @@ def test_the_first_dbt_on_path_that_is_2_is_taken(
     broken = fake(tmp_path / "broken", "exit 3")
     folders = [str(each.parent) for each in (one, broken, program)]
     monkeypatch.setenv("PATH", os.pathsep.join(folders))
-    assert engines.on_path() == program
+    assert dbt_v2.on_path() == program
     monkeypatch.setenv("PATH", str(one.parent))
-    assert engines.on_path() is None
+    assert dbt_v2.on_path() is None
 
 
 @pytest.mark.parametrize(
@@ -84,38 +84,38 @@ def test_the_first_dbt_on_path_that_is_2_is_taken(
 )
 def test_which_programs_are_v2(tmp_path: Path, said: str, is_v2: bool) -> None:
     program = fake(tmp_path / "x", f"printf '%s\\n' '{said}'")
-    assert engines.is_v2(program) is is_v2
+    assert dbt_v2.is_v2(program) is is_v2
 
 
 def test_where_it_cannot_be_installed_one_line_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "folder", lambda: tmp_path)
+    monkeypatch.setattr(dbt_v2, "folder", lambda: tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(FleetError, match=r"put a dbt 2.x on PATH, or stay on dbt Core") as raised:
-        engines.make()
+        dbt_v2.make()
     assert "\n" not in str(raised.value)
-    assert engines.own() is None
+    assert dbt_v2.own() is None
 
 
 @pytest.fixture
 def without_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is installed but an empty folder, and no program is found."""
-    monkeypatch.setattr(engines, "folder", lambda: tmp_path)
-    monkeypatch.setattr(engines, "_install", lambda home, requirement: home.mkdir(exist_ok=True))
+    monkeypatch.setattr(dbt_v2, "folder", lambda: tmp_path)
+    monkeypatch.setattr(dbt_v2, "_install", lambda home, requirement: home.mkdir(exist_ok=True))
     monkeypatch.setenv("PATH", "")
 
 
 @pytest.mark.usefixtures("without_npm")
 def test_without_npm_the_driver_is_left_for_dbt_to_fetch() -> None:
-    assert engines.make() == engines.own()
-    assert not engines.has_driver("duckdb")
+    assert dbt_v2.make() == dbt_v2.own()
+    assert not dbt_v2.has_driver("duckdb")
 
 
 @pytest.mark.usefixtures("without_npm")
 def test_npm_that_was_installed_since_brings_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = engines.make()
-    monkeypatch.setattr(engines, "_bring_duckdb", lambda lib: (lib / "libduckdb.so").touch())
-    assert engines.v2() == made
-    assert engines.has_driver("duckdb")
+    made = dbt_v2.make()
+    monkeypatch.setattr(dbt_v2, "_bring_duckdb", lambda lib: (lib / "libduckdb.so").touch())
+    assert dbt_v2.program() == made
+    assert dbt_v2.has_driver("duckdb")

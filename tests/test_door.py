@@ -27,7 +27,8 @@ from dbtmesh.manifest.published import names, read
 from dbtmesh.manifest.seal import reduced
 from dbtmesh.output import markdown, terminal
 from dbtmesh.registry import records
-from dbtmesh.warehouse.names import Warehouse, is_plain, parse
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import is_plain, parse
 from dbtmesh.warehouse.types import type_change
 from tests.manifests import manifest, model
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import (
     Name,
     NotAName,
-    Warehouse,
     canonical,
     is_plain,
     parse,

@@ -23,7 +23,8 @@ from dbtmesh import cli
 from dbtmesh.ci.github import workflow_commands
 from dbtmesh.output import markdown, sql, terminal, yaml
 from dbtmesh.output.visible import visible
-from dbtmesh.warehouse.names import Warehouse, quoted
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import quoted
 
 HOSTILE = [
     "::error::from data",

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleet import engines as v2
+from fleet import dbt_v2
 from tests.conftest import Render, dbt_of
 from tests.engines import V2
 from tests.snowflake_members import World, demo_answers, make_world
@@ -23,7 +23,7 @@ def world(
 ) -> Iterator[World]:
     """The upstream and the native member of the demo, set up."""
     dbt = dbt_of(V2)
-    if not v2.has_driver("snowflake"):
+    if not dbt_v2.has_driver("snowflake"):
         pytest.skip("no ADBC driver of Snowflake here: python -m tests.engines brings it")
     folder = tmp_path_factory.mktemp("v2")
     members = {

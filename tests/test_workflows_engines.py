@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import engines as v2
+from fleet import dbt_v2
 from tests.conftest import Render, dbt_of
 from tests.engines import PINS, V2, Dbt
 from tests.workflow_world import Mesh, PullRequest, answers_of, git, opened, start
@@ -77,7 +77,7 @@ def world(
 ) -> Iterator[World]:
     """On v2 the reader reads by `ref`."""
     dbt = dbt_of(request.param)
-    if dbt.release == V2 and not v2.has_driver("snowflake"):
+    if dbt.release == V2 and not dbt_v2.has_driver("snowflake"):
         pytest.skip("no ADBC driver of Snowflake here: python -m tests.engines brings it")
     folder = tmp_path_factory.mktemp("mesh")
     answers = {name: {**answers_of(name, False), "engine": dbt.engine.value} for name in MEMBERS}

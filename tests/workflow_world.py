@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from fleet import engines as v2
+from fleet import dbt_v2
 from fleet import render as rendering
 from fleet.render import Source
 from tests import aws_world, engines
@@ -277,11 +277,15 @@ class OnV2:
 
 def on_v2() -> OnV2 | None:
     """None where dbt v2, or its driver for Snowflake, is not here; in CI it has to be."""
-    if not (engines.found(engines.V2) and v2.has_driver("snowflake")) and not os.environ.get("CI"):
+    if not (engines.found(engines.V2) and dbt_v2.has_driver("snowflake")) and not os.environ.get(
+        "CI"
+    ):
         return None
     dbt = dbt_of(engines.V2)
-    assert v2.has_driver("snowflake"), "python -m tests.engines brings the ADBC driver of Snowflake"
-    (packages,) = (v2.folder() / "v2/lib").glob("python*/site-packages")
+    assert dbt_v2.has_driver("snowflake"), (
+        "python -m tests.engines brings the ADBC driver of Snowflake"
+    )
+    (packages,) = (dbt_v2.folder() / "v2/lib").glob("python*/site-packages")
     # docs on GitHub Pages need dbt Core
     return OnV2({"engine": dbt.engine.value, "github_pages": False}, dbt, packages)
 

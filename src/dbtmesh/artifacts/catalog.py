@@ -18,7 +18,8 @@ from dbtmesh.checked import Unfit
 from dbtmesh.gate.nodes import is_enforced
 from dbtmesh.manifest.interface import CATALOG, DIGEST, VERSION, Interface
 from dbtmesh.manifest.seal import seal
-from dbtmesh.warehouse.names import Warehouse, relation
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import relation
 
 
 class _Column(msgspec.Struct):

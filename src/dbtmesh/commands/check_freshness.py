@@ -34,7 +34,8 @@ from dbtmesh.registry import keys, latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 from dbtmesh.registry.routed import open_registry
-from dbtmesh.warehouse.names import Place, Warehouse, relation, sql_name
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import Place, relation, sql_name
 
 
 def main(words: Sequence[str], root: Path) -> int:

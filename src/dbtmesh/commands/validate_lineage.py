@@ -47,7 +47,7 @@ from dbtmesh.output.words import counted
 from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
 from dbtmesh.registry.routed import open_registry
-from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
 
 
 def main(words: Sequence[str], root: Path) -> int:

@@ -20,7 +20,8 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.schema import MappingSchema
 
-from dbtmesh.warehouse.names import Place, Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import Place
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sqlglot.errors import SqlglotError
 from dbtmesh import MeshError
 from dbtmesh.output.sql import literal
 from dbtmesh.output.words import one_line, some
-from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.types import is_too_deep
 
 _T = exp.DType

@@ -152,7 +152,8 @@ def package(interface: Interface, inputs: Iterable[tuple[str, str | None]]) -> M
     """A dbt package with an ephemeral model for each input that is published: path → content.
     Pure. inputs: (model, version)."""
     from dbtmesh.manifest.interface import reader_name
-    from dbtmesh.warehouse.names import Warehouse, relation
+    from dbtmesh.warehouse.adapter import Warehouse
+    from dbtmesh.warehouse.names import relation
 
     spelled = dict(spelled_names(interface))
     project, warehouse = interface.project, Warehouse.of(interface.adapter_type)

@@ -15,7 +15,8 @@ from dbtmesh.checked import Unfit
 from dbtmesh.config import Member
 from dbtmesh.manifest import versions
 from dbtmesh.manifest.interface import Interface, reader_name, reader_names, shared_with
-from dbtmesh.warehouse.names import Place, Warehouse, relation
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import Place, relation
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from dbtmesh.config import Member
 from dbtmesh.downstream import committed, lineage
 from dbtmesh.downstream.duckdb_types import Column, Columns, columns
 from dbtmesh.downstream.stub import NO_COLUMNS, Table
-from dbtmesh.warehouse.names import Place, Warehouse, is_plain, relation
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import Place, is_plain, relation
 
 DUCKDB = Warehouse.DUCKDB
 _SOURCES = re.compile(rb"^\s*['\"]?sources['\"]?\s*:", re.MULTILINE)

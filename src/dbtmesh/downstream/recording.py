@@ -22,7 +22,8 @@ from dbtmesh.registry import keys
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 from dbtmesh.registry.records import Read, Record
-from dbtmesh.warehouse.names import Place, Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import Place
 
 if TYPE_CHECKING:
     from dbtmesh.downstream.columns import Listed

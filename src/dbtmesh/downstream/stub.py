@@ -13,7 +13,8 @@ from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.manifest.seal import annotated
 from dbtmesh.output.sql import literal
 from dbtmesh.output.words import some
-from dbtmesh.warehouse.names import Warehouse, quoted, relation
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import quoted, relation
 
 MARK = "stub of "
 """How the comment on each stand-in begins: what lacks it was really built."""

@@ -14,7 +14,8 @@ from dbtmesh.artifacts.recorded import Manifest
 from dbtmesh.gate.nodes import display
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.output.words import some
-from dbtmesh.warehouse.names import Warehouse, relation
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import relation
 
 
 def lines(

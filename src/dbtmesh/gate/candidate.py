@@ -15,7 +15,8 @@ from dbtmesh.manifest import misplaced
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.loom import refused
-from dbtmesh.warehouse.names import Warehouse, relation
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import relation
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dbtmesh.gate.changes import Finding
 from dbtmesh.gate.nodes import Node, columns_by_name
 from dbtmesh.gate.rules import Rule
-from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.types import TypeChange, type_change
 
 RULE_OF: Mapping[TypeChange, Rule] = {

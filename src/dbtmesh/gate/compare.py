@@ -31,7 +31,7 @@ from dbtmesh.gate.nodes import (
 from dbtmesh.gate.partial import completed
 from dbtmesh.gate.rules import Rule
 from dbtmesh.gate.versions import Published, heirs, latest_changes, versioning_findings
-from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.types import Type, read_type
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from dbtmesh.gate.changes import Finding
 from dbtmesh.gate.nodes import Node, columns_by_name
 from dbtmesh.gate.rules import Rule
-from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
 
 _LAST_NAME = re.compile(r"[\w$]+")
 _REF_VERSION = re.compile(r"\b(?:v|version)\s*=\s*['\"]?(\w+)")

@@ -11,7 +11,8 @@ from dbtmesh.gate.constraints import constraint_findings, promises
 from dbtmesh.gate.nodes import Node, deprecation, is_enforced, materialized, places
 from dbtmesh.gate.rules import NOTICE_DAYS, Rule
 from dbtmesh.output.words import counted
-from dbtmesh.warehouse.names import Warehouse, relation
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import relation
 
 
 def promise_findings(

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from dbtmesh.warehouse.names import NotAName, Place, Warehouse, parse
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import NotAName, Place, parse
 
 Manifest = Mapping[str, Any]
 """A decoded dbt manifest (schema v12), whole or reduced to the public models."""

@@ -11,7 +11,7 @@ from dbtmesh.gate.consumers import sharing_findings
 from dbtmesh.gate.models import deprecation_findings, promise_findings
 from dbtmesh.gate.nodes import Manifest, Node, base_id, deprecation, display, is_public
 from dbtmesh.gate.rules import RULES, Rule, Severity
-from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
 
 
 @dataclass(frozen=True)

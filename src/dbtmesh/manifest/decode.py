@@ -34,15 +34,8 @@ from dbtmesh.manifest.fields import (
     Node,
 )
 from dbtmesh.output.words import shown
-from dbtmesh.warehouse.names import (
-    Name,
-    NotAName,
-    Warehouse,
-    is_plain,
-    is_quotable,
-    parse,
-    usual_parts,
-)
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import Name, NotAName, is_plain, is_quotable, parse, usual_parts
 
 M = TypeVar("M", bound=Metadata)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dbtmesh.warehouse.names import Warehouse
+from dbtmesh.warehouse.adapter import Warehouse
 
 
 def literal(text: str, warehouse: Warehouse) -> str:

@@ -9,10 +9,10 @@ https://duckdb.org/docs/stable/sql/dialect/keywords_and_identifiers
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any, NamedTuple
+
+from dbtmesh.warehouse.adapter import Warehouse
 
 Place = tuple[str, str, str]
 """Database, schema and identifier, as stored."""
@@ -22,39 +22,11 @@ MAX_LENGTH = 255
 
 _PLAIN = re.compile(r"[A-Z_][A-Z0-9_$]*")
 _WRITTEN_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-"""DuckDB tells `Ä` and `ä` apart, though not `A` and `a`."""
-
 _USUAL = re.compile(
     r"|".join(r"\.".join([f"{q}([A-Za-z_][A-Za-z0-9_$]{{0,254}}){q}"] * 3) for q in ("", '"'))
 )
 """As nearly all names are: a publication has very many."""
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
-
-
-class Warehouse(Enum):
-    """What tells names and types apart: Snowflake, or DuckDB on a laptop and in pull requests."""
-
-    SNOWFLAKE = "snowflake"
-    DUCKDB = "duckdb"
-
-    @classmethod
-    def of(cls, adapter_type: object) -> Warehouse:
-        """By `metadata.adapter_type` of a manifest; all but `duckdb` is read as Snowflake."""
-        return cls.DUCKDB if adapter_type == cls.DUCKDB.value else cls.SNOWFLAKE
-
-    def stored(self, written: str, *, quoted: bool) -> str:
-        """How a name is stored. `written`: without its quotes."""
-        return written.upper() if self is Warehouse.SNOWFLAKE and not quoted else written
-
-    def key(self, stored: str) -> str:
-        """Equal for stored names that mean the same object or column, and for no others."""
-        return stored.translate(_LOWER) if self is Warehouse.DUCKDB else stored
-
-    def place_key(self, place: Place) -> Place:
-        """`key` of each part."""
-        database, schema, identifier = place
-        return self.key(database), self.key(schema), self.key(identifier)
 
 
 class Name(NamedTuple):

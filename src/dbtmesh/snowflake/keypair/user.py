@@ -14,7 +14,8 @@ from dbtmesh import MeshError, cli
 from dbtmesh.output.sql import literal
 from dbtmesh.snowflake.keypair import keys
 from dbtmesh.snowflake.session import Refused
-from dbtmesh.warehouse.names import Warehouse, sql_name
+from dbtmesh.warehouse.adapter import Warehouse
+from dbtmesh.warehouse.names import sql_name
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

@@ -1,4 +1,4 @@
-"""dbt v2 beside this repository's own dbt Core: for the demo, and for the tests.
+"""Finds or installs dbt v2 beside this repository's own dbt Core: for the demo, and for the tests.
 
 Both are called `dbt`, so v2 lives in an environment of its own, beside the one that runs this. Its
 database drivers are ADBC libraries, which v2 loads from the environment's `lib` folder, and fetches
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from fleet.errors import FleetError
 
-V2_PIN = "2.0.0a4"
+PIN = "2.0.0a4"
 """Of the Python package dbt-core. Later ones are built on installation, which fetches a binary."""
 DUCKDB_PIN = "1.5.4-r.1"
 """Of the npm packages @duckdb/node-bindings-…: the DuckDB that this v2 was made for."""
@@ -43,15 +43,15 @@ def folder() -> Path:
     return Path(sys.prefix) / "engines"
 
 
-def v2() -> Path:
+def program() -> Path:
     """The program dbt v2: the first on PATH, else one in an environment of its own, made here.
 
     Raises FleetError where it cannot be installed.
     """
-    program = on_path()
-    if program is None and (program := own()) and not has_driver("duckdb"):
+    found = on_path()
+    if found is None and (found := own()) and not has_driver("duckdb"):
         _bring_duckdb(folder() / "v2" / "lib")  # npm may have been installed since
-    return program or make()
+    return found or make()
 
 
 def on_path() -> Path | None:
@@ -91,7 +91,7 @@ def make(*, snowflake: bool = False) -> Path:
     """
     home = folder() / "v2"
     (home / "done").unlink(missing_ok=True)
-    _install(home, f"dbt-core=={V2_PIN}")
+    _install(home, f"dbt-core=={PIN}")
     (home / "lib").mkdir(exist_ok=True)
     if snowflake:
         _install(home, f"adbc-driver-snowflake=={ADBC_SNOWFLAKE_PIN}")
@@ -109,7 +109,7 @@ def has_driver(name: str) -> bool:
 
 
 def _pins() -> str:
-    return f"{V2_PIN} {DUCKDB_PIN} {ADBC_SNOWFLAKE_PIN} path"
+    return f"{PIN} {DUCKDB_PIN} {ADBC_SNOWFLAKE_PIN} path"
 
 
 def _program(home: Path) -> Path:
