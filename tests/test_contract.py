@@ -21,7 +21,8 @@ from dbtmesh.gate.changes import Change, stopping
 from dbtmesh.gate.columns import RULE_OF
 from dbtmesh.gate.compare import compare
 from dbtmesh.gate.consumers import weighed
-from dbtmesh.gate.rules import NOTICE_DAYS, RULES, Rule, Severity
+from dbtmesh.gate.deprecation import NOTICE_DAYS
+from dbtmesh.gate.rules import RULES, Rule, Severity
 from dbtmesh.gate.verdict import Verdict
 from dbtmesh.manifest.interface import CATALOG
 from dbtmesh.warehouse.adapter import Warehouse

@@ -368,7 +368,7 @@ def test_nesting_is_bounded(where: str) -> None:
     ("field", "value"),
     [
         *(("generated_at", text) for text in ("0001-01-01T00:00:00+23:59", "soon", "9999-12-31")),
-        *(("adapter_type", "a b"), ("dbt_version", "1.11\n")),
+        *(("adapter_type", "a b"), ("adapter_type", "postgres"), ("dbt_version", "1.11\n")),
         *(("env", {"DBT_MESH_VERSION": "20260101T000000.000000Z-0'; x"}), ("env", [])),
         *(("env", {"DBT_MESH_COMMIT": "\x1b"}), ("env", {"DBT_MESH_STUB": "x"})),
         ("project_name", "other"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dbtmesh.registry import keys, move, publication
-from dbtmesh.registry.history import KEPT, versions
+from dbtmesh.registry.history import MOST_LISTED, versions
 from dbtmesh.registry.store import Store, open_store
 from tests.conftest import Member
 from tests.manifests import manifest
@@ -120,13 +120,13 @@ def test_killed_between_any_two_operations(tmp_path: Any) -> None:
 
 def test_no_publication_is_left_behind_however_many_there_are(tmp_path: Path) -> None:
     folder = tmp_path / "registry" / keys.history("dbt_up", "prod")
-    for number in range(KEPT + 1):
+    for number in range(MOST_LISTED + 1):
         (folder / f"20260102T030405.{number:06d}Z-0123456789ab").mkdir(parents=True)
     place = (tmp_path / "registry").as_uri()
     stores = open_store(place), open_store((tmp_path / "state").as_uri())
     other = open_store((tmp_path / "other").as_uri())
-    assert move.move(stores, (other, other), "dbt_up", "prod", dry=True).versions == KEPT + 1
-    assert move.move(stores, stores, "dbt_up", "prod", dry=True).there == KEPT + 1
+    assert move.move(stores, (other, other), "dbt_up", "prod", dry=True).versions == MOST_LISTED + 1
+    assert move.move(stores, stores, "dbt_up", "prod", dry=True).there == MOST_LISTED + 1
 
 
 def test_the_command_says_what_is_next(up: Member, down: Member, place: Place, s3: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dbtmesh import MeshError
 from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import (
     Name,
@@ -71,9 +72,14 @@ def test_duckdb_keeps_names_and_does_not_tell_cases_apart() -> None:
     assert DUCKDB.key("ÄB") == DUCKDB.key("Äb") != DUCKDB.key("äb")
 
 
-def test_adapters_but_duckdb_are_read_as_snowflake() -> None:
+def test_an_unnamed_adapter_is_snowflake_and_an_unknown_one_is_refused_by_name() -> None:
     assert Warehouse.of("duckdb") is DUCKDB
-    assert {Warehouse.of(each) for each in ("snowflake", None, "", 1)} == {SNOWFLAKE}
+    assert {Warehouse.of(each) for each in ("snowflake", None, "")} == {SNOWFLAKE}
+    with pytest.raises(MeshError) as caught:
+        Warehouse.of("big\nquery")
+    assert str(caught.value) == (
+        "adapter_type: 'big\\nquery' is not supported: a mesh runs on snowflake or duckdb"
+    )
 
 
 @pytest.mark.parametrize("name", ["a", "_1", "A$", "a" * 255])

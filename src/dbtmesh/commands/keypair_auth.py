@@ -25,6 +25,7 @@ from dbtmesh.ci.github.gh import Gh
 from dbtmesh.ci.github.secret import Place
 from dbtmesh.config import Member, load_member
 from dbtmesh.snowflake.keypair import status
+from dbtmesh.snowflake.keypair.ages import ROTATE_AFTER_DAYS
 from dbtmesh.snowflake.keypair.files import File, KeyFiles, default_file
 from dbtmesh.snowflake.keypair.ring import PASSPHRASE, KeyRing, Passphrase
 from dbtmesh.snowflake.keypair.rotation import Rotation
@@ -35,8 +36,6 @@ from dbtmesh.warehouse.names import sql_name
 if TYPE_CHECKING:
     from dbtmesh.snowflake.session import Session
 
-MAX_AGE = 90
-"""Days after which `status` asks for a rotation."""
 WORKLOAD_IDENTITY = "workload_identity"
 
 
@@ -110,9 +109,9 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     arguments.add_argument(
         "--max-age",
         type=int,
-        default=MAX_AGE,
+        default=ROTATE_AFTER_DAYS,
         metavar="DAYS",
-        help=f"age from which `status` asks for a rotation (default {MAX_AGE})",
+        help=f"age from which `status` asks for a rotation (default {ROTATE_AFTER_DAYS})",
     )
     return arguments.parse_args(words)
 

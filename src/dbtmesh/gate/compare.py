@@ -12,6 +12,7 @@ from datetime import date
 
 from dbtmesh.gate.changes import Change, Finding, worst_first
 from dbtmesh.gate.consumers import sharing_findings
+from dbtmesh.gate.deprecation import deprecation
 from dbtmesh.gate.models import (
     deprecation_findings,
     group_findings,
@@ -24,7 +25,6 @@ from dbtmesh.gate.nodes import (
     Node,
     base_id,
     columns_by_name,
-    deprecation,
     display,
     is_enforced,
 )

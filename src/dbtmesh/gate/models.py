@@ -8,8 +8,9 @@ from datetime import date
 from dbtmesh.gate.changes import Finding
 from dbtmesh.gate.columns import column_findings
 from dbtmesh.gate.constraints import constraint_findings, promises
-from dbtmesh.gate.nodes import Node, deprecation, is_enforced, materialized, places
-from dbtmesh.gate.rules import NOTICE_DAYS, Rule
+from dbtmesh.gate.deprecation import deprecation, is_short_notice
+from dbtmesh.gate.nodes import Node, is_enforced, materialized, places
+from dbtmesh.gate.rules import Rule
 from dbtmesh.output.words import counted
 from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import relation
@@ -75,7 +76,7 @@ def deprecation_findings(old: Node, new: Node, today: date) -> Iterator[Finding]
     if now is None or (was and now > was):
         rule = Rule.DEPRECATION_POSTPONED
         message = f"deprecated on {now}, no longer on {was}" if now else "no longer deprecated"
-    elif (was is None or was > today) and (now - today).days < NOTICE_DAYS:
+    elif is_short_notice(was, now, today):
         rule, left = Rule.DEPRECATION_SHORT_NOTICE, max((now - today).days, 0)
         message = f"deprecated on {now}, which leaves readers {counted(left, 'day')}"
     elif was:

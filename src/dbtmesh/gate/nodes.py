@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
 from typing import Any
 
 from dbtmesh.warehouse.adapter import Warehouse
@@ -76,9 +75,3 @@ def is_enforced(node: Node) -> bool:
 def materialized(node: Node) -> str | None:
     kind: str | None = (node.get("config") or {}).get("materialized")
     return kind
-
-
-def deprecation(node: Node) -> date | None:
-    # dbt writes a date as midnight in the zone of the machine that parsed it: only the day counts.
-    text = node.get("deprecation_date")
-    return date.fromisoformat(str(text)[:10]) if text else None

@@ -3,9 +3,8 @@
 What an interface lists is promised, contracted or not: readers were shown it. Descriptions, tags,
 docs and meta (but for `consumers`) break nobody and have no rule.
 
-- Notice. After its deprecation date a model may go. A date that is set or moved to less than
-  NOTICE_DAYS ahead therefore breaks readers like the removal it allows. Once a date has come,
-  readers have had their notice. A model published with a date from the first day had no reader.
+- Notice. A deprecation date that leaves readers too little time breaks them: see `deprecation`. A
+  model published with a date from the first day had no reader.
 - Consumers. A list in `meta.consumers` refuses every project that is not in it, so it breaks them.
   Where records tell who reads the model and the list leaves none of them out, the change is risky
   only: a project that is about to read the model has recorded nothing yet.
@@ -24,8 +23,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-NOTICE_DAYS = 14
-"""How many days ahead, at least, readers learn of a deprecation date."""
+from dbtmesh.gate.deprecation import NOTICE_DAYS
 
 
 class Severity(StrEnum):
@@ -178,7 +176,7 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.DEPRECATION_SHORT_NOTICE: Ruling(
         _BREAKING,
-        "On its date the model may go, and readers get too little time to move.",
+        f"On its date the model may go. Readers need at least {NOTICE_DAYS} days to move.",
         f"give a deprecation_date {NOTICE_DAYS} days ahead, or later",
     ),
     Rule.LATEST_MOVED: Ruling(

@@ -8,8 +8,9 @@ from datetime import date
 
 from dbtmesh.gate.changes import Change, Finding
 from dbtmesh.gate.consumers import sharing_findings
+from dbtmesh.gate.deprecation import deprecation
 from dbtmesh.gate.models import deprecation_findings, promise_findings
-from dbtmesh.gate.nodes import Manifest, Node, base_id, deprecation, display, is_public
+from dbtmesh.gate.nodes import Manifest, Node, base_id, display, is_public
 from dbtmesh.gate.rules import RULES, Rule, Severity
 from dbtmesh.warehouse.adapter import Warehouse
 

@@ -131,7 +131,11 @@ def read(
             raise Unfit(f"project_name: {shown(owner)} is not {project!r}")
         with _Within("generated_at"):
             generated_at = moment(metadata["generated_at"])
-    places = _Places(Warehouse.of(metadata.get("adapter_type")), databases)
+        try:
+            warehouse = Warehouse.of(metadata.get("adapter_type"))
+        except MeshError as error:
+            raise Unfit(str(error)) from None
+    places = _Places(warehouse, databases)
     nodes: dict[str, Node] = {}
     private, parents = set(), {}
     for uid, encoded in document.nodes.items():

@@ -17,11 +17,11 @@ from dbtmesh.registry.latest import NothingPublished
 from dbtmesh.registry.publication import is_ahead
 from dbtmesh.registry.store import Store
 
-KEPT = 10_000
-"""How many of the last versions are looked at."""
+MOST_LISTED = 10_000
+"""How many of the last versions are looked at. None is ever deleted."""
 
 
-def versions(store: Store, project: str, env: str, number: int = KEPT) -> list[str]:
+def versions(store: Store, project: str, env: str, number: int = MOST_LISTED) -> list[str]:
     """The last versions that were published, so many, oldest first; what else lies there is nothing
     to go by."""
     names = (name.rstrip("/") for name in store.children(keys.history(project, env)))

@@ -10,6 +10,9 @@ import string
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from dbtmesh import MeshError
+from dbtmesh.output.words import shown
+
 if TYPE_CHECKING:
     from dbtmesh.warehouse.names import Place
 
@@ -25,8 +28,17 @@ class Warehouse(Enum):
 
     @classmethod
     def of(cls, adapter_type: object) -> Warehouse:
-        """By `metadata.adapter_type` of a manifest; all but `duckdb` is read as Snowflake."""
-        return cls.DUCKDB if adapter_type == cls.DUCKDB.value else cls.SNOWFLAKE
+        """By `metadata.adapter_type` of a manifest; Snowflake where it names none.
+
+        Raises MeshError for any other adapter: its names and types are not known.
+        """
+        try:
+            return cls(adapter_type or cls.SNOWFLAKE)
+        except ValueError:
+            known = " or ".join(each.value for each in cls)
+            raise MeshError(
+                f"adapter_type: {shown(adapter_type)} is not supported: a mesh runs on {known}"
+            ) from None
 
     def stored(self, written: str, *, quoted: bool) -> str:
         """How a name is stored. `written`: without its quotes."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dbtmesh import MeshError, cli
 from dbtmesh.output.sql import literal
 from dbtmesh.snowflake.keypair import keys
+from dbtmesh.snowflake.keypair.ages import EXPIRY_DAYS, GRACE_HOURS
 from dbtmesh.snowflake.session import Refused
 from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import sql_name
@@ -31,8 +32,6 @@ PAIR = "MESH"
 """Name of our key pair on accounts that have named ones (since July 2026), which can be many,
 are bound to one role, and expire."""
 MOST_PAIRS = 10
-DAYS_TO_EXPIRY = 120  # a month after `status` starts to ask for a rotation
-GRACE_HOURS = 168  # a rotated-out named key pair ends by itself, should nobody finish its rotation
 HASH = "SHA256:"
 
 
@@ -81,7 +80,7 @@ def add_pair_sql(user: str, key: RSAPrivateKey, role: str | None, *, replaces: b
             f"EXPIRE_ROTATED_KEY_PAIR_AFTER_HOURS = {GRACE_HOURS}"
         )
     restriction = f" ROLE_RESTRICTION = {literal(role, Warehouse.SNOWFLAKE)}" if role else ""
-    return f"{alter} ADD KEY PAIR {PAIR} {public}{restriction} DAYS_TO_EXPIRY = {DAYS_TO_EXPIRY}"
+    return f"{alter} ADD KEY PAIR {PAIR} {public}{restriction} DAYS_TO_EXPIRY = {EXPIRY_DAYS}"
 
 
 def remove_sql(user: str, name: str) -> str:
