@@ -148,16 +148,6 @@ REGISTRY = re.compile(
     r"((s3|gs)://[a-z0-9._-]{3,222}|az://[a-z0-9]{3,24}/[a-z0-9-]{3,63})(/[A-Za-z0-9._-]+)+"
     r"|snowflake://[A-Za-z0-9][A-Za-z0-9_.-]{0,254}/?"
 )
-CLOUDS = {"s3": "s3", "az": "azure", "gs": "gcs"}
-"""Answers to `registry`, by the scheme of its URL."""
-
-
-def clouds(upstreams: str, own: str) -> list[str]:
-    """Answers to `registry` of the registries that a project reads or writes, as far as they take a
-    cloud's account; its own first."""
-    schemes = [each["registry"].partition("://")[0] for each in parse_upstreams(upstreams)]
-    found = [own, *(CLOUDS.get(scheme, "") for scheme in schemes)]
-    return list(dict.fromkeys(each for each in found if each in CLOUDS.values()))
 
 
 def upstreams_error(text: str, project_name: str) -> str:
@@ -342,7 +332,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
         account_error,
         allowed_ips_error,
         as_project_name,
-        clouds,
         databases_of,
         dbt_name_error,
         dev_database_error,

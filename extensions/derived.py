@@ -9,18 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from copier_template_extensions import ContextHook
+from jinja2 import Environment
 
 Answers = Mapping[str, Any]
 
 LAST = "setup"
 """The last question: once it is answered, all are."""
-PLACES = {"s3": "registry_bucket", "azure": "azure_storage_account", "gcs": "gcs_bucket"}
-"""The answer that says where a registry is. One in Snowflake is in the account."""
-IDENTITIES = {"s3": "aws_role_arn", "azure": "azure_identities", "gcs": "google_provider"}
-"""The answer that says who deploys are, by cloud."""
+
+
+class Cloud(NamedTuple):
+    """A cloud that can hold a registry. scheme: of the registry's URL; layer: its folder of
+    template/; place, identity: the answers that say where the registry is, and who deploys are."""
+
+    scheme: str
+    layer: str
+    place: str
+    identity: str
+
+
+CLOUDS = {
+    "s3": Cloud("s3", "on_aws", "registry_bucket", "aws_role_arn"),
+    "azure": Cloud("az", "on_azure", "azure_storage_account", "azure_identities"),
+    "gcs": Cloud("gs", "on_google", "gcs_bucket", "google_provider"),
+}
+"""By the answer `registry`. A registry in Snowflake is in the account. The library's own list is
+`CLOUDS` in src/dbtmesh/registry/store.py."""
 
 
 def layers(answers: Answers) -> dict[str, str]:
@@ -31,14 +47,11 @@ def layers(answers: Answers) -> dict[str, str]:
         "member": True,
         "upstream": kind == "upstream",
         "downstream": kind != "upstream",
-        "native": kind == "native",
         "loom": kind == "loom",
         "by_source": kind == "native" and answers["starter_reads"] == "source",
         "by_ref": kind != "upstream" and answers["starter_reads"] == "ref",
         "publisher": is_publisher(answers),
-        "on_aws": registry == "s3",
-        "on_azure": registry == "azure",
-        "on_google": registry == "gcs",
+        **{cloud.layer: registry == answer for answer, cloud in CLOUDS.items()},
     }
     folder = answers["working_directory"]
     return {
@@ -89,11 +102,11 @@ def registry_url(answers: Answers) -> str:
 
 def registry(answers: Answers) -> dict[str, Any]:
     """Its URL, the answers that deploys need, and whether all of them are given."""
-    url, place = registry_url(answers), PLACES.get(answers["registry"])
-    identities = [IDENTITIES[cloud] for cloud in IDENTITIES if cloud in answers["clouds"]]
+    url, own = registry_url(answers), CLOUDS.get(answers["registry"])
+    identities = [cloud.identity for name, cloud in CLOUDS.items() if name in answers["clouds"]]
     return {
         "registry_url": url,
-        "registry_answers": [*([place] if place else []), *identities],
+        "registry_answers": [*([own.place] if own else []), *identities],
         "is_deployable": bool(
             answers["snowflake_account"] and url and all(answers[each] for each in identities)
         ),
@@ -105,6 +118,19 @@ class Derived(ContextHook):
 
     answers: Answers | None = None
     values: Mapping[str, Any] = {}
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters["clouds"] = self.clouds
+
+    def clouds(self, upstreams: str, own: str) -> list[str]:
+        """Answers to `registry` of the registries that a project reads or writes, as far as they
+        take a cloud's account; its own first."""
+        parsed = self.environment.filters["parse_upstreams"](upstreams)
+        read = {each["registry"].partition("://")[0]: None for each in parsed}
+        answer_of = {cloud.scheme: answer for answer, cloud in CLOUDS.items()}
+        found = [own, *(answer_of.get(scheme, "") for scheme in read)]
+        return list(dict.fromkeys(each for each in found if each in CLOUDS))
 
     def hook(self, context: dict[str, Any]) -> None:
         if context.get("_copier_phase") == "prompt" or LAST not in context:

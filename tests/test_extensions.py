@@ -10,8 +10,12 @@ import answers
 import delivery
 import pytest
 from compiled import Compiled
-from derived import Derived, layers, registry
+from derived import CLOUDS, Derived, layers, registry
 from jinja2 import DictLoader, Environment
+
+from dbtmesh.registry import store
+
+ROOT = Path(__file__).parents[1]
 
 ANSWERS = {
     "kind": "native",
@@ -91,11 +95,11 @@ def test_without_a_folder_of_ones_own_nothing_is_kept(scratch: Path) -> None:
     ("kind", "more", "received"),
     [
         ("upstream", {}, "member upstream publisher on_azure"),
-        ("native", {}, "member downstream native by_ref on_azure"),
+        ("native", {}, "member downstream by_ref on_azure"),
         (
             "native",
             {"starter_reads": "source"},
-            "member downstream native by_source on_azure",
+            "member downstream by_source on_azure",
         ),
         (
             "loom",
@@ -143,3 +147,12 @@ def test_values_are_derived_once_all_questions_are_answered_and_follow_the_answe
     assert render("prompt") == "unknown"
     assert render() == "MARTS"
     assert render(schemas="RAW,GOLD") == "GOLD"
+
+
+def test_the_template_and_the_library_know_the_same_clouds() -> None:
+    assert {cloud.scheme: answer for answer, cloud in CLOUDS.items()} == {
+        scheme: cloud.extra for scheme, cloud in store.CLOUDS.items()
+    }
+    for cloud in CLOUDS.values():
+        folder = store.CLOUDS[cloud.scheme].folder
+        assert (ROOT / "template" / f"{{{{ {cloud.layer} }}}}" / folder).is_dir()

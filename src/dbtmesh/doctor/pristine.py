@@ -14,14 +14,10 @@ from typing import Any
 
 from dbtmesh import installed, yaml_files
 from dbtmesh.config import Engine, Member
+from dbtmesh.registry.store import CLOUDS
 from dbtmesh.warehouse.names import sql_name
 
 SUFFIX = ".jinja"
-
-
-CLOUDS = {"az": "azure", "gs": "gcs", "snowflake": ""}
-"""The extra of the library that a registry needs, by its URL's scheme; `s3` for any other, and none
-besides what everybody has for one in Snowflake."""
 
 
 def folder() -> Traversable:
@@ -94,7 +90,9 @@ def answers(member: Member) -> dict[str, Any]:
     schemas = [each.strip().rpartition(".")[2] for each in text.split(",") if each.strip()]
     prod = sql_name(member.prod_database)  # answers have names as SQL does
     registries = [member.registry or "s3:", *(each.registry or "" for each in member.upstreams)]
-    clouds = [CLOUDS.get(url.partition(":")[0], "s3") for url in registries if url]
+    schemes = dict.fromkeys(url.partition(":")[0] for url in registries if url)
+    # any other URL takes the extra of S3; the driver of Snowflake is everybody's
+    clouds = [CLOUDS.get(each, CLOUDS["s3"]).extra for each in schemes if each != "snowflake"]
     by_ref = member.kind == "loom" or member.engine is Engine.V2
     return {
         **answered,
@@ -103,7 +101,7 @@ def answers(member: Member) -> dict[str, Any]:
         "kind": member.kind,
         "engine": member.engine.value if isinstance(member.engine, Engine) else member.engine,
         "is_publisher": member.publishes,
-        "clouds": [each for each in dict.fromkeys(clouds) if each],
+        "clouds": [*dict.fromkeys(clouds)],
         "database_prefix": member.database_prefix,
         "prod_database": prod,
         "dev_database": sql_name(member.dev_database),

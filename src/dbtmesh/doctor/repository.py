@@ -8,6 +8,7 @@ from dbtmesh.doctor import pristine
 from dbtmesh.doctor.finding import Edit, Finding
 from dbtmesh.doctor.project import Project
 from dbtmesh.output.words import some
+from dbtmesh.registry.store import CLOUDS
 
 LINES = {
     ".gitignore": "what dbt, Python and a sync leave behind, or a private key, would be committed",
@@ -89,7 +90,7 @@ def replaced(project: Project) -> Iterator[Finding]:
 def left_to_choose(project: Project) -> Iterator[Finding]:
     """Conflict markers, and edits that an update has put into `.rej` files."""
     paths = [project.root / name for name in READ_BY_COMMANDS]
-    for folder in ("snowflake", "scripts", "macros", "aws", "azure", "google"):
+    for folder in ("snowflake", "scripts", "macros", *(cloud.folder for cloud in CLOUDS.values())):
         paths += sorted((project.root / folder).rglob("*"))
     for path in paths:
         name = path.relative_to(project.root).as_posix()

@@ -122,6 +122,15 @@ class Access(NamedTuple):
     google_provider: str | None = None
 
 
+class Cloud(NamedTuple):
+    """extra: of the library, and the answer to `registry`; folder: of its set-up, in a member."""
+
+    extra: str
+    folder: str
+
+
+CLOUDS = {"s3": Cloud("s3", "aws"), "az": Cloud("azure", "azure"), "gs": Cloud("gcs", "google")}
+"""By the scheme of the registry's URL. The template's own list is in extensions/derived.py."""
 SHAPES = (
     "s3://bucket/registry, az://account/container/registry, gs://bucket/registry, "
     "snowflake://ORG-ACCOUNT or file:///folder/registry"
