@@ -116,10 +116,10 @@ def _run_demo(options: argparse.Namespace) -> int:
             )
         act = demo_snowflake.destroy if options.clean else demo_snowflake.run
         return act(options.folder or demo_snowflake.FOLDER, options.connection, sure=options.yes)
-    from fleet import demo, demo_made
+    from fleet import demo, demo_cleanup
 
     folder = options.folder or Path("demo" if options.engine is Engine.CORE else "demo-v2")
-    return demo_made.clean(folder) if options.clean else demo.run(folder, options.engine)
+    return demo_cleanup.clean(folder) if options.clean else demo.run(folder, options.engine)
 
 
 def _add_map(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 from dbtmesh import MeshError
 from dbtmesh.config import Engine, load_member
 from dbtmesh.downstream.committed import manifest_path
-from fleet import apart, dbt_v2
+from fleet import dbt_v2, sandbox
 from fleet.git import GitError
-from fleet.kept import Kept
 from fleet.members import Member
+from fleet.protected_commit import Kept
 
 CHECK_SECONDS = 900
 STUB_MESH = "scripts/stub_mesh.py"
@@ -115,7 +115,7 @@ def run_in_member(command: str, clone: Path, member: Member, environment: Mappin
         scratch = Path(home, ".tmp")
         scratch.mkdir()
         try:
-            apart.run(
+            sandbox.run(
                 shlex.split(command),
                 project,
                 seconds=CHECK_SECONDS,

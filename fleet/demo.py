@@ -24,7 +24,7 @@ from dbtmesh.config import Engine, Location, load_member
 from fleet import dbt_v2
 from fleet import map as mesh_map
 from fleet.console import plain
-from fleet.demo_made import Made, absent
+from fleet.demo_cleanup import Made, absent
 from fleet.demo_mesh import (
     DATA_FILES,
     DOWNSTREAM_STEPS,

@@ -17,7 +17,7 @@ from dbtmesh import MeshError
 from dbtmesh.snowflake import session as snowflake
 from fleet import demo as local
 from fleet.demo import execute
-from fleet.demo_made import Made, absent, clean, why_kept
+from fleet.demo_cleanup import Made, absent, clean, why_kept
 from fleet.demo_mesh import MEMBERS, MODELS, Step, locate
 from fleet.errors import FleetError
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from dbtmesh.output.told import telling_line
+from dbtmesh.output.error_line import telling_line
 
 SECONDS = 300
 """Patience with a git server."""

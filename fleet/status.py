@@ -21,15 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from dbtmesh.cli import say_json
-from dbtmesh.output.told import telling_line
+from dbtmesh.output.error_line import telling_line
 from dbtmesh.registry.cycles import described
 from fleet.console import plain
 from fleet.git import GitError, git
-from fleet.members import ANSWERS, Member, NeedsPerson, locate, read_answers
-from fleet.mesh_graph import Mesh, Project
-from fleet.releases import Releases, normal
-from fleet.repository import check_version, read_text
-from fleet.seal import (
+from fleet.library_status import (
     REQUIREMENTS,
     VENDOR,
     Library,
@@ -38,6 +34,10 @@ from fleet.seal import (
     judge,
     released,
 )
+from fleet.members import ANSWERS, Member, NeedsPerson, locate, read_answers
+from fleet.mesh_graph import Mesh, Project
+from fleet.releases import Releases, normal
+from fleet.repository import check_version, read_text
 
 AT_ONCE = 16
 """Repositories asked side by side."""

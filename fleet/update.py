@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dbtmesh.cli import note, say_json
-from fleet import apart
+from fleet import sandbox
 from fleet.console import plain
 from fleet.errors import FleetError
 from fleet.members import Member
@@ -256,7 +256,7 @@ def start_process() -> None:
 
 def end_here() -> None:
     """Ends this process of the pool, and what it has started."""
-    apart.kill_all()
+    sandbox.kill_all()
     os.killpg(0, signal.SIGKILL)
 
 

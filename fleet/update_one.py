@@ -15,14 +15,14 @@ from pathlib import Path
 import update_report
 from delivery import moved_error
 
-from dbtmesh.output.told import telling_line
+from dbtmesh.output.error_line import telling_line
 from fleet.checks import run_checks
-from fleet.copying import merge, rendering
+from fleet.copier_update import merge, rendering
 from fleet.git import GitError, git
-from fleet.kept import keep
 from fleet.members import Answers, Member, NeedsPerson
 from fleet.outcome import Goal, Order, Outcome, Result
-from fleet.proposal import changes, earlier, propose
+from fleet.protected_commit import keep
+from fleet.pull_request import changes, earlier, propose
 from fleet.releases import Releases
 from fleet.repository import at_its_branch, check_ready, check_version, cloned, names
 

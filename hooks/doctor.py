@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from previous import TEMPLATE
+from before_update import TEMPLATE
 
 sys.path.insert(0, str(TEMPLATE / "src"))
 

@@ -18,12 +18,12 @@ from pathlib import Path, PurePosixPath
 import copier
 import doctor  # before the library, which it finds
 import library
-import own_requirements
-from previous import TEMPLATE
+import merge_requirements
+from before_update import TEMPLATE
 
 from dbtmesh import yaml_files
 from dbtmesh.config import load_member
-from dbtmesh.doctor import environment, plan, recorded, repository, settings
+from dbtmesh.doctor import copier_answers, environment, plan, repository, settings
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 
@@ -39,7 +39,7 @@ MERGED = (
     environment.requirements,
     repository.lines,
 )
-LOOKED_AT = tuple(each for each in plan.FILES if each is not recorded.answers)
+LOOKED_AT = tuple(each for each in plan.FILES if each is not copier_answers.answers)
 """The answers are just written."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
 REQUIREMENTS, WORKFLOWS, DBT_PROJECT = "requirements.txt", ".github/workflows/", "dbt_project.yml"
@@ -86,7 +86,7 @@ def join(answers_file: Path, copied: Path) -> Joined:
         told += other_sql(own, project, pristine / folder)
         told += other_endings(project)
         if REQUIREMENTS in own and "constraints.txt" not in own:
-            told += own_requirements.relax(project, before)
+            told += merge_requirements.relax(project, before)
     beside = any(path.startswith(WORKFLOWS) for path in own)
     places = [
         place.with_name(f"mesh-{place.name}")

@@ -41,7 +41,7 @@ CARRIED = (
     ".gitignore",
     "macros/*.sql",
 )
-"""Files of a member that its doctor compares with; see src/dbtmesh/doctor/pristine.py."""
+"""Files of a member that its doctor compares with; see src/dbtmesh/doctor/template_files.py."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every entry: the first that a ZIP file can hold."""
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import library
 import update_report
 from after_copy import UNTAGGED, print_whatever_the_terminal_takes, read_answers
-from previous import TEMPLATE, committed, git, is_untouched, rendered_before
+from before_update import TEMPLATE, committed, git, is_untouched, rendered_before
 
 SEALED_SINCE = (0, 3, 0)
 """The version since which the code of a member's commands is a library, and no file of its own."""
@@ -91,17 +91,17 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
     old, new = os.environ["VERSION_FROM"], os.environ["VERSION_TO"]
     replaced: list[str] = []
     if update_report.release(old) < SEALED_SINCE:
-        import sealed_scripts
+        import migrate_scripts
 
-        replaced = sealed_scripts.take_out(answers)
+        replaced = migrate_scripts.take_out(answers)
     kept = keep_edited_files(answers)
     unite((answers.parent / ".gitignore").as_posix())
     given = answers.read_text(encoding="utf-8")
     own_files = read_answers(given).get("own_files", "").split(",")
     if "requirements.txt" in own_files:
-        import own_requirements
+        import merge_requirements
 
-        own_requirements.updated(answers, own_files)
+        merge_requirements.updated(answers, own_files)
     if quiet:
         return
     folder = answers.parent.as_posix()

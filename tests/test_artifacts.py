@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dbtmesh import MeshError, sha256
-from dbtmesh.artifacts import check, files, recorded, results
+from dbtmesh.artifacts import built_manifest, check, files, results
 from tests.conftest import dbt_of
 from tests.engines import ALL
 from tests.warm import run
@@ -69,7 +69,7 @@ def root(original: Path, tmp_path: Path) -> Path:
 
 def changed(root: Path) -> list[str]:
     path = root / "target" / "manifest.json"
-    manifest = recorded.decode(path.read_bytes(), "target/manifest.json")
+    manifest = built_manifest.decode(path.read_bytes(), "target/manifest.json")
     found, unsure = files.changed(root, manifest, "up", path.stat().st_mtime)
     return [*map(str, found), *(f"{each} unsure" for each in unsure)]
 
@@ -183,7 +183,7 @@ def test_what_is_missing_or_wrong_is_one_line(root: Path) -> None:
     with pytest.raises(MeshError, match="is missing: this is not a dbt project"):
         changed(root)
     with pytest.raises(MeshError, match=r"x.json is not a dbt manifest"):
-        recorded.decode(b"{}", "x.json")
+        built_manifest.decode(b"{}", "x.json")
 
 
 def test_without_a_way_to_read_dbtignore_new_files_are_told_by_their_time(
@@ -201,7 +201,7 @@ RUN, LATER = "run-1", "run-2"
 MODELS = ("a", "b")
 
 
-def a_manifest(invocation: str = RUN, schema: str = "marts") -> recorded.Manifest:
+def a_manifest(invocation: str = RUN, schema: str = "marts") -> built_manifest.Manifest:
     """Of two models and their test, and what else there may be."""
 
     def node(kind: str, name: str, **facts: Any) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def a_manifest(invocation: str = RUN, schema: str = "marts") -> recorded.Manifes
         "operation.up.up-on-run-end-0": node("operation", "up-on-run-end-0"),
     }
     body = {"metadata": {"invocation_id": invocation}, "nodes": nodes}
-    return recorded.decode(json.dumps(body).encode(), "target/manifest.json")
+    return built_manifest.decode(json.dumps(body).encode(), "target/manifest.json")
 
 
 def a_run(which: str = "build", schema: str = "marts", **statuses: str) -> dict[str, Any]:
@@ -245,7 +245,9 @@ def a_run(which: str = "build", schema: str = "marts", **statuses: str) -> dict[
     }
 
 
-def judged(run: dict[str, Any], manifest: recorded.Manifest | None = None) -> results.Judgement:
+def judged(
+    run: dict[str, Any], manifest: built_manifest.Manifest | None = None
+) -> results.Judgement:
     read = results.decode(json.dumps(run).encode(), "target/run_results.json")
     return results.judge(read, manifest or a_manifest())
 
@@ -384,7 +386,7 @@ def test_what_is_worth_a_note_only(root: Path) -> None:
 
 def examined(root: Path, **flags: Any) -> check.Build:
     path = root / "target" / "manifest.json"
-    manifest = recorded.decode(path.read_bytes(), "target/manifest.json")
+    manifest = built_manifest.decode(path.read_bytes(), "target/manifest.json")
     return check.examine(root, path, manifest, "up", first=["model.up.a"], **flags)
 
 

@@ -19,8 +19,8 @@ import pytest
 
 from dbtmesh import MeshError
 from dbtmesh.config import load_member, locate
-from dbtmesh.registry import federation
-from dbtmesh.registry.routed import open_registry
+from dbtmesh.registry import cloud_sign_in
+from dbtmesh.registry.routing import open_registry
 from dbtmesh.registry.store import open_store
 from tests.azurite import ACCOUNT, Azure
 from tests.conftest import Member, Render
@@ -207,7 +207,7 @@ def test_github_signs_in_to_google_without_a_key(
             monkeypatch.setenv(name, value)
     access = load_member(member(render, "gcs", kind="upstream").path).access
     with token_server(200, {"access_token": "admin", "expires_in": 3600}) as (url, forms):
-        monkeypatch.setattr(federation, "GOOGLE", url)
+        monkeypatch.setattr(cloud_sign_in, "GOOGLE", url)
         store = open_store("gs://mesh/signed-in", access)
         store.write("a", b"1", replaces=None)
         stored = store.read("a")
@@ -221,8 +221,8 @@ def test_github_signs_in_to_google_without_a_key(
 @pytest.mark.usefixtures("in_github")
 def test_github_signs_in_to_azure_as_who_the_job_is(monkeypatch: pytest.MonkeyPatch) -> None:
     with token_server(200, {"access_token": "t", "expires_in": "3599"}) as (url, forms):
-        monkeypatch.setattr(federation, "ENTRA", url)
-        token = federation.azure(f"{ID}0", f"{ID}2")()
+        monkeypatch.setattr(cloud_sign_in, "ENTRA", url)
+        token = cloud_sign_in.azure(f"{ID}0", f"{ID}2")()
     assert token["token"] == "t"
     left = token["expires_at"] - datetime.now(UTC)
     assert timedelta(minutes=58) < left < timedelta(hours=1)
@@ -236,7 +236,7 @@ def test_github_signs_in_to_azure_as_who_the_job_is(monkeypatch: pytest.MonkeyPa
 def test_a_cloud_that_does_not_trust_the_job_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"error": "invalid_client", "error_description": "AADSTS700213: No matching\r\nidentity"}
     with token_server(401, said) as (url, _):
-        monkeypatch.setattr(federation, "ENTRA", url)
+        monkeypatch.setattr(cloud_sign_in, "ENTRA", url)
         store = open_store(
             f"az://{ACCOUNT}/mesh/registry",
             load_access(f"{ID}0", f"{ID}1"),

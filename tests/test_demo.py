@@ -15,7 +15,7 @@ import pytest
 from dbtmesh.config import Engine
 from dbtmesh.manifest.extract import extract
 from fleet import demo as demos
-from fleet import demo_made, demo_snowflake
+from fleet import demo_cleanup, demo_snowflake
 from fleet.__main__ import main
 from fleet.demo_mesh import MEMBERS, Step, locate
 from fleet.git import GitError
@@ -257,7 +257,7 @@ def test_clean_keeps_what_git_cannot_tell_of(
     folder = tmp_path / "d"
     demos.render(locate(folder))
     git(tmp_path, "init", "--quiet")  # else there is nothing to ask git about
-    monkeypatch.setattr(demo_made, "git", failing)
+    monkeypatch.setattr(demo_cleanup, "git", failing)
     assert main(["demo", "--clean", "--folder", str(folder)]) == 1
     assert "dubious ownership" in capsys.readouterr().err
     assert (folder / "dbt_up/mesh.yml").exists()
@@ -297,7 +297,7 @@ def test_what_clean_cannot_remove_is_said_and_can_be_removed_later(
     said = capsys.readouterr()
     assert f"{folder}/dbt_up/models: Permission denied" in said.err
     assert "removed" not in said.out
-    marker = folder / demo_made.MARKER
+    marker = folder / demo_cleanup.MARKER
     kept = marker.read_text()
     marker.write_text("[]")
     assert main(clean) == 1

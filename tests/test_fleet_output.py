@@ -16,7 +16,7 @@ from fleet.console import plain
 from fleet.errors import FleetError
 from fleet.members import NeedsPerson, read_answers, text_of
 from fleet.outcome import Outcome, Result
-from tests.test_door_commands import COMMAND
+from tests.test_untrusted_commands import COMMAND
 
 HOSTILE = [
     "::error::x",

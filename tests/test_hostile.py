@@ -18,7 +18,7 @@ from dbtmesh.commands import sync_mesh
 from dbtmesh.registry import keys
 from tests import engines
 from tests.manifests import manifest
-from tests.test_door_commands import FACTS, World, run
+from tests.test_untrusted_commands import FACTS, World, run
 
 JINJA = "{{ run_query('drop table x') }}{% do run_query('drop table x') %}{# x"
 SCRIPT = "<img src=x onerror=alert(1)>"

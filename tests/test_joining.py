@@ -11,7 +11,7 @@ from typing import Any
 
 import joining
 import pytest
-import unfinished
+import save_answers
 import yaml
 
 from dbtmesh.downstream import own_sources
@@ -529,8 +529,8 @@ def test_settings_that_cannot_be_read_are_none(tmp_path: Path, content: str) -> 
 def test_answers_on_record_that_cannot_be_read_are_none(tmp_path: Path, content: str) -> None:
     recorded = tmp_path / ".copier-answers.yml"
     recorded.write_text(content)
-    seen = unfinished.Seen(answers={"a": 1}, given={"a": 1}, recorded=recorded)
-    assert unfinished.typed(seen) == {"a": 1}
+    seen = save_answers.Seen(answers={"a": 1}, given={"a": 1}, recorded=recorded)
+    assert save_answers.typed(seen) == {"a": 1}
 
 
 @pytest.mark.timeout(20)

@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from dbtmesh.snowflake.keypair import keys
+from dbtmesh.snowflake.keypair import rsa_keys
 from tests.conftest import Member, Render
 from tests.keypair_world import (
     ACCOUNT,
@@ -77,7 +77,7 @@ def test_create(laptop: TeamLaptop) -> None:
 
 
 def test_a_new_key_is_as_long_as_it_has_to_be() -> None:
-    assert keys.generate().key_size == 3072
+    assert rsa_keys.generate().key_size == 3072
 
 
 def test_create_again_changes_nothing(laptop: TeamLaptop) -> None:

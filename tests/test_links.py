@@ -13,8 +13,8 @@ import pytest
 
 from dbtmesh.commands import deploy_state, publish_manifest, stub_mesh, sync_mesh
 from dbtmesh.registry import keys
-from tests.test_door_commands import FACTS, World, run
 from tests.test_one_fault import published
+from tests.test_untrusted_commands import FACTS, World, run
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from dbtmesh import MeshError
 from dbtmesh.config import Member, load_member
-from tests.test_door import JSON, paths, put
 from tests.test_fleet_output import BOMB
+from tests.test_untrusted_manifest import JSON, paths, put
 
 FACTS: dict[str, Any] = {
     **{"project": "dbt_down", "kind": "native", "engine": "core", "publishes": False},

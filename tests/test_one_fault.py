@@ -29,7 +29,7 @@ from dbtmesh.registry import keys
 from dbtmesh.registry.store import open_store
 from fleet import map as mesh_map
 from tests.manifests import manifest
-from tests.test_door_commands import FACTS, World, add_edge, run
+from tests.test_untrusted_commands import FACTS, World, add_edge, run
 
 GOOD, BAD = ("dbt_up", "up_c"), "up_b"
 UPSTREAMS = ("dbt_up", BAD, "up_c")

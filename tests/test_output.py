@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from dbtmesh import cli
 from dbtmesh.ci.github import workflow_commands
 from dbtmesh.output import markdown, sql, terminal, yaml
-from dbtmesh.output.visible import visible
+from dbtmesh.output.escape import visible
 from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import quoted
 

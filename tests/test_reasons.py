@@ -12,7 +12,7 @@ from botocore import exceptions
 
 from dbtmesh import MeshError
 from dbtmesh.commands import update_template
-from dbtmesh.output.told import telling_line
+from dbtmesh.output.error_line import telling_line
 from dbtmesh.registry.s3 import S3Store, _explain_connection, _is_of_all
 
 ENDPOINT = "https://s3.eu-central-1.amazonaws.com"

@@ -19,7 +19,7 @@ import pytest
 from dbtmesh import MeshError, sha256
 from dbtmesh.commands import publish_manifest, sync_mesh
 from dbtmesh.config import Location, Member, load_member, locate
-from dbtmesh.downstream.recording import former
+from dbtmesh.downstream.consumer_record import former
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.published import read
@@ -30,8 +30,8 @@ from dbtmesh.registry.publication import publish
 from dbtmesh.registry.records import Read, Record, encode, recorded
 from dbtmesh.registry.snowflake import connection, rows, sql
 from dbtmesh.registry.snowflake.connection import target_of
-from dbtmesh.registry.snowflake.documents import documents
-from dbtmesh.registry.snowflake.places import Folder, Kind, Place, folder_of, place_of
+from dbtmesh.registry.snowflake.key_map import Folder, Kind, Place, folder_of, place_of
+from dbtmesh.registry.snowflake.reader_documents import documents
 from dbtmesh.registry.snowflake.rows import Mark, Standing, judged
 from dbtmesh.registry.snowflake.sql import OWNER
 from dbtmesh.registry.store import (

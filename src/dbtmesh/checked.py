@@ -30,7 +30,7 @@ from typing import (
 import msgspec
 from msgspec import Meta
 
-from dbtmesh.output.visible import UNSEEN
+from dbtmesh.output.escape import UNSEEN
 from dbtmesh.output.words import shown
 
 T = TypeVar("T")

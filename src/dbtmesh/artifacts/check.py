@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtmesh import MeshError
-from dbtmesh.artifacts import files, recorded, results
+from dbtmesh.artifacts import built_manifest, files, results
 from dbtmesh.files import read_whole
 from dbtmesh.output.words import some
 
@@ -38,7 +38,7 @@ class Build:
 def examine(
     root: Path,
     path: Path,
-    manifest: recorded.Manifest,
+    manifest: built_manifest.Manifest,
     project: str,
     *,
     first: Collection[str] = (),
@@ -78,7 +78,7 @@ def stale(root: Path, path: Path, project: str) -> str | None:
     need it.
     """
     try:
-        manifest = recorded.decode(read_whole(path), str(path))
+        manifest = built_manifest.decode(read_whole(path), str(path))
         changed, _ = files.changed(root, manifest, project, path.stat().st_mtime)
     except (OSError, MeshError):
         return None
@@ -93,7 +93,7 @@ def _older(root: Path, path: Path, changed: Iterable[files.FileChange]) -> str:
 def _stale_notes(
     root: Path,
     path: Path,
-    manifest: recorded.Manifest,
+    manifest: built_manifest.Manifest,
     project: str,
     apart: Collection[str],
     allowed: bool,

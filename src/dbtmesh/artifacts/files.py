@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dbtmesh import MeshError, yaml_files
-from dbtmesh.artifacts.recorded import Manifest, OfPackage, disabled, files, package_files
+from dbtmesh.artifacts.built_manifest import Manifest, OfPackage, disabled, files, package_files
 from dbtmesh.dbt_paths import PATHS
 from dbtmesh.files import read_bounded
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from dbtmesh import MeshError, checked
-from dbtmesh.artifacts.recorded import Manifest
+from dbtmesh.artifacts.built_manifest import Manifest
 from dbtmesh.checked import Unfit
 
 # https://docs.getdbt.com/reference/artifacts/run-results-json, and dbt's artifacts.schemas.results

@@ -40,7 +40,7 @@ from dbtmesh import MeshError, cli, config, flags
 from dbtmesh.ci.github import app as github_app
 from dbtmesh.ci.github import event, job, reader_deploys, rest, workflow_commands
 from dbtmesh.ci.github.reader_deploys import Announcement, Start
-from dbtmesh.gate.news import news
+from dbtmesh.gate.triggers import news
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.registry import history, keys, latest
 from dbtmesh.registry import records as consumers

@@ -27,7 +27,7 @@ from dbtmesh.downstream import keep_going
 from dbtmesh.manifest import interface
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
-from dbtmesh.registry.routed import open_registry
+from dbtmesh.registry.routing import open_registry
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PAUSE = 5.0

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dbtmesh import MeshError, at_once, cli, config, flags
+from dbtmesh import MeshError, cli, config, flags, parallel
 from dbtmesh.ci.github import workflow_commands
 from dbtmesh.downstream import freshness
 from dbtmesh.downstream.freshness import Finding
@@ -33,7 +33,7 @@ from dbtmesh.output import markdown
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
-from dbtmesh.registry.routed import open_registry
+from dbtmesh.registry.routing import open_registry
 from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import Place, relation, sql_name
 
@@ -99,7 +99,7 @@ def all_latest(
             return error
         return found.interface if found else None
 
-    found = at_once.each(one, member.upstreams)
+    found = parallel.each(one, member.upstreams)
     names = [upstream.name for upstream in member.upstreams]
     read = {n: i for n, i in zip(names, found, strict=True) if not isinstance(i, MeshError)}
     return read, [str(each) for each in found if isinstance(each, MeshError)]

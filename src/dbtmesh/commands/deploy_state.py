@@ -29,7 +29,7 @@ from typing import Literal
 
 import msgspec
 
-from dbtmesh import MeshError, at_once, cli, config, flags
+from dbtmesh import MeshError, cli, config, flags, parallel
 from dbtmesh.checked import (
     Etag,
     Line,
@@ -45,7 +45,7 @@ from dbtmesh.downstream import committed
 from dbtmesh.files import read_bounded, write_whole
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
-from dbtmesh.registry.routed import open_registry
+from dbtmesh.registry.routing import open_registry
 
 ATTEMPTS = 5
 """How often to write against other deploys of this project; hardly ever are there any."""
@@ -215,7 +215,7 @@ def published(
         return Input(found.interface.version, found.etag)
 
     names = [upstream.name for upstream in member.upstreams]
-    found = dict(zip(names, at_once.each(one, names), strict=True))
+    found = dict(zip(names, parallel.each(one, names), strict=True))
     now = {name: each for name, each in found.items() if isinstance(each, Input)}
     return now, [each for each in found.values() if isinstance(each, str)]
 

@@ -27,7 +27,7 @@ from dbtmesh.config import Member, load_member
 from dbtmesh.snowflake.keypair import status
 from dbtmesh.snowflake.keypair.ages import ROTATE_AFTER_DAYS
 from dbtmesh.snowflake.keypair.files import File, KeyFiles, default_file
-from dbtmesh.snowflake.keypair.ring import PASSPHRASE, KeyRing, Passphrase
+from dbtmesh.snowflake.keypair.key_ring import PASSPHRASE, KeyRing, Passphrase
 from dbtmesh.snowflake.keypair.rotation import Rotation
 from dbtmesh.snowflake.keypair.user import User
 from dbtmesh.snowflake.names import Names, names_of

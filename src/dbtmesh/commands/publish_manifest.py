@@ -274,9 +274,9 @@ def on_this_machine(member: config.Member, built: Interface) -> None:
 def name_cycles(member: config.Member, env: str, store: Store) -> None:
     if not (upstreams := {upstream.name for upstream in member.upstreams}):
         return
-    from dbtmesh.registry import cycles, neighbours
+    from dbtmesh.registry import cycles, reader_cycles
 
-    for group in neighbours.rings(store, env, member.project, upstreams):
+    for group in reader_cycles.rings(store, env, member.project, upstreams):
         cli.note(
             f"{cycles.described(group)} (a cycle): a change in one of them may deploy all, and what"
             " one builds may be of the others' last deploy. To end it, move what both need into a"

@@ -45,7 +45,7 @@ from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.output.words import counted
 from dbtmesh.registry import keys, latest
 from dbtmesh.registry import store as registry
-from dbtmesh.registry.routed import open_registry
+from dbtmesh.registry.routing import open_registry
 
 SHOWN = 10
 """How many notes on one upstream are shown: each is of a model that leaves something open."""

@@ -38,9 +38,9 @@ from functools import partial
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, config, flags
-from dbtmesh.downstream import committed, inputs, keep_going, references, sync
+from dbtmesh.downstream import committed, keep_going, ref_packages, references, sync
 from dbtmesh.output.words import counted, some
-from dbtmesh.registry.routed import open_registry
+from dbtmesh.registry.routing import open_registry
 
 SHOWN = 20
 """How many names are listed; the rest is a number."""
@@ -139,8 +139,8 @@ def refer(member: config.Member) -> Iterator[str]:
     try:
         plan = references.plan(member)
         references.apply(member.root, plan)
-        packages = inputs.plan(member, plan.project)
-        inputs.apply(member.root, packages)
+        packages = ref_packages.plan(member, plan.project)
+        ref_packages.apply(member.root, packages)
     except OSError as error:
         yield f"cannot write {cli.explain(error)}"
         return

@@ -32,7 +32,7 @@ from dbtmesh.ci.github import job, rest, workflow_commands
 from dbtmesh.ci.github.gh import for_gh
 from dbtmesh.config import Member, load_member
 from dbtmesh.output import markdown
-from dbtmesh.output.told import telling_line
+from dbtmesh.output.error_line import telling_line
 
 NO_DRAFTS = "draft pull requests are not supported"
 """What GitHub says where a repository has none: a private one of some plans."""

@@ -37,7 +37,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from dbtmesh import MeshError, at_once, cli, config, flags
+from dbtmesh import MeshError, cli, config, flags, parallel
 from dbtmesh.ci.github import job, workflow_commands
 from dbtmesh.downstream import committed, keep_going, lineage
 from dbtmesh.files import read_whole
@@ -46,7 +46,7 @@ from dbtmesh.output import markdown
 from dbtmesh.output.words import counted
 from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
-from dbtmesh.registry.routed import open_registry
+from dbtmesh.registry.routing import open_registry
 from dbtmesh.warehouse.adapter import Warehouse
 
 
@@ -143,13 +143,13 @@ def of_build(
 ) -> Sequence[str]:
     """What is worth knowing of the manifest that dbt wrote. Raises MeshError where it is stale or
     of a run that failed, unless that is allowed."""
-    from dbtmesh.artifacts import check, recorded
+    from dbtmesh.artifacts import built_manifest, check
     from dbtmesh.downstream.references import MACRO
 
     build = check.examine(
         member.root,
         path,
-        recorded.decode(body, str(path)),
+        built_manifest.decode(body, str(path)),
         member.project,
         # Whether those are right is what is checked here, against what is published.
         apart=[
@@ -189,11 +189,11 @@ def record(
     current: projects that are read, also those whose publication cannot be read now; their records
     stay as they are.
     """
-    from dbtmesh.downstream import recording
+    from dbtmesh.downstream import consumer_record
     from dbtmesh.registry.records import Record
 
-    nodes = recording.readers(body)
-    if missing := recording.uncompiled(found, nodes):
+    nodes = consumer_record.readers(body)
+    if missing := consumer_record.uncompiled(found, nodes):
         cli.note(
             f"{missing[0].split('.', 1)[1]}"
             + (f" and {len(missing) - 1} more have" if len(missing) > 1 else " has")
@@ -201,10 +201,10 @@ def record(
             "`dbt compile` right before"
         )
     repository = job.named_repository() or member.github_repository
-    made = recording.records(member, env, repository, found, nodes, published, adapter)
+    made = consumer_record.records(member, env, repository, found, nodes, published, adapter)
     wanted = dict(zip(published, made, strict=True))
     try:
-        gone = recording.former(store, env, member.project, current)
+        gone = consumer_record.former(store, env, member.project, current)
     except MeshError as error:
         cli.note(f"records of projects that are not read any more may remain: {error}")
         gone = []
@@ -214,9 +214,9 @@ def record(
     for upstream, each in wanted.items():
         try:
             if dry_run:
-                kept = recording.plan(store, upstream, each)[0]
+                kept = consumer_record.plan(store, upstream, each)[0]
             else:
-                kept = recording.keep(store, upstream, each)
+                kept = consumer_record.keep(store, upstream, each)
         except MeshError as error:
             failures[upstream] = str(error)
             continue
@@ -268,6 +268,6 @@ def all_of(
         except MeshError as error:
             return upstream.name, error
 
-    found = at_once.each(one, upstreams)
+    found = parallel.each(one, upstreams)
     failed = dict(each for each in found if isinstance(each, tuple))
     return [each for each in found if not isinstance(each, tuple)], failed

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from dbtmesh.doctor import (
+    copier_answers,
     delivery,
     environment,
     interface,
-    recorded,
     repository,
     settings,
 )
@@ -37,7 +37,7 @@ FILES: Sequence[Check] = (
     repository.lines,
     repository.ignored,
     repository.replaced,
-    recorded.answers,
+    copier_answers.answers,
     delivery.workflows,
 )
 """What the project's files tell."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from dbtmesh import MeshError
 from dbtmesh.downstream.duckdb_types import Column, columns
-from dbtmesh.gate.partial import partial
+from dbtmesh.gate.uncontracted import partial
 from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.manifest.seal import annotated
 from dbtmesh.output.sql import literal

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from dbtmesh import MeshError, at_once, sha256
+from dbtmesh import MeshError, parallel, sha256
 from dbtmesh.config import Location, Member
-from dbtmesh.downstream import additions, committed, keep_going
+from dbtmesh.downstream import committed, keep_going, source_additions
 from dbtmesh.downstream.committed import Note
 from dbtmesh.files import inside, write_whole
 from dbtmesh.registry import latest
@@ -75,7 +75,7 @@ def plans(
             kept = copy.version if copy else None
             return Failure(upstream, str(error), kept, keep_going.is_upstreams_fault(error))
 
-    return at_once.each(attempt, upstreams)
+    return parallel.each(attempt, upstreams)
 
 
 def from_registry(
@@ -143,8 +143,8 @@ def _plan(
         ]
     files = {committed.manifest_path(upstream): published.body}
     if committed.sources_path(upstream) in _paths(member, upstream):
-        document, remarks = additions.merged(
-            sources.sources(published), additions.read(member.root, upstream), upstream
+        document, remarks = source_additions.merged(
+            sources.sources(published), source_additions.read(member.root, upstream), upstream
         )
         remarks += [
             f"column {name} is left out: dbt's docs would show its name as HTML"
@@ -185,7 +185,7 @@ def apply(root: Path, plan: Plan) -> None:
 
 def _made_by(member: Member, upstream: str) -> str:
     """Digest of what the files are made with, beside the publication."""
-    return sha256(generator().encode() + additions.read(member.root, upstream))
+    return sha256(generator().encode() + source_additions.read(member.root, upstream))
 
 
 def generator() -> str:

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
+from dbtmesh.artifacts.built_manifest import Manifest
 from dbtmesh.artifacts.hooks import Hook
-from dbtmesh.artifacts.recorded import Manifest
 from dbtmesh.gate.nodes import display
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.output.words import some

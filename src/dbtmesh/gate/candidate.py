@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtmesh import MeshError, config
-from dbtmesh.artifacts import catalog, check, hooks, recorded
+from dbtmesh.artifacts import built_manifest, catalog, check, hooks
 from dbtmesh.files import read_whole
 from dbtmesh.gate import advice
 from dbtmesh.gate.nodes import display
-from dbtmesh.manifest import misplaced
+from dbtmesh.manifest import top_level_access
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.loom import refused
@@ -53,7 +53,7 @@ def at_hand(
     path = manifest or member.root / "target" / "manifest.json"
     body = _read(path)
     interface = extract(body, member.project, commit=commit, source=str(path))
-    whole = recorded.decode(body, str(path))
+    whole = built_manifest.decode(body, str(path))
     build = None
     if manifest is None:
         build = check.examine(
@@ -66,7 +66,7 @@ def at_hand(
             allow_failed=allow_failed,
         )
         interface = catalog.completed(interface, path, whole.metadata.invocation_id)
-    if whole.is_v2 and (wrong := misplaced.told(member.root, body, member.project)):
+    if whole.is_v2 and (wrong := top_level_access.told(member.root, body, member.project)):
         raise MeshError(f"{wrong}; nothing was published")
     for uid, why in refused(interface.nodes):
         raise MeshError(

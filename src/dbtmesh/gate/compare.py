@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 
 from dbtmesh.gate.changes import Change, Finding, worst_first
-from dbtmesh.gate.consumers import sharing_findings
+from dbtmesh.gate.consumer_changes import sharing_findings
 from dbtmesh.gate.deprecation import deprecation
-from dbtmesh.gate.models import (
+from dbtmesh.gate.model_changes import (
     deprecation_findings,
     group_findings,
     materialization_findings,
@@ -28,9 +28,9 @@ from dbtmesh.gate.nodes import (
     display,
     is_enforced,
 )
-from dbtmesh.gate.partial import completed
 from dbtmesh.gate.rules import Rule
-from dbtmesh.gate.versions import Published, heirs, latest_changes, versioning_findings
+from dbtmesh.gate.uncontracted import completed
+from dbtmesh.gate.version_changes import Published, heirs, latest_changes, versioning_findings
 from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.types import Type, read_type
 

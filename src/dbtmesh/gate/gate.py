@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dbtmesh import cli
 from dbtmesh.ci.github import job
-from dbtmesh.gate import partial
+from dbtmesh.gate import uncontracted
 from dbtmesh.gate.verdict import Verdict, judge
 from dbtmesh.manifest.interface import ALLOWED, Interface
 from dbtmesh.output.words import some
@@ -52,7 +52,7 @@ class Gate:
             today=datetime.now(UTC).date(),
             strict=self.strict,
         )
-        self.notes = [*partial.lines(verdict.partial), *self._unbuilt(current)]
+        self.notes = [*uncontracted.lines(verdict.partial), *self._unbuilt(current)]
         if not verdict.stops and not verdict.changes:  # the usual case, which loads nothing more
             self.lines = [verdict.sentence]
             return None

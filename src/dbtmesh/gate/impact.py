@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dbtmesh.gate.changes import Change
-from dbtmesh.gate.consumers import keeps
+from dbtmesh.gate.consumer_changes import keeps
 from dbtmesh.gate.nodes import Manifest, Node
 from dbtmesh.gate.rules import Rule, Severity
-from dbtmesh.gate.versions import Published
+from dbtmesh.gate.version_changes import Published
 from dbtmesh.registry.records import Read, Record
 
 _TOLD = frozenset((Rule.DEPRECATION_SET, Rule.MODEL_RETIRED))

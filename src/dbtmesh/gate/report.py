@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dbtmesh.gate import partial
+from dbtmesh.gate import uncontracted
 from dbtmesh.gate.changes import LAST_RESORT, Change, counted
-from dbtmesh.gate.consumers import keeps, limits
+from dbtmesh.gate.consumer_changes import keeps, limits
 from dbtmesh.gate.impact import Reader, Readers, concerns
 from dbtmesh.gate.rules import Severity
 from dbtmesh.gate.verdict import Verdict
@@ -40,7 +40,7 @@ def _ways_out(verdict: Verdict) -> list[str]:
     ways = dict.fromkeys(change.way_out for change in verdict.stopping)
     if verdict.strict and verdict.partial:
         names = some([each.model for each in verdict.partial])
-        ways[f"for {names}: {partial.WAY_OUT}{LAST_RESORT[Severity.RISKY]}"] = None
+        ways[f"for {names}: {uncontracted.WAY_OUT}{LAST_RESORT[Severity.RISKY]}"] = None
     return [*ways]
 
 
@@ -49,7 +49,7 @@ def summary(project: str, env: str, verdict: Verdict) -> list[str]:
     title = f"### What readers of {markdown.code(project)} would notice in {env}: "
     stops = dict.fromkeys(verdict.stopping)
     stopped = "**This stops the publication.**" if verdict.stops else ""
-    lacking = [f"- {markdown.text(line)}" for line in partial.lines(verdict.partial)]
+    lacking = [f"- {markdown.text(line)}" for line in uncontracted.lines(verdict.partial)]
     ways = _ways_out(verdict)
     advice = [
         *(["", "Ways out:", ""] if ways else ()),

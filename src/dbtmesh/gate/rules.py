@@ -14,7 +14,7 @@ docs and meta (but for `consumers`) break nobody and have no rule.
 
 dbt's own rule is `ModelNode.same_contract` (`state:modified.contract`). It looks at contracted
 models only and stops at what breaks a contract; this rulebook also follows access, names,
-relations, order and versions. tests/test_contract.py compares the two.
+relations, order and versions. tests/test_gate.py compares the two.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from dbtmesh.gate.changes import LAST_RESORT, Change, Finding, stopping
 from dbtmesh.gate.compare import compare
-from dbtmesh.gate.consumers import limits, weighed
-from dbtmesh.gate.partial import Partial, partial
+from dbtmesh.gate.consumer_changes import limits, weighed
 from dbtmesh.gate.rules import Rule
+from dbtmesh.gate.uncontracted import Partial, partial
 from dbtmesh.manifest.interface import Interface
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from dbtmesh.output.visible import visible
+from dbtmesh.output.escape import visible
 
 _APART = "&#8203;"
 # Markup, wherever it stands.

@@ -1,8 +1,8 @@
 """Jinja filters that the files of a member are written with.
 
 Copier loads this module for the template (copier.yml, `_jinja_extensions`), and
-`doctor/pristine.py` renders the same files with it. Copier's interpreter does not have the library,
-so nothing of it is imported here.
+`doctor/template_files.py` renders the same files with it. Copier's interpreter does not have the
+library, so nothing of it is imported here.
 """
 
 from __future__ import annotations

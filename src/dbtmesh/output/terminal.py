@@ -8,7 +8,7 @@ import re
 import sys
 from typing import TextIO
 
-from dbtmesh.output.visible import escape, visible
+from dbtmesh.output.escape import escape, visible
 
 # What GitHub's runner looks for in each line of a step's output:
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dbtmesh.output.visible import UNSEEN
+from dbtmesh.output.escape import UNSEEN
 
 # What a YAML reader or Jinja would not give back: a brace that opens something for Jinja (or could,
 # with what comes in after it), the last newline, carriage returns, the other line breaks of

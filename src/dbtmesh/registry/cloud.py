@@ -267,9 +267,11 @@ def _client(cloud: str) -> Any:
 def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
     """GitHub's token in its jobs, else what the environment holds, else the person's `az login`."""
     if access.azure_tenant and access.azure_client and job.has_identity():
-        from dbtmesh.registry import federation  # loads much
+        from dbtmesh.registry import cloud_sign_in  # loads much
 
-        return {"credential_provider": federation.azure(access.azure_tenant, access.azure_client)}
+        return {
+            "credential_provider": cloud_sign_in.azure(access.azure_tenant, access.azure_client)
+        }
     if any(os.environ.get(f"AZURE_{key}") for key in AZURE_KEYS) or os.environ.get(
         "IDENTITY_ENDPOINT"
     ):
@@ -286,9 +288,9 @@ def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
 def _google_sign_in(url: str, access: Access) -> dict[str, Any]:
     """The same, with `gcloud auth application-default login`."""
     if access.google_provider and job.has_identity():
-        from dbtmesh.registry import federation
+        from dbtmesh.registry import cloud_sign_in
 
-        return {"credential_provider": federation.google(access.google_provider)}
+        return {"credential_provider": cloud_sign_in.google(access.google_provider)}
     folder = os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud"
     if (
         not any(os.environ.get(f"GOOGLE_{key}") for key in GOOGLE_KEYS)

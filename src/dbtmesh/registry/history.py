@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from dbtmesh import MeshError, at_once
+from dbtmesh import MeshError, parallel
 from dbtmesh.gate.changes import Change, counted
 from dbtmesh.gate.compare import compare
 from dbtmesh.manifest import interface
@@ -71,7 +71,7 @@ def read_last(
             return f"{version}: {error}"
 
     known = versions(store, project, env, number + 1)
-    found = at_once.each(one, known)
+    found = parallel.each(one, known)
     read = [each for each in found if isinstance(each, interface.Interface)]
     before: list[interface.Interface | None] = [None, *read]
     pairs = list(zip(before, read, strict=False))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from dbtmesh import MeshError, at_once
+from dbtmesh import MeshError, parallel
 from dbtmesh.manifest.published import read
 from dbtmesh.registry import history, keys
 from dbtmesh.registry.publication import write_once
@@ -58,7 +58,7 @@ def move(
         if (stored := registry.read(key)) is not None:
             write_once(new, key, stored.body)
 
-    at_once.each(version, versions)
+    parallel.each(version, versions)
     for name in missing:
         _where_there_is_none(registry, new, folder + name)
     for name in STATE:

@@ -11,7 +11,7 @@ from itertools import islice
 
 import msgspec
 
-from dbtmesh import MeshError, at_once, checked
+from dbtmesh import MeshError, checked, parallel
 from dbtmesh.checked import Line, Moment, Name, NodeId, Project, Unfit, Word, moment
 from dbtmesh.config import NAME
 from dbtmesh.output.words import shown
@@ -112,7 +112,7 @@ def recorded(store: Store, upstream: str, env: str) -> tuple[list[Record], list[
     except MeshError as error:
         return [], [str(error)]
     more = len(names) > MOST_RECORDS
-    found = at_once.each(one, names[:MOST_RECORDS])
+    found = parallel.each(one, names[:MOST_RECORDS])
     records = [each for each in found if isinstance(each, Record) and each.reads]
     problems = [each for each in found if isinstance(each, str)]
     if more:

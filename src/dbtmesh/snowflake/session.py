@@ -211,10 +211,10 @@ def sign_in_with_key(
 
     Raises Refused where Snowflake does not accept the key, else MeshError.
     """
-    from dbtmesh.snowflake.keypair import keys
+    from dbtmesh.snowflake.keypair import rsa_keys
 
     name = f"key of {user}"
-    parameters = {**reach, "user": user, "private_key": keys.private_der(key)}
+    parameters = {**reach, "user": user, "private_key": rsa_keys.private_der(key)}
     parameters |= {"role": role} if role else {}
     return Session(_sign_in(parameters, name), name)
 
@@ -254,9 +254,9 @@ def open_as(
             "token": _workload_token(),
         }
     else:
-        from dbtmesh.snowflake.keypair import keys
+        from dbtmesh.snowflake.keypair import rsa_keys
 
-        parameters["private_key"] = keys.private_der(_key_of(user))
+        parameters["private_key"] = rsa_keys.private_der(_key_of(user))
     name = f"{user}, target {target}"
     return _sign_in({**parameters, **options}, name), name
 
@@ -278,16 +278,16 @@ def _workload_token() -> str:
 
 def _key_of(user: str) -> RSAPrivateKey:
     """The key itself from $SNOWFLAKE_PRIVATE_KEY, as CI has it, else from its file."""
-    from dbtmesh.snowflake.keypair import files, keys
+    from dbtmesh.snowflake.keypair import files, rsa_keys
 
     passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
     if text := os.environ.get("SNOWFLAKE_PRIVATE_KEY", "").strip():
         if "-----" not in text:  # dbt takes base64 alone, too
             text = f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----"
-        return keys.parse_private(text.encode(), Path("SNOWFLAKE_PRIVATE_KEY"), passphrase)
+        return rsa_keys.parse_private(text.encode(), Path("SNOWFLAKE_PRIVATE_KEY"), passphrase)
     named = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH")
     file = Path(named).expanduser() if named else files.default_file(user)
-    return keys.parse_private(files.read_private(file), file, passphrase)
+    return rsa_keys.parse_private(files.read_private(file), file, passphrase)
 
 
 def reach_of(account: str | None) -> dict[str, Any]:
@@ -308,12 +308,12 @@ def _from_environment(account: str | None) -> dict[str, Any]:
     if "account" not in parameters:
         raise MeshError("SNOWFLAKE_ACCOUNT is not set, and mesh.yml names no account: export it")
     if path := os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH"):
-        from dbtmesh.snowflake.keypair import files, keys
+        from dbtmesh.snowflake.keypair import files, rsa_keys
 
         file = Path(path).expanduser()
         passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
-        key = keys.parse_private(files.read_private(file), file, passphrase)
-        parameters["private_key"] = keys.private_der(key)
+        key = rsa_keys.parse_private(files.read_private(file), file, passphrase)
+        parameters["private_key"] = rsa_keys.private_der(key)
     return parameters
 
 

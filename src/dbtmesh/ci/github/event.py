@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dbtmesh.config import NAME
-from dbtmesh.gate.news import Cause
+from dbtmesh.gate.triggers import Cause
 
 LONGEST_CHAIN = 100
 """How many projects of a chain of news are kept; each is a deploy."""

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dbtmesh.output.escape import visible
 from dbtmesh.output.markdown import cut
-from dbtmesh.output.visible import visible
 from dbtmesh.output.words import one_line
 
 LONGEST_SUMMARY = 1_000_000

@@ -12,8 +12,8 @@ from dbtmesh import MeshError
 from dbtmesh.config import ACCOUNT, NAME
 from dbtmesh.files import MOST
 from dbtmesh.registry.snowflake import connection, rows, sql
-from dbtmesh.registry.snowflake.documents import documents
-from dbtmesh.registry.snowflake.places import Folder, Kind, Place, folder_of, place_of
+from dbtmesh.registry.snowflake.key_map import Folder, Kind, Place, folder_of, place_of
+from dbtmesh.registry.snowflake.reader_documents import documents
 from dbtmesh.registry.store import (
     Access,
     Changed,

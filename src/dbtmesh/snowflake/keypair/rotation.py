@@ -8,10 +8,10 @@ from pathlib import Path
 from dbtmesh import MeshError, cli
 from dbtmesh.ci.github.gh import Gh
 from dbtmesh.ci.github.secret import Place
-from dbtmesh.snowflake.keypair import keys, plan
+from dbtmesh.snowflake.keypair import plan, rsa_keys
 from dbtmesh.snowflake.keypair.files import File
+from dbtmesh.snowflake.keypair.key_ring import KeyRing
 from dbtmesh.snowflake.keypair.plan import Situation, Step
-from dbtmesh.snowflake.keypair.ring import KeyRing
 from dbtmesh.snowflake.keypair.user import User
 
 
@@ -110,7 +110,7 @@ class Rotation:
     def register(self, now: Situation) -> None:
         key = self.ring.key(File.NEXT if now.next else File.CURRENT)
         name = self.user.register(key, now.registered)
-        cli.say(f"registered  {keys.fingerprint(key)} ({name} of {self.user.name})")
+        cli.say(f"registered  {rsa_keys.fingerprint(key)} ({name} of {self.user.name})")
 
     def promote(self, now: Situation) -> None:
         self.user.sign_in(self.ring.key(File.NEXT))
@@ -129,7 +129,7 @@ class Rotation:
         """Without its passphrase: one that lay beside the key would protect nothing."""
         assert self.place is not None
         try:
-            self.place.set(self.github, keys.private_pem(self.ring.key(File.CURRENT)), cli.say)
+            self.place.set(self.github, rsa_keys.private_pem(self.ring.key(File.CURRENT)), cli.say)
             cli.say(f"handed over to GitHub, as {self.place}")
         except MeshError as error:
             by_hand = f"{error}; by hand: {self.place.by_hand(self.files.path(File.CURRENT))}"

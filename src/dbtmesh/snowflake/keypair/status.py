@@ -10,9 +10,9 @@ from dbtmesh import MeshError, cli
 from dbtmesh.ci.github import protection
 from dbtmesh.ci.github.gh import HERE, Gh
 from dbtmesh.ci.github.secret import Place
-from dbtmesh.snowflake.keypair import keys
+from dbtmesh.snowflake.keypair import rsa_keys
 from dbtmesh.snowflake.keypair.files import File
-from dbtmesh.snowflake.keypair.ring import KeyRing
+from dbtmesh.snowflake.keypair.key_ring import KeyRing
 from dbtmesh.snowflake.keypair.rotation import shown
 from dbtmesh.snowflake.keypair.user import User
 
@@ -45,7 +45,7 @@ def of_key(user: User, ring: KeyRing, max_age: int) -> Status:
     for which in File:
         if files.exists(which):
             key, path = ring.key(which), files.path(which)
-            here[keys.fingerprint(key)] = shown(path)
+            here[rsa_keys.fingerprint(key)] = shown(path)
             days = int((time.time() - path.stat().st_mtime) // DAY)
             size = f"RSA, {key.key_size} bits, {days} days old"
             found.lines.append(f"file       {shown(path)}: {size}")

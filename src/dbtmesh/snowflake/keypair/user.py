@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError, cli
 from dbtmesh.output.sql import literal
-from dbtmesh.snowflake.keypair import keys
+from dbtmesh.snowflake.keypair import rsa_keys
 from dbtmesh.snowflake.keypair.ages import EXPIRY_DAYS, GRACE_HOURS
 from dbtmesh.snowflake.session import Refused
 from dbtmesh.warehouse.adapter import Warehouse
@@ -64,7 +64,7 @@ def free_slot(registered: Iterable[str]) -> str | None:
 
 
 def set_slot_sql(user: str, slot: str, key: RSAPrivateKey) -> str:
-    return f"ALTER USER {sql_name(user)} SET {slot} = '{keys.public_text(key)}'"
+    return f"ALTER USER {sql_name(user)} SET {slot} = '{rsa_keys.public_text(key)}'"
 
 
 def add_pair_sql(user: str, key: RSAPrivateKey, role: str | None, *, replaces: bool) -> str:
@@ -73,7 +73,7 @@ def add_pair_sql(user: str, key: RSAPrivateKey, role: str | None, *, replaces: b
     role: the only one that a session signed in with this key can have; it has to be named when
     signing in.
     """
-    alter, public = f"ALTER USER {sql_name(user)}", f"PUBLIC_KEY = '{keys.public_text(key)}'"
+    alter, public = f"ALTER USER {sql_name(user)}", f"PUBLIC_KEY = '{rsa_keys.public_text(key)}'"
     if replaces:
         return (
             f"{alter} ROTATE KEY PAIR {PAIR} {public} "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError
-from dbtmesh.snowflake.keypair import keys
+from dbtmesh.snowflake.keypair import rsa_keys
 from dbtmesh.snowflake.keypair.files import File, KeyFiles
 
 if TYPE_CHECKING:
@@ -54,18 +54,18 @@ class KeyRing:
         """Raises MeshError where there is none, or it cannot be read."""
         pem, path = self.files.read(which), self.files.path(which)
         if pem not in self._parsed:
-            passphrase = self._passphrase.of(path) if keys.is_encrypted(pem) else None
-            self._parsed[pem] = keys.parse_private(pem, path, passphrase)
+            passphrase = self._passphrase.of(path) if rsa_keys.is_encrypted(pem) else None
+            self._parsed[pem] = rsa_keys.parse_private(pem, path, passphrase)
         return self._parsed[pem]
 
     def fingerprint(self, which: File) -> str | None:
-        return keys.fingerprint(self.key(which)) if self.files.exists(which) else None
+        return rsa_keys.fingerprint(self.key(which)) if self.files.exists(which) else None
 
     def generate(self) -> RSAPrivateKey:
         """Writes the next key; encrypted where that is asked for, or the key in use is."""
-        if self.files.exists(File.CURRENT) and keys.is_encrypted(self.files.read(File.CURRENT)):
+        if self.files.exists(File.CURRENT) and rsa_keys.is_encrypted(self.files.read(File.CURRENT)):
             self._passphrase.for_new_keys = True
         passphrase = self._passphrase.of_new_key()
-        key = keys.generate()
-        self.files.write(File.NEXT, keys.private_pem(key, passphrase))
+        key = rsa_keys.generate()
+        self.files.write(File.NEXT, rsa_keys.private_pem(key, passphrase))
         return key

@@ -55,7 +55,7 @@ class Kept:
     @contextmanager
     def _made(self) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(
-            prefix="fleet.kept.", dir=self.within, ignore_cleanup_errors=True
+            prefix="fleet.protected_commit.", dir=self.within, ignore_cleanup_errors=True
         ) as scratch:
             made = Path(scratch) / self.clone.name
             # without a template, which may hold hooks

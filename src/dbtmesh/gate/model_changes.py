@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 
 from dbtmesh.gate.changes import Finding
-from dbtmesh.gate.columns import column_findings
-from dbtmesh.gate.constraints import constraint_findings, promises
+from dbtmesh.gate.column_changes import column_findings
+from dbtmesh.gate.constraint_changes import constraint_findings, promises
 from dbtmesh.gate.deprecation import deprecation, is_short_notice
 from dbtmesh.gate.nodes import Node, is_enforced, materialized, places
 from dbtmesh.gate.rules import Rule

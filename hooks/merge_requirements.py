@@ -11,12 +11,12 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from previous import TEMPLATE, committed, git, rendered_before
+from before_update import TEMPLATE, committed, git, rendered_before
 
 sys.path.insert(0, str(TEMPLATE / "src"))
 
 from dbtmesh.config import load_member
-from dbtmesh.doctor import environment, plan, pristine
+from dbtmesh.doctor import environment, plan, template_files
 from dbtmesh.doctor.project import Project
 
 CONSTRAINTS = "constraints.txt"
@@ -67,7 +67,7 @@ def updated(answers: Path, own_files: Collection[str]) -> None:
     from migrations import forget_rejected, merge
 
     git("reset", "--quiet", "--", path)
-    new = relaxed(pristine.rendered(project.member, CONSTRAINTS), named)
+    new = relaxed(template_files.rendered(project.member, CONSTRAINTS), named)
     Path(path).write_text(new, encoding="utf-8")
     forget_rejected(path)
     merge(Path(path), edited, relaxed(old.decode(), named).encode())

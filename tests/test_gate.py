@@ -18,9 +18,9 @@ import yaml
 from dbtmesh.gate import changes as gate_changes
 from dbtmesh.gate import report
 from dbtmesh.gate.changes import Change, stopping
-from dbtmesh.gate.columns import RULE_OF
+from dbtmesh.gate.column_changes import RULE_OF
 from dbtmesh.gate.compare import compare
-from dbtmesh.gate.consumers import weighed
+from dbtmesh.gate.consumer_changes import weighed
 from dbtmesh.gate.deprecation import NOTICE_DAYS
 from dbtmesh.gate.rules import RULES, Rule, Severity
 from dbtmesh.gate.verdict import Verdict

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dbtmesh import MeshError, at_once, checked
+from dbtmesh import MeshError, checked, parallel
 from dbtmesh.checked import Unfit
 from dbtmesh.config import NAME, Member
 from dbtmesh.downstream import lineage
@@ -332,5 +332,5 @@ def former(store: registry.Store, env: str, consumer: str, current: Iterable[str
     folders = (name.rstrip("/") for name in store.children("") if name.endswith("/"))
     projects = sorted(islice(filter(NAME.fullmatch, folders), keys.MOST_PROJECTS))
     others = [name for name in projects if name not in known]
-    etags = at_once.each(lambda name: store.etag(keys.record(name, env, consumer)), others)
+    etags = parallel.each(lambda name: store.etag(keys.record(name, env, consumer)), others)
     return [name for name, etag in zip(others, etags, strict=True) if etag]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dbtmesh import MeshError
-from dbtmesh.downstream import additions, sources
+from dbtmesh.downstream import source_additions, sources
 from dbtmesh.manifest.extract import extract
 from tests.manifests import manifest, model
 
@@ -69,7 +69,7 @@ sources:
 
 
 def test_tests_and_freshness_are_added() -> None:
-    document, notes = additions.merged(published(), ADDED, "dbt_up")
+    document, notes = source_additions.merged(published(), ADDED, "dbt_up")
     loaded = yaml.safe_load(sources.to_yaml(document, "dbt_up"))["sources"][0]
     assert loaded["config"]["freshness"] == {"warn_after": {"count": 26, "period": "hour"}}
     (table,) = loaded["tables"]
@@ -84,7 +84,7 @@ def test_tests_and_freshness_are_added() -> None:
 
 
 def test_without_the_file_nothing_changes() -> None:
-    assert additions.merged(published(), b"", "dbt_up") == (published(), [])
+    assert source_additions.merged(published(), b"", "dbt_up") == (published(), [])
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,6 @@ def test_without_the_file_nothing_changes() -> None:
 )
 def test_a_file_that_is_something_else_is_one_line(text: bytes, why: str) -> None:
     with pytest.raises(MeshError) as caught:
-        additions.merged(published(), text, "dbt_up")
+        source_additions.merged(published(), text, "dbt_up")
     assert str(caught.value).startswith(f"mesh_sources/dbt_up.yml: {why}")
     assert "\n" not in str(caught.value)

@@ -28,8 +28,8 @@ from dbtmesh.manifest.extract import extract
 from fleet import map as mesh_map
 from fleet import status
 from tests.manifests import manifest
-from tests.test_door import JSON, PUBLISHED, RECORD, paths, put
 from tests.test_output import as_dbt_reads
+from tests.test_untrusted_manifest import JSON, PUBLISHED, RECORD, paths, put
 
 VERSION = extract(json.dumps(PUBLISHED).encode(), "dbt_up").version
 TOLD = ("--project", "dbt_up", "--version", VERSION, "--digest", "0" * 64, "--timeout", "0")
@@ -328,8 +328,8 @@ def test_as_it_is_all_goes_well(world: World) -> None:
 
 
 def test_no_command_is_left_out(world: World) -> None:
-    """Each is tried here, or in tests/test_door_github.py with whatever GitHub answers."""
-    from tests import test_door_github
+    """Each is tried here, or in tests/test_untrusted_github.py with whatever GitHub answers."""
+    from tests import test_untrusted_github
 
     here = {command for _, command, _, _ in world.started()}
-    assert here | test_door_github.TRIED == COMMANDS.keys()
+    assert here | test_untrusted_github.TRIED == COMMANDS.keys()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from dbtmesh.gate.changes import Change, Finding
-from dbtmesh.gate.consumers import sharing_findings
+from dbtmesh.gate.consumer_changes import sharing_findings
 from dbtmesh.gate.deprecation import deprecation
-from dbtmesh.gate.models import deprecation_findings, promise_findings
+from dbtmesh.gate.model_changes import deprecation_findings, promise_findings
 from dbtmesh.gate.nodes import Manifest, Node, base_id, display, is_public
 from dbtmesh.gate.rules import RULES, Rule, Severity
 from dbtmesh.warehouse.adapter import Warehouse

@@ -14,7 +14,7 @@ import pytest
 from dbt.artifacts.schemas.manifest import WritableManifest
 
 from dbtmesh.config import Member, Upstream
-from dbtmesh.downstream import lineage, recording
+from dbtmesh.downstream import consumer_record, lineage
 from dbtmesh.manifest.extract import extract
 from dbtmesh.registry.records import Record
 from tests.manifests import manifest, model
@@ -83,8 +83,8 @@ def record(document: dict[str, Any], **upstream: Any) -> Record:
     """What is put on record, with an upstream that publishes public_0."""
     body = json.dumps(document).encode()
     published = extract(manifest(columns=4, **upstream), "dbt_up")
-    return recording.records(
-        *(member(), "prod", None, edges(document), recording.readers(body)),
+    return consumer_record.records(
+        *(member(), "prod", None, edges(document), consumer_record.readers(body)),
         {"dbt_up": lineage.Published(published)},
         "duckdb",
     )[0]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet import checks, confined
+from fleet import checks, landlock
 from fleet.git import git
-from fleet.kept import Kept, keep
 from fleet.members import Member
+from fleet.protected_commit import Kept, keep
 
 BRANCH = "template/v9"
 ATTACK = r"""
@@ -113,7 +113,7 @@ class World:
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """Not in memory, to which programs may write wherever they work: see `confined.DEVICES`."""
+    """Not in memory, to which programs may write wherever they work: see `landlock.DEVICES`."""
     with tempfile.TemporaryDirectory(dir="/var/tmp" if Path("/var/tmp").is_dir() else None) as made:
         yield Path(made).resolve()
 
@@ -151,7 +151,7 @@ def test_nothing_of_theirs_runs_with_the_operators_git(
     """Also where the system cannot keep it from writing to the clone."""
     launcher = world.folder / "launcher.py"
     launcher.write_text(UNCONFINED)
-    monkeypatch.setattr(confined, "__file__", str(launcher))
+    monkeypatch.setattr(landlock, "__file__", str(launcher))
     (world.folder / "home" / ".gitconfig").touch()
     assert world.attacked() == ""
     assert "fsmonitor" in (world.clone / ".git" / "config").read_text()
@@ -171,7 +171,7 @@ def test_nothing_of_theirs_runs_with_the_operators_git(
     assert not world.seen.exists()
 
 
-@pytest.mark.skipif(not confined.is_possible(), reason="this system has no Landlock")
+@pytest.mark.skipif(not landlock.is_possible(), reason="this system has no Landlock")
 def test_it_writes_to_its_own_copy_only(world: World) -> None:
     places = [world.clone / ".git", world.folder / "theirs", world.folder / "home"]
     before = {file: file.read_bytes() for place in places for file in files(place)}
@@ -185,7 +185,7 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.skipif(not confined.is_possible(), reason="this system has no Landlock")
+@pytest.mark.skipif(not landlock.is_possible(), reason="this system has no Landlock")
 @pytest.mark.parametrize(
     "code",
     [

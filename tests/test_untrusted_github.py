@@ -27,10 +27,10 @@ from dbtmesh.commands import (
     update_template,
     with_snowflake_token,
 )
-from dbtmesh.output.visible import visible
+from dbtmesh.output.escape import visible
 from tests.github_api import app_key
-from tests.test_door import JSON, paths, put
-from tests.test_door_commands import FACTS, VERSION, run
+from tests.test_untrusted_commands import FACTS, VERSION, run
+from tests.test_untrusted_manifest import JSON, paths, put
 
 DIGEST = "0" * 64
 COMMENT = {"id": 7, "user": {"login": "github-actions[bot]"}, "body": "<!-- dbt-mesh dbt_up -->"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dbtmesh.ci.github import event
-from dbtmesh.gate.news import Cause, News, news
+from dbtmesh.gate.triggers import Cause, News, news
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import COMMIT, Interface
 from dbtmesh.manifest.seal import annotated

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import update_report
-from previous import TEMPLATE, git, is_untouched
+from before_update import TEMPLATE, git, is_untouched
 
 
 def take_out(answers: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What members' code may cost whoever runs it: `fleet.apart`."""
+"""What members' code may cost whoever runs it: `fleet.sandbox`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from fleet import apart
+from fleet import sandbox
 from fleet.git import GitError
 
 
 def refused(folder: Path, code: str, seconds: float = 60) -> str:
     environment = {"PATH": os.environ["PATH"]}
     with pytest.raises(GitError) as caught:
-        apart.run([sys.executable, "-c", code], folder, seconds=seconds, environment=environment)
+        sandbox.run([sys.executable, "-c", code], folder, seconds=seconds, environment=environment)
     return str(caught.value)
 
 
@@ -48,7 +48,7 @@ def test_what_is_left_running_ends_too(tmp_path: Path) -> None:
 import subprocess
 open("child", "w").write(str(subprocess.Popen(["sleep", "60"]).pid))
 """
-    apart.run(
+    sandbox.run(
         [sys.executable, "-c", code], tmp_path, seconds=60, environment={"PATH": os.environ["PATH"]}
     )
     time.sleep(0.2)
@@ -57,15 +57,15 @@ open("child", "w").write(str(subprocess.Popen(["sleep", "60"]).pid))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limits")
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "MOST_MEMORY", 2**28)
+    monkeypatch.setattr(sandbox, "MOST_MEMORY", 2**28)
     assert "MemoryError" in refused(tmp_path, "import time; time.sleep(1); bytearray(2**29)")
 
 
 def test_of_what_it_prints_the_end_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "MOST_READ", 1_000)
+    monkeypatch.setattr(sandbox, "MOST_READ", 1_000)
     code = "import sys; [print('x' * 99) for _ in range(10_000)]; sys.exit('the end')"
     assert refused(tmp_path, code) == "the end"
     assert "signal 9" in refused(tmp_path, "import os; os.kill(os.getpid(), 9)")
-    monkeypatch.setattr(apart, "MOST_WRITTEN", 10_000)
+    monkeypatch.setattr(sandbox, "MOST_WRITTEN", 10_000)
     code = "import time; time.sleep(1)\nwhile True: print('x' * 999)"
     assert len(refused(tmp_path, code)) < 2_000

@@ -1,4 +1,4 @@
-"""python -IS confined.py FOLDER … -- COMMAND …: runs the command so that it, and whatever it
+"""python -IS landlock.py FOLDER … -- COMMAND …: runs the command so that it, and whatever it
 starts, writes below these folders only.
 
 By Landlock, which Linux has since 5.13 and which needs no rights: what is ruled out once stays so.

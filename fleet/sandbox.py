@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from dbtmesh.output.told import telling_line
-from fleet import confined
+from dbtmesh.output.error_line import telling_line
+from fleet import landlock
 from fleet.git import QUIET_GIT, GitError
 
 MOST_MEMORY = 6 * 2**30
@@ -44,9 +44,9 @@ def run(
 ) -> None:
     """Raises GitError with the line in which the command said why it failed.
 
-    writable: folders below which it may write, beside `folder`; see `fleet.confined`.
+    writable: folders below which it may write, beside `folder`; see `fleet.landlock`.
     """
-    launcher = [sys.executable, "-IS", confined.__file__]
+    launcher = [sys.executable, "-IS", landlock.__file__]
     allowed = [str(each) for each in (folder, *writable)]
     _keep_orphans()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
