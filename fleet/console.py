@@ -1,4 +1,4 @@
-"""Escapes text of members, git and the registry for rich's console."""
+"""Text of members, git and the registry for rich's console."""
 
 from __future__ import annotations
 

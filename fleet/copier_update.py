@@ -1,4 +1,4 @@
-"""Runs Copier's part of an update, by its public functions."""
+"""Copier's part of an update, by its public functions."""
 
 from __future__ import annotations
 

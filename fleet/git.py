@@ -1,6 +1,4 @@
-"""Runs git and gh: returns what they printed, or raises the line in which they said what went
-wrong.
-"""
+"""Commands of git and gh: what they printed, or the line in which they said what went wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the mesh as a Mermaid flowchart, for READMEs. Pure."""
+"""The mesh as a Mermaid flowchart, for READMEs. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the fleet's members, and reads their answers."""
+"""The fleet's members: where they are, and what their answers say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renders members in this process, by Copier's public functions."""
+"""Rendering members in this process, by Copier's public functions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""`fleet status`: reports what every member is, how far behind the template, and what it
-publishes.
-"""
+"""`fleet status`: what every member is, how far behind the template, and what it publishes."""
 
 from __future__ import annotations
 

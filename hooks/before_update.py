@@ -1,4 +1,4 @@
-"""Reads the member as it was before the update, and as the template's old version had it.
+"""The member as it was before the update, and as the template's old version had it.
 
 Copier has made sure that everything was committed: HEAD is the member as it was.
 """

@@ -1,4 +1,4 @@
-"""Prints what a person does after `copier copy`: the numbered steps, which know the repository."""
+"""What a person does after `copier copy`: the numbered steps, which know the repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gives all commands the same output, errors and exit statuses."""
+"""What every command does the same way: what it says, errors, exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads files up to a size, and replaces them atomically."""
+"""Files that are read up to a size, and replaced at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens https addresses with a secret: checks the address, and follows no redirection.
+"""Requests over https that carry a secret: the address is checked, and redirections are refused.
 
 Standard library only.
 """

@@ -1,4 +1,4 @@
-"""Loads YAML as people write it, with errors in one line."""
+"""YAML as people write it, decoded without what PyYAML stumbles over."""
 
 from __future__ import annotations
 

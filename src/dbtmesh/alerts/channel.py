@@ -1,4 +1,4 @@
-"""Defines what a channel has: settings, secrets and a way to send."""
+"""What a channel is."""
 
 from __future__ import annotations
 

@@ -1,3 +1,1 @@
-"""Checks what dbt left in target/ (manifest.json, run_results.json, catalog.json) before it is
-used.
-"""
+"""What dbt left in target/ (manifest.json, run_results.json, catalog.json): can it be trusted?"""

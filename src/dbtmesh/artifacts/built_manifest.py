@@ -1,4 +1,4 @@
-"""Decodes of a manifest what it says of the project's own files and nodes, and nothing else."""
+"""What a manifest records of the project's own files and nodes; the rest of it is not decoded."""
 
 from __future__ import annotations
 

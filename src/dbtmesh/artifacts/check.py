@@ -1,6 +1,4 @@
-"""Checks that target/manifest.json is current, and that the dbt run which built its tables
-succeeded.
-"""
+"""Can target/manifest.json be trusted: is it of the files as they are, and did dbt succeed?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares the answers that Copier recorded with mesh.yml."""
+"""The answers that Copier recorded, against what mesh.yml says."""
 
 from __future__ import annotations
 

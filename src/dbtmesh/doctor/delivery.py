@@ -1,6 +1,4 @@
-"""Checks that the workflows call the commands that they should, and that their secrets exist (by
-name).
-"""
+"""Workflows that call what they should, and secrets that exist: names only."""
 
 from __future__ import annotations
 

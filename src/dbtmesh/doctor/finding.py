@@ -1,4 +1,4 @@
-"""Defines what a check finds, and what mends it."""
+"""What a check finds, and what mends it."""
 
 from __future__ import annotations
 

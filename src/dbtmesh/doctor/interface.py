@@ -1,4 +1,4 @@
-"""Checks the schemas and the contracts of public models."""
+"""Where public models land, and what they promise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a project as its files are, or as they would be."""
+"""A project as its files are, or would be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks .gitignore, .gitattributes, committed files, and conflicts that an update left."""
+"""What git keeps, and how; and what an update left to choose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks what dbt_project.yml, profiles.yml and the macros have to hold."""
+"""What dbt_project.yml, profiles.yml and the macros have to hold."""
 
 from __future__ import annotations
 

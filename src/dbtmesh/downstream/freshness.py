@@ -1,4 +1,4 @@
-"""Finds how old the publications and the data of other projects are. Pure."""
+"""How old what other projects publish is, and the data behind it. Pure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Writes the macro by which `ref('<project>', '<model>')` works in a native member, without a
-plugin.
+"""`ref('<project>', '<model>')` of another project, in a native member and without a plugin.
 
 What a sync writes for it, beside the sources; docs/decisions/012-ref-without-a-plugin.md tells why:
 
@@ -8,7 +7,9 @@ macros/_mesh_ref.sql     overrides `ref`, as dbt documents: with the name of an 
 state/<upstream>/refs/   what properties files refer to, on dbt Core; see `downstream.inputs`
 
 dbt Core reads a project that overrides `ref` without its static parser, in twice the time. So there
-the macro is written for a project that has such a `ref`, and for no other. dbt v2 pays nothing.
+the macro is written for a project that has such a `ref`, and for no other. dbt v2 has no such
+parser. But where `ref` names `execute`, reached or not, v2 renders each model twice as it parses,
+which takes a quarter more time. So only the macros behind it do, which few references call.
 """
 
 from __future__ import annotations
@@ -114,111 +115,121 @@ _MACRO = """\
     {%- set upstreams = {
         PUBLISHED
     } -%}
-    {%- set published = upstreams.get(varargs[0]) if varargs | length == 2 else none -%}
-    {%- if published is none -%}
-        {%- for name in upstreams if varargs | length == 2 and varargs[0] != project_name
-            and varargs[0] | lower == name | lower -%}
-            {%- do exceptions.raise_compiler_error(
-                'the project ' ~ varargs[0] ~ ' is called ' ~ name ~ ': write it like that') -%}
-        {%- endfor -%}
-OWN
-    {%- endif -%}
-    {%- set version = kwargs.get('version', kwargs.get('v')) -%}
-    {%- set name = varargs[1] if version is none else varargs[1] ~ '.v' ~ version -%}
-    {%- if '|' ~ name ~ '|' not in published -%}
-        {{ mesh_ref_unknown(varargs[0], name, published) }}
-    {%- endif -%}
+    {%- if varargs | length == 2 and varargs[0] in upstreams -%}
+        {%- set version = kwargs.get('version', kwargs.get('v')) -%}
+        {%- set name = varargs[1] if version is none else varargs[1] ~ '.v' ~ version -%}
+        {%- if '|' ~ name ~ '|' not in upstreams[varargs[0]] -%}
+            {%- do mesh_ref_unusual(varargs[0], name, upstreams[varargs[0]]) -%}
+        {%- endif -%}
 EXTRA
-    {{ return(source(varargs[0], varargs[1] if version is none
-        else varargs[1] ~ '_v' ~ (version | string | replace('.', '_')))) }}
+        {{ return(source(varargs[0], varargs[1] if version is none
+            else varargs[1] ~ '_v' ~ (version | string | replace('.', '_')))) }}
+    {%- endif -%}
+    {%- if varargs | length == 2 and varargs[0] != project_name -%}
+        {%- do mesh_ref_spelled(varargs[0], upstreams) -%}
+    {%- endif -%}
+OWN
+    {{ return(builtins.ref(*varargs, **kwargs)) }}
 {% endmacro %}
 
 
-{#- Stops with one line. published: names between bars, versions as `name.v1`. -#}
-{% macro mesh_ref_unknown(project, name, published) %}
-    {%- set scored, wanted = [], name | lower -%}
-    {%- for other in published.split('|') if other -%}
-        {%- set common = [] -%}
-        {%- for at in range(name | length - 1) if wanted[at:at + 2] in other | lower -%}
-            {%- do common.append(at) -%}
-        {%- endfor -%}
-        {%- if common | length * 2 >= name | length -%}
-            {%- do scored.append([common | length * 100 - other | length, other]) -%}
-        {%- endif -%}
+{#- Stops with one line where a project has another case. -#}
+{% macro mesh_ref_spelled(project, upstreams) %}
+    {%- for name in upstreams if project | lower == name | lower -%}
+        {%- do exceptions.raise_compiler_error(
+            'the project ' ~ project ~ ' is called ' ~ name ~ ': write it like that') -%}
     {%- endfor -%}
-    {%- set nearest = (scored | sort(reverse=true) | map(attribute=1) | list)[:3] -%}
-    {%- if not published -%}
+{% endmacro %}
+
+
+{#- Warns of what is deprecated, and stops with one line where it is not published.
+    published: names between bars, versions as `name.v1`, and what is deprecated as `name:date`. -#}
+{% macro mesh_ref_unusual(project, name, published) %}
+    {%- set until = {} -%}
+    {%- for entry in published.split('|') if entry -%}
+        {%- do until.update({entry.split(':')[0]: entry.split(':')[1:] | join}) -%}
+    {%- endfor -%}
+    {%- if name in until -%}
+        {%- if WHEN -%}
+            {%- set reader = model.name if model is defined else 'this project' -%}
+            {%- do exceptions.warn(
+                project ~ '.' ~ name ~ ', which ' ~ reader ~ ' reads, is deprecated on '
+                ~ until[name] ~ ': scripts/validate_lineage.py says what to move to') -%}
+        {%- endif -%}
+    {%- elif not until -%}
         {%- do exceptions.raise_compiler_error(
             'nothing is known of ' ~ project ~ ' yet: run scripts/sync_mesh.py') -%}
-    {%- endif -%}
-    {%- do exceptions.raise_compiler_error(
-        project ~ ' publishes no model ' ~ name ~ ' to this project'
-        ~ (' (nearest: ' ~ nearest | join(', ') | replace('.v', ' v=') ~ ')' if nearest else '')
-        ~ '. If it is new, run scripts/sync_mesh.py; if not, ask the owners of ' ~ project
-        ~ ' to publish it') -%}
-{% endmacro %}
-"""
-_DEPRECATED = """\
-    {%- set until = {
-        DEPRECATED
-    }.get(varargs[0] ~ '.' ~ name) -%}
-    {%- if until and WHEN -%}
-        {%- set reader = model.name if model is defined else 'this project' -%}
-        {%- do exceptions.warn(
-            varargs[0] ~ '.' ~ name ~ ', which ' ~ reader ~ ' reads, is deprecated on ' ~ until
-            ~ ': scripts/validate_lineage.py says what to move to') -%}
-    {%- endif -%}
-"""
-_UNIT_TEST = """\
-    {#- an input that a unit test gives as a ref is a model of the package that the sync made -#}
-    {%- if model is defined and model.resource_type == 'unit_test'
-        and 'model.' ~ varargs[0] ~ '.' ~ varargs[1] in model.depends_on.nodes -%}
-        {{ return(builtins.ref(*varargs, **kwargs)) }}
-    {%- endif -%}
-"""
-_OWN = {
-    Engine.CORE: """\
-        {{ return(builtins.ref(*varargs, **kwargs)) }}
-""",
-    # 2.0.0a4 cuts no batch of a microbatch model out of what `builtins` gives; later releases do
-    Engine.V2: """\
-        {%- set own = builtins.ref(*varargs, **kwargs) -%}
-        {%- set begin = __dbt_microbatch_event_time_start__ | default('') -%}
-        {%- for id in model.depends_on.nodes if begin and execute and own ~ '' == own.render() -%}
-            {%- set node = graph.nodes.get(id, {}) -%}
-            {%- set time, version = (node.config or {}).event_time, node.version ~ '' -%}
-            {%- set wanted = kwargs.get('version', kwargs.get('v', node.latest_version)) ~ '' -%}
-            {%- if time and node.name == varargs[-1] and version == wanted -%}
-                {{ return('(select * from ' ~ own ~ ' where ' ~ time ~ " >= '" ~ begin ~ "' and "
-                    ~ time ~ " < '" ~ __dbt_microbatch_event_time_end__ ~ "')") }}
+    {%- else -%}
+        {%- set scored, wanted = [], name | lower -%}
+        {%- for other in until -%}
+            {%- set common = [] -%}
+            {%- for at in range(name | length - 1) if wanted[at:at + 2] in other | lower -%}
+                {%- do common.append(at) -%}
+            {%- endfor -%}
+            {%- if common | length * 2 >= name | length -%}
+                {%- do scored.append([common | length * 100 - other | length, other]) -%}
             {%- endif -%}
         {%- endfor -%}
-        {{ return(own) }}
-""",
-}
+        {%- set nearest = (scored | sort(reverse=true) | map(attribute=1) | list)[:3] -%}
+        {%- do exceptions.raise_compiler_error(
+            project ~ ' publishes no model ' ~ name ~ ' to this project'
+            ~ (' (nearest: ' ~ nearest | join(', ') | replace('.v', ' v=') ~ ')' if nearest else '')
+            ~ '. If it is new, run scripts/sync_mesh.py; if not, ask the owners of ' ~ project
+            ~ ' to publish it') -%}
+    {%- endif -%}
+{% endmacro %}
+"""
+_UNIT_TEST = """\
+        {#- what a unit test gives as a ref is a model of the package that the sync made -#}
+        {%- if model is defined and model.resource_type == 'unit_test'
+            and 'model.' ~ varargs[0] ~ '.' ~ varargs[1] in model.depends_on.nodes -%}
+            {{ return(builtins.ref(*varargs, **kwargs)) }}
+        {%- endif -%}
+"""
+_IN_BATCH = """\
+    {%- if __dbt_microbatch_event_time_start__ -%}
+        {{ return(mesh_ref_batch(*varargs, **kwargs)) }}
+    {%- endif -%}
+"""
+_BATCH = """
+
+{#- A model of the project's own as a microbatch model reads it: 2.0.0a4 cuts no batch out of what
+    `builtins` gives; later releases do. -#}
+{% macro mesh_ref_batch() %}
+    {%- set own = builtins.ref(*varargs, **kwargs) -%}
+    {%- for id in model.depends_on.nodes if execute and own ~ '' == own.render() -%}
+        {%- set node = graph.nodes.get(id, {}) -%}
+        {%- set time, version = (node.config or {}).event_time, node.version ~ '' -%}
+        {%- set wanted = kwargs.get('version', kwargs.get('v', node.latest_version)) ~ '' -%}
+        {%- if time and node.name == varargs[-1] and version == wanted -%}
+            {{ return('(select * from ' ~ own ~ ' where ' ~ time ~ " >= '"
+                ~ __dbt_microbatch_event_time_start__ ~ "' and " ~ time ~ " < '"
+                ~ __dbt_microbatch_event_time_end__ ~ "')") }}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(own) }}
+{% endmacro %}
+"""
 _WHEN = {
-    # once for each node: where it is compiled, and where nothing is
-    Engine.CORE: "(execute or flags.WHICH in ['parse', 'list'])",
-    Engine.V2: "execute",
+    # once for each node. Core: where it is compiled, and where nothing is. v2 parses all, each time
+    Engine.CORE: "execute or flags.WHICH in ['parse', 'list']",
+    Engine.V2: "not execute",
 }
 
 
 def macro_text(known: Mapping[str, Interface | None], engine: Engine) -> str:
     """The macro `ref`, behind the first lines of its file. known: what each upstream publishes to
     this project; None where there is no copy of it."""
-    published, deprecated = {}, {}
+    published = {}
     for project, interface in known.items():
         spelled = dict(spelled_names(interface)) if interface else {}
-        published[project] = "".join(f"|{name}" for name in sorted(spelled)) + "|" * bool(spelled)
-        for name, node in sorted(spelled.items()):
-            if node.get("deprecation_date"):
-                deprecated[f"{project}.{name}"] = str(node["deprecation_date"])[:10]
-    extra = _UNIT_TEST if engine is Engine.CORE else ""
-    if deprecated:
-        warning = _DEPRECATED.replace("DEPRECATED", _entries(deprecated))
-        extra = warning.replace("WHEN", _WHEN[engine]) + extra
-    text = _MACRO.replace("PUBLISHED", _entries(published)).replace("OWN\n", _OWN[engine])
-    return text.replace("EXTRA\n", extra)
+        dates = ((name, node.get("deprecation_date")) for name, node in sorted(spelled.items()))
+        names = [f"{name}:{str(date)[:10]}" if date else name for name, date in dates]
+        published[project] = "|".join(["", *names, ""]) if names else ""
+    text = _MACRO.replace("PUBLISHED", _entries(published)).replace("WHEN", _WHEN[engine])
+    core = engine is Engine.CORE
+    text = text.replace("EXTRA\n", _UNIT_TEST if core else "")
+    return text.replace("OWN\n", "" if core else _IN_BATCH) + ("" if core else _BATCH)
 
 
 def _entries(mapping: Mapping[str, str]) -> str:

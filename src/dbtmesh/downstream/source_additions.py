@@ -1,5 +1,4 @@
-"""Merges what a project adds to the sources that a sync writes: data tests, freshness and
-configuration.
+"""What a project adds to the sources that a sync writes: data tests, freshness and configuration.
 
     mesh_sources/<upstream>.yml
 

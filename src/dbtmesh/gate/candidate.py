@@ -1,4 +1,4 @@
-"""Builds the interface to publish from the manifest at hand, with its warnings."""
+"""What is to be published: the interface of the manifest at hand, and what to say of it."""
 
 from __future__ import annotations
 

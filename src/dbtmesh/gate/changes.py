@@ -1,6 +1,4 @@
-"""Defines one difference between two interfaces as data: a `Finding` in a model, then rated as a
-`Change`.
-"""
+"""One difference between two interfaces, as data: found in a model, then judged as a `Change`."""
 
 from __future__ import annotations
 

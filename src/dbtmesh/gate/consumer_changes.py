@@ -1,4 +1,4 @@
-"""Compares the lists of projects that may read a model (`meta.consumers`)."""
+"""The list of projects that may read a model (`meta.consumers`): what a change of it means."""
 
 from __future__ import annotations
 

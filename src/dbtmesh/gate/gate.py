@@ -1,4 +1,4 @@
-"""Compares a new interface with the published one, and refuses it where it breaks readers."""
+"""The gate before the registry: what is to be published against what is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the readers that a change affects, from consumers' records. Pure."""
+"""Who reads what a change concerns, by what consumers have put on record. Pure."""
 
 from __future__ import annotations
 

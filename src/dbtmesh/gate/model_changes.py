@@ -1,6 +1,4 @@
-"""Compares one model before and after: contract, materialization, relation, deprecation date and
-group.
-"""
+"""One model before and after: contract, materialization, relation, deprecation date and group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads fields of a published model that the gate compares: names, columns, place and access."""
+"""What the gate reads of a published model: its names, columns, place, access and dates."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Writes what the gate prints: lines for a terminal, and Markdown for a reviewer of a pull
-request.
-"""
+"""What the gate prints: lines for a terminal, and Markdown for a reviewer of a pull request."""
 
 from __future__ import annotations
 

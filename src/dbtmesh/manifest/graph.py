@@ -1,4 +1,4 @@
-"""Finds ways through a graph of nodes. Pure."""
+"""Ways through a graph of nodes. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Escapes invisible and control characters, so that everybody sees them."""
+"""Characters that nobody sees as what they are, written so that everybody does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes literals of SQL. Names: `dbtmesh.warehouse.names.quoted` and `sql_name`."""
+"""Text in SQL. Names: `dbtmesh.warehouse.names.quoted` and `sql_name`."""
 
 from __future__ import annotations
 

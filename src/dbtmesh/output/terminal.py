@@ -1,6 +1,4 @@
-"""Escapes text for a terminal and for the log of a CI job, so that nothing in it is a command to
-either.
-"""
+"""Text for a terminal, and for the log of a CI job: nothing in it is a command to either."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts lists, numbers and values into sentences."""
+"""Lists, numbers and values in sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores a registry in a folder."""
+"""A registry in a folder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Lists what was published before (--history), and puts it back (--rollback). Nothing is ever
-deleted.
-"""
+"""What was published before: to look at (--history), and to put back (--rollback)."""
 
 from __future__ import annotations
 

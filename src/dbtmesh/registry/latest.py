@@ -1,4 +1,4 @@
-"""Reads a project's current publication. All readers use this module."""
+"""What a project publishes: the one place that reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies a project's publications, records of its readers and state to another registry."""
+"""Taking a project's publications, records of its readers and state to another registry."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Follows consumers' records, and those of their consumers, to find cycles that include this
-project.
-"""
+"""Who reads whom around a project, by the records of readers, and of their readers, and so on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads an account: what exists, and who was granted what."""
+"""Reading an account: what exists, and who was granted what."""
 
 from __future__ import annotations
 

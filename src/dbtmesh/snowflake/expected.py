@@ -1,4 +1,4 @@
-"""Compares what a member's roles should have with what they have on an account. Pure."""
+"""What a member's roles should have, and how an account differs from that. Pure."""
 
 from __future__ import annotations
 

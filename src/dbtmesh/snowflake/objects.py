@@ -1,4 +1,4 @@
-"""Defines the objects of a Snowflake account, and grants on them. Pure.
+"""Objects of a Snowflake account, and grants on them. Pure.
 
 Names are canonical: as SHOW prints them, quoted only where they have to be.
 """

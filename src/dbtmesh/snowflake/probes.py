@@ -1,4 +1,4 @@
-"""Runs statements as each role on an account, of which some must fail and others must not."""
+"""What must fail on an account, and what must not: tried for real, as the role in question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signs in to Snowflake, and runs statements."""
+"""A session on Snowflake: signing in, and running statements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parses, folds, quotes and compares names as the warehouse stores them. Pure.
+"""Names as the warehouse stores them: parsed, folded, quoted and compared. Pure.
 
 Snowflake stores an unquoted name in upper case and compares exactly. DuckDB keeps a name as it is
 written, quoted or not, and compares without regard to case.

@@ -1,5 +1,4 @@
-"""Signs in as a GitHub App, which acts in each repository with a token that is good there and
-nowhere else.
+"""A GitHub App, which acts in each repository with a token that is good there and nowhere else.
 
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """

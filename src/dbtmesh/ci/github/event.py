@@ -1,4 +1,4 @@
-"""Reads what started the workflow that this runs in.
+"""What started the workflow that this runs in.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows
 """

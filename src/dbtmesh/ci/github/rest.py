@@ -1,4 +1,4 @@
-"""Calls GitHub's REST API, as far as the workflows need it. Standard library only.
+"""GitHub's REST API, as far as the workflows need it. Standard library only.
 
 The token goes to the API's host and nowhere else: no redirection is followed.
 """

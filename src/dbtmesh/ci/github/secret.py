@@ -1,6 +1,4 @@
-"""Stores the key that CI signs in with as a secret of a GitHub environment, and closes that
-environment.
-"""
+"""The secret of GitHub that holds the key CI signs in with, and the environment that keeps it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps keys of the registry to tables and rows. Pure."""
+"""What a key of the registry stands for among the tables. Pure."""
 
 from __future__ import annotations
 

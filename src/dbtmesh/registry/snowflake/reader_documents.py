@@ -1,6 +1,4 @@
-"""Splits a publication by reader, so that only named consumers see the models that are limited to
-them. Pure.
-"""
+"""What each reader gets of a publication that has models for named consumers. Pure."""
 
 from __future__ import annotations
 

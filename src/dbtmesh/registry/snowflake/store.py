@@ -1,4 +1,4 @@
-"""Offers a registry in Snowflake as a store: keys in, statements out."""
+"""A registry in Snowflake, as a store: keys in, statements out."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Manages a Snowflake user's key pairs: files on this machine, keys in the account, rotation."""
+"""A Snowflake user's key pairs: files on this machine, keys that the account accepts, rotation."""

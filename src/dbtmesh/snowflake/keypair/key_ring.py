@@ -1,4 +1,4 @@
-"""Opens the key files of a user, and asks for the passphrase where one needs it."""
+"""The key files of a user, opened; the passphrase is asked for where one needs it."""
 
 from __future__ import annotations
 

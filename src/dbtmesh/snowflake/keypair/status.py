@@ -1,4 +1,4 @@
-"""Reports the state of a user's key: here, in the account, and in GitHub."""
+"""How things stand with a user's key: here, in the account, and in GitHub."""
 
 from __future__ import annotations
 
