@@ -1,4 +1,5 @@
-"""Jinja filters for copier.yml, of names: of the project, of what it reads, and on Snowflake.
+"""Jinja filters for copier.yml that validate and parse names: of the project, of what it reads,
+and on Snowflake.
 
 `delivery.py` has those of the registry, GitHub and the library; an extension of Copier's cannot
 import another one. A filter called `…_error` returns one line for the person who typed the answer,

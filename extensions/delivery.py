@@ -1,4 +1,4 @@
-"""Jinja filters for copier.yml, of where a project is kept and delivered.
+"""Jinja filters for copier.yml that validate where a project is kept and delivered.
 
 That is the registry, AWS, GitHub, its folder in a repository, and the library it runs on.
 

@@ -1,4 +1,4 @@
-"""What the template's files and folders derive from the answers: layers, names, settings.
+"""Derives from the answers what the template's files and folders need: layers, names, settings.
 
 They are not computed answers (`when: false`), because Copier works out each of those several times:
 that took a tenth of a copy. They are known once all questions are answered. `dev_role`, `ci_user`

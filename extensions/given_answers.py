@@ -1,4 +1,4 @@
-"""Answers that nobody typed at a prompt: refused in one line, before anything is written.
+"""Refuses invalid answers that nobody typed at a prompt, in one line, before anything is written.
 
 Copier ends with a traceback where an answer of `--data` or of a data file is not valid, takes keys
 that are no questions without a word, and replaces an answer of the answers file that is not valid

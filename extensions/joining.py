@@ -1,4 +1,5 @@
-"""A project that is there already: what its files say, as default answers, and which stay its own.
+"""Reads default answers from the files of a project that is there already, and finds which of them
+stay its own.
 
 Read only where a copy is the first one into a folder: a member has an answers file. Nothing of a
 team's is executed, and what cannot be read is as if it were not there.

@@ -1,4 +1,4 @@
-"""What was answered before Ctrl-C is kept: a data file, and the command that goes on with it.
+"""Keeps what was answered before Ctrl-C: a data file, and the command that goes on with it.
 
 Copier shows the answers so far to every template that it renders, also to the defaults and
 validators of a question. When the program ends while questions were being asked, the last that

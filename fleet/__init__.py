@@ -1,4 +1,4 @@
-"""What acts on many members at once: demo, update, status, map.
+"""Acts on many members at once: demo, update, status, map.
 
 The template's hooks and extensions are imported from where they lie, because Copier runs them
 there; this is the one place that says so.

@@ -1,4 +1,4 @@
-"""Checks of an updated member, which run its code: with as few rights as its own CI has.
+"""Checks an updated member by running its code, with as few rights as its own CI has.
 
 What a check can still do is told in docs/fleet.md: it runs as the operator's user, so it can read
 what that user can read by an absolute path.

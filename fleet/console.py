@@ -1,4 +1,4 @@
-"""Text of members, git and the registry for rich's console."""
+"""Escapes text of members, git and the registry for rich's console."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copier's part of an update, by its public functions."""
+"""Runs Copier's part of an update, by its public functions."""
 
 from __future__ import annotations
 

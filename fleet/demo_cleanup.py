@@ -1,4 +1,4 @@
-"""What `fleet demo` made, and away with it: nothing that may be somebody's own."""
+"""Removes what `fleet demo` made, but nothing that may be somebody's own."""
 
 from __future__ import annotations
 

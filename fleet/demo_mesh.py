@@ -1,4 +1,4 @@
-"""The demo mesh: its members, what they run on one machine, and where all of it lies."""
+"""Defines the demo mesh: its members, what they run on one machine, and where all of it lies."""
 
 from __future__ import annotations
 

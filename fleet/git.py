@@ -1,4 +1,6 @@
-"""Commands of git and gh: what they printed, or the line in which they said what went wrong."""
+"""Runs git and gh: returns what they printed, or raises the line in which they said what went
+wrong.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a member run the library that its version of the template released?
+"""Compares the library of a member with the one that its version of the template released.
 
 The library is built by the template's hook, and the same version gives the same bytes: so git's
 object of a member's file tells whether it is that one, without reading it. Nobody edits the

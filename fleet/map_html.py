@@ -1,5 +1,5 @@
-"""The mesh as one HTML page that needs nothing else: no network, no server. Pure but for reading
-its own sources in map_page/.
+"""Writes the mesh as one HTML page that needs nothing else: no network, no server. Pure but for
+reading its own sources in map_page/.
 
 All data is compressed and in base64, so nothing in it can end a script or be taken for markup.
 The index (names, states, edges) is read when the page opens; what is only shown on a click

@@ -1,4 +1,4 @@
-"""The mesh as a Mermaid flowchart, for READMEs. Pure."""
+"""Writes the mesh as a Mermaid flowchart, for READMEs. Pure."""
 
 from __future__ import annotations
 

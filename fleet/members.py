@@ -1,4 +1,4 @@
-"""The fleet's members: where they are, and what their answers say."""
+"""Finds the fleet's members, and reads their answers."""
 
 from __future__ import annotations
 

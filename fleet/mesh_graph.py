@@ -1,4 +1,4 @@
-"""The mesh as one graph: publications and consumers' records in, nodes and edges out. Pure."""
+"""Builds one graph of the mesh: publications and records in, nodes and edges out. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an update of a member was asked to do, and what became of it."""
+"""Defines what an update of a member was asked to do, and what became of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was committed, kept apart from the code that is run to check it.
+"""Keeps the commit of an update safe from the code that is run to check it.
 
 That code runs as the operator's user, so it may write to whatever it finds, the clone's settings
 and hooks among it, which the operator's git would obey. So it runs in a repository in which git is

@@ -1,4 +1,4 @@
-"""The branch and the pull request of an update: what an earlier run left, and a new one."""
+"""Pushes the branch of an update and opens its pull request, or finds those of an earlier run."""
 
 from __future__ import annotations
 

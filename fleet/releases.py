@@ -1,4 +1,4 @@
-"""The template's released versions: cloned once, and checked out once each, for all members."""
+"""Clones the template once, and checks out each released version once, for all members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendering members in this process, by Copier's public functions."""
+"""Renders members in this process, by Copier's public functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A member's repository: a clone of it at the branch that deploys, and whether it may change."""
+"""Clones a member's repository at the branch that deploys, and tells whether it may change."""
 
 from __future__ import annotations
 

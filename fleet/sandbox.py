@@ -1,5 +1,6 @@
-"""Commands that run members' code: bounded in time, memory and output, and in what they may write,
-and ended with all that they have started."""
+"""Runs commands that run members' code: bounded in time, memory and output, and in what they may
+write, and ended with all that they have started.
+"""
 
 from __future__ import annotations
 

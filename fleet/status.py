@@ -1,4 +1,6 @@
-"""`fleet status`: what every member is, how far behind the template, and what it publishes."""
+"""`fleet status`: reports what every member is, how far behind the template, and what it
+publishes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fleet update`: every member to a release of the template, side by side."""
+"""`fleet update`: updates every member to a release of the template, side by side."""
 
 from __future__ import annotations
 

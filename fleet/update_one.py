@@ -1,4 +1,4 @@
-"""One member's update, in a clone of its own: the member changes when all of it went well.
+"""Updates one member in a clone of its own: the member changes when all of it went well.
 
 This runs in a process of the pool.
 """

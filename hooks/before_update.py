@@ -1,4 +1,4 @@
-"""The member as it was before the update, and as the template's old version had it.
+"""Reads the member as it was before the update, and as the template's old version had it.
 
 Copier has made sure that everything was committed: HEAD is the member as it was.
 """

@@ -1,4 +1,4 @@
-"""The doctor of the library, of this very version, over a member that a hook has just changed."""
+"""Runs the doctor of this version of the library over a member that a hook has just changed."""
 
 from __future__ import annotations
 

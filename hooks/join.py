@@ -1,4 +1,4 @@
-"""What a first copy does in a folder that has something already: a dbt project, or a repository.
+"""Merges a first copy into a folder that has something already: a dbt project, or a repository.
 
 Copier leaves alone what was there (`own_files` in copier.yml). Here lines are added to files of
 which that is safe, settings and lists; of others the template's version is laid beside, under a

@@ -1,4 +1,4 @@
-"""The library that a member's commands run on, as one sealed file: `vendor/dbtmesh-….whl`.
+"""Builds the library that a member's commands run on as one sealed file, `vendor/dbtmesh-….whl`.
 
     library.py FOLDER VERSION    builds it into FOLDER/vendor, and removes other versions;
                                  without a VERSION, which is of an index then, removes all

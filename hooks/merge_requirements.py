@@ -1,4 +1,5 @@
-"""A requirements.txt that was there before the project joined, and the tested versions beside it.
+"""Merges the template's lines into a requirements.txt that was there before the project joined,
+and leaves what it names out of constraints.txt.
 
 The file is the team's, but for the lines that the copy added between comments. constraints.txt is
 the template's, without what the team's own requirements name: pip refuses two versions of one

@@ -1,4 +1,4 @@
-"""What an update does with edited copies of the code that is a library since 0.3.0.
+"""Takes edited copies of the code that is a library since 0.3.0 out of a member's tree.
 
 Members had all of `scripts/` as files. Untouched ones go or change like any other. An edited one
 would import what is gone, so it leaves the tree, or becomes the short file that it is for

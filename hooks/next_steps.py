@@ -1,4 +1,4 @@
-"""What a person does after `copier copy`: the numbered steps, which know the repository."""
+"""Prints what a person does after `copier copy`: the numbered steps, which know the repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`setup=plan` and `setup=now`: what a new member needs on Snowflake, by the member's own commands.
+"""Does `setup=plan` and `setup=now`: sets a new member up on Snowflake, by the member's own
+commands.
 
 Everything is done by the commands that a person would type, one after the other; when one fails,
 or is interrupted, the rest is listed, ready to be copied. In a terminal it asks; without one it

@@ -1,4 +1,5 @@
-"""The first model of a downstream of any project, of what the upstream publishes on this machine.
+"""Writes the first model of a downstream of any project, which selects from what the upstream
+publishes on this machine.
 
 Where nothing of it can be read here, there is none, and the project builds without. Copier's
 interpreter has no msgspec, so the library's own door to manifests is not open here: of a manifest

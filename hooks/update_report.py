@@ -1,4 +1,4 @@
-"""What an update did, for a person: the changelog between two versions, and what is in conflict.
+"""Reports what an update did: the changelog between two versions, and what is in conflict.
 
 `hooks/migrations.py` prints it in the member; the fleet puts it into pull requests and its table.
 """

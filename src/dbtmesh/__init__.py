@@ -1,4 +1,4 @@
-"""The library that members of a dbt mesh, and the fleet around them, run on."""
+"""The library behind the commands of a mesh's members, and behind this repository's tools."""
 
 
 class MeshError(Exception):

@@ -1,4 +1,4 @@
-"""What a value that somebody else wrote may be: types, and the one way to decode bytes into them.
+"""Validates what somebody else wrote: types with limits, and the one way to decode bytes into them.
 
 All that is read from the registry or from a committed file is decoded here, so that no later code
 meets a control character, a date that no calendar has, or nesting that exhausts the stack. What

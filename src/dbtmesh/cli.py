@@ -1,4 +1,4 @@
-"""What every command does the same way: what it says, errors, exit status."""
+"""Gives all commands the same output, errors and exit statuses."""
 
 from __future__ import annotations
 

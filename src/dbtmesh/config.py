@@ -1,4 +1,4 @@
-"""What this member is (mesh.yml), and which registry and environment a command means."""
+"""Reads mesh.yml, and resolves which registry and environment a command means."""
 
 from __future__ import annotations
 

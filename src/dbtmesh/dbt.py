@@ -1,4 +1,4 @@
-"""Calls dbt, as a process: never imported, so that a member may run any engine of it."""
+"""Runs dbt in a process of its own, so that a member can use dbt Core or dbt v2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where dbt looks for the files of a project."""
+"""Lists the folders where dbt looks for the files of a project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are read up to a size, and replaced at once."""
+"""Reads files up to a size, and replaces them atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flags that commands share, and how all of them are read."""
+"""Defines the flags that commands share, and how all of them are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests over https that carry a secret: the address is checked, and redirections are refused.
+"""Opens https addresses with a secret: checks the address, and follows no redirection.
 
 Standard library only.
 """

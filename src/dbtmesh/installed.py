@@ -1,4 +1,4 @@
-"""Which version of this library a command runs with, and which one its project requires."""
+"""Finds which version of this library a command runs with, and which one its project requires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that wait for servers, made side by side."""
+"""Makes requests that wait for servers side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML as people write it, decoded without what PyYAML stumbles over."""
+"""Loads YAML as people write it, with errors in one line."""
 
 from __future__ import annotations
 

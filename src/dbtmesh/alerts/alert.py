@@ -1,5 +1,6 @@
-"""What there is to tell. Pure; standard library only, as all of this folder: the job that alerts
-installs nothing else."""
+"""Builds the text of an alert. Pure; standard library only, as all of this folder: the job that
+alerts installs nothing else.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a channel is."""
+"""Defines what a channel has: settings, secrets and a way to send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All channels, and telling by those that are on."""
+"""Lists all channels, and sends an alert by those that are on."""
 
 from __future__ import annotations
 

@@ -1,1 +1,3 @@
-"""What dbt left in target/ (manifest.json, run_results.json, catalog.json): can it be trusted?"""
+"""Checks what dbt left in target/ (manifest.json, run_results.json, catalog.json) before it is
+used.
+"""

@@ -1,4 +1,4 @@
-"""What a manifest records of the project's own files and nodes; the rest of it is not decoded."""
+"""Decodes of a manifest what it says of the project's own files and nodes, and nothing else."""
 
 from __future__ import annotations
 

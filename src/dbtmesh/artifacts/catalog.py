@@ -1,4 +1,4 @@
-"""Columns of models without a contract, completed from dbt's catalog where it is of this build.
+"""Adds columns from dbt's catalog to models without a contract, if both files are of the same run.
 
 catalog.json (`dbt docs generate`, or v2's `--write-catalog`) lists the columns that the warehouse
 has, with their types. It is used where dbt wrote it in the run that wrote the manifest, and for the

@@ -1,4 +1,6 @@
-"""Can target/manifest.json be trusted: is it of the files as they are, and did dbt succeed?"""
+"""Checks that target/manifest.json is current, and that the dbt run which built its tables
+succeeded.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The project's files against the manifest: was it made of them as they are now?
+"""Finds the project's files that have changed since dbt wrote the manifest.
 
 SQL models, seeds, snapshots and tests are compared by the checksums that dbt recorded, so a file
 that was only touched has not changed. dbt records none of YAML files, macros and docs: there the

@@ -1,4 +1,4 @@
-"""The hooks by which a member's dbt runs do what the mesh relies on.
+"""Lists the hooks (on-run-start, post-hook, on-run-end) that a member's dbt runs have to call.
 
 The macros are the template's, and so are the lines of dbt_project.yml that call them:
 template/{{ member }}/ and template/{{ publisher }}/macros/.

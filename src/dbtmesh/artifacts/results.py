@@ -1,4 +1,4 @@
-"""The results of dbt's last run against what is to be published: were its tables built?
+"""Checks in run_results.json that the models to be published were built.
 
 run_results.json is of one command, and the next one replaces it. It may be older than the manifest
 (`dbt parse` writes none), of a selection, of a command that builds nothing, or of another target;

@@ -1,4 +1,5 @@
-"""What a run of dbt did (target/run_results.json). Standard library only: alerts use it, too.
+"""Reports what a run of dbt did, from target/run_results.json. Standard library only: alerts use
+it, too.
 
 Statuses: https://docs.getdbt.com/reference/artifacts/run-results-json
 """

@@ -1,5 +1,5 @@
-"""Does a project, as it is, have all that the mesh relies on?
+"""Checks that a project has all that the mesh relies on, and computes the lines that it lacks.
 
-A check is a function of a `Project` that yields `Finding`s (checks.py lists them all); what mends a
-finding is data too, the text that a file would have. `plan.mended` applies all of them in memory.
+To add a check, write a function of a `Project` that yields `Finding`s, and list it in `plan`. What
+mends a finding is data too, the text that a file would have; `plan.mended` applies all in memory.
 """

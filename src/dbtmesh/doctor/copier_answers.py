@@ -1,4 +1,4 @@
-"""The answers that Copier recorded, against what mesh.yml says."""
+"""Compares the answers that Copier recorded with mesh.yml."""
 
 from __future__ import annotations
 

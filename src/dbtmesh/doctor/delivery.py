@@ -1,4 +1,6 @@
-"""Workflows that call what they should, and secrets that exist: names only."""
+"""Checks that the workflows call the commands that they should, and that their secrets exist (by
+name).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs the project: dbt and its adapters, the requirements, and the library's seal."""
+"""Checks what runs the project: dbt and its adapters, the requirements, and the library's seal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check finds, and what mends it."""
+"""Defines what a check finds, and what mends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where public models land, and what they promise."""
+"""Checks the schemas and the contracts of public models."""
 
 from __future__ import annotations
 

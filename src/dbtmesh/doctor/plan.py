@@ -1,4 +1,4 @@
-"""All checks, and what a project would be with all findings mended."""
+"""Runs all checks, and computes the files of a project with all findings mended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A project as its files are, or would be."""
+"""Reads a project as its files are, or as they would be."""
 
 from __future__ import annotations
 

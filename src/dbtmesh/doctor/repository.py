@@ -1,4 +1,4 @@
-"""What git keeps, and how; and what an update left to choose."""
+"""Checks .gitignore, .gitattributes, committed files, and conflicts that an update left."""
 
 from __future__ import annotations
 

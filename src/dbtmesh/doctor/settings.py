@@ -1,4 +1,4 @@
-"""What dbt_project.yml, profiles.yml and the macros have to hold."""
+"""Checks what dbt_project.yml, profiles.yml and the macros have to hold."""
 
 from __future__ import annotations
 

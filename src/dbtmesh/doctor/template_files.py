@@ -1,4 +1,5 @@
-"""What the template gives a project like this one: its settings, and the macros that they call.
+"""Renders the template's files for a project's own answers: its settings, and the macros that they
+call.
 
 The wheel carries these files of the template (hooks/library.py puts them in); in a checkout they
 are read where they lie.

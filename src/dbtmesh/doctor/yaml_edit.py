@@ -1,4 +1,4 @@
-"""Adding to a YAML file as a person would: all other lines, comments and spaces stay as they are.
+"""Adds to a YAML file as a person would: all other lines, comments and spaces stay as they are.
 
 Positions come from PyYAML's nodes. Each function gives the new text, or raises CannotEdit where the
 file is laid out in a way that a line cannot be added to (flow style over several lines, aliases).

@@ -1,4 +1,4 @@
-"""Which columns of other projects' models a compiled query reads. Pure.
+"""Finds which columns of other projects' models a compiled query reads. Pure.
 
 By sqlglot, which is imported here only. Two things count as read: every column that the query
 names, used later or not, because a warehouse binds each of them; and what a step takes by `*`, as

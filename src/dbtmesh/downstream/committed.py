@@ -1,4 +1,4 @@
-"""The committed copy of an upstream: what the last sync brought in, and where it lies.
+"""Reads the committed copy of an upstream's interface, which the last sync wrote.
 
 state/<upstream>/manifest.json  its interface, as it was published. Commit it: builds without
                                 the registry start from it, and a review shows what changed

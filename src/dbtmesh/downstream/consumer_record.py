@@ -1,4 +1,4 @@
-"""This project's record of what it reads of each upstream, worked out and kept in the registry."""
+"""Builds this project's record of what it reads of each upstream, and keeps it in the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in on DuckDB for a type that a model or source declares. Pure.
+"""Maps the types that models and sources declare to DuckDB's, for stub tables. Pure.
 
 Values hold what a contract asks for: never null, and different in every row, so that keys are
 unique. Snowflake's semi-structured types become JSON.

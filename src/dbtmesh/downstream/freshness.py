@@ -1,4 +1,4 @@
-"""How old what other projects publish is, and the data behind it. Pure."""
+"""Finds how old the publications and the data of other projects are. Pure."""
 
 from __future__ import annotations
 

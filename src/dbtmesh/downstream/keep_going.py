@@ -1,5 +1,6 @@
-"""What `--keep-going` allows a deploy: one upstream's faulty publication does not stop it, where
-there is a good copy of an earlier one."""
+"""Implements `--keep-going`: in place of a faulty publication, a deploy uses the last good copy of
+an earlier one.
+"""
 
 from __future__ import annotations
 

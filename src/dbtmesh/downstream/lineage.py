@@ -1,4 +1,4 @@
-"""Edges from this project's models to other projects', and what is wrong with them. Pure."""
+"""Finds edges from this project's models to other projects', and what is wrong with them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DuckDB files of a laptop that hold stand-ins: what lies in them, and how they are written.
+"""Reads and writes the DuckDB files of a laptop that hold stub tables.
 
 What a stand-in is made of comes out of a registry. So its SQL runs in a DuckDB that reads and
 writes no other file and loads no extension, and that keeps these settings.

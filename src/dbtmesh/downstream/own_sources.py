@@ -1,4 +1,4 @@
-"""Stand-ins for a project's own sources: tables that a loader brings to Snowflake, and that a
+"""Builds stub tables for a project's own sources, which a loader brings to Snowflake, and which a
 laptop and credential-free CI do not have.
 
 Made of the columns that the source declares, and of sample rows where the project has some:

@@ -1,4 +1,4 @@
-"""What the text of a dbt project says about models of other projects, read as dbt would find it.
+"""Finds references to other projects in the text of a dbt project's files, as dbt would.
 
 Besides the project's own folders that is the text of its packages: a macro of one may refer to an
 upstream as well. Packages that are declared but not installed here cannot be read, which `look`

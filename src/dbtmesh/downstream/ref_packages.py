@@ -1,4 +1,5 @@
-"""What properties files of a project on dbt Core refer to in other projects: inputs of unit tests.
+"""Writes packages by which unit tests and exposures on dbt Core can refer to other projects'
+models.
 
 dbt Core looks up `input: ref('<project>', '<model>')` of a unit test, and what an exposure depends
 on, among models, and does not call the macro `ref`. So a sync writes a package of the upstream's

@@ -1,4 +1,5 @@
-"""`ref('<project>', '<model>')` of another project, in a native member and without a plugin.
+"""Writes the macro by which `ref('<project>', '<model>')` works in a native member, without a
+plugin.
 
 What a sync writes for it, beside the sources; docs/decisions/012-ref-without-a-plugin.md tells why:
 

@@ -1,4 +1,5 @@
-"""What a project adds to the sources that a sync writes: data tests, freshness and configuration.
+"""Merges what a project adds to the sources that a sync writes: data tests, freshness and
+configuration.
 
     mesh_sources/<upstream>.yml
 

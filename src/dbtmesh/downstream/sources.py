@@ -1,4 +1,4 @@
-"""An upstream's interface as dbt sources: what `scripts/sync_mesh.py` writes. Pure."""
+"""Turns an upstream's interface into dbt sources: what `scripts/sync_mesh.py` writes. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-ins for an upstream's relations on a laptop, made of its published interface. Pure."""
+"""Builds stub tables for an upstream's models on a laptop, from its published interface. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sync of an upstream changes in this project: planned first, then applied.
+"""Plans the changes that a sync of an upstream makes to this project, and applies them.
 
 A plan is made of what the registry holds and what lies in the project; only `apply` writes.
 """

@@ -1,4 +1,4 @@
-"""What is legal in dbt, but will not give readers what the owner means. Pure.
+"""Warns of publications that dbt allows, but that readers cannot use as intended. Pure.
 
 Each function returns lines to print; none of them stops a publication.
 """

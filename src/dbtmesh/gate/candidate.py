@@ -1,4 +1,4 @@
-"""What is to be published: the interface of the manifest at hand, and what to say of it."""
+"""Builds the interface to publish from the manifest at hand, with its warnings."""
 
 from __future__ import annotations
 

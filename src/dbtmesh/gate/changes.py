@@ -1,4 +1,6 @@
-"""One difference between two interfaces, as data: found in a model, then judged as a `Change`."""
+"""Defines one difference between two interfaces as data: a `Finding` in a model, then rated as a
+`Change`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of a model that were removed, renamed, added, retyped or reordered."""
+"""Finds columns of a model that were removed, renamed, added, retyped or reordered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare a project's public interface with the published one: breaking, risky or fine?
+"""Compares a project's public interface with the published one: breaking, risky or fine?
 
 Pure: two decoded manifests in, a list of `Change` out. Nodes that say they are not public, or are
 not models, are passed over, so a whole manifest works as well as a published one. What counts as

@@ -1,4 +1,4 @@
-"""Constraints of a model, compared by what they promise.
+"""Compares constraints of a model by what they promise.
 
 A primary key promises unique and not null; unique over fewer columns promises more. It does not
 matter whether a constraint stands at the column or at the model, or what it is called. A foreign

@@ -1,4 +1,4 @@
-"""The list of projects that may read a model (`meta.consumers`): what a change of it means."""
+"""Compares the lists of projects that may read a model (`meta.consumers`)."""
 
 from __future__ import annotations
 

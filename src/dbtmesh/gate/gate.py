@@ -1,4 +1,4 @@
-"""The gate before the registry: what is to be published against what is."""
+"""Compares a new interface with the published one, and refuses it where it breaks readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who reads what a change concerns, by what consumers have put on record. Pure."""
+"""Finds the readers that a change affects, from consumers' records. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""One model before and after: contract, materialization, relation, deprecation date and group."""
+"""Compares one model before and after: contract, materialization, relation, deprecation date and
+group.
+"""
 
 from __future__ import annotations
 

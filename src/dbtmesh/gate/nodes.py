@@ -1,4 +1,4 @@
-"""What the gate reads of a published model: its names, columns, place, access and dates."""
+"""Reads fields of a published model that the gate compares: names, columns, place and access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the gate prints: lines for a terminal, and Markdown for a reviewer of a pull request."""
+"""Writes what the gate prints: lines for a terminal, and Markdown for a reviewer of a pull
+request.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The rulebook: what can happen to a public interface, how bad each change is, and the way out.
+"""The gate's rules: each kind of change, its severity and its remedy. `compare` and the modules
+`…_changes` detect the changes.
 
 What an interface lists is promised, contracted or not: readers were shown it. Descriptions, tags,
 docs and meta (but for `consumers`) break nobody and have no rule.

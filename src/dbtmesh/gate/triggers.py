@@ -1,4 +1,4 @@
-"""Is a publication news to a reader? Pure.
+"""Decides whether a publication starts a reader's deploy. Pure.
 
 A deploy that tells its readers starts their deploys, which tell their readers in turn. Two rules
 end such a chain. Nobody is told of a publication that changes nothing. News does not go back to a

@@ -1,4 +1,4 @@
-"""Public models that promise less than readers see: without a contract, nothing holds them to it.
+"""Finds public models without an enforced contract, whose columns nothing guarantees.
 
 dbt holds a contracted model to all its columns. Without a contract the list of columns is whatever
 somebody wrote down: a column that is not listed may well exist, and one that is may not. Where the

@@ -1,4 +1,4 @@
-"""The gate's verdict on an interface that is to take the place of the published one. Pure."""
+"""Decides whether an interface may take the place of the published one. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of models: which model takes the place of another, and what the latest one means."""
+"""Matches models across versions, and compares the old latest version with the new one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The bytes of a dbt manifest as checked values: the one way in, for what a project is about to
-publish and for what others have published. Pure.
+"""Decodes and validates a dbt manifest: the one way in, for what a project is about to publish and
+for what others have published. Pure.
 
 Longer than others, because all that decides whether a manifest comes in stands in one place.
 """

@@ -1,4 +1,4 @@
-"""The document that is published, put together of a manifest's checked content. Pure."""
+"""Builds the document that is published from a manifest's checked content. Pure."""
 
 from __future__ import annotations
 

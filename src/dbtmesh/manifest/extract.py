@@ -1,4 +1,4 @@
-"""From a full manifest, of any size, to the sealed interface that is published. Pure.
+"""Reduces a full manifest, of any size, to the sealed interface that is published. Pure.
 
 What is left out is never built: reading takes the time of scanning the JSON.
 """

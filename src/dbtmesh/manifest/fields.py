@@ -1,4 +1,4 @@
-"""Every field of a publication, and what it may hold; docs/published-fields.md says why.
+"""Defines every field of a publication and what it may hold; docs/published-fields.md says why.
 
 What is not listed here does not leave a project, and is not read of another one: decoding into
 these types leaves it out. The same types check what is published and what was downloaded, so that

@@ -1,4 +1,4 @@
-"""Ways through a graph of nodes. Pure."""
+"""Finds ways through a graph of nodes. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The public interface of a project: a dbt manifest of its public models. Pure."""
+"""Defines the public interface of a project: a dbt manifest that contains only its public models.
+Pure.
+"""
 
 from __future__ import annotations
 

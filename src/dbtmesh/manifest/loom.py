@@ -1,4 +1,5 @@
-"""Would dbt-loom take what is published? One node that it refuses stops every loom reader at parse.
+"""Checks that dbt-loom can load what is published. One node that it refuses stops every loom
+reader at parse.
 
 dbt-loom reads each node of a manifest into a model of its own (`dbt_loom.manifests.ManifestNode`).
 Publishers do not have it, and it would load all of dbt, so its fields are checked here for the same

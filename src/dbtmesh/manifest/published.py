@@ -1,4 +1,4 @@
-"""The interface in a publication's bytes, as a reader downloads them. Pure."""
+"""Reads the interface in a publication's bytes, as a reader downloads them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seal of a publication: its version and its digest. Pure.
+"""Seals a publication: gives it its version and its digest. Pure.
 
 The digest is that of the very bytes, taken with 64 zeros in its own place, so that a copy can be
 checked wherever it lies, without a second file that could be out of step.

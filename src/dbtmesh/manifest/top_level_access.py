@@ -1,4 +1,4 @@
-"""Models that say `access: public` where dbt v2 does not read it: beside `config`, not in it.
+"""Finds models with `access: public` beside `config` in place of in it, which dbt v2 ignores.
 
 dbt Core reads both. dbt v2 makes such a model protected, so a project that moves there would
 silently stop publishing it.

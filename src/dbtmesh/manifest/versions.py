@@ -1,4 +1,4 @@
-"""Versions of a model, compared as dbt compares them. Pure.
+"""Compares versions of a model as dbt does. Pure.
 
 YAML reads `v: 1`, `v: 1.0` and `v: "1"` as a whole number, a fraction and a text, and engines write
 them in different ways: dbt Core 1.11 keeps what YAML has read, 1.12 makes 1 of 1.0, and v2 makes

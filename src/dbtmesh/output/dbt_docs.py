@@ -1,5 +1,7 @@
-"""Text for dbt's docs page. Its search shows descriptions, tags and names of columns as HTML
-(`trustAsHtml` in dbt-docs), so that an element in one would run scripts in the reader's page."""
+"""Escapes text for dbt's docs page. Its search shows descriptions, tags and names of columns as
+HTML (`trustAsHtml` in dbt-docs), so that an element in one would run scripts in the reader's
+page.
+"""
 
 from __future__ import annotations
 

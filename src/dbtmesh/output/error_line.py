@@ -1,4 +1,4 @@
-"""What a command that failed said of it: one line of all that it printed. Pure."""
+"""Picks from the output of a command that failed the one line that says why. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Characters that nobody sees as what they are, written so that everybody does."""
+"""Escapes invisible and control characters, so that everybody sees them."""
 
 from __future__ import annotations
 

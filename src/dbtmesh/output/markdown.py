@@ -1,4 +1,4 @@
-"""Findings as Markdown: for the summary of a CI step, and the comment on a pull request.
+"""Writes Markdown: for the summary of a CI step, and the comment on a pull request.
 
 What comes from elsewhere goes through text(), code() or fenced(): it is shown as it is. GitHub's
 Markdown: https://github.github.com/gfm/; what it makes of the text after that (mentions of people

@@ -1,4 +1,4 @@
-"""Text in SQL. Names: `dbtmesh.warehouse.names.quoted` and `sql_name`."""
+"""Writes literals of SQL. Names: `dbtmesh.warehouse.names.quoted` and `sql_name`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jinja filters that the files of a member are written with.
+"""Defines the Jinja filters that the files of a member are written with.
 
 Copier loads this module for the template (copier.yml, `_jinja_extensions`), and
 `doctor/template_files.py` renders the same files with it. Copier's interpreter does not have the

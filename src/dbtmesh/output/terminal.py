@@ -1,4 +1,6 @@
-"""Text for a terminal, and for the log of a CI job: nothing in it is a command to either."""
+"""Escapes text for a terminal and for the log of a CI job, so that nothing in it is a command to
+either.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists, numbers and values in sentences."""
+"""Puts lists, numbers and values into sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML that dbt reads: it renders Jinja in the text of a properties file, first of all."""
+"""Writes YAML for dbt, which renders Jinja in the text of a properties file first of all."""
 
 from __future__ import annotations
 

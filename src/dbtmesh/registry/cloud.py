@@ -1,4 +1,4 @@
-"""A registry on Azure Blob Storage or Google Cloud Storage, by obstore."""
+"""Stores a registry on Azure Blob Storage or Google Cloud Storage, by obstore."""
 
 from __future__ import annotations
 

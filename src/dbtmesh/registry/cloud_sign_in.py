@@ -1,4 +1,4 @@
-"""Signing in to another cloud with GitHub Actions' own token: no secret, no action to trust.
+"""Signs in to Azure or Google with GitHub Actions' own token: no secret, no action to trust.
 
 The cloud was told which repositories and environments to believe, and answers the token with one
 of its own, which lives for about an hour.

@@ -1,4 +1,5 @@
-"""Projects that read each other: each one's deploy starts the next one's, and that one's the first.
+"""Finds cycles of projects that read each other: each one's deploy starts the next one's, and that
+one's the first.
 
 dbt refuses a cycle of models; between projects nothing does. Pure.
 """

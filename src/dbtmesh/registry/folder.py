@@ -1,4 +1,4 @@
-"""A registry in a folder."""
+"""Stores a registry in a folder."""
 
 from __future__ import annotations
 

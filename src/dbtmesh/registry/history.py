@@ -1,4 +1,6 @@
-"""What was published before: to look at (--history), and to put back (--rollback)."""
+"""Lists what was published before (--history), and puts it back (--rollback). Nothing is ever
+deleted.
+"""
 
 from __future__ import annotations
 

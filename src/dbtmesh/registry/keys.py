@@ -1,4 +1,4 @@
-"""Where what lies in the registry.
+"""Names the objects of the registry: its paths, or keys.
 
 <root>/<project>/<env>/latest/manifest.json             what consumers read
 <root>/<project>/<env>/history/<version>/manifest.json  immutable, every publication

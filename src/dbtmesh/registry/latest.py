@@ -1,4 +1,4 @@
-"""What a project publishes: the one place that reads it."""
+"""Reads a project's current publication. All readers use this module."""
 
 from __future__ import annotations
 

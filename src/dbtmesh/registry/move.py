@@ -1,4 +1,4 @@
-"""Taking a project's publications, records of its readers and state to another registry."""
+"""Copies a project's publications, records of its readers and state to another registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing an interface: the immutable version first, then `latest` by compare-and-swap.
+"""Publishes an interface: the immutable version first, then `latest` by compare-and-swap.
 
 Whatever is interrupted, and wherever: a reader sees the old or the new interface, whole; of
 several publishers none is lost (each has its version in the history), and an older build never

@@ -1,4 +1,6 @@
-"""Who reads whom around a project, by the records of readers, and of their readers, and so on."""
+"""Follows consumers' records, and those of their consumers, to find cycles that include this
+project.
+"""
 
 from __future__ import annotations
 

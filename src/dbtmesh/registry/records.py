@@ -1,4 +1,4 @@
-"""What a consumer reads of an upstream, as each keeps it on record in the upstream's registry.
+"""Decodes consumers' records: which models and columns each consumer reads of an upstream.
 
 A downstream writes its record when it deploys (validate_lineage.py --record); an upstream reads
 them to tell who a change would break (publish_manifest.py), and the map to draw edges.

@@ -1,4 +1,4 @@
-"""Upstreams that publish to another registry than the member's own."""
+"""Routes reads to the registry of each upstream, where it is not the member's own."""
 
 from __future__ import annotations
 

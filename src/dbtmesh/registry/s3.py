@@ -1,4 +1,4 @@
-"""A registry in a bucket of S3."""
+"""Stores a registry in a bucket of S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The registry's storage: a folder, a bucket or a container behind one small interface.
+"""Defines a store of the registry, and opens the one at a URL: a folder, bucket, container or
+account.
 
 A store reads an object with the ETag it had, and writes it on a condition: only if it is still
 the one that was read, or only if there is none. That is all the publication protocol needs.

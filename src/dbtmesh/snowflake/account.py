@@ -1,4 +1,4 @@
-"""Reading an account: what exists, and who was granted what."""
+"""Reads an account: what exists, and who was granted what."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What exists and is not as the SQL makes it: whose it is, and what brings it there. Pure.
+"""Plans how `apply --adopt` takes over objects that exist and differ from the SQL. Pure.
 
 CREATE … IF NOT EXISTS changes nothing that exists. So a plan compares owners, managed access and
 the comments that say who made an object, and adds the statements that the SQL files leave out.

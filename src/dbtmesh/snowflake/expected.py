@@ -1,4 +1,4 @@
-"""What a member's roles should have, and how an account differs from that. Pure."""
+"""Compares what a member's roles should have with what they have on an account. Pure."""
 
 from __future__ import annotations
 

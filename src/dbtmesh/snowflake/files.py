@@ -1,4 +1,4 @@
-"""The SQL files of a member's folder snowflake/: read as steps, and written by an adoption."""
+"""Reads the SQL files of a member's folder snowflake/ as steps, and writes those of an adoption."""
 
 from __future__ import annotations
 

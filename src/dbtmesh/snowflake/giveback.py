@@ -1,4 +1,4 @@
-"""What was taken over, and how it was before: a script that a teardown runs. Pure.
+"""Writes the script with which a teardown gives adopted objects back as they were. Pure.
 
 `apply --adopt` writes the statements that take back each of its changes to what exists. A teardown
 runs them instead of dropping such an object. What others had been granted is written as SQL, too,

@@ -1,4 +1,4 @@
-"""The access matrix: who may do what, as a table. Pure."""
+"""Builds the access matrix: who may do what, as a table. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dbt builds in prod and what of it is public, by the manifest of a prod run."""
+"""Finds what dbt builds in prod and what of it is public, from the manifest of a prod run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a member is called on Snowflake: its databases, roles, users and warehouse. Pure.
+"""Derives a member's names on Snowflake: its databases, roles, users and warehouse. Pure.
 
 The names come from mesh.yml, where the template writes them; what follows a rule that other members
 rely on (PUBLIC_READ, READ_<PROJECT>, the comment that marks what a project made) is told here.

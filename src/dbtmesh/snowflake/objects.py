@@ -1,4 +1,4 @@
-"""Objects of a Snowflake account, and grants on them. Pure.
+"""Defines the objects of a Snowflake account, and grants on them. Pure.
 
 Names are canonical: as SHOW prints them, quoted only where they have to be.
 """

@@ -1,4 +1,4 @@
-"""What the SQL files would change on an account. Pure: steps and an account in, changes out."""
+"""Finds what the SQL files change on an account. Pure: steps and an account in, changes out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must fail on an account, and what must not: tried for real, as the role in question."""
+"""Runs statements as each role on an account, of which some must fail and others must not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans and findings as text for people and as JSON for programs. Pure."""
+"""Writes plans and findings as text for people and as JSON for programs. Pure."""
 
 from __future__ import annotations
 

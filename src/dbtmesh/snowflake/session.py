@@ -1,4 +1,4 @@
-"""A session on Snowflake: signing in, and running statements."""
+"""Signs in to Snowflake, and runs statements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The SQL files of snowflake/ as data: every statement with its place, its role and its meaning.
+"""Reads the SQL files of snowflake/ as data: every statement with its place, its role and its
+meaning.
 
 What the files say is what counts: plan, matrix and verify are derived from them, so a statement
 that a member adds there is planned, shown and expected like those of the template. Pure.

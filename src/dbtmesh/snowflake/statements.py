@@ -1,4 +1,4 @@
-"""What one SQL statement says: a closed grammar of what set-up scripts do. Pure.
+"""Parses SQL statements of set-up scripts by a closed grammar. Pure.
 
 A statement that no rule knows has the verb OTHER: it is run and shown, and nothing is derived.
 """

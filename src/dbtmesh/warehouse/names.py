@@ -1,4 +1,4 @@
-"""Names as the warehouse stores them: parsed, folded, quoted and compared. Pure.
+"""Parses, folds, quotes and compares names as the warehouse stores them. Pure.
 
 Snowflake stores an unquoted name in upper case and compares exactly. DuckDB keeps a name as it is
 written, quoted or not, and compares without regard to case.

@@ -1,4 +1,4 @@
-"""SQL types as the warehouse understands them: when do two spellings mean the same type?
+"""Compares SQL types as the warehouse understands them: when do two spellings mean the same type?
 
 Types are compared by what the warehouse stores, not by their spelling:
 

@@ -1,4 +1,5 @@
-"""A GitHub App, which acts in each repository with a token that is good there and nowhere else.
+"""Signs in as a GitHub App, which acts in each repository with a token that is good there and
+nowhere else.
 
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """

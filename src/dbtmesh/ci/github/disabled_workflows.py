@@ -1,4 +1,4 @@
-"""Workflows that GitHub does not run any more. Standard library only.
+"""Finds workflows that GitHub has disabled. Standard library only.
 
 In a public repository it switches those with a schedule off once nothing has happened there for 60
 days, and a commit does not switch them on again:

@@ -1,4 +1,5 @@
-"""GitHub's environments: they keep the secrets of deploys, and AWS and Snowflake trust their names.
+"""Reads and limits GitHub's environments: they keep the secrets of deploys, and AWS and Snowflake
+trust their names.
 
 So whoever can run a job in an environment can deploy. A workflow that names one which does not
 exist makes it, open to every branch:

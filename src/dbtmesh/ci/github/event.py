@@ -1,4 +1,4 @@
-"""What started the workflow that this runs in.
+"""Reads what started the workflow that this runs in.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows
 """

@@ -1,4 +1,4 @@
-"""GitHub by its command line tool `gh`, as people are signed in to it on their machines.
+"""Calls GitHub by its command line tool `gh`, as people are signed in to it on their machines.
 
 https://cli.github.com/manual/gh_api and …/gh_secret_set
 """

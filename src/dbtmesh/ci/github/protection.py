@@ -1,5 +1,6 @@
-"""Who could deploy: what GitHub has of a repository and of an environment of its, and what is wrong
-with it. Read by `setup_keypair_auth.sh status`, by the deploy workflow, and by the doctor."""
+"""Finds who could deploy beside the branch that should, from a repository's environment and
+secrets. Used by `setup_keypair_auth.sh status`, by the deploy workflow, and by the doctor.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The projects that wait for a publication, and how GitHub starts the deploy of each. Pure.
+"""Decides which readers of a publication are told of it, and how GitHub starts the deploy of each.
+Pure.
 
 A deploy workflow of 0.3.0 and later is started by `workflow_dispatch`, with the news as its inputs.
 That takes the permission `actions: write`, by which nobody can change code. An older one listens

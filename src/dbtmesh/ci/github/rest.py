@@ -1,4 +1,4 @@
-"""GitHub's REST API, as far as the workflows need it. Standard library only.
+"""Calls GitHub's REST API, as far as the workflows need it. Standard library only.
 
 The token goes to the API's host and nowhere else: no redirection is followed.
 """

@@ -1,4 +1,6 @@
-"""The secret of GitHub that holds the key CI signs in with, and the environment that keeps it."""
+"""Stores the key that CI signs in with as a secret of a GitHub environment, and closes that
+environment.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step tells GitHub Actions: commands in its log, outputs, and its summary.
+"""Writes what a step tells GitHub Actions: commands in its log, outputs, and its summary.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
 """

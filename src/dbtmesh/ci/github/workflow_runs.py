@@ -1,4 +1,4 @@
-"""How runs of a workflow ended, as GitHub records it. Standard library only."""
+"""Reads how earlier runs of a workflow ended. Standard library only."""
 
 from __future__ import annotations
 

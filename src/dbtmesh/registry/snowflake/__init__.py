@@ -1,4 +1,4 @@
-"""A registry in Snowflake itself: contracts lie where the data lies, in their project's database.
+"""Stores a registry in Snowflake: in tables of each project's prod database, beside the models.
 
 Tables are only inserted into. Nothing is locked, for Snowflake documents READ COMMITTED and that
 INSERTs run side by side, and no more is relied on:

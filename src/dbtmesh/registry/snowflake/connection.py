@@ -1,4 +1,4 @@
-"""Statements on a connection to Snowflake that a registry and the state beside it share."""
+"""Runs statements on the one connection to Snowflake that a registry and its state share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a key of the registry stands for among the tables. Pure."""
+"""Maps keys of the registry to tables and rows. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What each reader gets of a publication that has models for named consumers. Pure."""
+"""Splits a publication by reader, so that only named consumers see the models that are limited to
+them. Pure.
+"""
 
 from __future__ import annotations
 

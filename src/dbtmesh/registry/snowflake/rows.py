@@ -1,4 +1,4 @@
-"""Objects as rows, and rows as objects; and which publication is the latest. Pure."""
+"""Turns objects into rows and rows into objects, and finds the latest publication. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statements of the registry. Pure: SQL with `?` where values go, and these values."""
+"""Writes the statements of the registry. Pure: SQL with `?` where values go, and these values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A registry in Snowflake, as a store: keys in, statements out."""
+"""Offers a registry in Snowflake as a store: keys in, statements out."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A Snowflake user's key pairs: files on this machine, keys that the account accepts, rotation."""
+"""Manages a Snowflake user's key pairs: files on this machine, keys in the account, rotation."""

@@ -1,4 +1,4 @@
-"""The key files of a user on this machine.
+"""Reads and replaces the key files of a user on this machine.
 
     <USER>.p8        the key in use
     <USER>.next.p8   a new key, until Snowflake has accepted a sign-in with it

@@ -1,4 +1,4 @@
-"""The key files of a user, opened; the passphrase is asked for where one needs it."""
+"""Opens the key files of a user, and asks for the passphrase where one needs it."""
 
 from __future__ import annotations
 

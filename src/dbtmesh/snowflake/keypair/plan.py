@@ -1,4 +1,4 @@
-"""What to do next about a user's key pairs. Pure.
+"""Decides the next step of creating or rotating a user's key pair. Pure.
 
 Making and rotating a key are one state machine. `next_step` looks only at what there is, the
 fingerprints that Snowflake accepts and the files that lie here, so a run that was killed between

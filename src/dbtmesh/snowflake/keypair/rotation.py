@@ -1,4 +1,4 @@
-"""Making or rotating one user's key: looks, does the next step, looks again."""
+"""Creates or rotates one user's key: looks, does the next step, looks again."""
 
 from __future__ import annotations
 

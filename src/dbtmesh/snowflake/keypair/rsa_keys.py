@@ -1,4 +1,4 @@
-"""RSA keys: made, read and written in the forms that Snowflake's clients and SQL take."""
+"""Makes, reads and writes RSA keys in the forms that Snowflake's clients and SQL take."""
 
 from __future__ import annotations
 

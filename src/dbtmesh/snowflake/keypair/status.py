@@ -1,4 +1,4 @@
-"""How things stand with a user's key: here, in the account, and in GitHub."""
+"""Reports the state of a user's key: here, in the account, and in GitHub."""
 
 from __future__ import annotations
 

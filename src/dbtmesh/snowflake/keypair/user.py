@@ -1,4 +1,5 @@
-"""A user's keys in the account: in the two slots that every user has, or as named key pairs.
+"""Reads and changes a user's keys in the account: in the two slots that every user has, or as
+named key pairs.
 
 https://docs.snowflake.com/en/user-guide/key-pair-auth
 https://docs.snowflake.com/en/sql-reference/sql/alter-user-add-key-pair, …-rotate-key-pair and
