@@ -33,10 +33,10 @@ class Rule(Documented):
         "github_environments.put",
     )
     PUT_REPLACES = Source(
-        "a PUT of an environment takes away the rules that it leaves out",
+        "PUT of an environment removes the rules that the request omits",
         "",
         "github_environments.put",
-        "nothing is put to an environment that has a rule; one that was limited is read again",
+        "an environment that has rules is never changed; one that was limited is read again",
     )
     NAMES_IGNORE_CASE = Source(
         "names of environments do not tell upper from lower case",
@@ -176,15 +176,14 @@ class Rule(Documented):
 
 
 BEYOND = {
-    "that GitHub grants a job's token what `permissions:` says, beyond what is asked": "each "
-    "permission would take a job",
-    "schedules, and that GitHub switches them off after 60 quiet days": "it takes 60 days",
-    "concurrency groups: who waits, and who is cancelled": "it takes a hundred runs",
-    "required reviewers that approve or let a run wait for 30 days": "a second person would have "
-    "to answer",
-    "GitHub's OIDC tokens, and who trusts them": "they take an account of AWS or Snowflake",
+    "`permissions:` of a job's token, beyond those that the run checks": "each permission takes "
+    "a job",
+    "schedules, and that GitHub disables them after 60 days without activity": "it takes 60 days",
+    "concurrency groups: which runs wait, and which are cancelled": "it takes a hundred runs",
+    "required reviewers: approvals, and runs that wait for 30 days": "it takes a second person",
+    "GitHub's OIDC tokens, and who trusts them": "it takes an AWS or Snowflake account",
     "GitHub Pages: who can see the site of a private repository": "it would publish something",
-    "GitHub Apps: what one that is installed may do": "an owner has to install one",
-    "rate limits": "they would keep others of the account from working",
+    "GitHub Apps: what an installed App may do": "an owner has to install one",
+    "rate limits": "reaching one blocks other users of the account",
 }
 """What the stand-in cannot show → why a conformance run does not ask it either."""

@@ -303,7 +303,7 @@ def test_what_only_looks_like_one_is_not() -> None:
     ("number", "denied"), [(2003, True), (2043, True), (3001, True), (2140, False), (1003, False)]
 )
 def test_what_is_taken_for_a_privilege_that_is_missing(number: int, denied: bool) -> None:
-    """002140 says that a function is not known, and nothing of privileges."""
+    """Error 002140 means an unknown function, never a missing privilege."""
     assert Refused("refused", number).is_denied is denied
 
 

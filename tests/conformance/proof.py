@@ -1,4 +1,4 @@
-"""docs/proof.md: what is proven against what, and the one list of what is not.
+"""Writes the tables of docs/proof.md: what the tests cover, and the one list of what they assume.
 
 python -m tests.conformance.proof      writes the tables into the page
 """
@@ -24,8 +24,8 @@ PAGE = Path(__file__).parents[2] / "docs/proof.md"
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that the README says. executed: against what; leaves: what that cannot show; rules:
-    of the stand-in that it rests on; pages: of other services that document it."""
+    """Something that the README says. executed: what the tests run; leaves: what they do not cover;
+    rules: of the stand-in that it rests on; pages: of other services that document it."""
 
     says: str
     executed: str
@@ -35,60 +35,63 @@ class Claim:
 
 
 _MODEL = (
-    "the SQL, the real connector and dbt-snowflake, against a model of Snowflake's roles behind "
-    "[fakesnow](https://github.com/tekumara/fakesnow)"
+    "the SQL, the real connector and dbt-snowflake, with a stand-in for Snowflake that models its "
+    "roles and runs SQL in [fakesnow](https://github.com/tekumara/fakesnow)"
 )
 CLAIMS = (
     Claim(
-        "a member renders, builds, updates with its edits kept",
-        "real Copier, git, dbt Core 1.10, 1.11, 1.12 and dbt v2 on DuckDB",
+        "a member renders and builds, and keeps its edits in updates",
+        "Copier, git, dbt Core 1.10, 1.11, 1.12 and dbt v2 on DuckDB",
     ),
     Claim(
-        "publications are whole, none is lost, an older build never replaces a newer one",
-        "folders, and a real S3 server (SeaweedFS) that checks signatures and conditions, with "
-        "kills and lost answers",
+        "publishing is atomic, loses no publication, and never replaces a newer build by "
+        "an older one",
+        "folders, and an S3 server (SeaweedFS) that checks signatures and conditions; processes "
+        "are killed and responses lost",
         "S3's own timing",
         pages=("https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",),
     ),
     Claim(
         "roles and grants equal the matrix of [snowflake.md](snowflake.md)",
         _MODEL,
-        "that Snowflake's rules are as the model has them",
+        "whether Snowflake's rules are those of the model",
         rules=(
             *(Rule.USAGE_OPENS, Rule.PRIVILEGE_NEEDED, Rule.MANAGED_ACCESS, Rule.FUTURE_USAGE),
             *(Rule.FUTURE_SHADOWS, Rule.DATABASE_ROLE_USAGE, Rule.SECONDARY_ROLES),
         ),
     ),
     Claim(
-        "`verify` finds drift, and nothing else",
-        "the same, with grants of every kind added and taken away, before and after bcr-2371",
-        "columns and kinds that an account shows otherwise",
+        "`verify` reports all drift, and no false positives",
+        "the same stand-in, with grants of every kind added and removed, before and after bcr-2371",
+        "differences in the output of SHOW",
         rules=(Rule.MANAGED_SHOWN, Rule.KINDS_SHOWN, Rule.GRANTOR, Rule.USER_GRANTS, Rule.COLUMNS),
     ),
     Claim(
-        "no moment in which a model that is not public can be read",
-        "the same, with CREATE OR REPLACE keeping and dropping grants, and with killed and empty "
-        "runs",
-        "the same",
+        "models that are not public are never readable, also not during a run",
+        "the same stand-in, with CREATE OR REPLACE that keeps grants and that drops them, and with "
+        "killed and empty runs",
+        "whether Snowflake's rules are those of the model",
         rules=(Rule.REPLACE_COPIES, Rule.DATABASE_ROLE_TOLD, Rule.KIND_LEFT_OUT),
     ),
     Claim(
-        "key pairs: create, rotate, interrupted anywhere",
-        "the same, with sign-in tokens checked against the registered key",
+        "key pairs can be created and rotated, and either can be interrupted at any point",
+        "the same stand-in, which checks sign-in tokens against the registered key",
         "network and authentication policies, MFA",
         rules=(Rule.USER_KEYS, Rule.DESCRIBE_USER, Rule.KEY_PAIRS, Rule.KEY_PAIRS_SHOWN),
     ),
     Claim(
-        "a demo costs little, and a teardown leaves nothing",
-        "the same: the monitor's statements, and the order in which things are dropped",
-        "that a monitor suspends",
+        "a demo is cheap, and a teardown removes everything",
+        "the same stand-in: the statements of the monitor, and the order of DROP statements",
+        "whether a monitor suspends",
         rules=(Rule.MONITORS, Rule.POLICIES, Rule.DROPPED_ROLE),
     ),
     Claim(
-        "`apply --adopt` takes over what exists, others keep what they have, and `teardown` gives "
-        "it back",
-        "the same model, without a server: accounts with a team's own role, and with schemas that "
-        "are managed and that are not",
+        "`apply --adopt` takes over existing objects, other roles keep their grants, and "
+        "`teardown` "
+        "gives the objects back",
+        "the same model, without a server: accounts with a role of the team's own, with "
+        "and without "
+        "managed access schemas",
         "kinds of objects that the model lacks, such as tasks and shares",
         rules=(
             *(Rule.OWNERSHIP, Rule.MANAGED_OWNER, Rule.MANAGED_OWNER_ITSELF, Rule.FUTURE_OWNER),
@@ -96,10 +99,10 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "stores keep the protocol: 1,000 publications of eight processes with kills, lost answers, "
-        "throttling",
-        "folders, SeaweedFS, Azurite, a stand-in of Google's documented conditions, and the real "
-        "connector against the model of Snowflake, whose INSERTs read before others write",
+        "all stores follow the publication protocol: eight processes make 1,000 publications with "
+        "crashes, lost responses and throttling",
+        "folders, SeaweedFS, Azurite, a stand-in for Google Cloud Storage, and the real connector "
+        "with the stand-in for Snowflake, where concurrent INSERTs do not see each other's rows",
         "Google and Snowflake themselves; sign-in to Azure and Google; their role conditions",
         rules=(Rule.READ_COMMITTED,),
         pages=(
@@ -109,24 +112,26 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "in Snowflake, models for named consumers are in their publications alone",
+        "with the registry in Snowflake, only the named readers see a model that is "
+        "limited to them",
         _MODEL,
-        "that IS_DATABASE_ROLE_IN_SESSION sees a reader's roles in a secure view",
+        "whether IS_DATABASE_ROLE_IN_SESSION sees a reader's roles in a secure view",
         rules=(Rule.ROLE_IN_SESSION, Rule.VIEW_OWNER),
     ),
     Claim(
-        "least rights on AWS",
-        "the policies of `aws/registry.yml`, enforced by the S3 server; AWS's own evaluation is "
-        "modelled",
+        "identities on AWS have only the permissions that they need",
+        "the policies of `aws/registry.yml`, which the S3 server enforces; AWS's evaluation of "
+        "policies is modelled",
         "CloudFormation itself, roles with a path, other accounts",
         pages=(
+            ""
             "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html",
         ),
     ),
     Claim(
-        "workflows from pull request to reader",
-        "[act](https://github.com/nektos/act), every `run` step as it is; actions from elsewhere "
-        "are stubs",
+        "workflows run from a pull request to the deploys of readers",
+        "[act](https://github.com/nektos/act), with every `run` step unchanged; actions of others "
+        "are replaced",
         "event filters, concurrency, environments, `permissions:`, schedules, GitHub's OIDC tokens",
         rules=(
             *(GitHub.DISPATCH_UNHEARD, GitHub.WORKFLOW_DISPATCH, GitHub.DISABLED),
@@ -134,9 +139,9 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "environments are closed before a key is in them",
-        "the real `gh`, against a stand-in for GitHub's REST API with plans, policies and jobs "
-        "that make environments",
+        "environments are limited to their branches before they hold a key",
+        "the real `gh`, with a stand-in for GitHub's REST API that has plans, policies, and jobs "
+        "that create environments",
         "approvals by a second person",
         rules=(
             *(GitHub.MADE_BY_JOB, GitHub.ENVIRONMENT_POLICY, GitHub.PATTERNS),
@@ -144,20 +149,21 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "a deploy does not begin where its environment is open",
-        "`check-environment`, against the same stand-in with a job's token",
+        "a deploy does not start if other branches can use its environment",
+        "`check-environment`, with the same stand-in and a job's token",
         "–",
         rules=(GitHub.TOKEN_READS, GitHub.BRANCH_REFUSED, GitHub.PROTECTED_BRANCHES),
     ),
     Claim(
-        "without the App, an update of the template opens a pull request or says what to switch on",
+        "without the App, an update of the template opens a pull request, or says which "
+        "setting to enable",
         "act, with a stand-in for `gh` that refuses",
         "how GitHub refuses",
         rules=(GitHub.TOKEN_PULLS, GitHub.TOKEN_PULLS_WAIT, GitHub.TOKEN_WORKFLOWS),
     ),
     Claim(
-        "dbt v2 on Snowflake",
-        "the real ADBC driver against the model: see [engines.md](engines.md)",
+        "dbt v2 works on Snowflake",
+        "the real ADBC driver, with the stand-in for Snowflake: see [engines.md](engines.md)",
         "Snowflake's own types and dialect",
         rules=(Rule.COLUMNS, Rule.INFORMATION_SCHEMA),
     ),
@@ -189,7 +195,7 @@ def _title(page: str) -> str:
 
 def claims() -> str:
     lines = [
-        "| claim | executed against | what that cannot show | documented | asked of an account |",
+        "| claim | tested with | not covered | service's documentation | conformance check |",
         "|---|---|---|---|---|",
         *(
             f"| {claim.says} | {claim.executed} | {claim.leaves} | {_documented(claim)} "
@@ -203,28 +209,33 @@ def claims() -> str:
 def assumptions() -> str:
     """One list for all stand-ins."""
     lines = [
-        "| of | the documentation does not tell whether | so | asked of an account |",
+        "| service | not documented: whether | therefore | conformance check |",
         "|---|---|---|---|",
     ]
-    for service, rules, beyond in (
-        ("Snowflake", list[Documented](Rule), sources.BEYOND),
-        ("GitHub", list[Documented](GitHub), github_rules.BEYOND),
-    ):
-        lines += [
-            f"| {service} | {rule.says} | {rule.source.leaned_on} | {_asked([rule])} |"
-            for rule in rules
-            if rule.is_assumption
-        ]
-        lines += [
-            f"| {service} | (not shown here) {what} | – | no: {why} |"
-            for what, why in beyond.items()
-        ]
+    rules: tuple[tuple[str, Iterable[Documented]], ...] = (("Snowflake", Rule), ("GitHub", GitHub))
+    lines += [
+        f"| {service} | {rule.says} | {rule.source.leaned_on} | {_asked([rule])} |"
+        for service, listed in rules
+        for rule in listed
+        if rule.is_assumption
+    ]
+    return "\n".join(lines)
+
+
+def beyond() -> str:
+    """What neither the stand-ins nor a conformance run shows."""
+    lines = ["| service | not modelled | no conformance check, because |", "|---|---|---|"]
+    lines += [
+        f"| {service} | {what} | {why} |"
+        for service, left in (("Snowflake", sources.BEYOND), ("GitHub", github_rules.BEYOND))
+        for what, why in left.items()
+    ]
     return "\n".join(lines)
 
 
 def page(text: str) -> str:
     """The page with the tables of today."""
-    for name, table in (("claims", claims()), ("assumptions", assumptions())):
+    for name, table in (("claims", claims()), ("assumptions", assumptions()), ("beyond", beyond())):
         text = re.sub(
             rf"(<!-- {name} -->\n).*?(\n<!-- end -->)",
             lambda found, table=table: f"{found[1]}{table}{found[2]}",  # type: ignore[misc]

@@ -101,14 +101,14 @@ class Rule(Documented):
         "account.Account.sees",
     )
     DATABASE_ROLE_TOLD = Source(
-        "who sees a database is told what its database roles were granted",
+        "a role that can see a database can list the grants of its database roles",
         "",
         "show_grants._tells",
-        "a deploy has PUBLIC_READ, and asks for the roles of consumers, too: it stops before it "
-        "builds anything where that is refused",
+        "a deploy has PUBLIC_READ; it lists the roles of readers, too, and stops before it builds "
+        "anything if Snowflake refuses that",
     )
     SECURITYADMIN_GRANTS_ROLES = Source(
-        "SECURITYADMIN grants database roles of databases that it may not enter",
+        "SECURITYADMIN can grant database roles of databases on which it has no USAGE",
         "",
         "granting.grant_role",
         "SYSADMIN, which owns databases and database roles, grants them",
@@ -161,7 +161,7 @@ class Rule(Documented):
         "granting._check_managed_owner",
     )
     MANAGED_OWNER_ITSELF = Source(
-        "what is in a managed access schema is given to the schema's owner, too",
+        "GRANT OWNERSHIP on an object in a managed access schema works for the schema's own owner",
         "",
         "granting._check_managed_owner",
         "`apply --adopt` gives tables to their new owner before it switches managed access on",
@@ -233,10 +233,10 @@ class Rule(Documented):
         "ddl._check_user",
     )
     SERVICE_LATER = Source(
-        "a user that has a password may become one of TYPE = SERVICE",
+        "a user with a password can be changed to TYPE = SERVICE",
         "",
         "ddl._check_user",
-        "where it is refused, `apply` stops: `ALTER USER … UNSET PASSWORD`, then again",
+        "if it is refused, `apply` stops: run `ALTER USER … UNSET PASSWORD`, then `apply` again",
     )
     USER_KEYS = Source(
         "MODIFY PROGRAMMATIC AUTHENTICATION METHODS on a user is enough to change its keys",
@@ -244,10 +244,10 @@ class Rule(Documented):
         "ddl._set",
     )
     DESCRIBE_USER = Source(
-        "MONITOR on a user is enough to describe it, where DESCRIBE USER names OWNERSHIP only",
+        "MONITOR on a user is enough for DESCRIBE USER, whose page names only OWNERSHIP",
         "",
         "show._described_user",
-        "a refused DESC USER is tolerated: SHOW USER KEY PAIRS tells the keys",
+        "a refused DESC USER is tolerated: SHOW USER KEY PAIRS lists the keys",
     )
     KEY_PAIRS = Source(
         "named key pairs: at most ten, each key once, PUBLIC_KEY_1 and _2 reserved, restricted to "
@@ -256,7 +256,7 @@ class Rule(Documented):
         "keys.alter_key_pair",
     )
     KEY_PAIRS_SHOWN = Source(
-        "SHOW USER KEY PAIRS lists named pairs only, with fingerprints that begin with SHA256:",
+        "SHOW USER KEY PAIRS lists only named pairs, with fingerprints that begin with SHA256:",
         "",
         "show._key_pairs",
         "slots in the list, and fingerprints without the prefix, are read as well",
@@ -272,16 +272,16 @@ class Rule(Documented):
         "ddl._refuse_when_attached",
     )
     PARAMETERS = Source(
-        "SECURITYADMIN sees the parameters of a warehouse that it may not use",
+        "SECURITYADMIN can show the parameters of a warehouse on which it has no USAGE",
         "",
         "show._parameters",
-        "a plan takes a refusal for `the account does not tell`",
+        "`plan` treats an error as `unknown`, not as a difference",
     )
     UNKNOWN_FUNCTION = Source(
-        "002140 says that a function is not known, and nothing of privileges",
+        "error 002140 means an unknown function, never a missing privilege",
         "",
         "errors.unknown_function",
-        "only 002003, 002043 and 003001 are taken for a privilege that is missing",
+        "only errors 002003, 002043 and 003001 count as a missing privilege",
     )
     COLUMNS = Source(
         "SHOW and DESCRIBE answer in the documented columns",
@@ -321,15 +321,15 @@ COLUMNS = {
 """Statement → the page that documents its columns."""
 
 BEYOND = {
-    "network and authentication policies do not decide here who signs in": "an account's "
-    "administrator would lock somebody out to see it",
-    "resource monitors do not suspend, warehouses neither cost nor resize": "it takes credits",
+    "network and authentication policies: they do not decide who signs in": "a test could lock "
+    "users out",
+    "resource monitors do not suspend; warehouses have no cost and no size": "it takes credits",
     "signatures of OIDC tokens, SSO, MFA and browsers": "they take an identity provider",
-    "ACCOUNT_USAGE has columns and no rows": "it lags by hours",
+    "ACCOUNT_USAGE has columns, but no rows": "it lags by hours",
     "Snowflake's dialect and types beyond fakesnow on DuckDB": "the first deploy shows it",
-    "temporary relations are seen by other sessions": "nothing here depends on it",
+    "temporary tables are visible to other sessions": "nothing depends on it",
     "shares, tags, masking and row access policies, tasks, streams, procedures, functions": (
-        "nothing here makes any"
+        "the template creates none"
     ),
 }
 """What the stand-in cannot show → why a conformance run does not ask it either."""
