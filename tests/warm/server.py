@@ -326,7 +326,9 @@ def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> 
     sys.executable = environment.get(PYTHON, sys.executable)
     tempfile.tempdir = None
     if bits := environment.get(KEY_BITS):
-        vars(importlib.import_module(f"{LIBRARY}.snowflake.keypair.rsa_keys"))["KEY_BITS"] = int(bits)
+        vars(importlib.import_module(f"{LIBRARY}.snowflake.keypair.rsa_keys"))["KEY_BITS"] = int(
+            bits
+        )
     if QUIET in environment.items():
         warnings.simplefilter("ignore")
 
