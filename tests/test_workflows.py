@@ -569,9 +569,9 @@ def test_what_github_limits_is_told() -> None:
     """Nothing here can show it, so people have to read it."""
     text = " ".join((ROOT / "docs/ci.md").read_text(encoding="utf-8").split())
     for says in (
-        "up to 100 wait in the queue; GitHub cancels the next one",
-        "holds the queue, for up to 30 days",
-        "leaves a required check pending if its workflow did not run",
+        "Up to 100 can wait in the queue; GitHub cancels further ones",
+        "(for up to 30 days), the queue is blocked",
+        "a required check that does not run blocks the merge",
         "GitHub disables scheduled workflows after 60 days",
     ):
         assert says in text
