@@ -76,7 +76,7 @@ def test_an_attendee(tmp_path: Path) -> None:
     attendee = Person(clone, {"HOME": str(tmp_path), **nested()})
     said = attendee.types(blocks(README, "## See it run")[0][0])
     assert "What to try next" in said
-    assert attendee.end() == stated("an attendee")
+    assert attendee.end() == stated("a workshop attendee")
 
 
 def test_a_team_with_a_new_project(ada: Person, standin: Standin) -> None:
