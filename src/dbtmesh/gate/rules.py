@@ -102,13 +102,13 @@ _RETIRE = "bring {model} back, give it a deprecation_date, and remove it on that
 RULES: Mapping[Rule, Ruling] = {
     Rule.ADAPTER_CHANGED: Ruling(
         _BREAKING,
-        "Readers query the engine they know; on another one they find nothing.",
+        "The relation is on another warehouse, which readers do not query.",
         "publish to another environment of the registry",
     ),
-    Rule.MODEL_REMOVED: Ruling(_BREAKING, "Whatever reads the model fails.", _RETIRE),
+    Rule.MODEL_REMOVED: Ruling(_BREAKING, "Queries that read the model fail.", _RETIRE),
     Rule.MODEL_NOT_PUBLIC: Ruling(
         _BREAKING,
-        "The model still exists, but not for other projects.",
+        "The model exists, but is no longer public.",
         "publish {model} again (`access: public`, not ephemeral); to retire it, give it a"
         " deprecation_date first",
     ),
@@ -119,7 +119,7 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.MODEL_UNVERSIONED: Ruling(
         _BREAKING,
-        "A `ref` with a version resolves to nothing once the model has no versions.",
+        "A `ref` with a version, such as `v=1`, no longer resolves.",
         "keep {model} as a version",
     ),
     Rule.CONSUMERS_LIMITED: Ruling(
@@ -129,7 +129,7 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.CONSUMER_REMOVED: Ruling(
         _BREAKING,
-        "The project's sync leaves the model out, and its check refuses what reads it.",
+        "The project no longer gets a source for the model, and its lineage check fails.",
         "keep the project in `meta.consumers` of {model} until it has stopped reading it",
     ),
     Rule.MODEL_EPHEMERAL: Ruling(
@@ -145,19 +145,19 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.LATEST_INCOMPATIBLE: Ruling(
         _BREAKING,
-        "A `ref` without a version now means a version that breaks what read the old one.",
+        "A `ref` without a version now resolves to an incompatible version.",
         "keep `latest_version: {before}` until the deprecation_date of {model} has come: readers"
         " pin `v={before}` or move before it",
     ),
     Rule.CONTRACT_DROPPED: Ruling(
         _BREAKING,
-        "Nothing holds columns and types to what was promised any more.",
+        "dbt no longer enforces columns and types.",
         "set `contract: {{enforced: true}}` on {model} again",
     ),
-    Rule.COLUMN_REMOVED: Ruling(_BREAKING, "Whatever names the column fails."),
+    Rule.COLUMN_REMOVED: Ruling(_BREAKING, "Queries that use the column fail."),
     Rule.COLUMN_RENAMED: Ruling(
         _BREAKING,
-        "Whatever names the column fails; one of the same type took its place.",
+        "Queries that use the old name fail. A column of the same type has its place.",
         "publish the column under both names, or {new_version}",
     ),
     Rule.COLUMN_RECASED: Ruling(
@@ -188,36 +188,39 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.TYPE_RESIZED: Ruling(
         _RISKY,
-        "The same type in another size or collation, or NOT NULL inside it comes or goes: values"
-        " may be cut, no longer fit, or be null.",
+        "The size or the collation changed, or NOT NULL inside the type: values may be "
+        "cut, no longer fit, or be null.",
     ),
     Rule.TYPE_UNDECLARED: Ruling(
         _RISKY,
-        "The type may well be the same, but is no longer promised.",
+        "The type may be the same, but is no longer guaranteed.",
         "declare the data_type",
     ),
     Rule.COLUMN_REORDERED: Ruling(
         _RISKY,
-        "By name nothing changes; `insert … select *` and `union all` go by position.",
+        "Queries by position break: `insert … select *`, `union all`.",
         "restore the order of the columns, or {new_version}",
     ),
     Rule.COLUMN_UNLISTED: Ruling(
         _RISKY,
-        "Without a contract the column was known from dbt's catalog only, and this build has no"
-        " catalog: it may be gone.",
+        "Without a contract, the column came from dbt's catalog, and this build has "
+        "none: the column may be gone.",
         "list the column, or publish a build with a catalog (`dbt docs generate` after it)",
     ),
     Rule.READ_UNLISTED: Ruling(
         _RISKY,
-        "A model without a contract changed, and a reader reads a column that it does not list:"
-        " whether the column is still there is not known.",
+        "A model without a contract changed, and a reader uses a column that it does not "
+        "list: the column may be gone.",
         "list every column of {model}, and set `contract: {{enforced: true}}`",
     ),
     Rule.FOREIGN_KEY_DROPPED: Ruling(_RISKY, "Inner joins along the key may lose rows."),
-    Rule.CHECK_DROPPED: Ruling(_RISKY, "Values that were ruled out may appear."),
-    Rule.CUSTOM_DROPPED: Ruling(_RISKY, "Only the constraint's author knows what it promised."),
+    Rule.CHECK_DROPPED: Ruling(_RISKY, "Values that violate the check may appear."),
+    Rule.CUSTOM_DROPPED: Ruling(
+        _RISKY,
+        "Only the author of the constraint knows what it guaranteed.",
+    ),
     Rule.CONSTRAINT_CHANGED: Ruling(
-        _RISKY, "A check, foreign key or custom constraint promises something else."
+        _RISKY, "A check, foreign key or custom constraint guarantees something else."
     ),
     Rule.CONSUMERS_NAMED: Ruling(
         _RISKY,
@@ -226,11 +229,11 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.CONSTRAINTS_UNENFORCED: Ruling(
         _RISKY,
-        "Only tables carry constraints; after the change they are written down but not enforced.",
+        "Only tables enforce constraints; now they are only documented.",
         "keep {model} a table or incremental",
     ),
     Rule.DEPRECATION_ADVANCED: Ruling(
-        _RISKY, "Readers planned with the later date.", "keep the deprecation_date {before}"
+        _RISKY, "The date is earlier than announced.", "keep the deprecation_date {before}"
     ),
     Rule.MODEL_ADDED: Ruling(_FINE, "Nobody reads it yet."),
     Rule.VERSION_ADDED: Ruling(_FINE, "Readers keep the version that they pinned, or the latest."),
@@ -240,11 +243,11 @@ RULES: Mapping[Rule, Ruling] = {
     Rule.MODEL_RETIRED: Ruling(_FINE, "Its published deprecation date has come."),
     Rule.MATERIALIZATION_CHANGED: Ruling(_FINE, "Readers select from tables and views alike."),
     Rule.CONSUMERS_WIDENED: Ruling(_FINE, "More projects may read the model."),
-    Rule.CONTRACT_ADDED: Ruling(_FINE, "More is promised than before."),
-    Rule.COLUMN_ADDED: Ruling(_FINE, "Nobody names it yet."),
-    Rule.TYPE_DECLARED: Ruling(_FINE, "More is promised than before."),
-    Rule.CONSTRAINT_ADDED: Ruling(_FINE, "More is promised than before."),
-    Rule.DEPRECATION_SET: Ruling(_FINE, "This is how readers are told in time."),
+    Rule.CONTRACT_ADDED: Ruling(_FINE, "More is guaranteed than before."),
+    Rule.COLUMN_ADDED: Ruling(_FINE, "No query uses it yet."),
+    Rule.TYPE_DECLARED: Ruling(_FINE, "More is guaranteed than before."),
+    Rule.CONSTRAINT_ADDED: Ruling(_FINE, "More is guaranteed than before."),
+    Rule.DEPRECATION_SET: Ruling(_FINE, "Readers are notified in time."),
     Rule.DEPRECATION_POSTPONED: Ruling(_FINE, "Readers get more time."),
-    Rule.GROUP_CHANGED: Ruling(_FINE, "Another owner, the same data."),
+    Rule.GROUP_CHANGED: Ruling(_FINE, "Only the owner changes."),
 }
