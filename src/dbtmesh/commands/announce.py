@@ -1,4 +1,4 @@
-"""Tell the projects that read this one that there is a new publication.
+"""Start the deploys of the projects that read this one, after a new publication.
 
 Who they are is in the registry, where each keeps on record what it reads and in which repository
 it lives. The deploy workflow of each is started with the news as its inputs; those that deploy on

@@ -1,4 +1,4 @@
-"""Wait for the publication that an event told of, and check that it is that very one.
+"""Wait for the publication that started this deploy, and compare its digest.
 
 An upstream tells the projects that read it (`announce`) which version it has published, and the
 digest of it. A deploy that the event has started begins with this command: it waits until

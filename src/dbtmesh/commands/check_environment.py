@@ -1,4 +1,4 @@
-"""Refuse to deploy while others than the branch that deploys could do so, too.
+"""Fail if branches other than the one that deploys can use the environment.
 
   python -m dbtmesh check-environment --environment prod --branch main
 

@@ -1,4 +1,4 @@
-"""Check that what this project reads of other projects is not too old.
+"""Check that the publications and tables that this project reads are not too old.
 
 Looks at when each upstream has built what it publishes; with --data also at when the relations were
 last changed that this project reads of it (all that are public, before its first deploy has put on

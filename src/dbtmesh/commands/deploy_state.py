@@ -1,4 +1,4 @@
-"""What this project's deploys leave beside the registry, in <state>/<project>/<env>/.
+"""Store and fetch the results of this project's deploys, in <state>/<project>/<env>/.
 
   pull      the full manifest of the last deploy, for `--state` in slim CI
   changed   is there anything to deploy: own code, or what an upstream has published?

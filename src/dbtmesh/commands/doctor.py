@@ -1,4 +1,4 @@
-"""Does this project have all that the mesh relies on? What is missing, and the lines to add.
+"""Check that this project has everything that the mesh needs, and print the lines to add.
 
   scripts/doctor.py          what is wrong, what happens because of it, and the lines to add
   scripts/doctor.py --fix    shows the changes as a diff, and makes them

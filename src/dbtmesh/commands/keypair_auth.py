@@ -1,4 +1,4 @@
-"""Key pairs that CI, or a person, signs in to Snowflake with; `./setup_keypair_auth.sh` runs it.
+"""Create and rotate key pairs for Snowflake, of CI or a person; `./setup_keypair_auth.sh` runs it.
 
   create   makes a key for a user, tells Snowflake and GitHub, and signs in with it
   rotate   replaces the key; at every moment there is one that works, here and in CI

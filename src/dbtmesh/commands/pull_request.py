@@ -1,4 +1,4 @@
-"""What a pull request leaves behind: one comment, and a schema on Snowflake.
+"""Comment on a pull request, and drop its schema on Snowflake.
 
   comment FILE   writes the Markdown in FILE as this project's comment, or updates it
   drop N         drops its schema <PREFIX>_DEV.PR_<N>, when it closes

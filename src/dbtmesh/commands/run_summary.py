@@ -1,4 +1,4 @@
-"""Say what a run of dbt did, as Markdown that a reviewer can read.
+"""Summarise a run of dbt as Markdown.
 
   python -m dbtmesh run-summary --title "dbt_up in DBT_UP_PROD"
 

@@ -1,4 +1,4 @@
-"""Run a command that signs in to Snowflake, as CI does.
+"""Run a command with CI's Snowflake credentials: a key, or a token of GitHub Actions.
 
   python -m dbtmesh signed-in dbt build --target prod
 

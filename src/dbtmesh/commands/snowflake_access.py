@@ -1,4 +1,4 @@
-"""Who may do what on Snowflake: from the SQL in snowflake/, and the account itself.
+"""Plan, apply and verify roles and grants on Snowflake, from the SQL in snowflake/.
 
   plan      what would change, as a table and as SQL. Without a connection: everything
   apply     makes the changes, after asking. Stops at the first failure; run it again to go on.

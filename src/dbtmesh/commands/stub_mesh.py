@@ -1,5 +1,5 @@
-"""Make stand-ins of what this project reads, so that it builds on DuckDB: on a laptop, and in CI
-without any credential.
+"""Create stub tables for what this project reads, so that it builds on DuckDB: on a laptop, and in
+CI without any credential.
 
 For each upstream, from nothing but what it publishes:
 

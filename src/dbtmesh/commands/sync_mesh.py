@@ -1,4 +1,4 @@
-"""Bring in what the upstream projects publish.
+"""Download what the upstream projects publish.
 
 For each upstream this writes, if anything changed:
 

@@ -1,4 +1,4 @@
-"""Check that everything this project reads of other projects is published by them.
+"""Check that other projects publish everything that this project reads of them.
 
 Takes every edge of target/manifest.json that crosses a project's boundary, through a source or
 through ref, and looks it up in what the upstream publishes now. Finds models that are gone or

@@ -1,4 +1,4 @@
-"""Run a command with a token of GitHub Actions that Snowflake takes, in $SNOWFLAKE_TOKEN.
+"""Run a command with a token of GitHub Actions that Snowflake accepts, in $SNOWFLAKE_TOKEN.
 
   python -m dbtmesh with-snowflake-token dbt build --target prod
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bring in what the upstreams publish: --help tells more."""
+"""Download what the upstreams publish: --help tells more."""
 
 import sys
 

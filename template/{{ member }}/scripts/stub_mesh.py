@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make stand-ins of what this project reads on DuckDB: --help tells more."""
+"""Create stub tables on DuckDB for what this project reads: --help tells more."""
 
 import sys
 
