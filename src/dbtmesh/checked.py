@@ -8,24 +8,9 @@ kept, with `�` in place of characters that it may not hold.
 
 from __future__ import annotations
 
-import builtins
 import re
-import types
-import typing
 from datetime import UTC, date, datetime
-from functools import reduce
-from operator import or_
-from typing import (
-    Annotated,
-    Any,
-    Required,
-    TypedDict,
-    TypeVar,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -45,11 +30,14 @@ _HIDDEN = r"\U000e0000-\U000e007f"
 """Tags, which spell ASCII that nobody sees."""
 
 _NOT_PROSE = re.compile(f"[{_CONTROL}{_BIDI}{_HIDDEN}]")
-_NOT_PROSE_BYTES = re.compile(
-    # in the UTF-8 of a JSON text as msgspec writes it
-    rb"\\u00|\\[bfr]|\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]"
-    rb"|\xe2\x81[\xa6-\xa9]|\xf3\xa0[\x80\x81]"
+# In the UTF-8 of a JSON text as msgspec writes it. That all of the first begin with one byte makes
+# the search a fast one; the second is for what is left of a text without its ASCII.
+_ACTING_ESCAPE = re.compile(rb"\\(?:u00|[bfr])")
+_ACTING_BYTES = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
+    rb"|\xf3\xa0[\x80\x81]"
 )
+_ASCII = bytes(range(0x7F))
 _LINE_END = re.compile(r"\r\n?")
 
 
@@ -69,12 +57,9 @@ def is_clean(encoded: bytes) -> bool:
 
     One look at the bytes instead of one at each text; it may say no for one that is.
     """
-    if is_printable(encoded):
-        # Counting is much faster than a search, and all escapes of most documents are quotes.
-        escapes = encoded.count(b"\\")
-        if not escapes or escapes == encoded.count(b'\\"'):
-            return True
-    return not _NOT_PROSE_BYTES.search(encoded)
+    if _ACTING_ESCAPE.search(encoded):
+        return False
+    return is_printable(encoded) or not _ACTING_BYTES.search(encoded.translate(None, _ASCII))
 
 
 # ── Types ─────────────────────────────────────────────────────────────────────────────
@@ -137,33 +122,6 @@ _Depth4 = Prose | Whole | float | bool | None | list[_Depth3] | dict[Line, _Dept
 _Depth5 = Prose | Whole | float | bool | None | list[_Depth4] | dict[Line, _Depth4]
 Free = dict[Line, _Depth5]
 """Keys and values that a team has made up (`meta`), nested at most six deep."""
-
-
-_OF_SIMPLE = {
-    Line: Annotated[str, Meta(max_length=10_000)],
-    Name: Annotated[str, Meta(min_length=1, max_length=255)],
-}
-"""Type → what it comes to in a text of printable ASCII without quotes."""
-
-
-def of_simple(kind: Any) -> Any:
-    """The same type for texts of printable ASCII without quotes: without the patterns that all of
-    these match, for calling them costs more than all else of decoding. Of a TypedDict, in which
-    only what is Required has to be, another one."""
-    if is_typeddict(kind):
-        hints = get_type_hints(kind, include_extras=True)
-        return TypedDict(  # type: ignore[operator]
-            kind.__name__, {name: of_simple(hint) for name, hint in hints.items()}, total=False
-        )
-    parts = tuple(map(of_simple, get_args(kind)))
-    match get_origin(kind):
-        case typing.Required:
-            return Required[parts[0]]
-        case typing.Union | types.UnionType:
-            return reduce(or_, parts)
-        case builtins.list | builtins.dict as holder:
-            return holder[parts]
-    return _OF_SIMPLE.get(kind, kind)
 
 
 class Unfit(ValueError):

@@ -111,6 +111,28 @@ class Lab:
                 measured.append(clock() - started)
         return [statistics.median(measured[1:]) for measured in rounds]
 
+    def pairs(self, what: str, one: Process, other: Process) -> tuple[float, float]:
+        """Processor time of two processes that differ by little: the median of `other`, and that
+        times the median ratio of pairs, of which each sees the same machine. There are PAIRS for
+        each run, and the two take turns at being first."""
+        ratios, baselines = [], []
+        for number in range(self.runs * PAIRS + 1):
+            self.say(f"{what}: pair {number} of {self.runs * PAIRS}" if number else what)
+            spent = {}
+            for process in (one, other) if number % 2 else (other, one):
+                process.before()
+                started = on_processors()
+                run(process)
+                spent[id(process)] = on_processors() - started
+            if number:
+                ratios.append(spent[id(one)] / spent[id(other)])
+                baselines.append(spent[id(other)])
+        baseline = statistics.median(baselines)
+        return baseline * statistics.median(ratios), baseline
+
+
+PAIRS = 3
+
 
 def on_processors() -> float:
     """A clock of what has run so far, with all that it has started. For what waits for nobody, but

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -94,8 +95,7 @@ def read(body, project, databases=None):
     when = datetime.fromisoformat(metadata["generated_at"])
     return Interface(
         project=project, version=notes[VERSION], digest=notes[DIGEST], generated_at=when,
-        adapter_type=metadata["adapter_type"], nodes=manifest["nodes"], private=frozenset(),
-        manifest=manifest, body=body,
+        adapter_type=metadata["adapter_type"], private=frozenset(), plain=manifest, body=body,
     )
 
 published.read = read
@@ -324,30 +324,33 @@ def sync(lab: Lab) -> Iterator[Figure]:
 
 @bench
 def checks(lab: Lab) -> Iterator[Figure]:
-    """What checking a large publication adds to a sync of it, of each kind of store: on the
-    processor, for it is a few hundredths of a second."""
+    """What checking a large publication adds to a sync of it, by each kind of reader and of each
+    kind of store: on the processor, in pairs of runs, for it is a few hundredths of a second."""
     mesh = members(lab)
-    lab.say("publishing 10,000 models")
-    body = manifest(models=10_000, public=1_000, columns=COLUMNS)
+    loom = lab.member(lab.folder / "loom_reader", kind="loom", upstreams="dbt_up", starter=False)
+    for public in (1_000, 10_000):
+        lab.say(f"publishing 10,000 models, {public:,} of them public")
+        body = manifest(models=10_000, public=public, columns=COLUMNS)
+        stores = (f"s3://{BUCKET}/registry", (lab.folder / "checked").as_uri())
+        for registry in stores:
+            mesh.publish(body, f"checked{public}", registry)
+        for reader, registry in ((mesh.down, stores[0]), (mesh.down, stores[1]), (loom, stores[1])):
+            where = ("--registry", registry, "--env", f"checked{public}")
+            forget = partial(forgotten, reader)
+            checked = Process([sys.executable, SYNC, *where], reader.path, mesh.environment, forget)
+            command = python(SYNC_UNCHECKED, SYNC, *where)
+            unchecked = Process(command, reader.path, mesh.environment, forget)
+            measured, baseline = lab.pairs("checks", checked, unchecked)
+            kind = "loom" if reader is loom else "native"
+            what = f"sync of 10,000 models, {public:,} of them public, of {registry.split(':')[0]}"
+            yield Figure(f"{what} by {kind} / the same unchecked", measured, baseline, 1.1)
 
-    def forget() -> None:
-        for name in ("state", "models"):
-            shutil.rmtree(mesh.down.path / name / "dbt_up", ignore_errors=True)
-        (mesh.down.path / "models" / "_mesh_dbt_up.yml").unlink(missing_ok=True)
 
-    for registry in (f"s3://{BUCKET}/registry", (lab.folder / "checked").as_uri()):
-        mesh.publish(body, "checked", registry)
-        where = ("--registry", registry, "--env", "checked")
-        without = python(SYNC_UNCHECKED, SYNC, *where)
-        measured, baseline = lab.compare(
-            "checks",
-            Process([sys.executable, SYNC, *where], mesh.down.path, mesh.environment, forget),
-            Process(without, mesh.down.path, mesh.environment, forget),
-            clock=on_processors,
-        )
-        what = "sync of 10,000 models, 1,000 of them public"
-        store = registry.partition(":")[0]
-        yield Figure(f"{what}, of {store}: / the same unchecked", measured, baseline, 1.1)
+def forgotten(reader: Member) -> None:
+    """As before its first sync."""
+    for name in ("state", "models"):
+        shutil.rmtree(reader.path / name / "dbt_up", ignore_errors=True)
+    (reader.path / "models" / "_mesh_dbt_up.yml").unlink(missing_ok=True)
 
 
 @bench

@@ -115,4 +115,4 @@ def plan(published: Interface, database: str) -> Plan:
 def _local(published: Interface, nodes: Mapping[str, Any], version: str) -> Interface:
     metadata = {**published.manifest["metadata"], "adapter_type": Warehouse.DUCKDB.value}
     manifest = {**published.manifest, "metadata": metadata, "nodes": nodes}
-    return annotated(replace(published, manifest=manifest), {STUB: version}, keep=())
+    return annotated(replace(published, plain=manifest), {STUB: version}, keep=())

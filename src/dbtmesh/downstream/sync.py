@@ -166,11 +166,11 @@ def _plan(
         for path, body in files.items()
         if not committed.same_file(member.root / path, body)
     }
-    content = Content(len(published.nodes), withheld)
+    content = Content(len(published.models), withheld)
     before = committed.names(member.root, upstream) if changed else None
     if before is not None:
         old = before - withheld
-        new = frozenset(name for name, _ in reader_names(published.nodes))
+        new = frozenset(name for name, _ in reader_names(published.models))
         content = content._replace(added=new - old, removed=old - new)
     return Plan(upstream, note, changed, content, tuple(remarks))
 

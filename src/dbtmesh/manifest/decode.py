@@ -16,12 +16,11 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from dbtmesh import MeshError
-from dbtmesh.checked import Unfit, day, decode, is_printable, moment, place
+from dbtmesh.checked import Unfit, day, decode, moment, place
 from dbtmesh.manifest import versions
 from dbtmesh.manifest.fields import (
     GROUP,
     NODE,
-    SIMPLE_NODE,
     Checksum,
     Column,
     ColumnConfig,
@@ -123,19 +122,8 @@ def read(
     head: of its metadata. databases: as stored, those that its models may lie in; None for any.
     """
     document = decode(body, _DOCUMENT)
-    with _Within("metadata"):
-        metadata = decode(document.metadata, head)
-        if (schema := metadata["dbt_schema_version"]) != SCHEMA:
-            raise Unfit(f"dbt_schema_version: {shown(schema)} is not v12, {ENGINES}")
-        if (owner := metadata["project_name"]) != project:
-            raise Unfit(f"project_name: {shown(owner)} is not {project!r}")
-        with _Within("generated_at"):
-            generated_at = moment(metadata["generated_at"])
-        try:
-            warehouse = Warehouse.of(metadata.get("adapter_type"))
-        except MeshError as error:
-            raise Unfit(str(error)) from None
-    places = _Places(warehouse, databases)
+    metadata, generated_at, warehouse = head_of(document.metadata, project, head)
+    places = Places(warehouse, databases)
     nodes: dict[str, Node] = {}
     private, parents = set(), {}
     for uid, encoded in document.nodes.items():
@@ -147,7 +135,7 @@ def read(
             if probe.package_name != project or not uid.startswith("model."):
                 continue
             if is_published(probe):
-                nodes[uid] = _checked(uid, _node(encoded), places)
+                nodes[uid] = _checked(uid, decode(encoded, NODE), places)
             else:
                 private.add(probe.name)
     versions.settle(cast(Any, nodes.values()))
@@ -161,6 +149,25 @@ def read(
         if group["package_name"] == project and group["name"] in used:
             groups[uid] = group
     return Content(metadata, generated_at, nodes, groups, frozenset(private), parents)
+
+
+def head_of(
+    encoded: msgspec.Raw, project: str, decoder: msgspec.json.Decoder[M]
+) -> tuple[M, datetime, Warehouse]:
+    """A manifest's metadata, when it was made, and for which warehouse. Raises Unfit."""
+    with _Within("metadata"):
+        metadata = decode(encoded, decoder)
+        if (schema := metadata["dbt_schema_version"]) != SCHEMA:
+            raise Unfit(f"dbt_schema_version: {shown(schema)} is not v12, {ENGINES}")
+        if (owner := metadata["project_name"]) != project:
+            raise Unfit(f"project_name: {shown(owner)} is not {project!r}")
+        with _Within("generated_at"):
+            generated_at = moment(metadata["generated_at"])
+        try:
+            warehouse = Warehouse.of(metadata.get("adapter_type"))
+        except MeshError as error:
+            raise Unfit(str(error)) from None
+    return metadata, generated_at, warehouse
 
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -186,26 +193,6 @@ class _Within:
             raise Unfit(f"{where}: {error}") from None
 
 
-def _node(encoded: msgspec.Raw) -> Node:
-    body = bytes(encoded)
-    if is_printable(body):
-        try:
-            simple: Node = SIMPLE_NODE.decode(body)
-        except (msgspec.DecodeError, RecursionError):
-            pass  # said below
-        else:
-            # All that is escaped is a quote where one may be, and nothing is elsewhere.
-            if body.count(b"\\") == _quotes(simple):
-                return simple
-    return decode(encoded, NODE)
-
-
-def _quotes(node: Node) -> int:
-    """How many there are in texts that may hold them, and that have no pattern."""
-    relation, prose = node.get("relation_name") or "", node.get("description") or ""
-    return relation.count('"') + prose.count('"')
-
-
 def is_published(probe: Probe) -> bool:
     """Whether a model of the project itself is part of its interface.
 
@@ -216,7 +203,7 @@ def is_published(probe: Probe) -> bool:
     return public and probe.config.materialized != "ephemeral"
 
 
-def _checked(uid: str, node: Node, places: _Places) -> Node:
+def _checked(uid: str, node: Node, places: Places) -> Node:
     """The node as it is published: in one spelling of what engines write in several, and without
     what is empty. Raises Unfit."""
     name, own = node["name"], f"model.{node['package_name']}.{node['name']}"
@@ -227,14 +214,14 @@ def _checked(uid: str, node: Node, places: _Places) -> Node:
         "access": "public",
         "group": node.get("group") or config.get("group"),
         "contract": _contract(node.get("contract"), config.get("contract")),
-        "meta": _meta(node.get("meta"), config.get("meta")),
+        "meta": meta_of(node.get("meta"), config.get("meta")),
         "tags": _tags(config.get("tags") or node.get("tags")),
     }
-    version = _version("version", node.get("version"))
-    latest = _version("latest_version", node.get("latest_version"))
+    version = bounded_version("version", node.get("version"))
+    latest = bounded_version("latest_version", node.get("latest_version"))
     if deprecated := node.get("deprecation_date"):
         with _Within("deprecation_date"):
-            deprecated = _deprecation(deprecated)
+            deprecated = deprecation(deprecated)
     database, schema, alias = places.place(node)
     columns = node.get("columns") or {}
     if len(columns) > MOST_COLUMNS:
@@ -258,8 +245,8 @@ def _checked(uid: str, node: Node, places: _Places) -> Node:
                 config=_given(
                     **shared,
                     materialized=config.get("materialized"),
-                    event_time=_event_time(config.get("event_time")),
-                    freshness=_freshness(config.get("freshness")),
+                    event_time=event_time(config.get("event_time")),
+                    freshness=freshness(config.get("freshness")),
                 ),
                 description=node.get("description"),
                 version=version,
@@ -267,7 +254,7 @@ def _checked(uid: str, node: Node, places: _Places) -> Node:
                 deprecation_date=deprecated,
                 relation_name=node.get("relation_name"),
                 **shared,
-                columns=_columns(columns),
+                columns={key: _column(key, column) for key, column in columns.items()},
                 constraints=_constraints(node.get("constraints")),
             ),
         },
@@ -292,23 +279,6 @@ def _filled(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value or value is False or value == 0}
 
 
-_USUAL = frozenset(("name", "description", "data_type", "constraints"))
-_NOT_NULL = [{"type": "not_null"}]
-
-
-def _columns(given: dict[str, Column]) -> dict[str, Column]:
-    for key, column in given.items():
-        # As it is published: most of what a reader meets, and there are very many.
-        if not (
-            column["name"] == key
-            and column.keys() <= _USUAL
-            and all(column.values())
-            and ("constraints" not in column or column["constraints"] == _NOT_NULL)
-        ):
-            return {key: _column(key, column) for key, column in given.items()}
-    return given
-
-
 def _column(key: str, column: Column) -> Column:
     if column["name"] != key:
         raise Unfit(f"columns.{place(key)}: its name is {shown(column['name'])}")
@@ -316,7 +286,7 @@ def _column(key: str, column: Column) -> Column:
     own: ColumnConfig = column.get("config") or {}
     if column.get("config") is None:
         own = {"meta": column.get("meta"), "tags": column.get("tags")}
-    settings = _filled(meta=_meta(own.get("meta")), tags=_tags(own.get("tags")))
+    settings = _filled(meta=meta_of(own.get("meta")), tags=_tags(own.get("tags")))
     return cast(
         Column,
         _filled(
@@ -341,14 +311,14 @@ def _constraints(declared: list[Constraint] | None) -> list[dict[str, Any]]:
     return [_filled(type=each["type"], columns=each.get("columns")) for each in declared or ()]
 
 
-def _freshness(declared: Freshness | None) -> dict[str, Any]:
+def freshness(declared: Freshness | None) -> dict[str, Any]:
     after = (declared or {}).get("build_after")
     if not after:
         return {}
     return _filled(build_after=_filled(**after))
 
 
-def _event_time(column: str | None) -> str | None:
+def event_time(column: str | None) -> str | None:
     """None where it is no plain name: dbt writes it into the SQL of its readers as it is."""
     return column if column and is_plain(column) else None
 
@@ -357,7 +327,7 @@ PRIVATE = "private"
 """The key of `meta` whose value stays at home, as do keys that begin with `_`."""
 
 
-def _meta(*declared: Mapping[str, Any] | None) -> dict[str, Any]:
+def meta_of(*declared: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         key: value
         for meta in declared
@@ -371,20 +341,20 @@ def _tags(tags: list[str] | str | None) -> list[str]:
     return [tags] if isinstance(tags, str) else list(tags or ())
 
 
-def _version(key: str, version: versions.Version | None) -> versions.Version | None:
+def bounded_version(key: str, version: versions.Version | None) -> versions.Version | None:
     if isinstance(version, int | float) and not -1e9 < version < 1e9:
         raise Unfit(f"{key}: {shown(version)} is not a version of a model")
     # dbt-loom takes what is false for none
     return version if version is None else version or str(version)
 
 
-def _deprecation(written: str) -> str:
+def deprecation(written: str) -> str:
     """Its day as midnight in UTC. dbt Core writes midnight where it was parsed, v2 what the file
     has, often without a zone: a reader's dbt Core cannot compare that with the time of its run."""
     return f"{day(written)}T00:00:00+00:00"
 
 
-class _Places:
+class Places:
     """Where the models of one manifest may lie. databases: as stored; None for any."""
 
     def __init__(self, warehouse: Warehouse, databases: Collection[str] | None) -> None:

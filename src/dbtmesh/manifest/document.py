@@ -30,23 +30,27 @@ EMPTY_SECTIONS = (
 def document_of(content: Content[Any], notes: Mapping[str, str]) -> dict[str, Any]:
     """A dbt manifest of the public models, each with the nearest public ones that it is made of:
     what lies between is nobody's business."""
-    metadata, nodes = content.metadata, content.nodes
+    nodes = content.nodes
     above = nearest(nodes, nodes, lambda uid: content.parents.get(uid, ()))
     return {
-        "metadata": {
-            "dbt_schema_version": SCHEMA,
-            **{key: metadata[key] for key in ("dbt_version", "generated_at") if key in metadata},
-            "project_name": metadata["project_name"],
-            **{key: metadata[key] for key in ("adapter_type", "quoting") if key in metadata},
-            "invocation_id": None,
-            "user_id": None,
-            "send_anonymous_usage_stats": None,
-            "env": dict(notes),
-        },
+        "metadata": metadata_of(content.metadata, notes),
         "nodes": {
             uid: {**node, "depends_on": {"macros": [], "nodes": above[uid]}}
             for uid, node in sorted(nodes.items())
         },
         "groups": dict(sorted(content.groups.items())),
         **{section: {} for section in EMPTY_SECTIONS},
+    }
+
+
+def metadata_of(metadata: Mapping[str, Any], notes: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "dbt_schema_version": SCHEMA,
+        **{key: metadata[key] for key in ("dbt_version", "generated_at") if key in metadata},
+        "project_name": metadata["project_name"],
+        **{key: metadata[key] for key in ("adapter_type", "quoting") if key in metadata},
+        "invocation_id": None,
+        "user_id": None,
+        "send_anonymous_usage_stats": None,
+        "env": dict(notes),
     }

@@ -27,7 +27,6 @@ from dbtmesh.checked import (
     Text,
     Whole,
     Word,
-    of_simple,
 )
 
 
@@ -173,8 +172,6 @@ class Group(TypedDict, total=False):
 
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
 NODE = msgspec.json.Decoder(Node)
-SIMPLE_NODE = msgspec.json.Decoder(of_simple(Node))
-"""Of texts of printable ASCII without quotes."""
 GROUP = msgspec.json.Decoder(Group)
 METADATA = msgspec.json.Decoder(Metadata)
 PUBLISHED_METADATA = msgspec.json.Decoder(PublishedMetadata)

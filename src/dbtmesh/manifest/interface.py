@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
+
+import msgspec
 
 from dbtmesh.manifest.versions import is_latest
+from dbtmesh.warehouse.names import Fields
 
 VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
 ALLOWED, ROLLBACK, STUB = "DBT_MESH_ALLOWED", "DBT_MESH_ROLLBACK", "DBT_MESH_STUB"
@@ -24,15 +28,18 @@ that one reader gets, the digest of the publication that it is of.
 """
 
 
+F = TypeVar("F", bound=Fields)
+
+
 @dataclass(frozen=True)
 class Interface:
     """A project's public models, and which publication of them this is.
 
-    nodes: unique_id → node of the manifest, public models of this project only, sorted.
     private: names of its other models, known only where a full manifest was read.
     generated_at: when dbt compiled it; of two publications the later one is newer.
     digest: SHA-256 that tells this publication from others: its seal, else that of its bytes.
-    body: the sealed bytes to publish, or to keep.
+    body: the sealed bytes to publish, or to keep. plain, typed: what they hold, where that is
+    decoded already: see `manifest` and `models`.
     """
 
     project: str
@@ -40,10 +47,28 @@ class Interface:
     digest: str
     generated_at: datetime
     adapter_type: str
-    nodes: Mapping[str, Mapping[str, Any]]
     private: frozenset[str]
-    manifest: Mapping[str, Any]
     body: bytes
+    plain: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    typed: Mapping[str, Fields] | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """What `body` holds."""
+        plain: Mapping[str, Any]
+        plain = msgspec.json.decode(self.body) if self.plain is None else self.plain
+        return plain
+
+    @property
+    def nodes(self) -> Mapping[str, Mapping[str, Any]]:
+        """unique_id → node of the manifest, public models of this project only, sorted."""
+        nodes: Mapping[str, Mapping[str, Any]] = self.manifest["nodes"]
+        return nodes
+
+    @property
+    def models(self) -> Mapping[str, Fields]:
+        """The nodes for those who only ask their fields: nobody has to decode them once more."""
+        return self.nodes if self.typed is None else self.typed
 
     @property
     def notes(self) -> Mapping[str, Any]:
@@ -58,13 +83,13 @@ class Interface:
         )
 
 
-def reader_name(node: Mapping[str, Any]) -> str:
+def reader_name(node: Fields) -> str:
     """`m`, or `m_v1` for a version, spelled as dbt spells its alias."""
     version = node.get("version")
     return str(node["name"]) + ("" if version is None else f"_v{version}".replace(".", "_"))
 
 
-def reader_names(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def reader_names(nodes: Mapping[str, F]) -> Iterator[tuple[str, F]]:
     """Each name that a reader may use, with its model: `m`, and for versioned ones `m_v1`, `m_v2`
     and `m` for the latest. A model that bears such a name itself keeps it."""
     own = {node["name"] for node in nodes.values() if node.get("version") is None}
@@ -78,7 +103,7 @@ def reader_names(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, 
             yield node["name"], node
 
 
-def shared_with(node: Mapping[str, Any]) -> frozenset[str] | None:
+def shared_with(node: Fields) -> frozenset[str] | None:
     """The projects that a model's owner lets read it (`config.meta.consumers`); None: all."""
     meta = (node.get("config") or {}).get("meta") or node.get("meta")
     if not meta or (named := meta.get("consumers")) is None:

@@ -10,6 +10,7 @@ import msgspec
 
 from dbtmesh import sha256
 from dbtmesh.checked import Unfit, Word, bounded, decode
+from dbtmesh.manifest import unchanged
 from dbtmesh.manifest.decode import Probe, explained, is_published
 from dbtmesh.manifest.decode import read as content_of
 from dbtmesh.manifest.document import document_of
@@ -27,7 +28,9 @@ def read(body: bytes, project: str, databases: Collection[str] | None = None) ->
     hold something that they may not.
     """
     with explained(f"the published manifest of {project}", "have it published again"):
-        content = content_of(bounded(body), project, PUBLISHED_METADATA, databases)
+        if found := unchanged.read(bounded(body), project, databases):
+            return found
+        content = content_of(body, project, PUBLISHED_METADATA, databases)
         notes = cast(dict[str, str], content.metadata.get("env") or {})
         digest = notes.get(DIGEST)
         if digest and not is_whole(body, digest):

@@ -51,10 +51,9 @@ def seal(
         digest=digest,
         generated_at=generated_at,
         adapter_type=metadata.get("adapter_type") or "snowflake",
-        nodes=document["nodes"],
         private=private,
-        manifest=document,
         body=body,
+        plain=document,
     )
 
 

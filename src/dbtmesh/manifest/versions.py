@@ -8,8 +8,10 @@ text of all. Numbers that are equal are one version; any other text is a version
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
+
+from dbtmesh.warehouse.names import Fields
 
 Version = str | int | float
 _NUMBER = re.compile(r"(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
@@ -38,7 +40,7 @@ def _meaning(version: Version) -> Version:
     return order(version)[0]
 
 
-def is_latest(node: Mapping[str, Any]) -> bool:
+def is_latest(node: Fields) -> bool:
     """Whether a model is what `ref` without a version means: it has none, or is the latest."""
     version = node.get("version")
     return version is None or same(version, node.get("latest_version"))

@@ -9,8 +9,7 @@ https://duckdb.org/docs/stable/sql/dialect/keywords_and_identifiers
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dbtmesh.warehouse.adapter import Warehouse
 
@@ -126,7 +125,15 @@ def canonical(dotted: str) -> str:
     return ".".join(sql_name(Warehouse.SNOWFLAKE.stored(text, quoted=by)) for text, by in parts)
 
 
-def relation(node: Mapping[str, Any], warehouse: Warehouse) -> Relation:
+class Fields(Protocol):
+    """A model of a manifest, or a part of one, of which single fields are asked."""
+
+    def get(self, key: str, /) -> Any: ...
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
+
+def relation(node: Fields, warehouse: Warehouse) -> Relation:
     """Where a model of a manifest lies, by its `relation_name`, else by its fields.
 
     On DuckDB quotes change nothing but what a word of SQL means, and dbt quotes every name there
