@@ -279,7 +279,7 @@ functionality
         ),
         (
             "12:00:05  Encountered an error:\nCompilation Error in model q (models/q.sql)\n"
-            "  up publishes no model x\n\n  > in macro mesh_ref_unknown (macros/_mesh_ref.sql)\n",
+            "  up publishes no model x\n\n  > in macro mesh_ref_unusual (macros/_mesh_ref.sql)\n",
             "Compilation Error in model q (models/q.sql) up publishes no model x",
         ),
         ("error: dbt1005: Found it twice\n  --> models/x.sql\n", None),

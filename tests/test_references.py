@@ -6,6 +6,8 @@ up is built by one engine and read by a member on each of them; they share its d
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -110,13 +112,15 @@ READERS = {"paid", "all_columns", "doubled", "named", "board"}
 @dataclass(frozen=True)
 class Reader:
     """A native member that is synced and built on a dbt; what its commands ended with. refused: of
-    copies of it with each of WRONG."""
+    copies of it with each of WRONG. modified: what is, where one model is edited and the upstream
+    publishes one more."""
 
     member: Member
     dbt: Dbt
     built: tuple[int, str]
     parsed: tuple[int, str]
     refused: list[tuple[int, str]]
+    modified: tuple[int, str]
 
     def manifest(self) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads(
@@ -174,10 +178,17 @@ def reader(
         shutil.copytree(member.path, copy, symlinks=True)
         write(copy, {"wrong.sql": f"select * from {{{{ ref('up', {reference}) }}}}"})
         wrong.append(f"parse --project-dir ../{copy.name}")
-    built, parsed, _, *refused = dbt.run_all(
-        member.path, member.environment, "build", "parse --no-partial-parse", "compile", *wrong
-    )
-    return Reader(member, dbt, built, parsed, refused)
+    later = member.path.with_name("later")
+    shutil.copytree(member.path, later, symlinks=True)
+    macro = (later / MACRO).read_text()
+    (later / MACRO).write_text(macro.replace("|orders|", "|one_more|orders|"))
+    assert (later / MACRO).read_text() != macro
+    write(later, {"own.sql": DOWN["own.sql"] + "-- edited"})
+    state = shlex.quote(str(member.path / "target"))
+    modified = f"ls --quiet --select state:modified --state {state} --project-dir ../later"
+    words = ("build", "parse --no-partial-parse", "compile", modified, *wrong)
+    built, parsed, _, found, *refused = dbt.run_all(member.path, member.environment, *words)
+    return Reader(member, dbt, built, parsed, refused, found)
 
 
 def test_it_builds_with_versions_unit_tests_and_introspection(reader: Reader) -> None:
@@ -216,6 +227,12 @@ def test_a_deprecated_version_warns_with_its_date(reader: Reader) -> None:
         warned = [line for line in said.splitlines() if "is deprecated on 2030-01-01" in line]
         assert any("up.customers.v1" in line for line in warned), said
         assert said.count("paid reads") == 1, said
+
+
+def test_what_the_upstream_publishes_more_modifies_no_model(reader: Reader) -> None:
+    status, said = reader.modified
+    assert status == 0, said
+    assert re.findall(r"^down\..*", said, re.MULTILINE) == ["down.own"]
 
 
 def test_docs_have_the_upstreams_columns_and_descriptions(reader: Reader) -> None:

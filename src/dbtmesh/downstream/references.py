@@ -113,10 +113,8 @@ _MACRO = """\
     ref('<project>', '<model>'), with v=1 for a version, of another project is the source that the
     sync wrote for that model. Every other ref is dbt's own. -#}
 {% macro ref() %}
-    {%- set upstreams = {
-        PUBLISHED
-    } -%}
-    {%- if varargs | length == 2 and varargs[0] in upstreams -%}
+    {%- set upstreams = context['mesh_ref_published']() if varargs | length == 2 else {} -%}
+    {%- if varargs[0] in upstreams -%}
         {%- set version = kwargs.get('version', kwargs.get('v')) -%}
         {%- set name = varargs[1] if version is none else varargs[1] ~ '.v' ~ version -%}
         {%- if '|' ~ name ~ '|' not in upstreams[varargs[0]] -%}
@@ -126,11 +124,21 @@ EXTRA
         {{ return(source(varargs[0], varargs[1] if version is none
             else varargs[1] ~ '_v' ~ (version | string | replace('.', '_')))) }}
     {%- endif -%}
-    {%- if varargs | length == 2 and varargs[0] != project_name -%}
+    {%- if upstreams and varargs[0] != project_name -%}
         {%- do mesh_ref_spelled(varargs[0], upstreams) -%}
     {%- endif -%}
 OWN
     {{ return(builtins.ref(*varargs, **kwargs)) }}
+{% endmacro %}
+
+
+{#- Project: names between bars, versions as `name.v1`, and what is deprecated as `name:date`.
+    `ref` calls it by its name in `context`, so that dbt does not take every model for modified
+    where an upstream publishes one more. -#}
+{% macro mesh_ref_published() %}
+    {{ return({
+        PUBLISHED
+    }) }}
 {% endmacro %}
 
 
@@ -143,8 +151,7 @@ OWN
 {% endmacro %}
 
 
-{#- Warns of what is deprecated, and stops with one line where it is not published.
-    published: names between bars, versions as `name.v1`, and what is deprecated as `name:date`. -#}
+{#- Warns of what is deprecated, and stops with one line where it is not published. -#}
 {% macro mesh_ref_unusual(project, name, published) %}
     {%- set until = {} -%}
     {%- for entry in published.split('|') if entry -%}
