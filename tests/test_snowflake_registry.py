@@ -349,6 +349,7 @@ def test_commands_publish_refuse_and_sync(
         assert len(account.sent(before)) == expected
     assert "unchanged" in capsys.readouterr().out
     assert "other" in (consumer / "models" / "_mesh_dbt_up.yml").read_text()
+    assert not (consumer / "state/.sync.json").exists()  # to sign in, mesh.yml has to be read
 
 
 def test_the_command_moves_all_of_it_there(

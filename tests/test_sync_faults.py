@@ -41,6 +41,12 @@ ONE = ("--upstream", "dbt_up")
 COPY = "state/dbt_up/manifest.json"
 SOURCES = "models/_mesh_dbt_up.yml"
 NOTE = "state/dbt_up/.sync.json"
+RECORD = "state/.sync.json"
+
+
+def content(member: Member) -> dict[str, bytes]:
+    """The files of the member, without the record that is of their inodes and times."""
+    return {path: body for path, body in member.files().items() if path != RECORD}
 
 
 def touched(member: Member) -> dict[str, int]:
@@ -101,7 +107,7 @@ def test_a_former_upstream_is_told_of_and_left_alone(
 
 
 def test_unchanged_is_one_request_and_touches_nothing(
-    down: Member, seeded: Place, proxy: Proxy
+    down: Member, seeded: Place, proxy: Proxy, publish: Publish
 ) -> None:
     member = exporting(down, **seeded.environment)
     member.ok(SYNC, *seeded.flags)
@@ -112,6 +118,12 @@ def test_unchanged_is_one_request_and_touches_nothing(
     assert proxy.seen() == ["GET"] * 3  # one an upstream
     assert all("If-None-Match" in request.headers for request in proxy.requests)
     assert touched(member) == before
+    publish(seeded, at(7, public=2))
+    proxy.requests.clear()
+    said = member.ok(SYNC, *seeded.flags)
+    assert "dbt_up: 2 public models" in said
+    assert said.count("unchanged") == 2
+    assert proxy.seen() == ["GET"] * 3
 
 
 def test_upstreams_are_fetched_side_by_side(down: Member, seeded: Place, proxy: Proxy) -> None:
@@ -132,9 +144,10 @@ def test_the_same_content_again_writes_nothing(
     publish(folder, manifest())
     down.ok(SYNC, *folder.flags, *ONE)
     (down.path / NOTE).unlink()
-    before = {path: when for path, when in touched(down).items() if path != NOTE}
+    ours = (NOTE, RECORD)
+    before = {path: when for path, when in touched(down).items() if path not in ours}
     assert "nothing to write" in down.ok(SYNC, *folder.flags, *ONE)
-    assert {path: when for path, when in touched(down).items() if path != NOTE} == before
+    assert {path: when for path, when in touched(down).items() if path not in ours} == before
 
 
 @pytest.mark.parametrize("note", [None, b"", b"{", b"[]", b"{}", b'{"written": 1}', b"\xff"])
@@ -184,6 +197,9 @@ def test_a_mended_generator_is_run_again(
     mended.ok(SYNC, *folder.flags, *ONE)
     assert (down.path / SOURCES).read_text().startswith("# Made by")
     assert "unchanged" in mended.ok(SYNC, *folder.flags, *ONE)
+    code.write_text(code.read_text().replace("# Made by", "# Mended by"))
+    mended.ok(SYNC, *folder.flags, *ONE)
+    assert (down.path / SOURCES).read_text().startswith("# Mended by")
 
 
 # --- Which publication --------------------------------------------------------------------------
@@ -414,17 +430,17 @@ def two_states(down: Member, folder: Place, publish: Publish) -> tuple[dict[str,
     """The member's files before and after a sync that has news; it is left as before."""
     publish(folder, at(1))
     down.ok(SYNC, *folder.flags, *ONE)
-    old = down.files()
+    old = content(down)
     publish(folder, at(2, public=2))
     down.ok(SYNC, *folder.flags, *ONE)
-    new = down.files()
+    new = content(down)
     for path, body in old.items():
         (down.path / path).write_bytes(body)
     return old, new
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_killed_between_two_writes(
     number: int, when: str, down: Member, folder: Place, publish: Publish, shim: Shim
 ) -> None:
@@ -433,7 +449,7 @@ def test_killed_between_two_writes(
     assert killed.returncode == -signal.SIGKILL
     whole(down, old, new)
     down.ok(SYNC, *folder.flags, *ONE)
-    done = {path: body for path, body in down.files().items() if not path.endswith(".tmp")}
+    done = {path: body for path, body in content(down).items() if not path.endswith(".tmp")}
     assert done == new
 
 
@@ -450,7 +466,7 @@ def test_killed_while_it_waits_for_s3(down: Member, seeded: Place, proxy: Proxy)
     assert down.files() == before
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_full_disk(
     number: int, down: Member, folder: Place, publish: Publish, shim: Shim
 ) -> None:
@@ -459,11 +475,11 @@ def test_a_full_disk(
         SYNC, *folder.flags, *ONE
     )
     assert "No space left on device: free some space and run it again" in said
-    assert (COPY, SOURCES, NOTE)[number - 1] in said
+    assert (COPY, SOURCES, NOTE, RECORD)[number - 1] in said
     whole(down, old, new)
     assert not list(down.path.rglob("*.tmp"))
     down.ok(SYNC, *folder.flags, *ONE)
-    assert down.files() == new
+    assert content(down) == new
 
 
 def test_a_file_that_may_not_grow(down: Member, folder: Place, publish: Publish) -> None:

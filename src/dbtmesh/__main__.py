@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import NoReturn
 
-from dbtmesh import cli, installed
+from dbtmesh import cli
 
 COMMANDS = {
     "publish-manifest": "publish this project's public interface to the registry",
@@ -51,15 +51,18 @@ def usage() -> str:
     )
 
 
-def project_folder(start: Path) -> Path:
+def project_folder(start: str) -> str:
     """The nearest folder, from `start` upwards, that holds mesh.yml; `start` where none does."""
-    for folder in (start, *start.parents):
-        if (folder / "mesh.yml").is_file():
-            return folder
-    return start
+    folder = start
+    while not os.path.isfile(os.path.join(folder, "mesh.yml")):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return start
+        folder = above
+    return folder
 
 
-def run(command: str, words: Sequence[str], root: Path | None = None) -> NoReturn:
+def run(command: str, words: Sequence[str], root: os.PathLike[str] | str | None = None) -> NoReturn:
     """Runs a command and exits with its status.
 
     words: what follows its name on the command line. root: the project's folder (default: the
@@ -67,11 +70,24 @@ def run(command: str, words: Sequence[str], root: Path | None = None) -> NoRetur
     """
 
     def main() -> int:
-        folder = root or project_folder(Path.cwd())
-        if other := installed.other_than_required(folder):
+        folder = os.path.realpath(root or project_folder(os.getcwd()))
+        known: tuple[object, ...] = ()
+        if command == "sync-mesh":
+            from dbtmesh.downstream import last_sync
+
+            answers = last_sync.ask(folder, words)
+            if said := last_sync.nothing_new(answers):
+                cli.say(*said)
+                return cli.OK
+            known = (answers,)
+        from pathlib import Path  # what is above does without: it loads much
+
+        from dbtmesh import installed
+
+        if other := installed.other_than_required(Path(folder)):
             cli.note(other)
         module = import_module(f"dbtmesh.commands.{command.replace('-', '_')}")
-        status: int = module.main(words, folder)
+        status: int = module.main(words, Path(folder), *known)
         return status
 
     cli.run(main)
@@ -88,7 +104,7 @@ def main() -> None:
             cli.say(version("dbtmesh"))
             sys.exit(cli.OK)
         case [cli.PROJECT_DIR, folder, command, *words] if command in COMMANDS:
-            run(command, words, Path(folder).resolve())
+            run(command, words, folder)
         case [command, *words] if command in COMMANDS:
             run(command, words)
         case [cli.PROJECT_DIR, _, command, *_]:

@@ -270,9 +270,14 @@ def _member(root: Path, facts: object) -> Member:
     )
 
 
+def named_home(root: Path) -> Path:
+    """`mesh_home` as it is named; links may lead it elsewhere."""
+    return root / os.environ.get("DBT_MESH_HOME", "../.mesh")
+
+
 def mesh_home(root: Path) -> Path:
     """Folder that the members on this machine share: DuckDB files and the local registry."""
-    return (root / os.environ.get("DBT_MESH_HOME", "../.mesh")).resolve()
+    return named_home(root).resolve()
 
 
 def laptop_registry(root: Path) -> str:

@@ -32,21 +32,36 @@ Exit status: 0 done, 1 it failed, 2 an upstream is stale (--max-age).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from dbtmesh import MeshError, cli, config, flags
-from dbtmesh.downstream import committed, keep_going, ref_packages, references, sync
+from dbtmesh.downstream import (
+    committed,
+    keep_going,
+    last_sync,
+    project_text,
+    ref_packages,
+    references,
+    sync,
+)
+from dbtmesh.installed import REQUIREMENTS
 from dbtmesh.output.words import counted, some
-from dbtmesh.registry.routing import open_registry
+from dbtmesh.registry import keys, routing
 
+NONE: Mapping[last_sync.Asked, last_sync.Answer] = MappingProxyType({})
 SHOWN = 20
 """How many names are listed; the rest is a number."""
 
 
-def main(words: Sequence[str], root: Path) -> int:
+def main(
+    words: Sequence[str], root: Path, answers: Mapping[last_sync.Asked, last_sync.Answer] = NONE
+) -> int:
+    """answers: what the registry has said already."""
     parser = flags.parser(__doc__)
     flags.add_registry_flags(parser)
     flags.add_upstream_flag(parser)
@@ -62,6 +77,7 @@ def main(words: Sequence[str], root: Path) -> int:
     )
     arguments = parser.parse_args(words)
 
+    seen = last_sync.see([str(path) for path in reads(root)])
     member = config.load_member(root)
     names = [upstream.name for upstream in member.chosen(arguments.upstream)]
     if not names:
@@ -70,13 +86,14 @@ def main(words: Sequence[str], root: Path) -> int:
         )
     if arguments.version and len(names) > 1:
         raise MeshError("--version is of one project: say which with --upstream")
+    place = None
     if arguments.offline:
         plan = partial(sync.from_copy, member)
     else:
         place = config.locate(
             member, bucket=arguments.bucket, registry=arguments.registry, env=arguments.env
         )
-        store = open_registry(member, place)
+        store = last_sync.Answered(routing.open_registry(member, place), answers)
         plan = partial(sync.from_registry, member, store, place, arguments.version)
 
     done, failures, refused = [], [], []
@@ -100,31 +117,64 @@ def main(words: Sequence[str], root: Path) -> int:
             cli.say(first, *(f"  {line}" for line in rest))
             for remark in found.remarks:
                 cli.note(remark)
-    failures += refer(member)
-    for project, paths in committed.left_behind(
-        member.root, {upstream.name for upstream in member.upstreams}
-    ):
-        cli.note(
-            f"{project} is not an upstream any more (mesh.yml), but its contracts are still here: "
-            f"when no model reads it, `rm -r {' '.join(paths)}` and commit that"
-        )
-    for project, path in () if member.is_native else committed.sources_left(member):
-        cli.note(
-            f"{path} is of the time as a native project, and no sync updates it any more: read "
-            f"models by ref('{project}', …) instead of source, then `git rm {path}`"
-        )
-    if member.kind == "loom" and os.environ.get("DBT_LOOM_CONFIG"):
-        cli.note(
-            "DBT_LOOM_CONFIG is set, so dbt-loom does not read dbt_loom.config.yml, which names "
-            "what was synced: unset it"
-        )
+    referred = refer(member)
+    failures += referred.failures
+    notes = [*referred.notes, *leftovers(member)]
+    for note in notes:
+        cli.note(note)
     if refused:
         from dbtmesh.ci.github import workflow_commands  # most syncs refuse nothing
 
         workflow_commands.refused(refused)
     if failures:
         raise MeshError("\n       ".join(failures))
+    if place and not (refused or notes or arguments.max_age):
+        remember(words, member, place, seen, done, referred.wrote)
     return cli.FOUND if stale(done, arguments.max_age) else cli.OK
+
+
+def reads(root: Path) -> Iterator[Path]:
+    """The files and folders that a sync reads, and what it writes."""
+    yield Path(last_sync.LIBRARY)
+    yield from (root / name for name in ("mesh.yml", "mesh_sources", "models", "state"))
+    yield root / REQUIREMENTS
+    yield from project_text.places(root)
+
+
+def remember(
+    words: Sequence[str],
+    member: config.Member,
+    place: config.Location,
+    seen: last_sync.Seen,
+    done: Sequence[sync.Plan],
+    wrote: Iterable[str],
+) -> None:
+    """Keeps a record of a sync that has nothing to say when it finds nothing new. seen: before
+    anything was read. wrote: beside the plans that are done."""
+    elsewhere = routing.elsewhere(member, place)
+    if any(url.startswith("snowflake:") for url in (place.url, *elsewhere.values())):
+        return  # it is the member who signs in, and the connector takes longer than all else
+    home = config.named_home(member.root)
+    last = last_sync.LastSync(
+        told=last_sync.told(str(member.root), words),
+        home=[str(home), str(home.resolve())],
+        seen=last_sync.see(seen.places),
+        registry=place.url,
+        elsewhere=elsewhere,
+        access=member.access._replace(member=None),
+        asked=[
+            last_sync.Asked(
+                upstream,
+                note.version,
+                keys.wanted(upstream, note.env, note.pinned),
+                note.etag,
+            )
+            for upstream, note in ((each.upstream, each.note) for each in done)
+        ],
+    )
+    if all(committed.intact(member.root, each.note) for each in done):
+        ours = {*wrote, *(path for each in done for path in sync.paths(each))}
+        last_sync.keep(member.root, last, seen, ours)
 
 
 def hours(text: str) -> float:
@@ -134,25 +184,56 @@ def hours(text: str) -> float:
     return freshness.hours(text)
 
 
-def refer(member: config.Member) -> Iterator[str]:
-    """Writes what `ref('<project>', …)` needs; yields what went wrong."""
+class Referred(NamedTuple):
+    """What was done for references. wrote: paths of files. notes: what the project should know.
+    failures: what went wrong."""
+
+    wrote: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+
+
+def refer(member: config.Member) -> Referred:
+    """Writes what `ref('<project>', …)` needs."""
     try:
         plan = references.plan(member)
         references.apply(member.root, plan)
         packages = ref_packages.plan(member, plan.project)
         ref_packages.apply(member.root, packages)
     except OSError as error:
-        yield f"cannot write {cli.explain(error)}"
-        return
+        return Referred(failures=(f"cannot write {cli.explain(error)}",))
+    notes = [
+        f"unit tests refer to {folder.split('/')[1]}: add `- local: {folder}` to this "
+        "project's packages and run `dbt deps`"
+        for folder in packages.unnamed
+    ]
     if plan.own:
-        cli.note(
+        notes.insert(
+            0,
             f"{plan.own} has a macro `ref` of this project's own, so none was written for "
-            "ref('<upstream>', …): read those models by source('<upstream>', …)"
+            "ref('<upstream>', …): read those models by source('<upstream>', …)",
         )
-    for folder in packages.unnamed:
-        cli.note(
-            f"unit tests refer to {folder.split('/')[1]}: add `- local: {folder}` to this "
-            "project's packages and run `dbt deps`"
+    return Referred(tuple(plan.files), tuple(notes))
+
+
+def leftovers(member: config.Member) -> Iterator[str]:
+    """What the project should know of what an earlier state of it left behind."""
+    for project, paths in committed.left_behind(
+        member.root, {upstream.name for upstream in member.upstreams}
+    ):
+        yield (
+            f"{project} is not an upstream any more (mesh.yml), but its contracts are still here: "
+            f"when no model reads it, `rm -r {' '.join(paths)}` and commit that"
+        )
+    for project, path in () if member.is_native else committed.sources_left(member):
+        yield (
+            f"{path} is of the time as a native project, and no sync updates it any more: read "
+            f"models by ref('{project}', …) instead of source, then `git rm {path}`"
+        )
+    if member.kind == "loom" and os.environ.get("DBT_LOOM_CONFIG"):
+        yield (
+            "DBT_LOOM_CONFIG is set, so dbt-loom does not read dbt_loom.config.yml, which names "
+            "what was synced: unset it"
         )
 
 
@@ -160,7 +241,7 @@ def report(plan: sync.Plan, reader: str, *, offline: bool) -> Iterator[str]:
     """What was done, and beneath it what came and went."""
     content = plan.content
     if content is None:
-        yield f"{plan.upstream}: unchanged ({plan.note.version})"
+        yield last_sync.unchanged(plan.upstream, plan.note.version)
         return
     models = counted(content.models, "public model")
     nothing = "" if plan.files else ", nothing to write"

@@ -86,7 +86,8 @@ def sources_path(upstream: str) -> str:
     return f"models/_mesh_{upstream}.yml"
 
 
-def _note_path(upstream: str) -> str:
+def note_path(upstream: str) -> str:
+    """Where what the last sync saw is noted, below the member's root."""
     return f"state/{upstream}/.sync.json"
 
 
@@ -140,13 +141,13 @@ def note(root: Path, upstream: str) -> Note | None:
     """What the last sync noted; None where that is missing or unreadable, which costs a
     download."""
     try:
-        return _noted(read_bounded(root / _note_path(upstream), MOST_NOTE))
+        return _noted(read_bounded(root / note_path(upstream), MOST_NOTE))
     except OSError:
         return None
 
 
 def keep_note(root: Path, upstream: str, note: Note) -> None:
-    path = inside(root, _note_path(upstream))
+    path = inside(root, note_path(upstream))
     text = json.dumps(note._asdict(), indent=2).encode()
     if not same_file(path, text):
         write_whole(path, text)

@@ -49,11 +49,7 @@ def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project
     generated: the name of a file among the macros that is not the team's.
     """
     settings = yaml_files.mapping(root / PROJECT)  # dbt says what is wrong with it
-    packages = settings.get("packages-install-path")
-    project = Project(
-        macros=_folders(settings, "macro-paths")[0],
-        packages=packages if isinstance(packages, str) else "dbt_packages",
-    )
+    project = Project(macros=_folders(settings, "macro-paths")[0], packages=_installed(settings))
     if not upstreams:
         return project
     names = b"|".join(re.escape(name).encode() for name in upstreams)
@@ -91,20 +87,50 @@ def _texts(root: Path, settings: Mapping[str, Any]) -> Iterator[tuple[str, bytes
     """What dbt may render: path below the root, and content. Hooks are in dbt_project.yml, too."""
     if (root / PROJECT).is_file():
         yield PROJECT, (root / PROJECT).read_bytes()
-    for folder in dict.fromkeys(name for key in PATHS for name in _folders(settings, key)):
-        for path in sorted((root / folder).rglob("*")):
+    for folder in _own_folders(root, settings):
+        for path in sorted(folder.rglob("*")):
             if path.suffix in (".sql", ".yml", ".yaml", ".md") and path.is_file():
                 yield path.relative_to(root).as_posix(), path.read_bytes()
 
 
-def _packages(root: Path, installed: str) -> tuple[list[Path], list[Path], bool]:
-    """Folders of packages that are local, of the others, and whether there are more of these."""
-    declared = [
+def _own_folders(root: Path, settings: Mapping[str, Any]) -> list[Path]:
+    names = dict.fromkeys(name for key in PATHS for name in _folders(settings, key))
+    return [root / name for name in names]
+
+
+def places(root: Path) -> Iterator[Path]:
+    """The files and folders that `look` reads."""
+    yield from (root / name for name in PACKAGES)
+    for folder in (
+        root,
+        *(root / str(each["local"]) for each in _declared(root) if "local" in each),
+    ):
+        settings = yaml_files.mapping(folder / PROJECT)
+        yield folder / PROJECT
+        yield from _own_folders(folder, settings)
+        if folder is root:
+            yield root / _installed(settings)
+
+
+def _declared(root: Path) -> list[dict[str, Any]]:
+    """The packages of a project."""
+    return [
         each
         for name in PACKAGES
         for each in yaml_files.mapping(root / name).get("packages") or ()
         if isinstance(each, dict)
     ]
+
+
+def _installed(settings: Mapping[str, Any]) -> str:
+    """Where dbt installs packages."""
+    named = settings.get("packages-install-path")
+    return named if isinstance(named, str) else "dbt_packages"
+
+
+def _packages(root: Path, installed: str) -> tuple[list[Path], list[Path], bool]:
+    """Folders of packages that are local, of the others, and whether there are more of these."""
+    declared = _declared(root)
     local = [root / str(each["local"]) for each in declared if "local" in each]
     here = {path.resolve() for path in local if (path / PROJECT).is_file()}
     others = [

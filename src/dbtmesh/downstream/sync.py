@@ -79,7 +79,7 @@ def plans(
 
 
 def from_registry(
-    member: Member, store: registry.Store, place: Location, version: str | None, upstream: str
+    member: Member, store: registry.Reader, place: Location, version: str | None, upstream: str
 ) -> Plan:
     """A plan to bring in the latest publication, or `version`.
 
@@ -181,6 +181,11 @@ def apply(root: Path, plan: Plan) -> None:
     for path, content in plan.files.items():
         write_whole(inside(root, path), content)
     committed.keep_note(root, plan.upstream, plan.note)
+
+
+def paths(plan: Plan) -> list[str]:
+    """What `apply` writes, below the root."""
+    return [*plan.files, committed.note_path(plan.upstream)]
 
 
 def _made_by(member: Member, upstream: str) -> str:

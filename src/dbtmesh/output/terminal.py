@@ -10,23 +10,25 @@ import re
 import sys
 from typing import TextIO
 
-from dbtmesh.output.escape import escape, visible
+from dbtmesh.output.escape import visible
 
 # What GitHub's runner looks for in each line of a step's output:
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
-_COMMAND = re.compile(r"^(?P<space>[^\S\n]*+):(?=:)|#(?=#\[)", re.MULTILINE)
-_BREAK = re.compile(r"\n")
+_COMMAND = r"(?m:^(?P<space>[^\S\n]*+):(?=:)|#(?=#\[))"
 
 
 def text(value: str) -> str:
     r"""Lines as they are. Control characters and such are shown as `\u001b`; the first character of
     what would be a command for GitHub's runner (`::error::`, `##[error]`) as `\u003a`."""
-    return _COMMAND.sub(_first_shown, visible(value))
+    seen = visible(value)
+    if "::" in seen or "##[" in seen:  # hardly any; to compile the pattern takes a while
+        return re.sub(_COMMAND, _first_shown, seen)
+    return seen
 
 
 def line(value: str) -> str:
     r"""The same in one line: a newline is shown as `\u000a`."""
-    return text(_BREAK.sub(escape, value))
+    return text(value.replace("\n", "\\u000a"))
 
 
 def _first_shown(match: re.Match[str]) -> str:

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from dbtmesh import MeshError
@@ -47,11 +46,12 @@ GOOGLE_KEYS = """
 """.split()
 """What obstore itself signs in with, in the environment, after AZURE_ or GOOGLE_."""
 
-ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
-CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
-BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-WORDS = re.compile(r"<(Message|Details|Code)>(.*?)</\1>", re.DOTALL)
-STATUS = re.compile(r"non-2xx status code: ((\d+) [A-Za-z ]+)")
+ACCOUNT = r"[a-z0-9]{3,24}"
+CONTAINER = r"[a-z0-9](?:-?[a-z0-9]){2,62}"
+BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+WORDS = r"(?s:<(Message|Details|Code)>(.*?)</\1>)"
+STATUS = r"non-2xx status code: ((\d+) [A-Za-z ]+)"
+"""Patterns; each is compiled where it is needed."""
 
 
 class CloudStore:
@@ -192,7 +192,7 @@ class CloudStore:
             elif isinstance(error, exceptions.UnauthenticatedError):
                 advice = f"{self.service} refuses the sign-in: sign in again ({self.sign_in})"
             else:
-                status = STATUS.search(str(error))
+                status = re.search(STATUS, str(error))
                 kind = MeshError if status and is_of_one(int(status[2])) else OutOfReach
                 advice = "failed: check the name and the network, or try again later"
             raise kind(f"{where}: {advice}. {self.service} says: {reason}") from None
@@ -206,7 +206,7 @@ class AzureStore(CloudStore):
     def __init__(self, url: str, place: str, access: Access) -> None:
         account, _, rest = place.partition("/")
         self.container, _, prefix = rest.partition("/")
-        if not ACCOUNT.fullmatch(account) or not CONTAINER.fullmatch(self.container):
+        if not re.fullmatch(ACCOUNT, account) or not re.fullmatch(CONTAINER, self.container):
             raise MeshError(
                 f"{url!r} is not a valid registry on Azure: write "
                 "az://<storage account>/<container>/registry"
@@ -233,7 +233,7 @@ class GoogleStore(CloudStore):
 
     def __init__(self, url: str, place: str, access: Access) -> None:
         self.container, _, prefix = place.partition("/")
-        if not BUCKET.fullmatch(self.container):
+        if not re.fullmatch(BUCKET, self.container):
             raise MeshError(f"{url}: {self.container!r} is not a valid name of a bucket")
         from obstore.store import GCSStore as Client
 
@@ -291,10 +291,9 @@ def _google_sign_in(url: str, access: Access) -> dict[str, Any]:
         from dbtmesh.registry import cloud_sign_in
 
         return {"credential_provider": cloud_sign_in.google(access.google_provider)}
-    folder = os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud"
-    if (
-        not any(os.environ.get(f"GOOGLE_{key}") for key in GOOGLE_KEYS)
-        and not (Path(folder) / "application_default_credentials.json").is_file()
+    folder = os.environ.get("CLOUDSDK_CONFIG") or os.path.expanduser("~/.config/gcloud")
+    if not any(os.environ.get(f"GOOGLE_{key}") for key in GOOGLE_KEYS) and not os.path.isfile(
+        os.path.join(folder, "application_default_credentials.json")
     ):
         raise MeshError(
             f"{url}: no Google credentials: sign in (`gcloud auth application-default login`), or "
@@ -316,8 +315,8 @@ def _opening(url: str) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """The server's own words, in one line; those of the client where it sent none."""
     text = str(error).split("\n\nDebug source")[0]
-    said = dict(WORDS.findall(text))
-    status = STATUS.search(text)
+    said = dict(re.findall(WORDS, text))
+    status = re.search(STATUS, text)
     if said:
         words = [said.get("Message", ""), said.get("Details", ""), f"({said.get('Code', '')})"]
         text = " ".join(words)

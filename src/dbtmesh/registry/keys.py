@@ -26,6 +26,11 @@ def publication(project: str, env: str, version: str) -> str:
     return f"{project}/{env}/history/{version}/manifest.json"
 
 
+def wanted(project: str, env: str, version: str | None) -> str:
+    """The publication of that version, or the latest."""
+    return publication(project, env, version) if version else latest(project, env)
+
+
 def state(project: str, env: str, name: str = "manifest.json") -> str:
     return f"{project}/{env}/{name}"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dbtmesh import MeshError
 from dbtmesh.config import Upstream
 from dbtmesh.registry import keys
-from dbtmesh.registry.store import Store
+from dbtmesh.registry.store import Reader
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -23,7 +23,7 @@ class Found(NamedTuple):
 class NothingPublished(MeshError):
     """The project has published nothing to this environment yet."""
 
-    def __init__(self, store: Store, project: str, env: str) -> None:
+    def __init__(self, store: Reader, project: str, env: str) -> None:
         super().__init__(
             f"{project} has published nothing to {env} yet ({store.url}): "
             f"scripts/publish_manifest.py --env {env} there comes first"
@@ -33,7 +33,7 @@ class NothingPublished(MeshError):
 class OtherVersion(MeshError):
     """What the history holds as a version is another one: somebody else has written it there."""
 
-    def __init__(self, store: Store, place: str, version: str) -> None:
+    def __init__(self, store: Reader, place: str, version: str) -> None:
         super().__init__(
             f"{store.url}/{place} holds {version}, which is another publication: it is not used; "
             "find out who wrote it"
@@ -41,7 +41,7 @@ class OtherVersion(MeshError):
 
 
 def find(
-    store: Store,
+    store: Reader,
     project: Upstream | str,
     env: str,
     *,
@@ -59,7 +59,7 @@ def find(
     project = project.name if isinstance(project, Upstream) else project
     if version and not keys.VERSION.fullmatch(version):
         return None
-    place = keys.publication(project, env, version) if version else keys.latest(project, env)
+    place = keys.wanted(project, env, version)
     stored = store.read(place, known=known)
     if stored is None:
         return None
@@ -73,7 +73,7 @@ def find(
 
 
 def get(
-    store: Store,
+    store: Reader,
     project: Upstream | str,
     env: str,
     *,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError
-from dbtmesh.config import Location, Member
 from dbtmesh.files import MOST
 from dbtmesh.registry.store import Access, OutOfReach, Store, Stored, open_store
+
+if TYPE_CHECKING:
+    from dbtmesh.config import Location, Member
 
 
 class RoutedStore:
@@ -51,9 +54,19 @@ class RoutedStore:
         yield from sorted(there.union(self._own.children("")))
 
 
+def elsewhere(member: Member, place: Location) -> dict[str, str]:
+    """URL of a project's registry, by its name, where that is another than the one at `place`.
+    Whoever names a registry by a flag or in the environment means it for all."""
+    named = {each.name: each.registry for each in member.upstreams if each.registry}
+    return named if place.is_own else {}
+
+
+def open_routed(url: str, elsewhere: Mapping[str, str], access: Access) -> Store:
+    """The registry at `url`, in which some projects lie elsewhere."""
+    own = open_store(url, access)
+    return RoutedStore(own, elsewhere, access) if elsewhere else own
+
+
 def open_registry(member: Member, place: Location) -> Store:
-    """The registry at `place`. Where that is the member's own, upstreams are looked for in theirs;
-    whoever names a registry by a flag or in the environment means it for all."""
-    own = open_store(place.url, member.access)
-    elsewhere = {each.name: each.registry for each in member.upstreams if each.registry}
-    return RoutedStore(own, elsewhere, member.access) if elsewhere and place.is_own else own
+    """The registry at `place`, and where upstreams publish to another one, that one for these."""
+    return open_routed(place.url, elsewhere(member, place), member.access)

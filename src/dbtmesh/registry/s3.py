@@ -12,8 +12,8 @@ from dbtmesh import MeshError
 from dbtmesh.files import MOST
 from dbtmesh.output.words import one_line
 from dbtmesh.registry.store import (
-    ACCESS_POINT,
     MOST_REASON,
+    Access,
     Changed,
     NotModified,
     OutOfReach,
@@ -41,20 +41,26 @@ CLOCK, SLOW = "RequestTimeTooSkewed", "RequestTimeout"
 wrong, and of a connection that is too slow:
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
+ACCESS_POINT = re.compile(r"arn:aws[a-z-]*:s3:[a-z0-9-]*:[0-9]{12}:accesspoint[/:][a-z0-9-]{3,50}")
+"""An access point, which stands for a bucket: it may be of another AWS account."""
 
 
 class S3Store:
-    """Objects of an S3 bucket, or of a server that speaks S3 (AWS_ENDPOINT_URL_S3)."""
+    """Objects of an S3 bucket, s3://<bucket>/<prefix>, or of a server that speaks S3
+    (AWS_ENDPOINT_URL_S3)."""
 
     keeps_own_records = False
 
-    def __init__(
-        self, url: str, bucket: str, prefix: str, region: str | None, encryption: str | None = None
-    ) -> None:
-        if not (BUCKET.fullmatch(bucket) or ACCESS_POINT.fullmatch(bucket)):
+    def __init__(self, url: str, place: str, access: Access) -> None:
+        if found := ACCESS_POINT.match(place):
+            bucket, prefix = found[0], place[found.end() :]
+        else:
+            bucket, _, prefix = place.partition("/")
+        if not (found or BUCKET.fullmatch(bucket)):
             raise MeshError(f"{url}: {bucket!r} is not a valid name of an S3 bucket")
-        self._encrypted = encrypted(encryption)
-        self.url, self.bucket, self.prefix, self.region = url, bucket, prefix, region
+        self._encrypted = encrypted(access.encryption)
+        self.url, self.bucket, self.prefix = url, bucket, prefix.strip("/")
+        self.region = access.aws_region
         self._client = self._connect()
 
     def _connect(self) -> BaseClient:

@@ -5,13 +5,11 @@ A store reads an object with the ETag it had, and writes it on a condition: only
 the one that was read, or only if there is none. That is all the publication protocol needs.
 """
 
-from __future__ import annotations
+# Annotations are no texts here: a NamedTuple compiles those of its own, which takes longer than all
+# else that a sync with nothing new loads of the library.
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from urllib.parse import unquote
 
 from dbtmesh import MeshError
 from dbtmesh.files import MOST, too_large
@@ -19,6 +17,8 @@ from dbtmesh.output.words import shown
 
 if TYPE_CHECKING:
     from dbtmesh.config import Member
+else:
+    Member = object
 
 
 class Stored(NamedTuple):
@@ -32,7 +32,7 @@ class Changed(Exception):
     """The condition of a write did not hold: somebody else wrote first, or the object exists."""
 
 
-def contended(store: Store, key: str) -> MeshError:
+def contended(store: "Store", key: str) -> MeshError:
     """For a write that met `Changed` too often."""
     return MeshError(f"{store.url}/{key} is being written by others again and again: try again")
 
@@ -75,19 +75,24 @@ class Damaged(MeshError):
     be replaced."""
 
 
-class Store(Protocol):
+class Reader(Protocol):
     """Objects under a root; `key` is a path below it, with `/` between its parts.
 
     Every method raises OutOfReach where the store is, MeshError where it denies access or fails.
-    keeps_own_records: each reader writes its record into a place of its own, and nobody else can.
     """
 
     url: str
-    keeps_own_records: bool
 
     def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
         """The object, or None where there is none. Raises NotModified where its ETag is `known`,
         TooLarge where it has more than `most` bytes, of which none are kept, and Damaged."""
+
+
+class Store(Reader, Protocol):
+    """keeps_own_records: each reader writes its record into a place of its own, and nobody else
+    can."""
+
+    keeps_own_records: bool
 
     def etag(self, key: str) -> str | None:
         """The object's ETag without its body, or None where there is none."""
@@ -103,10 +108,6 @@ class Store(Protocol):
 
         In any order, one at a time: histories grow without bound, and nobody has to keep them.
         """
-
-
-ACCESS_POINT = re.compile(r"arn:aws[a-z-]*:s3:[a-z0-9-]*:[0-9]{12}:accesspoint[/:][a-z0-9-]{3,50}")
-"""An access point, which stands for a bucket: it may be of another AWS account."""
 
 
 class Access(NamedTuple):
@@ -147,11 +148,7 @@ def open_store(url: str, access: Access | None = None) -> Store:
     if scheme == "s3":
         from dbtmesh.registry.s3 import S3Store
 
-        if found := ACCESS_POINT.match(place):
-            bucket, prefix = found[0], place[found.end() :]
-        else:
-            bucket, _, prefix = place.partition("/")
-        return S3Store(url, bucket, prefix.strip("/"), access.aws_region, access.encryption)
+        return S3Store(url, place, access)
     if scheme == "az":
         from dbtmesh.registry.cloud import AzureStore
 
@@ -165,6 +162,9 @@ def open_store(url: str, access: Access | None = None) -> Store:
 
         return SnowflakeStore(url, place, access)
     if scheme == "file" and place.startswith("/"):
+        from pathlib import Path
+        from urllib.parse import unquote
+
         from dbtmesh.registry.folder import FolderStore
 
         return FolderStore(Path(unquote(place)))
