@@ -70,7 +70,7 @@ OWN: dict[str, Any] = {}
 """What a pull request may write in its own project."""
 
 MAY_WRITE = re.compile(
-    r"(dbt_down|dbt_loom)/(state/dbt_up/(manifest|\.sync)\.json|models/_mesh_dbt_up\.yml"
+    r"(dbt_down|dbt_loom)/(state/(dbt_up/manifest|(dbt_up/)?\.sync)\.json|models/_mesh_dbt_up\.yml"
     r"|macros/_mesh_ref\.sql|target/mesh_inputs\.json)"
     r"|\.mesh/DBT_UP_LOCAL\.duckdb|\.mesh/registry/(\.lock|dbt_up/local/latest/manifest\.json)"
 )
