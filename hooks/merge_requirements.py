@@ -17,7 +17,7 @@ from before_update import TEMPLATE, committed, git, rendered_before
 sys.path.insert(0, str(TEMPLATE / "src"))
 
 from dbtmesh.config import load_member
-from dbtmesh.doctor import environment, plan, template_files
+from dbtmesh.doctor import environment, plan
 from dbtmesh.doctor.project import Project
 
 CONSTRAINTS = "constraints.txt"
@@ -68,7 +68,7 @@ def updated(answers: Path, own_files: Collection[str]) -> None:
     from migrations import forget_rejected, merge
 
     git("reset", "--quiet", "--", path)
-    new = relaxed(template_files.rendered(project.member, CONSTRAINTS), named)
+    new = relaxed(project.template.rendered(CONSTRAINTS), named)
     Path(path).write_text(new, encoding="utf-8")
     forget_rejected(path)
     merge(Path(path), edited, relaxed(old.decode(), named).encode())

@@ -20,6 +20,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import library
@@ -27,6 +28,8 @@ import update_report
 from after_copy import UNTAGGED, print_whatever_the_terminal_takes, read_answers
 from before_update import TEMPLATE, committed, git, is_untouched, rendered_before
 
+INSTALLED = ("requirements", "constraints")
+"""Files that `pip install` is given."""
 SEALED_SINCE = (0, 3, 0)
 """The version since which the code of a member's commands is a library, and no file of its own."""
 
@@ -118,8 +121,8 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
     before = (committed(answers.as_posix()) or b"").decode("utf-8", "replace")
     project = re.search(r"^project_name: *(.*)$", given, re.MULTILINE)
     in_conflict = update_report.conflicts(Path())
-    findings: list[str] = []
-    findings += other_roles(answers)
+    differs = git("diff", "--name-only", "--relative", "-z", "HEAD").decode().split("\0")
+    findings = other_roles(answers, differs)
     if not in_conflict:  # else files are not what they will be
         try:
             import doctor
@@ -127,7 +130,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
             findings += doctor.told(doctor.findings(answers.absolute().parent))
         except Exception as error:  # the report of the update comes first
             findings += ["", f"note: scripts/doctor.py could not look at the project ({error})"]
-    requirements = [str(answers.parent / f"{name}.txt") for name in ("requirements", "constraints")]
+    requirements = [(answers.parent / f"{name}.txt").as_posix() for name in INSTALLED]
     print(
         "\n"
         + update_report.message(
@@ -141,7 +144,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
             replaced=replaced,
             engine=update_report.engine_change(before, given),
             findings=findings,
-            requirements_changed=bool(git("diff", "HEAD", "--name-only", "--", *requirements)),
+            requirements_changed=not set(requirements).isdisjoint(differs),
         )
     )
 
@@ -154,9 +157,9 @@ CONFLICT = re.compile(
 
 def unite(path: str) -> None:
     """Keeps the lines of both sides where a list, such as .gitignore, is in conflict."""
-    if not git("ls-files", "--unmerged", "--", path):
+    text = Path(path).read_bytes() if Path(path).is_file() else b""
+    if not CONFLICT.search(text) or not git("ls-files", "--unmerged", "--", path):
         return
-    text = Path(path).read_bytes()
 
     def both(found: re.Match[bytes]) -> bytes:
         ours = found["ours"].splitlines(keepends=True)
@@ -170,12 +173,16 @@ def unite(path: str) -> None:
 USE_ROLE = re.compile(r"^USE ROLE (\S+?);", re.MULTILINE)
 
 
-def other_roles(answers: Path) -> list[str]:
+def other_roles(answers: Path, differs: Collection[str]) -> list[str]:
     """SQL that a team has added to, and whose last role is another one now: Copier merges the
-    template's change of a role above lines of the team's, which then run as that role."""
+    template's change of a role above lines of the team's, which then run as that role.
+
+    differs: files that the update has changed."""
     found = []
     for file in sorted(answers.parent.glob("snowflake/*.sql")):
         path = file.as_posix()
+        if path not in differs:
+            continue
         before = USE_ROLE.findall((committed(path) or b"").decode("utf-8", "replace"))[-1:]
         after = USE_ROLE.findall(file.read_text(encoding="utf-8", errors="replace"))[-1:]
         if before and before != after and not is_untouched(answers, path):

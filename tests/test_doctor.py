@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from dbtmesh.config import load_member
-from dbtmesh.doctor import environment, plan, template_files
+from dbtmesh.doctor import environment, plan
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import CannotEdit, add_entry, add_to_list, set_scalar
@@ -449,7 +449,7 @@ def test_names_in_quotes_are_read_as_they_are_stored(render: Render, engine: str
     assert examined(member) == []
     project = Project(load_member(member.path))
     for name in ("dbt_project.yml", "profiles.yml", "requirements.txt"):
-        assert template_files.rendered(project.member, name) == (member.path / name).read_text()
+        assert project.template.rendered(name) == (member.path / name).read_text()
     edited = (member.path / "mesh.yml").read_text().replace("w h", "other one")
     (member.path / "mesh.yml").write_text(edited)
     (finding,) = examined(member)

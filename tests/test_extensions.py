@@ -11,7 +11,8 @@ import delivery
 import pytest
 from compiled import Compiled
 from derived import CLOUDS, Derived, layers, registry
-from jinja2 import DictLoader, Environment
+from jinja2 import DictLoader, Environment, nodes
+from jinja2.compiler import CodeGenerator
 
 from dbtmesh.registry import store
 
@@ -79,6 +80,30 @@ def test_a_damaged_entry_is_compiled_again(scratch: Path) -> None:
     entry.write_bytes(entry.read_bytes()[:40])
     assert rendered("{{ x }}") == "1"
     assert compiled == ["a.jinja"] * 2
+
+
+class Written(CodeGenerator):
+    """Names the texts that it writes Python for."""
+
+    def visit_Template(self, node: nodes.Template, frame: Any = None) -> None:
+        compiled.append(repr(node))
+        super().visit_Template(node, frame)
+
+
+def test_python_of_a_text_is_written_once_for_each_environment(scratch: Path) -> None:
+    class Ours(Environment):
+        code_generator_class = Written
+
+    for escaped, shown in ((False, "<"), (True, "&lt;")):
+        environment = Ours(extensions=[Compiled], autoescape=escaped)
+        for times in (1, 2, 3):
+            template = environment.from_string("{{ x }}{% if y %} y{% endif %}")
+            assert template.render(x="<") == shown
+            assert template.render(x="<", y=times) == f"{shown} y"
+        assert environment.from_string("{{ x }} y").render(x=1) == "1 y"
+        assert environment.from_string("{{ y }}").render(y=1) == "1"
+        assert environment.from_string("{{ x }} y").render(x=2) == "2 y"
+    assert len(compiled) == 6
 
 
 def test_without_a_folder_of_ones_own_nothing_is_kept(scratch: Path) -> None:

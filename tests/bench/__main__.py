@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests import bench
+from tests import bench, memory
 from tests.bench.lab import BENCHES, Figure, Lab
 
 
@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="A budget that is missed is shown; it is no failure unless --strict. Exit status: "
         "0 measured, 1 a bench crashed, 2 a budget is missed (--strict). `make test`, which has 10 "
         "minutes on two cores, is not measured here: it prints its time at its end. Rendering is "
-        "measured on the processor; if a disk makes files slowly, TMPDIR=/dev/shm avoids it.",
+        "measured on the processor. Temporary files are in memory where there is room for them, as "
+        "the tests' are; for those on a disk, set TMPDIR.",
     )
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHES)}")
     parser.add_argument("--runs", type=int, default=5, help="of each process (default 5)")
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := set(options.names) - BENCHES.keys():
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
 
+    memory.use()
     progress = Console(stderr=True, highlight=False)
     started = time.monotonic()
     figures, crashed = measure(options.names or list(BENCHES), options.runs, progress)

@@ -7,12 +7,10 @@ import hashlib
 import re
 import zipfile
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 from dbtmesh import dbt, installed
 from dbtmesh.config import Engine
-from dbtmesh.doctor import template_files
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 
@@ -33,7 +31,7 @@ def build_again(answers_file: str) -> str:
 
 def requirements(project: Project) -> Iterator[Finding]:
     """requirements.txt names all that the template's does, and this library."""
-    ours = template_files.rendered(project.member, REQUIREMENTS).splitlines()
+    ours = project.template.rendered(REQUIREMENTS).splitlines()
     text = project.text(REQUIREMENTS) or ""
     there = {name: line for line in text.splitlines() if (name := distribution(line))}
     missing = [line for line in ours if distribution(line) and distribution(line) not in there]
@@ -73,7 +71,7 @@ def requirements(project: Project) -> Iterator[Finding]:
 def of_another_version(project: Project) -> Iterator[Finding]:
     """Lines between the template's comments in requirements.txt that its template does not have any
     more. An update merges them, but not in a file that was there before the project joined."""
-    ours = template_files.rendered(project.member, REQUIREMENTS).splitlines()
+    ours = project.template.rendered(REQUIREMENTS).splitlines()
     wanted = {name: line for line in ours if (name := distribution(line))}
     text = project.text(REQUIREMENTS) or ""
     new = {line: wanted.get(distribution(line) or "", line) for line in between_comments(text)}
@@ -137,6 +135,8 @@ def _found(engine: Engine) -> str | None:
     """The version of that dbt. Core is a package of this Python; v2 is a program, which may have an
     environment of its own."""
     if engine is Engine.CORE:
+        from importlib import metadata  # every update waits for this module, and asks no dbt
+
         try:
             return metadata.version("dbt-core")
         except metadata.PackageNotFoundError:

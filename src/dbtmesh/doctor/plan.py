@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -72,6 +71,8 @@ def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:
 
 def difference(project: Project) -> list[str]:
     """Lines of a unified diff from the files as they are."""
+    import difflib
+
     before = Project(project.member)
     lines: list[str] = []
     for path, text in sorted(project.edited.items()):

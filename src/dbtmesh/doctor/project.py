@@ -13,6 +13,7 @@ from typing import Any
 from dbtmesh import yaml_files
 from dbtmesh.config import Member
 from dbtmesh.doctor.finding import Edit
+from dbtmesh.doctor.template_files import TemplateFiles
 from dbtmesh.files import read_whole
 
 MANIFEST = "target/manifest.json"
@@ -55,6 +56,10 @@ class Project:
         except yaml_files.NotYaml:
             return {}
         return loaded if isinstance(loaded, dict) else {}
+
+    @cached_property
+    def template(self) -> TemplateFiles:
+        return TemplateFiles(self.member)
 
     @cached_property
     def dbt_project(self) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dbtmesh.doctor import template_files
 from dbtmesh.doctor.finding import Edit, Finding
 from dbtmesh.doctor.project import Project
 from dbtmesh.output.words import some
@@ -32,7 +31,7 @@ def lines(project: Project) -> Iterator[Finding]:
         there = {line.strip().strip("/") for line in text.splitlines()}
         missing: list[str] = []
         comments: list[str] = []
-        for line in template_files.rendered(project.member, path).splitlines():
+        for line in project.template.rendered(path).splitlines():
             if line.startswith("#"):
                 comments.append(line)
             elif line.strip() and line.strip().strip("/") not in there:

@@ -11,7 +11,6 @@ import yaml
 
 from dbtmesh.artifacts import hooks
 from dbtmesh.config import Engine
-from dbtmesh.doctor import template_files
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import add_entry, add_to_list, edit, set_scalar
@@ -42,7 +41,7 @@ CALLED = re.compile(r"\{\{-?\s*(\w+)\s*\(")
 
 def hooks_called(project: Project) -> Iterator[Finding]:
     """Hooks of dbt_project.yml: those that the template has have to be called."""
-    ours = yaml.safe_load(template_files.rendered(project.member, DBT_PROJECT))
+    ours = yaml.safe_load(project.template.rendered(DBT_PROJECT))
     text = project.text(DBT_PROJECT)
     if text is None or not project.dbt_project:
         yield Finding(DBT_PROJECT, "is missing, or not valid YAML", "dbt does not find the project")
@@ -159,7 +158,7 @@ def query_comment(project: Project) -> Iterator[Finding]:
 
 def macros(project: Project) -> Iterator[Finding]:
     """Macros that the hooks call, and that decide where models land."""
-    for path, text in template_files.macros(project.member):
+    for path, text in project.template.macros():
         whole = {each[2]: each[1] for each in MACRO.finditer(text)}
         unused = set() if project.member.snowflake.get("more_databases") else {DATABASE_NAME}
         missing = [name for name in whole if name not in project.macros]
@@ -201,7 +200,7 @@ def _only(names: list[str], whole: Mapping[str, str]) -> str:
 
 def targets(project: Project) -> Iterator[Finding]:
     """profiles.yml has the targets that commands and workflows name."""
-    ours = template_files.rendered(project.member, PROFILES, project.profile)
+    ours = project.template.rendered(PROFILES, project.profile)
     text = project.text(PROFILES)
     if text is None:
         yield Finding(

@@ -8,15 +8,20 @@ are read where they lie.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbtmesh import installed, yaml_files
 from dbtmesh.config import Engine, Member
 from dbtmesh.registry.store import CLOUDS
 from dbtmesh.warehouse.names import sql_name
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SUFFIX = ".jinja"
 
@@ -37,56 +42,60 @@ def layers(member: Member) -> list[str]:
     return [f"{{{{ {name} }}}}" for name, gets in kinds.items() if gets]
 
 
-def rendered(member: Member, name: str, profile: str | None = None) -> str:
-    """A file of the project's top, such as `profiles.yml`, as the template has it.
+@dataclass(frozen=True)
+class TemplateFiles:
+    """What the template gives a member."""
 
-    profile: the name of dbt's profile (default: the project's). Raises FileNotFoundError where the
-    template has no such file for this project.
-    """
-    for layer in layers(member):
-        source = folder() / layer / name
-        if source.is_file():
-            return source.read_text(encoding="utf-8")
-        template = folder() / layer / f"{name}{SUFFIX}"
-        if template.is_file():
-            given = answers(member) | {"profile": profile or member.project}
-            return _render(template.read_text(encoding="utf-8"), given)
-    raise FileNotFoundError(name)
+    member: Member
+
+    @cached_property
+    def answers(self) -> dict[str, Any]:
+        return _answers(self.member)
+
+    @cached_property
+    def _environment(self) -> Environment:
+        import jinja2
+
+        from dbtmesh.output.template_filters import TemplateFilters
+
+        return jinja2.Environment(
+            undefined=jinja2.StrictUndefined,
+            keep_trailing_newline=True,
+            autoescape=False,  # noqa: S701  these are settings, not HTML
+            extensions=[TemplateFilters],
+        )
+
+    def rendered(self, name: str, profile: str | None = None) -> str:
+        """A file of the project's top, such as `profiles.yml`.
+
+        profile: the name of dbt's profile (default: the project's). Raises FileNotFoundError where
+        the template has no such file for this project.
+        """
+        for layer in layers(self.member):
+            source = folder() / layer / name
+            if source.is_file():
+                return source.read_text(encoding="utf-8")
+            template = folder() / layer / f"{name}{SUFFIX}"
+            if template.is_file():
+                given = self.answers | {"profile": profile or self.member.project}
+                text = template.read_text(encoding="utf-8")
+                return self._environment.from_string(text).render(given)
+        raise FileNotFoundError(name)
+
+    def macros(self) -> Iterator[tuple[str, str]]:
+        """Path and text of its macros."""
+        for layer in layers(self.member):
+            there = folder() / layer / "macros"
+            if there.is_dir():
+                for each in there.iterdir():
+                    yield f"macros/{each.name}", each.read_text(encoding="utf-8")
 
 
-def macros(member: Member) -> Iterator[tuple[str, str]]:
-    """Path and text of the macros that the project gets."""
-    for layer in layers(member):
-        there = folder() / layer / "macros"
-        if there.is_dir():
-            for each in there.iterdir():
-                yield f"macros/{each.name}", each.read_text(encoding="utf-8")
-
-
-def _render(source: str, given: dict[str, Any]) -> str:
-    import jinja2
-
-    from dbtmesh.output.template_filters import TemplateFilters
-
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  these are settings, not HTML
-        extensions=[TemplateFilters],
-    )
-    return environment.from_string(source).render(given)
-
-
-def recorded(member: Member) -> dict[str, Any]:
-    """The answers as Copier recorded them; none where they cannot be read."""
-    return yaml_files.mapping(member.root / member.answers_file)
-
-
-def answers(member: Member) -> dict[str, Any]:
-    """What the template's files refer to, from mesh.yml."""
+def _answers(member: Member) -> dict[str, Any]:
+    """What the template's files refer to: as Copier recorded it, and as mesh.yml says."""
     snowflake = member.snowflake
     vendored = installed.vendored(member.root)
-    answered = recorded(member)
+    answered = yaml_files.mapping(member.root / member.answers_file)
     text = str(answered.get("schemas") or "RAW,STAGING,MARTS")
     schemas = [each.strip().rpartition(".")[2] for each in text.split(",") if each.strip()]
     prod = sql_name(member.prod_database)  # answers have names as SQL does
