@@ -32,7 +32,8 @@ def result(unique_id: str, status: str = "success", message: str = "", seconds: 
 def write(member: Member, *results: Any) -> None:
     target = member.path / "target"
     target.mkdir(exist_ok=True)
-    document = {"results": results, "elapsed_time": 12.4}
+    metadata = {"dbt_version": "2.0.0-alpha.4"}
+    document = {"metadata": metadata, "results": results, "elapsed_time": 12.4}
     (target / "run_results.json").write_text(json.dumps(document))
 
 
@@ -57,7 +58,7 @@ def test_a_good_run_names_what_was_built_slowest_first(member: Member) -> None:
     )
     text = member.ok(SUMMARY, "--title", "dbt_up in DBT_UP_PROD")
     assert "### dbt\\_up in DBT\\_UP\\_PROD" in text
-    assert "✅ passed: 1 pass, 2 success, in 12 s" in text
+    assert "✅ passed: 1 pass, 2 success, in 12 s, on dbt `2.0.0-alpha.4`" in text
     assert text.index("`model slow`") < text.index("`model quick`")
     assert "not_null_slow_id" not in text
 

@@ -83,6 +83,17 @@ def test_tests_and_freshness_are_added() -> None:
     assert note.startswith("mesh_sources/dbt_up.yml adds to gone, which dbt_up does not publish")
 
 
+def test_tags_are_added_to_the_upstreams_as_dbt_adds_tags() -> None:
+    def tags(written: str) -> object:
+        text = f"sources: [{{name: dbt_up, tables: [{{name: orders, config: {written}}}]}}]"
+        document, _ = source_additions.merged(published(tags=["pii"]), text.encode(), "dbt_up")
+        return document["sources"][0]["tables"][0]["config"].get("tags")
+
+    assert tags("{tags: [hourly, pii]}") == ["pii", "hourly"]
+    assert tags("{tags: hourly}") == ["pii", "hourly"]
+    assert tags("{enabled: true}") == ["pii"]
+
+
 def test_without_the_file_nothing_changes() -> None:
     assert source_additions.merged(published(), b"", "dbt_up") == (published(), [])
 
@@ -105,6 +116,10 @@ def test_without_the_file_nothing_changes() -> None:
             "column c has `quote`, which the upstream says: what you can add are data_tests, tests",
         ),
         (b"sources: [{name: dbt_up, config: 1}]", "`config` of source dbt_up is not a mapping"),
+        (
+            b"sources: [{name: dbt_up, config: {meta: [x]}}]",
+            "`config.meta` of source dbt_up is not a mapping",
+        ),
     ],
 )
 def test_a_file_that_is_something_else_is_one_line(text: bytes, why: str) -> None:

@@ -48,10 +48,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Run:
-    """nodes: in the order in which they ended; elapsed: seconds."""
+    """nodes: in the order in which they ended; elapsed: seconds; dbt: its version, or empty."""
 
     nodes: Sequence[Node]
     elapsed: float
+    dbt: str = ""
 
 
 def read(path: Path) -> Run | None:
@@ -67,7 +68,8 @@ def read(path: Path) -> Run | None:
             )
             for each in loaded["results"]
         ]
-        return Run(nodes, float(loaded.get("elapsed_time") or 0))
+        version = (loaded.get("metadata") or {}).get("dbt_version")
+        return Run(nodes, float(loaded.get("elapsed_time") or 0), str(version or ""))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -106,10 +108,11 @@ def summary(title: str, run: Run | None) -> list[str]:
     built = [node for node in run.nodes if not node.unique_id.startswith(("test.", "unit_test."))]
     verdict = "❌ failed" if failed else "✅ passed"
     counts = ", ".join(f"{number} {status}" for status, number in sorted(counted.items()))
+    engine = f", on dbt {markdown.code(run.dbt)}" if run.dbt else ""
     lines = [
         f"### {markdown.text(title)}",
         "",
-        f"{verdict}: {counts or 'nothing to do'}, in {run.elapsed:.0f} s",
+        f"{verdict}: {counts or 'nothing to do'}, in {run.elapsed:.0f} s{engine}",
         "",
     ]
     if failed or warned:

@@ -87,14 +87,25 @@ def merged(
 
 
 def _merge(holder: dict[str, Any], addition: Mapping[str, Any]) -> None:
-    """Adds what is the project's to say; what the sync itself notes in `meta` stays."""
+    """Adds what is the project's to say; tags, and what the sync itself notes in `meta`, stay."""
     for key in (*_LOADED, *_TESTS):
         if key in addition:
             holder[key] = addition[key]
     if config := addition.get("config"):
         own = holder.get("config") or {}
         meta = {**(config.get("meta") or {}), **(own.get("meta") or {})}
-        holder["config"] = {**own, **config, **({"meta": meta} if meta else {})}
+        tags = own.get("tags") or []
+        tags = [*tags, *(tag for tag in _listed(config.get("tags")) if tag not in tags)]
+        kept = {key: each for key, each in (("meta", meta), ("tags", tags)) if each}
+        holder["config"] = {**own, **config, **kept}
+
+
+def _meta(config: Any) -> Any:
+    return (config.get("meta") or {}) if isinstance(config, dict) else {}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _parsed(text: bytes, upstream: str) -> list[dict[str, Any]]:
@@ -114,8 +125,10 @@ def _parsed(text: bytes, upstream: str) -> list[dict[str, Any]]:
                     f"{kind} {name} has `{foreign[0]}`, which the upstream says: what you can add "
                     f"are {', '.join(sorted(_KEYS[kind] - {'name'}))}"
                 )
-            if not isinstance(each.get("config") or {}, dict):
-                raise wrong(f"`config` of {kind} {name} is not a mapping of keys to values")
+            config = each.get("config") or {}
+            for key, value in (("config", config), ("config.meta", _meta(config))):
+                if not isinstance(value, dict):
+                    raise wrong(f"`{key}` of {kind} {name} is not a mapping of keys to values")
             yield each
 
     try:
