@@ -795,3 +795,36 @@ def test_of_what_is_checked_as_it_stands_each_byte_counts() -> None:
     assert not unchanged.read(body.replace(b"One row", b"No row"), "dbt_up", DATABASES)
     assert not unchanged.read(body, "other", DATABASES)
     assert not unchanged.read(body, "dbt_up", ["DBT_UP_LOCAL"])
+
+
+# ── Letters that look the same ────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["оrders", "ordｅrs", "𝗈rders", "οrders", "Ꭺbc", "x.оb"])
+def test_a_word_of_several_alphabets_is_refused(name: str) -> None:
+    """A reviewer takes it for another name."""
+    uid, told = f"model.dbt_up.{name}", ascii(name)[1:-1]
+    whole = document(name=name, unique_id=uid)
+    whole["nodes"] = {uid: whole["nodes"][UID]}
+    column = document(columns={name: {"name": name}})
+    quoted = document(relation_name=f'DBT_UP_PROD.MARTS."{name}"')
+    for content in (whole, column):
+        line = refused(content)
+        assert "it mixes letters that look the same" in line
+        assert told in line
+    assert "relation_name" in refused(quoted)
+    record = RECORD | {"reads": [{"model": UID, "name": name}]}
+    with pytest.raises(MeshError, match=r"reads\.0\.name: .* it mixes letters"):
+        records.decode(json.dumps(record).encode(), "down", "here")
+
+
+@pytest.mark.parametrize("name", ["été", "дата_utc", "Δt", "t_μs", "名前_id", "αβγ", "сор"])
+def test_words_of_one_alphabet_are_names(name: str) -> None:
+    content = document(columns={name: {"name": name}})
+    body = extract(json.dumps(content).encode(), "dbt_up").body
+    assert list(read(body, "dbt_up").nodes[UID]["columns"]) == [name]
+
+
+def test_a_relation_holds_no_character_that_nobody_sees() -> None:
+    """Python prints U+3164, and no reader takes it."""
+    refused(document(relation_name='DBT_UP_PROD.MARTS."a\u3164b"'))

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from dbtmesh.output.escape import UNSEEN
-from dbtmesh.output.words import shown
+from dbtmesh.output.words import LONGEST, shown
 
 T = TypeVar("T")
 
@@ -64,15 +64,31 @@ def is_clean(encoded: bytes) -> bool:
 
 # ── Types ─────────────────────────────────────────────────────────────────────────────
 
+_LATIN = r"A-Za-z\xaa\xba\xc0-\u024f\u1e00-\u1eff\u2c60-\u2c7f\ua722-\ua7ff"
+_ALIKE = (
+    # Cyrillic, Armenian, Cherokee, Coptic, Lisu
+    r"\u0400-\u052f\u1c80-\u1c8f\u2de0-\u2dff\ua640-\ua69f\u0531-\u0587\u13a0-\u13ff\uab70-\uabbf"
+    r"\u2c80-\u2cff\ua4d0-\ua4ff"
+    # Greek, but for letters that nobody takes for Latin ones, such as μ and Δ
+    r"ΑΒΕΖΗΙΚΜΝΟΡΤΥΧΆΈΉΊΌΎαγικνορυχάίόύϊϋϲϳϹͿ"
+    # Latin ones of mathematics, and wide ones
+    r"\U0001d400-\U0001d7ff\uff21-\uff3a\uff41-\uff5a"
+)
+"""Letters that are taken for Latin ones: a word of both reads like another name."""
+_WORD_OF_ONE = rf"(?:[^\W\d_{_ALIKE}]++|[^\W\d_{_LATIN}]++)(?![^\W\d_])"
+_UNMIXED = rf"(?=(?:[\W\d_]++|{_WORD_OF_ONE})*+\Z)"
+
 # Possessive (`*+`): somebody else chooses the text, and none may take long to refuse. What most
 # texts are made of stands first: a class of few characters is looked up several times as fast.
 PATTERNS = {
     # Without characters that nobody sees: two names that look the same have to be the same.
     (_LINE := rf"\A[ -~]*+[^\n\t{UNSEEN}]*+\Z"): "is not one line of plain text",
-    (_NAME := rf'\A(?!\Z)[ !#-~]*+[^"\n\t{UNSEEN}]*+\Z'): "is not a valid name",
-    (_WORD := r"\A(?=\w)[A-Za-z0-9_.+\-]*+[\w.+\-]*+\Z"): "is not a valid name",
+    (_NAME := rf'\A(?!\Z)(?:[ !#-~]*+\Z|{_UNMIXED}[^"\n\t{UNSEEN}]*+\Z)'): "is not a valid name",
+    (_WORD := rf"\A(?=\w)(?:[A-Za-z0-9_.+\-]*+\Z|{_UNMIXED}[\w.+\-]*+\Z)"): "is not a valid name",
     (_PROJECT := r"\A[A-Za-z_][A-Za-z0-9_]*+\Z"): "is not a valid name of a dbt project",
-    (_NODE := r"\A[a-z_]++\.(?=\w)[A-Za-z0-9_.+\- ]*+[\w.+\- ]*+\Z"): "is not a valid unique_id",
+    (
+        _NODE := rf"\A[a-z_]++\.(?=\w)(?:[A-Za-z0-9_.+\- ]*+\Z|{_UNMIXED}[\w.+\- ]*+\Z)"
+    ): "is not a valid unique_id",
     (_HEX := r"\A[0-9a-f]*\Z"): "is not hexadecimal",
     (_SHA256 := r"\A[0-9a-f]{64}\Z"): "is not a SHA-256 in hexadecimal",
     (
@@ -122,6 +138,17 @@ _Depth4 = Prose | Whole | float | bool | None | list[_Depth3] | dict[Line, _Dept
 _Depth5 = Prose | Whole | float | bool | None | list[_Depth4] | dict[Line, _Depth4]
 Free = dict[Line, _Depth5]
 """Keys and values that a team has made up (`meta`), nested at most six deep."""
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is a `Name`, of whatever length."""
+    return bool(re.match(_NAME, text))
+
+
+def is_mixed(text: str) -> bool:
+    """Whether a word in it has letters of several alphabets that look the same: `оrders`, with a
+    Cyrillic `о`."""
+    return not re.match(_UNMIXED, text)
 
 
 class Unfit(ValueError):
@@ -196,6 +223,8 @@ def _explained(body: bytes, kind: Any, error: str) -> str:
     where = ".".join(map(place, keys))
     if regex := _REGEX.fullmatch(found["what"]):
         meaning = next((text for key, text in PATTERNS.items() if repr(key) == regex["regex"]), "")
+        if is_mixed(str(value)):
+            meaning += f": it mixes letters that look the same ({ascii(value)[:LONGEST]})"
         return f"{where}: {shown(value)} {meaning or 'is not valid'}"
     if isinstance(value, dict | list):
         return f"{where}: {what}" if where else what

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from dbtmesh import MeshError
-from dbtmesh.checked import Unfit, day, decode, moment, place
+from dbtmesh.checked import Unfit, day, decode, is_name, moment, place
 from dbtmesh.manifest import versions
 from dbtmesh.manifest.fields import (
     GROUP,
@@ -397,7 +397,7 @@ def _unusual_place(node: Node, written: str) -> tuple[bool, tuple[str, str, str]
         parts = tuple(Name(field or "") for field in fields)
     with _Within("relation_name" if written else "database, schema or alias"):
         for text, by in parts:
-            if not (is_plain(text) or (by and is_quotable(text))):
+            if not (is_plain(text) or (by and is_quotable(text) and is_name(text))):
                 raise Unfit(f"{shown(text)} is not a name that SQL takes as it is written")
     database, schema, alias = parts
     return database.quoted, (database.text, schema.text, alias.text)
