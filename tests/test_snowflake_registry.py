@@ -18,7 +18,7 @@ import pytest
 
 from dbtmesh import MeshError, sha256
 from dbtmesh.commands import publish_manifest, sync_mesh
-from dbtmesh.config import Location, Member, load_member, locate
+from dbtmesh.config import Location, Member, Upstream, load_member, locate
 from dbtmesh.downstream.consumer_record import former
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
@@ -472,6 +472,56 @@ def test_records_lie_with_the_consumer_and_the_upstream_reads_them(
     with pytest.raises(MeshError, match="its own") as refused:
         store.write(keys.record("dbt_up", "recorded", "dbt_other"), b"{}", replaces=None)
     one_line(refused)
+
+
+def forge(account: Account, owner: Member, consumer: str, model: str, env: str) -> None:
+    """What a project may write into its own database by hand: a record in another one's name."""
+    body = rows.packed(encode(Record(consumer, [Read(f"model.dbt_up.{model}", model)])))
+    account.run(
+        "USE ROLE SYSADMIN; USE WAREHOUSE UP_WH; "
+        f"INSERT INTO {owner.prod_database}.MESH.READS "
+        "(UPSTREAM, ENV, CONSUMER, SEQ, WRITE_ID, PART, PARTS, SIZE, DIGEST, BODY) SELECT "
+        f"'dbt_up', '{env}', '{consumer}', 1, '{'a' * 32}', 0, 1, {body.size}, "
+        f"'{body.digest}', '{body.parts[0]}'"
+    )
+
+
+def test_nobody_speaks_for_another_project(account: Account, up: Member) -> None:
+    down, other = (account.project(name, up) for name in ("dbt_down", "dbt_other"))
+    # by its database's name alone nobody could tell whose it is
+    forge(account, other, "dbt_down", "forged", "alone")
+    (found,), problems = recorded(account.store(up), "dbt_up", "alone")
+    assert (found.consumer, found.claimed_in) == ("dbt_down", other.prod_database)
+    assert problems == []
+    # two say so: neither is believed, and both are named
+    forge(account, down, "dbt_down", "true", "alone")
+    forge(account, down, "dbt_late", "true", "alone")
+    signed_out()
+    claims, problems = recorded(account.store(up), "dbt_up", "alone")
+    assert [record.consumer for record in claims] == ["dbt_late"]
+    (problem,) = problems
+    assert "in the name of dbt_down" in problem
+    assert down.prod_database in problem
+    assert other.prod_database in problem
+    # mesh.yml tells whose database it is: what others say of that project does not count
+    hub = up._replace(upstreams=(Upstream("dbt_down", "DOWN", down.prod_database),))
+    signed_out()
+    known, problems = recorded(account.store(hub), "dbt_up", "alone")
+    by_name = {record.consumer: record for record in known}
+    assert [read.name for read in by_name["dbt_down"].reads] == ["true"]
+    assert by_name["dbt_down"].claimed_in is None
+    # … and a database that is known to be dbt_down's speaks for nobody else
+    assert "dbt_late" not in by_name
+    assert "in the name of dbt_late" in problems[0]
+
+
+def test_what_a_record_says_of_its_place_does_not_count(account: Account, up: Member) -> None:
+    record = Record("dbt_down", [Read("model.dbt_up.a", "a")], claimed_in="DBT_DOWN_PROD")
+    down = account.project("dbt_down", up)
+    key = keys.record("dbt_up", "says", "dbt_down")
+    account.store(down).write(key, encode(record), replaces=None)
+    (found,), _ = recorded(account.store(up), "dbt_up", "says")
+    assert found.claimed_in == down.prod_database
 
 
 def test_a_record_that_is_damaged_is_nobody_elses_fault(account: Account, up: Member) -> None:

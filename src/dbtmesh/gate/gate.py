@@ -13,7 +13,7 @@ from dbtmesh.ci.github import job
 from dbtmesh.gate import uncontracted
 from dbtmesh.gate.verdict import Verdict, judge
 from dbtmesh.manifest.interface import ALLOWED, Interface
-from dbtmesh.output.words import some
+from dbtmesh.output.words import shown, some
 
 if TYPE_CHECKING:
     from dbtmesh.gate.candidate import Candidate
@@ -81,6 +81,12 @@ class Gate:
             found, unread = records.recorded(self.store, self.candidate.interface.project, self.env)
             for problem in unread:
                 cli.note(f"not all readers are known: {problem}")
+            for record in found:
+                if record.claimed_in:
+                    cli.note(
+                        f"{record.consumer} is a reader by a record in {shown(record.claimed_in)}, "
+                        "whose name does not tell that it is that project's"
+                    )
             self._records = found, not unread
         return self._records
 

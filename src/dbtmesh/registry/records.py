@@ -40,7 +40,8 @@ class Record(msgspec.Struct, omit_defaults=True):
     read_version: the upstream's publication that it was checked against. deployment: when it
     deploys, as mesh.yml says. workflow, branch: what starts its deploy; none of a template before
     0.3.0. feeds: of nodes that read and are not public, the consumer's public models that are made
-    of them, so that a chain of projects does not end at a private model.
+    of them, so that a chain of projects does not end at a private model. claimed_in: see
+    `store.Stored`; whatever a record says of itself, it is set when it is read.
     """
 
     consumer: Project
@@ -55,6 +56,7 @@ class Record(msgspec.Struct, omit_defaults=True):
     branch: Line | None = None
     read_version: Line | None = None
     feeds: dict[NodeId, list[NodeId]] = {}
+    claimed_in: Line | None = None
 
     def __post_init__(self) -> None:
         if self.recorded_at:
@@ -102,7 +104,11 @@ def recorded(store: Store, upstream: str, env: str) -> tuple[list[Record], list[
             stored = store.read(place + name, most=min(MOST_BYTES, max(room, 0)))
             with lock:
                 room -= len(stored.body) if stored else 0
-            return decode(stored.body, consumer, where) if stored else None
+            if stored is None:
+                return None
+            record = decode(stored.body, consumer, where)
+            record.claimed_in = stored.claimed_in
+            return record
         except MeshError as error:
             return str(error)
 

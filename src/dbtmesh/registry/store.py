@@ -22,10 +22,12 @@ else:
 
 
 class Stored(NamedTuple):
-    """An object as it was read."""
+    """An object as it was read. claimed_in: where a record lies, if that does not tell that it is
+    its consumer's own."""
 
     body: bytes
     etag: str
+    claimed_in: str | None = None
 
 
 class Changed(Exception):

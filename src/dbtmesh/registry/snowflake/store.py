@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from dbtmesh import MeshError
 from dbtmesh.config import ACCOUNT, NAME
 from dbtmesh.files import MOST
+from dbtmesh.output.words import shown, some
 from dbtmesh.registry.snowflake import connection, rows, sql
 from dbtmesh.registry.snowflake.key_map import Folder, Kind, Place, folder_of, place_of
 from dbtmesh.registry.snowflake.reader_documents import documents
@@ -47,6 +48,8 @@ class SnowflakeStore:
         self.url, self._is_state, self._member = url, place != account, access.member
         self._connection = connection.shared(account, access)
         self._records: dict[str, list[rows.Part] | MeshError] = {}
+        self._claimed: dict[str, str] = {}
+        """Key of a record → the database that it lies in, which may be another project's."""
 
     # ── One object ────────────────────────────────────────────────────────────────────
 
@@ -60,7 +63,7 @@ class SnowflakeStore:
         if first.size > most:
             raise TooLarge(f"{self.url}/{key}", first.size, most)
         try:
-            return rows.unpacked(found)
+            return rows.unpacked(found)._replace(claimed_in=self._claimed.get(key))
         except rows.Damaged as error:
             raise self._damaged(key, error) from None
 
@@ -264,14 +267,37 @@ class SnowflakeStore:
                 self._records[f"{project}/{env}/consumers/{name}.json"] = error
                 yield f"{name}.json"
         for consumer, places in found.items():
-            # One that another project's database holds is not that consumer's own.
-            own = places.get(self._database(consumer)) or places[min(places)]
             key = f"{project}/{env}/consumers/{consumer}.json"
             try:
-                self._records[key] = rows.one_object(own)
+                database = self._own(consumer, found)
+                self._records[key] = rows.one_object(places[database])
+                if database != self._database(consumer):
+                    self._claimed[key] = database
             except rows.Damaged as error:
                 self._records[key] = self._damaged(key, error)
+            except MeshError as error:
+                self._records[key] = error
             yield f"{consumer}.json"
+
+    def _own(self, consumer: str, found: Mapping[str, Mapping[str, Any]]) -> str:
+        """The database whose record of a consumer counts: its own, and where that holds none, the
+        only other one that has no record of the project that it is called after.
+
+        found: consumer → databases. Raises MeshError where nothing tells which it is: whoever owns
+        a database can write any name into it.
+        """
+        if (own := self._database(consumer)) in found[consumer]:
+            return own
+        claims = [
+            each for each in found[consumer] if each not in found.get(self._project(each) or "", ())
+        ]
+        if len(claims) == 1:
+            return claims[0]
+        where = some([shown(each) for each in sorted(found[consumer])])
+        raise MeshError(
+            f"a record in the name of {consumer} lies in {where} and none in {own}: it is not "
+            "used, for nothing tells that it is of that project"
+        )
 
     def _ask_all(
         self, databases: Sequence[str], project: str, env: str, where: str
