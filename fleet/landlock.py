@@ -1,8 +1,8 @@
 """python -IS landlock.py FOLDER … -- COMMAND …: runs the command so that it, and whatever it
-starts, writes below these folders only.
+starts, writes below these folders only, and reads nothing of other processes.
 
 By Landlock, which Linux has since 5.13 and which needs no rights: what is ruled out once stays so.
-It rules out neither reading nor the network. Elsewhere the command runs all the same.
+It rules out neither reading files nor the network. Elsewhere the command runs all the same.
 https://docs.kernel.org/userspace-api/landlock.html
 """
 
@@ -11,13 +11,13 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _CREATE, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """Numbers of the system calls, on every architecture."""
 _NO_NEW_PRIVILEGES = 38
-_WRITE_FILE, _TRUNCATE = 1 << 1, 1 << 14
+_WRITE_FILE, _READ_FILE, _TRUNCATE = 1 << 1, 1 << 2, 1 << 14
 _OF_FOLDERS = sum(1 << bit for bit in (4, 5, 6, 7, 8, 9, 10, 11, 12))
 """Remove and make entries of each kind."""
 _REFER = 1 << 13
@@ -25,6 +25,8 @@ _OUTSIDE = 0b11
 """Abstract sockets of, and signals to, what runs outside."""
 DEVICES = ("/dev/null", "/dev/tty", "/dev/shm")  # noqa: S108
 """What programs write to wherever they work; locks of Python lie in the last."""
+
+_PROCESSES = Path("/proc")
 
 
 class _Rules(ctypes.Structure):
@@ -53,20 +55,38 @@ def confine(folders: Sequence[str]) -> None:
     libc = _libc()
     of_files = _WRITE_FILE | _TRUNCATE
     every = of_files | _OF_FOLDERS | _REFER
-    rules = _Rules(every, 0, _OUTSIDE if version() >= 6 else 0)
+    rules = _Rules(every | _READ_FILE, 0, _OUTSIDE if version() >= 6 else 0)
     size = ctypes.c_size_t(ctypes.sizeof(rules) if version() >= 6 else 8)
     ruleset = _done(libc.syscall(_CREATE, ctypes.byref(rules), size, ctypes.c_uint32(0)))
     for folder in (*folders, *DEVICES):
-        try:
-            opened = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        below = _Below(every if Path(folder).is_dir() else of_files, opened)
-        _done(libc.syscall(_ADD_RULE, ruleset, 1, ctypes.byref(below), ctypes.c_uint32(0)))
-        os.close(opened)
+        _allow(ruleset, folder, every | _READ_FILE, of_files | _READ_FILE)
+    for place in _readable():
+        _allow(ruleset, place, _READ_FILE, _READ_FILE)
     _done(libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
     _done(libc.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
     os.close(ruleset)
+
+
+def _allow(ruleset: int, place: str, in_folder: int, of_file: int) -> None:
+    try:
+        opened = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    below = _Below(in_folder if Path(place).is_dir() else of_file, opened)
+    _done(_libc().syscall(_ADD_RULE, ruleset, 1, ctypes.byref(below), ctypes.c_uint32(0)))
+    os.close(opened)
+
+
+def _readable() -> Iterator[str]:
+    """All places but what is known of other processes: the environment that a program was started
+    with is a file, and whoever runs checks may have a token there."""
+    for place in Path("/").iterdir():
+        if place != _PROCESSES:
+            yield str(place)
+    for place in _PROCESSES.iterdir():
+        if not (place.name.isdigit() or place.is_symlink()):
+            yield str(place)
+    yield str(_PROCESSES / str(os.getpid()))
 
 
 def _libc() -> ctypes.CDLL:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import sandbox
+from fleet import landlock, sandbox
 from fleet.git import GitError
 
 
@@ -69,3 +69,26 @@ def test_of_what_it_prints_the_end_counts(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(sandbox, "MOST_WRITTEN", 10_000)
     code = "import time; time.sleep(1)\nwhile True: print('x' * 999)"
     assert len(refused(tmp_path, code)) < 2_000
+
+
+@pytest.mark.skipif(not landlock.is_possible(), reason="this system has no Landlock")
+def test_the_environment_of_other_programs_is_out_of_reach(tmp_path: Path) -> None:
+    """Whoever runs checks may have a token in it, and Linux shows it as a file."""
+    code = """
+import os, subprocess, sys
+def read(process):
+    try:
+        return len(open(f"/proc/{process}/environ").read())
+    except PermissionError:
+        return "denied"
+open(sys.argv[1], "w").write(f"{[read(each) for each in (os.getppid(), 'self', sys.argv[2])]}")
+open("/proc/meminfo").read(), open("/proc/sys/kernel/pid_max").read(), open("/etc/passwd").read()
+if len(sys.argv[1]) == 1:
+    subprocess.run([sys.executable, "-c", sys.argv[3], "of a child", *sys.argv[2:]], check=True)
+"""
+    command = [sys.executable, "-c", code, "o", str(os.getpid()), code]
+    environment = {"PATH": os.environ["PATH"]}
+    sandbox.run(command, tmp_path, seconds=60, environment=environment)
+    assert (tmp_path / "o").read_text().startswith("['denied', ")
+    assert (tmp_path / "o").read_text().endswith("'denied']")
+    assert (tmp_path / "of a child").read_text().endswith("'denied']")
