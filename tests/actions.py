@@ -28,7 +28,7 @@ import yaml
 
 from tests import job_python
 from tests.conftest import BIN, ROOT
-from tests.warm import COMMANDS, DBT, server
+from tests.warm import COMMANDS, server, tools
 from tests.warm.client import NOBODY_TYPES
 
 PASSED = ("AWS_", "DBT_", "GIT_", "PATH", "LANG", "LC_")
@@ -189,7 +189,7 @@ class Actions:
         (place / "secrets").write_text(_dotenv(secrets or {}))
         inherited = {
             **{name: os.environ[name] for name in os.environ if name.startswith(PASSED)},
-            "PATH": f"{server(DBT).program('dbt').parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{tools()}{os.pathsep}{os.environ['PATH']}",
             **self.environment,
             "ACTIONS_ARTIFACTS": str(self.artifacts),
             "ACTIONS_TESTS": str(ROOT),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ from pytest_copie.plugin import Copie
 from dbtmesh.__main__ import COMMANDS
 from dbtmesh.config import Engine
 from fleet.render import Source
-from tests import engines, memory, versions, warm
-from tests.warm.server import remember_compiled
+from tests import engines, memory, shared, versions, warm
+from tests.warm.server import SELDOM, remember_compiled
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -47,11 +47,6 @@ os.environ |= {
 }
 
 
-SHARED = "TESTS_SHARED"
-"""Variable with a folder that all processes of one run of the tests share. The first makes it, and
-removes it when it ends."""
-
-
 def questions() -> dict[str, Any]:
     """Questions of copier.yml by key, computed answers left out."""
     loaded = yaml.safe_load((ROOT / "copier.yml").read_text())
@@ -69,18 +64,18 @@ def program(command: str) -> list[str]:
     return ["dbt"] if command == "dbt" else [sys.executable, command]
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """For tests alone: a bench measures what people have."""
     memory.use()
     remember_compiled()
-    if SHARED not in os.environ:
-        shared = tempfile.TemporaryDirectory(prefix="tests")
-        os.environ[SHARED] = shared.name
-        config.add_cleanup(shared.cleanup)
+    shared.folder()  # before there are other processes
+    gc.freeze()
+    gc.set_threshold(*SELDOM)
 
 
 def pytest_sessionfinish() -> None:
-    warm.close()
+    if shared.is_mine():
+        warm.close()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.conftest import SHARED
+from tests import shared
 from tests.job_pip import COLD, site_of
 from tests.warm import COMMANDS, client, server
 
@@ -42,7 +42,7 @@ def _place() -> tempfile.TemporaryDirectory[str]:
 def environment(first: Path | None = None) -> Path:
     """The environment to copy. first: a folder of packages before those of the tests."""
     folder = Path(tempfile.mkdtemp(dir=_place().name))
-    known = Path(os.environ[SHARED], "pip", str(first or "alone").replace(os.sep, "-"))
+    known = Path(shared.folder(), "pip", str(first or "alone").replace(os.sep, "-"))
     known.mkdir(parents=True, exist_ok=True)
     venv.create(folder, symlinks=True, with_pip=False)
     packages = [str(first)] if first else []

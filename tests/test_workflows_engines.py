@@ -16,6 +16,7 @@ import pytest
 from fleet import dbt_v2
 from tests.conftest import Render, dbt_of
 from tests.engines import PINS, V2, Dbt
+from tests.warm import tools
 from tests.workflow_world import Mesh, PullRequest, answers_of, git, opened, start
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(1800)]
@@ -89,7 +90,7 @@ def world(
     for mesh in opened(folder, members, False):
         mesh.actions.environment |= {
             **dbt.environment,
-            "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(program.parent), str(tools()), os.environ["PATH"]]),
         }
         mesh.actions.packages = installed(dbt, folder / "packages")
         for name in members:

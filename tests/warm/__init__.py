@@ -9,6 +9,8 @@ process of its own would have, and ends as one. What one command leaves in memor
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import shlex
 import shutil
@@ -18,11 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests import shared
 from tests.warm.client import request
 from tests.warm.server import PYTHON
 
@@ -95,44 +98,47 @@ class Server:
             path.parent.mkdir(exist_ok=True)
             words = (sys.executable, "-IS", Path(__file__).with_name("client.py"), self.address)
             line = shlex.join(map(str, (*words, self.python.with_name(name))))
-            path.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
-            path.chmod(0o755)
+            new = path.with_name(f"{name}.{os.getpid()}")
+            new.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+            new.chmod(0o755)
+            new.rename(path)  # whole, for those who share it
         return path
 
 
-@contextlib.contextmanager
-def running(modules: Sequence[str], python: Path) -> Iterator[Server]:
-    """A server that has imported `modules` and the library, as a context."""
+def start(modules: Sequence[str], python: Path, owner: int) -> tuple[Server, int]:
+    """A server that has imported `modules` and the library, and its process. It ends when it is
+    terminated, or the process `owner` has ended, and removes its folder."""
     # the path of a socket has to be short
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="warm") as folder:
-        server = Server(Path(folder), python)
-        code = Path(__file__).with_name("server.py")
-        process = subprocess.Popen(
-            [python, code, server.address, *modules], stdin=subprocess.DEVNULL
-        )
-        try:
-            for _ in range(READY_AFTER * 20):
-                if os.path.exists(server.address) or process.poll() is not None:  # noqa: PTH110
-                    break
-                time.sleep(0.05)
-            else:
-                raise TimeoutError(f"no warm Python after {READY_AFTER} s")
-            if process.poll() is not None:
-                raise RuntimeError("the warm Python has ended: what it printed says why")
-            yield server
-        finally:
-            process.terminate()
-            process.wait()
-
-
-_SERVERS = contextlib.ExitStack()
+    server = Server(Path(tempfile.mkdtemp(dir="/tmp", prefix="warm")), python)
+    code = Path(__file__).with_name("server.py")
+    command = [str(python), str(code), server.address, str(owner), *modules]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    for _ in range(READY_AFTER * 20):
+        if os.path.exists(server.address):  # noqa: PTH110
+            return server, process.pid
+        if process.poll() is not None:
+            raise RuntimeError("the warm Python has ended: what it printed says why")
+        time.sleep(0.05)
+    process.kill()
+    raise TimeoutError(f"no warm Python after {READY_AFTER} s")
 
 
 @cache
 def server(modules: tuple[str, ...], python: Path = Path(sys.executable)) -> Server:
-    """One for all tests of this process, from when it is first asked for. python: that of another
-    environment, whose programs it then runs."""
-    return _SERVERS.enter_context(running(modules, python))
+    """One for all processes of a run of the tests, from when it is first asked for. python: that of
+    another environment, whose programs it then runs."""
+    known = shared.folder() / "warm"
+    known.mkdir(exist_ok=True)
+    words = "\0".join([str(python), *modules])
+    place = known / hashlib.sha256(words.encode()).hexdigest()
+    with place.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        if not (said := file.read()):
+            made, process = start(modules, python, shared.owner())
+            said = f"{process} {made.folder}"
+            file.write(said)
+    return Server(Path(said.partition(" ")[2]), python)
 
 
 def run(
@@ -166,9 +172,8 @@ def run(
 def programs() -> Path:
     """A folder with `python` and `dbt` that begin warm, as an environment has one."""
     python = server(COMMANDS).program("python")
-    dbt = python.with_name("dbt")
-    if not dbt.exists():
-        dbt.symlink_to(server(DBT).program("dbt"))
+    with contextlib.suppress(FileExistsError):
+        python.with_name("dbt").symlink_to(server(DBT).program("dbt"))
     return python.parent
 
 
@@ -177,7 +182,18 @@ def nested() -> dict[str, str]:
     return {PYTHON: str(programs() / "python")}
 
 
+def tools() -> Path:
+    """A folder with `dbt` and `sqlfluff` that begin warm."""
+    dbt = server(DBT).program("dbt")
+    sqlfluff = dbt.with_name("sqlfluff")
+    with contextlib.suppress(FileExistsError):
+        sqlfluff.symlink_to(server(COMMANDS).program("sqlfluff"))
+    return dbt.parent
+
+
 def close() -> None:
-    """Ends the servers."""
-    _SERVERS.close()
+    """Ends the servers of all processes."""
+    for place in (shared.folder() / "warm").glob("*"):
+        with contextlib.suppress(ValueError, ProcessLookupError):  # it never began, or has ended
+            os.kill(int(place.read_text().partition(" ")[0]), signal.SIGTERM)
     server.cache_clear()

@@ -1,4 +1,4 @@
-"""The server of tests.warm: `server.py ADDRESS MODULE [MODULE ...]`."""
+"""The server of tests.warm: `server.py ADDRESS OWNER MODULE [MODULE ...]`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import atexit
 import contextlib
 import gc
 import importlib
+import multiprocessing
 import os
 import pkgutil
 import runpy
 import select
+import shutil
 import signal
 import site
 import socket
@@ -19,6 +21,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Sequence
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,6 +40,10 @@ is made in a fifth of the time, and checked in a third, each time that it is rea
 LIBRARY = "dbtmesh"
 EDITABLE = "__editable__"
 """In the names of the modules by which an editable installation is found."""
+LIVE = 1
+"""Seconds between two looks at whether those for whom the server runs are still there."""
+SELDOM = (50_000, 20, 50)
+"""How often Python looks for garbage: a command ends before it has much."""
 HARMLESS = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 """Those that change nothing of what a command does."""
 
@@ -141,6 +148,33 @@ def remember_compiled() -> None:
     Environment.compile = remembered  # type: ignore[method-assign]
 
 
+def remember_loaded() -> None:
+    """What botocore knows of each service stays: most of what it takes to make a client is to read
+    it. One session shares it among its clients, too."""
+    import boto3
+    from botocore.loaders import JSONFileLoader
+
+    load = JSONFileLoader.load_file
+    known: dict[str, Any] = {}
+
+    def remembered(self: JSONFileLoader, path: str) -> Any:
+        if path not in known:
+            known[path] = load(self, path)
+        return known[path]
+
+    JSONFileLoader.load_file = remembered
+    for service in ("s3", "sts"):
+        session = boto3.session.Session("none", "none", region_name="us-east-1")
+        session.client(service)
+
+
+def lint_once() -> None:
+    """sqlfluff's rules and grammar stay."""
+    from sqlfluff.api import simple
+
+    simple.lint("select 1\n", dialect="snowflake")
+
+
 def render_once() -> None:
     """What Copier and Jinja make of the template's questions and paths when they first need it
     stays."""
@@ -171,6 +205,8 @@ def warm_up(modules: Sequence[str]) -> None:
         remember_parsed()
         parse_once()
     else:
+        remember_loaded()
+        lint_once()
         render_once()
         # it looks for its settings when it is imported; what it imports itself stays
         for name in [name for name in sys.modules if name.partition(".")[0] == "snowflake"]:
@@ -203,11 +239,13 @@ def unseekable() -> None:
     os.close(writing)
 
 
-def serve(address: str, modules: Sequence[str]) -> None:
+def serve(address: str, owner: int, modules: Sequence[str]) -> None:
+    """Serves until it is told to end, or the process `owner` has."""
     unseekable()
     gc.disable()
     warm_up(modules)
     gc.freeze()  # no fork looks at what was imported, so that they share its memory
+    gc.set_threshold(*SELDOM)
     gc.enable()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -220,13 +258,24 @@ def serve(address: str, modules: Sequence[str]) -> None:
     listening.listen(64)
     os.rename(address + ".new", address)  # noqa: PTH104  from now on it answers
     running: dict[int, socket.socket] = {}
-    while True:
-        ready, _, _ = select.select([listening, ended], [], [])
-        if ended in ready:
-            os.read(ended, 4096)
-            answer(running)
-        if listening in ready:
-            begin(listening, running)
+    try:
+        while is_there(owner):
+            ready, _, _ = select.select([listening, ended], [], [], LIVE)
+            if ended in ready:
+                os.read(ended, 4096)
+                answer(running)
+            if listening in ready:
+                begin(listening, running)
+    finally:
+        shutil.rmtree(Path(address).parent, ignore_errors=True)
+
+
+def is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def begin(listening: socket.socket, running: dict[int, socket.socket]) -> None:
@@ -323,7 +372,9 @@ def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> 
         plumbum.local.env.clear()
         plumbum.local.env.update(environment)
         plumbum.local.cwd.chdir(folder)
-    sys.executable = environment.get(PYTHON, sys.executable)
+    if python := environment.get(PYTHON):
+        sys.executable = python
+        multiprocessing.get_context = fork_only  # type: ignore[assignment]
     tempfile.tempdir = None
     if bits := environment.get(KEY_BITS):
         vars(importlib.import_module(f"{LIBRARY}.snowflake.keypair.rsa_keys"))["KEY_BITS"] = int(
@@ -331,6 +382,12 @@ def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> 
         )
     if QUIET in environment.items():
         warnings.simplefilter("ignore")
+
+
+def fork_only(method: str | None = None) -> BaseContext:
+    """In place of `multiprocessing.get_context`: a process that would have to import everything
+    begins with what this one has."""
+    return CONTEXT("fork")
 
 
 def enter(home: Path) -> None:
@@ -345,6 +402,7 @@ def enter(home: Path) -> None:
         site.addsitedir(str(packages))
 
 
+CONTEXT = multiprocessing.get_context
 BEFORE: dict[str, str] = {}
 
 
@@ -383,4 +441,4 @@ def run(words: list[str], environment: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2:])
+    serve(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
