@@ -21,7 +21,8 @@ from dbtmesh.__main__ import COMMANDS
 from dbtmesh.config import Engine
 from fleet.render import Source
 from tests import engines, memory, shared, versions, warm
-from tests.warm.server import SELDOM, remember_compiled
+from tests.warm import remember
+from tests.warm.server import SELDOM
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -67,7 +68,7 @@ def program(command: str) -> list[str]:
 def pytest_configure() -> None:
     """For tests alone: a bench measures what people have."""
     memory.use()
-    remember_compiled()
+    remember.compiled()
     shared.folder()  # before there are other processes
     gc.freeze()
     gc.set_threshold(*SELDOM)

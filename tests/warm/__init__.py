@@ -32,6 +32,7 @@ from tests.warm.server import PYTHON
 READY_AFTER = 120
 """Seconds that the server may take to import everything."""
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[2]
 
 DBT = ("dbt.cli.main", "dbt.adapters.duckdb", "dbt.adapters.snowflake", "dbt_loom")
 COMMANDS = (
@@ -110,9 +111,8 @@ def start(modules: Sequence[str], python: Path, owner: int) -> tuple[Server, int
     terminated, or the process `owner` has ended, and removes its folder."""
     # the path of a socket has to be short
     server = Server(Path(tempfile.mkdtemp(dir="/tmp", prefix="warm")), python)
-    code = Path(__file__).with_name("server.py")
-    command = [str(python), str(code), server.address, str(owner), *modules]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    command = [str(python), "-m", "tests.warm.server", server.address, str(owner), *modules]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
     for _ in range(READY_AFTER * 20):
         if os.path.exists(server.address):  # noqa: PTH110
             return server, process.pid

@@ -1,4 +1,4 @@
-"""The server of tests.warm: `server.py ADDRESS OWNER MODULE [MODULE ...]`."""
+"""The server of tests.warm: `python -m tests.warm.server ADDRESS OWNER MODULE [MODULE ...]`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ import warnings
 from collections.abc import Sequence
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from tests.warm import remember
 
 PYTHON = "TESTS_WARM_PYTHON"
 """Variable with what `sys.executable` is in a command, where it is not Python itself."""
@@ -51,7 +53,13 @@ HARMLESS = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = {
     "dbt_project.yml": "name: warm\nprofile: warm\non-run-end: select 1\n",
-    "profiles.yml": "warm: {outputs: {local: {type: duckdb, schema: marts}}, target: local}\n",
+    "profiles.yml": """
+warm:
+  target: local
+  outputs:
+    local: {type: duckdb, schema: marts}
+    snowflake: {type: snowflake, account: a, user: u, database: d, schema: s, password: p}
+""",
     "seeds/s.csv": "id\n1\n",
     "models/m.sql": "select * from {{ source('raw', 't') }} join {{ ref('s') }} using (id)\n",
     "models/m.yml": """
@@ -68,33 +76,14 @@ exposures: [{name: e, type: dashboard, owner: {name: Ada}, depends_on: [ref('m')
 }
 
 
-def remember_parsed() -> None:
-    """Jinja's syntax trees stay: half of the time of `dbt parse` is for dbt's own macros. dbt only
-    looks at what `parse` returns; what it compiles Jinja parses by another method."""
-    from jinja2 import Environment, nodes
-
-    parse = Environment.parse
-    known: dict[tuple[type, tuple[str, ...], str], nodes.Template] = {}
-
-    def remembered(
-        self: Environment, source: str, name: str | None = None, filename: str | None = None
-    ) -> nodes.Template:
-        if name is not None or filename is not None:
-            return parse(self, source, name, filename)
-        key = (type(self), tuple(self.extensions), source)
-        if key not in known:
-            known[key] = parse(self, source)
-        return known[key]
-
-    Environment.parse = remembered  # type: ignore[method-assign]
-
-
 def parse_once() -> None:
     """What dbt makes of its own classes when it first needs them, two seconds' worth, stays."""
     from dbt.adapters.factory import reset_adapters
     from dbt.adapters.snowflake.connections import SnowflakeCredentials
     from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
     from dbt.deprecations import reset_deprecations
+    from dbt_common.clients.jinja import get_template
 
     with tempfile.TemporaryDirectory() as folder:
         for name, text in PROJECT.items():
@@ -102,11 +91,15 @@ def parse_once() -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
         where = ["--project-dir", folder, "--profiles-dir", folder, "--log-level-file", "none"]
-        # dbt's static parser starts threads, which no fork has: it would wait for them for ever
-        for _ in range(2):  # and with what it keeps of the first
-            done = dbtRunner().invoke(["--quiet", "--no-static-parser", "parse", *where])
+        for target in ("snowflake", "local", "local"):  # the last with what the one before kept
+            # dbt's static parser starts threads, which no fork has: it would wait for them for ever
+            command = ["--quiet", "--no-static-parser", "parse", "--target", target, *where]
+            done = dbtRunner().invoke(command)
             if not done.success:
                 raise RuntimeError(f"dbt cannot parse the project of tests/warm: {done.exception}")
+            assert isinstance(done.result, Manifest)
+            for macro in done.result.macros.values():
+                get_template(macro.macro_sql, {}, macro)
     SnowflakeCredentials.json_schema()
     reset_adapters()  # type: ignore[no-untyped-call]
     reset_deprecations()  # type: ignore[no-untyped-call]
@@ -118,54 +111,12 @@ def import_all(package: str) -> None:
             importlib.import_module(found.name)
 
 
-def remember_compiled() -> None:
-    """Strings stay as Jinja compiled them for Copier, whose environments are sandboxed. It compiles
-    each part of a path, each type and each condition of a question anew, and that is half of what a
-    rendering costs. The code follows from the text and the environment's syntax, filters and tests.
-    """
-    from jinja2 import Environment
-    from jinja2.sandbox import SandboxedEnvironment
-
-    compile = Environment.compile
-    known: dict[tuple[object, ...], Any] = {}
-
-    def remembered(  # type: ignore[no-untyped-def]
-        self, source, name=None, filename=None, raw=False, defer_init=False
-    ):
-        if not isinstance(self, SandboxedEnvironment) or not isinstance(source, str) or name or raw:
-            return compile(self, source, name, filename, raw, defer_init)
-        # one lexer for each syntax
-        key = (
-            type(self),
-            self.lexer,
-            *map(frozenset, (self.extensions, self.filters, self.tests)),
-            source,
-        )
-        if key not in known:
-            known[key] = compile(self, source, name, filename, raw, defer_init)
-        return known[key]
-
-    Environment.compile = remembered  # type: ignore[method-assign]
-
-
-def remember_loaded() -> None:
-    """What botocore knows of each service stays: most of what it takes to make a client is to read
-    it. One session shares it among its clients, too."""
+def make_clients_once() -> None:
+    """What boto3 imports for a client, and knows of a service, stays."""
     import boto3
-    from botocore.loaders import JSONFileLoader
 
-    load = JSONFileLoader.load_file
-    known: dict[str, Any] = {}
-
-    def remembered(self: JSONFileLoader, path: str) -> Any:
-        if path not in known:
-            known[path] = load(self, path)
-        return known[path]
-
-    JSONFileLoader.load_file = remembered
     for service in ("s3", "sts"):
-        session = boto3.session.Session("none", "none", region_name="us-east-1")
-        session.client(service)
+        boto3.session.Session("none", "none", region_name="us-east-1").client(service)
 
 
 def lint_once() -> None:
@@ -180,7 +131,7 @@ def render_once() -> None:
     stays."""
     import copier
 
-    remember_compiled()
+    remember.compiled()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a tree with changes that are not committed
         for kind in ("upstream", "native"):
@@ -202,10 +153,13 @@ def warm_up(modules: Sequence[str]) -> None:
     import_all(LIBRARY)
     if "dbt.cli.main" in sys.modules:
         import_all("dbt.task")
-        remember_parsed()
+        for keep in (remember.parsed, remember.compiled, remember.searched, remember.taken_apart):
+            keep()
+        remember.written_at_once()
         parse_once()
     else:
-        remember_loaded()
+        remember.loaded()
+        make_clients_once()
         lint_once()
         render_once()
         # it looks for its settings when it is imported; what it imports itself stays
