@@ -8,8 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,10 @@ os.environ |= {
 }
 
 
-def questions() -> dict[str, Any]:
+@cache
+def questions() -> Mapping[str, Any]:
     """Questions of copier.yml by key, computed answers left out."""
-    loaded = yaml.safe_load((ROOT / "copier.yml").read_text())
+    loaded = yaml.load((ROOT / "copier.yml").read_text(), yaml.CSafeLoader)
     return {
         key: details
         for key, details in loaded.items()
@@ -69,6 +71,7 @@ def pytest_configure() -> None:
     """For tests alone: a bench measures what people have."""
     memory.use()
     remember.compiled()
+    remember.questions()
     shared.folder()  # before there are other processes
     gc.freeze()
     gc.set_threshold(*SELDOM)
@@ -131,17 +134,16 @@ class Member:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """This repository as it is, as if it were released."""
-    repository = versions.snapshot(tmp_path_factory.mktemp("template") / "template")
-    return Source(str(repository), versions.newest())
+def template() -> Source:
+    """This repository as it is, as if it were released. It is everybody's, in all processes."""
+    return Source(str(shared.once("template", versions.snapshot)), versions.newest())
 
 
 @pytest.fixture(scope="session")
 def line_of_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template's repository with all versions. It is everybody's: clone it to change it."""
     repository = tmp_path_factory.mktemp("releases") / "template"
-    versions.build(repository)
+    shutil.copytree(shared.once("releases", versions.build), repository, symlinks=True)
     return repository
 
 
@@ -227,21 +229,22 @@ def render_into(template: Source, copie_session: Copie) -> Render:
 
     A member of the same answers is rendered once, and copied from then on.
     """
-    known: dict[str, Path] = {}
 
     def render(folder: Path, **answers: Any) -> Member:
         unknown = answers.keys() - questions().keys()
         assert not unknown, f"no such questions: {unknown}"
         dbt = dbt_of(engines.V2) if answers.get("engine") == Engine.V2 else None
         key = json.dumps({"project_name": folder.name, **answers}, sort_keys=True)
-        if key not in known:
+
+        def make(made: Path) -> None:
             done = copie_session.copy(json.loads(key), Path(template.url), str(template.ref))
             if done.exception:
                 raise done.exception
             assert done.project_dir
-            known[key] = done.project_dir
+            shutil.copytree(done.project_dir, made)
+
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(known[key], folder)
+        shutil.copytree(shared.once(f"rendered {key}", make), folder)
         home = folder.parent / ".mesh"
         home.mkdir(exist_ok=True)
         return Member(folder, {"DBT_MESH_HOME": str(home), **(dbt.environment if dbt else {})})

@@ -9,8 +9,6 @@ process of its own would have, and ends as one. What one command leaves in memor
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import os
 import shlex
 import shutil
@@ -31,6 +29,8 @@ from tests.warm.server import PYTHON
 
 READY_AFTER = 120
 """Seconds that the server may take to import everything."""
+SERVER = ".warm"
+"""Suffix of the files that hold the processes of servers."""
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,18 +127,12 @@ def start(modules: Sequence[str], python: Path, owner: int) -> tuple[Server, int
 def server(modules: tuple[str, ...], python: Path = Path(sys.executable)) -> Server:
     """One for all processes of a run of the tests, from when it is first asked for. python: that of
     another environment, whose programs it then runs."""
-    known = shared.folder() / "warm"
-    known.mkdir(exist_ok=True)
-    words = "\0".join([str(python), *modules])
-    place = known / hashlib.sha256(words.encode()).hexdigest()
-    with place.open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        if not (said := file.read()):
+    with shared.alone(SERVER + "\0".join([str(python), *modules])) as place:
+        if not place.exists():
             made, process = start(modules, python, shared.owner())
-            said = f"{process} {made.folder}"
-            file.write(said)
-    return Server(Path(said.partition(" ")[2]), python)
+            place.with_suffix(SERVER).write_text(str(process))
+            place.write_text(str(made.folder))
+    return Server(Path(place.read_text()), python)
 
 
 def run(
@@ -193,7 +187,7 @@ def tools() -> Path:
 
 def close() -> None:
     """Ends the servers of all processes."""
-    for place in (shared.folder() / "warm").glob("*"):
-        with contextlib.suppress(ValueError, ProcessLookupError):  # it never began, or has ended
-            os.kill(int(place.read_text().partition(" ")[0]), signal.SIGTERM)
+    for place in shared.folder().glob(f"*{SERVER}"):
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.kill(int(place.read_text()), signal.SIGTERM)
     server.cache_clear()

@@ -132,6 +132,7 @@ def render_once() -> None:
     import copier
 
     remember.compiled()
+    remember.questions()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a tree with changes that are not committed
         for kind in ("upstream", "native"):
