@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import NoReturn
 
 from dbtmesh import cli
@@ -80,7 +79,8 @@ def run(command: str, words: Sequence[str], root: os.PathLike[str] | str | None 
                 cli.say(*said)
                 return cli.OK
             known = (answers,)
-        from pathlib import Path  # what is above does without: it loads much
+        from importlib import import_module  # what is above does without: they load much
+        from pathlib import Path
 
         from dbtmesh import installed
 

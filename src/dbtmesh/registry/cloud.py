@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 from dbtmesh import MeshError
-from dbtmesh.ci.github import job
 from dbtmesh.files import MOST
 from dbtmesh.output.words import one_line
 from dbtmesh.registry.store import (
@@ -264,9 +263,16 @@ def _client(cloud: str) -> Any:
     return {**CLIENT, "allow_http": os.environ.get(f"{cloud}_ALLOW_HTTP") == "true"}
 
 
+def _is_in_job() -> bool:
+    """May this job of the CI host ask for a token that tells others which job it is?"""
+    from dbtmesh.ci.github import job  # of use to those who have set up such a sign-in
+
+    return job.has_identity()
+
+
 def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
     """GitHub's token in its jobs, else what the environment holds, else the person's `az login`."""
-    if access.azure_tenant and access.azure_client and job.has_identity():
+    if access.azure_tenant and access.azure_client and _is_in_job():
         from dbtmesh.registry import cloud_sign_in  # loads much
 
         return {
@@ -287,7 +293,7 @@ def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
 
 def _google_sign_in(url: str, access: Access) -> dict[str, Any]:
     """The same, with `gcloud auth application-default login`."""
-    if access.google_provider and job.has_identity():
+    if access.google_provider and _is_in_job():
         from dbtmesh.registry import cloud_sign_in
 
         return {"credential_provider": cloud_sign_in.google(access.google_provider)}
