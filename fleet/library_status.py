@@ -22,7 +22,7 @@ from delivery import library_version
 from fleet.git import GitError, git
 from fleet.releases import Releases
 
-VENDOR, REQUIREMENTS = "vendor", "requirements.txt"
+VENDOR, REQUIREMENTS = "vendor", ("requirements.txt", "requirements-mesh.txt")
 HOOK = "hooks/library.py"
 BUILD_SECONDS = 60
 
@@ -121,12 +121,9 @@ def released(releases: Releases, tag: str) -> Seal | None:
 def committed(clone: Path, subfolder: str) -> Vendored:
     """What a clone has at HEAD. Raises GitError."""
     base = PurePosixPath(subfolder)
-    requirements = (base / REQUIREMENTS).as_posix()
-    listed = git(clone, "ls-tree", "-z", "HEAD", "--", requirements, f"{base / VENDOR}/")
+    lists = [base / name for name in REQUIREMENTS]
+    listed = git(clone, "ls-tree", "-z", "HEAD", "--", *map(str, lists), f"{base / VENDOR}/")
     entries = [entry.split("\t", 1) for entry in listed.split("\0") if entry]
     objects = {PurePosixPath(path): about.split()[2] for about, path in entries}
-    text = objects.pop(PurePosixPath(requirements), None)
-    return Vendored(
-        git(clone, "cat-file", "blob", text) if text else "",
-        {path.name: object_id for path, object_id in objects.items()},
-    )
+    texts = [git(clone, "cat-file", "blob", objects.pop(each)) for each in lists if each in objects]
+    return Vendored("\n".join(texts), {path.name: object_id for path, object_id in objects.items()})

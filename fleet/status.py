@@ -225,7 +225,8 @@ def ask_github(members: Sequence[Member]) -> list[Seen | Exception]:
     asked = " ".join(
         f"m{number}: repository(owner: {json.dumps(owner)}, name: {json.dumps(name)}) "
         f"{{ answers: {_blob(member.answers_file)} "
-        f"requirements: {_blob(posixpath.join(member.subfolder, REQUIREMENTS))} "
+        f"requirements: {_blob(posixpath.join(member.subfolder, REQUIREMENTS[0]))} "
+        f"second: {_blob(posixpath.join(member.subfolder, REQUIREMENTS[1]))} "
         f"vendor: object(expression: {_at(posixpath.join(member.subfolder, VENDOR))}) "
         "{ ... on Tree { entries { name oid } } } }"
         for number, (member, (owner, name)) in enumerate(zip(members, repositories, strict=True))
@@ -273,11 +274,12 @@ def _blob(path: str) -> str:
 
 
 def _seen(repository: Mapping[str, Any]) -> Seen:
-    answers, requirements, vendor = (
-        repository.get(part) or {} for part in ("answers", "requirements", "vendor")
+    answers, first, second, vendor = (
+        repository.get(part) or {} for part in ("answers", "requirements", "second", "vendor")
     )
     wheels = {entry["name"]: entry["oid"] for entry in vendor.get("entries") or ()}
-    return Seen(answers.get("text"), Vendored(requirements.get("text") or "", wheels))
+    texts = [each.get("text") or "" for each in (first, second)]
+    return Seen(answers.get("text"), Vendored("\n".join(texts), wheels))
 
 
 def _first_error(answer: Any) -> str:

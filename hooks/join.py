@@ -43,6 +43,7 @@ LOOKED_AT = tuple(each for each in plan.FILES if each is not copier_answers.answ
 """The answers are just written."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
 REQUIREMENTS, WORKFLOWS, DBT_PROJECT = "requirements.txt", ".github/workflows/", "dbt_project.yml"
+LOCK = f"it pins versions, so what the mesh needs is in {environment.AFTER}, installed after it"
 NEW_NAME = re.compile(r"[a-z][a-z0-9_]*")
 """A name that the template takes for a new project; dbt takes more."""
 NEEDED = ("snowflake/", "scripts/")
@@ -78,11 +79,13 @@ def join(answers_file: Path, copied: Path) -> Joined:
         places += [folder / DBT_PROJECT] if DBT_PROJECT in own else []
         member = load_member(project)
         mended = plan.mended(Project(member), MERGED)
+        places += [folder / path for path in mended.edited]
         before = Project(member).text(REQUIREMENTS) or ""
         told = list(kept(own, mended, pristine / folder, project))
         told += new_rule(own, project)
         told += unread(project)
         told += hidden(own, project)
+        told += ignored(own, project)
         told += other_sql(own, project, pristine / folder)
         told += other_endings(project)
         if REQUIREMENTS in own and "constraints.txt" not in own:
@@ -131,10 +134,11 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
     for path in own:
         ours, theirs = pristine / path, project / path
         if path in MERGEABLE and path not in before:
-            lacks = path in lacking or mended.text(path) is None
             yield f"{path}: yours; " + (
                 "what it lacks could not be added: see below"
-                if lacks
+                if path in lacking or mended.text(path) is None
+                else LOCK
+                if path == REQUIREMENTS and environment.AFTER in mended.edited
                 else "it has all that it needs"
             )
         elif path in before:
@@ -184,6 +188,17 @@ def hidden(own: Sequence[str], project: Path) -> list[str]:
     return [
         f"profiles.yml: new, and dbt reads it before ~/.dbt/profiles.yml: add your targets there "
         f"({', '.join(targets)}), or name the old file with --profiles-dir ~/.dbt"
+    ]
+
+
+def ignored(own: Sequence[str], project: Path) -> list[str]:
+    """A profiles.yml that git is told to ignore, as where each person has their own."""
+    rule = Project(load_member(project)).ignored("profiles.yml")
+    if not rule or "profiles.yml" in own:
+        return []
+    return [
+        f"profiles.yml: new, and ignored by git ({rule}); CI needs it, and it holds no secret: git "
+        "add --force profiles.yml"
     ]
 
 

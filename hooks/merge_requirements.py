@@ -20,7 +20,7 @@ from dbtmesh.config import load_member
 from dbtmesh.doctor import environment, plan
 from dbtmesh.doctor.project import Project
 
-CONSTRAINTS = "constraints.txt"
+CONSTRAINTS = environment.CONSTRAINTS
 
 
 def relaxed(constraints: str, named: Collection[str]) -> str:

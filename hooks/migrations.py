@@ -24,11 +24,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 import library
+import next_steps
 import update_report
 from after_copy import UNTAGGED, print_whatever_the_terminal_takes, read_answers
 from before_update import TEMPLATE, committed, git, is_untouched, rendered_before
 
-INSTALLED = ("requirements", "constraints")
+INSTALLED = (*next_steps.REQUIREMENTS, "constraints.txt")
 """Files that `pip install` is given."""
 SEALED_SINCE = (0, 3, 0)
 """The version since which the code of a member's commands is a library, and no file of its own."""
@@ -101,7 +102,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
     unite((answers.parent / ".gitignore").as_posix())
     given = answers.read_text(encoding="utf-8")
     own_files = read_answers(given).get("own_files", "").split(",")
-    if "requirements.txt" in own_files:
+    if "requirements.txt" in own_files or (answers.parent / next_steps.REQUIREMENTS[1]).exists():
         import merge_requirements
 
         merge_requirements.updated(answers, own_files)
@@ -130,7 +131,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
             findings += doctor.told(doctor.findings(answers.absolute().parent))
         except Exception as error:  # the report of the update comes first
             findings += ["", f"note: scripts/doctor.py could not look at the project ({error})"]
-    requirements = [(answers.parent / f"{name}.txt").as_posix() for name in INSTALLED]
+    requirements = [(answers.parent / name).as_posix() for name in INSTALLED]
     print(
         "\n"
         + update_report.message(

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from join import Joined
 
-INSTALL = "pip install -r requirements.txt -c constraints.txt"
+
+REQUIREMENTS = ("requirements.txt", "requirements-mesh.txt")
+"""The second is there where the first is a team's lock: src/dbtmesh/installed.py."""
+
+
+def installs(project: Path, at: str = "") -> list[str]:
+    """The commands that install what a project requires. at: its folder, from where they run."""
+    first, second = REQUIREMENTS
+    files = [first, second] if (project / second).is_file() else [first]
+    return [f"pip install -r {at}{name} -c {at}constraints.txt" for name in files]
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,7 @@ def numbered(
     if project != ".":
         update = f"(cd {'/'.join(['..'] * len(Path(project).parts))} && {update})"
     own = answers.get("own_files", "").split(",")
+    failing = "    # if it fails: scripts/doctor.py --leave-out" if "dbt_project.yml" in own else ""
     readme = "README.md.mesh" if "README.md" in own else "README.md"
     sync = [".venv/bin/python scripts/sync_mesh.py"] if kind != "upstream" else []
     account = [] if answers.get("snowflake_account") else [f"{update}   # name the account"]
@@ -163,10 +173,10 @@ def numbered(
         ),
         "Build it on your laptop"
         + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
-            f"python3 -m venv .venv && .venv/bin/{INSTALL}",
+            f"python3 -m venv .venv && {in_venv(copied / project)}",
             *sync,
             *(what_is_there(copied / project, kind) if answers.get("starter") != "true" else []),
-            f".venv/bin/dbt build{' --target local' if 'profiles.yml' in own else ''}",
+            f".venv/bin/dbt build{' --target local' if 'profiles.yml' in own else ''}{failing}",
         ],
         f"Set up Snowflake{registry} (NAME: a connection of connections.toml):": [
             *account,
@@ -177,6 +187,10 @@ def numbered(
         ],
         f"Read on in {readme}: your own login, other projects, publishing, CI and deploys.": [],
     }
+
+
+def in_venv(project: Path) -> str:
+    return " && ".join(f".venv/bin/{command}" for command in installs(project))
 
 
 def what_is_there(project: Path, kind: str) -> list[str]:

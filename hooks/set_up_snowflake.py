@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from next_steps import in_venv, installs
+
 IN_A_VENV = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 LIST_CONNECTIONS = (
@@ -119,8 +121,7 @@ def print_rest(rest: list[Command], member: Path) -> None:
     """The commands that are left. Each can be repeated, the one that was interrupted, too."""
     print(f"To go on, in the new project's folder {member.name}:")
     if not (member / ".venv" / IN_A_VENV).exists():
-        install = ".venv/bin/pip install -r requirements.txt -c constraints.txt"
-        print(f"  python3 -m venv .venv && {install}")
+        print(f"  python3 -m venv .venv && {in_venv(member)}")
     for command in rest:
         print(f"  {command}")
 
@@ -162,7 +163,7 @@ def python_with_connector(member: Path) -> str:
         raise NotDone("Nothing was created: the requirements are not installed.")
     for words in (
         (sys.executable, "-m", "venv", ".venv"),
-        (str(own), *"-m pip install --quiet -r requirements.txt -c constraints.txt".split()),
+        *((str(own), "-m", *command.split(), "--quiet") for command in installs(member)),
     ):
         if call(Command("install", words), member):
             raise NotDone("Nothing was created: the requirements could not be installed.")

@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from next_steps import installs
+
 ENTRY = re.compile(r"^## v?(?P<version>\d+\.\d+\.\d+)\b.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 CONFLICT = b"<<<<<<< "
 REJECTED = ".rej"
@@ -148,7 +150,7 @@ def message(
     lines += findings
     alone = folder == "."
     at = "" if alone else f"{folder}/"
-    install = f"  pip install -r {at}requirements.txt -c {at}constraints.txt"
+    install = f"  {' && '.join(installs(Path(folder), at))}"
     build = "dbt parse && dbt build"
     lines += [
         "",

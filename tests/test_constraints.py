@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import subprocess
+import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from packaging.utils import canonicalize_name
 from fleet import render as rendering
 from fleet.render import Source
 from tests import constraints
+from tests.conftest import ROOT
 from tests.test_members import KINDS
 
 PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][A-Za-z0-9.!+_]*)")
@@ -70,6 +75,48 @@ def test_all_that_a_member_requires_is_pinned_within_its_ranges(
             requirement = Requirement(line)
             version = pinned[canonicalize_name(requirement.name)]
             assert requirement.specifier.contains(version, prereleases=True)
+
+
+ONLY_READERS = {"sync_mesh", "check_freshness", "await_upstream", "validate_lineage"}
+IMPORT = """
+import importlib, sys
+commands, allowed = (words.split(",") for words in sys.argv[1:])
+known = {*sys.stdlib_module_names, *allowed, "dbtmesh"}
+class Others:
+    def find_spec(self, name, path=None, target=None):
+        if path is None and name not in known:
+            raise ModuleNotFoundError(f"{name} is not among what a member installs", name=name)
+sys.meta_path.insert(0, Others())
+for command in commands:
+    importlib.import_module(f"dbtmesh.commands.{command}")
+"""
+
+
+@pytest.mark.parametrize("engine", ["core", "v2"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_member_requires_is_all_that_its_commands_import(
+    template: Source, tmp_path: Path, kind: str, engine: str
+) -> None:
+    """The Python of the tests has it all, whatever a member asks for."""
+    if KINDS[kind]["kind"] == "loom" and engine == "v2":
+        pytest.skip("a question refuses it")
+    rendering.render(
+        template, tmp_path / "shop", {**KINDS[kind], "project_name": "shop", "engine": engine}
+    )
+    text = (tmp_path / "shop/requirements.txt").read_text()
+    (extras,) = re.findall(r"^\./vendor/.*\[(.*)\]$", text, re.MULTILINE)
+    library = tomllib.loads((ROOT / "src/pyproject.toml").read_text())["project"]
+    of_extras = [library["optional-dependencies"][each] for each in extras.split(",")]
+    lines = constraints.required(text)
+    others = [line for line in lines if line != constraints.LIBRARY]
+    names = constraints.with_dependencies(chain(others, library["dependencies"], *of_extras))
+    packages = importlib.metadata.packages_distributions().items()
+    allowed = [each for each, of in packages if names & {*map(canonicalize_name, of)}]
+    there = {path.stem for path in (ROOT / "src/dbtmesh/commands").glob("[a-z]*.py")}
+    commands = there - (ONLY_READERS if kind == "upstream" else set())
+    words = [sys.executable, "-c", IMPORT, ",".join(sorted(commands)), ",".join(allowed)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_pulled_in_is_pinned_too() -> None:

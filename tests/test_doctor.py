@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2 import Environment
 
+from dbtmesh import installed
 from dbtmesh.config import load_member
 from dbtmesh.doctor import environment, plan
 from dbtmesh.doctor.finding import Finding
@@ -150,11 +152,24 @@ def test_a_fresh_member_lacks_nothing(render: Render, kind: str, auth: str) -> N
 @pytest.mark.parametrize("name", ["profiles.yml", "requirements.txt", ".gitignore"])
 def test_a_file_that_is_no_text_is_not_written_over(render: Render, name: str) -> None:
     member = committed(render(kind="upstream"))
-    latin = b"# caf\xe9\n"
-    (member.path / name).write_bytes(latin)
+    no_code_page = b"# caf\x81\n"
+    (member.path / name).write_bytes(no_code_page)
     assert examined(member)
     mend(member)
-    assert (member.path / name).read_bytes() == latin
+    assert (member.path / name).read_bytes() == no_code_page
+
+
+@pytest.mark.parametrize("name", ["dbt_project.yml", "profiles.yml", ".gitignore"])
+def test_a_file_of_another_encoding_is_saved_as_utf_8(render: Render, name: str) -> None:
+    member = committed(render(kind="upstream"))
+    path = member.path / name
+    text = path.read_text().replace("#", "# café", 1) + "# café\n"
+    path.write_bytes(text.replace("\n", "\r\n").encode("cp1252"))
+    (finding,) = examined(member)
+    assert finding.what == "is not UTF-8, and seems to be Windows-1252"
+    mend(member)
+    assert path.read_bytes() == text.replace("\n", "\r\n").encode()
+    assert examined(member) == []
 
 
 def test_an_untagged_template_is_advice(render: Render) -> None:
@@ -272,13 +287,6 @@ def test_a_macro_beside_one_of_the_teams_comes_alone(render: Render) -> None:
     assert re.findall(r"macro (generate_\w+)", path.read_text()) == ["generate_schema_name"]
 
 
-def test_a_macro_that_is_defined_twice_stops_dbt(render: Render) -> None:
-    member = committed(render(kind="upstream"))
-    (member.path / "macros/ours.sql").write_text("{% macro query_comment(node) %}{% endmacro %}")
-    (finding,) = examined(member)
-    assert (finding.where, finding.edit) == ("macros/query_comment.sql", None)
-
-
 def test_a_database_of_another_name_is_told(render: Render) -> None:
     member = committed(render(kind="upstream"))
     path = member.path / "profiles.yml"
@@ -298,6 +306,15 @@ def test_the_library_is_named_with_the_clouds_of_all_registries(render: Render) 
     assert line in finding.add
 
 
+SCHEMA_MACRO = "macros/generate_schema_name.sql"
+OWN_SCHEMA_MACRO = """\
+{# Ours. #}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ generate_schema_name_for_env(custom_schema_name, node) }}
+{%- endmacro %}
+"""
+
+
 def with_another_schema(member: Member) -> Member:
     """With a manifest of dbt that has a public model in FINANCE."""
     node: dict[str, Any] = {"resource_type": "model", "package_name": "dbt_up", "name": "m"}
@@ -310,6 +327,7 @@ def with_another_schema(member: Member) -> Member:
 def test_where_models_land_is_what_their_configuration_names(render: Render) -> None:
     """And public models lie where their readers get a grant."""
     member = committed(render(kind="upstream"))
+    (member.path / SCHEMA_MACRO).write_text(OWN_SCHEMA_MACRO)
     node: dict[str, Any] = {"resource_type": "model", "package_name": "dbt_up", "access": "public"}
     astray = {**node, "name": "a", "database": "DBT_UP_PROD", "schema": "MARTS_mart"}
     outside = {**node, "name": "b", "database": "ML", "schema": "FEATURES"}
@@ -321,10 +339,65 @@ def test_where_models_land_is_what_their_configuration_names(render: Render) -> 
     (member.path / "target/manifest.json").write_text(json.dumps({"nodes": nodes}))
     said = {each.what for each in examined(member) if not each.where.startswith("snowflake/")}
     assert said == {
-        "puts a into MARTS_mart, and the configuration names mart",
+        "puts a into MARTS_mart in place of mart",
         "the public model b lies in ML, and not in DBT_UP_PROD",
     }
     assert not any("FEATURES" in each.what for each in examined(member))
+    mend(member)
+    assert not any("puts" in each.what for each in examined(member))
+    render_macro = Environment().from_string(
+        (member.path / SCHEMA_MACRO).read_text()
+        + "{% macro generate_schema_name_for_env(name, node) %}theirs {{ name }}{% endmacro %}"
+        "{{ generate_schema_name(schema, {}) }}"
+    )
+    landed = {
+        (name, schema): render_macro.render(target={"name": name}, schema=schema).strip()
+        for name in ("prod", "local", "dev", "ci")
+        for schema in (" mart ", None)
+    }
+    assert landed == {
+        (name, schema): "mart"
+        if schema and name in ("prod", "local")
+        else f"theirs {schema}".strip()
+        for name, schema in landed
+    }
+
+
+def test_a_macro_that_is_there_twice_is_the_teams(render: Render) -> None:
+    member = committed(render(kind="upstream"))
+    own = member.path / "macros/own.sql"
+    own.write_text(OWN_SCHEMA_MACRO)
+    (finding,) = examined(member)
+    assert finding.what == "the macro generate_schema_name() is defined in macros/own.sql, too"
+    mend(member)
+    assert examined(member) == []
+    assert "macro generate_schema_name" not in (member.path / SCHEMA_MACRO).read_text()
+    assert "macro generate_database_name" in (member.path / SCHEMA_MACRO).read_text()
+    assert own.read_text() == OWN_SCHEMA_MACRO
+
+
+@pytest.mark.parametrize(
+    ("line", "mended"),
+    [
+        ('require-dbt-version: [">=1.3.0", "<1.9.0"]  # ours', "'>=1.3.0'  # ours"),
+        ("require-dbt-version: '<1.9.0'", "'>="),
+        ('require-dbt-version:\n  - ">=1.3.0"\n  - <1.9.0', "'>=1.3.0'"),
+        ("require-dbt-version: [\n  '>=1.3.0', <1.9.0]", "'>=1.3.0'"),
+    ],
+)
+def test_a_version_of_dbt_that_is_too_old_for_the_mesh_is_widened(
+    render: Render, line: str, mended: str
+) -> None:
+    member = committed(render(kind="upstream"))
+    path = member.path / "dbt_project.yml"
+    before = re.sub(r"^require-dbt-version.*\n", "", path.read_text(), flags=re.MULTILINE)
+    path.write_text(f"{before}\n{line}\nvars: {{a: 1}}\n")
+    project = Project(load_member(member.path))
+    plan.write(plan.mended(project, [environment.dbt_version]))
+    after = path.read_text()
+    assert after.startswith(f"{before}\nrequire-dbt-version: {mended}")
+    assert after.endswith("\nvars: {a: 1}\n")
+    assert plan.examine(Project(load_member(member.path)), [environment.dbt_version]) == []
 
 
 def test_a_target_of_another_warehouse_is_told(render: Render) -> None:
@@ -341,25 +414,33 @@ def test_a_target_of_another_warehouse_is_told(render: Render) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "what", "by_hand"),
+    ("body", "what"),
     [
-        (b"dbt-core==1.11.0 \\\n  --hash=sha256:aa\n", "pins hashes", True),
-        ("dbt-core==1.11.0\n".encode("utf-16"), "does not name dbt-core", True),
-        ("dbt-core==1.11.0\n".encode("utf-8-sig"), "does not name dbt-duckdb", False),
+        (b"dbt-core==1.11.0 \\\n  --hash=sha256:aa\n", "is a lock of exact versions"),
+        (b"dbt-core==1.11.0\nclick==8.1.7\n", "is a lock of exact versions"),
+        ("dbt-core==1.11.0\n".encode("utf-16"), "is not UTF-8, and seems to be UTF-16"),
+        (b"# caf\xe9\r\ndbt-core\r\n", "is not UTF-8, and seems to be Windows-1252"),
+        ("dbt-core==1.11.0\n".encode("utf-8-sig"), "does not name dbt-duckdb"),
     ],
 )
-def test_requirements_that_are_written_otherwise(
-    render: Render, body: bytes, what: str, by_hand: bool
-) -> None:
+def test_requirements_that_are_written_otherwise(render: Render, body: bytes, what: str) -> None:
+    """Whatever they are, --fix mends it, and every line of theirs is there."""
     member = committed(render(kind="upstream"))
     path = member.path / "requirements.txt"
     path.write_bytes(body)
     (finding,) = examined(member)
     assert finding.what.startswith(what)
-    assert (finding.edit is None) is by_hand
-    mend(member)
-    assert path.read_bytes().startswith(body)
-    assert (path.read_bytes() == body) is by_hand
+    mended = plan.mended(Project(load_member(member.path)), plan.FILES)
+    encoding = what.partition("seems to be ")[2]
+    told = f"{installed.REQUIREMENTS}: from {encoding} to UTF-8"
+    assert (told in plan.difference(mended)) is bool(encoding)
+    plan.write(mended)
+    assert examined(member) == []
+    is_lock = what.startswith("is a lock")
+    assert (member.path / installed.AFTER).exists() is is_lock
+    codec = {"": "utf-8", "UTF-16": "utf-16", "Windows-1252": "cp1252"}[encoding]
+    theirs = body.decode(codec)
+    assert path.read_bytes().decode().replace("\r\n", "\n").startswith(theirs.replace("\r\n", "\n"))
 
 
 def test_the_schemas_of_public_models_are_those_of_the_sql(render: Render) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import joining
+import next_steps
 import pytest
 import save_answers
 import yaml
@@ -169,6 +170,35 @@ def test_versions_that_the_team_pins_are_not_pinned_twice(joined: tuple[Path, st
     assert not re.search(r"^dbt-core==", constraints, re.MULTILINE)
     assert re.search(r"^dbt-snowflake==", constraints, re.MULTILINE)
     assert "  constraints.txt: without what your requirements name (dbt-core)\n" in said
+
+
+LOCK = """\
+click==8.1.7
+    # via typer
+typer==0.12.3
+"""
+
+
+@pytest.mark.parametrize(
+    "lock", [LOCK, "ours==1.2 --hash=sha256:00\n", "ours==1.2 \\\n    --hash=sha256:00\n"]
+)
+def test_a_lock_stays_as_it_is_and_what_the_mesh_needs_is_installed_after_it(
+    template: Source, tmp_path: Path, lock: str
+) -> None:
+    """pip takes no other version of click, and no line without a hash beside one that has one."""
+    folder = repository(tmp_path / "shop", {**THEIRS, "requirements.txt": lock})
+    said = copy(template, folder)
+    assert (folder / "requirements.txt").read_text() == lock
+    second = (folder / "requirements-mesh.txt").read_text()
+    assert "\n./vendor/dbtmesh-" in second
+    assert "\ndbt-snowflake>=" in second
+    assert "requirements.txt: yours; it pins versions, so what the mesh needs is in " in said
+    install = "pip install -r {} -c constraints.txt"
+    assert " && .venv/bin/".join(map(install.format, next_steps.REQUIREMENTS)) in said
+    (line,) = re.findall(r"^ +(git add .*)$", said, re.MULTILINE)
+    assert "requirements-mesh.txt" in line.split()
+    assert "\nclick==" not in (folder / "constraints.txt").read_text() or lock != LOCK
+    Member(folder, {}).ok("doctor", "--files")
 
 
 def test_packages_and_sources_of_the_team_are_in_the_steps(

@@ -14,7 +14,7 @@ import pytest
 from dbtmesh import MeshError, dbt
 from dbtmesh.config import Member as Facts
 from dbtmesh.downstream import local_database, own_sources
-from dbtmesh.downstream.duckdb_types import Column
+from dbtmesh.downstream.duckdb_types import ANY, Column
 from dbtmesh.downstream.stub import Table
 from tests import engines
 from tests.conftest import Member, Render, dbt_of
@@ -146,10 +146,62 @@ def test_what_cannot_be_told_is_said(facts: Facts) -> None:
     assert plan.notes == (
         "source erp.bare declares no columns, so nothing can read it here: declare them with their "
         "data_type, or commit sample rows as samples/erp/bare.csv",
-        "source erp.untyped does not tell the type of note: text",
         "source erp.untyped has types without a stand-in, shape (no such type): text",
     )
     assert [len(table.columns) for table in plan.tables["LANDING"]] == [1, 3]
+
+
+STAGED = """
+with source as (select * from "LANDING"."ERP"."orders"),
+renamed as (
+    select Id as order_id, placed, paid_on as paid, cents / 100 as amount, {more} from source
+)
+select * from renamed
+"""
+
+
+def test_columns_that_nobody_declares_are_those_that_the_models_read(facts: Facts) -> None:
+    """Through steps and models that pass them on; a time is known by what is done with it."""
+    document = json.loads(reading({"name": "orders", "columns": columns(ID="integer", note=None)}))
+    for name in ("stg", "mart", "check"):
+        document["nodes"][f"model.sales.{name}"] = model("sales", name) | {
+            "relation_name": f'"SALES_LOCAL"."MARTS"."{name}"'
+        }
+    given = [{"input": "ref('stg')", "rows": [{"order_id": 1, "flag": True, "amount": 1.5}]}]
+    uid = "unit_test.sales.mart.t"
+    test = {"unique_id": uid, "package_name": "sales", "model": "mart", "given": given}
+    document["unit_tests"] = {uid: test}
+    compiled = {
+        "model.sales.stg": STAGED.format(more="is_open as flag, 'x' as channel"),
+        "model.sales.mart": """select date_trunc('day', s.paid) as day, channel, s.placed - interval
+            1 day as before from "SALES_LOCAL"."MARTS"."stg" s join other using (customer)""",
+        "model.sales.check": "select nothing that parses from",
+    }
+    plan = own_sources.plan(json.dumps(document).encode(), facts, compiled)
+    (table,) = plan.tables["LANDING"]
+    assert {column.name: column.type for column in table.columns} == {
+        "ID": "BIGINT",
+        "note": "VARCHAR",
+        "placed": "TIMESTAMP",
+        "paid_on": "TIMESTAMP",
+        "cents": "DOUBLE",
+        "is_open": "BOOLEAN",
+    }
+    assert (plan.guessed, plan.notes) == (1, ())
+    del document["unit_tests"]
+    plan = own_sources.plan(json.dumps(document).encode(), facts, compiled)
+    kinds = {column.name: column.type for column in plan.tables["LANDING"][0].columns}
+    assert kinds["note"] == kinds["is_open"] == ANY
+
+
+def test_a_column_of_any_type_is_taken_for_whatever_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "x.duckdb"
+    anything = table("t", column=Column("c", ANY, "'c_' || i"))
+    query = "select c + 1, lower(c), c and true, c->>'a', c::date, c > now() from ERP.t"
+    local_database.write_new(path, [anything], 0)
+    assert ask(path, query) == []
+    local_database.write_new(path, [anything], 2)
+    assert ask(path, "select c from ERP.t") == [("c_1",), ("c_2",)]
 
 
 def test_a_sample_fills_what_is_not_declared(facts: Facts) -> None:

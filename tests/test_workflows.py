@@ -163,6 +163,18 @@ def test_an_enterprise_server_gets_nothing_that_it_does_not_run(workflows: list[
             assert bool(newer.search(each.text)) is not each.on_server, each.path
 
 
+def test_a_merge_queue_waits_for_no_job_that_it_does_not_run(workflows: list[Workflow]) -> None:
+    """It has no pull request: a job that needs one is skipped, which GitHub counts as passed."""
+    for each in workflows:
+        if not each.path.name.endswith("ci.yml"):
+            continue
+        assert "merge_group" in each.document["on"], each.path
+        for name, job in each.document["jobs"].items():
+            said = str(job.get("if", ""))
+            is_skipped = "pull_request" in said or "needs." in said
+            assert is_skipped is (name not in ("lint", "local")), (each.path, name)
+
+
 def test_actionlint_and_shellcheck(workflows: list[Workflow]) -> None:
     done = run("actionlint", "-shellcheck", "", *distinct(workflows))
     assert done.returncode == 0, done.stdout

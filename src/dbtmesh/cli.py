@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, installed
 from dbtmesh.output import terminal
 
 PROJECT_DIR = "--project-dir"
@@ -67,7 +67,7 @@ def run(command: Callable[[], int]) -> NoReturn:
             raise
         _error(
             f"{sys.executable} lacks the package {error.name}: activate the project's "
-            "environment, or pip install -r requirements.txt -c constraints.txt"
+            f"environment, or {installed.how()}"
         )
         status = FAILED
     except KeyboardInterrupt:

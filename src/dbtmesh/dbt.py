@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, installed
 from dbtmesh.config import Engine
 
 SECONDS = 60
@@ -27,8 +30,8 @@ def program(engine: Engine) -> str:
     if found := shutil.which("dbt", path=os.pathsep.join(places)):
         return found
     raise MeshError(
-        "dbt is not installed in this environment: activate the project's own, or pip install -r "
-        "requirements.txt -c constraints.txt"
+        "dbt is not installed in this environment: activate the project's own, or "
+        f"{installed.how()}"
     )
 
 
@@ -57,21 +60,47 @@ def parse(project: Path, engine: Engine, target: str) -> bytes:
     Raises MeshError with dbt's own reason where it fails.
     """
     with tempfile.TemporaryDirectory(prefix="dbtmesh.") as folder:
-        done = subprocess.run(
-            [program(engine), "parse", "--target", target, "--target-path", folder],
-            cwd=project,
-            env={**os.environ, **QUIET},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        done = _call(project, engine, "parse", "--target", target, "--target-path", folder)
         manifest = Path(folder) / "manifest.json"
         if done.returncode == 0 and manifest.is_file():
             return manifest.read_bytes()
     raise MeshError(f"`dbt parse --target {target}` failed: {reason(done.stdout) or 'no output'}")
+
+
+def compiled(project: Path, engine: Engine, target: str, names: Iterable[str]) -> Mapping[str, str]:
+    """The SQL of models and tests, by unique_id, as far as dbt can compile it here.
+
+    `dbt compile` ends with the first that asks the database what is not there. Then the models
+    `names` are run, which goes on with the next: what they read is not there yet, so few are built.
+    """
+    with tempfile.TemporaryDirectory(prefix="dbtmesh.") as folder:
+        flags = ["--target", target, "--target-path", folder]
+        if _call(project, engine, "compile", *flags).returncode == 0:
+            nodes = _json(Path(folder) / "manifest.json").get("nodes") or {}
+            found = {uid: node.get("compiled_code") for uid, node in nodes.items()}
+        else:
+            _call(project, engine, "run", *flags, "--select", *names)
+            results = _json(Path(folder) / "run_results.json").get("results") or ()
+            found = {each["unique_id"]: each.get("compiled_code") for each in results}
+    return {uid: sql for uid, sql in found.items() if sql}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_bytes()) if file.is_file() else {}
+
+
+def _call(project: Path, engine: Engine, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program(engine), *words],
+        cwd=project,
+        env={**os.environ, **QUIET},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
 
 
 _TIME = re.compile(r"^\d\d:\d\d:\d\d\s*")

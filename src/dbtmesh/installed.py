@@ -6,19 +6,30 @@ import re
 from pathlib import Path
 
 REQUIREMENTS = "requirements.txt"
+AFTER = "requirements-mesh.txt"
+"""What the mesh needs, where requirements.txt is a team's lock: pip takes no line without a hash
+beside one that has one, nor two versions of one package. So it is installed after it."""
 REQUIRED = re.compile(
     r"^(?:\./vendor/dbtmesh-(?P<file>[^-\s]+)-py3-none-any\.whl|dbtmesh(?:\[[^]]*\])?==(?P<index>\S+))",
     re.MULTILINE,
 )
-"""The library in a member's requirements.txt, as a file of the project or from an index."""
+"""The library in a member's requirements, as a file of the project or from an index."""
 
 
 def required(project: Path) -> str | None:
     """The version that a project requires; None where it names none, or cannot be read."""
-    try:
-        return named_in((project / REQUIREMENTS).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return None
+    for name in (AFTER, REQUIREMENTS):
+        try:
+            return named_in((project / name).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            continue
+    return None
+
+
+def how(project: Path = Path()) -> str:
+    """The command that installs what a project requires."""
+    files = [REQUIREMENTS, *([AFTER] if (project / AFTER).is_file() else [])]
+    return " && ".join(f"pip install -r {name} -c constraints.txt" for name in files)
 
 
 def named_in(requirements: str) -> str | None:
@@ -50,6 +61,5 @@ def other_than_required(project: Path) -> str | None:
     if not wanted or not found or wanted == found:
         return None
     return (
-        f"this Python has version {found} of dbtmesh, the project requires {wanted}: "
-        "pip install -r requirements.txt -c constraints.txt"
+        f"this Python has version {found} of dbtmesh, the project requires {wanted}: {how(project)}"
     )

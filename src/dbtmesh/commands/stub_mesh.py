@@ -13,7 +13,8 @@ For the project's own sources, such as tables that a loader brings to Snowflake:
   $DBT_MESH_HOME/<OWN PREFIX>_LOCAL.sources/<DATABASE>.duckdb
                                          a table for each source that is read: with the rows of
                                          samples/<source>/<table>.csv, else with the columns that
-                                         the source declares (name and data_type)
+                                         the source declares (name and data_type), and those that
+                                         the models read
 
   scripts/stub_mesh.py                   from what is published to prod
   scripts/stub_mesh.py --rows 5          five rows in each table that has no sample
@@ -152,7 +153,16 @@ def make_own(member: config.Member, home: Path, rows: int, *, dry_run: bool) -> 
     """Makes stand-ins for the project's own sources, where it has any that nothing builds here."""
     if not own_sources.declares_any(member.root):
         return
-    plan = own_sources.plan(dbt.parse(member.root, member.engine, TARGET), member)
+    parsed = dbt.parse(member.root, member.engine, TARGET)
+    plan = own_sources.plan(parsed, member)
+    if plan.guessed and not dry_run:  # dbt compiles with a connection, which makes a file
+        home.mkdir(parents=True, exist_ok=True)
+        compiled = dbt.compiled(member.root, member.engine, TARGET, plan.readers)
+        plan = own_sources.plan(parsed, member, compiled)
+        cli.note(
+            f"{counted(plan.guessed, 'source')} without a data_type for each column: their "
+            "stubs have what the models read, of any type; samples/<source>/<table>.csv says more"
+        )
     for note in plan.notes:
         cli.note(note)
     for database, tables in plan.tables.items():

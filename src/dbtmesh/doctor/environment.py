@@ -11,14 +11,17 @@ from pathlib import Path
 
 from dbtmesh import dbt, installed
 from dbtmesh.config import Engine
+from dbtmesh.doctor import yaml_edit
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 
-REQUIREMENTS = "requirements.txt"
+REQUIREMENTS, AFTER = installed.REQUIREMENTS, installed.AFTER
+CONSTRAINTS = "constraints.txt"
 FENCE = ("# What this project runs on.", "# Your own packages go below")
 """How the comments begin that the template's lines are between."""
-LIBRARY = "dbtmesh"
+LIBRARY, DBT_PROJECT = "dbtmesh", "dbt_project.yml"
 HASH = re.compile(r"\s--hash[= ]")
+PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*==\s*([^\s;,\\]+)", re.MULTILINE)
 NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -30,60 +33,79 @@ def build_again(answers_file: str) -> str:
 
 
 def requirements(project: Project) -> Iterator[Finding]:
-    """requirements.txt names all that the template's does, and this library."""
+    """The requirements name all that the template's do, and this library."""
     ours = project.template.rendered(REQUIREMENTS).splitlines()
-    text = project.text(REQUIREMENTS) or ""
+    place = place_of(project)
+    text = project.text(place) or ""
     there = {name: line for line in text.splitlines() if (name := distribution(line))}
     missing = [line for line in ours if distribution(line) and distribution(line) not in there]
-    if missing:
+    if missing and place == REQUIREMENTS and is_lock(text, project):
+        yield Finding(
+            REQUIREMENTS,
+            "is a lock of exact versions, and does not name all that the mesh needs",
+            "what the project's commands run on is not installed, and pip takes no other line "
+            "beside these",
+            f"the file {AFTER}, which is installed after it",
+            Edit(AFTER, "\n".join(ours) + "\n"),
+        )
+    elif missing:
         fenced = [line for line in ours if line in missing or line.startswith("#")]
         before = text if not text or text.endswith("\n") else f"{text}\n"
         named = ", ".join(filter(None, map(distribution, missing)))
-        if HASH.search(text):
-            first = f"git mv {REQUIREMENTS} requirements.locked.txt, and in {REQUIREMENTS}:"
-            yield Finding(
-                REQUIREMENTS,
-                f"pins hashes, and does not name {named}",
-                "pip takes no line without a hash beside one that has one, and what the project's "
-                "commands run on is not installed",
-                "\n".join([first, *fenced]),
-            )
-            return
         yield Finding(
-            REQUIREMENTS,
+            place,
             f"does not name {named}",
             "neither CI nor a new clone can run the project's commands",
             "\n".join(fenced),
-            Edit(REQUIREMENTS, before + "\n".join(fenced) + "\n"),
+            Edit(place, before + "\n".join(fenced) + "\n"),
         )
     named, vendored = there.get(LIBRARY, ""), installed.vendored(project.root)
     if named.startswith("./vendor/") and vendored not in (None, installed.named_in(text)):
         (wanted,) = [line for line in ours if distribution(line) == LIBRARY]
         yield Finding(
-            REQUIREMENTS,
+            place,
             f"names {named.partition('[')[0]}, and vendor/ has another version",
             "nothing can be installed from it",
             wanted,
-            Edit(REQUIREMENTS, text.replace(named, wanted)),
+            Edit(place, text.replace(named, wanted)),
         )
 
 
+def place_of(project: Project) -> str:
+    """The file with what the mesh needs."""
+    return REQUIREMENTS if project.text(AFTER) is None else AFTER
+
+
+def is_lock(requirements: str, project: Project) -> bool:
+    """Whether pip takes none of our lines beside these: they have hashes, or pin what dbt pulls in
+    to other versions than were tested with it."""
+    direct = set(map(distribution, project.template.rendered(REQUIREMENTS).splitlines()))
+    tested = dict(PIN.findall(project.text(CONSTRAINTS) or ""))
+    known = {distribution(name): version for name, version in tested.items()}
+    return bool(HASH.search(requirements)) or any(
+        known.get(name := distribution(pinned), version) != version and name not in direct
+        for pinned, version in PIN.findall(requirements)
+    )
+
+
 def of_another_version(project: Project) -> Iterator[Finding]:
-    """Lines between the template's comments in requirements.txt that its template does not have any
-    more. An update merges them, but not in a file that was there before the project joined."""
+    """Lines between the template's comments in the requirements that its template does not have any
+    more. An update merges them, but not in a file that was there before the project joined, or that
+    is not of the template."""
     ours = project.template.rendered(REQUIREMENTS).splitlines()
     wanted = {name: line for line in ours if (name := distribution(line))}
-    text = project.text(REQUIREMENTS) or ""
+    place = place_of(project)
+    text = project.text(place) or ""
     new = {line: wanted.get(distribution(line) or "", line) for line in between_comments(text)}
     changed = [wants for line, wants in new.items() if line != wants]
     if changed:
         lines = [new.get(line, line) for line in text.splitlines()]
         yield Finding(
-            REQUIREMENTS,
+            place,
             "has lines of another version of the template",
             "what is installed is not what was tested",
             "\n".join(changed),
-            Edit(REQUIREMENTS, "\n".join(lines) + "\n"),
+            Edit(place, "\n".join(lines) + "\n"),
         )
 
 
@@ -116,19 +138,24 @@ def dbt_version(project: Project) -> Iterator[Finding]:
             "dbt",
             f"is {found}, and mesh.yml says engine: {project.member.engine.value}",
             "requirements, profiles and workflows are made for the other one",
-            "pip install -r requirements.txt -c constraints.txt, or another answer: copier update "
+            f"{installed.how(project.root)}, or another answer: copier update "
             "--trust --skip-answered --data engine=" + ("v2" if is_v2 else "core"),
         )
     bounds = project.dbt_project.get("require-dbt-version")
     listed = bounds if isinstance(bounds, list) else re.split(r",\s*", bounds) if bounds else []
-    for bound in map(str, listed):
-        if not _admits(bound, found):
-            yield Finding(
-                "dbt_project.yml",
-                f"require-dbt-version has {bound}, dbt here is {found}",
-                "dbt does not run the project",
-                "a wider require-dbt-version, or another dbt",
-            )
+    admitting = [bound for bound in map(str, listed) if _admits(bound, found)]
+    if len(admitting) < len(listed):
+        wider = ", ".join(admitting or [f">={found}"])
+        text = project.text(DBT_PROJECT) or ""
+        yield Finding(
+            DBT_PROJECT,
+            f"require-dbt-version is {', '.join(map(str, listed))}, dbt here is {found}",
+            "dbt does not run the project",
+            f"require-dbt-version: '{wider}'; or another dbt",
+            yaml_edit.edit(
+                DBT_PROJECT, yaml_edit.replace_value, text, ("require-dbt-version",), wider
+            ),
+        )
 
 
 def _found(engine: Engine) -> str | None:
@@ -169,7 +196,8 @@ def seal(project: Project) -> Iterator[Finding]:
     mend = build_again(project.member.answers_file)
     if wanted is None:
         return  # `requirements` tells it
-    in_file = "vendor/dbtmesh-" in (project.text(REQUIREMENTS) or "")
+    place = place_of(project)
+    in_file = "vendor/dbtmesh-" in (project.text(place) or "")
     wheel = project.root / f"vendor/dbtmesh-{wanted}-py3-none-any.whl"
     if in_file and not wheel.is_file():
         if installed.vendored(project.root):
@@ -177,7 +205,7 @@ def seal(project: Project) -> Iterator[Finding]:
         yield Finding(
             f"vendor/{wheel.name}",
             "is missing",
-            "nothing can be installed from requirements.txt",
+            f"nothing can be installed from {place}",
             f"git checkout vendor, or {mend}",
         )
         return
@@ -194,7 +222,7 @@ def seal(project: Project) -> Iterator[Finding]:
             "dbtmesh",
             f"is {found} in this Python, and {wanted} is required",
             "commands here are not those of CI",
-            "pip install -r requirements.txt -c constraints.txt",
+            installed.how(project.root),
         )
     elif found and in_file and _differs(wheel, Path(installed.__file__).parent):
         yield Finding(

@@ -16,6 +16,17 @@ BY_SCHEMA = {
 }
 """SQL that names each schema with public models, and what happens where it does not."""
 
+SCHEMA_NAME = "generate_schema_name"
+SCHEMA_MACRO = re.compile(
+    rf"({{%-?\s*macro\s+{SCHEMA_NAME}\s*\(\s*(\w+).*?%}})(.*?)({{%-?\s*endmacro)", re.DOTALL
+)
+WHERE_EXACT = "if target.name in ('local', 'prod') and"
+EXACT = (
+    rf"\1\n    {{%- {WHERE_EXACT} \2 is not none -%}}\n        {{{{ \2 | trim }}}}"
+    r"\n    {%- else -%}\3{%- endif -%}\n\4"
+)
+"""The project's own macro, asked in the other targets, and for what names no schema."""
+
 
 def built(project: Project) -> list[Mapping[str, Any]] | None:
     """What the project builds, of dbt's own manifest; None where there is none, or it is not
@@ -81,19 +92,25 @@ def landing(project: Project) -> Iterator[Finding]:
     """In prod and on a laptop, a relation lies in exactly the schema that its configuration names:
     so the SQL has them, and the grants. Only an own generate_schema_name() has it otherwise."""
     databases = {project.member.prod_database.strip('"').upper(), project.member.local_database}
-    astray: dict[tuple[str, str], list[str]] = {}
+    astray: dict[str, list[str]] = {}
     for node in built(project) or []:
         wanted, found = str(node["config"].get("schema") or ""), str(node.get("schema") or "")
         there = str(node.get("database") or "").upper() in databases
         if there and wanted and found and found.upper() != wanted.upper():
-            astray.setdefault((wanted, found), []).append(str(node["name"]))
-    for (wanted, found), names in sorted(astray.items()):
+            astray.setdefault(f"{found} in place of {wanted}", []).append(str(node["name"]))
+    if not astray:
+        return
+    path = next(iter(project.macros.get(SCHEMA_NAME, ())), None)
+    text = (project.text(path) or "") if path else ""
+    if WHERE_EXACT not in text:  # else it is mended, and the manifest is from before
+        names = [name for each in astray.values() for name in each]
         yield Finding(
-            "generate_schema_name()",
-            f"puts {some(names, 3)} into {found}, and the configuration names {wanted}",
+            f"{path or 'a package'}: {SCHEMA_NAME}()",
+            f"puts {some(names, 3)} into {some(sorted(astray), 3)}",
             "dbt builds where the SQL in snowflake/ has neither schema nor grants",
             "in the targets prod and local: {{ custom_schema_name | trim }}, as the macro of the "
             "template has it",
+            Edit(path, SCHEMA_MACRO.sub(EXACT, text, count=1)) if path else None,
         )
 
 

@@ -20,12 +20,14 @@ from dbtmesh.doctor.project import Project
 Check = Callable[[Project], Iterator[Finding]]
 
 FILES: Sequence[Check] = (
+    repository.encodings,
     repository.left_to_choose,
     settings.hooks_called,
     settings.paths,
     settings.target_path,
     settings.macros,
     settings.targets,
+    settings.quoting,
     settings.query_comment,
     settings.version_pointer,
     interface.schemas,
@@ -45,7 +47,16 @@ ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets, deliv
 
 
 def examine(project: Project, checks: Sequence[Check] = ALL) -> list[Finding]:
-    return [_as_it_can_be_mended(each, project) for check in checks for each in check(project)]
+    first = [*repository.encodings(project)] if repository.encodings in checks else []
+    unread = {each.where for each in first}
+    others = (
+        each for check in checks if check is not repository.encodings for each in check(project)
+    )
+    # what else is wrong with a file is said once it can be read
+    return [
+        *first,
+        *(_as_it_can_be_mended(each, project) for each in others if each.where not in unread),
+    ]
 
 
 def _as_it_can_be_mended(finding: Finding, project: Project) -> Finding:
@@ -76,7 +87,9 @@ def difference(project: Project) -> list[str]:
     before = Project(project.member)
     lines: list[str] = []
     for path, text in sorted(project.edited.items()):
-        old = before.text(path)
+        old, encoding = before.decoded(path) or (before.text(path), "")
+        if encoding:
+            lines.append(f"{path}: from {encoding} to UTF-8")
         lines += difflib.unified_diff(
             (old or "").splitlines(),
             text.splitlines(),

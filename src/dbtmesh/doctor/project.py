@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import subprocess
 from collections.abc import Mapping
@@ -43,11 +44,26 @@ class Project:
         except (OSError, UnicodeDecodeError):
             return None
 
+    def decoded(self, path: str) -> tuple[str, str] | None:
+        """The text of a file of the project that is not UTF-8, and what it is; None of any other,
+        and where that cannot be told."""
+        if not self.is_unreadable(path) or self._is_elsewhere(path):
+            return None
+        body = read_whole(self.root / path)
+        is_marked = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding, name = ("utf-16", "UTF-16") if is_marked else ("cp1252", "Windows-1252")
+        try:
+            return body.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), name
+        except UnicodeDecodeError:
+            return None
+
+    def _is_elsewhere(self, path: str) -> bool:
+        return not (self.root / path).resolve().is_relative_to(self.root.resolve())
+
     def is_unreadable(self, path: str) -> bool:
         """Whether there is a file that has no text, or lies elsewhere: it is not to be written."""
-        file = self.root / path
-        elsewhere = not file.resolve().is_relative_to(self.root.resolve())
-        return file.exists() and (elsewhere or self.text(path) is None)
+        there = (self.root / path).exists()
+        return there and (self._is_elsewhere(path) or self.text(path) is None)
 
     def yaml(self, path: str) -> dict[str, Any]:
         """A YAML file that holds a mapping; an empty one for anything else."""

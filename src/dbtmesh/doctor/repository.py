@@ -20,8 +20,23 @@ READ_BY_COMMANDS = (
     "dbt_project.yml",
     "profiles.yml",
     "requirements.txt",
+    "requirements-mesh.txt",
     "constraints.txt",
 )
+
+
+def encodings(project: Project) -> Iterator[Finding]:
+    """Files that dbt and commands read, in another encoding than they do."""
+    for path in (*READ_BY_COMMANDS, *LINES):
+        if found := project.decoded(path):
+            text, encoding = found
+            yield Finding(
+                path,
+                f"is not UTF-8, and seems to be {encoding}",
+                "neither dbt nor the mesh's commands read it",
+                "the same text, saved as UTF-8",
+                Edit(path, text),
+            )
 
 
 def lines(project: Project) -> Iterator[Finding]:
@@ -56,6 +71,7 @@ def ignored(project: Project) -> Iterator[Finding]:
         "mesh.yml",
         project.member.answers_file,
         "requirements.txt",
+        "requirements-mesh.txt",
         *(path.relative_to(project.root).as_posix() for path in project.root.glob("vendor/*.whl")),
         *(f"state/{each.name}/manifest.json" for each in project.member.upstreams),
         *(f"models/_mesh_{each.name}.yml" for each in project.member.upstreams),
@@ -81,8 +97,8 @@ def replaced(project: Project) -> Iterator[Finding]:
                 name,
                 "is a file of yours, and not the one that sets the account up",
                 "`scripts/snowflake_access.py` makes nothing of what the template's would",
-                f"git mv {name} …, then mv {name}.mesh {name}, and take {name} out of the answer "
-                "own_files",
+                f"mkdir -p snowflake/others && git mv {name} snowflake/others/ && mv {name}.mesh "
+                f"{name}, and take {name} out of the answer own_files",
             )
 
 

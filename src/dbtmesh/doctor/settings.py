@@ -149,6 +149,23 @@ def version_pointer(project: Project) -> Iterator[Finding]:
     )
 
 
+def quoting(project: Project) -> Iterator[Finding]:
+    """Names that are not quoted are in lower case for dbt on DuckDB, and the mesh's in upper."""
+    text = project.text(DBT_PROJECT)
+    if project.member.engine is not Engine.CORE or text is None:
+        return
+    for part in ("database", "schema", "identifier"):
+        if _at(project.dbt_project, ("quoting", part)) is False:
+            on_duckdb = "{{ (target.type == 'duckdb') | as_bool }}"
+            yield Finding(
+                DBT_PROJECT,
+                f"quoting.{part} is false, on DuckDB too",
+                "dbt does not find again there what it has built, and the second build fails",
+                f'quoting:\n  {part}: "{on_duckdb}"',
+                edit(DBT_PROJECT, set_scalar, text, ("quoting", part), on_duckdb),
+            )
+
+
 def query_comment(project: Project) -> Iterator[Finding]:
     if project.dbt_project and "query_comment" not in str(project.dbt_project.get("query-comment")):
         yield note(
@@ -177,11 +194,16 @@ def macros(project: Project) -> Iterator[Finding]:
                 )
                 break  # the file brings the others with it
             if len(where) > 1:
+                theirs = next((each for each in where if each != path), where[0])
                 yield Finding(
-                    where[1],
-                    f"the macro {name}() is defined in {where[0]}, too",
+                    path if path in where else where[1],
+                    f"the macro {name}() is defined in {theirs}, too",
                     "dbt does not parse the project",
-                    "keep one of them",
+                    "keep one of them"
+                    + (f": {theirs} has the team's own" if path in where else ""),
+                    Edit(path, (project.text(path) or "").replace(whole[name], "").strip() + "\n")
+                    if path in where and whole[name] in (project.text(path) or "")
+                    else None,
                 )
             elif name in NAMING and project.text(where[0]) != text:
                 yield note(

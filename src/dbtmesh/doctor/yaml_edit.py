@@ -81,6 +81,37 @@ def set_scalar(text: str, path: Sequence[str], value: Any) -> str:
     return _joined(lines)
 
 
+def guard_item(text: str, path: Sequence[str], at: int, before: str, after: str) -> str:
+    """Puts texts around an item of the list at `path`, or around the text that is there alone."""
+    holder, missing = _deepest(text, path)
+    items = holder.value if isinstance(holder, yaml.SequenceNode) else [holder]
+    if missing or at >= len(items) or not isinstance(items[at], yaml.ScalarNode):
+        raise CannotEdit(f"{'.'.join(path)} has no such text")
+    item = items[at]
+    first, last = item.start_mark, _end_line(item)
+    if str(item.value).startswith(before):
+        raise CannotEdit("it is guarded already")
+    lines = text.splitlines()
+    tail = "" if item.style in ("|", ">") else lines[last][item.end_mark.column :]
+    head = lines[first.line][: first.column]
+    guarded = f"{head}{_scalar(f'{before}{str(item.value).strip()}{after}')}{tail}"
+    return _joined([*lines[: first.line], *guarded.splitlines(), *lines[last + 1 :]])
+
+
+def replace_value(text: str, path: Sequence[str], value: str) -> str:
+    """Sets what is at `path`, a scalar or a list, on as many lines as it takes."""
+    lines = text.splitlines()
+    holder, missing = _deepest(text, path)
+    if missing or holder is None or isinstance(holder, yaml.MappingNode):
+        raise CannotEdit(f"{'.'.join(path)} is not a value")
+    last = _end_line(holder)
+    begins = (at for at in range(holder.start_mark.line, -1, -1) if lines[at].lstrip())
+    key = next(at for at in begins if lines[at].lstrip().startswith(path[-1]))
+    head = lines[key].partition(":")[0]
+    tail = lines[last][holder.end_mark.column :] if holder.end_mark.line == last else ""
+    return _joined([*lines[:key], f"{head}: {_scalar(value)}{tail}", *lines[last + 1 :]])
+
+
 def _deepest(text: str, path: Sequence[str]) -> tuple[yaml.Node | None, list[str]]:
     """The node at the longest part of `path` that is there, and the keys after it."""
     try:

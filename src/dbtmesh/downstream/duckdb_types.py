@@ -48,6 +48,8 @@ _NOT_NULL = re.compile(r"(?<!\s)\s+not\s+null\b", re.IGNORECASE)
 _HEAD = re.compile(r"[^(<]*")
 SHOWN = 80
 """Characters of a type in a note."""
+ANY = '"NULL"'
+"""DuckDB's type of a null, which it takes for any other: of a column that no one gave a type."""
 LONGEST = 1_000
 """Characters of a type that is read whole. Of a longer one, an array or object, the kind counts."""
 LONGEST_NESTED = 60
@@ -99,11 +101,16 @@ def columns(what: str, declared: Iterable[Mapping[str, Any]], warehouse: Warehou
             untyped.append(name)
         elif kind is None:
             foreign.append(f"{name} ({one_line(data_type, SHOWN)})")
-        kind = kind or exp.DataType.build("varchar")
-        own = _duckdb_type(kind)
-        own = own if len(own) <= LONGEST_NESTED else "JSON"
-        found[Warehouse.DUCKDB.key(name)] = Column(name, own, _value(name, kind, own))
+        found[Warehouse.DUCKDB.key(name)] = column_of(name, kind)
     return Columns(tuple(found.values()), tuple(untyped), tuple(foreign))
+
+
+def column_of(name: str, kind: exp.DataType | None) -> Column:
+    """The stand-in for a column; text where it has no type."""
+    kind = kind or exp.DataType.build("varchar")
+    own = _duckdb_type(kind)
+    own = own if len(own) <= LONGEST_NESTED else "JSON"
+    return Column(name, own, _value(name, kind, own))
 
 
 @lru_cache(maxsize=1_000)

@@ -1,7 +1,8 @@
 """Builds stub tables for a project's own sources, which a loader brings to Snowflake, and which a
 laptop and credential-free CI do not have.
 
-Made of the columns that the source declares, and of sample rows where the project has some:
+Made of the columns that the source declares and that the project's SQL reads, and of sample rows
+where the project has some:
 
     samples/<source>/<table>.csv    with a header; committed
 
@@ -22,13 +23,15 @@ import msgspec
 from dbtmesh import MeshError, checked, yaml_files
 from dbtmesh.checked import Unfit
 from dbtmesh.config import Member
-from dbtmesh.downstream import committed, lineage
-from dbtmesh.downstream.duckdb_types import Column, Columns, columns
+from dbtmesh.downstream import committed, lineage, undeclared
+from dbtmesh.downstream.duckdb_types import ANY, Column, Columns, columns
 from dbtmesh.downstream.stub import NO_COLUMNS, Table
 from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import Place, is_plain, relation
 
 DUCKDB = Warehouse.DUCKDB
+_NAMES = re.compile(r"""['"]([^'"]+)['"]""")
+"""Of `source('erp', 'orders')` and `ref('orders')`, as a unit test names its inputs."""
 _SOURCES = re.compile(rb"^\s*['\"]?sources['\"]?\s*:", re.MULTILINE)
 
 
@@ -53,8 +56,27 @@ class _Source(msgspec.Struct):
         return f"source {self.source_name}.{self.name}"
 
 
+class _Query(msgspec.Struct):
+    name: str
+    database: str | None = None
+    schema: str | None = None
+    alias: str | None = None
+    relation_name: str | None = None
+
+
+class _Given(msgspec.Struct):
+    input: str | None = None
+    rows: Any = None
+
+
+class _UnitTest(msgspec.Struct):
+    given: list[_Given] | None = None
+
+
 class _Document(msgspec.Struct):
     sources: dict[str, _Source] = {}
+    nodes: dict[str, _Query] = {}
+    unit_tests: dict[str, _UnitTest] = {}
 
 
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
@@ -64,10 +86,13 @@ _DOCUMENT = msgspec.json.Decoder(_Document)
 @dataclass(frozen=True)
 class Plan:
     """tables: by the database that they are read from, as the sources name it. notes: what is left
-    open, or left out."""
+    open, or left out. guessed: how many tables do not declare all columns with a type, and readers:
+    the models that read these."""
 
     tables: Mapping[str, tuple[Table, ...]]
     notes: tuple[str, ...]
+    guessed: int = 0
+    readers: tuple[str, ...] = ()
 
 
 def declares_any(root: Path) -> bool:
@@ -94,9 +119,12 @@ def file_of(home: Path, member: Member, database: str) -> Path:
     return home / f"{own}.sources" / f"{database}.duckdb"
 
 
-def plan(manifest: bytes, member: Member) -> Plan:
+def plan(manifest: bytes, member: Member, compiled: Mapping[str, str] | None = None) -> Plan:
     """Stand-ins for the sources that something in the project reads. manifest: as dbt parses it for
-    the target on DuckDB. Raises MeshError where that, or a sample, cannot be read."""
+    the target on DuckDB; compiled: SQL by unique_id, which tells columns that nobody declares.
+
+    Raises MeshError where the manifest, or a sample, cannot be read.
+    """
     parsed = lineage.read(manifest, member.project)
     theirs = {uid for uid, _ in lineage.source_targets(parsed, member, DUCKDB)}
     read = {parent for reader in parsed.readers for parent in reader.parents}
@@ -108,41 +136,103 @@ def plan(manifest: bytes, member: Member) -> Plan:
     tables: dict[str, dict[Place, Table]] = {}
     notes: list[str] = []
     try:
-        sources = checked.decode(manifest, _DOCUMENT).sources
+        document = checked.decode(manifest, _DOCUMENT)
     except Unfit as error:
         raise MeshError(f"what dbt parsed is not a manifest: {error}") from None
-    for uid, source in sorted(sources.items()):
+    known = _undeclared(document, compiled or {})
+    guessed: set[str] = set()
+    for uid, source in sorted(document.sources.items()):
         if uid in theirs or uid not in read or "external_location" in source.meta:
             continue
-        node = {**msgspec.structs.asdict(source), "alias": source.identifier}
-        database, schema, name = place = relation(node, DUCKDB).place
+        database, schema, name = place = _place(source)
         if DUCKDB.place_key(place) in built:
             continue
         if not is_plain(database):
             notes.append(f"{source.called} lies in database {database!r}: it has no stand-in")
             continue
-        table, more = _table(member.root, source, schema, name)
+        has_sample = (member.root / _sample(source)).is_file()
+        typed = source.columns and all(each.data_type for each in source.columns.values())
+        if not has_sample and not typed:
+            guessed.add(uid)
+        read_here = known.get(DUCKDB.place_key(place), {})
+        table, more = _table(member.root, source, schema, name, read_here)
         tables.setdefault(database, {}).setdefault(DUCKDB.place_key(place), table)
         notes += more
-    return Plan({name: tuple(each.values()) for name, each in tables.items()}, tuple(notes))
+    made = {name: tuple(each.values()) for name, each in tables.items()}
+    readers = {
+        document.nodes[each.unique_id].name
+        for each in parsed.readers
+        if guessed.intersection(each.parents) and each.unique_id.startswith("model.")
+    }
+    return Plan(made, tuple(notes), len(guessed), tuple(sorted(readers)))
 
 
-def _table(root: Path, source: _Source, schema: str, name: str) -> tuple[Table, list[str]]:
-    """The stand-in, and what is left open."""
-    declared = [msgspec.structs.asdict(each) for each in source.columns.values()]
+def _place(node: _Source | _Query) -> Place:
+    alias = node.identifier if isinstance(node, _Source) else node.alias
+    return relation({**msgspec.structs.asdict(node), "alias": alias}, DUCKDB).place
+
+
+def _undeclared(document: _Document, compiled: Mapping[str, str]) -> undeclared.Found:
+    """What is read of the sources; nothing where no SQL is compiled."""
+    if not compiled:
+        return {}
+    queries = {
+        DUCKDB.place_key(_place(node) if node.relation_name else ("", "", uid)): compiled[uid]
+        for uid, node in document.nodes.items()
+        if uid in compiled
+    }
+    inputs: dict[tuple[str, ...], Place] = {
+        (node.name,): DUCKDB.place_key(_place(node)) for node in document.nodes.values()
+    }
+    declared: dict[Place, list[str]] = {}
+    for source in document.sources.values():
+        place = DUCKDB.place_key(_place(source))
+        inputs[source.source_name, source.name] = place
+        declared.setdefault(place, []).extend(each.name for each in source.columns.values())
+    given = [
+        (inputs[names], each.rows)
+        for test in document.unit_tests.values()
+        for each in test.given or ()
+        if (names := tuple(_NAMES.findall(each.input or ""))) in inputs
+    ]
+    return undeclared.read(queries, declared, given)
+
+
+def _sample(source: _Source) -> str:
+    return f"samples/{source.source_name}/{source.name}.csv"
+
+
+def _table(
+    root: Path, source: _Source, schema: str, name: str, read_here: Mapping[str, str | None]
+) -> tuple[Table, list[str]]:
+    """The stand-in, and what is left open. read_here: columns that the project's SQL reads."""
+    kinds = {DUCKDB.key(column): kind for column, kind in read_here.items()}
+    declared = [
+        {"name": each.name, "data_type": each.data_type or kinds.get(DUCKDB.key(each.name))}
+        for each in source.columns.values()
+    ]
+    there = {DUCKDB.key(each["name"] or "") for each in declared}
+    declared += [
+        {"name": column, "data_type": kind}
+        for column, kind in read_here.items()
+        if DUCKDB.key(column) not in there
+    ]
     found = columns(source.called, declared, Warehouse.SNOWFLAKE)
-    sample = f"samples/{source.source_name}/{source.name}.csv"
+    sample = _sample(source)
     if (root / sample).is_file():
         return _sampled(
             root / sample, sample, found, Table(source.called, schema, name, (), sample)
         )
-    notes = list(found.notes(source.called))
-    if not found.columns:
+    made = tuple(
+        replace(each, type=ANY) if each.name in found.untyped else each for each in found.columns
+    )
+    notes = list(replace(found, untyped=()).notes(source.called))
+    if not made:
         notes.append(
             f"{source.called} declares no columns, so nothing can read it here: declare them with "
             f"their data_type, or commit sample rows as {sample}"
         )
-    return Table(source.called, schema, name, found.columns or NO_COLUMNS, source.called), notes
+    return Table(source.called, schema, name, made or NO_COLUMNS, source.called), notes
 
 
 def _sampled(path: Path, shown: str, declared: Columns, table: Table) -> tuple[Table, list[str]]:

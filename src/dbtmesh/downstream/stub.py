@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dbtmesh import MeshError
-from dbtmesh.downstream.duckdb_types import Column, columns
+from dbtmesh.downstream.duckdb_types import ANY, Column, columns
 from dbtmesh.gate.uncontracted import partial
 from dbtmesh.manifest.interface import STUB, Interface
 from dbtmesh.manifest.seal import annotated
@@ -45,8 +45,7 @@ class Table:
         """SQL that makes the table, with so many rows made up; sample rows go in after it."""
         yield f"create schema if not exists {quoted(self.schema)}"
         values = ", ".join(
-            f"cast({column.value} as {column.type}) as {quoted(column.name)}"
-            for column in self.columns
+            f"{_filled(column, rows)} as {quoted(column.name)}" for column in self.columns
         )
         last = 1 if self.rows is not None else rows + 1
         made_up = f"select {values} from range(1, {last}) as r(i)"  # noqa: S608
@@ -57,11 +56,17 @@ class Table:
     def trials(self, rows: int) -> Iterator[tuple[str, str]]:
         """Each column by itself, to find the one that DuckDB refuses: its name and type, SQL."""
         for column in self.columns:
-            value = f"cast({column.value} as {column.type})"
             yield (
                 f"{self.of}.{column.name} ({column.type})",
-                f"select count({value}) from range(1, {rows + 1}) as r(i)",  # noqa: S608
+                f"select count({_filled(column, rows)}) from range(1, {rows + 1}) as r(i)",  # noqa: S608
             )
+
+
+def _filled(column: Column, rows: int) -> str:
+    """SQL of what a row holds; of a column of any type it is text, where there are rows."""
+    if column.type == ANY:
+        return f"cast({column.value} as varchar)" if rows else "null"
+    return f"cast({column.value} as {column.type})"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbtmesh import MeshError
+from dbtmesh import MeshError, installed
 from dbtmesh.ci.github import job
 from dbtmesh.output.words import one_line
 from dbtmesh.snowflake.names import names_of
@@ -324,7 +324,7 @@ def _sign_in(parameters: dict[str, Any], name: str) -> SnowflakeConnection:
         from snowflake.connector.errors import DatabaseError, Error, OperationalError
     except ModuleNotFoundError:
         raise MeshError(
-            f"{sys.executable} lacks snowflake-connector-python: `pip install -r requirements.txt`"
+            f"{sys.executable} lacks snowflake-connector-python: `{installed.how()}`"
         ) from None
     timeouts = {"login_timeout": LOGIN_TIMEOUT, "network_timeout": NETWORK_TIMEOUT}
     try:

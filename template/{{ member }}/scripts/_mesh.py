@@ -10,9 +10,12 @@ def run(command: str, *words: str) -> None:
     try:
         from dbtmesh.__main__ import main
     except ModuleNotFoundError:
+        lists = ("requirements.txt", "requirements-mesh.txt")
+        there = [name for name in lists if (PROJECT / name).is_file()]
+        install = " && ".join(f"pip install -r {name} -c constraints.txt" for name in there)
         sys.exit(
             f"error: {sys.executable} lacks the package dbtmesh: activate the environment of the "
-            "project (. .venv/bin/activate), or pip install -r requirements.txt -c constraints.txt"
+            f"project (. .venv/bin/activate), or {install}"
         )
     sys.argv[1:] = ["--project-dir", PROJECT, command, *words]
     main()

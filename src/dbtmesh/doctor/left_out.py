@@ -1,0 +1,118 @@
+"""What DuckDB cannot do of a project, by its last build there: left out of later ones, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dbtmesh import MeshError
+from dbtmesh.artifacts import hooks, results
+from dbtmesh.doctor.finding import Edit
+from dbtmesh.doctor.project import MANIFEST, Project
+from dbtmesh.doctor.settings import CALLED, DBT_PROJECT
+from dbtmesh.doctor.yaml_edit import CannotEdit, add_to_list, guard_item
+from dbtmesh.downstream.sources import SNOWFLAKE_ONLY
+
+RESULTS = "target/run_results.json"
+COULD_NOT = ("error", "runtime error")
+"""Not `fail`: that is what a test found, on DuckDB as anywhere."""
+SECTIONS = {
+    "model": ("models",),
+    "seed": ("seeds",),
+    "snapshot": ("snapshots",),
+    "test": ("data_tests", "tests"),
+    "unit_test": ("unit_tests",),
+}
+"""Where dbt_project.yml configures them; the first name that it has."""
+ON_SNOWFLAKE = ("{% if target.type != 'duckdb' %}", "{% endif %}")
+HOOK = re.compile(r"operation\.[^.]+\.(?P<package>\w+)-(?P<when>on-run-(?:start|end))-(?P<at>\d+)")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """names: of what is left out; behind: how many others read it; by_hand: what no line of
+    dbt_project.yml can leave out."""
+
+    project: Project
+    names: tuple[str, ...]
+    behind: int
+    by_hand: tuple[str, ...]
+
+
+def leave_out(project: Project) -> LeftOut:
+    """Raises MeshError where the last run was none on DuckDB."""
+    manifest = project.manifest
+    body = project.text(RESULTS)
+    if not isinstance(manifest, dict) or body is None:
+        raise MeshError(f"there is no {RESULTS} yet: run `dbt build --target local`, then this")
+    if (manifest.get("metadata") or {}).get("adapter_type") != "duckdb":
+        raise MeshError(f"{MANIFEST} is not of DuckDB: run `dbt build --target local`, then this")
+    run = results.decode(body.encode(), RESULTS).results
+    failed = [each.unique_id for each in run if each.status in COULD_NOT]
+    broken = [found for uid in failed if (found := HOOK.fullmatch(uid))]
+    if broken:  # dbt skips those after it, and what they bring is missing everywhere
+        skipped = [each.unique_id for each in run if each.status == "skipped"]
+        broken += [
+            found
+            for uid in skipped
+            if (found := HOOK.fullmatch(uid)) and not _is_ours(found, project)
+        ]
+    text = project.text(DBT_PROJECT) or ""
+    names, by_hand = [], []
+    for uid, name in _hooks(broken) if broken else _nodes(failed, manifest):
+        try:
+            if found := HOOK.fullmatch(uid):
+                text = guard_item(text, (found["when"],), int(found["at"]), *ON_SNOWFLAKE)
+            else:
+                text = add_to_list(text, _place(uid, manifest, project), SNOWFLAKE_ONLY)
+            names.append(name)
+        except CannotEdit as error:
+            by_hand.append(f"{name}: {error}")
+    mended = project.with_edit(Edit(DBT_PROJECT, text)) if names else project
+    behind = 0 if broken else len(_behind(failed, manifest))
+    return LeftOut(mended, tuple(names), behind, tuple(by_hand))
+
+
+def _is_ours(hook: re.Match[str], project: Project) -> bool:
+    """Whether it calls a macro of the mesh, which does on DuckDB what is to be done there."""
+    listed = project.dbt_project.get(hook["when"])
+    text = str(listed[int(hook["at"])]) if isinstance(listed, list) else str(listed)
+    return any(hooks.effect(name) for name in CALLED.findall(text))
+
+
+def _hooks(found: Iterable[re.Match[str]]) -> Iterator[tuple[str, str]]:
+    for each in found:
+        yield each[0], f"{each['when']}, number {int(each['at']) + 1} of {each['package']}"
+
+
+def _nodes(failed: Iterable[str], manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for uid in failed:
+        if uid.partition(".")[0] in SECTIONS:
+            yield uid, str(_node(uid, manifest).get("name") or uid)
+
+
+def _node(uid: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    section = "unit_tests" if uid.startswith("unit_test.") else "nodes"
+    found = (manifest.get(section) or {}).get(uid)
+    return found if isinstance(found, dict) else {}
+
+
+def _place(uid: str, manifest: dict[str, Any], project: Project) -> tuple[str, ...]:
+    sections = SECTIONS[uid.partition(".")[0]]
+    section = next((each for each in sections if each in project.dbt_project), sections[0])
+    return section, *map(str, _node(uid, manifest).get("fqn") or ()), "+tags"
+
+
+def _behind(failed: Iterable[str], manifest: dict[str, Any]) -> set[str]:
+    """Models that read what is left out, at whatever distance."""
+    children = manifest.get("child_map") or {}
+    seen = set(failed)
+    waiting = [*seen]
+    while waiting:
+        for child in children.get(waiting.pop()) or ():
+            if child not in seen:
+                seen.add(child)
+                waiting.append(child)
+    return {uid for uid in seen - set(failed) if uid.startswith("model.")}
