@@ -11,7 +11,7 @@ def run(command: str, *words: str) -> None:
         from dbtmesh.__main__ import main
     except ModuleNotFoundError:
         lists = ("requirements.txt", "requirements-mesh.txt")
-        there = [name for name in lists if (PROJECT / name).is_file()]
+        there = [name for name in lists if os.path.isfile(os.path.join(PROJECT, name))]
         install = " && ".join(f"pip install -r {name} -c constraints.txt" for name in there)
         sys.exit(
             f"error: {sys.executable} lacks the package dbtmesh: activate the environment of the "
