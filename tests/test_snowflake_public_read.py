@@ -66,7 +66,11 @@ def test_readers_follow_access_through_every_change(publisher: World) -> None:
 
     # renamed, although the old relation is still there; and left out of a run
     models(a2="public view", d="public table", c="public incremental")
-    deploy(publisher, "--select", "a2")
+    said = deploy(publisher, "--select", "a2")
+    assert "c: not readable yet" in said
+    assert "dbt build --target prod --select c" in said
+    assert publisher.readable(READER) == {"MARTS.A2", "MARTS.D"}
+    assert "not readable yet" not in deploy(publisher, "--select", "c")
     assert publisher.readable(READER) == {"MARTS.A2", "MARTS.D", "MARTS.C"}
 
     # of a run that fails, too
@@ -163,11 +167,33 @@ def test_with_nothing_to_build_it_is_taken_back_by_its_own_command(publisher: Wo
     deploy(publisher)
     write_models(up)
     assert "Nothing to do" in deploy(publisher)
-    reconcile = ("run-operation", "reconcile_public_read", "--target")
-    up.dbt(*reconcile, "ci", DBT_PR_NUMBER="1")
+    revoke = ("run-operation", "revoke_public_read", "--target")
+    up.dbt(*revoke, "ci", DBT_PR_NUMBER="1")
     assert publisher.readable(READER) == {"MARTS.A", "MARTS.B"}
-    up.dbt(*reconcile, "prod")
+    up.dbt(*revoke, "prod")
     assert publisher.readable(READER) == set()
+
+
+def test_what_becomes_public_is_not_read_before_it_is_built_as_such(publisher: World) -> None:
+    """Neither the same model, nor one that takes the place of a private one."""
+    up = publisher.members["dbt_up"]
+    write_models(up, a="private table", b="private table", c="public table")
+    deploy(publisher)
+    write_models(up, a="public table", e="public table", c="public table")
+    takes_over = "{{ config(access='public', materialized='table', alias='b') }} select 1 as id\n"
+    (up.path / "models/marts/e.sql").write_text(takes_over)
+    for command in ("revoke_public_read", "reconcile_public_read"):
+        up.dbt("run-operation", command, "--target", "prod")
+        assert publisher.readable(READER) == {"MARTS.C"}
+    deploy(publisher, "--select", "c")
+    assert publisher.readable(READER) == {"MARTS.C"}
+
+    seen = moments(publisher)
+    deploy(publisher)
+    for name in ("a", "b"):
+        (readable,) = [readable for sql, readable in seen if builds(sql, name)]
+        assert f"MARTS.{name.upper()}" not in readable
+    assert publisher.readable(READER) == {"MARTS.A", "MARTS.B", "MARTS.C"}
 
 
 def test_what_failed_to_build_is_not_opened(publisher: World) -> None:

@@ -92,15 +92,19 @@ class Server:
                 output.seek(0)
             return subprocess.CompletedProcess([*words], status, stdout.read(), stderr.read())
 
-    def program(self, name: str) -> Path:
-        """A program for shells, which does what the one of that name does in this environment."""
-        path = self.folder / "bin" / name
+    def program(self, name: str, *, nested: bool = False) -> Path:
+        """A program for shells, which does what the one of that name does in this environment.
+
+        nested: what it starts of its own folder begins warm, too.
+        """
+        path = self.folder / ("nested" if nested else "bin") / name
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             words = (sys.executable, "-IS", Path(__file__).with_name("client.py"), self.address)
             line = shlex.join(map(str, (*words, self.python.with_name(name))))
+            variable = f"export {PYTHON}={shlex.quote(str(path))}\n" if nested else ""
             new = path.with_name(f"{name}.{os.getpid()}")
-            new.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+            new.write_text(f'#!/bin/sh\n{variable}exec {line} "$@"\n')
             new.chmod(0o755)
             new.rename(path)  # whole, for those who share it
         return path
@@ -165,8 +169,9 @@ def run(
 
 def programs() -> Path:
     """A folder with `python` and `dbt` that begin warm, as an environment has one."""
-    python = server(COMMANDS).program("python")
+    python = server(COMMANDS).program("python", nested=True)
     with contextlib.suppress(FileExistsError):
+        python.with_name("python3").symlink_to(python)
         python.with_name("dbt").symlink_to(server(DBT).program("dbt"))
     return python.parent
 

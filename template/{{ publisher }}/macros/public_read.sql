@@ -11,9 +11,13 @@
                             other consumers. So what a run builds is never readable by mistake,
                             whether the run is partial, fails or is killed.
     grant_public_read       after a public model is built, grants SELECT on it
-    reconcile_public_read   at the end of a run, does the first again and grants what the run left
-                            out. `dbt run-operation reconcile_public_read --target prod` does it
-                            where a run has nothing to build, and so calls no hook.
+    reconcile_public_read   at the end of a run, does the first again, and grants what is missing on
+                            models that this run has built or that others read already. A model that
+                            becomes public is not readable before it is built as one: what lies
+                            there until then was made when it was private.
+
+  Where a run has nothing to build, it calls no hook: the deploy workflow runs the first by itself
+  before each build (`dbt run-operation revoke_public_read --target prod`).
 
   CREATE OR REPLACE keeps grants on some accounts (BCR-2433) and drops them on others, and dbt's own
   `grants` cannot revoke from a database role. All three do nothing outside of prod. Where nothing
@@ -43,14 +47,20 @@
 
 {% macro reconcile_public_read() %}
     {%- if execute and governs_public_read() -%}
-        {%- set failed = [] -%}
-        {%- for result in results | default([]) if result.status in ('error', 'skipped', 'fail') -%}
-            {%- do failed.append(result.node.unique_id) -%}
+        {%- set built, held, read = [], {}, [] -%}
+        {%- for result in results | default([]) if result.status == 'success' -%}
+            {%- do built.append(result.node.unique_id) -%}
         {%- endfor -%}
-        {%- for role, nodes in wanted_readers().items() -%}
-            {%- set held = revoke_from_reader(role, nodes) -%}
-            {%- do grant_to_reader(role, nodes, held, failed) -%}
+        {%- set wanted = wanted_readers() -%}
+        {%- for role, nodes in wanted.items() -%}
+            {%- do held.update({role: revoke_from_reader(role, nodes)}) -%}
+            {%- do read.extend(held[role]) -%}
         {%- endfor -%}
+        {%- set waiting = [] -%}
+        {%- for role, nodes in wanted.items() -%}
+            {%- do waiting.extend(grant_to_reader(role, nodes, held[role], built, read)) -%}
+        {%- endfor -%}
+        {%- do note_waiting(waiting | unique | list) -%}
         {%- do note_consumers_without_role() -%}
     {%- endif -%}
 {% endmacro %}
@@ -107,19 +117,34 @@
 {% endmacro %}
 
 
-{#- Grants what a role should read and does not hold: where it is built, and this run did not fail to
-    build it, because what is there then may be older than its being public. -#}
-{% macro grant_to_reader(role, wanted, held, failed) %}
+{#- Grants what a role should read and does not hold: what this run has built, and what another of the
+    roles reads already. The names of the other models that are there: they were made before they were
+    public. -#}
+{% macro grant_to_reader(role, wanted, held, built, read) %}
+    {%- set waiting = [] -%}
     {%- for schema in schemas_of(role, wanted) if schema not in held -%}
         {%- do change_reader('grant usage on schema ' ~ schema ~ ' to', role) -%}
     {%- endfor -%}
     {%- for name, found in wanted.items() if name not in held -%}
         {%- set node, identifier = found -%}
-        {%- if node.unique_id not in failed
-            and adapter.get_relation(node.database, node.schema, identifier) -%}
-            {%- do change_reader('grant select on ' ~ name ~ ' to', role) -%}
+        {%- if adapter.get_relation(node.database, node.schema, identifier) -%}
+            {%- if node.unique_id in built or name in read -%}
+                {%- do change_reader('grant select on ' ~ name ~ ' to', role) -%}
+            {%- else -%}
+                {%- do waiting.append(node.name) -%}
+            {%- endif -%}
         {%- endif -%}
     {%- endfor -%}
+    {{ return(waiting) }}
+{% endmacro %}
+
+
+{% macro note_waiting(models) %}
+    {%- if models -%}
+        {%- do log(
+            'note: ' ~ models | join(', ') ~ ': not readable yet, because the last build of it was not '
+            ~ 'as a public model: dbt build --target prod --select ' ~ models | join(' '), info=true) -%}
+    {%- endif -%}
 {% endmacro %}
 
 
