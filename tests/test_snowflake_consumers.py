@@ -90,7 +90,7 @@ def test_readers_follow_the_names_through_every_change(world: World, render_into
     # one that is not set up is no error: it is told of, and gets it later
     assert (
         "note: dbt_late may read late, but is not set up here: its people run "
-        "`scripts/snowflake_access.py apply`, and the next run grants it" in said
+        "`scripts/snowflake_access.py apply`, and the next run that builds it grants it" in said
     )
     verified(world, "dbt_up")
 
@@ -123,13 +123,18 @@ def test_readers_follow_the_names_through_every_change(world: World, render_into
         elsewhere="protected table FINANCE for dbt_down",
         inside="public table for dbt_down",
     )
-    deploy(world, "--select", "everybody", "inside")
+    said = deploy(world, "--select", "everybody", "inside")
+    assert reads(world, "DBT_DOWN") == {"MARTS.EVERYBODY", "MARTS.INSIDE"}
+    assert reads(world, "DBT_DOWN_LOOM") == {"MARTS.DOWN", "MARTS.TWO"}
+    # nobody could read it before: it may be older than its being public
+    assert "dbt build --target prod --select nobody" in said
+    deploy(world, "--select", "nobody")
     assert reads(world, "DBT_DOWN") == {"MARTS.EVERYBODY", "MARTS.INSIDE", "MARTS.NOBODY"}
     assert reads(world, "DBT_DOWN_LOOM") == {"MARTS.DOWN", "MARTS.TWO", "MARTS.NOBODY"}
     assert not model.can("DBT_DOWN_ROLE", "USAGE", "DBT_UP_PROD.FINANCE")
     verified(world)
 
-    # who is set up later reads what names it after the next run; until then verify says so
+    # who is set up later reads what names it once it is built again; until then verify says so
     late = render_into(up.path.parent / "dbt_late", **demo_answers("dbt_down") | LATE)
     late.environment.update(up.environment)
     late.ok(ACCESS, "apply", *ON, "--yes")
@@ -138,7 +143,9 @@ def test_readers_follow_the_names_through_every_change(world: World, render_into
         "missing  SELECT ON TABLE DBT_UP_PROD.MARTS.LATE "
         "TO DATABASE ROLE DBT_UP_PROD.READ_DBT_LATE" in up.refused(ACCESS, "verify", *ON, status=2)
     )
-    assert "note:" not in deploy(world, "--select", "nobody")
+    assert "--select late" in deploy(world, "--select", "nobody")
+    assert reads(world, "DBT_LATE") == {"MARTS.NOBODY"}
+    assert "note:" not in deploy(world, "--select", "late")
     assert reads(world, "DBT_LATE") == {"MARTS.NOBODY", "MARTS.LATE"}
     verified(world, "dbt_up")
 

@@ -12,9 +12,9 @@
                             whether the run is partial, fails or is killed.
     grant_public_read       after a public model is built, grants SELECT on it
     reconcile_public_read   at the end of a run, does the first again, and grants what is missing on
-                            models that this run has built or that others read already. A model that
-                            becomes public is not readable before it is built as one: what lies
-                            there until then was made when it was private.
+                            models that this run has built, or that a reader could read when it
+                            began. A model that becomes public is not readable before it is built as
+                            one: what lies there until then was made when it was private.
 
   Where a run has nothing to build, it calls no hook: the deploy workflow runs the first by itself
   before each build (`dbt run-operation revoke_public_read --target prod`).
@@ -47,18 +47,16 @@
 
 {% macro reconcile_public_read() %}
     {%- if execute and governs_public_read() -%}
-        {%- set built, held, read = [], {}, [] -%}
+        {%- set built, held, waiting = [], {}, [] -%}
         {%- for result in results | default([]) if result.status == 'success' -%}
             {%- do built.append(result.node.unique_id) -%}
         {%- endfor -%}
         {%- set wanted = wanted_readers() -%}
         {%- for role, nodes in wanted.items() -%}
             {%- do held.update({role: revoke_from_reader(role, nodes)}) -%}
-            {%- do read.extend(held[role]) -%}
         {%- endfor -%}
-        {%- set waiting = [] -%}
         {%- for role, nodes in wanted.items() -%}
-            {%- do waiting.extend(grant_to_reader(role, nodes, held[role], built, read)) -%}
+            {%- do waiting.extend(grant_to_reader(role, nodes, held[role], built)) -%}
         {%- endfor -%}
         {%- do note_waiting(waiting | unique | list) -%}
         {%- do note_consumers_without_role() -%}
@@ -83,11 +81,15 @@
 {% endmacro %}
 
 
-{#- Revokes what a role should not read; the names that are left, of schemas and of relations. -#}
+{#- Revokes what a role should not read; the names that are left, of schemas and of relations. What it
+    could read is kept for the end of the run (`graph` is the one thing that all hooks of a run share). -#}
 {% macro revoke_from_reader(role, wanted) %}
-    {%- set schemas, left = schemas_of(role, wanted), [] -%}
+    {%- set schemas, left, read = schemas_of(role, wanted), [], graph.get('mesh_read', []) -%}
     {%- for row in run_query('show grants to database role ' ~ role) -%}
         {%- set kind, name, privilege = row['granted_on'] | replace('_', ' '), row['name'], row['privilege'] -%}
+        {%- if privilege == 'SELECT' -%}
+            {%- do read.append(name) -%}
+        {%- endif -%}
         {%- if is_of_registry(name, privilege, row['granted_by']) -%}
             {#- contracts, which snowflake/03 lets it read -#}
         {%- elif kind == 'DATABASE ROLE' -%}
@@ -102,6 +104,7 @@
             {%- do change_reader('revoke ' ~ privilege ~ ' on ' ~ kind ~ ' ' ~ name ~ ' from', role) -%}
         {%- endif -%}
     {%- endfor -%}
+    {%- do graph.update({'mesh_read': read}) -%}
     {{ return(left) }}
 {% endmacro %}
 
@@ -117,11 +120,11 @@
 {% endmacro %}
 
 
-{#- Grants what a role should read and does not hold: what this run has built, and what another of the
-    roles reads already. The names of the other models that are there: they were made before they were
-    public. -#}
-{% macro grant_to_reader(role, wanted, held, built, read) %}
-    {%- set waiting = [] -%}
+{#- Grants what a role should read and does not hold: what this run has built, and what a reader could
+    read when it began. The names of the other models that are there: they were made before they were
+    public, or before there was a reader. -#}
+{% macro grant_to_reader(role, wanted, held, built) %}
+    {%- set waiting, read = [], graph.get('mesh_read', []) -%}
     {%- for schema in schemas_of(role, wanted) if schema not in held -%}
         {%- do change_reader('grant usage on schema ' ~ schema ~ ' to', role) -%}
     {%- endfor -%}
@@ -142,8 +145,9 @@
 {% macro note_waiting(models) %}
     {%- if models -%}
         {%- do log(
-            'note: ' ~ models | join(', ') ~ ': not readable yet, because the last build of it was not '
-            ~ 'as a public model: dbt build --target prod --select ' ~ models | join(' '), info=true) -%}
+            'note: not readable yet, because it was made before it was public or had this reader: '
+            ~ models | join(', ') ~ '. Build it: dbt build --target prod --select ' ~ models | join(' '),
+            info=true) -%}
     {%- endif -%}
 {% endmacro %}
 
@@ -175,7 +179,7 @@
             'note: ' ~ consumer ~ ' may read ' ~ models[0]
             ~ (' and ' ~ (models | length - 1) ~ ' more' if models | length > 1 else '')
             ~ ', but is not set up here: its people run `scripts/snowflake_access.py apply`, '
-            ~ 'and the next run grants it', info=true) -%}
+            ~ 'and the next run that builds it grants it', info=true) -%}
     {%- endfor -%}
 {% endmacro %}
 
