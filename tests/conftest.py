@@ -23,7 +23,7 @@ from dbtmesh.config import Engine
 from fleet.render import Source
 from tests import engines, memory, shared, versions, warm
 from tests.warm import remember
-from tests.warm.server import SELDOM
+from tests.warm.serve import SELDOM
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

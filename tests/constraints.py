@@ -31,7 +31,7 @@ def required(template: str) -> list[str]:
     lines = (line.strip() for line in template.splitlines())
     library = ("./vendor/", "dbtmesh[")
     packages = (LIBRARY if line.startswith(library) else line for line in lines)
-    return [line for line in packages if line and not line.startswith(("#", "{%"))]
+    return [line for line in packages if line and not line.startswith(("#", "{%", "{#"))]
 
 
 def with_dependencies(requirements: Iterable[str]) -> set[str]:

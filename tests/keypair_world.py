@@ -25,7 +25,7 @@ from tests.snowflake_standin import Laptop, Standin
 from tests.snowflake_standin.fixtures import rsa_key
 from tests.snowflake_standin.names import Ref
 from tests.warm import run, server
-from tests.warm.server import KEY_BITS
+from tests.warm.serve import KEY_BITS
 
 ACCOUNT = "TESTORG-STANDIN"
 

@@ -67,7 +67,9 @@ def test_readers_follow_access_through_every_change(publisher: World) -> None:
     # renamed, although the old relation is still there; and left out of a run
     models(a2="public view", d="public table", c="public incremental")
     said = deploy(publisher, "--select", "a2")
-    assert "not readable yet, because it was made before it was public or had this reader: c" in said
+    assert (
+        "not readable yet, because it was made before it was public or had this reader: c" in said
+    )
     assert "dbt build --target prod --select c" in said
     assert publisher.readable(READER) == {"MARTS.A2", "MARTS.D"}
     assert "not readable yet" not in deploy(publisher, "--select", "c")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from dbtmesh import MeshError, installed
+from dbtmesh import MeshError
 from dbtmesh.output import terminal
 
 PROJECT_DIR = "--project-dir"
@@ -65,6 +65,8 @@ def run(command: Callable[[], int]) -> NoReturn:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "dbtmesh":
             raise
+        from dbtmesh import installed  # loads pathlib
+
         _error(
             f"{sys.executable} lacks the package {error.name}: activate the project's "
             f"environment, or {installed.how()}"

@@ -1,7 +1,7 @@
 """Python that has imported already what a command imports, for the tests.
 
 Most of what a short command costs is importing: five seconds for dbt, one for Snowflake's
-connector. A server imports it once, and forks for each command (tests.warm.server). The fork runs
+connector. A server imports it once, and forks for each command (tests.warm.serve). The fork runs
 the script or the module in the folder and with the environment, the input and the output that a
 process of its own would have, and ends as one. What one command leaves in memory no other sees.
 """
@@ -24,8 +24,7 @@ from functools import cache
 from pathlib import Path
 
 from tests import shared
-from tests.warm.client import request
-from tests.warm.server import PYTHON
+from tests.warm.client import PYTHON, request
 
 READY_AFTER = 120
 """Seconds that the server may take to import everything."""
@@ -115,7 +114,7 @@ def start(modules: Sequence[str], python: Path, owner: int) -> tuple[Server, int
     terminated, or the process `owner` has ended, and removes its folder."""
     # the path of a socket has to be short
     server = Server(Path(tempfile.mkdtemp(dir="/tmp", prefix="warm")), python)
-    command = [str(python), "-m", "tests.warm.server", server.address, str(owner), *modules]
+    command = [str(python), "-m", "tests.warm.serve", server.address, str(owner), *modules]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
     for _ in range(READY_AFTER * 20):
         if os.path.exists(server.address):  # noqa: PTH110

@@ -1,4 +1,4 @@
-"""A command line for tests.warm.server: `client.py ADDRESS PROGRAM [WORD ...]` ends as it ends.
+"""A command line for tests.warm.serve: `client.py ADDRESS PROGRAM [WORD ...]` ends as it ends.
 
 It imports little: shells start it in place of the program.
 """
@@ -11,6 +11,8 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 
+PYTHON = "TESTS_WARM_PYTHON"
+"""Variable with what `sys.executable` is in a command, where it is not Python itself."""
 NOBODY_TYPES = "TESTS_WARM_NOBODY_TYPES"
 """Variable that says that a terminal, if there is one, only shows what is printed."""
 

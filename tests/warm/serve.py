@@ -1,4 +1,4 @@
-"""The server of tests.warm: `python -m tests.warm.server ADDRESS OWNER MODULE [MODULE ...]`."""
+"""The server of tests.warm: `python -m tests.warm.serve ADDRESS OWNER MODULE [MODULE ...]`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from tests.warm import remember
+from tests.warm.client import PYTHON
 
-PYTHON = "TESTS_WARM_PYTHON"
-"""Variable with what `sys.executable` is in a command, where it is not Python itself."""
 LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
 """Variables that Python takes its encoding from when it starts, as it does from those that begin
 with PYTHON: a fork comes too late for them. The first that is set counts."""
@@ -163,9 +162,14 @@ def warm_up(modules: Sequence[str]) -> None:
         make_clients_once()
         lint_once()
         render_once()
-        # it looks for its settings when it is imported; what it imports itself stays
-        for name in [name for name in sys.modules if name.partition(".")[0] == "snowflake"]:
-            del sys.modules[name]
+        forget("snowflake")  # it looks for its settings when it is imported
+    forget("tests")  # a command may have a package of that name
+
+
+def forget(package: str) -> None:
+    """Has it imported anew; what it imports itself stays."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        del sys.modules[name]
 
 
 def unseekable() -> None:
@@ -351,8 +355,7 @@ def enter(home: Path) -> None:
     sys.executable = str(home / "bin/python")
     sys.path[1:] = [path for path in sys.path[1:] if "site-packages" not in path]
     sys.meta_path[:] = [each for each in sys.meta_path if EDITABLE not in each.__module__]
-    for name in [name for name in sys.modules if name.partition(".")[0] == LIBRARY]:
-        del sys.modules[name]
+    forget(LIBRARY)
     for packages in home.glob("lib/python*/site-packages"):
         site.addsitedir(str(packages))
 
