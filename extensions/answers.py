@@ -200,6 +200,8 @@ QUOTED = re.compile(r'"[^"\\{}\x00-\x1f\x7f]+"')
 
 def sql_name_error(name: str) -> str:
     """What is wrong with a name as SQL has it: plain, or in double quotes as it is stored."""
+    if "$$" in name:
+        return f"without $$, which begins a text in SQL: {name!r} is not a name for a script"
     if QUOTED.fullmatch(name) and one_line_error(name) == "" and len(name) <= MAX_IDENTIFIER + 2:
         plain = re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name.strip('"'))
         return f"leave the quotes out: {name} needs no quotes" if plain else ""

@@ -187,6 +187,9 @@ def branch_error(branch: str) -> str:
     return ""
 
 
+FOLDER = re.compile(r"\.|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+
+
 def folder_of(answers_file: PurePath) -> str:
     """The folder of the project in its repository, which is that of its answers file."""
     return answers_file.parent.as_posix()
@@ -197,6 +200,10 @@ def moved_error(folder: str, answers_file: PurePath) -> str:
     now = folder_of(answers_file)
     if folder == now:
         return ""
+    if not FOLDER.fullmatch(folder):
+        return (
+            f"letters, digits, _, - and / between them: {folder!r} is not a folder of a repository"
+        )
     name = answers_file.as_posix()
     old = ", then delete the workflows of the old name" if "." in (folder, now) else ""
     return (
@@ -208,18 +215,15 @@ def moved_error(folder: str, answers_file: PurePath) -> str:
 
 
 def working_directory_error(folder: str, answers_file: PurePath) -> str:
-    if folder_of(answers_file) != ".":  # else it may be that Copier was run in the folder
-        if moved := moved_error(folder, answers_file):
-            return moved
-    elif folder != ".":
+    # at the top, it may be that Copier was run in the folder
+    moved = moved_error(folder, answers_file)
+    if moved and (folder_of(answers_file) != "." or not FOLDER.fullmatch(folder)):
+        return moved
+    if moved:
         expected = PurePosixPath(folder, answers_file.name)
         return (
             f"the project's folder is that of its answers file: run Copier at the top of the "
             f"repository, with --answers-file {expected}"
-        )
-    if not re.fullmatch(r"\.|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", folder):
-        return (
-            f"letters, digits, _, - and / between them: {folder!r} is not a folder of a repository"
         )
     return ""
 

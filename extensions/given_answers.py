@@ -146,7 +146,8 @@ def accepted(context: Context, recorded: Mapping[str, Any], conf: Mapping[str, A
 def unknown(key: str, asked: list[str]) -> str:
     near = difflib.get_close_matches(key, asked, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "copier.yml of the template lists them"
-    return f"{key} is not a question of this template: {hint}"
+    shown = key if key.isidentifier() else repr(key)
+    return f"{shown} is not a question of this template: {hint}"
 
 
 class GivenAnswers(Extension):

@@ -324,6 +324,7 @@ def test_without_gh_it_is_unknown(laptop: TeamLaptop) -> None:
         (Environment("prod", Limit.NAMED, ("main", "*")), Closing.LEFT),
         (Environment("prod", Limit.NAMED, ("tag main",)), Closing.LEFT),
         (Environment("prod", Limit.PROTECTED, protected=("main",)), Closing.NOTHING),
+        (Environment("prod", Limit.PROTECTED, protected=("main", "feature/x")), Closing.LEFT),
         (Environment("prod", Limit.PROTECTED), Closing.LEFT),
     ],
 )

@@ -49,10 +49,11 @@ HOSTILE = [
     "https://evil.example/path",
     "HTTPS://evil.example",
     "www.evil.example",
+    "see _www.evil.example/login and x_www.evil.example",
     "<https://evil.example>",
     "mailto:jane@evil.example or jane@evil.example",
     "@acme/everybody and @jane",
-    "fixes #12, acme/other#12, GH-12",
+    "fixes #12, acme/other#12, GH-12, _GH-12",
     "`code` ``` *bold* _it_ **b** ~~s~~ $x$",
     "`<img src=x>`",
     "a | b \\| c",
@@ -221,7 +222,7 @@ def rendered(source: str) -> Page:
     return Page(cmarkgfm.github_flavored_markdown_to_html(source, options))
 
 
-LINKED = re.compile(r"(?i)(?<![a-z0-9])@[a-z0-9]|#\d|\bGH-\d|://|\bwww\.")
+LINKED = re.compile(r"(?i)(?<![a-z0-9])@[a-z0-9]|#\d|GH-\d|://|www\.")
 """What GitHub makes links of after Markdown, in the page's text."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -575,6 +576,28 @@ def test_a_member_in_a_folder_has_its_workflows_at_the_top(render: Render, tmp_p
     assert names == {"dbt_up-ci.yml", "dbt_up-deploy.yml", "dbt_up-maintenance.yml"}
     assert (tmp_path / "mesh/dbt_up/dbt_project.yml").is_file()
     assert not (tmp_path / "mesh/dbt_project.yml").exists()
+
+
+@pytest.mark.parametrize("name", ['"P$(touch PWNED)`id`;x"', '"d: #b & c"'])
+def test_a_name_in_quotes_is_text_for_shells(render: Render, name: str) -> None:
+    member = render(**CONNECTED, prod_database=name, dev_database=f'"dev {name[1:]}')
+    titles = []
+    for path in (member.path / ".github/workflows").iterdir():
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            for step in job.get("steps", ()):
+                assert name[1:-1] not in step.get("run", "")
+                titles += [step["env"]["TITLE"]] if "TITLE" in step.get("env", {}) else []
+    assert sorted(titles) == sorted([f'dbt_up in "dev {name[1:]}', f"dbt_up in {name}"])
+
+
+def test_a_name_in_quotes_is_one_word_of_a_command_that_people_paste(render: Render) -> None:
+    member = render(kind="native", upstreams='sales:"P$(touch PWNED)x", finance')
+    (line,) = [
+        line for line in (member.path / "README.md").read_text().splitlines() if ",NEW" in line
+    ]
+    words = shlex.split(line)
+    assert 'upstreams=sales:"P$(touch PWNED)x",finance,NEW' in words
+    assert "'upstreams=" in line
 
 
 def test_what_github_limits_is_told() -> None:

@@ -18,7 +18,7 @@ _MARKUP = re.compile(r"[\\`*_\[\]|~$]")
 # What is markup at the start of a line only.
 _START = re.compile(r"^(?:[#+=-]|\d+(?=[.)]))")
 # What GitHub finds in plain text, and links: addresses, people, issues, and the `www.` of old.
-_LINKED = re.compile(r"(?i)(?<=:)(?=//)|(?<=@)|(?<=#)(?=\d)|(?<=\bGH)(?=-\d)|(?<=\bwww)(?=\.)")
+_LINKED = re.compile(r"(?i)(?<=:)(?=//)|(?<=@)|(?<=#)(?=\d)|(?<=GH)(?=-\d)|(?<=www)(?=\.)")
 
 
 def text(value: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 from jinja2 import Environment
 from jinja2.ext import Extension
@@ -24,6 +25,11 @@ def yaml_text(text: str) -> str:
     return text if PLAIN_IN_YAML.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
+def shell_word(text: str) -> str:
+    """A text as one word of a command line: in quotes where a shell would read it otherwise."""
+    return shlex.quote(text)
+
+
 def stored_name(name: str) -> str:
     """A name as SQL has it, as Snowflake stores it."""
     return name.strip('"')
@@ -35,4 +41,5 @@ class TemplateFilters(Extension):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["yaml_text"] = yaml_text
+        environment.filters["shell_word"] = shell_word
         environment.filters["stored_name"] = stored_name

@@ -57,7 +57,7 @@ class Environment:
         if self.limit is Limit.NAMED:
             return tuple(pattern for pattern in self.patterns if pattern not in known)
         if self.limit is Limit.PROTECTED and self.protected:
-            return ()
+            return tuple(branch for branch in self.protected if branch not in known)
         return (Limit.NONE.value,)
 
     def __str__(self) -> str:
