@@ -110,6 +110,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"prod_database": "analytics"}, "prod_database", "not a Snowflake name"),
     ({"prod_database": '"ANALYTICS"'}, "prod_database", "needs no quotes"),
     ({"prod_database": '"a"b"'}, "prod_database", "not a Snowflake name"),
+    ({"prod_database": "A$$B"}, "prod_database", "which begins a text in SQL"),
     ({"prod_database": "TABLE"}, "prod_database", "reserved word"),
     ({"warehouse": '"{{ env_var(1) }}"'}, "warehouse", "without braces"),
     ({"reads": '"a\\b"'}, "reads", "without braces and backslashes"),
@@ -209,6 +210,7 @@ def copy(template: Source, destination: Path, *flags: str) -> subprocess.Complet
         ("kind=foo", "error: kind: 'foo' is not one of upstream, native, loom"),
         ("monthly_credits=abc", "error: monthly_credits: 'abc' is not a whole number"),
         ("publishes=perhaps", "error: publishes: 'perhaps' is neither yes nor no"),
+        ("x\n::error::y\x1b[31m=x", r"error: 'x\n::error::y\x1b[31m' is not a question"),
         ("deploy_brnch=x", "error: deploy_brnch is not a question of this template: did you mean "),
         ("library_version=1", "error: library_version is not a question"),  # it is worked out
     ],
