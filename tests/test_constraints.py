@@ -58,16 +58,19 @@ def test_it_is_two_lines_of_words_and_pins() -> None:
     assert pins(text).items() <= pins(constraints.OURS.read_text()).items()
 
 
+def render_shop(template: Source, folder: Path, kind: str, engine: str) -> None:
+    """A member of that kind on that engine, where there is one."""
+    if KINDS[kind]["kind"] == "loom" and engine == "v2":
+        pytest.skip("a question refuses it")
+    rendering.render(template, folder, {**KINDS[kind], "project_name": "shop", "engine": engine})
+
+
 @pytest.mark.parametrize("engine", ["core", "v2"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_that_a_member_requires_is_pinned_within_its_ranges(
     template: Source, tmp_path: Path, kind: str, engine: str
 ) -> None:
-    if KINDS[kind]["kind"] == "loom" and engine == "v2":
-        pytest.skip("a question refuses it")
-    rendering.render(
-        template, tmp_path / "shop", {**KINDS[kind], "project_name": "shop", "engine": engine}
-    )
+    render_shop(template, tmp_path / "shop", kind, engine)
     pinned = pins((tmp_path / "shop/constraints.txt").read_text())
     lines = (tmp_path / "shop/requirements.txt").read_text().splitlines()
     for line in [*lines, *constraints.WORKFLOWS_INSTALL]:
@@ -98,11 +101,7 @@ def test_what_a_member_requires_is_all_that_its_commands_import(
     template: Source, tmp_path: Path, kind: str, engine: str
 ) -> None:
     """The Python of the tests has it all, whatever a member asks for."""
-    if KINDS[kind]["kind"] == "loom" and engine == "v2":
-        pytest.skip("a question refuses it")
-    rendering.render(
-        template, tmp_path / "shop", {**KINDS[kind], "project_name": "shop", "engine": engine}
-    )
+    render_shop(template, tmp_path / "shop", kind, engine)
     text = (tmp_path / "shop/requirements.txt").read_text()
     (extras,) = re.findall(r"^\./vendor/.*\[(.*)\]$", text, re.MULTILINE)
     library = tomllib.loads((ROOT / "src/pyproject.toml").read_text())["project"]
