@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
 
 import copier
@@ -23,22 +24,23 @@ from before_update import TEMPLATE
 
 from dbtmesh import yaml_files
 from dbtmesh.config import load_member
-from dbtmesh.doctor import copier_answers, environment, plan, repository, settings
+from dbtmesh.doctor import copier_answers, environment, plan, profiles, repository, settings
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
+from dbtmesh.output.words import counted
 
 sys.path.insert(0, str(TEMPLATE / "extensions"))
 import joining
 
-BESIDE = ".mesh"
-"""Added to the name of the template's version of a file that the team has."""
+BESIDE = repository.BESIDE
 MERGED = (
     settings.hooks_called,
     settings.paths,
-    settings.targets,
+    profiles.targets,
     environment.requirements,
     repository.lines,
 )
+"""What these find is added. What is there says the same after it."""
 LOOKED_AT = tuple(each for each in plan.FILES if each is not copier_answers.answers)
 """The answers are just written."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
@@ -78,7 +80,7 @@ def join(answers_file: Path, copied: Path) -> Joined:
         places = [path.relative_to(pristine) for path in pristine.rglob("*") if path.is_file()]
         places += [folder / DBT_PROJECT] if DBT_PROJECT in own else []
         member = load_member(project)
-        mended = plan.mended(Project(member), MERGED)
+        mended = plan.mended(Project(member, keeps_links=True), MERGED)
         places += [folder / path for path in mended.edited]
         before = Project(member).text(REQUIREMENTS) or ""
         told = list(kept(own, mended, pristine / folder, project))
@@ -130,7 +132,8 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
         if (project / path).is_file()
     }
     plan.write(mended)
-    lacking = {each.where for each in plan.weighty(plan.examine(mended, MERGED))}
+    looked_at = (*plan.FIRST, *MERGED)
+    lacking = {each.where for each in plan.weighty(plan.examine(mended, looked_at))}
     for path in own:
         ours, theirs = pristine / path, project / path
         if path in MERGEABLE and path not in before:
@@ -142,8 +145,7 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
                 else "it has all that it needs"
             )
         elif path in before:
-            count = len(mended.edited[path].splitlines()) - len(before[path].splitlines())
-            yield f"{path}: yours, with {count} lines added"
+            yield f"{path}: yours, with {added(before[path], mended.text(path) or '')}"
         elif path.startswith(".github/"):
             name = PurePosixPath(path).name
             yield f"{path}: yours; the template's is mesh-{name}"
@@ -155,6 +157,16 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
             compared = "compare, take over what you need, delete it"
             what = TAKE_OVER.get(path, needed if path.startswith(NEEDED) else compared)
             yield f"{path}: yours; the template's is {path}{BESIDE} ({what})"
+
+
+def added(before: str, after: str) -> str:
+    """`3 lines added`, and how many are written otherwise, such as a hook that is one of two."""
+    stay = SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
+    same = sum(block.size for block in stay.get_matching_blocks())
+    changed = len(before.splitlines()) - same
+    more = len(after.splitlines()) - same - changed
+    told = [f"{counted(changed, 'line')} written otherwise"] if changed else []
+    return ", ".join([*told, f"{counted(more, 'line')} added"] if more or not told else told)
 
 
 def new_rule(own: Sequence[str], project: Path) -> list[str]:

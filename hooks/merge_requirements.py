@@ -56,7 +56,10 @@ def updated(answers: Path, own_files: Collection[str]) -> None:
     Raises MeshError where mesh.yml cannot be read.
     """
     project = Project(load_member(answers.absolute().parent))
-    project = plan.mended(project, (environment.of_another_version,))
+    place = environment.place_of(project)
+    is_ours = any(True for _ in environment.between_comments(project.text(place) or ""))
+    checks = [environment.of_another_version, *([environment.requirements] if is_ours else [])]
+    project = plan.mended(project, checks)
     plan.write(project)
     if CONSTRAINTS in own_files:
         return

@@ -125,7 +125,10 @@ def test_settings_and_lists_get_the_lines_that_they_lack(joined: tuple[Path, str
     assert profile["outputs"]["dev"] == {"type": "duckdb"}
     assert "./vendor/dbtmesh-" in (folder / "requirements.txt").read_text()
     for name in ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore"):
-        assert re.search(rf"^  {re.escape(name)}: yours, with \d+ lines added$", said, re.MULTILINE)
+        changed = r"1 line written otherwise, " if name == "dbt_project.yml" else ""
+        assert re.search(
+            rf"^  {re.escape(name)}: yours, with {changed}\d+ lines? added$", said, re.MULTILINE
+        )
 
 
 def test_other_files_lie_beside_and_are_named(joined: tuple[Path, str]) -> None:
@@ -415,7 +418,7 @@ def test_a_project_whose_name_is_legal_for_dbt_alone_joins(
         ("dbt_project.yml", b"# caf\xe9\nname: shop\n"),
         ("dbt_project.yml", b"name: shop\nmodels:\n\tshop: {}\n"),
         ("requirements.txt", b"# caf\xe9\ndbt-core\n"),
-        ("profiles.yml", b"shop: {outputs: &all {dev: {type: duckdb}}}\nx:\n  outputs: *all\n"),
+        ("profiles.yml", b"shop: {outputs: 7}\n"),
     ],
 )
 def test_a_file_that_lines_cannot_be_added_to_is_named(
@@ -426,12 +429,22 @@ def test_a_file_that_lines_cannot_be_added_to_is_named(
     said = copy(template, folder)
     assert "failed" not in said
     assert f"  {name}: yours; " in said
-    if "it lacks could not be added" not in said:  # then they were
-        assert content.splitlines()[0].split(b"{")[0] in (folder / name).read_bytes()
-        assert (folder / name).read_bytes() != content
-    else:
-        assert (folder / name).read_bytes() == content
-        assert "scripts/doctor.py finds more to do" in said
+    assert "it lacks could not be added" in said
+    assert (folder / name).read_bytes() == content
+    assert "scripts/doctor.py finds more to do" in said
+
+
+def test_what_an_alias_stands_for_stays_the_same_elsewhere(
+    template: Source, tmp_path: Path
+) -> None:
+    profiles = "shop: {outputs: &all {dev: {type: duckdb}}}\nx:\n  outputs: *all\n"
+    folder = repository(
+        tmp_path / "shop", {"models/a.sql": "select 1 as id\n", "profiles.yml": profiles}
+    )
+    assert "  profiles.yml: yours, with 2 lines written otherwise\n" in copy(template, folder)
+    after = yaml.safe_load((folder / "profiles.yml").read_text())
+    assert set(after["shop"]["outputs"]) == {"dev", "local", "ci", "prod"}
+    assert after["x"]["outputs"] == {"dev": {"type": "duckdb"}}
 
 
 def test_constraints_of_the_team_and_what_a_link_leads_to_stay(

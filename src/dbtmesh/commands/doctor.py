@@ -2,6 +2,8 @@
 
   scripts/doctor.py          what is wrong, what happens because of it, and the lines to add
   scripts/doctor.py --fix    shows the changes as a diff, and makes them
+  scripts/doctor.py --fix --take yours | template
+                             and keeps these lines where an update has left a conflict
   scripts/doctor.py --leave-out
                              after a build on DuckDB that failed: what DuckDB cannot do is tagged
                              snowflake_only in dbt_project.yml, by name, after a diff. Then
@@ -22,20 +24,33 @@ from pathlib import Path
 from dbtmesh import cli, flags
 from dbtmesh.config import load_member
 from dbtmesh.doctor import plan
+from dbtmesh.doctor.finding import Side
 from dbtmesh.doctor.project import Project
 from dbtmesh.output.words import counted
+
+MESH = "mesh.yml"
 
 
 def main(words: Sequence[str], root: Path) -> int:
     parser = flags.parser(__doc__)
     parser.add_argument("--fix", action="store_true", help="mend what can be mended")
     parser.add_argument(
+        "--take",
+        choices=[each.value for each in Side],
+        help="with --fix, in conflicts of an update: whose lines stay",
+    )
+    parser.add_argument(
         "--leave-out", action="store_true", help="tag what failed in the last build on DuckDB"
     )
     parser.add_argument("--files", action="store_true", help="only what the project's files tell")
     arguments = parser.parse_args(words)
     checks = plan.FILES if arguments.files else plan.ALL
-    project = Project(load_member(root))
+    if arguments.take and not arguments.fix:
+        parser.error("--take says what --fix makes of conflicts: add --fix")
+    side = Side(arguments.take) if arguments.take else None
+    if side:
+        settle(root, side)
+    project = Project(load_member(root), side=side)
     if arguments.leave_out:
         return leave_out(project)
     if arguments.fix:
@@ -56,6 +71,22 @@ def main(words: Sequence[str], root: Path) -> int:
     count = "1 finding" if len(wrong) == 1 else f"{len(wrong)} findings"
     cli.say(f"{count} ({plan.what_next(wrong)})")
     return cli.FOUND
+
+
+def settle(root: Path, side: Side) -> None:
+    """One side of the conflicts in mesh.yml, before which nothing else can be read."""
+    import difflib
+
+    from dbtmesh.doctor import conflicts, file_bytes
+
+    file = root / MESH
+    old = file.read_bytes() if file.is_file() else b""
+    text = file_bytes.as_utf_8(old) or ""
+    chosen = conflicts.resolved(text, side)
+    if chosen is not None and chosen != text:
+        lines = difflib.unified_diff(text.split("\n"), chosen.split("\n"), MESH, MESH, lineterm="")
+        cli.say(*lines, f"changed {MESH}")
+        file.write_bytes(file_bytes.written(old, chosen))
 
 
 def leave_out(project: Project) -> int:

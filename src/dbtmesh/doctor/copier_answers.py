@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from dbtmesh.doctor.finding import Finding, Weight
 from dbtmesh.doctor.project import Project
-from dbtmesh.doctor.yaml_edit import edit, set_scalar
+from dbtmesh.doctor.yaml_edit import edits, set_value
 from dbtmesh.output.template_filters import stored_name
 from dbtmesh.warehouse.names import sql_name
 
@@ -62,7 +62,7 @@ def answers(project: Project) -> Iterator[Finding]:
             "SQL, workflows and commands use different values",
             f"{'.'.join(path)}: {answer}; or answer anew: copier update --trust --skip-answered "
             f"--data {shlex.quote(f'{question}={again}')}",
-            edit("mesh.yml", set_scalar, project.text("mesh.yml") or "", path, answer or None),
+            edits("mesh.yml", set_value, project.text("mesh.yml") or "", path, answer or None),
         )
     commit = str(recorded.get("_commit") or "")
     if not commit or UNTAGGED.fullmatch(commit):

@@ -7,12 +7,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from dbtmesh import MeshError
 from dbtmesh.config import Member
 from dbtmesh.doctor.environment import build_again
 from dbtmesh.doctor.finding import Finding, note
 from dbtmesh.doctor.project import Project
+from dbtmesh.output.words import some
 
 WORKFLOWS = ".github/workflows"
 NOWHERE = "There is nowhere to deploy to yet"
@@ -45,25 +47,26 @@ def workflows(project: Project) -> Iterator[Finding]:
     if top is None:
         yield note(WORKFLOWS, "this is not a git repository yet, so workflows were not looked at")
         return
-    folder = top / WORKFLOWS
-    files = sorted(folder.glob("*.yml")) + sorted(folder.glob("*.yaml"))
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in files]
-    if (project.root / WORKFLOWS).is_dir() and project.root != top:
+    texts = _workflows_in(top)
+    if project.root != top and (astray := _astray(project)):
         answers = (project.root / project.member.answers_file).relative_to(top).as_posix()
+        folder = project.root.relative_to(top).as_posix()
+        names = " ".join(f"{folder}/{WORKFLOWS}/{name}" for name in astray)
         yield Finding(
-            (project.root / WORKFLOWS).relative_to(top).as_posix(),
-            "is not at the top of the repository",
+            f"{folder}/{WORKFLOWS}",
+            f"is not at the top of the repository ({some(astray)})",
             "GitHub does not run these workflows",
-            f"at the top: copier copy --trust --answers-file {answers} TEMPLATE .",
+            f"at the top: git rm {names} && copier recopy --trust --skip-answered "
+            f"--data working_directory={folder} --answers-file {answers}; then git diff",
         )
-    if not files:
+    if not texts:
         yield note(WORKFLOWS, "has no workflow", "nothing is built or deployed by GitHub Actions")
         return
-    if any(NOWHERE in text for text in texts):
+    if any(NOWHERE in text for text in texts.values()):
         yield note(WORKFLOWS, "nothing is deployed yet: README.md says which answers are missing")
         return
     for call in calls(project.member):
-        if not any(re.search(call.pattern, text) for text in texts):
+        if not any(re.search(call.pattern, text) for text in texts.values()):
             again = build_again(project.member.answers_file)
             yield Finding(
                 WORKFLOWS,
@@ -71,6 +74,19 @@ def workflows(project: Project) -> Iterator[Finding]:
                 call.effect,
                 again.replace("'*'", f"'*' --exclude '!{WORKFLOWS}/*'"),
             )
+
+
+def _workflows_in(folder: Path) -> dict[str, str]:
+    """The texts of the workflows of a repository, or of a folder in one, by file."""
+    return {
+        path.name: path.read_text(encoding="utf-8", errors="replace")
+        for path in sorted((folder / WORKFLOWS).glob("*.y*ml"))
+    }
+
+
+def _astray(project: Project) -> list[str]:
+    """Workflows of the mesh in the project's own folder; others there are none of the mesh's."""
+    return [name for name, text in _workflows_in(project.root).items() if "dbtmesh" in text]
 
 
 def secrets(project: Project) -> Iterator[Finding]:

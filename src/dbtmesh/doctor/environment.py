@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dbtmesh import dbt, installed
@@ -46,18 +46,16 @@ def requirements(project: Project) -> Iterator[Finding]:
             "what the project's commands run on is not installed, and pip takes no other line "
             "beside these",
             f"the file {AFTER}, which is installed after it",
-            Edit(AFTER, "\n".join(ours) + "\n"),
+            (Edit(AFTER, "\n".join(ours) + "\n"),),
         )
     elif missing:
-        fenced = [line for line in ours if line in missing or line.startswith("#")]
-        before = text if not text or text.endswith("\n") else f"{text}\n"
         named = ", ".join(filter(None, map(distribution, missing)))
         yield Finding(
             place,
             f"does not name {named}",
             "neither CI nor a new clone can run the project's commands",
-            "\n".join(fenced),
-            Edit(place, before + "\n".join(fenced) + "\n"),
+            "\n".join(missing),
+            (Edit(place, _with_lines(text, missing, ours)),),
         )
     named, vendored = there.get(LIBRARY, ""), installed.vendored(project.root)
     if named.startswith("./vendor/") and vendored not in (None, installed.named_in(text)):
@@ -67,8 +65,22 @@ def requirements(project: Project) -> Iterator[Finding]:
             f"names {named.partition('[')[0]}, and vendor/ has another version",
             "nothing can be installed from it",
             wanted,
-            Edit(place, text.replace(named, wanted)),
+            (Edit(place, text.replace(named, wanted)),),
         )
+
+
+def _with_lines(text: str, missing: Sequence[str], ours: Sequence[str]) -> str:
+    """Between the template's comments, which are added where they are not there."""
+    fence = [*between_comments(text)]
+    before = text if not text or text.endswith("\n") else f"{text}\n"
+    if not fence:
+        fenced = [line for line in ours if line in missing or line.startswith("#")]
+        return before + "\n".join(fenced) + "\n"
+    lines = before.split("\n")
+    at = lines.index(fence[0]) + len(fence)
+    while not lines[at - 1].strip():
+        at -= 1
+    return "\n".join([*lines[:at], *missing, *lines[at:]])
 
 
 def place_of(project: Project) -> str:
@@ -99,13 +111,13 @@ def of_another_version(project: Project) -> Iterator[Finding]:
     new = {line: wanted.get(distribution(line) or "", line) for line in between_comments(text)}
     changed = [wants for line, wants in new.items() if line != wants]
     if changed:
-        lines = [new.get(line, line) for line in text.splitlines()]
+        lines = [new.get(line, line) for line in text.split("\n")]
         yield Finding(
             place,
             "has lines of another version of the template",
             "what is installed is not what was tested",
             "\n".join(changed),
-            Edit(place, "\n".join(lines) + "\n"),
+            (Edit(place, "\n".join(lines)),),
         )
 
 
@@ -152,8 +164,8 @@ def dbt_version(project: Project) -> Iterator[Finding]:
             f"require-dbt-version is {', '.join(map(str, listed))}, dbt here is {found}",
             "dbt does not run the project",
             f"require-dbt-version: '{wider}'; or another dbt",
-            yaml_edit.edit(
-                DBT_PROJECT, yaml_edit.replace_value, text, ("require-dbt-version",), wider
+            yaml_edit.edits(
+                DBT_PROJECT, yaml_edit.set_value, text, ("require-dbt-version",), wider
             ),
         )
 

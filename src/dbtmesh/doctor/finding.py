@@ -13,24 +13,33 @@ class Weight(Enum):
     NOTE = "note"
 
 
+class Side(Enum):
+    """Whose lines stay where an update and the team changed the same ones. Nobody but a person
+    can say: the value is what they type."""
+
+    YOURS = "yours"
+    TEMPLATE = "template"
+
+
 @dataclass(frozen=True)
 class Edit:
-    """The text that a file of the project would have. path: from the project's folder."""
+    """The text that a file of the project would have; None where it would go. path: from the
+    project's folder."""
 
     path: str
-    text: str
+    text: str | None
 
 
 @dataclass(frozen=True)
 class Finding:
     """where: a file, or a thing; what: is wrong with it; effect: what happens because of it; add:
-    the lines to add, or the commands to run; edit: what `--fix` does, where it can."""
+    the lines to add, or the commands to run; edits: what `--fix` does, where it can."""
 
     where: str
     what: str
     effect: str = ""
     add: str = ""
-    edit: Edit | None = None
+    edits: tuple[Edit, ...] = ()
     weight: Weight = Weight.FINDING
 
 

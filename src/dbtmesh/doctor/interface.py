@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dbtmesh.doctor import access
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import MANIFEST, Project
 from dbtmesh.output.words import some
@@ -65,27 +66,45 @@ def schemas(project: Project) -> Iterator[Finding]:
         return
     if (older := _stale(project)) is not None:
         yield note(MANIFEST, f"{older}: run `dbt parse` before, so that models are as they are now")
-    prod = project.member.prod_database.strip('"').upper()
-    elsewhere = {
-        str(model["name"]): str(model["config"]["database"])
-        for model in models
-        if str(model["config"].get("database") or prod).upper() != prod
-    }
-    for name, database in sorted(elsewhere.items()):
-        yield Finding(
-            MANIFEST,
-            f"the public model {name} lies in {database}, and not in {prod}",
-            "its readers get no SELECT: PUBLIC_READ is a role of one database",
-            f"no `database` in its configuration, or another `access` than public for {name}",
-        )
-    inside = [model for model in models if model["name"] not in elsewhere]
+    inside = [model for model in models if _database(model, project) is None]
+    default = str(project.template.answers["default_schema"]).strip('"').upper()
     named = {str(model["config"].get("schema") or "").upper() for model in inside} - {""}
-    for schema in sorted(named - {"MARTS"}):
+    for schema in sorted(named - {default}):
         for path, effect in BY_SCHEMA.items():
             text = project.text(path)
             if text is None or re.search(rf"\.{re.escape(schema)}\b", text, re.IGNORECASE):
                 continue
-            yield _not_named(path, text, schema, effect)
+            yield _not_named(path, text, schema, default, effect)
+
+
+def elsewhere(project: Project) -> Iterator[Finding]:
+    """Public models lie where their readers get a grant."""
+    for model in public_models(project) or [] if project.member.publishes else []:
+        database = _database(model, project)
+        if database is None:
+            continue
+        closing = access.closed(project, model)
+        if not closing and _stale(project) is not None:
+            continue  # it was closed since; `schemas` says that the manifest is older
+        yield Finding(
+            MANIFEST,
+            f"the public model {model['name']} lies in {database}, and not in "
+            f"{_prod_database(project)}",
+            "its readers get no SELECT: PUBLIC_READ is a role of one database",
+            f"`access: protected` for {model['name']}; or no `database` in its configuration, for "
+            "others to read it",
+            closing,
+        )
+
+
+def _prod_database(project: Project) -> str:
+    return project.member.prod_database.strip('"').upper()
+
+
+def _database(model: Mapping[str, Any], project: Project) -> str | None:
+    """The database that a model is configured for; None where that is prod's."""
+    named = model["config"].get("database")
+    return None if not named or str(named).upper() == _prod_database(project) else str(named)
 
 
 def landing(project: Project) -> Iterator[Finding]:
@@ -110,7 +129,7 @@ def landing(project: Project) -> Iterator[Finding]:
             "dbt builds where the SQL in snowflake/ has neither schema nor grants",
             "in the targets prod and local: {{ custom_schema_name | trim }}, as the macro of the "
             "template has it",
-            Edit(path, SCHEMA_MACRO.sub(EXACT, text, count=1)) if path else None,
+            (Edit(path, SCHEMA_MACRO.sub(EXACT, text, count=1)),) if path else (),
         )
 
 
@@ -127,21 +146,19 @@ def _stale(project: Project) -> str | None:
     return check.stale(project.root, project.root / MANIFEST, project.member.project)
 
 
-def _not_named(path: str, text: str, schema: str, effect: str) -> Finding:
-    """The statements of one line that MARTS has, for another schema."""
-    lines = text.splitlines()
-    like = [n for n, line in enumerate(lines) if re.search(r"\.MARTS\b.*;$", line)]
-    added = [re.sub(r"\.MARTS\b", f".{schema}", lines[n]) for n in like]
-    edit = None
-    if like:
-        at = like[-1] + 1
-        edit = Edit(path, "\n".join([*lines[:at], *added, *lines[at:]]) + "\n")
+def _not_named(path: str, text: str, schema: str, default: str, effect: str) -> Finding:
+    """The statements of one line that the default schema has, for another schema."""
+    lines = text.split("\n")
+    of_default = rf"\.{re.escape(default)}\b"
+    like = [n for n, line in enumerate(lines) if re.search(rf"{of_default}.*;$", line, re.I)]
+    added = [re.sub(of_default, f".{schema}", lines[n], flags=re.I) for n in like]
+    at = like[-1] + 1 if like else 0
     return Finding(
         path,
         f"does not name the schema {schema}, where public models are",
         effect,
         "\n".join(added) or "copier update --trust --skip-answered --ask schemas",
-        edit,
+        (Edit(path, "\n".join([*lines[:at], *added, *lines[at:]])),) if like else (),
     )
 
 

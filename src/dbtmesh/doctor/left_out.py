@@ -12,7 +12,8 @@ from dbtmesh.artifacts import hooks, results
 from dbtmesh.doctor.finding import Edit
 from dbtmesh.doctor.project import MANIFEST, Project
 from dbtmesh.doctor.settings import CALLED, DBT_PROJECT
-from dbtmesh.doctor.yaml_edit import CannotEdit, add_to_list, guard_item
+from dbtmesh.doctor.yaml_edit import add_to_list, guard_item
+from dbtmesh.doctor.yaml_nodes import CannotEdit
 from dbtmesh.downstream.sources import SNOWFLAKE_ONLY
 
 RESULTS = "target/run_results.json"

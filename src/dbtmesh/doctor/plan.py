@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -10,27 +9,38 @@ from dbtmesh.doctor import (
     copier_answers,
     delivery,
     environment,
+    file_bytes,
     interface,
+    macros,
+    profiles,
     repository,
     settings,
 )
 from dbtmesh.doctor.finding import Finding, Weight
 from dbtmesh.doctor.project import Project
+from dbtmesh.files import read_whole
 
 Check = Callable[[Project], Iterator[Finding]]
+MOST_ROUNDS = 100
+"""So that two findings that each want what the other mended come to an end."""
 
+FIRST: Sequence[Check] = (repository.encodings, settings.readable)
+"""What else is wrong with a file is said once it can be read."""
 FILES: Sequence[Check] = (
-    repository.encodings,
+    *FIRST,
     repository.left_to_choose,
     settings.hooks_called,
     settings.paths,
     settings.target_path,
-    settings.macros,
-    settings.targets,
+    macros.macros,
+    profiles.targets,
+    profiles.other_warehouses,
+    profiles.databases,
     settings.quoting,
     settings.query_comment,
     settings.version_pointer,
     interface.schemas,
+    interface.elsewhere,
     interface.landing,
     interface.contracts,
     environment.requirements,
@@ -47,37 +57,56 @@ ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets, deliv
 
 
 def examine(project: Project, checks: Sequence[Check] = ALL) -> list[Finding]:
-    first = [*repository.encodings(project)] if repository.encodings in checks else []
+    first = [each for check in FIRST if check in checks for each in check(project)]
     unread = {each.where for each in first}
-    others = (
-        each for check in checks if check is not repository.encodings for each in check(project)
-    )
-    # what else is wrong with a file is said once it can be read
-    return [
-        *first,
-        *(_as_it_can_be_mended(each, project) for each in others if each.where not in unread),
-    ]
+    others = (each for check in checks if check not in FIRST for each in check(project))
+    told = (each for each in others if each.where not in unread)
+    return [*first, *(_as_it_can_be_mended(each, project) for each in told)]
 
 
 def _as_it_can_be_mended(finding: Finding, project: Project) -> Finding:
-    """Without an edit of what cannot be written as text."""
-    edit = finding.edit
-    if edit is None or not project.is_unreadable(edit.path):
-        return finding
-    first = f"{edit.path} is not UTF-8, or leads elsewhere as a link: save it as a text here, then"
-    return replace(finding, edit=None, add=f"{first}\n{finding.add}")
+    """Without its edits where one of them is of what cannot be written as text."""
+    reasons = (_why_not(each.path, project) for each in finding.edits)
+    first = next(filter(None, reasons), None)
+    return finding if first is None else replace(finding, edits=(), add=f"{first}\n{finding.add}")
+
+
+def _why_not(path: str, project: Project) -> str | None:
+    """What to do before a file can be written."""
+    if folder := project.link_above(path):
+        return (
+            f"{folder} is a link that leads out of the project. Put a folder in its place (cp -RL "
+            f"{folder} {folder}.here && rm {folder} && mv {folder}.here {folder}), then"
+        )
+    if project.leads_out(path):
+        if project.keeps_links:
+            return f"{path} is a link: scripts/doctor.py --fix puts a file in its place, and adds"
+        if not project.is_in_repository(path):
+            return (
+                f"{path} is a link that leads out of the repository, so no clone has what it leads "
+                f"to: put the file in its place (cp --remove-destination $(readlink {path}) "
+                f"{path}), then"
+            )
+    if project.is_unreadable(path):
+        return f"{path} is not UTF-8: save it as such, then"
+    return None
 
 
 def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:
-    """The project with every edit that a finding has, one after the other: some are of one file.
-    A file that cannot be read as text stays."""
-    while True:
-        edits = (each.edit for each in examine(project, checks) if each.edit)
-        changes = (each for each in edits if project.text(each.path) != each.text)
-        edit = next(changes, None)
-        if edit is None:
-            return project
-        project = project.with_edit(edit)
+    """The project with all edits that findings have. Those of one file are made one after the
+    other: each is of the text that it was found in."""
+    for _ in range(MOST_ROUNDS):
+        changed: set[str] = set()
+        for finding in examine(project, checks):
+            edits = [*filter(project.would_change, finding.edits)]
+            paths = {each.path for each in edits}
+            if edits and not paths & changed:
+                changed |= paths
+                for edit in edits:
+                    project = project.with_edit(edit)
+        if not changed:
+            break
+    return project
 
 
 def difference(project: Project) -> list[str]:
@@ -87,28 +116,35 @@ def difference(project: Project) -> list[str]:
     before = Project(project.member)
     lines: list[str] = []
     for path, text in sorted(project.edited.items()):
-        old, encoding = before.decoded(path) or (before.text(path), "")
-        if encoding:
-            lines.append(f"{path}: from {encoding} to UTF-8")
+        guess = before.guess(path)
+        old = guess.text if guess else before.text(path)
+        if before.leads_out(path):
+            lines.append(f"{path}: a link to {(project.root / path).readlink()} becomes a file")
+        if guess:
+            lost = f", with {guess.lost} bytes replaced by �" if guess.lost else ""
+            lines.append(f"{path}: from {guess.encoding} to UTF-8{lost}")
         lines += difflib.unified_diff(
-            (old or "").splitlines(),
-            text.splitlines(),
+            (old or "").split("\n"),
+            (text or "").split("\n"),
             f"a/{path}" if old is not None else "/dev/null",
-            f"b/{path}",
+            f"b/{path}" if text is not None else "/dev/null",
             lineterm="",
         )
     return lines
 
 
 def write(project: Project) -> list[str]:
-    """Writes the edits; the paths. Files keep the line endings that they have, and the mark of
-    UTF-8 at their start."""
+    """Writes the edits; the paths. Lines that stay keep their bytes. What a link leads to stays as
+    it is: a file takes the link's place."""
+    before = Project(project.member)
     for path, text in project.edited.items():
         file = project.root / path
-        old = file.read_bytes() if file.is_file() else b""
-        encoding = "utf-8-sig" if old.startswith(codecs.BOM_UTF8) else "utf-8"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding=encoding, newline="\r\n" if b"\r\n" in old else "\n")
+        old = read_whole(file) if file.is_file() else b""
+        if before.leads_out(path) or text is None:
+            file.unlink(missing_ok=True)
+        if text is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(file_bytes.written(old, text))
     return sorted(project.edited)
 
 
@@ -118,7 +154,7 @@ def weighty(findings: Sequence[Finding]) -> list[Finding]:
 
 def what_next(findings: Sequence[Finding]) -> str:
     """How findings are mended: by `--fix`, by hand, or some of them so."""
-    by_hand = sum(1 for each in findings if each.edit is None)
+    by_hand = sum(1 for each in findings if not each.edits)
     if not by_hand:
         return "--fix shows the changes, and makes them"
     if by_hand == len(findings):

@@ -2,76 +2,112 @@
 
 from __future__ import annotations
 
-import codecs
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dbtmesh import yaml_files
 from dbtmesh.config import Member
-from dbtmesh.doctor.finding import Edit
+from dbtmesh.doctor import file_bytes
+from dbtmesh.doctor.file_bytes import Guess
+from dbtmesh.doctor.finding import Edit, Side
 from dbtmesh.doctor.template_files import TemplateFiles
 from dbtmesh.files import read_whole
 
 MANIFEST = "target/manifest.json"
+COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+"""A comment of Jinja's; a macro in one is none."""
+MACRO_NAME = re.compile(r"{%[-+]?\s*macro\s+(\w+)\s*\(")
+
+
+@lru_cache(maxsize=32)
+def _loaded(text: str) -> tuple[Any, str]:
+    """What a YAML text says, which many checks ask for, and what is wrong with it."""
+    try:
+        return yaml_files.load(text), ""
+    except yaml_files.NotYaml as error:
+        return None, f"{error.where}: {error}"
 
 
 @dataclass(frozen=True)
 class Project:
-    """member: what mesh.yml says; edited: texts that files would have, by path."""
+    """member: what mesh.yml says; edited: texts that files would have, by path, None of those that
+    would go; side: whose lines stay in conflicts, where a person has said so; keeps_links: files
+    that lie elsewhere stay links."""
 
     member: Member
-    edited: Mapping[str, str] = field(default_factory=dict)
+    edited: Mapping[str, str | None] = field(default_factory=dict)
+    side: Side | None = None
+    keeps_links: bool = False
 
     @property
     def root(self) -> Path:
         return self.member.root
 
     def with_edit(self, edit: Edit) -> Project:
-        return replace(self, edited={**self.edited, edit.path: edit.text})
+        project = replace(self, edited={**self.edited, edit.path: edit.text})
+        if edit.path != self.member.answers_file:  # of which the template's files are rendered
+            project.__dict__["template"] = self.template
+        return project
+
+    def would_change(self, edit: Edit) -> bool:
+        if edit.text is None:
+            return self.exists(edit.path)
+        return self.text(edit.path) != edit.text
+
+    def exists(self, path: str) -> bool:
+        if path in self.edited:
+            return self.edited[path] is not None
+        return (self.root / path).exists()
 
     def text(self, path: str) -> str | None:
         """A file of the project; None where there is none, or where it is not UTF-8."""
         if path in self.edited:
             return self.edited[path]
-        try:
-            text = read_whole(self.root / path).decode("utf-8-sig")
-            return text.replace("\r\n", "\n").replace("\r", "\n")
-        except (OSError, UnicodeDecodeError):
-            return None
+        body = self._body(path)
+        return None if body is None else file_bytes.as_utf_8(body)
 
-    def decoded(self, path: str) -> tuple[str, str] | None:
-        """The text of a file of the project that is not UTF-8, and what it is; None of any other,
-        and where that cannot be told."""
-        if not self.is_unreadable(path) or self._is_elsewhere(path):
-            return None
-        body = read_whole(self.root / path)
-        is_marked = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        encoding, name = ("utf-16", "UTF-16") if is_marked else ("cp1252", "Windows-1252")
-        try:
-            return body.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), name
-        except UnicodeDecodeError:
-            return None
+    def guess(self, path: str) -> Guess | None:
+        """What a file of the project that is not UTF-8 seems to say; None of any other."""
+        body = None if path in self.edited else self._body(path)
+        return None if body is None else file_bytes.guess(body)
 
-    def _is_elsewhere(self, path: str) -> bool:
-        return not (self.root / path).resolve().is_relative_to(self.root.resolve())
+    def _body(self, path: str) -> bytes | None:
+        try:
+            return read_whole(self.root / path)
+        except OSError:
+            return None
 
     def is_unreadable(self, path: str) -> bool:
-        """Whether there is a file that has no text, or lies elsewhere: it is not to be written."""
-        there = (self.root / path).exists()
-        return there and (self._is_elsewhere(path) or self.text(path) is None)
+        """Whether there is a file that has no text: it is not to be written over."""
+        return self.exists(path) and self.text(path) is None
+
+    def link_above(self, path: str) -> str | None:
+        """The folder above a file that is a link out of the project: nothing is written there."""
+        for folder in reversed(PurePosixPath(path).parents[:-1]):
+            if self.leads_out(folder.as_posix()):
+                return folder.as_posix()
+        return None
+
+    def leads_out(self, path: str) -> bool:
+        """Whether a file or folder is a link to what is not in the project."""
+        place = self.root / path
+        is_link = path not in self.edited and place.is_symlink()
+        return is_link and not place.resolve().is_relative_to(self.root.resolve())
 
     def yaml(self, path: str) -> dict[str, Any]:
         """A YAML file that holds a mapping; an empty one for anything else."""
-        try:
-            loaded = yaml_files.load(self.text(path) or "")
-        except yaml_files.NotYaml:
-            return {}
+        loaded, _ = _loaded(self.text(path) or "")
         return loaded if isinstance(loaded, dict) else {}
+
+    def not_yaml(self, path: str) -> str:
+        """Where a file is no YAML, and why: ` (line 3): …`; empty where it is."""
+        return _loaded(self.text(path) or "")[1]
 
     @cached_property
     def template(self) -> TemplateFiles:
@@ -101,8 +137,6 @@ class Project:
     @cached_property
     def macros(self) -> dict[str, list[str]]:
         """Files by the name of each macro that they define."""
-        import re
-
         found: dict[str, list[str]] = {}
         folders = self.paths("macro-paths", "macros")
         on_disk = {
@@ -110,12 +144,23 @@ class Project:
             for folder in folders
             for path in sorted((self.root / folder).rglob("*.sql"))
         }
-        edited = {path for path in self.edited if path.endswith(".sql")}
+        edited = {path for path, text in self.edited.items() if text and path.endswith(".sql")}
         of_macros = {path for path in edited if path.startswith(tuple(f"{f}/" for f in folders))}
         for path in sorted(on_disk | of_macros):
-            for name in re.findall(r"{%-?\s*macro\s+(\w+)\s*\(", self.text(path) or ""):
+            for name in MACRO_NAME.findall(COMMENT.sub("", self.text(path) or "")):
                 found.setdefault(name, []).append(path)
         return found
+
+    def is_in_repository(self, path: str) -> bool:
+        """Whether what a link leads to is in the repository, so that clones have it."""
+        top = self.repository
+        return top is not None and (self.root / path).resolve().is_relative_to(top.resolve())
+
+    def is_kept_by_git(self, path: str) -> bool:
+        """Whether git has the file as it is."""
+        return bool(self.git("ls-files", "--", path)) and not self.git(
+            "status", "--porcelain", "--", path
+        )
 
     @cached_property
     def repository(self) -> Path | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
-from dbtmesh.doctor.finding import Edit, Finding
+from dbtmesh.doctor import conflicts, file_bytes
+from dbtmesh.doctor.finding import Edit, Finding, Side
 from dbtmesh.doctor.project import Project
+from dbtmesh.doctor.yaml_edit import edits, set_value
 from dbtmesh.output.words import some
 from dbtmesh.registry.store import CLOUDS
 
@@ -14,7 +17,12 @@ LINES = {
     ".gitattributes": "scripts and digests break where git writes CRLF, or generated files fill a "
     "review",
 }
-CONFLICT = "<<<<<<< "
+GITIGNORE = ".gitignore"
+BESIDE = ".mesh"
+"""Added by a copy to the name of the template's version of a file that the team has."""
+REJECTED = ".rej"
+LIBRARY = "vendor/dbtmesh-*.whl"
+SIDES = " | ".join(each.value for each in Side)
 READ_BY_COMMANDS = (
     "mesh.yml",
     "dbt_project.yml",
@@ -28,15 +36,25 @@ READ_BY_COMMANDS = (
 def encodings(project: Project) -> Iterator[Finding]:
     """Files that dbt and commands read, in another encoding than they do."""
     for path in (*READ_BY_COMMANDS, *LINES):
-        if found := project.decoded(path):
-            text, encoding = found
-            yield Finding(
-                path,
-                f"is not UTF-8, and seems to be {encoding}",
-                "neither dbt nor the mesh's commands read it",
-                "the same text, saved as UTF-8",
-                Edit(path, text),
-            )
+        found = project.guess(path)
+        if found is None or (project.leads_out(path) and not project.is_in_repository(path)):
+            continue
+        add, is_kept = "the same text, saved as UTF-8", True
+        if found.lost:
+            lines = [
+                n for n, line in enumerate(found.text.split("\n"), 1) if file_bytes.UNKNOWN in line
+            ]
+            add = f"saved as UTF-8, with the right characters in line {some([*map(str, lines)])}"
+            # what nobody can read is replaced where git has it still
+            if not (is_kept := project.is_kept_by_git(path)):
+                add += f"; or git commit {path}, then scripts/doctor.py --fix"
+        yield Finding(
+            path,
+            f"is not UTF-8, and seems to be {found.encoding}",
+            "neither dbt nor the mesh's commands read it",
+            add,
+            (Edit(path, found.text),) if is_kept else (),
+        )
 
 
 def lines(project: Project) -> Iterator[Finding]:
@@ -61,7 +79,7 @@ def lines(project: Project) -> Iterator[Finding]:
                 f"lacks {some([line for line in missing if not line.startswith('#')], 3)}",
                 effect,
                 "\n".join(missing),
-                Edit(path, before + "\n".join(missing) + "\n"),
+                (Edit(path, before + "\n".join(missing) + "\n"),),
             )
 
 
@@ -72,18 +90,33 @@ def ignored(project: Project) -> Iterator[Finding]:
         project.member.answers_file,
         "requirements.txt",
         "requirements-mesh.txt",
-        *(path.relative_to(project.root).as_posix() for path in project.root.glob("vendor/*.whl")),
+        *(path.relative_to(project.root).as_posix() for path in project.root.glob(LIBRARY)),
         *(f"state/{each.name}/manifest.json" for each in project.member.upstreams),
         *(f"models/_mesh_{each.name}.yml" for each in project.member.upstreams),
     ]
     for path in needed:
         if (project.root / path).exists() and (rule := project.ignored(path)):
+            text = project.text(GITIGNORE) or ""
+            lines = [line for line in _but_not(path, project) if line not in text.splitlines()]
+            before = text if not text or text.endswith("\n") else f"{text}\n"
             yield Finding(
                 path,
                 f"is ignored by git ({rule})",
                 "clones and CI do not have it",
-                f"git add --force {path}",
+                "\n".join([f"git add --force {path}    # or, in {GITIGNORE}:", *lines]),
+                (Edit(GITIGNORE, before + "".join(f"{line}\n" for line in lines)),),
             )
+
+
+def _but_not(path: str, project: Project) -> Iterator[str]:
+    """Lines of .gitignore by which git takes a file, and nothing else that is ignored."""
+    place = PurePosixPath(path)
+    for folder in [*place.parents][-2::-1]:
+        if project.ignored(f"{folder}/"):
+            yield f"!/{folder}/"
+            yield f"/{folder}/*"
+    name = PurePosixPath(LIBRARY).name if place.match(LIBRARY) else place.name
+    yield f"!/{place.with_name(name)}"
 
 
 def replaced(project: Project) -> Iterator[Finding]:
@@ -91,37 +124,58 @@ def replaced(project: Project) -> Iterator[Finding]:
     mark = f"dbt mesh: {project.member.project}"
     for path in sorted(project.root.glob("snowflake/0[1-4]_*.sql")):
         name = path.relative_to(project.root).as_posix()
-        beside = path.with_name(f"{path.name}.mesh")
-        if beside.exists() and mark not in (project.text(name) or ""):
-            yield Finding(
-                name,
-                "is a file of yours, and not the one that sets the account up",
-                "`scripts/snowflake_access.py` makes nothing of what the template's would",
-                f"mkdir -p snowflake/others && git mv {name} snowflake/others/ && mv {name}.mesh "
-                f"{name}, and take {name} out of the answer own_files",
-            )
+        text, ours = project.text(name), project.text(f"{name}{BESIDE}")
+        if text is None or ours is None or mark in text:
+            continue
+        away = f"snowflake/others/{path.name}"
+        answers = project.text(project.member.answers_file) or ""
+        own = str(project.yaml(project.member.answers_file).get("own_files") or "").split(",")
+        without = ",".join(each for each in own if each != name)
+        yield Finding(
+            name,
+            "is a file of yours, and not the one that sets the account up",
+            "`scripts/snowflake_access.py` makes nothing of what the template's would",
+            f"mkdir -p snowflake/others && git mv {name} {away} && mv {name}{BESIDE} {name}, and "
+            f"take {name} out of the answer own_files",
+            ()
+            if project.exists(away)
+            else (
+                Edit(away, text),
+                Edit(name, ours),
+                Edit(f"{name}{BESIDE}", None),
+                *edits(project.member.answers_file, set_value, answers, ("own_files",), without),
+            ),
+        )
 
 
 def left_to_choose(project: Project) -> Iterator[Finding]:
     """Conflict markers, and edits that an update has put into `.rej` files."""
-    paths = [project.root / name for name in READ_BY_COMMANDS]
+    paths = [project.root / name for name in (*READ_BY_COMMANDS, project.member.answers_file)]
     for folder in ("snowflake", "scripts", "macros", *(cloud.folder for cloud in CLOUDS.values())):
         paths += sorted((project.root / folder).rglob("*"))
     for path in paths:
         name = path.relative_to(project.root).as_posix()
-        if path.suffix == ".rej":
+        if path.suffix == REJECTED and project.exists(name):
+            file = name.removesuffix(REJECTED)
             yield Finding(
                 name,
                 "holds an edit of yours that did not fit at an update",
                 "it is not in the file any more",
-                f"put it back into {name.removesuffix('.rej')}, then delete {name}",
+                f"put it back into {file}, then rm {name}; or, to do without it: "
+                f"scripts/doctor.py --fix --take {Side.TEMPLATE.value}",
+                (Edit(name, None),) if project.side is Side.TEMPLATE else (),
             )
         elif path.is_file() and (text := project.text(name)):
-            at = [n for n, line in enumerate(text.splitlines(), 1) if line.startswith(CONFLICT)]
+            at = [
+                n for n, line in enumerate(text.split("\n"), 1) if line.startswith(conflicts.OURS)
+            ]
             if at:
+                chosen = conflicts.resolved(text, project.side) if project.side else None
                 yield Finding(
                     f"{name}:{at[0]}",
                     "holds a conflict of an update",
                     "it is read as it stands",
-                    "choose between <<<<<<< and >>>>>>>, then git add the file",
+                    "choose between <<<<<<< and >>>>>>>, then git add the file; or, for all of "
+                    f"them: scripts/doctor.py --fix --take {SIDES}",
+                    () if chosen is None else (Edit(name, chosen),),
                 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -42,11 +42,24 @@ def layers(member: Member) -> list[str]:
     return [f"{{{{ {name} }}}}" for name, gets in kinds.items() if gets]
 
 
+@lru_cache(maxsize=8)
+def parsed(text: str) -> dict[str, Any]:
+    """Of the template's own YAML; nobody changes it."""
+    loaded = yaml_files.load(text)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
 @dataclass(frozen=True)
 class TemplateFiles:
     """What the template gives a member."""
 
     member: Member
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, str | None], str]:
+        """What is rendered already."""
+        return {}
 
     @cached_property
     def answers(self) -> dict[str, Any]:
@@ -71,6 +84,11 @@ class TemplateFiles:
         profile: the name of dbt's profile (default: the project's). Raises FileNotFoundError where
         the template has no such file for this project.
         """
+        if (name, profile) not in self._known:
+            self._known[name, profile] = self._render(name, profile)
+        return self._known[name, profile]
+
+    def _render(self, name: str, profile: str | None) -> str:
         for layer in layers(self.member):
             source = folder() / layer / name
             if source.is_file():
@@ -81,6 +99,10 @@ class TemplateFiles:
                 text = template.read_text(encoding="utf-8")
                 return self._environment.from_string(text).render(given)
         raise FileNotFoundError(name)
+
+    def settings(self, name: str, profile: str | None = None) -> dict[str, Any]:
+        """What such a file says, as YAML."""
+        return parsed(self.rendered(name, profile))
 
     def macros(self) -> Iterator[tuple[str, str]]:
         """Path and text of its macros."""

@@ -1,161 +1,274 @@
-"""Adds to a YAML file as a person would: all other lines, comments and spaces stay as they are.
+"""Changes a YAML file as a person would: all other lines, comments and spaces stay as they are.
 
-Positions come from PyYAML's nodes. Each function gives the new text, or raises CannotEdit where the
-file is laid out in a way that a line cannot be added to (flow style over several lines, aliases).
-The result is read again: it has to be what was there and what was added, nothing else.
+Positions come from PyYAML's nodes. Each function gives the new text, or raises CannotEdit where
+that cannot be. The result is read again: it has to be what was there and what was changed, nothing
+else. So each way to write a change is tried in turn, the nicest first, and then again with the
+aliases written out that stand in its way.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeGuard
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ParamSpec
 
 import yaml
 
-from dbtmesh import yaml_files
 from dbtmesh.doctor.finding import Edit
+from dbtmesh.doctor.yaml_nodes import (
+    CannotEdit,
+    Path,
+    deepest,
+    end_line,
+    flow,
+    is_empty,
+    lines_of,
+    loaded,
+    told,
+    value_at,
+    written_out,
+)
 
 P = ParamSpec("P")
+Way = Callable[[str], list[str]]
+"""Makes the lines of the new text of the old one."""
 
 
-class CannotEdit(Exception):
-    """Why a file cannot be changed without rewriting it."""
-
-
-def edit(file: str, change: Callable[P, str], *given: P.args, **more: P.kwargs) -> Edit | None:
-    """What one of the functions below makes of a file; None where it cannot."""
+def edits(
+    file: str, change: Callable[P, str], *given: P.args, **more: P.kwargs
+) -> tuple[Edit, ...]:
+    """What one of the functions below makes of a file; nothing where it cannot."""
     try:
-        return Edit(file, change(*given, **more))
+        return (Edit(file, change(*given, **more)),)
     except CannotEdit:
-        return None
+        return ()
 
 
-def add_to_list(text: str, path: Sequence[str], item: str) -> str:
+# ── What can be changed ───────────────────────────────────────────────────────────────
+
+
+def add_to_list(text: str, path: Path, item: str) -> str:
     """Adds a text to the list at `path`; a scalar there becomes the list's first item.
 
     path: keys from the top, such as `("models", "shop", "+post-hook")`; those that are missing are
     made.
     """
-    lines = text.splitlines()
-    holder, missing = _deepest(text, path)
-    quoted = _scalar(item)
-    if missing and _in_braces(holder):
-        return _checked(text, _insert_in_braces(lines, holder, missing, [item]), path, item)
-    if missing:
-        block = _nested(missing, [f"- {quoted}"])
-        return _checked(text, _insert_into(lines, holder, block), path, item)
-    if isinstance(holder, yaml.SequenceNode):
-        return _checked(text, _append_item(lines, holder, quoted), path, item)
-    if isinstance(holder, yaml.ScalarNode):
-        return _checked(text, _as_list(lines, holder, quoted), path, item)
-    raise CannotEdit(f"{'.'.join(path)} is a mapping, not a list")
+    there = value_at(loaded(text), path)
+    if isinstance(there, dict):
+        raise CannotEdit(f"{told(path)} is a mapping, not a list")
+    whole = [*(there if isinstance(there, list) else [] if there is None else [there]), item]
+    ways = (
+        lambda given: _with_item(given, path, whole),
+        lambda given: _in_place(given, path, whole),
+    )
+    return _first_that_says(text, path, whole, ways)
 
 
-def add_entry(text: str, path: Sequence[str], key: str, value: dict[str, Any] | bool) -> str:
+def add_entry(text: str, path: Path, key: str, value: dict[str, Any] | bool | str) -> str:
     """Adds `key: value` to the mapping at `path`; keys on the way that are missing are made."""
-    lines = text.splitlines()
-    holder, missing = _deepest(text, (*path, key))
-    if not missing:
-        raise CannotEdit(f"{'.'.join((*path, key))} is there already")
-    if _in_braces(holder):
-        added = _insert_in_braces(lines, holder, missing, value)
-        return _checked(text, added, (*path, key), value)
-    entry = {missing[-1]: value}
-    dumped = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=10_000)
-    block = _nested(missing[:-1], dumped.splitlines())
-    return _checked(text, _insert_into(lines, holder, block, last=True), (*path, key), value)
+    whole = (*path, key)
+    if not deepest(text, whole).missing:
+        raise CannotEdit(f"{told(whole)} is there already")
+    ways = (
+        lambda given: _with_key(given, whole, value, last=True),
+        lambda given: _in_place(given, whole, value),
+    )
+    return _first_that_says(text, whole, value, ways)
 
 
-def set_scalar(text: str, path: Sequence[str], value: Any) -> str:
-    """Sets the scalar at `path`, which has to be there."""
-    lines = text.splitlines()
-    holder, missing = _deepest(text, path)
-    if missing or not isinstance(holder, yaml.ScalarNode) or holder.style in ("|", ">"):
-        raise CannotEdit(f"{'.'.join(path)} is not a plain value")
-    start, end = holder.start_mark, holder.end_mark
-    if start.line != end.line:
-        raise CannotEdit(f"{'.'.join(path)} is on several lines")
-    line = lines[start.line]
-    lines[start.line] = line[: start.column] + _scalar(value) + line[end.column :]
-    return _joined(lines)
+def set_value(text: str, path: Path, value: Any) -> str:
+    """Sets the value at `path`, a scalar or a list; it is added where it is not written."""
+    found = deepest(text, path)
+    if not found.missing and isinstance(found.node, yaml.MappingNode):
+        raise CannotEdit(f"{told(path)} is not a value")
+    ways = (
+        lambda given: _in_line(given, path, value),
+        lambda given: _in_lines(given, path, value),
+        lambda given: _with_key(given, path, value),
+        lambda given: _in_place(given, path, value),
+    )
+    return _first_that_says(text, path, value, ways)
+
+
+def rename_key(text: str, path: Path, new: str) -> str:
+    """Gives the mapping or value at `path` another name, where it lies."""
+    holder = value_at(loaded(text), path[:-1])
+    if not isinstance(holder, dict) or path[-1] not in holder or new in holder:
+        raise CannotEdit(f"{told(path)} cannot be called {new}")
+    renamed = {new if key == path[-1] else key: each for key, each in holder.items()}
+
+    def write(given: str) -> list[str]:
+        key = deepest(given, path).key
+        if key is None:
+            raise CannotEdit(f"{told(path)} has no name of its own")
+        start, end = key.start_mark.index, key.end_mark.index
+        return lines_of(given[:start] + _scalar(new) + given[end:])
+
+    return _first_that_says(text, path, renamed, (write,), at=path[:-1])
 
 
 def guard_item(text: str, path: Sequence[str], at: int, before: str, after: str) -> str:
     """Puts texts around an item of the list at `path`, or around the text that is there alone."""
-    holder, missing = _deepest(text, path)
+    found = deepest(text, path)
+    holder = found.node
     items = holder.value if isinstance(holder, yaml.SequenceNode) else [holder]
-    if missing or at >= len(items) or not isinstance(items[at], yaml.ScalarNode):
-        raise CannotEdit(f"{'.'.join(path)} has no such text")
+    if found.missing or at >= len(items) or not isinstance(items[at], yaml.ScalarNode):
+        raise CannotEdit(f"{told(path)} has no such text")
     item = items[at]
-    first, last = item.start_mark, _end_line(item)
+    first, last = item.start_mark, end_line(item)
     if str(item.value).startswith(before):
         raise CannotEdit("it is guarded already")
-    lines = text.splitlines()
+    lines = lines_of(text)
     tail = "" if item.style in ("|", ">") else lines[last][item.end_mark.column :]
     head = lines[first.line][: first.column]
     guarded = f"{head}{_scalar(f'{before}{str(item.value).strip()}{after}')}{tail}"
-    return _joined([*lines[: first.line], *guarded.splitlines(), *lines[last + 1 :]])
+    return _joined([*lines[: first.line], *guarded.split("\n"), *lines[last + 1 :]])
 
 
-def replace_value(text: str, path: Sequence[str], value: str) -> str:
-    """Sets what is at `path`, a scalar or a list, on as many lines as it takes."""
-    lines = text.splitlines()
-    holder, missing = _deepest(text, path)
-    if missing or holder is None or isinstance(holder, yaml.MappingNode):
-        raise CannotEdit(f"{'.'.join(path)} is not a value")
-    last = _end_line(holder)
-    begins = (at for at in range(holder.start_mark.line, -1, -1) if lines[at].lstrip())
-    key = next(at for at in begins if lines[at].lstrip().startswith(path[-1]))
-    head = lines[key].partition(":")[0]
+# ── Trying, and reading again ─────────────────────────────────────────────────────────
+
+
+def _first_that_says(
+    text: str, path: Path, value: Any, ways: Sequence[Way], at: Path | None = None
+) -> str:
+    """The first text that says what the old one did, but for `value` at `path`, or at `at`."""
+    expected = _with(_alone(loaded(text)), path if at is None else at, value)
+    why = CannotEdit("the line would change something else")
+    for given in _ways_to_write(text, path):
+        for way in ways:
+            try:
+                candidate = _joined(way(given))
+                if loaded(candidate) == expected:
+                    return candidate
+            except CannotEdit as error:
+                why = error
+    raise why
+
+
+def _ways_to_write(text: str, path: Path) -> Iterator[str]:
+    yield text
+    if (other := written_out(text, path)) is not None:
+        yield other
+
+
+def _alone(value: Any) -> Any:
+    """A copy in which nothing is in two places."""
+    if isinstance(value, dict):
+        return {key: _alone(each) for key, each in value.items()}
+    return [_alone(each) for each in value] if isinstance(value, list) else value
+
+
+def _with(value: Any, path: Path, new: Any) -> Any:
+    """A value with another one at `path`. Raises CannotEdit where there is neither a list nor a
+    mapping on the way."""
+    if not path:
+        return new
+    key = path[0]
+    if isinstance(value, list) and isinstance(key, int) and key < len(value):
+        return [*value[:key], _with(value[key], path[1:], new), *value[key + 1 :]]
+    if not isinstance(value, dict | None) or isinstance(key, int):
+        raise CannotEdit(f"{key} is not in a mapping")
+    known = value or {}
+    return {**known, key: _with(known.get(key), path[1:], new)}
+
+
+# ── Ways to write ─────────────────────────────────────────────────────────────────────
+
+
+def _with_item(text: str, path: Path, whole: list[Any]) -> list[str]:
+    """The last of the list's items on a line of its own, or in its brackets."""
+    found, quoted = deepest(text, path), _scalar(whole[-1])
+    if found.missing or found.node is None:
+        return _with_key(text, path, whole)
+    if isinstance(found.node, yaml.SequenceNode):
+        return _append_item(lines_of(text), found.node, quoted)
+    assert isinstance(found.node, yaml.ScalarNode)
+    return _as_list(lines_of(text), found.node, quoted)
+
+
+def _with_key(text: str, path: Path, value: Any, *, last: bool = False) -> list[str]:
+    """`value` below the keys of `path` that are missing. What a merge brings under the first of
+    them is written there, too, for its own key hides it."""
+    found = deepest(text, path)
+    if not found.missing:
+        raise CannotEdit(f"{told(path)} is there already")
+    lines, holder = lines_of(text), found.node
+    depth = len(path) - len(found.missing)
+    merged = value_at(loaded(text), path[: depth + 1])
+    below = _with(_alone(merged), found.missing[1:], value)
+    if isinstance(holder, yaml.MappingNode) and holder.flow_style:
+        return _insert_in_braces(lines, holder, {str(path[depth]): below})
+    if merged is None:
+        block = _nested([str(key) for key in found.missing], value)
+    else:
+        block = [f"{_scalar(str(path[depth]))}: {flow(below)}"]
+    return _insert_into(lines, holder, block, last=last)
+
+
+def _in_line(text: str, path: Path, value: Any) -> list[str]:
+    """In place of a scalar on one line."""
+    lines, holder = lines_of(text), _written(text, path)
+    start, end = holder.start_mark, holder.end_mark
+    if not isinstance(holder, yaml.ScalarNode) or start.line != end.line:
+        raise CannotEdit(f"{told(path)} is on several lines")
+    line = lines[start.line]
+    gap = "" if line[: start.column].endswith((" ", "[", "{")) else " "
+    lines[start.line] = f"{line[: start.column]}{gap}{_scalar(value)}{line[end.column :]}"
+    return lines
+
+
+def _in_lines(text: str, path: Path, value: Any) -> list[str]:
+    """In place of a scalar or a list, on as many lines as it takes."""
+    lines, holder, key = lines_of(text), _written(text, path), deepest(text, path).key
+    if key is None:
+        raise CannotEdit(f"{told(path)} is an item of a list")
+    at, last = key.end_mark.line, end_line(holder)
+    head = lines[at][: key.end_mark.column]
     tail = lines[last][holder.end_mark.column :] if holder.end_mark.line == last else ""
-    return _joined([*lines[:key], f"{head}: {_scalar(value)}{tail}", *lines[last + 1 :]])
+    return [*lines[:at], f"{head}: {_scalar(value)}{tail}", *lines[last + 1 :]]
 
 
-def _deepest(text: str, path: Sequence[str]) -> tuple[yaml.Node | None, list[str]]:
-    """The node at the longest part of `path` that is there, and the keys after it."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError):
-        raise CannotEdit("it is not valid YAML, or nested too deeply") from None
-    for number, key in enumerate(path):
-        if not isinstance(node, yaml.MappingNode):
-            if _is_empty(node):
-                return node, list(path[number:])
-            raise CannotEdit(f"{'.'.join(path[:number]) or 'the file'} is not a mapping")
-        found = [value for name, value in node.value if name.value == key]
-        if not found:
-            return node, list(path[number:])
-        node = found[0]
-    return node, []
+def _written(text: str, path: Path) -> yaml.Node:
+    found = deepest(text, path)
+    if found.missing or found.node is None:
+        raise CannotEdit(f"{told(path)} is not there")
+    return found.node
 
 
-def _is_empty(node: yaml.Node | None) -> bool:
-    return node is None or (
-        isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null") and not node.value
-    )
+def _in_place(text: str, path: Path, value: Any) -> list[str]:
+    """On one line, in place of whatever value is there, or of nothing in braces."""
+    found = deepest(text, path)
+    holder = found.node
+    if holder is None or (isinstance(holder, yaml.CollectionNode) and not holder.flow_style):
+        raise CannotEdit(f"{told(path)} is not on one line")
+    depth = len(path) - len(found.missing)
+    below = _with(_alone(value_at(loaded(text), path[:depth])), path[depth:], value)
+    start, end = holder.start_mark.index, holder.end_mark.index
+    gap = "" if text[:start].endswith((" ", "[", "{")) else " "
+    ending = "\n" if text[start:end].endswith("\n") else ""
+    return lines_of(f"{text[:start]}{gap}{flow(below)}{ending}{text[end:]}")
 
 
-def _nested(keys: Sequence[str], inner: Sequence[str]) -> list[str]:
-    """Lines of a mapping in a mapping, and what is in the innermost."""
+def _nested(keys: Sequence[str], value: Any) -> list[str]:
+    """Lines of mappings in mappings, and the value in the innermost."""
     lines = [f"{'  ' * depth}{_scalar(key)}:" for depth, key in enumerate(keys)]
-    return [*lines, *(f"{'  ' * len(keys)}{line}" for line in inner)]
+    margin = "  " * len(keys)
+    if isinstance(value, list):
+        return [*lines, *(f"{margin}- {_scalar(item)}" for item in value)]
+    if isinstance(value, dict) and value:
+        dumped = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
+        return [*lines, *(f"{margin}{line}" for line in dumped.splitlines())]
+    return [*lines[:-1], f"{lines[-1]} {_scalar(value)}"]
 
 
-def _in_braces(node: yaml.Node | None) -> TypeGuard[yaml.MappingNode]:
-    return isinstance(node, yaml.MappingNode) and bool(node.flow_style)
-
-
-def _insert_in_braces(
-    lines: list[str], holder: yaml.MappingNode, keys: Sequence[str], value: Any
-) -> list[str]:
+def _insert_in_braces(lines: list[str], holder: yaml.MappingNode, entry: Any) -> list[str]:
     """As its first entry, written as JSON, which is YAML."""
-    for key in reversed(keys):
-        value = {key: value}
-    at, column = holder.start_mark.line, holder.start_mark.column + 1
-    entry = json.dumps(value, ensure_ascii=False)[1:-1] + (", " if holder.value else "")
+    at = holder.start_mark.line
+    column = lines[at].index("{", holder.start_mark.column) + 1  # an anchor may be before it
+    dumped = json.dumps(entry, ensure_ascii=False, default=str)[1:-1]
     line = lines[at]
-    return [*lines[:at], f"{line[:column]}{entry}{line[column:]}", *lines[at + 1 :]]
+    added = f"{line[:column]}{dumped}{', ' if holder.value else ''}{line[column:]}"
+    return [*lines[:at], added, *lines[at + 1 :]]
 
 
 def _insert_into(
@@ -164,45 +277,65 @@ def _insert_into(
     """The lines with the block in the mapping `holder`: at its top, in the file's at its end."""
     if holder is None:
         return [*lines, *block]
-    if isinstance(holder, yaml.ScalarNode):  # `key:` with nothing behind it
-        at, column = holder.start_mark.line, _indent(lines[holder.start_mark.line]) + 2
-        return _with(lines, at + 1, block, column)
+    if isinstance(holder, yaml.ScalarNode):  # `key:` with nothing behind it, or null
+        at, start = holder.start_mark.line, holder.start_mark.column
+        line = lines[at]
+        bare = f"{line[:start].rstrip()}{line[holder.end_mark.column :]}" if holder.value else line
+        return _put([*lines[:at], bare, *lines[at + 1 :]], at + 1, block, _indent(line) + 2)
     assert isinstance(holder, yaml.MappingNode)
-    column = holder.start_mark.column
-    if column == 0:
-        return [*lines, *([""] if lines and lines[-1].strip() else []), *block]
-    at = _end_line(holder) + 1 if last else holder.start_mark.line
-    return _with(lines, at, block, column)
+    first = holder.value[0][0].start_mark
+    if first.column == 0:
+        # behind `...` another document would begin
+        end = end_line(holder) + 1 if "..." in lines else len(lines)
+        return [*lines[:end], *([""] if lines[end - 1].strip() else []), *block, *lines[end:]]
+    is_behind_a_dash = bool(lines[first.line][: first.column].strip())
+    at = end_line(holder) + 1 if last or is_behind_a_dash else first.line
+    return _put(lines, at, block, first.column)
 
 
 def _append_item(lines: list[str], holder: yaml.SequenceNode, quoted: str) -> list[str]:
-    if holder.flow_style:
-        end = holder.end_mark
-        if holder.start_mark.line != end.line:
-            raise CannotEdit("the list is written in brackets on several lines")
-        line, comma = lines[end.line], ", " if holder.value else ""
-        before, after = line[: end.column - 1].rstrip(), line[end.column - 1 :]
-        return [*lines[: end.line], f"{before}{comma}{quoted}{after}", *lines[end.line + 1 :]]
-    return _with(lines, _end_line(holder) + 1, [f"- {quoted}"], holder.start_mark.column)
+    if not holder.flow_style:
+        start = holder.start_mark
+        if lines[start.line][start.column] != "-":  # an anchor is before it
+            start = holder.value[0].start_mark
+            column = _indent(lines[start.line])
+        else:
+            column = start.column
+        return _put(lines, end_line(holder) + 1, [f"- {quoted}"], column)
+    end, column = holder.end_mark.line, holder.end_mark.column - 1
+    if not holder.value or holder.start_mark.line == end:
+        line, comma = lines[end], ", " if holder.value else ""
+        before = line[:column].rstrip()
+        if before.endswith(","):
+            comma = " "
+        return [*lines[:end], f"{before}{comma}{quoted}{line[column:]}", *lines[end + 1 :]]
+    last = holder.value[-1].end_mark
+    ending = lines[last.line][last.column :]
+    if not ending.lstrip().startswith(","):  # it has none yet, before a comment or the bracket
+        lines = [*lines]
+        lines[last.line] = f"{lines[last.line][: last.column]},{ending}"
+    line = lines[end]
+    if line[:column].strip():  # the bracket is behind the last item
+        column = line.rindex("]", 0, column + 2)
+        return [*lines[:end], f"{line[:column]} {quoted}{line[column:]}", *lines[end + 1 :]]
+    return _put(lines, end, [quoted], _indent(lines[last.line]))
 
 
 def _as_list(lines: list[str], holder: yaml.ScalarNode, quoted: str) -> list[str]:
-    start, end = holder.start_mark, holder.end_mark
+    start, last = holder.start_mark, end_line(holder)
     line = lines[start.line]
     indent = _indent(line) + 2
-    if _is_empty(holder):
-        return _with(lines, start.line + 1, [f"- {quoted}"], indent)
-    if start.line != end.line or holder.style in ("|", ">"):
-        raise CannotEdit("the value is on several lines")
-    old, rest = line[start.column : end.column], line[end.column :].rstrip()
-    items = [f"- {old}{rest}", f"- {quoted}"]
-    head = line[: start.column].rstrip()
-    return _with(
-        [*lines[: start.line], head, *lines[start.line + 1 :]], start.line + 1, items, indent
-    )
+    if is_empty(holder):
+        return _insert_into(lines, holder, [f"- {quoted}"])
+    head, first = line[: start.column].rstrip(), line[start.column :].rstrip()
+    while last > start.line and not lines[last].strip():
+        last -= 1
+    more = [f"  {each}" if each.strip() else each for each in lines[start.line + 1 : last + 1]]
+    rest = [head, f"{' ' * indent}- {first}", *more, f"{' ' * indent}- {quoted}"]
+    return [*lines[: start.line], *rest, *lines[last + 1 :]]
 
 
-def _with(lines: list[str], at: int, block: Sequence[str], column: int) -> list[str]:
+def _put(lines: list[str], at: int, block: Sequence[str], column: int) -> list[str]:
     return [*lines[:at], *(f"{' ' * column}{line}" for line in block), *lines[at:]]
 
 
@@ -210,51 +343,12 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _end_line(node: yaml.Node) -> int:
-    """The last line that a node takes; the end mark of a block is behind comments and blanks."""
-    if isinstance(node, yaml.ScalarNode):
-        end = node.end_mark
-        return int(end.line - 1 if node.style in ("|", ">") and end.column == 0 else end.line)
-    assert isinstance(node, yaml.CollectionNode)
-    if node.flow_style or not node.value:
-        return int(node.end_mark.line)
-    last = node.value[-1]
-    return _end_line(last[1] if isinstance(last, tuple) else last)
-
-
 def _scalar(value: Any) -> str:
     """A value on one line, in the quotes that it needs."""
     if isinstance(value, str) and ("{{" in value or "{%" in value):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    dumped = yaml.safe_dump(value, allow_unicode=True, width=10_000)
-    return dumped.removesuffix("\n").removesuffix("\n...")
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    return flow(value)
 
 
 def _joined(lines: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
-
-
-def _checked(before: str, lines: Sequence[str], path: Sequence[str], added: Any) -> str:
-    """The new text. Raises CannotEdit where it does not say what was there and what was added."""
-    text = _joined(lines)
-    try:
-        was, now = yaml_files.load(before), yaml_files.load(text)
-    except yaml_files.NotYaml:
-        raise CannotEdit("the line would not fit") from None
-    expected = was if isinstance(was, dict) else {}
-    holder = expected
-    for key in path[:-1]:
-        if holder.get(key) is None:
-            holder[key] = {}
-        holder = holder[key]
-    there = holder.get(path[-1])
-    if not isinstance(added, str):  # which is an item of a list
-        holder[path[-1]] = added
-    else:
-        holder[path[-1]] = [
-            *(there if isinstance(there, list) else [] if there is None else [there])
-        ]
-        holder[path[-1]].append(added)
-    if now != expected:
-        raise CannotEdit("the line would change something else")
-    return text
