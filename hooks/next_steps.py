@@ -158,10 +158,12 @@ def numbered(
     readme = "README.md.mesh" if "README.md" in own else "README.md"
     sync = [".venv/bin/python scripts/sync_mesh.py"] if kind != "upstream" else []
     account = [] if answers.get("snowflake_account") else [f"{update}   # name the account"]
-    key_pairs = (
-        ["./setup_keypair_auth.sh create    # only the branch that deploys may sign in"]
+    apply = ".venv/bin/python scripts/snowflake_access.py apply --connection NAME"
+    set_up = (
+        ["./setup_keypair_auth.sh create    # first: only the branch that deploys may sign in", apply]
         if answers.get("auth") == "workload_identity"
         else [
+            apply,
             "./setup_keypair_auth.sh create --connection NAME",
             f"./setup_keypair_auth.sh create --connection NAME --user {answers['ci_user']}",
         ]
@@ -181,8 +183,7 @@ def numbered(
         f"Set up Snowflake{registry} (NAME: a connection of connections.toml):": [
             *account,
             ".venv/bin/python scripts/snowflake_access.py plan    # what would be created",
-            ".venv/bin/python scripts/snowflake_access.py apply --connection NAME",
-            *key_pairs,
+            *set_up,
             ".venv/bin/python scripts/snowflake_access.py verify --connection NAME",
         ],
         f"Read on in {readme}: your own login, other projects, publishing, CI and deploys.": [],

@@ -49,16 +49,16 @@ def commands(answers: Mapping[str, str], connection: str) -> list[Command]:
     on = ("--connection", connection)
     access = (str(Path(".venv") / IN_A_VENV), "scripts/snowflake_access.py")
     keys = ("./setup_keypair_auth.sh", "create")
-    create = [
-        Command("create databases, roles, users and grants", (*access, "apply", *on, "--yes"))
-    ]
-    if answers.get("auth") != "workload_identity":
-        create += [
+    apply = Command("create databases, roles, users and grants", (*access, "apply", *on, "--yes"))
+    if answers.get("auth") == "workload_identity":
+        # `apply` lets its jobs sign in: by then no other branch may have any
+        create = [Command("close the environment of GitHub that deploys", keys), apply]
+    else:
+        create = [
+            apply,
             Command("key pair of the user that deploys", (*keys, *on)),
             Command("key pair of pull requests' user", (*keys, "--user", answers["ci_user"], *on)),
         ]
-    else:
-        create += [Command("environment of GitHub that deploys", (*keys, *on))]
     return [*create, Command("verify the access", (*access, "verify", *on))]
 
 

@@ -650,7 +650,7 @@ _REPO = r"/repos/([^/]+/[^/]+)"
 _ENVIRONMENT = rf"{_REPO}/environments/([^/]+)"
 _Serve = Callable[..., Answer]
 _TALK = "issues or pull-requests"
-_SECRETIVE = {"administration", "environments", "secrets"}
+_SECRETIVE = {"administration", "environments", "secrets", "variables"}
 """Permissions that reading takes in a public repository, too."""
 _APP_ROUTES: list[tuple[str, str, _Serve]] = [
     ("GET", f"{_REPO}/installation", GitHubApi._installation),
@@ -688,6 +688,10 @@ _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
         _put_secret,
     ),
     ("GET", f"{_REPO}/actions/secrets", "secrets", "read", _settings(_secrets, "secrets")),
+    (
+        *("GET", f"{_REPO}/actions/variables/([^/]+)", "variables", "read"),
+        _settings(github_environments.variable),
+    ),
     (
         *("POST", f"{_REPO}/actions/workflows/([^/]+)/dispatches", "actions", "write"),
         GitHubApi._start,

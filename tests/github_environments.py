@@ -70,6 +70,7 @@ class Settings:
     protected_branches: set[str] = field(default_factory=set)
     environments: dict[str, Environment] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     of_a_person: bool = False
     actions_open_pulls: bool = False
     their_pulls_wait: bool = True
@@ -214,6 +215,12 @@ def set_secret(settings: Settings, name: str, key: str, value: str) -> None:
 def public_key(settings: Settings, name: str) -> dict[str, str]:
     known(settings, name)
     return PUBLIC_KEY
+
+
+def variable(settings: Settings, name: str) -> dict[str, str]:
+    if name not in settings.variables:
+        raise Refused(404, "Not Found")
+    return {"name": name, "value": settings.variables[name], "created_at": _AT, "updated_at": _AT}
 
 
 def names(secrets: Iterable[str]) -> list[dict[str, str]]:

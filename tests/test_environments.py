@@ -135,13 +135,16 @@ def test_the_default_branch_may_use_it_for_schedules_run_on_it(
     ],
     ids=["more branches", "tags", "reviewers", "a timer"],
 )
-def test_rules_of_the_teams_own_stay_and_are_told(
+def test_rules_of_the_teams_own_stay_and_have_to_be_accepted(
     laptop: TeamLaptop, settings: Settings, theirs: There
 ) -> None:
     theirs = settings.environments["prod"] = copy.deepcopy(theirs)
     before = theirs.as_json("prod")
-    said = laptop.ok("create")
-    assert "can use the environment prod, too" in said
+    said = laptop.refused("create")
+    assert "can use the environment prod (https://github.com/acme/dbt-up/settings/env" in said
+    assert not has_the_key(settings)
+    settings.variables["MESH_OPEN_ENVIRONMENT"] = "accepted"
+    assert "that is accepted (MESH_OPEN_ENVIRONMENT)" in laptop.ok("create")
     assert theirs.as_json("prod") == before
     assert has_the_key(settings) == expects_key(laptop)
     found = laptop.keypair("status")
@@ -149,7 +152,6 @@ def test_rules_of_the_teams_own_stay_and_are_told(
     assert "can use the environment prod" in found.out
 
 
-@with_key
 @pytest.mark.parametrize("exists", [False, True])
 def test_one_that_cannot_be_closed_gets_no_key(
     laptop: TeamLaptop, settings: Settings, github: GitHubApi, exists: bool
@@ -157,19 +159,18 @@ def test_one_that_cannot_be_closed_gets_no_key(
     if exists:
         settings.job_names("prod")
     github.token(PERSON, everything="read", environments="write")
-    said = laptop.ok("create")
+    said = laptop.refused("create")
     assert "every branch could use the environment prod" in said
     assert "have an administrator of the repository run this" in said
     assert not has_the_key(settings)
     assert not [call for call in laptop.gh_calls if call["asked"][:2] == ["secret", "set"]]
 
 
-@with_key
 def test_a_private_repository_of_the_free_plan_has_none(
     laptop: TeamLaptop, settings: Settings
 ) -> None:
     settings.visibility, settings.plan = "private", "free"
-    said = laptop.ok("create")
+    said = laptop.refused("create")
     assert "a private repository has such limits from GitHub Pro and Team on" in said
     assert not has_the_key(settings)
     found = laptop.keypair("status")
@@ -189,7 +190,7 @@ def test_a_pattern_of_others_that_github_kept_gets_no_key(
     laptop: TeamLaptop, settings: Settings
 ) -> None:
     settings.environments["prod"] = There(None, [("branch", "*")])
-    said = laptop.ok("create")
+    said = laptop.refused("create")
     assert "every branch could use the environment prod" in said
     assert "* can use it still" in said
     assert not has_the_key(settings)
@@ -212,14 +213,7 @@ def test_by_the_real_gh(laptop: TeamLaptop, settings: Settings, github: GitHubAp
         assert "every branch can use the environment prod" in found.out
 
 
-@pytest.mark.parametrize("laptop", ["workload_identity"], indirect=True)
-def test_without_a_key_failing_to_close_it_fails(laptop: TeamLaptop, github: GitHubApi) -> None:
-    github.token(PERSON, everything="read")
-    assert "every branch could use the environment prod" in laptop.refused("create")
-
-
-@with_key
-def test_what_a_token_cannot_see_is_not_said_to_be_open(
+def test_what_a_token_cannot_see_is_not_said_to_be_open_and_gets_no_key(
     laptop: TeamLaptop, settings: Settings, github: GitHubApi
 ) -> None:
     """That of a workflow may write secrets, and perhaps not read environments; those of a public
@@ -227,10 +221,18 @@ def test_what_a_token_cannot_see_is_not_said_to_be_open(
     settings.visibility = "private"
     settings.closed("prod")
     github.token(PERSON, environments="write")
-    said = laptop.ok("create")
+    said = laptop.refused("create")
     assert "could not be read (GitHub answers GET" in said
     assert "every branch" not in said
-    assert has_the_key(settings)
+    assert not has_the_key(settings)
+
+
+def test_without_gh_nobody_is_let_in(laptop: TeamLaptop, settings: Settings) -> None:
+    said = laptop.refused("create", PATH=laptop.path_without_gh())
+    assert "who can use the environment prod (https://github.com/acme/dbt-up/settings" in said
+    assert not has_the_key(settings)
+    if not expects_key(laptop):
+        assert "before `scripts/snowflake_access.py apply`" in said
 
 
 @with_key

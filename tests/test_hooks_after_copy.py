@@ -17,6 +17,7 @@ from typing import Any
 import after_copy
 import pexpect
 import pytest
+import next_steps
 import set_up_snowflake
 
 from fleet.render import Source
@@ -210,6 +211,18 @@ def test_the_environment_of_a_project_in_a_folder_is_known(
     shutil.move(tmp_path / ".venv", project / ".venv")
     set_up_snowflake.print_rest([], project)
     assert "-m venv" not in capsys.readouterr().out
+
+
+def test_the_environment_is_closed_before_its_jobs_are_let_in() -> None:
+    """With workload identity `apply` does that; with key pairs, the key that `create` puts there."""
+    answers = {"auth": "workload_identity", "project_name": "up", "kind": "upstream"}
+    words = [" ".join(each.words) for each in set_up_snowflake.commands(answers, "admin")]
+    assert words[0] == "./setup_keypair_auth.sh create"
+    assert "apply" in words[1]
+    steps = next_steps.numbered(answers, Path(".copier-answers.yml"), Path(), None, None)
+    (told,) = [commands for title, commands in steps.items() if "Snowflake" in title]
+    where = {word: n for n, line in enumerate(told) for word in line.split()}
+    assert where["./setup_keypair_auth.sh"] < where["apply"]
 
 
 def test_a_mesh_home_that_cannot_be_made_is_a_note(desk: Desk) -> None:

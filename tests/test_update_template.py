@@ -24,6 +24,8 @@ from tests.workflow_world import git
 OLD, NEW = versions.newest(), "v9.0.0"
 ADDRESS = "https://github.com/acme/dbt-up"
 SCRIPT = "update-template"
+PROPOSED = "Open a pull request"
+"""The step of the workflow that has a token to push with."""
 
 
 @dataclass
@@ -165,7 +167,7 @@ def test_a_new_version_comes_as_a_pull_request(desk: Desk) -> None:
     desk.listed({"number": 7, "state": "OPEN", "isCrossRepository": False})
     run = desk.maintain()  # a week later, nobody has merged it
     assert run.ok, run
-    assert "is there already" in run.step("Update").output
+    assert "is there already" in run.step(PROPOSED).output
     assert len(desk.pull_requests) == 1
 
 
@@ -174,8 +176,8 @@ def test_conflicts_are_listed_and_the_run_is_red(template: Path, tmp_path: Path)
     desk.edit("dbt_project.yml", 'version: "1.0.0"', 'version: "1.5.0"')
     run = desk.maintain()
     assert not run.ok
-    assert run.step("Update").failed
-    assert "in conflict: dbt_project.yml:2" in run.step("Update").output
+    assert run.step(PROPOSED).failed
+    assert "in conflict: dbt_project.yml:2" in run.step(PROPOSED).output
     (asked,) = desk.pull_requests
     assert "--draft" in asked
     assert "`dbt_project.yml:2`" in asked[asked.index("--body") + 1]

@@ -46,6 +46,16 @@ PIN = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<sha>\S+)(?: # (?P<version>\S+)
 SECRET = re.compile(r"secrets\.(\w+)")
 ANNOUNCING = "MESH_APP_PRIVATE_KEY"
 APP_KEY = re.compile(r"secrets\.MESH_(MAINTENANCE_)?APP_PRIVATE_KEY")
+SNOWFLAKE, MAINTAINING = "SNOWFLAKE_PRIVATE_KEY", "MESH_MAINTENANCE_APP_PRIVATE_KEY"
+SECRETS: Mapping[str, set[str]] = {
+    **dict.fromkeys(("changed", "deploy", "snowflake", "drop", "freshness", "sweep"), {SNOWFLAKE}),
+    "announce": {ANNOUNCING},
+    "template": {MAINTAINING, "TEMPLATE_TOKEN"},
+    "keys": {MAINTAINING, SNOWFLAKE},
+    "alert": {"SLACK_WEBHOOK_URL", "SMTP_PASSWORD"},
+}
+"""What each job may be given. GitHub hands a job the secrets that its part of the workflow names,
+and no others of its environment."""
 
 Document = dict[Any, Any]
 WORKFLOWS = "template/.github/workflows"
@@ -210,11 +220,23 @@ def problems(text: str) -> list[str]:
         if not known or pin["sha"] != known["sha"] or pin["version"] != known["version"]:
             found.append(f"{pin[0]} is not what tests/data/actions.yml says")
     for name, job in document["jobs"].items():
-        found += [f"{name}: {each}" for each in _problems_of_job(job)]
+        found += [f"{name}: {each}" for each in _problems_of_job(name, job)]
+        needs = job.get("needs") or []
+        waits = {"closed", "deploy"} & {needs} if isinstance(needs, str) else {"closed"} & {*needs}
+        where = _environment(job)
+        if where.startswith(("prod", "${{ vars.MESH_APP_ENVIRONMENT")) and not waits:
+            found.append(f"{name}: would make the environment that deploys, open to every branch")
+    if SECRET.findall(yaml.safe_dump({**document, "jobs": {}})) or "secrets)" in text:
+        found.append("secrets for every job")
     return found
 
 
-def _problems_of_job(job: Document) -> Iterator[str]:
+def _environment(job: Document) -> str:
+    named = job.get("environment") or ""
+    return str(named["name"]) if isinstance(named, dict) else str(named)
+
+
+def _problems_of_job(name: str, job: Document) -> Iterator[str]:
     if "permissions" not in job:
         yield "no permissions of its own"
     if "timeout-minutes" not in job:
@@ -236,6 +258,8 @@ def _problems_of_job(job: Document) -> Iterator[str]:
     secrets = set(SECRET.findall(text)) - {"GITHUB_TOKEN"}
     if ANNOUNCING in secrets and (len(secrets) > 1 or "id-token" in permissions):
         yield "takes the key of the App that tells readers beside another secret"
+    if more := secrets - SECRETS.get(name, set()):
+        yield f"is given {sorted(more)}, which it does not need"
     for step in job["steps"]:
         action = step.get("uses", "").split("@")[0]
         if action and action in ACTIONS:
@@ -257,8 +281,9 @@ def _problems_of_job(job: Document) -> Iterator[str]:
     of_base = "${{ github.event.pull_request.base.sha }}" in refs
     if writes and pull_request and not of_base:
         yield "may write, and runs code of the pull request"
-    if of_base and any("cache" in (step.get("with") or {}) for step in job["steps"]):
-        yield "takes what the pull request left in the cache"
+    holds = secrets or "environment" in job or writes or "id-token" in permissions
+    if holds and any("cache" in (step.get("with") or {}) for step in job["steps"]):
+        yield "has credentials, and takes what other jobs left in the cache"
 
 
 def test_nothing_else_is_wrong(workflows: list[Workflow]) -> None:
@@ -336,6 +361,33 @@ MISTAKES: Mapping[str, tuple[Callable[[str], str], str]] = {
         "beside another secret",
     ),
 }
+
+
+def test_what_names_the_environment_that_deploys_waits_for_it_to_be_closed(
+    workflows: list[Workflow],
+) -> None:
+    found = 0
+    for each in {each.text: each for each in workflows}.values():
+        wrong = each.text.replace("    needs: closed\n", "")
+        jobs = [name for name, job in each.document["jobs"].items() if job.get("needs") == "closed"]
+        found += len(jobs)
+        for name in jobs:
+            said = f"{name}: would make the environment that deploys, open to every branch"
+            assert said in problems(wrong)
+    assert found
+
+
+def test_what_an_update_runs_has_no_token_that_may_push(workflows: list[Workflow]) -> None:
+    """The template's hooks run before the App's token is made."""
+    for each in {each.text: each for each in workflows}.values():
+        if "template" not in each.document["jobs"]:
+            continue
+        steps = each.document["jobs"]["template"]["steps"]
+        names = [step.get("name") for step in steps]
+        update = names.index("Update")
+        assert steps[update]["env"].keys() == {"TEMPLATE_TOKEN"}
+        before = yaml.safe_dump(steps[:update])
+        assert not re.search(r"github\.token|APP_PRIVATE_KEY|GH_TOKEN", before)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

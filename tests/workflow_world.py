@@ -355,5 +355,7 @@ def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterato
             level = "write" if is_shared else "read"
             github.token(TOKEN, contents="read", actions=level, pull_requests="write")
             # of the App of maintenance, as `keys` asks for it
-            github.token(APP_TOKEN, actions="read", environments="write", secrets="write")
+            github.token(
+                APP_TOKEN, actions="read", contents="read", environments="write", secrets="write"
+            )
             yield made

@@ -23,10 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dbtmesh import cli, flags
-from dbtmesh.ci.github import job, protection, rest, workflow_commands
+from dbtmesh.ci.github import environments, job, protection, rest, workflow_commands
 from dbtmesh.ci.github.disabled_workflows import switched_off
-
-ACCEPTED = "accepted"
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -37,8 +35,7 @@ def main(words: Sequence[str], root: Path) -> int:
     tell_switched_off()
     names = dict.fromkeys((arguments.environment, os.environ.get("MESH_APP_ENVIRONMENT")))
     open_ones = [name for name in names if name and not is_closed(name, arguments.branch)]
-    accepted = os.environ.get("MESH_OPEN_ENVIRONMENT") == ACCEPTED
-    return cli.FOUND if open_ones and not accepted else cli.OK
+    return cli.FOUND if open_ones and not is_accepted() else cli.OK
 
 
 def tell_switched_off() -> None:
@@ -68,7 +65,10 @@ def is_closed(environment: str, branch: str) -> bool:
     problems = list(found.problems)
     if not problems:
         cli.say(*found.lines)
-    accepted = os.environ.get("MESH_OPEN_ENVIRONMENT") == ACCEPTED
     for line in problems:
-        (workflow_commands.warning if accepted else workflow_commands.error)(line)
+        (workflow_commands.warning if is_accepted() else workflow_commands.error)(line)
     return not problems
+
+
+def is_accepted() -> bool:
+    return os.environ.get(environments.OPEN) == environments.ACCEPTED

@@ -7,7 +7,8 @@
 Each can be interrupted and run again: it finds out where it stopped. The private key lies in
 ~/.snowflake/keys/<USER>.p8, for its owner alone, and in GitHub's secrets; nowhere else. Before
 GitHub gets it, its environment is closed: only the branch that deploys can use it then. With the
-answer auth: workload_identity there is no key, and `create` only closes the environment.
+answer auth: workload_identity there is no key, and `create` only closes the environment: before
+`scripts/snowflake_access.py apply`, which lets its jobs sign in.
 
 Exit status: 0 done, 1 it failed, 2 status found something that needs attention.
 """
@@ -129,10 +130,12 @@ def _user_name(name: str) -> str:
 def place_of(names: Names, member: Member, user: str) -> Place | None:
     """Where GitHub keeps the key of one of CI's two users; a person's key is nobody else's."""
     if user == names.service_user.name:
-        return Place(member.deploy_environment, member.github_repository, member.deploy_branch)
-    if user == names.ci_user.name:
-        return Place(member.ci_environment, member.github_repository)
-    return None
+        environment, branch = member.deploy_environment, member.deploy_branch
+    elif user == names.ci_user.name:
+        environment, branch = member.ci_environment, None
+    else:
+        return None
+    return Place(environment, member.github_repository, branch, server=member.github_server)
 
 
 def role_of(names: Names, user: str) -> str | None:
@@ -161,7 +164,8 @@ def workload_identity(
     place: Place,
     github: Gh,
 ) -> int:
-    """There is no key: who may use the environment is all that keeps others out.
+    """There is no key: who may use the environment is all that keeps others out, so it is closed
+    before `apply` lets its jobs in.
 
     Raises MeshError.
     """
@@ -169,18 +173,18 @@ def workload_identity(
         f"{name} signs in with GitHub's own token (answer auth: workload_identity): "
         "there is no key to make or keep"
     )
-    user = User(open_session(arguments, member, names, name, None), name)
-    found = status.of_workload_identity(user)
     if arguments.command == "create" and not (arguments.no_github or arguments.dry_run):
         try:
-            github.check()
+            place.close_by(github, cli.say)
         except MeshError as error:
-            cli.say(
-                f"left to do  {error}, so the environment {place.environment} stays as it is: run "
-                "this again with it"
-            )
-        else:
-            place.close(github, cli.say)
+            raise MeshError(
+                f"{error}\nRun this again before `scripts/snowflake_access.py apply`, which lets "
+                f"jobs of {place.environment} sign in"
+            ) from None
+    found = status.Status()
+    if arguments.command != "create":  # which comes before the account knows the user
+        session = open_session(arguments, member, names, name, None)
+        found = status.of_workload_identity(User(session, name))
     shown = with_github(found, arguments, place, github).show()
     return shown if arguments.command == "status" else cli.OK
 

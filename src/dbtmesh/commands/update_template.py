@@ -2,11 +2,16 @@
 
   python -m dbtmesh update-template                    into the working tree, which has to be clean
   python -m dbtmesh update-template --pull-request     as a pull request
+  python -m dbtmesh update-template --keep FILE        into the working tree; FILE: what was done
+  python -m dbtmesh update-template --propose FILE     what --keep did, as a pull request
 
 `copier update` without questions. Where this project and the template have changed the same lines,
 both are left in the file for somebody to choose: the files are listed, and the pull request is a
 draft. There is one for each version; what is there already is left alone, and one that was closed
 stays closed.
+
+An update runs the template's hooks. In the workflow it is a step of its own (`--keep`), which has
+no token that may push: that one is made after it, for `--propose`.
 
 $GH_TOKEN pushes and opens the pull request, and $TEMPLATE_TOKEN reads the template where that is
 not public. In a workflow $GH_TOKEN is the job's own where $MESH_MAINTENANCE_APP_CLIENT_ID names no
@@ -24,7 +29,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dbtmesh import MeshError, cli, flags
@@ -72,9 +77,13 @@ def main(words: Sequence[str], root: Path) -> int:
     parser = flags.parser(__doc__)
     parser.add_argument("--to", metavar="TAG", help="another version than the newest")
     parser.add_argument("--pull-request", action="store_true", help="push a branch, and open one")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write what was done to FILE")
+    parser.add_argument("--propose", type=Path, metavar="FILE", help="push what --keep did")
     arguments = parser.parse_args(words)
     top = Path(git(root, "rev-parse", "--show-toplevel"))
     folder = git(root, "rev-parse", "--show-prefix").rstrip("/")
+    if arguments.propose:
+        return tell(top, folder, kept(arguments.propose), propose_it=True)
     member = load_member(root)
     old = version(member)
     said = update(top, Path(folder, member.answers_file), arguments.to)
@@ -83,7 +92,26 @@ def main(words: Sequence[str], root: Path) -> int:
         return cli.OK
     done = Update(old, version(member), said, in_conflict(top))
     cli.say(*said.splitlines())
-    if arguments.pull_request:
+    if not arguments.keep:
+        return tell(top, folder, done, propose_it=arguments.pull_request)
+    arguments.keep.write_text(json.dumps(asdict(done)), encoding="utf-8")
+    workflow_commands.output(changed="true")
+    return cli.OK
+
+
+def kept(file: Path) -> Update:
+    """What `--keep` wrote. Raises MeshError."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        old, new, said = (str(found[name]) for name in ("old", "new", "said"))
+        return Update(old, new, said, [str(where) for where in found["conflicts"]])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise MeshError(f"{file} is not what --keep writes: run it again") from None
+
+
+def tell(top: Path, folder: str, done: Update, *, propose_it: bool) -> int:
+    """Says what the update did, after proposing it where that is asked for. Raises MeshError."""
+    if propose_it:
         cli.say(*propose(top, folder, done).splitlines())
     for where in done.conflicts:
         cli.say(f"in conflict: {where}")

@@ -9,6 +9,7 @@ https://docs.github.com/en/rest/deployments/environments and …/branch-policies
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +22,8 @@ NOT_FOUND = 404
 """GitHub's answer for what is not there, and for what a token may not see."""
 THERE = 303
 """And for a pattern that an environment has already."""
+OPEN, ACCEPTED = "MESH_OPEN_ENVIRONMENT", "accepted"
+"""A repository's variable, and what it says where others may use the environment that deploys."""
 
 
 class Limit(Enum):
@@ -195,6 +198,18 @@ def restrict(api: Api, repository: str, name: str, branches: Sequence[str]) -> N
     strangers = (Limit.NONE.value,) if found is None else found.strangers(branches)
     if strangers:
         raise MeshError(f"{', '.join(strangers)} can use it still")
+
+
+def is_accepted(api: Api, repository: str) -> bool:
+    """Whether its people have said that others may use the environment. In a job the workflow hands
+    it on; elsewhere GitHub is asked. Raises MeshError."""
+    if said := os.environ.get(OPEN):
+        return said == ACCEPTED
+    try:
+        found = api.get(f"/repos/{repository}/actions/variables/{OPEN}")
+    except Refused:  # there is none, or the token may not see it
+        return False
+    return isinstance(found, dict) and found.get("value") == ACCEPTED
 
 
 def make(api: Api, repository: str, name: str) -> None:

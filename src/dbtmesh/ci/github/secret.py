@@ -5,7 +5,7 @@ environment.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from dbtmesh.ci.github import environments, gh
 from dbtmesh.ci.github.environments import Closing, Environment, Repository
 from dbtmesh.ci.github.gh import HERE, Gh
 from dbtmesh.ci.github.rest import Api, Refused
+from dbtmesh.config import GITHUB
 from dbtmesh.output import terminal
 
 KEY = "SNOWFLAKE_PRIVATE_KEY"
@@ -26,13 +27,14 @@ class Place:
     The key that deploys is a secret of the environment `prod`, which GitHub keeps from the
     workflows of pull requests; theirs is one of the environment `ci`. repository: owner/name; None
     for that of the folder. branch: the one that deploys, and may use the environment with the
-    repository's default branch; None where every branch may.
+    repository's default branch; None where every branch may. server: host name of the GitHub.
     """
 
     environment: str
     repository: str | None
     branch: str | None = None
     name: str = KEY
+    server: str = GITHUB
 
     def __str__(self) -> str:
         return f"{self.name} of the environment {self.environment}"
@@ -40,6 +42,13 @@ class Place:
     @property
     def _repository(self) -> str:
         return self.repository or HERE
+
+    @property
+    def settings(self) -> str:
+        """The page on which people limit environments."""
+        if self.repository is None:
+            return "Settings, Environments"
+        return f"https://{self.server}/{self.repository}/settings/environments"
 
     def by_hand(self, file: Path) -> str:
         """Setting the secret in a shell; openssl takes a passphrase off, and asks for it."""
@@ -49,66 +58,92 @@ class Place:
     def set(self, tool: Gh, value: bytes, say: Callable[[str], None]) -> None:
         """Closes the environment, then puts the key in. Raises MeshError where GitHub does not have
         it then."""
-        tool.check()
-        self.close(tool, say)
+        self.close_by(tool, say)
         tool.set_secret(self.name, self.environment, self.repository, value)
+
+    def close_by(self, tool: Gh, say: Callable[[str], None]) -> None:
+        """As `close`, by whoever is signed in here. Raises MeshError as it does."""
+        try:
+            tool.check()
+        except MeshError as error:
+            if self.branch is None:
+                raise
+            raise MeshError(
+                f"{error}, so who can use {self._where} is not known: limit it to {self.branch} "
+                "and the default branch first"
+            ) from None
+        self.close(tool, say)
 
     def close(self, api: Api, say: Callable[[str], None]) -> None:
         """Sees to it that only the branch that deploys can use the environment; says what it did.
 
-        Raises MeshError where every branch can, and that could not be changed.
+        Raises MeshError where others can, too, or where that cannot be told; not so where the
+        repository's people have accepted it.
         """
         try:
             found = environments.read(api, self._repository, self.environment)
             repository = environments.read_repository(api, self._repository)
         except Refused as error:
-            say(
-                f"note        the environment {self.environment} could not be read ({error}) and "
-                "stays as it is: see Settings, Environments for the branches that may use it"
-            )
-            return
+            if self.branch is None:
+                return
+            raise MeshError(
+                f"who can use {self._where} could not be read ({error}): is the repository there, "
+                "and may you see its settings?"
+            ) from None
         if self.branch is None:
             if found is None:
                 environments.make(api, self._repository, self.environment)
             return
-        self._close_to(self.branch, api, found, repository, say)
+        allowed = environments.allowed_branches(self.branch, repository.default_branch)
+        try:
+            if self._close_to(allowed, api, found, repository):
+                say(f"environment {self.environment}: only {' and '.join(allowed)} may deploy")
+        except MeshError as error:
+            if not environments.is_accepted(api, self._repository):
+                raise
+            say(f"note        {error}; that is accepted ({environments.OPEN})")
 
     def _close_to(
         self,
-        branch: str,
+        allowed: Sequence[str],
         api: Api,
         found: Environment | None,
         repository: Repository,
-        say: Callable[[str], None],
-    ) -> None:
-        allowed = environments.allowed_branches(branch, repository.default_branch)
+    ) -> bool:
+        """Whether it had to be closed. Raises MeshError where it stays open."""
         match environments.closing(found, allowed):
             case Closing.NOTHING:
-                return
+                return False
             case Closing.LEFT:
                 assert found is not None
                 strangers = ", ".join(found.strangers(allowed))
-                reviewed = f"; {', '.join(found.reviewers)} approve" if found.reviewers else ""
-                say(
-                    f"note        {strangers} can use the environment {self.environment}, too"
-                    f"{reviewed}: it has rules of your own, so it stays as it is (Settings, "
-                    "Environments)"
+                reviewed = f" once {' or '.join(found.reviewers)} approve" if found.reviewers else ""
+                raise MeshError(
+                    f"{strangers} can use {self._where}, too{reviewed}: it has rules of your own, "
+                    f"so it stays as it is. Limit it to {' and '.join(allowed)} there, or set the "
+                    f"variable {environments.OPEN} of the repository to {environments.ACCEPTED}"
                 )
             case Closing.CREATE | Closing.LIMIT:
                 try:
                     environments.restrict(api, self._repository, self.environment, allowed)
                 except MeshError as error:
-                    raise MeshError(self._left_open(branch, repository, error)) from None
-                say(f"environment {self.environment}: only {' and '.join(allowed)} may deploy")
+                    raise MeshError(self._left_open(allowed, repository, error)) from None
+                return True
 
-    def _left_open(self, branch: str, repository: Repository, error: MeshError) -> str:
+    @property
+    def _where(self) -> str:
+        return f"the environment {self.environment} ({self.settings})"
+
+    def _left_open(
+        self, allowed: Sequence[str], repository: Repository, error: MeshError
+    ) -> str:
         plan = (
             ""
             if repository.is_public
             else " (a private repository has such limits from GitHub Pro and Team on, none on Free)"
         )
         return (
-            f"every branch could use the environment {self.environment}, which could not be "
-            f"limited to {branch}: {terminal.line(str(error))}{plan}. See to it in "
-            "Settings, Environments, or have an administrator of the repository run this"
+            f"every branch could use {self._where}, which could not be limited to "
+            f"{' and '.join(allowed)}: {terminal.line(str(error))}{plan}. See to it there, or have "
+            "an administrator of the repository run this"
         )

@@ -44,9 +44,11 @@ class Rotation:
         self.signed_in = False
         self.handed_over = place is None
         self.left: list[str] = []
+        self.failed: MeshError | None = None
 
     def run(self) -> int:
-        """Raises MeshError where a step fails; what was done before it stays done."""
+        """Raises MeshError where a step fails; what was done before it stays done. Where GitHub does
+        not take a key that nothing depends on yet, the rest is done all the same."""
         if self.goes_on:
             cli.say("going on with the rotation that was begun")
         perform: dict[Step, Callable[[Situation], None]] = {
@@ -68,6 +70,8 @@ class Rotation:
         ]
         for left in self.left:
             cli.say(f"left to do  {left}")
+        if self.failed:
+            raise self.failed
         return cli.OK
 
     def show(self) -> int:
@@ -144,7 +148,10 @@ class Rotation:
                     "Then run this again with --no-github; the file dies with a runner of CI, so "
                     "there run it again once GitHub takes secrets"
                 ) from None
-            self.left.append(f"GitHub does not have the key: {by_hand}")
+            self.failed = MeshError(
+                f"GitHub does not have the key: {by_hand}\nThen (or if there is no CI) run this "
+                "again with --no-github"
+            )
         self.handed_over = True
 
     def retire(self, now: Situation) -> None:
