@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from dbtmesh import cli
 from dbtmesh.ci.github import workflow_commands
-from dbtmesh.output import markdown, sql, terminal, yaml
+from dbtmesh.output import dbt_docs, markdown, sql, terminal, yaml
 from dbtmesh.output.escape import visible
 from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import quoted
@@ -200,13 +200,15 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[str] = []
+        self.links: list[str] = []
         self.text = ""
         self.plain = ""  # outside of code, where GitHub looks for mentions
         self._code = 0
         self.feed(html)
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
+        self.links += [value or "" for key, value in attrs if key in ("href", "src")]
         self._code += tag == "code"
 
     def handle_endtag(self, tag: str) -> None:
@@ -275,6 +277,51 @@ def test_a_block_ends_where_it_ends(lines: list[str]) -> None:
     page = rendered("\n".join([*markdown.fenced(lines), "", "after"]))
     assert page.elements == ["pre", "code", "p"]
     assert page.text.rstrip("\n").endswith("after")
+
+
+# ── dbt's docs ────────────────────────────────────────────────────────────────────────
+
+OF_MARKDOWN = set(
+    "p a em strong del code pre ul ol li h1 h2 h3 h4 h5 h6 blockquote hr br input table thead tbody tr "
+    "th td".split()
+)
+
+
+def is_harmless(source: str) -> bool:
+    page = rendered(source)
+    on_the_web = re.compile(r"(?i)(https?://|ftp://|mailto:|xmpp:|#)")
+    return set(page.elements) <= OF_MARKDOWN and all(map(on_the_web.match, page.links))
+
+
+@hostile
+def test_a_description_loads_nothing_and_runs_nothing(text: str) -> None:
+    assert is_harmless(dbt_docs.escaped(text))
+
+
+@examples
+@given(ANYTHING)
+def test_nor_does_any_other(text: str) -> None:
+    assert is_harmless(dbt_docs.escaped(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("![x](https://evil.example/a.png)", "!&#91;x](https://evil.example/a.png)"),
+        ("\\![x](https://evil.example/a.png)", "\\!&#91;x](https://evil.example/a.png)"),
+        ("![x][y]\n\n[y]: https://evil.example/a.png", None),
+        ("![a[b](https://x.example)](//evil.example)", None),
+        ("[x](javascript:alert(1)) [y]( &#106;avascript:alert(1))", None),
+        ("[x\\](javascript:alert(1))", None),
+        ("[x]\n\n[x]: javascript:alert(1)", None),
+        ("[x](<data:text/html,y>) [z](//evil.example)", None),
+        ("see [the guide](https://acme.example/g), [a](#!/model/x), a[0] < 5", ""),
+    ],
+)
+def test_a_description_of_others_in_the_docs(text: str, shown: str | None) -> None:
+    found = dbt_docs.escaped(text)
+    assert is_harmless(found)
+    assert shown is None or found == (shown or text)
 
 
 # ── SQL ───────────────────────────────────────────────────────────────────────────────
