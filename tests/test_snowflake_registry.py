@@ -486,32 +486,63 @@ def forge(account: Account, owner: Member, consumer: str, model: str, env: str) 
     )
 
 
+def claims(account: Account, reader: Member, env: str) -> tuple[dict[str, Record], list[str]]:
+    signed_out()
+    found, problems = recorded(account.store(reader), "dbt_up", env)
+    return {record.consumer: record for record in found}, problems
+
+
+def test_the_comment_of_a_database_tells_whose_records_it_holds(
+    account: Account, up: Member
+) -> None:
+    """snowflake/01 gives it as SYSADMIN: nothing has to be said of such a record, and nobody has to
+    be asked twice."""
+    down, other = (account.project(name, up) for name in ("dbt_down", "dbt_other"))
+    forge(account, other, "dbt_down", "forged", "marked")
+    found, problems = claims(account, up, "marked")
+    assert found == {}
+    assert f"in the name of dbt_down lies in {other.prod_database}" in problems[0]
+    forge(account, down, "dbt_down", "true", "marked")
+    before = len(account.standin.statements)
+    found, problems = claims(account, up, "marked")
+    assert [read.name for read in found["dbt_down"].reads] == ["true"]
+    assert found["dbt_down"].claimed_in is None
+    assert problems == []
+    assert len(account.sent(before)) == 3
+    # a comment of somebody's who is not SYSADMIN tells nothing
+    account.run(f"USE ROLE ACCOUNTADMIN; GRANT OWNERSHIP ON DATABASE {down.prod_database} "
+                "TO ROLE DOWN_ROLE COPY CURRENT GRANTS;")
+    found, problems = claims(account, up, "marked")
+    assert found["dbt_down"].claimed_in == down.prod_database
+
+
 def test_nobody_speaks_for_another_project(account: Account, up: Member) -> None:
     down, other = (account.project(name, up) for name in ("dbt_down", "dbt_other"))
-    # by its database's name alone nobody could tell whose it is
+    for member in (down, other):
+        account.run(
+            f"USE ROLE SYSADMIN; ALTER DATABASE {member.prod_database} SET COMMENT = 'ours';"
+        )
+    # by its database alone nobody could tell whose it is
     forge(account, other, "dbt_down", "forged", "alone")
-    (found,), problems = recorded(account.store(up), "dbt_up", "alone")
-    assert (found.consumer, found.claimed_in) == ("dbt_down", other.prod_database)
+    found, problems = claims(account, up, "alone")
+    assert found["dbt_down"].claimed_in == other.prod_database
     assert problems == []
     # two say so: neither is believed, and both are named
     forge(account, down, "dbt_down", "true", "alone")
     forge(account, down, "dbt_late", "true", "alone")
-    signed_out()
-    claims, problems = recorded(account.store(up), "dbt_up", "alone")
-    assert [record.consumer for record in claims] == ["dbt_late"]
+    found, problems = claims(account, up, "alone")
+    assert [*found] == ["dbt_late"]
     (problem,) = problems
     assert "in the name of dbt_down" in problem
     assert down.prod_database in problem
     assert other.prod_database in problem
     # mesh.yml tells whose database it is: what others say of that project does not count
     hub = up._replace(upstreams=(Upstream("dbt_down", "DOWN", down.prod_database),))
-    signed_out()
-    known, problems = recorded(account.store(hub), "dbt_up", "alone")
-    by_name = {record.consumer: record for record in known}
-    assert [read.name for read in by_name["dbt_down"].reads] == ["true"]
-    assert by_name["dbt_down"].claimed_in is None
+    found, problems = claims(account, hub, "alone")
+    assert [read.name for read in found["dbt_down"].reads] == ["true"]
+    assert found["dbt_down"].claimed_in is None
     # … and a database that is known to be dbt_down's speaks for nobody else
-    assert "dbt_late" not in by_name
+    assert "dbt_late" not in found
     assert "in the name of dbt_late" in problems[0]
 
 
@@ -520,8 +551,8 @@ def test_what_a_record_says_of_its_place_does_not_count(account: Account, up: Me
     down = account.project("dbt_down", up)
     key = keys.record("dbt_up", "says", "dbt_down")
     account.store(down).write(key, encode(record), replaces=None)
-    (found,), _ = recorded(account.store(up), "dbt_up", "says")
-    assert found.claimed_in == down.prod_database
+    found, _ = claims(account, up, "says")
+    assert found["dbt_down"].claimed_in is None
 
 
 def test_a_record_that_is_damaged_is_nobody_elses_fault(account: Account, up: Member) -> None:

@@ -85,7 +85,8 @@ class Gate:
                 if record.claimed_in:
                     cli.note(
                         f"{record.consumer} is a reader by a record in {shown(record.claimed_in)}, "
-                        "whose name does not tell that it is that project's"
+                        "of which neither the name nor the comment tells that it is that project's "
+                        "(docs/registry.md)"
                     )
             self._records = found, not unread
         return self._records

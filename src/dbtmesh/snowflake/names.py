@@ -182,6 +182,15 @@ def belongs_to_another(project: str, comment: str) -> bool:
     return MARK in comment and not (made(project, comment) or is_adopted(project, comment))
 
 
+_MARKED = re.compile(rf"{MARK}(\w+)|.*\[{MARK}(\w+), adopted\]", re.DOTALL)
+
+
+def marked(comment: str) -> str | None:
+    """The project that made or took over the object with this comment; None where none did."""
+    found = _MARKED.fullmatch(comment)
+    return (found[1] or found[2]) if found else None
+
+
 def consumer_of(role: Object, comment: str, database: str) -> str | None:
     """The project whose reader role in a database this is; None where it is nobody's."""
     project = comment.removeprefix(MARK)

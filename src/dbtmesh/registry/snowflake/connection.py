@@ -64,6 +64,14 @@ FAULTS = {
 OTHERWISE = "failed: check the account and the network, or try again later"
 
 
+class Answer(NamedTuple):
+    """count: of rows that were inserted; columns: their names."""
+
+    rows: list[Sequence[Any]]
+    count: int
+    columns: Sequence[str]
+
+
 class Connection:
     """Signs in when the first statement is sent. Threads may share it."""
 
@@ -74,13 +82,18 @@ class Connection:
 
     def ask(self, statement: Statement, where: str) -> list[Sequence[Any]]:
         """What it answers. where: what is asked for, as an error names it. Raises MeshError."""
-        return self._run(statement, where)[0]
+        return self._run(statement, where).rows
+
+    def list(self, statement: Statement, where: str) -> list[dict[str, Any]]:
+        """The same by the names of the columns, whose order is not promised. Raises MeshError."""
+        answer = self._run(statement, where)
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
     def insert(self, statement: Statement, where: str) -> int:
         """How many rows it inserted. Raises MeshError."""
-        return self._run(statement, where)[1]
+        return self._run(statement, where).count
 
-    def _run(self, statement: Statement, where: str) -> tuple[list[Sequence[Any]], int]:
+    def _run(self, statement: Statement, where: str) -> Answer:
         with self._lock:
             try:
                 opened = self._opened = self._opened or open_for(self._account, self._access)
@@ -91,7 +104,8 @@ class Connection:
         try:
             with opened.cursor() as cursor:
                 cursor.execute(statement.text, statement.values or None)
-                return _answer(cursor, where), cursor.rowcount or 0
+                columns = [column.name for column in cursor.description or ()]
+                return Answer(_rows(cursor, where), cursor.rowcount or 0, columns)
         except Error as error:
             # of a statement, or of the connection
             other = Fault(
@@ -107,7 +121,7 @@ MOST_CHARACTERS = 2 * MOST_PARTS * CHUNK
 """Of an answer. The tables that it comes from are other projects'."""
 
 
-def _answer(cursor: Iterable[Any], where: str) -> list[Sequence[Any]]:
+def _rows(cursor: Iterable[Any], where: str) -> list[Sequence[Any]]:
     found, characters = list[Sequence[Any]](), 0
     for row in cursor:
         characters += sum(len(cell) for cell in row if isinstance(cell, str))

@@ -241,6 +241,10 @@ def show(relation: str) -> Statement:
     return Statement(f"SHOW TERSE OBJECTS LIKE '{relation}' IN ACCOUNT", ())
 
 
+def show_databases() -> Statement:
+    return Statement("SHOW DATABASES IN ACCOUNT", ())
+
+
 def names(table: Table, env: str) -> Statement:
     """Files of a project's state."""
     return Statement(f"SELECT DISTINCT NAME FROM {table} WHERE ENV = ?", (env,))

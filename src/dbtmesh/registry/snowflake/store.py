@@ -24,13 +24,15 @@ from dbtmesh.registry.store import (
     Stored,
     TooLarge,
 )
-from dbtmesh.snowflake.names import MESH, reader_name
+from dbtmesh.snowflake.names import MESH, marked, reader_name
 
 STATE = "/state"
 """After the account: what a member keeps for itself, beside the registry."""
 NO_DIGEST = "0" * 16
 """In the ETag of what is damaged: nobody knows it, and it can be replaced."""
 DATABASE = re.compile(r"(.+)_PROD")
+ADMINISTRATOR = "SYSADMIN"
+"""Owns the databases of projects, and is no project's role."""
 
 
 class SnowflakeStore:
@@ -266,12 +268,13 @@ class SnowflakeStore:
             if name not in found:
                 self._records[f"{project}/{env}/consumers/{name}.json"] = error
                 yield f"{name}.json"
+        marks = self._marks(found, where)
         for consumer, places in found.items():
             key = f"{project}/{env}/consumers/{consumer}.json"
             try:
-                database = self._own(consumer, found)
+                database = self._own(consumer, found, marks)
                 self._records[key] = rows.one_object(places[database])
-                if database != self._database(consumer):
+                if consumer not in (self._project(database), marks.get(database)):
                     self._claimed[key] = database
             except rows.Damaged as error:
                 self._records[key] = self._damaged(key, error)
@@ -279,17 +282,42 @@ class SnowflakeStore:
                 self._records[key] = error
             yield f"{consumer}.json"
 
-    def _own(self, consumer: str, found: Mapping[str, Mapping[str, Any]]) -> str:
+    def _marks(self, found: Mapping[str, Collection[str]], where: str) -> dict[str, str]:
+        """Database → the project that it is of, by mesh.yml or by the comment that an administrator
+        has given it, where it is in doubt whose a record is. Who deploys a project owns no database,
+        and so cannot change the comment.
+
+        found: consumer → databases.
+        """
+        if all(self._database(consumer) in places for consumer, places in found.items()):
+            return {}
+        listed = {
+            str(row["name"]): whose
+            for row in self._connection.list(sql.show_databases(), where)
+            if row["owner"] == ADMINISTRATOR and (whose := marked(str(row["comment"])))
+        }
+        return listed | {self._database(name): name for name in self._names()}
+
+    def _own(
+        self,
+        consumer: str,
+        found: Mapping[str, Collection[str]],
+        marks: Mapping[str, str],
+    ) -> str:
         """The database whose record of a consumer counts: its own, and where that holds none, the
-        only other one that has no record of the project that it is called after.
+        only one that is marked as its; else the only one that is not marked as another's, and has
+        no record of the project that it is called after.
 
         found: consumer → databases. Raises MeshError where nothing tells which it is: whoever owns
         a database can write any name into it.
         """
-        if (own := self._database(consumer)) in found[consumer]:
+        places = found[consumer]
+        if (own := self._database(consumer)) in places:
             return own
-        claims = [
-            each for each in found[consumer] if each not in found.get(self._project(each) or "", ())
+        claims = [each for each in places if marks.get(each) == consumer] or [
+            each
+            for each in places
+            if each not in marks and each not in found.get(self._project(each) or "", ())
         ]
         if len(claims) == 1:
             return claims[0]
