@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 from botocore import exceptions
+from obstore.exceptions import GenericError
 
 from dbtmesh import MeshError
 from dbtmesh.commands import update_template
 from dbtmesh.output.error_line import telling_line
+from dbtmesh.registry.cloud import GoogleStore
+from dbtmesh.registry.folder import FolderStore
+from dbtmesh.registry.latest import NothingPublished, get
 from dbtmesh.registry.s3 import S3Store, _explain_connection, _is_of_all
+from dbtmesh.registry.snowflake import connection
 
 ENDPOINT = "https://s3.eu-central-1.amazonaws.com"
 
@@ -106,6 +111,54 @@ def test_what_s3_says_of_one_object_or_of_all(code: str, status: int, is_of_all:
         {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject"
     )
     assert _is_of_all(error) is is_of_all
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "Generic GCS error: Error performing GET https://x in 3s, after 3 retries - HTTP error: "
+            "error sending request\n\nDebug source:\nConnect(DnsError)",
+            ". Generic GCS error: Error performing GET https://x in 3s",
+        ),
+        (
+            "Generic GCS error: Error performing PUT - Server returned non-2xx status code: 412 "
+            "Precondition Failed: <Error><Code>c</Code><Message>no</Message></Error>",
+            ". Google says: no (c)",
+        ),
+        (
+            "Error performing GET - Server returned non-2xx status code: 503 Slow Down: ",
+            ". Google says: 503 Slow Down",
+        ),
+    ],
+)
+def test_a_cloud_says_nothing_where_nobody_answered(text: str, said: str) -> None:
+    store = GoogleStore.__new__(GoogleStore)
+    store.url = "gs://acme/registry"
+    with pytest.raises(MeshError) as refused, store._errors("up/prod/latest"):
+        raise GenericError(text)
+    assert said in str(refused.value)
+    assert ("Google says" in str(refused.value)) is ("says" in said)
+
+
+@pytest.mark.parametrize(
+    ("number", "is_of_server"),
+    [(2003, True), (390_100, True), (250_001, False), (253_003, False), (-1, False), (None, False)],
+)
+def test_snowflake_says_what_the_connector_does_not(
+    number: int | None, is_of_server: bool
+) -> None:
+    assert connection.is_of_server(number) is is_of_server
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """Of a bucket that is missing, the store says so: of a folder, reading does not tell."""
+    missing = FolderStore(tmp_path / "not mounted")
+    with pytest.raises(NothingPublished, match="a folder that does not exist"):
+        get(missing, "up", "prod")
+    with pytest.raises(NothingPublished) as told:
+        get(FolderStore(tmp_path), "up", "prod")
+    assert "does not exist" not in str(told.value)
 
 
 GIT = {

@@ -48,7 +48,7 @@ from dbtmesh.manifest.interface import Interface, shared_with
 from dbtmesh.manifest.seal import annotated, reduced
 from dbtmesh.output.words import counted
 from dbtmesh.registry import keys, publication
-from dbtmesh.registry.store import Store, open_store
+from dbtmesh.registry.store import Store, described, open_store
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -299,7 +299,7 @@ def move_to(
     found = move.environments(source[0], member.project)
     envs = [env for env in found if env == only or (only is None and env != "local")]
     if not envs:
-        where = f"{only} of {place.url}" if only else place.url
+        where = f"{only} of {described(place.url)}" if only else described(place.url)
         known = f" (but to {', '.join(found)})" if found else ""
         raise MeshError(
             f"there is nothing to copy: {member.project} has published nothing to {where}{known}"
@@ -343,7 +343,7 @@ def show_history(store: Store, project: str, env: str, number: int) -> int:
     for before, after in listed:
         cli.say(*history.line(before, after, current.version if current else None))
     if not listed and not unread:
-        cli.say(f"{project} has published nothing to {env} yet ({store.url})")
+        cli.say(f"{project} has published nothing to {env} yet ({described(store.url)})")
     return cli.OK
 
 

@@ -172,7 +172,7 @@ class CloudStore:
         except (FileNotFoundError, exceptions.BaseError) as error:
             raise OutOfReach(
                 f"{self.url}: there is no {self.kind} {self.container}, or you may not list it: "
-                f"check the name, or create it. {self.service} says: {_reason(error)}"
+                f"check the name, or create it. {self._said(error)}"
             ) from None
 
     @contextlib.contextmanager
@@ -183,7 +183,7 @@ class CloudStore:
         try:
             yield
         except exceptions.BaseError as error:
-            where, reason = f"{self.url}/{key}", _reason(error)
+            where = f"{self.url}/{key}"
             kind: type[MeshError] = OutOfReach
             if isinstance(error, exceptions.PermissionDeniedError):
                 kind = MeshError
@@ -194,7 +194,12 @@ class CloudStore:
                 status = re.search(STATUS, str(error))
                 kind = MeshError if status and is_of_one(int(status[2])) else OutOfReach
                 advice = "failed: check the name and the network, or try again later"
-            raise kind(f"{where}: {advice}. {self.service} says: {reason}") from None
+            raise kind(f"{where}: {advice}. {self._said(error)}") from None
+
+    def _said(self, error: Exception) -> str:
+        """Why, and who says so: the server, or the client alone where that did not answer."""
+        answered = re.search(STATUS, str(error)) or re.search(WORDS, str(error))
+        return f"{self.service} says: {_reason(error)}" if answered else _reason(error)
 
 
 class AzureStore(CloudStore):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dbtmesh import MeshError
 from dbtmesh.config import Upstream
 from dbtmesh.registry import keys
-from dbtmesh.registry.store import Reader
+from dbtmesh.registry.store import Reader, described
 
 if TYPE_CHECKING:
     from dbtmesh.manifest.interface import Interface
@@ -25,7 +25,7 @@ class NothingPublished(MeshError):
 
     def __init__(self, store: Reader, project: str, env: str) -> None:
         super().__init__(
-            f"{project} has published nothing to {env} yet ({store.url}): "
+            f"{project} has published nothing to {env} yet ({described(store.url)}): "
             f"scripts/publish_manifest.py --env {env} there comes first"
         )
 

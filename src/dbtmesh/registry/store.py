@@ -141,6 +141,17 @@ SHAPES = (
 )
 
 
+def described(url: str) -> str:
+    """The URL of a registry that holds nothing; and, as buckets say of themselves, whether there is
+    none at all."""
+    if not url.startswith("file://"):
+        return url
+    from pathlib import Path
+    from urllib.parse import unquote
+
+    return url if Path(unquote(url[7:])).is_dir() else f"{url}, a folder that does not exist"
+
+
 def open_store(url: str, access: Access | None = None) -> Store:
     """The store at one of SHAPES. Raises MeshError for another URL."""
     access = access or Access()

@@ -64,6 +64,11 @@ FAULTS = {
 OTHERWISE = "failed: check the account and the network, or try again later"
 
 
+def is_of_server(number: int | None) -> bool:
+    """Whether an error with this number is Snowflake's, and not the connector's own."""
+    return number is not None and number > 0 and number not in range(250_000, 260_000)
+
+
 class Answer(NamedTuple):
     """count: of rows that were inserted; columns: their names."""
 
@@ -113,7 +118,8 @@ class Connection:
             )
             fault = FAULTS.get(error.errno or 0, other)
             reason = one_line(error.raw_msg or str(error), MOST_REASON)
-            raise fault.kind(f"{where}: {fault.advice}. Snowflake says: {reason}") from None
+            says = "Snowflake says: " if is_of_server(error.errno) else ""
+            raise fault.kind(f"{where}: {fault.advice}. {says}{reason}") from None
 
 
 MOST_ROWS = 1_000_000
