@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet import landlock, sandbox
+from fleet import checks, landlock, sandbox
 from fleet.git import GitError
+from fleet.members import Member
 
 
 def refused(folder: Path, code: str, seconds: float = 60) -> str:
@@ -92,3 +93,23 @@ if len(sys.argv[1]) == 1:
     assert (tmp_path / "o").read_text().startswith("['denied', ")
     assert (tmp_path / "o").read_text().endswith("'denied']")
     assert (tmp_path / "of a child").read_text().endswith("'denied']")
+
+
+def test_a_check_has_no_secret_of_whoever_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only variables that tell of the machine, and an empty home."""
+    secrets = "GH_TOKEN GITHUB_TOKEN AWS_SECRET_ACCESS_KEY SNOWFLAKE_PASSWORD HTTPS_PROXY SSH_AUTH_SOCK"
+    for name in secrets.split():
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    (tmp_path / "look.py").write_text(
+        "import os, sys; from pathlib import Path\n"
+        "sys.exit(f'{sorted(os.environ)} {os.environ[\"LANG\"]} {[*os.environ.values()].count(\"secret\")} '\n"
+        "f'{sorted(each.name for each in Path.home().iterdir())}')"
+    )
+    member = Member("up", str(tmp_path))
+    home = {"DBT_MESH_HOME": str(tmp_path)}
+    said = checks.run_in_member(f"{sys.executable} look.py", tmp_path, member, home)
+    assert said.endswith("C.UTF-8 0 ['.tmp']")
+    assert not any(name in said for name in secrets.split())
