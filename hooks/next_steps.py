@@ -160,7 +160,10 @@ def numbered(
     account = [] if answers.get("snowflake_account") else [f"{update}   # name the account"]
     apply = ".venv/bin/python scripts/snowflake_access.py apply --connection NAME"
     set_up = (
-        ["./setup_keypair_auth.sh create    # first: only the branch that deploys may sign in", apply]
+        [
+            "./setup_keypair_auth.sh create    # first: only the branch that deploys may sign in",
+            apply,
+        ]
         if answers.get("auth") == "workload_identity"
         else [
             apply,

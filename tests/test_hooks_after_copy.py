@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import after_copy
+import next_steps
 import pexpect
 import pytest
-import next_steps
 import set_up_snowflake
 
 from fleet.render import Source
@@ -214,7 +214,7 @@ def test_the_environment_of_a_project_in_a_folder_is_known(
 
 
 def test_the_environment_is_closed_before_its_jobs_are_let_in() -> None:
-    """With workload identity `apply` does that; with key pairs, the key that `create` puts there."""
+    """With workload identity `apply` does that; with key pairs, the key that `create` stores."""
     answers = {"auth": "workload_identity", "project_name": "up", "kind": "upstream"}
     words = [" ".join(each.words) for each in set_up_snowflake.commands(answers, "admin")]
     assert words[0] == "./setup_keypair_auth.sh create"

@@ -282,8 +282,8 @@ def test_a_block_ends_where_it_ends(lines: list[str]) -> None:
 # ── dbt's docs ────────────────────────────────────────────────────────────────────────
 
 OF_MARKDOWN = set(
-    "p a em strong del code pre ul ol li h1 h2 h3 h4 h5 h6 blockquote hr br input table thead tbody tr "
-    "th td".split()
+    "p a em strong del code pre ul ol li h1 h2 h3 h4 h5 h6 blockquote hr br input".split()
+    + "table thead tbody tr th td".split()
 )
 
 

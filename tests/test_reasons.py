@@ -117,8 +117,8 @@ def test_what_s3_says_of_one_object_or_of_all(code: str, status: int, is_of_all:
     ("text", "said"),
     [
         (
-            "Generic GCS error: Error performing GET https://x in 3s, after 3 retries - HTTP error: "
-            "error sending request\n\nDebug source:\nConnect(DnsError)",
+            "Generic GCS error: Error performing GET https://x in 3s, after 3 retries - HTTP "
+            "error: error sending request\n\nDebug source:\nConnect(DnsError)",
             ". Generic GCS error: Error performing GET https://x in 3s",
         ),
         (
@@ -145,9 +145,7 @@ def test_a_cloud_says_nothing_where_nobody_answered(text: str, said: str) -> Non
     ("number", "is_of_server"),
     [(2003, True), (390_100, True), (250_001, False), (253_003, False), (-1, False), (None, False)],
 )
-def test_snowflake_says_what_the_connector_does_not(
-    number: int | None, is_of_server: bool
-) -> None:
+def test_snowflake_says_what_the_connector_does_not(number: int | None, is_of_server: bool) -> None:
     assert connection.is_of_server(number) is is_of_server
 
 

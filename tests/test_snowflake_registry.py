@@ -467,7 +467,8 @@ def test_records_lie_with_the_consumer_and_the_upstream_reads_them(
     found, problems = recorded(account.store(up), "dbt_up", "recorded")
     assert sorted(record.consumer for record in found) == ["dbt_down", "dbt_other"]
     assert problems == []
-    assert len(account.sent(before)) == 2
+    # databases, records, and as the names of these databases do not tell it: whose they are
+    assert len(account.sent(before)) == 3
     store = account.store(readers["dbt_down"])
     with pytest.raises(MeshError, match="its own") as refused:
         store.write(keys.record("dbt_up", "recorded", "dbt_other"), b"{}", replaces=None)
@@ -501,7 +502,7 @@ def test_the_comment_of_a_database_tells_whose_records_it_holds(
     forge(account, other, "dbt_down", "forged", "marked")
     found, problems = claims(account, up, "marked")
     assert found == {}
-    assert f"in the name of dbt_down lies in {other.prod_database}" in problems[0]
+    assert f"in the name of dbt_down lies in '{other.prod_database}'" in problems[0]
     forge(account, down, "dbt_down", "true", "marked")
     before = len(account.standin.statements)
     found, problems = claims(account, up, "marked")
@@ -510,8 +511,10 @@ def test_the_comment_of_a_database_tells_whose_records_it_holds(
     assert problems == []
     assert len(account.sent(before)) == 3
     # a comment of somebody's who is not SYSADMIN tells nothing
-    account.run(f"USE ROLE ACCOUNTADMIN; GRANT OWNERSHIP ON DATABASE {down.prod_database} "
-                "TO ROLE DOWN_ROLE COPY CURRENT GRANTS;")
+    account.run(
+        f"USE ROLE ACCOUNTADMIN; GRANT OWNERSHIP ON DATABASE {down.prod_database} "
+        "TO ROLE DOWN_ROLE COPY CURRENT GRANTS;"
+    )
     found, problems = claims(account, up, "marked")
     assert found["dbt_down"].claimed_in == down.prod_database
 

@@ -83,4 +83,4 @@ def test_rows_of_another_form_are_damaged(tag: str) -> None:
 def test_an_answer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MOST_CHARACTERS", 100)
     with pytest.raises(MeshError, match="more than an object may hold"):
-        connection._answer(repeat(("x" * 60,)), "here")
+        connection._rows(repeat(("x" * 60,)), "here")

@@ -48,7 +48,7 @@ ANNOUNCING = "MESH_APP_PRIVATE_KEY"
 APP_KEY = re.compile(r"secrets\.MESH_(MAINTENANCE_)?APP_PRIVATE_KEY")
 SNOWFLAKE, MAINTAINING = "SNOWFLAKE_PRIVATE_KEY", "MESH_MAINTENANCE_APP_PRIVATE_KEY"
 SECRETS: Mapping[str, set[str]] = {
-    **dict.fromkeys(("changed", "deploy", "snowflake", "drop", "freshness", "sweep"), {SNOWFLAKE}),
+    **{job: {SNOWFLAKE} for job in "changed deploy snowflake drop freshness sweep".split()},
     "announce": {ANNOUNCING},
     "template": {MAINTAINING, "TEMPLATE_TOKEN"},
     "keys": {MAINTAINING, SNOWFLAKE},

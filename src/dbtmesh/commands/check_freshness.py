@@ -67,7 +67,12 @@ def main(words: Sequence[str], root: Path) -> int:
     findings = [
         freshness.publication(name, each.generated_at, arguments.max_age, now)
         if each
-        else Finding(name, "", f"has published nothing to {place.env} ({registry.described(store.url)})", stale=True)
+        else Finding(
+            name,
+            "",
+            f"has published nothing to {place.env} ({registry.described(store.url)})",
+            stale=True,
+        )
         for name, each in published.items()
     ]
     if arguments.data:

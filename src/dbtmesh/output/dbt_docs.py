@@ -1,7 +1,7 @@
 """Escapes text for dbt's docs page. It shows descriptions as Markdown, so that an image in one is
-loaded from wherever its author says, by everybody who opens the page. Its search shows descriptions,
-tags and names of columns as HTML (`trustAsHtml` in dbt-docs), so that an element in one would run
-scripts there.
+loaded from wherever its author says, by everybody who opens the page. Its search shows
+descriptions, tags and names of columns as HTML (`trustAsHtml` in dbt-docs), so that an element in
+one would run scripts there.
 
 What is escaped is written as HTML writes a character: Markdown and HTML both show it as what it is.
 """

@@ -27,6 +27,10 @@ HERE = "{owner}/{repo}"
 _STATUS = re.compile(r"HTTP/\S+ (\d{3})")
 
 
+class NotHere(MeshError):
+    """There is no `gh` on this machine, or nobody is signed in with it."""
+
+
 @dataclass(frozen=True)
 class Gh:
     """`gh`, run in a folder, for a GitHub by its host name. An `Api` (dbtmesh.ci.github)."""
@@ -79,14 +83,14 @@ class Gh:
     def check(self) -> None:
         """Raises MeshError unless `gh` is here and signed in."""
         if self.run(["auth", "status"]).returncode:
-            raise MeshError("`gh` is not signed in to GitHub (`gh auth login`)")
+            raise NotHere("`gh` is not signed in to GitHub (`gh auth login`)")
 
     def run(
         self, arguments: Sequence[str], stdin: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         """Raises MeshError where there is no `gh`, or it does not end."""
         if not shutil.which("gh"):
-            raise MeshError("GitHub's command line tool `gh` is not here")
+            raise NotHere("GitHub's command line tool `gh` is not here")
         try:
             return subprocess.run(
                 ["gh", *arguments],

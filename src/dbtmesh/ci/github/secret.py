@@ -66,7 +66,7 @@ class Place:
         try:
             tool.check()
         except MeshError as error:
-            if self.branch is None:
+            if self.branch is None or self.repository is None:
                 raise
             raise MeshError(
                 f"{error}, so who can use {self._where} is not known: limit it to {self.branch} "
@@ -117,7 +117,9 @@ class Place:
             case Closing.LEFT:
                 assert found is not None
                 strangers = ", ".join(found.strangers(allowed))
-                reviewed = f" once {' or '.join(found.reviewers)} approve" if found.reviewers else ""
+                reviewed = (
+                    f" once {' or '.join(found.reviewers)} approve" if found.reviewers else ""
+                )
                 raise MeshError(
                     f"{strangers} can use {self._where}, too{reviewed}: it has rules of your own, "
                     f"so it stays as it is. Limit it to {' and '.join(allowed)} there, or set the "
@@ -134,9 +136,7 @@ class Place:
     def _where(self) -> str:
         return f"the environment {self.environment} ({self.settings})"
 
-    def _left_open(
-        self, allowed: Sequence[str], repository: Repository, error: MeshError
-    ) -> str:
+    def _left_open(self, allowed: Sequence[str], repository: Repository, error: MeshError) -> str:
         plan = (
             ""
             if repository.is_public

@@ -70,10 +70,10 @@ def is_of_server(number: int | None) -> bool:
 
 
 class Answer(NamedTuple):
-    """count: of rows that were inserted; columns: their names."""
+    """inserted: how many rows; columns: their names."""
 
     rows: list[Sequence[Any]]
-    count: int
+    inserted: int
     columns: Sequence[str]
 
 
@@ -96,7 +96,7 @@ class Connection:
 
     def insert(self, statement: Statement, where: str) -> int:
         """How many rows it inserted. Raises MeshError."""
-        return self._run(statement, where).count
+        return self._run(statement, where).inserted
 
     def _run(self, statement: Statement, where: str) -> Answer:
         with self._lock:

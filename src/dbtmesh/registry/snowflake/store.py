@@ -284,8 +284,8 @@ class SnowflakeStore:
 
     def _marks(self, found: Mapping[str, Collection[str]], where: str) -> dict[str, str]:
         """Database → the project that it is of, by mesh.yml or by the comment that an administrator
-        has given it, where it is in doubt whose a record is. Who deploys a project owns no database,
-        and so cannot change the comment.
+        has given it, where it is in doubt whose a record is. Who deploys a project owns no
+        database, and so cannot change the comment.
 
         found: consumer → databases.
         """

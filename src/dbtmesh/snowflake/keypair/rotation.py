@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dbtmesh import MeshError, cli
-from dbtmesh.ci.github.gh import Gh
+from dbtmesh.ci.github.gh import Gh, NotHere
 from dbtmesh.ci.github.secret import Place
 from dbtmesh.snowflake.keypair import plan, rsa_keys
 from dbtmesh.snowflake.keypair.files import File
@@ -47,8 +47,8 @@ class Rotation:
         self.failed: MeshError | None = None
 
     def run(self) -> int:
-        """Raises MeshError where a step fails; what was done before it stays done. Where GitHub does
-        not take a key that nothing depends on yet, the rest is done all the same."""
+        """Raises MeshError where a step fails; what was done before it stays done. Where GitHub
+        does not take a key that nothing depends on yet, the rest is done all the same."""
         if self.goes_on:
             cli.say("going on with the rotation that was begun")
         perform: dict[Step, Callable[[Situation], None]] = {
@@ -148,10 +148,12 @@ class Rotation:
                     "Then run this again with --no-github; the file dies with a runner of CI, so "
                     "there run it again once GitHub takes secrets"
                 ) from None
-            self.failed = MeshError(
-                f"GitHub does not have the key: {by_hand}\nThen (or if there is no CI) run this "
-                "again with --no-github"
-            )
+            said = f"GitHub does not have the key: {by_hand}"
+            if isinstance(error, NotHere) and self.place.repository is None:
+                self.left.append(said)  # no repository has any part in this yet
+            else:
+                advice = "Then (or if there is no CI) run this again with --no-github"
+                self.failed = MeshError(f"{said}\n{advice}")
         self.handed_over = True
 
     def retire(self, now: Situation) -> None:
