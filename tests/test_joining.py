@@ -202,6 +202,23 @@ def test_a_lock_stays_as_it_is_and_what_the_mesh_needs_is_installed_after_it(
     assert "requirements-mesh.txt" in line.split()
     assert "\nclick==" not in (folder / "constraints.txt").read_text() or lock != LOCK
     Member(folder, {}).ok("doctor", "--files")
+    if lock == LOCK:
+        said = update(folder, template, next_release(template, tmp_path))
+        assert (folder / "requirements.txt").read_text() == lock
+        (wheel,) = (folder / "vendor").iterdir()
+        after = (folder / "requirements-mesh.txt").read_text()
+        assert [*re.findall(r"^(?!#)\S+", after, re.MULTILINE)] == [
+            "dbt-core>=1.10.8,<1.13",
+            "dbt-duckdb>=1.10.1",
+            "dbt-extras>=1.0",
+            "dbt-snowflake>=1.10,<1.13",
+            f"./vendor/{wheel.name}[s3,snowflake,publisher]",
+        ]
+        constraints = (folder / "constraints.txt").read_text()
+        assert "\ndbt-core==1.99.0\n" in constraints
+        assert "\nclick==" not in constraints
+        assert " && ".join(map(install.format, next_steps.REQUIREMENTS)) in said
+        assert said.count("  so ") == 1, said  # of .gitignore, which is theirs
 
 
 def test_packages_and_sources_of_the_team_are_in_the_steps(
@@ -233,16 +250,15 @@ def test_the_doctor_finds_nothing_more(shop: Path) -> None:
     assert "note: profiles.yml: is ignored by git (.gitignore:2: profiles.yml)" in said
 
 
-def test_updates_leave_the_teams_files_alone_and_roll_out_the_rest(
-    template: Source, shop: Path, tmp_path: Path
-) -> None:
-    newer = tmp_path / "template"
-    git(tmp_path, "clone", "--quiet", template.url, str(newer))
+def next_release(template: Source, folder: Path) -> Path:
+    """The template with a tag more, which changes files that a team may have."""
+    newer = folder / "template"
+    git(folder, "clone", "--quiet", template.url, str(newer))
     for name in ("README.md.jinja", ".gitignore", "snowflake/99_teardown.sql.jinja"):
         path = newer / "template/{{ member }}" / name
         path.write_text(path.read_text() + "\n-- of the next release\n")
     for name, pattern, text in (
-        ("requirements.txt.jinja", "dbt-duckdb>=.*", "dbt-duckdb>=1.10.1"),
+        ("requirements.txt.jinja", "dbt-duckdb>=.*", "dbt-duckdb>=1.10.1\ndbt-extras>=1.0"),
         ("constraints.txt.jinja", "dbt-core==.*", "dbt-core==1.99.0"),
         ("constraints.txt.jinja", "dbt-snowflake==.*", "dbt-snowflake==1.99.0"),
     ):
@@ -250,17 +266,28 @@ def test_updates_leave_the_teams_files_alone_and_roll_out_the_rest(
         path.write_text(re.sub(pattern, text, path.read_text()))
     git(newer, "commit", "--quiet", "--all", "--message", "next")
     git(newer, "tag", "v9.0.0")
-    recorded = shop / ".copier-answers.yml"
+    return newer
+
+
+def update(project: Path, template: Source, newer: Path) -> str:
+    """Commits a project as it joined, and updates it; what was said."""
+    recorded = project / ".copier-answers.yml"
     recorded.write_text(recorded.read_text().replace(template.url, str(newer)))
-    git(shop, "add", "--all")
-    git(shop, "commit", "--quiet", "--message", "joined")
-    update: list[str | Path] = [BIN / "copier", "update", "--trust", "--defaults"]
-    done = run(update, shop)
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "joined")
+    done = run([BIN / "copier", "update", "--trust", "--defaults"], project)
     assert done.returncode == 0, done.stderr
+    assert not git(project, "diff", "--name-only", "--diff-filter=U")
+    return str(done.stdout + done.stderr)
+
+
+def test_updates_leave_the_teams_files_alone_and_roll_out_the_rest(
+    template: Source, shop: Path, tmp_path: Path
+) -> None:
+    said = update(shop, template, next_release(template, tmp_path))
     changed = {line[3:] for line in git(shop, "status", "--porcelain").splitlines()}
     assert "snowflake/99_teardown.sql" in changed
     assert not {"README.md", ".gitignore", "dbt_project.yml", "profiles.yml"} & changed
-    assert not git(shop, "diff", "--name-only", "--diff-filter=U")
     # but for the lines that the copy added to their requirements, and the versions tested with them
     (wheel,) = (shop / "vendor").iterdir()
     requirements = (shop / "requirements.txt").read_text()
@@ -268,10 +295,11 @@ def test_updates_leave_the_teams_files_alone_and_roll_out_the_rest(
     assert re.findall(r"^./vendor/([^\[]*)", requirements, re.MULTILINE) == [wheel.name]
     assert wheel.name.startswith("dbtmesh-9.0.0-")
     assert "\ndbt-duckdb>=1.10.1\n" in requirements
+    assert requirements.count("dbt-extras>=1.0") == 1
+    assert requirements.count("# What this project runs on") == 1
     constraints = (shop / "constraints.txt").read_text()
     assert "\ndbt-snowflake==1.99.0\n" in constraints
     assert "dbt-core==" not in constraints
-    said = done.stdout + done.stderr
     assert said.count("  so ") == 1, said  # .gitignore is theirs, and this one is a finding
 
 

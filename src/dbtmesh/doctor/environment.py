@@ -77,10 +77,16 @@ def _with_lines(text: str, missing: Sequence[str], ours: Sequence[str]) -> str:
         fenced = [line for line in ours if line in missing or line.startswith("#")]
         return before + "\n".join(fenced) + "\n"
     lines = before.split("\n")
-    at = lines.index(fence[0]) + len(fence)
-    while not lines[at - 1].strip():
-        at -= 1
-    return "\n".join([*lines[:at], *missing, *lines[at:]])
+    at = lines.index(fence[0])
+    for line in ours:  # each behind the one that the template has before it
+        name = distribution(line)
+        known = [n for n, each in enumerate(lines) if name and distribution(each) == name]
+        if known:
+            at = known[0]
+        elif line in missing:
+            at += 1
+            lines.insert(at, line)
+    return "\n".join(lines)
 
 
 def place_of(project: Project) -> str:
