@@ -6,6 +6,7 @@ it, a second plan is empty, and a teardown gives them back as they were. On the 
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -373,6 +374,123 @@ def test_text_of_a_comment_stays_text(team: Team) -> None:
     assert "Nothing to change" in team.access("plan")
     team.access("teardown", "--yes")
     assert picture(team.model) == before
+
+
+# What all of a company reads by, in schemas that the project takes over and beside them.
+FOR_ALL = """
+    USE ROLE ACCOUNTADMIN;
+    GRANT USAGE ON DATABASE DBT_UP_PROD TO ROLE PUBLIC;
+    GRANT USAGE ON SCHEMA DBT_UP_PROD.MARTS TO ROLE PUBLIC;
+    GRANT SELECT ON TABLE DBT_UP_PROD.MARTS.OTHER TO ROLE PUBLIC;
+    GRANT SELECT ON VIEW DBT_UP_PROD.MARTS.SEEN TO ROLE PUBLIC;
+    GRANT SELECT ON FUTURE VIEWS IN SCHEMA DBT_UP_PROD.MARTS TO ROLE PUBLIC;
+    GRANT SELECT ON FUTURE TABLES IN DATABASE DBT_UP_PROD TO ROLE PUBLIC;
+"""
+BESIDE = """
+    CREATE TABLE DBT_UP_PROD.LEGACY.T (ID INT);
+    GRANT USAGE ON SCHEMA DBT_UP_PROD.LEGACY TO ROLE PUBLIC;
+    GRANT SELECT ON TABLE DBT_UP_PROD.LEGACY.T TO ROLE PUBLIC;
+    CREATE DATABASE LANDING; GRANT USAGE ON DATABASE LANDING TO ROLE PUBLIC;
+"""
+ENDED = [
+    line.strip().replace("GRANT", "REVOKE", 1).replace(" TO ROLE", " FROM ROLE")
+    for line in FOR_ALL.splitlines()
+    if "GRANT" in line
+]
+
+
+def public_grants(model: Model) -> set[str]:
+    found = {f"{privilege} ON {on}" for on, privilege, to in picture(model)[1] if to == "ROLE PUBLIC"}
+    future = picture(model)[2]
+    return found | {
+        f"{each[0]} ON FUTURE {each[1]} IN {each[2]}" for each in future if each[3] == "ROLE PUBLIC"
+    }
+
+
+def test_what_everybody_has_is_shown_and_stays(team: Team) -> None:
+    """It may be what a company reads by: an adoption keeps what others were granted."""
+    team.sql(YEARS_OLD + FOR_ALL + BESIDE)
+    before, had = picture(team.model), public_grants(team.model)
+    for words in (("plan",), ("apply", "--adopt", "--yes"), ("plan",)):
+        said = team.access(*words)
+        assert [line for line in ENDED if line not in said] == []
+        assert "LEGACY" not in said.partition("Everybody has this")[2]
+        assert "LANDING" not in said
+    assert "Nothing to change" in said
+    assert public_grants(team.model) == had
+    assert "ROLE PUBLIC" not in (team.path / "snowflake/05_grants_of_others.sql").read_text()
+    assert "ROLE PUBLIC" not in (team.path / "snowflake/98_give_back.sql").read_text()
+    found = team.access("verify", status=2)
+    assert "extra    SELECT ON TABLE DBT_UP_PROD.MARTS.OTHER TO ROLE PUBLIC" in found
+    team.access("teardown", "--yes")
+    assert_same(picture(team.model), before)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_everybody_has_is_taken_away_by_whoever_asks_for_it(team: Team, at_once: bool) -> None:
+    team.sql(YEARS_OLD + FOR_ALL + BESIDE)
+    before, had = picture(team.model), public_grants(team.model)
+    team.refused("apply", "--revoke-public", "--yes")  # of somebody else's objects
+    assert picture(team.model) == before
+    adopt = ("apply", "--adopt", "--yes")
+    if not at_once:
+        team.access(*adopt)
+    said = team.access(*(adopt if at_once else ("apply", "--yes")), "--revoke-public")
+    assert [line for line in ENDED if line not in said] == []
+    left = public_grants(team.model)
+    assert left < had
+    assert all("LEGACY" in each or "LANDING" in each for each in left), left
+    assert team.model.can("BI", "SELECT", "DBT_UP_PROD.MARTS.PUBLIC_ORDERS")
+    plan = team.access("plan")
+    assert "Nothing to change" in plan
+    assert "Everybody has" not in plan
+    team.deploys()
+    team.access("verify")
+    assert not team.model.can("PUBLIC", "SELECT", "DBT_UP_PROD.MARTS.PUBLIC_ORDERS")
+    team.sql(  # so that there is as much as before
+        "USE ROLE ACCOUNTADMIN; DROP SCHEMA DBT_UP_PROD.EXTRA; DROP VIEW DBT_UP_PROD.MARTS.NEW;"
+    )
+    team.access("teardown", "--yes")
+    assert public_grants(team.model) == had
+    assert_same(picture(team.model), before)
+
+
+def test_what_a_file_of_the_teams_gives_to_everybody_is_meant(team: Team) -> None:
+    team.sql(YEARS_OLD + FOR_ALL)
+    own = team.path / "snowflake/06_everybody.sql"
+    own.write_text(
+        FOR_ALL + "GRANT USAGE ON DATABASE DBT_UP_DEV TO ROLE PUBLIC;"
+        "GRANT DATABASE ROLE DBT_UP_PROD.PUBLIC_READ TO ROLE PUBLIC;"
+    )
+    said = team.access("apply", "--adopt", "--revoke-public", "--yes")
+    assert "FROM ROLE PUBLIC" not in said
+    assert "Everybody has" not in team.access("plan")
+    found = team.access("verify")
+    assert "note     USAGE ON DATABASE DBT_UP_PROD TO ROLE PUBLIC: so snowflake/ says" in found
+    matrix_ = team.access("matrix")
+    assert "| `PUBLIC` |  | `DBT_UP_PROD` (database) | USAGE |" in matrix_
+    assert "nothing to `PUBLIC`" not in matrix_
+    own.unlink()
+    assert "extra    USAGE ON DATABASE DBT_UP_DEV TO ROLE PUBLIC" in team.access("verify", status=2)
+
+
+def test_a_role_and_a_warehouse_that_everybody_has_are_shown(team: Team) -> None:
+    team.access("apply", "--yes")
+    team.sql(
+        "USE ROLE ACCOUNTADMIN; GRANT USAGE ON WAREHOUSE DBT_UP_WH TO ROLE PUBLIC;"
+        "GRANT DATABASE ROLE DBT_UP_PROD.PUBLIC_READ TO ROLE PUBLIC;"
+        "GRANT ROLE DBT_UP_DEV_ROLE TO ROLE PUBLIC;"
+    )
+    data = json.loads(team.access("plan", "--json"))
+    assert {each["statement"] for each in data if each["flag"] == "--revoke-public"} == {
+        "REVOKE USAGE ON WAREHOUSE DBT_UP_WH FROM ROLE PUBLIC",
+        "REVOKE DATABASE ROLE DBT_UP_PROD.PUBLIC_READ FROM ROLE PUBLIC",
+        "REVOKE ROLE DBT_UP_DEV_ROLE FROM ROLE PUBLIC",
+    }
+    team.access("apply", "--revoke-public", "--yes")
+    assert not (team.path / "snowflake/98_give_back.sql").exists()  # nothing of it was another's
+    assert json.loads(team.access("plan", "--json")) == []
+    team.access("verify")
 
 
 # Names in quotes, a role that others inherit, a user with a password, a warehouse with a

@@ -2,7 +2,8 @@
 
   plan      what would change, as a table and as SQL. Without a connection: everything
   apply     makes the changes, after asking. Stops at the first failure; run it again to go on.
-            What exists and is not this project's stays as it is; --adopt takes it over
+            What exists and is not this project's stays as it is; --adopt takes it over. What
+            everybody has, by the role PUBLIC, is shown; --revoke-public takes it away
   verify    compares the account with the SQL and the public models, and tries what must fail
   matrix    the access matrix as Markdown, for the README and for auditors
   teardown  drops what this project created, after asking; everything in it is gone. What it took
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING
 from dbtmesh import MeshError, cli, flags
 from dbtmesh.config import Member, load_member
 from dbtmesh.output.words import counted
-from dbtmesh.snowflake import adopt, expected, files, giveback, matrix, plan, report
+from dbtmesh.snowflake import adopt, everybody, expected, files, giveback, matrix, plan, report
 from dbtmesh.snowflake.adopt import Existing
 from dbtmesh.snowflake.names import Names, names_of
 from dbtmesh.snowflake.plan import Change, Live
@@ -87,6 +88,11 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         help="take over what exists and is not this project's: owners, managed access, properties. "
         "What others were granted stays, and a teardown gives it back",
     )
+    change.add_argument(
+        everybody.FLAG,
+        action="store_true",
+        help="take from PUBLIC, and so from everybody, what it has on this project's objects",
+    )
     check = commands.add_parser(
         "verify", parents=[connection, output, models], help="compare the account with the SQL"
     )
@@ -113,7 +119,8 @@ def show_plan(arguments: argparse.Namespace, member: Member, names: Names) -> in
     session.close()
     built = _built(member, names)
     changes = adopt.plan_all(steps, live, names, built)
-    show(changes, arguments.json)
+    closing = everybody.closing(steps, adopt.foreign_of(found, names, live), live, names)
+    show(changes, arguments.json, closing, names.project)
     for warning in report.locked_out(changes, live):
         cli.note(warning)
     if built is None and adopt.foreign_of(found, names, live):
@@ -142,11 +149,18 @@ def _look(
     return session, live, found
 
 
-def show(changes: Sequence[Change], as_json: bool) -> None:
+def show(
+    changes: Sequence[Change],
+    as_json: bool,
+    closing: Sequence[Change] = (),
+    project: str = "",
+) -> None:
+    """closing: what is shown, and not among the changes."""
     if as_json:
-        cli.say_json([report.as_data(change) for change in changes])
+        more = [report.as_data(change) | {"flag": everybody.FLAG} for change in closing]
+        cli.say_json([*map(report.as_data, changes), *more])
     else:
-        cli.say(*report.plan_lines(changes))
+        cli.say(*report.plan_lines(changes), *report.public_lines(closing, project))
 
 
 # ── apply ─────────────────────────────────────────────────────────────────────────────
@@ -155,12 +169,17 @@ def show(changes: Sequence[Change], as_json: bool) -> None:
 def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     steps = files.read_steps(member)
     session, live, found = _look(arguments, member, names, steps)
-    changes = adopt.plan_all(steps, live, names, _built(member, names))
+    closing = everybody.closing(steps, adopt.foreign_of(found, names, live), live, names)
+    ended = [grant for each in closing for grant in each.step.grants]
+    after = everybody.without(live, ended) if arguments.revoke_public else live
+    changes = adopt.plan_all(steps, after, names, _built(member, names))
     if not arguments.adopt:
         adopt.refuse_unasked(changes, found, names)
+    if arguments.revoke_public:
+        changes, closing = [*changes, *closing], []
     _check_roles(session, changes)
     if not arguments.json:
-        show(changes, as_json=False)
+        show(changes, False, closing, names.project)
     for warning in report.locked_out(changes, live):
         cli.note(warning)
     if changes:
@@ -270,6 +289,7 @@ def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
         lacking=models.lacking if models else (),
         extra=[grant for grant in excess if grant not in fixed],
         revoked=fixed,
+        everybodys=everybody.meant(wanted),
         probes=probes.run(session, names, live.grants.difference(fixed)),
     )
     session.close()

@@ -279,6 +279,10 @@ def _grants(
             if thing in objects or thing not in created:
                 for row in _shown(session, f"SHOW {direction} {thing}"):
                     yield read(row, thing)
+    for row in _shown(session, f"SHOW GRANTS TO {PUBLIC}"):  # of the whole account
+        grant = _grant_to(row, PUBLIC)
+        if names.owns(grant.container):
+            yield grant
 
 
 def _shown(session: Session, sql: str) -> list[Row]:

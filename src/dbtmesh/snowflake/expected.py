@@ -141,10 +141,10 @@ def _accounted_for(
     grant: Grant, wanted: Expected, meant: Mapping[Object, set[str]], names: Names
 ) -> bool:
     """meant: as `readable` has it."""
-    if grant.to == PUBLIC:
-        return False
     if _is_wanted(grant, wanted):
         return True
+    if grant.to == PUBLIC:
+        return False
     if grant.scope is not Scope.ONE:
         return False
     if grant.to in wanted.created and grant.on == Object("DATABASE", grant.to.container):

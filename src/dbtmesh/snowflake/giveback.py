@@ -104,7 +104,7 @@ def _inverse(change: Change, live: Live, dropped: AbstractSet[Object]) -> Iterat
         yield from (_as_before(step, step.object, each) for each in change.differences)
     elif step.verb is Verb.REVOKE:
         for grant in step.grants:
-            yield grant.administrator, f"GRANT {grant.privilege} ON {grant.where} TO {grant.to}"
+            yield grant.administrator, f"GRANT {grant.subject} TO {grant.to}"
     elif step.verb is Verb.GRANT:
         for grant in step.grants:
             if grant.privilege == "OWNERSHIP":
@@ -185,15 +185,13 @@ def kept(excess: Iterable[Grant], foreign: Collection[Object]) -> str:
     """SQL that gives what others have on objects that are taken over, or in them.
 
     And what a role or user that is taken over has elsewhere. excess: grants that nothing accounts
-    for. What PUBLIC has is not kept: nothing is for everybody.
+    for. What PUBLIC has stays, too, but no file says that it should: see `everybody`.
     """
     found = []
     for grant in excess:
         taken = grant.to in foreign or any(grant.container.is_in(thing) for thing in foreign)
         if taken and grant.to != PUBLIC and grant.privilege not in ("OWNERSHIP", "MANAGE GRANTS"):
-            of_role = grant.on.kind in ("ROLE", "DATABASE ROLE") and grant.privilege == "USAGE"
-            what = str(grant.on) if of_role else f"{grant.privilege} ON {grant.where}"
-            found.append((grant.administrator, f"GRANT {what} TO {grant.to}"))
+            found.append((grant.administrator, f"GRANT {grant.subject} TO {grant.to}"))
     return script(sorted(found, key=lambda line: line[0] != "SECURITYADMIN"))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from dbtmesh.snowflake.expected import Expected
-from dbtmesh.snowflake.names import Names, reader_role
+from dbtmesh.snowflake.names import PUBLIC, Names, reader_role
 from dbtmesh.snowflake.objects import Grant, Object, Scope
 
 
@@ -52,15 +52,21 @@ def _where(grant: Grant, grants: frozenset[Grant]) -> str:
     return f"every {kind} in `{grant.on.name}`, {when}"
 
 
-def markdown(rows: Iterable[Mapping[str, str]], names: Names) -> str:
+def markdown(rows: Sequence[Mapping[str, str]], names: Names) -> str:
     lines = ["| role | who | object | privileges |", "|---|---|---|---|"]
+    is_public = any(row["role"] == PUBLIC.name for row in rows)
+    nothing = (
+        "Nothing else. `PUBLIC` is everybody"
+        if is_public
+        else "Nothing else, and nothing to `PUBLIC`"
+    )
     for row in rows:
         lines.append(f"| `{row['role']}` | {row['who']} | {row['object']} | {row['privileges']} |")
     return "\n".join(
         [
             *lines,
             "",
-            f"Nothing else, and nothing to `PUBLIC`. People have `{names.dev_role.name}`, too. "
+            f"{nothing}. People have `{names.dev_role.name}`, too. "
             "The owner of a schema, or of an object in it, may do everything with it. USAGE on a "
             "database role gives what that role may do.",
         ]

@@ -166,6 +166,12 @@ class Grant(NamedTuple):
         return f"{self.scope} {plural(kind)} IN {self.container}"
 
     @property
+    def subject(self) -> str:
+        """What GRANT and REVOKE name: a role, or a privilege on something."""
+        is_membership = self.on.kind in ("ROLE", "DATABASE ROLE") and self.privilege == "USAGE"
+        return str(self.on) if is_membership else f"{self.privilege} ON {self.where}"
+
+    @property
     def container(self) -> Object:
         """The object that the grant is on, or the container of those that it is on."""
         if self.scope is Scope.ONE:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dbtmesh.artifacts.hooks import Hook
 from dbtmesh.output.words import counted, one_line
-from dbtmesh.snowflake import expected
+from dbtmesh.snowflake import everybody, expected
 from dbtmesh.snowflake.names import Names
 from dbtmesh.snowflake.objects import Grant, Scope
 from dbtmesh.snowflake.plan import Change, Live
@@ -52,6 +52,23 @@ def plan_lines(changes: Sequence[Change]) -> Iterator[str]:
             f"{adopting} of them (adopt) take over what exists and is somebody else's: only "
             "`apply --adopt` runs them."
         )
+
+
+def public_lines(closing: Sequence[Change], project: str) -> Iterator[str]:
+    """What everybody has, which a plan leaves as it is until somebody says otherwise."""
+    if not closing:
+        return
+    yield f"Everybody has this of what is {project}'s, by the role PUBLIC, and keeps it:"
+    role = ""
+    for change in closing:
+        if change.step.role != role:
+            role = change.step.role
+            yield f"USE ROLE {role};"
+        yield f"{change.step.statement};"
+    yield (
+        f"`apply {everybody.FLAG}` runs this, with --adopt where that is to come first. What is "
+        "meant for everybody, say in a file of your own: GRANT … TO ROLE PUBLIC"
+    )
 
 
 def what(change: Change) -> str:
@@ -110,7 +127,8 @@ class Findings:
 
     missing: steps that are not as the SQL says. unpublished: SELECT that readers lack, and
     lacking: the hooks whose absence is the cause. extra: what nothing accounts for, as far as it
-    was not revoked. probes: what was tried, as it should be or not.
+    was not revoked. everybodys: what files in snowflake/ give to PUBLIC. probes: what was tried, as
+    it should be or not.
     """
 
     missing: Sequence[Change]
@@ -118,6 +136,7 @@ class Findings:
     lacking: Sequence[Hook]
     extra: Sequence[Grant]
     revoked: Sequence[Grant]
+    everybodys: Sequence[Grant]
     probes: Sequence[Probe]
 
     @property
@@ -126,12 +145,13 @@ class Findings:
         return not (self.missing or self.unpublished or self.extra or wrong)
 
     def as_data(self) -> dict[str, Any]:
-        """As JSON: {missing, extra, revoked: texts, probes: [{role, statement, …}]}."""
+        """As JSON: {missing, extra, revoked, everybody: texts, probes: [{role, statement, …}]}."""
         return {
             "missing": [_missing(change) for change in self.missing]
             + [str(grant) for grant in self.unpublished],
             "extra": [str(grant) for grant in self.extra],
             "revoked": [str(grant) for grant in self.revoked],
+            "everybody": [str(grant) for grant in self.everybodys],
             "probes": [
                 {
                     "role": probe.role,
@@ -165,6 +185,8 @@ class Findings:
             own = expected.revocable(grant, names)
             whose = "--fix runs it" if own else "not this project's: ask its owner"
             yield f"         {expected.remedy(grant, names)};  ({whose})"
+        for grant in self.everybodys:
+            yield f"note     {grant}: so snowflake/ says, and everybody has it"
         for probe in self.probes:
             yield f"{'WRONG  ' if probe.is_wrong else 'ok     '}  {probe}"
         if not self.probes:
