@@ -400,7 +400,9 @@ ENDED = [
 
 
 def public_grants(model: Model) -> set[str]:
-    found = {f"{privilege} ON {on}" for on, privilege, to in picture(model)[1] if to == "ROLE PUBLIC"}
+    found = {
+        f"{privilege} ON {on}" for on, privilege, to in picture(model)[1] if to == "ROLE PUBLIC"
+    }
     future = picture(model)[2]
     return found | {
         f"{each[0]} ON FUTURE {each[1]} IN {each[2]}" for each in future if each[3] == "ROLE PUBLIC"
