@@ -10,9 +10,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from dbtmesh.config import Engine
 from fleet.render import Source
-from tests.conftest import Member
+from tests import engines
+from tests.conftest import Member, dbt_of
 from tests.test_joining import copy, repository
+from tests.test_starter import copy as start
 from tests.versions import git
 
 SMALL = {
@@ -174,7 +177,29 @@ def after(member: Member) -> list[str]:
     return by_hand
 
 
-def test_a_small_project_builds_as_it_is(template: Source, tmp_path: Path) -> None:
+def reader_builds(
+    template: Source, upstream: Member, quick: dict[str, str], project: str, model: str
+) -> None:
+    """A reader that is made of what the project publishes builds at once, by source and by ref."""
+    engine = quick["engine"]
+    more = dbt_of(engines.V2).environment if engine == Engine.V2 else {}
+    environment = {**upstream.environment, **more}
+    home = Path(environment["DBT_MESH_HOME"])
+    answers = ("kind=native", f"upstreams={project}", f"engine={engine}", "starter_reads=source")
+    reader = Member(start(template, home.parent / "reader", home, *answers).path, environment)
+    (made,) = (reader.path / "models").glob("*.sql")
+    by_source = f"source('{project}', '{model}')"
+    assert f"{{{{ {by_source} }}}}" in made.read_text()
+    for call in (by_source, by_source.replace("source", "ref")):
+        made.write_text(made.read_text().replace(by_source, call))
+        reader.ok("scripts/sync_mesh.py")
+        reader.dbt("build")
+        assert "1 edge" in reader.ok("scripts/validate_lineage.py")
+
+
+def test_a_small_project_builds_as_it_is(
+    template: Source, tmp_path: Path, quick: dict[str, str]
+) -> None:
     """One step by hand: whether profiles.yml, which it ignores, is committed. With 0.2.0: eight
     (seven files in conflict, of which it replaced or left out each, and the samples)."""
     folder = repository(tmp_path / "shop", SMALL)
@@ -191,9 +216,12 @@ def test_a_small_project_builds_as_it_is(template: Source, tmp_path: Path) -> No
     assert " PASS=9 " in built
     member.ok("scripts/publish_manifest.py", "--check")
     assert "published 1 public model of jaffle" in member.ok("scripts/publish_manifest.py")
+    reader_builds(template, member, quick, "jaffle", "orders")
 
 
-def test_a_large_project_builds_what_duckdb_can(template: Source, tmp_path: Path) -> None:
+def test_a_large_project_builds_what_duckdb_can(
+    template: Source, tmp_path: Path, quick: dict[str, str]
+) -> None:
     """No step by hand; with 0.2.0 each function, model and source was one."""
     top = repository(tmp_path / "warehouse", dict(large()), inside=ANALYTICS)
     copy(template, top, "--answers-file", f"{ANALYTICS}/.copier-answers.yml")
@@ -221,3 +249,5 @@ def test_a_large_project_builds_what_duckdb_can(template: Source, tmp_path: Path
         f"{ANALYTICS}/macros/generate_schema_name.sql",
         f"{ANALYTICS}/snowflake/03_grant_mesh_access.sql",
     }
+    assert "published 1 public model of analytics" in member.ok("scripts/publish_manifest.py")
+    reader_builds(template, member, quick, "analytics", "salesforce_t1")
