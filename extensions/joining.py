@@ -23,10 +23,14 @@ LAYER = re.compile(r"\{\{ *\w+ *\}\}")
 PREFIX = re.compile(r"^\{\{ *workflow_prefix *\}\}")
 NO_VALUE = (ValueError, LookupError, AttributeError, TypeError, OverflowError)
 """What PyYAML raises for a value that is not one of its type: `2026-13-01`, `!!bool x`."""
-MACRO = re.compile(r"{%-?\s*macro\s+(\w+)\s*\(")
+MACRO = re.compile(r"{%[-+]?\s*macro\s+(\w+)\s*\(")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 """A name on Snowflake as it stands: no Jinja, and stored in upper case."""
-IN_MODEL = re.compile(r"""config\([^)]*\bschema\s*=\s*['"]([A-Za-z_][A-Za-z0-9_$]*)['"]""")
+CONFIG = re.compile(r"\bconfig\s*\(")
+"""Where a model configures itself in its own file, in SQL or Python."""
+QUOTES = re.compile(r"""'[^']*'|"[^"]*"|[()]""")
+GIVEN = re.compile(r"""\b(schema|database)\s*=\s*(?:'([^']*)'|"([^"]*)")""")
+COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 NOT_PROD = ("dev", "ci", "local", "test", "staging", "default")
 """Targets that deploy nothing."""
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -96,12 +100,14 @@ def refuse_other_mesh(project: Path, folder: PurePath) -> None:
 def macros(project: Path) -> set[str]:
     """Names of the macros that a project defines."""
     files = _files(project, "macro-paths", "macros", "*.sql")
-    return {name for file in files for name in MACRO.findall(_text(file))}
+    return {name for file in files for name in MACRO.findall(COMMENT.sub("", _text(file)))}
 
 
 def _files(project: Path, key: str, default: str, *patterns: str) -> Iterator[Path]:
-    """Files in the folders that a setting such as `model-paths` names."""
-    paths = settings(project).get(key)
+    """Files in the folders that a setting such as `model-paths` names, or as dbt called it before
+    1.0, `source-paths`."""
+    known = settings(project)
+    paths = known.get(key, known.get("source-paths") if key == "model-paths" else None)
     named = [each for each in paths if isinstance(each, str)] if isinstance(paths, list) else None
     for folder in [default] if named is None else named:
         for pattern in patterns:
@@ -210,13 +216,12 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
     project = joined(conf)
     if not project:
         return ""
+    places = (*_written(project, prod_database), *_configured(project, prod_database))
     found = [
         schema if database == prod_database else f"{database}.{schema}"
-        for database, written in _written(project, prod_database)
+        for database, written in places
         if (schema := _stored(written))
     ]
-    for model in _models(project):
-        found += map(_stored, IN_MODEL.findall(_text(model)))
     targets = _targets(project)
     default = _stored(targets.get(_prod_of(targets), {}).get("schema"))
     if not found and not default:
@@ -242,6 +247,35 @@ def _written(project: Path, database: str) -> Iterator[tuple[str, str]]:
     seen: set[tuple[int, str]] = set()
     for part in ("seeds", "models", "snapshots"):
         yield from _written_in(known.get(part), database, seen)
+
+
+def _configured(project: Path, database: str) -> Iterator[tuple[str, Any]]:
+    """The same of what models, seeds and snapshots say by themselves, or in their properties."""
+    for file in _files(project, "model-paths", "models", "*.sql", "*.py"):
+        text = _text(file)
+        for config in _configs(text) if "schema" in text else ():
+            given = {key: single or double for key, single, double in GIVEN.findall(config)}
+            if "schema" in given:
+                yield _stored(given.get("database")) or database, given["schema"]
+    for file in _files(project, "model-paths", "models", "*.yml", "*.yaml"):
+        text = _text(file)
+        known = _parsed(text) if "schema:" in text and "config" in text else {}
+        listed = [known.get(part) for part in ("models", "seeds", "snapshots")]
+        for each in (each for part in listed if isinstance(part, list) for each in part):
+            own = each.get("config") if isinstance(each, dict) else None
+            if isinstance(own, dict) and isinstance(own.get("schema"), str):
+                yield _stored(own.get("database")) or database, own["schema"]
+
+
+def _configs(text: str) -> Iterator[str]:
+    """What is between the brackets of each `config(…)`."""
+    for found in CONFIG.finditer(text):
+        depth = 1
+        for sign in QUOTES.finditer(text, found.end()):
+            depth += {"(": 1, ")": -1}.get(sign[0], 0)
+            if depth == 0:
+                yield text[found.end() : sign.start()]
+                break
 
 
 def _written_in(part: Any, database: str, seen: set[tuple[int, str]]) -> Iterator[tuple[str, str]]:

@@ -223,7 +223,7 @@ def model_folders(project: Path) -> list[str]:
     """Where dbt reads models from, as far as a line of dbt_project.yml tells."""
     file = project / "dbt_project.yml"
     named = re.search(
-        r"^model-paths: *(\[.*?\]|(?:\n *- .*)+)",
+        r"^(?:model|source)-paths: *(\[.*?\]|(?:\n *- .*)+)",
         _text(file) if file.is_file() else "",
         re.MULTILINE,
     )

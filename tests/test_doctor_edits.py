@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from dbtmesh.doctor import conflicts, file_bytes
+from dbtmesh import dbt_paths
+from dbtmesh.doctor import bounds, conflicts, file_bytes
 from dbtmesh.doctor.finding import Side
 from dbtmesh.doctor.yaml_edit import add_entry, add_to_list, rename_key, set_value
 from dbtmesh.doctor.yaml_nodes import CannotEdit
@@ -243,3 +244,41 @@ def test_one_side_of_a_conflict_is_taken(base: str) -> None:
     assert conflicts.resolved(text, Side.TEMPLATE) == "a\ntheirs\nb\n" * 2
     assert conflicts.resolved("a\n=======\n", Side.YOURS) == "a\n=======\n"
     assert conflicts.resolved(text.partition(">>>>>>>")[0], Side.YOURS) is None
+
+
+# ── versions, folders ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "exclude"),
+    [
+        (">=1.10.8,<1.13", "==1.7.4", True),
+        (">=1.10.8,<1.13", "==1.10.8", False),
+        (">=1.10.8,<1.13", "==1.13", True),
+        (">=1.10.8,<1.13", "~=1.7", False),
+        (">=1.10.8,<1.13", "~=1.7.2", True),
+        (">=1.10.8,<1.13", "==1.11.*", False),
+        (">=1.10.8,<1.13", "==1.9.*", True),
+        (">=1.10.8,<1.13", ">=1.3,<1.10.8", True),
+        (">=1.10.8,<1.13", ">=1.3, <=1.10.8", False),
+        (">=1.10.8,<1.13", ">1.12.9,!=1.12.10", False),
+        (">=1.10.8,<1.13", "", False),
+        (">=2.0.0a4,<3", "==2.0.0a4", False),
+        (">=2.0.0-alpha.4", "2.0.0", False),
+        ("=1.0", "1.0.1", True),
+        (">1.0", "<=1.0", True),
+        ("main", "1.0", False),
+    ],
+)
+def test_bounds_that_leave_no_version(one: str, other: str, exclude: bool) -> None:
+    assert bounds.exclude(one, other) is bounds.exclude(other, one) is exclude
+
+
+def test_folders_have_the_names_of_before_dbt_1() -> None:
+    old = {"source-paths": ["a"], "data-paths": ["b", 7]}
+    assert dbt_paths.folders(old, "model-paths") == ["a"]
+    assert dbt_paths.folders(old, "seed-paths") == ["b"]
+    assert dbt_paths.folders({**old, "model-paths": ["c"]}, "model-paths") == ["c"]
+    assert dbt_paths.folders({"macro-paths": "x"}, "macro-paths") == ["macros"]
+    assert dbt_paths.key_of(old, "model-paths") == "source-paths"
+    assert dbt_paths.key_of({}, "model-paths") == "model-paths"

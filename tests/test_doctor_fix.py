@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from dbtmesh.config import load_member
-from dbtmesh.doctor import plan
+from dbtmesh.doctor import environment, plan
 from dbtmesh.doctor.finding import Finding, Side
 from dbtmesh.doctor.project import Project
 from tests.conftest import Member, Render
@@ -315,6 +316,46 @@ def test_a_target_builds_where_grants_are_made(render: Render, name: str) -> Non
     assert one(member).what == f"the target {name} builds in ANALYTICS, mesh.yml says {wanted}"
     fix(member)
     assert path.read_text() == f"{head}{mark}      database: {wanted}  # since 2019\n{tail}"
+
+
+@pytest.mark.parametrize(
+    "line", ["dbt-core==1.7.4  # as in prod", "dbt-core [x] >=1.3,<1.9; python_version > '3'"]
+)
+def test_requirements_leave_room_for_what_the_mesh_needs(render: Render, line: str) -> None:
+    member = committed(render(kind="upstream"))
+    path = member.path / "requirements.txt"
+    (ours,) = re.findall(r"^dbt-core.*", path.read_text(), re.MULTILINE)
+    whole = path.read_text()
+    path.write_text(whole.replace(ours, line))
+    assert one(member).what.endswith(f", and the mesh needs {ours}")
+    fix(member)
+    comment = "  # as in prod" if "#" in line else ""
+    assert path.read_text() == whole.replace(ours, f"{ours}{comment}")
+    path.write_text(whole.replace(ours, f"{line.partition('  #')[0]} --hash=sha256:00"))
+    assert one(member).edits == ()
+
+
+@pytest.mark.parametrize("key", ["model-paths", "source-paths"])
+def test_a_folder_is_added_under_the_key_that_is_there(render: Render, key: str) -> None:
+    member = committed(render(kind="native"))
+    edit(member, PROJECT, "model-paths: [models]", f"{key}: [transform]")
+    assert one(member).what == f"{key} does not name models"
+    fix(member)
+    settings = yaml.safe_load((member.path / PROJECT).read_text())
+    assert settings[key] == ["transform", "models"]
+    assert len({"model-paths", "source-paths"} & settings.keys()) == 1
+
+
+def test_what_is_installed_is_of_the_versions_that_the_mesh_needs(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = committed(render(kind="upstream"))
+    assert [*environment.dbt_version(project(member))] == []
+    installed = {"dbt-core": "1.11.16", "dbt-snowflake": "1.7.0"}
+    monkeypatch.setattr(metadata, "version", lambda name: installed.get(name, "1.10.1"))
+    (finding,) = environment.dbt_version(project(member))
+    assert finding.what == "is 1.7.0 in this Python, and the mesh needs dbt-snowflake>=1.10,<1.13"
+    assert finding.add == "pip install -r requirements.txt -c constraints.txt"
 
 
 # ── models and macros ─────────────────────────────────────────────────────────────────

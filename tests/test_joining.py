@@ -548,6 +548,41 @@ def test_names_on_snowflake_are_those_of_the_profile_and_the_models(
 
 
 @pytest.mark.parametrize(
+    ("file", "text", "found"),
+    [
+        ("m.sql", "{{ config(schema='audit') }} select 1", "AUDIT"),
+        ("m.sql", '{{ config(\n  post_hook="{{ f(1) }}",\n  schema = "audit",\n) }}', "AUDIT"),
+        ("m.sql", "{{ config(database='ml', schema='features') }}", "ML.FEATURES"),
+        ("m.sql", "{{ config(schema='a', database=var('d')) }} f(schema='x')", "A"),
+        ("m.sql", "{{ config(schema=var('s')) }}", ""),
+        ("m.sql", "{{ config(alias=')', schema='a') }}", "A"),
+        ("m.sql", "{{ config(schema='a' }}", ""),
+        ("m.py", "def model(dbt, session):\n    dbt.config(schema='ml')\n", "ML"),
+        ("m.yml", "models: [{name: m, config: {schema: fin, database: ml}}, 7]\n", "ML.FIN"),
+        ("m.yml", "seeds:\n  - {name: s, config: {schema: lookups}}\nmodels: 7\n", "LOOKUPS"),
+        ("m.yml", "sources: [{name: s, schema: x, config: {enabled: true}}]\n", ""),
+    ],
+)
+@pytest.mark.parametrize("key", ["model-paths", "source-paths"])
+def test_schemas_that_models_name_themselves_are_found(
+    tmp_path: Path, file: str, text: str, found: str, key: str
+) -> None:
+    settings = f"name: shop\n{key}: [transform]\n"
+    shop = conf(tmp_path, {"dbt_project.yml": settings, f"transform/{file}": text})
+    assert joining.existing_schemas(shop, "PROD") == (f"{found},MARTS" if found else "")
+
+
+def test_a_macro_in_a_comment_is_none(tmp_path: Path) -> None:
+    macro = "{% macro generate_schema_name(a, b) %}{% endmacro %}"
+    write(
+        tmp_path, {"macros/a.sql": f"{{# {macro} #}}", "macros/b.sql": macro.replace("{%", "{%-")}
+    )
+    assert joining.macros(tmp_path) == {"generate_schema_name"}
+    (tmp_path / "macros/b.sql").unlink()
+    assert joining.macros(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
     "files",
     [
         {},

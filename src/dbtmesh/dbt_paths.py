@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 PATHS: Mapping[str, str] = {
     "model-paths": "models",
@@ -14,3 +15,19 @@ PATHS: Mapping[str, str] = {
     "function-paths": "functions",
 }
 """Keys of dbt_project.yml → dbt's default folder."""
+OLD: Mapping[str, str] = {"model-paths": "source-paths", "seed-paths": "data-paths"}
+"""The names that keys had before dbt 1.0; dbt Core reads them still, where the new one is not."""
+
+
+def key_of(settings: Mapping[str, Any], key: str) -> str:
+    """The key as a dbt_project.yml has it."""
+    old = OLD.get(key, key)
+    return old if key not in settings and old in settings else key
+
+
+def folders(settings: Mapping[str, Any], key: str) -> list[str]:
+    """The folders that a dbt_project.yml names under a key, or dbt's default."""
+    named = settings.get(key_of(settings, key))
+    if not isinstance(named, list):
+        return [PATHS[key]]
+    return [each for each in named if isinstance(each, str)]

@@ -19,7 +19,7 @@ from typing import Any
 
 from dbtmesh import MeshError, yaml_files
 from dbtmesh.artifacts.built_manifest import Manifest, OfPackage, disabled, files, package_files
-from dbtmesh.dbt_paths import PATHS
+from dbtmesh.dbt_paths import PATHS, folders
 from dbtmesh.files import read_bounded
 
 ALWAYS_NODES: Mapping[str, frozenset[str]] = {
@@ -74,10 +74,9 @@ def find(root: Path) -> dict[PurePosixPath, Found]:
         for name in SETTINGS
         if (root / name).is_file()
     }
-    for key, default in PATHS.items():
-        folders = settings.get(key)
-        for folder in folders if isinstance(folders, list) else [default]:
-            for path in _walk(root, root / str(folder)):
+    for key in PATHS:
+        for folder in folders(settings, key):
+            for path in _walk(root, root / folder):
                 if path.suffix.lower() not in READ or (ignored and ignored(path.as_posix())):
                     continue
                 # Without a way to read .dbtignore, a new file may be one that dbt passes over.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dbtmesh import dbt, installed
 from dbtmesh.config import Engine
-from dbtmesh.doctor import yaml_edit
+from dbtmesh.doctor import bounds, yaml_edit
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 
@@ -67,6 +67,47 @@ def requirements(project: Project) -> Iterator[Finding]:
             wanted,
             (Edit(place, text.replace(named, wanted)),),
         )
+
+
+def versions(project: Project) -> Iterator[Finding]:
+    """The team's own lines leave room for the versions that the mesh runs on. What is installed
+    after a lock needs none."""
+    text = project.text(REQUIREMENTS) or ""
+    if place_of(project) != REQUIREMENTS:
+        return
+    ours = {
+        distribution(line): line for line in project.template.rendered(REQUIREMENTS).splitlines()
+    }
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        wanted = ours.get(distribution(line))
+        if wanted is None or not bounds.exclude(_bounds(line), _bounds(wanted)):
+            continue
+        comment = line[len(line.partition(" #")[0].rstrip()) :]
+        has_hash = bool(HASH.search(text))
+        yield Finding(
+            REQUIREMENTS,
+            f"has {line.partition(' #')[0].strip()}, and the mesh needs {wanted}",
+            "what the project's commands and macros rely on is not in that version",
+            wanted + (", and compile the file again: it has hashes" if has_hash else ""),
+            ()
+            if has_hash
+            else (
+                Edit(
+                    REQUIREMENTS, "\n".join([*lines[:at], f"{wanted}{comment}", *lines[at + 1 :]])
+                ),
+            ),
+        )
+
+
+def _bounds(line: str) -> str:
+    """Of a line of requirements: without its name, extras, marker and comment."""
+    found = NAME.match(line.strip())
+    return (
+        re.sub(r"^\[[^]]*\]", "", line.strip()[found.end() :]).partition("#")[0].partition(";")[0]
+        if found
+        else ""
+    )
 
 
 def _with_lines(text: str, missing: Sequence[str], ours: Sequence[str]) -> str:
@@ -159,21 +200,44 @@ def dbt_version(project: Project) -> Iterator[Finding]:
             f"{installed.how(project.root)}, or another answer: copier update "
             "--trust --skip-answered --data engine=" + ("v2" if is_v2 else "core"),
         )
-    bounds = project.dbt_project.get("require-dbt-version")
-    listed = bounds if isinstance(bounds, list) else re.split(r",\s*", bounds) if bounds else []
-    admitting = [bound for bound in map(str, listed) if _admits(bound, found)]
+    yield from _installed(project)
+    required = project.dbt_project.get("require-dbt-version")
+    listed = required if isinstance(required, list) else re.split(r",\s*", required or "")
+    listed = [each for each in map(str, listed) if each]
+    admitting = [bound for bound in listed if bounds.admits(bound, found)]
     if len(admitting) < len(listed):
         wider = ", ".join(admitting or [f">={found}"])
         text = project.text(DBT_PROJECT) or ""
         yield Finding(
             DBT_PROJECT,
-            f"require-dbt-version is {', '.join(map(str, listed))}, dbt here is {found}",
+            f"require-dbt-version is {', '.join(listed)}, dbt here is {found}",
             "dbt does not run the project",
             f"require-dbt-version: '{wider}'; or another dbt",
             yaml_edit.edits(
                 DBT_PROJECT, yaml_edit.set_value, text, ("require-dbt-version",), wider
             ),
         )
+
+
+def _installed(project: Project) -> Iterator[Finding]:
+    """What this Python has of the packages that run dbt, in the versions that the mesh needs."""
+    from importlib import metadata  # as below
+
+    for line in project.template.rendered(REQUIREMENTS).splitlines():
+        name = distribution(line)
+        if name in (None, LIBRARY) or project.member.engine is not Engine.CORE:
+            continue
+        try:
+            found = metadata.version(str(name))
+        except metadata.PackageNotFoundError:
+            continue
+        if not bounds.admits(_bounds(line), found):
+            yield Finding(
+                str(name),
+                f"is {found} in this Python, and the mesh needs {line}",
+                "what the project's commands and macros rely on is not in that version",
+                installed.how(project.root),
+            )
 
 
 def _found(engine: Engine) -> str | None:
@@ -187,25 +251,6 @@ def _found(engine: Engine) -> str | None:
         except metadata.PackageNotFoundError:
             return None
     return dbt.version(engine)
-
-
-def _admits(bound: str, version: str) -> bool:
-    parts = re.fullmatch(r"\s*(>=|<=|>|<|==|=)?\s*v?([0-9][0-9.]*)(.*)", bound)
-    if not parts:
-        return True  # not ours to judge
-    numbers = tuple(int(n) for n in re.findall(r"\d+", version.split("a")[0].split("rc")[0])[:3])
-    limit = tuple(int(n) for n in parts[2].split(".") if n)
-    match parts[1]:
-        case ">=":
-            return numbers >= limit
-        case "<=":
-            return numbers <= limit
-        case ">":
-            return numbers > limit
-        case "<":
-            return numbers < limit
-        case _:
-            return numbers == limit
 
 
 def seal(project: Project) -> Iterator[Finding]:

@@ -44,6 +44,7 @@ FILES: Sequence[Check] = (
     interface.landing,
     interface.contracts,
     environment.requirements,
+    environment.versions,
     environment.seal,
     repository.lines,
     repository.ignored,

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dbtmesh import yaml_files
+from dbtmesh import dbt_paths, yaml_files
 from dbtmesh.config import Member
 from dbtmesh.doctor import file_bytes
 from dbtmesh.doctor.file_bytes import Guess
@@ -129,16 +129,11 @@ class Project:
     def profile(self) -> str:
         return str(self.dbt_project.get("profile") or self.member.project)
 
-    def paths(self, key: str, default: str) -> list[str]:
-        """Folders that dbt_project.yml names, such as `macro-paths`."""
-        named = self.dbt_project.get(key)
-        return [str(each) for each in named] if isinstance(named, list) else [default]
-
     @cached_property
     def macros(self) -> dict[str, list[str]]:
         """Files by the name of each macro that they define."""
         found: dict[str, list[str]] = {}
-        folders = self.paths("macro-paths", "macros")
+        folders = dbt_paths.folders(self.dbt_project, "macro-paths")
         on_disk = {
             path.relative_to(self.root).as_posix()
             for folder in folders

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from dbtmesh import dbt_paths
 from dbtmesh.artifacts import hooks
 from dbtmesh.config import Engine
 from dbtmesh.doctor.finding import Edit, Finding, note
@@ -113,18 +114,19 @@ def paths(project: Project) -> Iterator[Finding]:
     if project.member.kind == "native":
         written["model-paths"] = "models"
     text = project.text(DBT_PROJECT)
-    for key, folder in written.items():
-        if text is None or folder in project.paths(key, folder):
+    for name, folder in written.items():
+        folders = dbt_paths.folders(project.dbt_project, name)
+        if text is None or folder in folders:
             continue
-        mend = edits(DBT_PROJECT, add_to_list, text, (key,), folder)
+        key = dbt_paths.key_of(project.dbt_project, name)
         yield Finding(
             DBT_PROJECT,
             f"{key} does not name {folder}",
             "dbt does not find the macros that the hooks call"
             if folder == "macros"
             else "dbt does not find the sources that scripts/sync_mesh.py writes",
-            f"{key}: {json.dumps([*project.paths(key, folder), folder])}",
-            mend,
+            f"{key}: {json.dumps([*folders, folder])}",
+            edits(DBT_PROJECT, add_to_list, text, (key,), folder),
         )
 
 

@@ -23,6 +23,7 @@ import msgspec
 from dbtmesh import MeshError, checked, yaml_files
 from dbtmesh.checked import Unfit
 from dbtmesh.config import Member
+from dbtmesh.dbt_paths import folders
 from dbtmesh.downstream import committed, lineage, undeclared
 from dbtmesh.downstream.duckdb_types import ANY, Column, Columns, columns
 from dbtmesh.downstream.stub import NO_COLUMNS, Table
@@ -98,8 +99,7 @@ class Plan:
 def declares_any(root: Path) -> bool:
     """Whether the project's files, or its packages', declare a source that no sync wrote. Only then
     is it worth asking dbt which."""
-    named = yaml_files.mapping(root / "dbt_project.yml").get("model-paths")
-    models = [str(each) for each in named] if isinstance(named, list) else ["models"]
+    models = folders(yaml_files.mapping(root / "dbt_project.yml"), "model-paths")
     for folder in (*models, "dbt_packages", "snapshots", "seeds"):
         for path in (root / folder).rglob("*.y*ml"):
             if not path.is_file():

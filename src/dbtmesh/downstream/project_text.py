@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dbtmesh import yaml_files
-from dbtmesh.dbt_paths import PATHS
+from dbtmesh import dbt_paths, yaml_files
 
 PROJECT = "dbt_project.yml"
 PACKAGES = ("packages.yml", "dependencies.yml")
@@ -78,9 +77,7 @@ def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project
 
 
 def _folders(settings: Mapping[str, Any], key: str) -> list[str]:
-    found = settings.get(key)
-    named = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
-    return named or [PATHS[key]]
+    return dbt_paths.folders(settings, key) or [dbt_paths.PATHS[key]]
 
 
 def _texts(root: Path, settings: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
@@ -94,7 +91,7 @@ def _texts(root: Path, settings: Mapping[str, Any]) -> Iterator[tuple[str, bytes
 
 
 def _own_folders(root: Path, settings: Mapping[str, Any]) -> list[Path]:
-    names = dict.fromkeys(name for key in PATHS for name in _folders(settings, key))
+    names = dict.fromkeys(name for key in dbt_paths.PATHS for name in _folders(settings, key))
     return [root / name for name in names]
 
 
