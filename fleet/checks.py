@@ -12,6 +12,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dbtmesh import MeshError
@@ -64,7 +65,7 @@ def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[s
         environment = {"DBT_MESH_HOME": home}
         if read and not committed:
             ours = os.environ.get("DBT_MESH_HOME", str(theirs.parent / ".mesh"))
-            environment = {"DBT_MESH_HOME": ours}
+            lend(Path(ours), Path(home), local_database_of(project))
         some = [] if committed == read else [f"--upstream {name}" for name in committed]
         has_stubs = (project / STUB_MESH).is_file() and (committed or not read)
         before = [
@@ -75,6 +76,23 @@ def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[s
             if said := run_in_member(command, clone, member, environment):
                 return command, said
     return None
+
+
+def lend(ours: Path, home: Path, own: str) -> None:
+    """Links what this machine's mesh holds into a home that a check may write to: it reads what
+    others have built and published here, and changes none of it. own: what it makes itself."""
+    with suppress(OSError):  # there is none, and the check will say so
+        for each in ours.iterdir():
+            if each.name != own:
+                (home / each.name).symlink_to(each.absolute())
+
+
+def local_database_of(project: Path) -> str:
+    """The file of a member's own database on DuckDB, as profiles.yml names it."""
+    try:
+        return f"{load_member(project).local_database}.duckdb"
+    except (MeshError, OSError):
+        return ""
 
 
 def has_packages(project: Path) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,13 @@ import pytest
 from fleet import checks, landlock, sandbox
 from fleet.git import GitError
 from fleet.members import Member
+
+
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """Not in memory, to which programs may write wherever they work: see `landlock.DEVICES`."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp" if Path("/var/tmp").is_dir() else None) as made:
+        yield Path(made)
 
 
 def refused(folder: Path, code: str, seconds: float = 60) -> str:
@@ -113,3 +122,30 @@ def test_a_check_has_no_secret_of_whoever_runs_it(
     assert said.startswith("['.tmp'] ")
     assert "('LANG', 'C.UTF-8')" in said
     assert not any(text in said for text in (*secrets, "'secret'"))
+
+
+@pytest.mark.skipif(not landlock.is_possible(), reason="this system has no Landlock")
+def test_a_check_changes_nothing_that_other_projects_read_on_this_machine(
+    on_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a member that has committed no contracts, and so reads this machine's: dbt-loom takes what
+    is published there as it is."""
+    ours, clone = on_disk / "ours", on_disk / "scratch/clone"
+    (ours / "published/dbt_up").mkdir(parents=True)
+    (ours / "published/dbt_up/manifest.json").write_text("theirs")
+    (ours / "DBT_DOWN_LOCAL.duckdb").write_text("of an earlier build")
+    clone.mkdir(parents=True)
+    (clone / "mesh.yml").write_text(
+        "project: dbt_down\nkind: loom\ndatabase_prefix: DBT_DOWN\nupstreams:\n"
+        "  - {name: dbt_up, database_prefix: DBT_UP}\n"
+    )
+    (clone / "check.sh").write_text(
+        'cd "$DBT_MESH_HOME" && grep -q theirs published/dbt_up/manifest.json || exit 3\n'
+        "echo new > DBT_DOWN_LOCAL.duckdb || exit 4\n"
+        "for file in published/dbt_up/manifest.json published/x y; do echo mine > $file; done\n"
+        "test -f y && ! test -e published/x\n"
+    )
+    monkeypatch.setenv("DBT_MESH_HOME", str(ours))
+    before = {path: path.is_file() and path.read_text() for path in ours.rglob("*")}
+    assert checks.first_failure(["sh check.sh"], clone, Member("down", str(on_disk))) is None
+    assert {path: path.is_file() and path.read_text() for path in ours.rglob("*")} == before

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from dbtmesh import MeshError
 from dbtmesh.commands import deploy_state, publish_manifest, stub_mesh, sync_mesh
 from dbtmesh.registry import keys
+from dbtmesh.registry.folder import FolderStore
 from tests.test_one_fault import published
 from tests.test_untrusted_commands import FACTS, World, run
 
@@ -51,7 +53,7 @@ def test_a_sync_writes_through_no_link(world: World, link: str) -> None:
     status, text = sync(world)
     assert status == 1
     (line,) = [line for line in text.splitlines() if line.startswith("error")]
-    assert "a link leads out of the project there: remove it" in line
+    assert "a link leads out of the folder there: remove it" in line
     assert elsewhere(world) == {"manifest.json": "theirs"}
 
 
@@ -148,3 +150,14 @@ def test_a_note_that_names_other_files_is_none(world: World) -> None:
         assert status == 0
         assert "nothing to write" in text
         assert set(json.loads(path.read_text())["written"]) == set(note["written"])
+
+
+def test_a_registry_that_several_share_is_written_through_no_link(tmp_path: Path) -> None:
+    """Who may write into its folder may not write with another's rights elsewhere."""
+    (tmp_path / "registry/dbt_up/prod").mkdir(parents=True)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "registry/dbt_up/prod/consumers").symlink_to(tmp_path / "theirs")
+    store = FolderStore(tmp_path / "registry")
+    with pytest.raises(MeshError, match="a link leads out of the folder there"):
+        store.write(keys.record("dbt_up", "prod", "dbt_down"), b"{}", replaces=None)
+    assert [*(tmp_path / "theirs").iterdir()] == []

@@ -54,7 +54,7 @@ def inside(root: Path, path: str) -> Path:
     """A place below a folder. Raises OSError where a link on the way leads out of the folder."""
     whole = root / path
     if not whole.parent.resolve().is_relative_to(root.resolve()):
-        raise OSError(errno.ELOOP, "a link leads out of the project there: remove it", str(whole))
+        raise OSError(errno.ELOOP, "a link leads out of the folder there: remove it", str(whole))
     return whole
 
 

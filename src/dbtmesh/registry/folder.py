@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dbtmesh import MeshError, sha256
-from dbtmesh.files import MOST, opened, read_bounded, write_whole
+from dbtmesh.files import MOST, inside, opened, read_bounded, write_whole
 from dbtmesh.registry.store import Changed, NotModified, Stored, TooLarge
 
 LOCK_SECONDS = 30
@@ -60,7 +60,7 @@ class FolderStore:
             with FileLock(lock, timeout=LOCK_SECONDS):
                 if self.etag(key) != replaces:
                     raise Changed(key)
-                write_whole(path, body)
+                write_whole(inside(self.root, key), body)
         except Timeout:
             raise MeshError(
                 f"{lock} has been held by another process for {LOCK_SECONDS} s: is one stuck?"
