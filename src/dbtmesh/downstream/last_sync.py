@@ -8,7 +8,8 @@ answer is not `not modified`, the sync goes the whole way, and takes the answers
 state/.sync.json   the record (`LastSync`); it belongs to this machine
 
 A file is the same by what git and make go by: its inode, its size and its times. Nobody chooses
-these, so that a record which was committed or copied is of no use.
+these, so that a record which was committed or copied is of no use; one that looks at less than it
+has to is none.
 """
 
 # Annotations are no texts here: see registry/store.py.
@@ -117,6 +118,7 @@ def ask(folder: str, words: Sequence[str]) -> dict[Asked, Answer]:
         last = _read(folder)
         if (
             last.told != told(folder, words)
+            or not {LIBRARY, f"{folder}/mesh.yml"} <= {*last.seen.places}
             or last.seen != see(last.seen.places)
             or os.path.realpath(last.home[0]) != last.home[1]
         ):
