@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from dbtmesh import MeshError
 from dbtmesh.ci.github.environments import Closing, Environment, Limit, closing
+from dbtmesh.config import load_member
+from dbtmesh.snowflake.files import read_steps
+from dbtmesh.snowflake.keypair.environment import close_before
+from dbtmesh.snowflake.names import names_of
+from dbtmesh.snowflake.plan import plan
 from tests import github_cli
 from tests.conftest import Member, Render
 from tests.github_api import PERSON, GitHubApi
@@ -243,6 +249,38 @@ def test_any_branch_may_use_the_environment_of_pull_requests(
     assert settings.may_use("ci", "feature/x")
     assert KEY in settings.environments["ci"].secrets
     laptop.ok("status", "--user", "dbt_up_ci_svc")
+
+
+# ── apply ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_apply_lets_nobody_in_before_it_is_closed(
+    laptop: TeamLaptop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With workload identity, it is what lets jobs of the environment sign in."""
+    member = load_member(laptop.member.path)
+    changes = plan(read_steps(member))
+    def apply() -> None:
+        close_before(changes, member, names_of(member), print)
+
+    for name, value in laptop.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", laptop.path_without_gh())
+    settings.job_names("prod")
+    if expects_key(laptop):
+        apply()
+        assert settings.may_use("prod", "feature/x")
+        return
+    with pytest.raises(MeshError, match=r"(?s)nothing was changed.*settings/environments.*--no-github"):
+        apply()
+    monkeypatch.setenv("PATH", laptop.environment["PATH"])
+    apply()
+    assert not settings.may_use("prod", "feature/x")
+    trusted = [change for change in changes if "WORKLOAD" in change.step.statement]
+    changes = [change for change in changes if change not in trusted]
+    settings.environments["prod"].policy = None
+    apply()  # nothing of this: who is let in already stays so
+    assert settings.may_use("prod", "feature/x")
 
 
 # ── status ────────────────────────────────────────────────────────────────────────────

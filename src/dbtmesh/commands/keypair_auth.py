@@ -27,6 +27,7 @@ from dbtmesh.ci.github.secret import Place
 from dbtmesh.config import Member, load_member
 from dbtmesh.snowflake.keypair import status
 from dbtmesh.snowflake.keypair.ages import ROTATE_AFTER_DAYS
+from dbtmesh.snowflake.keypair.environment import place_of
 from dbtmesh.snowflake.keypair.files import File, KeyFiles, default_file
 from dbtmesh.snowflake.keypair.key_ring import PASSPHRASE, KeyRing, Passphrase
 from dbtmesh.snowflake.keypair.rotation import Rotation
@@ -125,17 +126,6 @@ def _user_name(name: str) -> str:
         )
     plain = name.isascii() and name.replace("_", "").isalnum() and not name[0].isdigit()
     return name.upper() if plain else name
-
-
-def place_of(names: Names, member: Member, user: str) -> Place | None:
-    """Where GitHub keeps the key of one of CI's two users; a person's key is nobody else's."""
-    if user == names.service_user.name:
-        environment, branch = member.deploy_environment, member.deploy_branch
-    elif user == names.ci_user.name:
-        environment, branch = member.ci_environment, None
-    else:
-        return None
-    return Place(environment, member.github_repository, branch, server=member.github_server)
 
 
 def role_of(names: Names, user: str) -> str | None:

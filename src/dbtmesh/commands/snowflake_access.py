@@ -93,6 +93,11 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="take from PUBLIC, and so from everybody, what it has on this project's objects",
     )
+    change.add_argument(
+        "--no-github",
+        action="store_true",
+        help="with auth: workload_identity, leave GitHub's environment alone: it is closed already",
+    )
     check = commands.add_parser(
         "verify", parents=[connection, output, models], help="compare the account with the SQL"
     )
@@ -183,6 +188,11 @@ def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
     for warning in report.locked_out(changes, live):
         cli.note(warning)
     if changes:
+        if not arguments.no_github:
+            from dbtmesh.snowflake.keypair import environment
+
+            tell = cli.note if arguments.json else cli.say
+            environment.close_before(changes, member, names, tell)
         _ask(f"Run {'it' if len(changes) == 1 else 'them'} on {session.name}?", "y", arguments)
         if any(change.adopts for change in changes):
             tell = cli.note if arguments.json else cli.say

@@ -1,0 +1,49 @@
+"""Knows GitHub's environments of a member: whose user's key each keeps, or whose jobs sign in without
+one; and closes the one that deploys before they can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dbtmesh import MeshError
+from dbtmesh.ci.github.gh import Gh
+from dbtmesh.ci.github.secret import Place
+from dbtmesh.config import Member
+from dbtmesh.snowflake.names import Names
+from dbtmesh.snowflake.plan import Change
+
+
+def place_of(names: Names, member: Member, user: str) -> Place | None:
+    """Where GitHub keeps the key of one of CI's two users; a person's key is nobody else's."""
+    if user == names.service_user.name:
+        environment, branch = member.deploy_environment, member.deploy_branch
+    elif user == names.ci_user.name:
+        environment, branch = member.ci_environment, None
+    else:
+        return None
+    return Place(environment, member.github_repository, branch, server=member.github_server)
+
+
+def close_before(
+    changes: Iterable[Change], member: Member, names: Names, say: Callable[[str], None]
+) -> None:
+    """Sees to it that only the branch that deploys can use its environment, where one of these
+    changes lets jobs of it sign in without a key. Raises MeshError where that cannot be done, or
+    be told."""
+    let_in = any(
+        change.effect.is_certain
+        and change.step.object == names.service_user
+        and "WORKLOAD_IDENTITY" in change.step.properties
+        for change in changes
+    )
+    place = place_of(names, member, names.service_user.name)
+    if not let_in or place is None:
+        return
+    try:
+        place.close_by(Gh(member.root, member.github_server), say)
+    except MeshError as error:
+        raise MeshError(
+            f"nothing was changed, for it lets jobs of {place.environment} sign in: {error}\n"
+            "Run this again then, or with --no-github where somebody has seen to it"
+        ) from None
