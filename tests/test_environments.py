@@ -260,6 +260,7 @@ def test_apply_lets_nobody_in_before_it_is_closed(
     """With workload identity, it is what lets jobs of the environment sign in."""
     member = load_member(laptop.member.path)
     changes = plan(read_steps(member))
+
     def apply() -> None:
         close_before(changes, member, names_of(member), print)
 
@@ -271,7 +272,9 @@ def test_apply_lets_nobody_in_before_it_is_closed(
         apply()
         assert settings.may_use("prod", "feature/x")
         return
-    with pytest.raises(MeshError, match=r"(?s)nothing was changed.*settings/environments.*--no-github"):
+    with pytest.raises(
+        MeshError, match=r"(?s)nothing was changed.*settings/environments.*--no-github"
+    ):
         apply()
     monkeypatch.setenv("PATH", laptop.environment["PATH"])
     apply()

@@ -210,7 +210,7 @@ def test_it_is_of_this_folder_and_library(
 @pytest.mark.parametrize("kept", ["LIBRARY", "mesh.yml", ""])
 def test_a_record_that_looks_at_too_little_is_none(settled: Settled, kept: str) -> None:
     """As somebody could commit it, with an answer of a registry of theirs."""
-    told, home, (places, marks), *rest = json.loads((settled.root / RECORD).read_text())
+    told, home, (places, _), *rest = json.loads((settled.root / RECORD).read_text())
     known = {"LIBRARY": last_sync.LIBRARY, "mesh.yml": f"{settled.root}/mesh.yml"}.get(kept)
     seen = ([known], last_sync.see([known]).marks) if known else ([], {})
     assert {last_sync.LIBRARY, f"{settled.root}/mesh.yml"} < {*places}
