@@ -1,5 +1,5 @@
-"""Knows GitHub's environments of a member: whose user's key each keeps, or whose jobs sign in without
-one; and closes the one that deploys before they can.
+"""Finds the GitHub environment that keeps a user's key, or whose jobs sign in without one; and
+closes the one that deploys before they can.
 """
 
 from __future__ import annotations
