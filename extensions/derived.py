@@ -72,7 +72,10 @@ def delivery(answers: Answers, answers_file: PurePath) -> dict[str, Any]:
     """
     alone, project = answers["working_directory"] == ".", answers["project_name"]
     beside = "mesh-" if ".github/workflows/" in answers["own_files"] else ""
+    server = answers["github_server"]
     return {
+        # gh asks github.com, whatever the folder's repository is
+        "gh_api": "gh api" if server == "github.com" else f"gh api --hostname {server}",
         "deploy_environment": "prod" if alone else f"prod-{project}",
         "ci_environment": "ci" if alone else f"ci-{project}",
         # workflows go to the top of the repository, also if members share it

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from fnmatch import fnmatchcase
 from multiprocessing.connection import wait as wait_for
 
+from next_steps import SAY_WHO_COMMITS
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -27,6 +28,7 @@ from dbtmesh.cli import note, say_json
 from fleet import sandbox
 from fleet.console import plain
 from fleet.errors import FleetError
+from fleet.git import GitError, git
 from fleet.members import Member
 from fleet.outcome import FINE, Goal, Order, Outcome, Result
 from fleet.releases import Releases
@@ -88,9 +90,8 @@ def run(
     as_json: bool,
 ) -> int:
     """The command: 0 where all went well, 2 where some need a person. Raises FleetError."""
-    if goal in (Goal.PROPOSE, Goal.DRY_RUN) and not shutil.which("gh"):
-        missing = "gh is not on PATH: install it (cli.github.com), or --push, or --prepare"
-        if goal is Goal.PROPOSE:
+    for missing in lacking(goal):
+        if goal is not Goal.DRY_RUN:
             raise FleetError(missing)
         note(missing)
     order = Order(releases, goal, checks, moved_to)
@@ -103,6 +104,16 @@ def run(
     if stopped:
         return 130
     return 0 if all(outcome.result in FINE for outcome in outcomes) else 2
+
+
+def lacking(goal: Goal) -> Iterator[str]:
+    """What the operator lacks for it, which would fail for every member after all the work."""
+    if goal in (Goal.PROPOSE, Goal.DRY_RUN) and not shutil.which("gh"):
+        yield "gh is not on PATH: install it (cli.github.com), or --push, or --prepare"
+    try:
+        git(None, "var", "GIT_COMMITTER_IDENT")
+    except GitError:
+        yield f"git does not know who commits: {SAY_WHO_COMMITS}"
 
 
 def watch(

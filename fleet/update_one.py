@@ -105,10 +105,13 @@ def carry_out(
 
 
 def commit(clone: Path, order: Order, *words: str) -> None:
-    """Commits in the clone, past the operator's own hooks, which are for what they write. Signed as
-    the operator's git says, unless nobody will ever see it."""
-    unsigned = ["--no-gpg-sign"] if order.goal is Goal.DRY_RUN else []
-    git(clone, "commit", "--quiet", "--no-verify", *unsigned, *words)
+    """Commits in the clone, past the operator's own hooks, which are for what they write. By whom,
+    and signed, as the operator's git says, unless nobody will ever see it."""
+    nobody, unsigned = [], []
+    if order.goal is Goal.DRY_RUN:
+        nobody = ["-c", "user.name=nobody", "-c", "user.email=nobody@localhost"]
+        unsigned = ["--no-gpg-sign"]
+    git(clone, *nobody, "commit", "--quiet", "--no-verify", *unsigned, *words)
 
 
 def record_address(clone: Path, answers_file: str, answers: Answers, order: Order) -> Answers:

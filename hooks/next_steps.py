@@ -259,12 +259,13 @@ def version_control(
         branch = answers.get("deploy_branch", "main")
         commands += [f"git init -b {branch}", f"git add -A && {commit}"]
     if not git_knows_who_commits():
-        commands.insert(
-            -1,
-            "git config --global user.name 'YOU' && git config --global user.email YOU@ADDRESS"
-            "   # git does not know yet who commits",
-        )
+        commands.insert(-1, f"{SAY_WHO_COMMITS}   # git does not know yet who commits")
     return commands if project == "." else [*commands, f"cd {project}"]
+
+
+SAY_WHO_COMMITS = (
+    "git config --global user.name 'YOU' && git config --global user.email YOU@ADDRESS"
+)
 
 
 def git_knows_who_commits() -> bool:

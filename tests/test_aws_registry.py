@@ -85,8 +85,21 @@ CASES: dict[str, dict[str, Any]] = {
         "github_repository": "acme/dbt-down",
         "github_server": "git.acme.example",
     },
+    "a key by its alias, a managed user": {
+        "kind": "upstream",
+        "project_name": "dbt_up",
+        "registry_bucket": BUCKET,
+        "registry_encryption": f"arn:aws:kms:eu-west-1:{aws_world.ACCOUNT}:alias/mesh",
+        "github_repository": "jane_acme/dbt-up",
+    },
     "a long name": {"kind": "upstream", "project_name": "d" * 63},
 }
+SPECIAL = (
+    "a bucket with a key, for other accounts",
+    "an access point",
+    "a key by its alias, a managed user",
+)
+"""Their roles may use a key, or an access point: each has a test of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -193,12 +206,12 @@ def test_the_bucket_and_the_provider_are_created_where_asked_for(rendered: dict[
 
 def test_no_role_may_more_than_it_is_for(rendered: dict[str, Path]) -> None:
     for case, path in rendered.items():
-        given = {} if case in ("everything answered", "an access point") else GIVEN
+        if case in SPECIAL:
+            continue
+        given = {} if case == "everything answered" else GIVEN
         if case == "a long name":
             given = {**given, "RoleName": "long"}
         deploy, ci = stack(path, **given).roles()
-        if case in ("an access point", "a bucket with a key, for other accounts"):
-            continue  # see below
         assert {each.action for each in deploy.permissions()} == {
             *("s3:GetObject", "s3:PutObject", "s3:ListBucket")
         }
@@ -248,6 +261,19 @@ def test_a_key_of_the_companys_own_and_members_of_other_accounts(
     sids = [each["Sid"] for each in alone.resources["BucketPolicy"]["PolicyDocument"]["Statement"]]
     assert not [sid for sid in sids if sid.startswith("OtherAccounts")]
     assert "UseTheKey" not in statements(next(alone.roles()))
+
+
+def test_a_key_that_is_named_by_an_alias(rendered: dict[str, Path]) -> None:
+    """As a resource an alias is itself, and no key that it names:
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html"""
+    made = stack(rendered["a key by its alias, a managed user"])
+    assert made.parameters["GitHubOwner"] == "jane_acme"
+    for role in made.roles():
+        may = statements(role)["UseTheKey"]
+        assert may["Resource"] == f"arn:aws:kms:eu-west-1:{aws_world.ACCOUNT}:key/*"
+        assert may["Condition"]["ForAnyValue:StringEquals"] == {
+            "kms:ResourceAliases": "alias/mesh"
+        }
 
 
 def test_an_access_point_stands_for_the_bucket(rendered: dict[str, Path]) -> None:

@@ -718,17 +718,35 @@ def test_a_full_disk_ends_it_in_a_line(
     assert capsys.readouterr().err.startswith("error: scratch: No space left on device")
 
 
+def of_nobody(goal: Goal) -> int:
+    """An update of no member."""
+    newest = releases.Releases(Path(), frozenset(), (NEWEST,))
+    return update.run([], newest, goal=goal, checks=(), canary=0, processes=1, as_json=False)
+
+
 def test_gh_is_missed_where_it_is_needed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(goal: Goal) -> int:
-        newest = releases.Releases(Path(), frozenset(), (NEWEST,))
-        return update.run([], newest, goal=goal, checks=(), canary=0, processes=1, as_json=False)
-
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(FleetError, match="gh is not on PATH"):
-        run(Goal.PROPOSE)
-    assert run(Goal.DRY_RUN) == 0
+        of_nobody(Goal.PROPOSE)
+    assert of_nobody(Goal.DRY_RUN) == 0
     assert "note: gh is not on PATH" in capsys.readouterr().err
-    assert run(Goal.PUSH) == 0
+    assert of_nobody(Goal.PUSH) == 0
     assert "gh" not in capsys.readouterr().err
+
+
+def test_who_commits_is_asked_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("NAME", "EMAIL"):
+        monkeypatch.delenv(f"GIT_COMMITTER_{name}")
+    settings = tmp_path / "gitconfig"
+    settings.write_text("[user]\n\tuseConfigOnly = true\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    monkeypatch.setattr("shutil.which", lambda _: "gh")
+    told = "git does not know who commits: git config --global user.name"
+    with pytest.raises(FleetError, match=told):
+        of_nobody(Goal.PUSH)
+    assert of_nobody(Goal.DRY_RUN) == 0
+    assert f"note: {told}" in capsys.readouterr().err
