@@ -37,10 +37,12 @@ def main(
         # worked out of answers, and so not recorded
         answers |= {"ci_user": ci_user, "mesh_schema": mesh_schema}
         make_mesh_home(member)
-        if answers.get("starter") == "false" and answers.get("kind") == "native":
+        if answers.get("starter") == "false":
             import starter
 
             starter.make(member, answers)
+            if "dbt_project.yml" not in answers.get("own_files", "").split(","):
+                starter.leave_out_unused(member)
         warnings = (
             version_warning(answers.get("_commit", "")),
             source_warning(answers.get("_src_path", "")),

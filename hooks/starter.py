@@ -1,9 +1,12 @@
-"""Writes the first model of a downstream of any project, which selects from what the upstream
-publishes on this machine.
+"""Begins a project without the example models.
 
-Where nothing of it can be read here, there is none, and the project builds without. Copier's
-interpreter has no msgspec, so the library's own door to manifests is not open here: of a manifest
-nothing but names is taken.
+A downstream of any project gets a first model, which selects from what the upstream publishes on
+this machine. Where nothing of it can be read here, there is none, and the project builds without.
+Copier's interpreter has no msgspec, so the library's own door to manifests is not open here: of a
+manifest nothing but names is taken.
+
+Settings of folders that are not there yet become comments, because dbt warns of them in each run.
+Not in the template: an update would turn them into comments in members that have the folders.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,32 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 """What becomes part of a model's text. A manifest is somebody else's: other names are left out."""
 NAMED = 5
 """Further models that the first one names in a comment."""
+
+
+SETTINGS = {
+    "models/staging": re.compile(r"^    staging:\n(?: {6}.*\n?)+", re.MULTILINE),
+    "seeds": re.compile(r"^seeds:\n(?: +.*\n?)+", re.MULTILINE),
+}
+"""Lines of dbt_project.yml, by the folder that they are for."""
+
+
+def leave_out_unused(member: Path) -> None:
+    """Raises OSError where dbt_project.yml cannot be read or written."""
+    file = member / "dbt_project.yml"
+    before = text = file.read_text(encoding="utf-8")
+    for folder, lines in SETTINGS.items():
+        if not (member / folder).is_dir():
+            text = lines.sub(partial(as_comment, folder), text)
+    if text != before:
+        file.write_text(text, encoding="utf-8")
+
+
+def as_comment(folder: str, found: re.Match[str]) -> str:
+    lines = found[0].splitlines()
+    indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+    told = f"# once there is a folder {folder}:"
+    rest = [f"# {line.removeprefix(indent)}" for line in lines]
+    return "".join(f"{indent}{line}\n" for line in (told, *rest))
 
 
 def make(member: Path, answers: Mapping[str, str]) -> Path | None:

@@ -271,9 +271,7 @@ def test_a_key_that_is_named_by_an_alias(rendered: dict[str, Path]) -> None:
     for role in made.roles():
         may = statements(role)["UseTheKey"]
         assert may["Resource"] == f"arn:aws:kms:eu-west-1:{aws_world.ACCOUNT}:key/*"
-        assert may["Condition"]["ForAnyValue:StringEquals"] == {
-            "kms:ResourceAliases": "alias/mesh"
-        }
+        assert may["Condition"]["ForAnyValue:StringEquals"] == {"kms:ResourceAliases": "alias/mesh"}
 
 
 def test_an_access_point_stands_for_the_bucket(rendered: dict[str, Path]) -> None:

@@ -85,11 +85,18 @@ def test_no_template_syntax_is_left_and_every_yaml_file_can_be_read(
             assert b"{{" not in content
 
 
+def write_model(member: Member) -> None:
+    (member.path / "models").mkdir()
+    (member.path / "models/mine.sql").write_text("select 1 as id\n")
+
+
 @pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
 def test_without_the_starter_there_are_no_models_or_seeds(render: Render, kind: str) -> None:
     member = render(kind=kind, starter=False)
     assert not [path for path in member.files() if path.startswith(("models/", "seeds/"))]
-    member.dbt("parse")
+    # dbt warns of settings of folders that are not there
+    write_model(member)
+    member.dbt("parse", "--warn-error")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -240,7 +247,14 @@ def test_a_reader_of_any_other_project_builds_at_once(render: Render, kind: str)
         {"kind": "upstream"},
         {"kind": "native", "publishes": True, "alerts": "email", "github_pages": True},
         {"kind": "native", "engine": "v2"},
-        {"kind": "native", "auth": "workload_identity"},
+        {
+            "kind": "native",
+            "publishes": True,
+            "auth": "workload_identity",
+            "registry": "gcs",
+            "alerts": "email",
+            "github_pages": True,
+        },
         {"kind": "loom", "publishes": True, "alerts": "email", "github_pages": True},
     ],
     ids=lambda answers: "-".join(map(str, answers.values())),

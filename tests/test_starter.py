@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import joining
 import pytest
 import starter
+import yaml
 
 from fleet.render import Source
-from tests.conftest import BIN, Member, Render
+from tests import engines
+from tests.conftest import BIN, Member, Render, dbt_of
+from tests.test_members import follow_readme, write_model
 
 YAML = "models:\n" + "".join(
     f"  - name: {name}\n    config: {{access: public}}\n" for name in ("invoices", "payments")
@@ -96,8 +100,42 @@ def test_where_nothing_can_be_read_there_is_none_and_it_builds(
         manifest.write_text(text)
     member = copy(template, tmp_path / "books", home, "kind=native", "upstreams=finance")
     assert not list(member.path.rglob("models/*.sql"))
-    if text is None:
-        member.dbt("build")
+
+
+@pytest.mark.parametrize("release", [engines.OURS, engines.V2])
+def test_the_readme_s_first_block_runs_where_the_upstream_is_not_there(
+    template: Source, tmp_path: Path, release: str
+) -> None:
+    dbt = dbt_of(release)
+    given = ("kind=native", "upstreams=finance", f"engine={dbt.engine}")
+    path = copy(template, tmp_path / "books", tmp_path / ".mesh", *given).path
+    member = Member(path, {"DBT_MESH_HOME": str(tmp_path / ".mesh"), **dbt.environment})
+    write_model(member)  # of its own, without which dbt opens no database
+    follow_readme(member)
+    member.dbt("parse", "--no-partial-parse", "--warn-error")  # no settings of what is not there
+    (path / "models/staging").mkdir()
+    (path / "models/staging/stg.sql").write_text("select * from {{ source('finance', 'x') }}\n")
+    said = member.refused("scripts/sync_mesh.py")
+    assert "finance has published nothing on this machine yet" in said
+    assert "`scripts/stub_mesh.py --rows 5` here" in said
+
+
+@pytest.mark.parametrize("kind", ["upstream", "native"])
+def test_settings_of_folders_that_are_not_there_are_comments(
+    template: Source, tmp_path: Path, kind: str
+) -> None:
+    """As they stand there they work, once the comment's sign is taken out."""
+    data = [f"kind={kind}", "starter=false"]
+    data += ["upstreams=finance", "starter_reads=ref"] if kind == "native" else []
+    path = copy(template, tmp_path / "books", tmp_path, *data).path / "dbt_project.yml"
+    text = path.read_text()
+    hint = r"^ *# once there is a folder [\w/]+:\n"
+    assert len(re.findall(hint, text, re.M)) == (2 if kind == "upstream" else 1)
+    before, _, rest = text.partition("\nmodels:\n")
+    rest = re.sub(r"^( *)# ", r"\1", re.sub(hint, "", rest, flags=re.M), flags=re.M)
+    settings = yaml.safe_load(f"{before}\nmodels:\n{rest}")
+    assert settings["models"]["books"]["staging"] == {"+schema": "STAGING", "+materialized": "view"}
+    assert settings.get("seeds") == ({"books": {"+schema": "RAW"}} if kind == "upstream" else None)
 
 
 @pytest.mark.parametrize(

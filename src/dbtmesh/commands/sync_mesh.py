@@ -96,9 +96,13 @@ def main(
         store = last_sync.Answered(routing.open_registry(member, place), answers)
         plan = partial(sync.from_registry, member, store, place, arguments.version)
 
-    done, failures, refused = [], [], []
+    done, failures, refused, unread = [], [], [], []
+    on_laptop = place is not None and place.env == "local"
     for found in sync.plans(member, names, plan):
         if isinstance(found, sync.Failure):
+            if on_laptop and found.is_unpublished and not reads_it(root, found):
+                unread.append(f"{found}. No model reads it yet, so this project builds without")
+                continue
             refused.append(str(found))
             may_go_on = arguments.keep_going and found.is_upstreams_fault
             upstream = member.upstream(found.upstream)
@@ -119,7 +123,9 @@ def main(
                 cli.note(remark)
     referred = refer(member)
     failures += referred.failures
-    notes = [*referred.notes, *leftovers(member)]
+    notes = [*unread, *referred.notes, *leftovers(member)]
+    if on_laptop:
+        failures += attachable(member, names)
     for note in notes:
         cli.note(note)
     if refused:
@@ -131,6 +137,29 @@ def main(
     if place and not (refused or notes or arguments.max_age):
         remember(words, member, place, seen, done, referred.wrote)
     return cli.FOUND if stale(done, arguments.max_age) else cli.OK
+
+
+def reads_it(root: Path, upstream: sync.Failure) -> bool:
+    """Whether the project has a copy of an upstream that could not be synced, or reads it."""
+    return upstream.kept is not None or project_text.reads(root, upstream.upstream)
+
+
+def attachable(member: config.Member, names: Iterable[str]) -> Iterator[str]:
+    """Makes the databases of upstreams that are not built on this machine, which profiles.yml
+    attaches: empty ones. What went wrong."""
+    home = config.mesh_home(member.root)
+    for name in names:
+        path = home / f"{member.upstream(name).local_database}.duckdb"
+        if path.exists():
+            continue
+        import duckdb  # most have been built
+
+        from dbtmesh.warehouse import duckdb_files
+
+        try:
+            duckdb_files.make_missing(path)
+        except (duckdb.Error, OSError) as error:
+            yield duckdb_files.explain(path, error)
 
 
 def reads(root: Path) -> Iterator[Path]:

@@ -9,25 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbtmesh import MeshError
 from dbtmesh.downstream.stub import MARK, Table
-from dbtmesh.output.words import one_line
+from dbtmesh.warehouse import duckdb_files
 
 if TYPE_CHECKING:
     import duckdb
 
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    # so that members on dbt v2, which has DuckDB 1.5, can read it too
-    "storage_compatibility_version": "v1.5.0",
+    **duckdb_files.STORAGE,
     "enable_external_access": False,
     "lock_configuration": True,
 }
-_LOCKED = re.compile(r"Could not set lock on file.*?held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
 
 
 def write_new(path: Path, tables: Iterable[Table], rows: int) -> None:
@@ -140,17 +137,7 @@ def _opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyC
         with duckdb.connect(str(path), read_only=read_only, config=SETTINGS) as connection:
             yield connection
     except duckdb.Error as error:
-        raise MeshError(explain(path, error)) from None
-
-
-def explain(path: Path, error: Exception) -> str:
-    """What DuckDB says of a file, in one line, and what to do where another process holds it."""
-    if held := _LOCKED.search(one_line(error)):
-        return (
-            f"{path} is in use by {held['program']} (process {held['pid']}), and DuckDB has one "
-            "writer at a time: wait for it, or close it, and run this again"
-        )
-    return f"{path}: {_first_line(error)}"
+        raise MeshError(duckdb_files.explain(path, error)) from None
 
 
 def _first_line(error: Exception) -> str:

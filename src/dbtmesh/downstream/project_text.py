@@ -76,6 +76,15 @@ def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project
     return project._replace(used=used, hidden=hidden, inputs=frozenset(inputs), own=own)
 
 
+def reads(root: Path, upstream: str) -> bool:
+    """Whether the project's own text names an upstream in a `source` or a `ref`."""
+    call = re.compile(
+        rb"\b(?:source|ref)\s*\(\s*['\"]" + re.escape(upstream).encode() + rb"['\"]\s*,"
+    )
+    texts = _texts(root, yaml_files.mapping(root / PROJECT))
+    return any(call.search(text) for _, text in texts)
+
+
 def _folders(settings: Mapping[str, Any], key: str) -> list[str]:
     return dbt_paths.folders(settings, key) or [dbt_paths.PATHS[key]]
 

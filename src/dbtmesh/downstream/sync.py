@@ -50,12 +50,13 @@ class Plan(NamedTuple):
 
 class Failure(NamedTuple):
     """An upstream that could not be synced. kept: version of the copy that stays, if any.
-    is_upstreams_fault: see `keep_going`."""
+    is_upstreams_fault: see `keep_going`. is_unpublished: whether there is no publication yet."""
 
     upstream: str
     reason: str
     kept: str | None
     is_upstreams_fault: bool
+    is_unpublished: bool
 
     def __str__(self) -> str:
         kept = f"; the last good copy stays ({self.kept})" if self.kept else ""
@@ -73,7 +74,13 @@ def plans(
         except (MeshError, OSError) as error:
             copy = committed.known(member.root, member.upstream(upstream))
             kept = copy.version if copy else None
-            return Failure(upstream, str(error), kept, keep_going.is_upstreams_fault(error))
+            return Failure(
+                upstream,
+                str(error),
+                kept,
+                is_upstreams_fault=keep_going.is_upstreams_fault(error),
+                is_unpublished=isinstance(error, latest.NothingPublished),
+            )
 
     return parallel.each(attempt, upstreams)
 

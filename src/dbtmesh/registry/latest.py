@@ -24,10 +24,15 @@ class NothingPublished(MeshError):
     """The project has published nothing to this environment yet."""
 
     def __init__(self, store: Reader, project: str, env: str) -> None:
-        super().__init__(
-            f"{project} has published nothing to {env} yet ({described(store.url)}): "
-            f"scripts/publish_manifest.py --env {env} there comes first"
-        )
+        where = f"to {env} yet ({described(store.url)})"
+        first = f"its deploy does, or `scripts/publish_manifest.py --env {env}` in its folder"
+        if env == "local" and store.url.startswith("file:"):
+            where = f"on this machine yet ({described(store.url)})"
+            first = (
+                "run `dbt build && scripts/publish_manifest.py` in its folder, or without its code "
+                "`scripts/stub_mesh.py --rows 5` here"
+            )
+        super().__init__(f"{project} has published nothing {where}: {first}")
 
 
 class OtherVersion(MeshError):

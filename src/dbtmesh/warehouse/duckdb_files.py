@@ -1,0 +1,35 @@
+"""The DuckDB files of a laptop, one for each member: what stands in the way of opening one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dbtmesh.output.words import one_line
+
+STORAGE = {"storage_compatibility_version": "v1.5.0"}
+"""So that members on dbt v2, which has DuckDB 1.5, can read what members on dbt Core write."""
+_LOCKED = re.compile(r"Could not set lock on file.*?held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
+
+
+def explain(path: Path, error: Exception) -> str:
+    """What DuckDB says of a file, in one line, and what to do where another process holds it."""
+    if held := _LOCKED.search(one_line(error)):
+        return (
+            f"{path} is in use by {held['program']} (process {held['pid']}), and DuckDB has one "
+            "writer at a time: wait for it, or close it, and run this again"
+        )
+    if not path.parent.is_dir():
+        return (
+            f"there is no folder {path.parent}, where the databases of this machine lie: mkdir -p "
+            f"{path.parent} (or unset DBT_MESH_HOME)"
+        )
+    return f"{path}: {str(error).splitlines()[0]}"
+
+
+def make_missing(path: Path) -> None:
+    """An empty database where there is none, so that it can be attached. Raises duckdb.Error."""
+    import duckdb  # few who ask have need of it
+
+    if path.parent.is_dir() and not path.exists():
+        duckdb.connect(str(path), config=dict(STORAGE)).close()
