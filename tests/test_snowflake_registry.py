@@ -11,6 +11,7 @@ import json
 import random
 import zlib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from dbtmesh.registry.move import move
 from dbtmesh.registry.publication import publish
 from dbtmesh.registry.records import Read, Record, encode, recorded
 from dbtmesh.registry.snowflake import connection, rows, sql
-from dbtmesh.registry.snowflake.connection import target_of
+from dbtmesh.registry.snowflake.connection import TookTooLong, target_of
 from dbtmesh.registry.snowflake.key_map import Folder, Kind, Place, folder_of, place_of
 from dbtmesh.registry.snowflake.reader_documents import documents
 from dbtmesh.registry.snowflake.rows import Mark, Standing, judged
@@ -763,7 +764,7 @@ FAULTS: dict[str, tuple[int, str, str, type[MeshError]]] = {
         630,
         "Statement reached its statement or warehouse timeout of 10 second(s) and was canceled",
         "stopped before it ended",
-        OutOfReach,
+        TookTooLong,  # by itself out of reach
     ),
     "cancelled": (604, "SQL execution canceled", "stopped before it ended", OutOfReach),
     "something else": (100051, "Division by zero", "Division by zero", MeshError),
@@ -779,6 +780,42 @@ def test_what_snowflake_refuses_is_told(account: Account, store: Store, fault: s
         store.read(LATEST)
     assert message in one_line(refused)
     assert refused.type is kind  # whether `--keep-going` goes on
+
+
+def test_a_relation_that_never_answers_is_its_owners_fault(account: Account, up: Member) -> None:
+    """A view is as slow as its owner makes it."""
+    down = account.project("dbt_down", up)
+    message = "Statement reached its statement or warehouse timeout of 900 second(s)"
+    account.standin.faults.fail("WITH S", errno=630, sqlstate="57014", message=message)
+    with pytest.raises(MeshError, match="stopped before it ended") as refused:
+        account.store(down).read(LATEST)
+    assert not isinstance(refused.value, OutOfReach)  # so that `--keep-going` goes on
+    account.standin.faults.clear()
+    forge(account, down, "dbt_down", "true", "slow")
+    stop = partial(
+        account.standin.faults.fail,
+        r"SELECT \? AS PLACE",
+        errno=630,
+        sqlstate="57014",
+        message=message,
+    )
+    stop()  # of all together: so each is asked alone
+    assert [*claims(account, up, "slow")[0]] == ["dbt_down"]
+    account.standin.faults.clear()
+    stop(nth=None)
+    found, problems = claims(account, up, "slow")
+    assert found == {}
+    assert "stopped before it ended" in problems[0]
+    account.standin.faults.clear()
+    # what 01 makes is a table: nothing is asked of a view in its place
+    account.run(
+        f"USE ROLE SYSADMIN; DROP TABLE {down.prod_database}.MESH.READS; "
+        f"CREATE VIEW {down.prod_database}.MESH.READS AS SELECT 1 AS A;"
+        f"GRANT SELECT ON VIEW {down.prod_database}.MESH.READS TO ROLE UP_ROLE;"
+    )
+    before = len(account.standin.statements)
+    assert claims(account, up, "slow") == ({}, [])
+    assert not [each for each in account.sent(before) if f"{down.prod_database}." in each]
 
 
 def test_a_person_reads_what_the_role_may_and_no_more(

@@ -24,8 +24,16 @@ TARGET = "DBT_MESH_TARGET"
 """As whom of a project's service users a job of CI signs in: `prod` or `ci`, as in profiles.yml."""
 LOGIN_TIMEOUT = 20
 """Seconds; a registry that does not answer is told of soon."""
+STATEMENT_TIMEOUT = 900
+"""Seconds, of which a statement may wait 600 for the warehouse. One of another project's relation
+takes as long as that project likes; the account's own bound is two days."""
 NO_WAREHOUSE, SUSPENDED = 606, 90073
 CANCELLED, TIMED_OUT = 604, 630
+
+
+class TookTooLong(OutOfReach):
+    """Snowflake has stopped a statement: of a relation of another project's, it may be that one's
+    fault, for a view is as slow as its owner makes it."""
 
 
 class Fault(NamedTuple):
@@ -56,10 +64,8 @@ FAULTS = {
     ),
     SUSPENDED: Fault(OutOfReach, "the warehouse is suspended by its resource monitor"),
     # As 408 of HTTP, whose fault is no object's.
-    **dict.fromkeys(
-        (CANCELLED, TIMED_OUT),
-        Fault(OutOfReach, "the statement was stopped before it ended: try again later"),
-    ),
+    CANCELLED: Fault(OutOfReach, "the statement was stopped before it ended: try again later"),
+    TIMED_OUT: Fault(TookTooLong, "the statement was stopped before it ended: try again later"),
 }
 OTHERWISE = "failed: check the account and the network, or try again later"
 
@@ -146,6 +152,7 @@ def open_for(account: str, access: Access) -> SnowflakeConnection:
         "paramstyle": "qmark",
         "autocommit": True,  # whatever the account has for a default
         "login_timeout": LOGIN_TIMEOUT,
+        "session_parameters": {"STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT},
         "secondary_roles": "NONE",  # a person reads what the role named here may read
     }
     named = member.snowflake.get("account") if member else None

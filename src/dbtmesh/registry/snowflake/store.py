@@ -97,7 +97,12 @@ class SnowflakeStore:
         self, place: Place, key: str, known: str | None, most: int, *, body: bool
     ) -> list[Sequence[Any]]:
         statement = self._reading(place, known, most, body)
-        return self._connection.ask(statement, f"{self.url}/{key}") if statement else []
+        try:
+            return self._connection.ask(statement, f"{self.url}/{key}") if statement else []
+        except connection.TookTooLong as error:
+            if self._is_own(place.project):
+                raise
+            raise MeshError(str(error)) from None
 
     def _reading(
         self, place: Place, known: str | None, most: int, body: bool
@@ -335,11 +340,11 @@ class SnowflakeStore:
         statement = sql.read_records(databases, project, env, MOST)
         try:
             return self._connection.ask(statement, where), {}
-        except OutOfReach:
-            raise
         except MeshError as error:
+            if isinstance(error, OutOfReach) and not isinstance(error, connection.TookTooLong):
+                raise
             if len(databases) == 1:
-                return [], {databases[0]: error}
+                return [], {databases[0]: MeshError(str(error))}
         answered, failed = list[Sequence[Any]](), dict[str, MeshError]()
         for database in databases:
             rows_of, failed_of = self._ask_all([database], project, env, where)
@@ -360,5 +365,7 @@ class SnowflakeStore:
                     "Snowflake lists no more: use one that sees fewer databases (SNOWFLAKE_ROLE)"
                 )
             # created_on, name, kind, database_name, schema_name
-            found |= {str(row[3]) for row in listed if (row[1], row[4]) == (relation, MESH)}
+            kind = "VIEW" if relation == sql.PUBLISHED else "TABLE"  # what 01 makes of that name
+            wanted = (relation, kind, MESH)
+            found |= {str(row[3]) for row in listed if (row[1], row[2], row[4]) == wanted}
         return sorted(found)
