@@ -49,10 +49,13 @@ class Dbt:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a member's commands and their own calls of dbt."""
-        path = f"{self.program.parent}{os.pathsep}{os.environ['PATH']}"
-        more = {"DBT_LOAD_STANDARD_SNOWFLAKE_DRIVER": "1"} if self.release == V2 else {}
-        return {"PATH": path, **more}
+        """For a member's commands and their own calls of dbt; dbt Core begins warm."""
+        folders, more = [str(self.program.parent), os.environ["PATH"]], {}
+        if self.release == V2:
+            more = {"DBT_LOAD_STANDARD_SNOWFLAKE_DRIVER": "1"}
+        else:
+            folders.insert(0, str(self.server.program("dbt").parent))
+        return {"PATH": os.pathsep.join(folders), **more}
 
     @property
     def server(self) -> warm.Server:

@@ -17,7 +17,6 @@ from dbtmesh import MeshError, sha256
 from dbtmesh.artifacts import built_manifest, check, files, results
 from tests.conftest import dbt_of
 from tests.engines import ALL
-from tests.warm import run
 
 FILES = {
     "dbt_project.yml": "name: up\nversion: '1.0'\nprofile: up\nmodel-paths: [models, more]\n",
@@ -54,9 +53,8 @@ def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
-    command = [dbt.program, "parse", "--profiles-dir", "."]
-    done = run(command, root, {**os.environ, **dbt.environment})
-    assert done.returncode == 0, done.stdout + done.stderr
+    ((status, output),) = dbt.run_all(root, {}, "parse --profiles-dir .")
+    assert status == 0, output
     return root
 
 
