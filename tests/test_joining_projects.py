@@ -204,7 +204,9 @@ def test_a_small_project_builds_as_it_is(
     (seven files in conflict, of which it replaced or left out each, and the samples)."""
     folder = repository(tmp_path / "shop", SMALL)
     said = copy(template, folder)
-    member = Member(folder, {"DBT_MESH_HOME": str(tmp_path / ".mesh"), **dbt_of(engines.OURS).environment})
+    member = Member(
+        folder, {"DBT_MESH_HOME": str(tmp_path / ".mesh"), **dbt_of(engines.OURS).environment}
+    )
     by_hand = re.findall(r"^  profiles\.yml: new, and ignored .*$", said, re.MULTILINE)
     by_hand += after(member)
     assert by_hand == [
@@ -226,7 +228,9 @@ def test_a_large_project_builds_what_duckdb_can(
     top = repository(tmp_path / "warehouse", dict(large()), inside=ANALYTICS)
     copy(template, top, "--answers-file", f"{ANALYTICS}/.copier-answers.yml")
     folder = top / ANALYTICS
-    member = Member(folder, {"DBT_MESH_HOME": str(tmp_path / ".mesh"), **dbt_of(engines.OURS).environment})
+    member = Member(
+        folder, {"DBT_MESH_HOME": str(tmp_path / ".mesh"), **dbt_of(engines.OURS).environment}
+    )
     git(top, "add", "--all")
     git(top, "commit", "--quiet", "--message", "joined")
     member.dbt("parse", "--target", "local")
