@@ -43,6 +43,7 @@ ELSEWHERE = ("DBT_MESH_BUCKET", "DBT_MESH_REGISTRY", "DBT_MESH_ENV", "DBT_TARGET
 MARTS = "models/marts/_marts.yml"
 RENAME = f"sed -i.bak 's/name: country_code/name: country/' {MARTS}"
 RENAME_BACK = f"mv {MARTS}.bak {MARTS}"
+DESCRIBE = f"sed -i.bak 's/Who ordered/The customer who ordered/' {MARTS}"
 
 
 def run(folder: Path, engine: Engine = Engine.CORE) -> int:
@@ -222,24 +223,30 @@ def what_next(demo: Demo) -> None:
     export += f" && unset {' '.join(others)}" if others else ""
     dbt = f" && export PATH={shlex.quote(str(demo.v2.parent))}:$PATH" if demo.v2 else ""
     engine = " ENGINE=v2" if demo.v2 else ""
+    here = shlex.quote(os.path.relpath(Path.cwd(), demo.folder / "dbt_down"))
     demo.console.print(
         f"""
 Where it lies
   members    {demo.folder}
   databases  {demo.home}/<PREFIX>_LOCAL.duckdb
   registry   {demo.home}/registry
-  map        {demo.map}   the mesh as a page: open it in a browser
+  map        {demo.map}
+             (the mesh as a page: open it in a browser)
 
-What to try next
+What to try next, line by line
   source .venv/bin/activate{export}{dbt}
   cd {folder}/dbt_up
-  {"dbt build --select public_orders+":44}   a model that you changed, and what reads it
+  # who reads the column country_code, and would notice if it were renamed?
   {RENAME}
-  {"dbt parse; scripts/publish_manifest.py --check":44}   who reads country_code, and would notice?
+  dbt parse && scripts/publish_manifest.py --check
   {RENAME_BACK}
-  {"cd ../dbt_down && scripts/sync_mesh.py && dbt build":44}   brings a change in
-  {f"make demo{engine}":44}   all of it again, with your changes
-  {f"make demo-clean{engine}":44}   and away with it
+  # a change that breaks nobody: publish it, and bring it into dbt_down
+  {DESCRIBE}
+  dbt build --select public_orders+ && scripts/publish_manifest.py
+  cd ../dbt_down && scripts/sync_mesh.py && dbt build
+  # all of it again, with your changes; then away with it
+  cd {here} && make demo{engine}
+  make demo-clean{engine}
 
 The same projects on Snowflake: see docs/snowflake.md.""",
         markup=False,

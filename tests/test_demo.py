@@ -90,35 +90,43 @@ def test_run_again_it_keeps_an_edit_and_explains_a_broken_model(
 
 
 def test_every_suggestion_does_what_it_says(
-    demo: tuple[Path, dict[str, str], str],
+    demo: tuple[Path, dict[str, str], str], tmp_path: Path
 ) -> None:
-    """Typed one after the other, as they stand there; those of make are tests of their own."""
+    """Typed one after the other, as they stand there; `make` says what it was asked, and where."""
     _, environment, said = demo
-    suggested = said.partition("What to try next\n")[2].partition("\n\n")[0].splitlines()
-    commands = [re.split(r" {3,}", line.strip())[0] for line in suggested]
-    assert [line for line in commands if line.startswith("make ")] == [
-        "make demo",
-        "make demo-clean",
-    ]
-    script = "".join(f"{line}\necho '::' $?\n" for line in commands if not line.startswith("make "))
-    path = f"{programs()}{os.pathsep}{os.environ['PATH']}"
+    suggested = said.partition("What to try next, line by line\n")[2].partition("\n\n")[0]
+    lines = [line.removeprefix("  ") for line in suggested.splitlines()]
+    assert not [line for line in lines if len(f"  {line}") > 80 and "export" not in line]
+    script = "".join(f"{line}\necho '::' $?\n" for line in lines if not line.startswith("#"))
+    (tmp_path / "make").write_text('#!/bin/sh\necho "make $* in $PWD"\n')
+    (tmp_path / "make").chmod(0o755)
+    path = os.pathsep.join((str(tmp_path), str(programs()), os.environ["PATH"]))
+    activate = "source .venv/bin/activate"  # would put other programs before these
+    assert script.startswith(activate)
     done = subprocess.run(
         ["bash"],
-        input=script,
+        input=script.replace(activate, "true", 1),
         cwd=ROOT,
         env={**os.environ, **environment, "PATH": path, "DBT_USE_COLORS": "false"},
         capture_output=True,
         text=True,
         check=False,
     )
+    typed = [line for line in lines if not line.startswith("#")]
     outputs = re.split(r"^:: (\d+)\n", done.stdout, flags=re.MULTILINE)
-    statuses = dict(zip(commands, map(int, outputs[1::2]), strict=False))
-    check = next(line for line in commands if "--check" in line)
+    statuses = dict(zip(typed, map(int, outputs[1::2]), strict=True))
+    check = next(line for line in typed if "--check" in line)
     assert dict.fromkeys(statuses, 0) | {check: 2} == statuses, done.stdout + done.stderr
-    noticed = outputs[2 * list(statuses).index(check)]
-    assert "country_code" in noticed
-    assert "dbt_down" in noticed
-    assert "dbt_down_loom" in noticed
+    shown = dict(zip(typed, outputs[::2], strict=False))
+    assert "country_code" in shown[check]
+    for reader in ("dbt_down", "dbt_down_loom"):
+        assert f"{reader} reads it" in shown[check]
+    publish, sync = typed[-4:-2]
+    assert "published 1 public model of dbt_up" in shown[publish]
+    assert "dbt_up: 1 public model (" in shown[sync]
+    assert [line for line in done.stdout.splitlines() if line.startswith("make ")] == [
+        f"make {target} in {ROOT}" for target in ("demo", "demo-clean")
+    ]
 
 
 def test_clean_removes_what_the_demo_made_and_no_more(
