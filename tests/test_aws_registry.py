@@ -24,6 +24,7 @@ import copier
 import pytest
 from botocore.exceptions import ClientError
 
+from dbtmesh.config import load_member
 from tests import aws_world, s3_server
 from tests.aws_world import Aws, Refused, Role, stack, subject
 from tests.conftest import BIN, ROOT, Member, Render
@@ -266,7 +267,10 @@ def test_a_key_of_the_companys_own_and_members_of_other_accounts(
 def test_a_key_that_is_named_by_an_alias(rendered: dict[str, Path]) -> None:
     """As a resource an alias is itself, and no key that it names:
     https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html"""
-    made = stack(rendered["a key by its alias, a managed user"])
+    case = "a key by its alias, a managed user"
+    made = stack(rendered[case])
+    asked = CASES[case]["registry_encryption"]  # with each write: tests/test_registry.py
+    assert load_member(rendered[case]).access.encryption == asked
     assert made.parameters["GitHubOwner"] == "jane_acme"
     for role in made.roles():
         may = statements(role)["UseTheKey"]

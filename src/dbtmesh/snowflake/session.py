@@ -193,12 +193,13 @@ def open_personal(
     parameters = {"connection_name": connection} if connection else _from_environment(account)
     name = f"connection {connection}" if connection else "by the environment"
     opened = _sign_in({**parameters, **options}, name)
-    found = as_host(str(opened.account))
-    if account and "-" in found and found != as_host(account):
+    found = str(opened.account)
+    if account and not can_be_one(found, account):
         opened.close()
         raise MeshError(
-            f"{name} is for account {found}, and this project is on {account} (mesh.yml): use "
-            "another connection, or `copier update --trust --skip-answered --ask snowflake_account`"
+            f"{name} is for account {as_host(found)}, and this project is on {account} (mesh.yml): "
+            "use another connection, or `copier update --trust --skip-answered --ask "
+            "snowflake_account`"
         )
     return opened, name
 
@@ -206,6 +207,13 @@ def open_personal(
 def as_host(account: str) -> str:
     """An account as the name of its host has it, so that two spellings compare."""
     return account.upper().replace("_", "-")
+
+
+def can_be_one(account: str, other: str) -> bool:
+    """Whether two identifiers can be of one account. A region, a cloud or `privatelink` behind them
+    changes nothing; of a locator and a name nobody but Snowflake can tell."""
+    one, another = (each.partition(".")[0] for each in (account, other))
+    return as_host(one) == as_host(another) or ("-" in one) != ("-" in another)
 
 
 def sign_in_with_key(

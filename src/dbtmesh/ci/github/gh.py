@@ -90,7 +90,7 @@ class Gh:
     ) -> subprocess.CompletedProcess[bytes]:
         """Raises MeshError where there is no `gh`, or it does not end."""
         if not shutil.which("gh"):
-            raise NotHere("GitHub's command line tool `gh` is not here")
+            raise NotHere("GitHub's command line tool `gh` is not here (cli.github.com)")
         try:
             return subprocess.run(
                 ["gh", *arguments],

@@ -13,7 +13,7 @@ from dbtmesh.output.words import one_line
 from dbtmesh.registry.snowflake.rows import CHUNK
 from dbtmesh.registry.snowflake.sql import MOST_PARTS, Statement
 from dbtmesh.registry.store import MOST_REASON, Access, OutOfReach
-from dbtmesh.snowflake.session import INSUFFICIENT, MISSING, as_host
+from dbtmesh.snowflake.session import INSUFFICIENT, MISSING, can_be_one
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -156,7 +156,7 @@ def open_for(account: str, access: Access) -> SnowflakeConnection:
         "secondary_roles": "NONE",  # a person reads what the role named here may read
     }
     named = member.snowflake.get("account") if member else None
-    if member and named and as_host(str(named)) != as_host(account):
+    if member and named and not can_be_one(str(named), account):
         raise MeshError(
             f"snowflake://{account} is not the account of this project, {named} (mesh.yml): a "
             "registry in Snowflake is read from within its account"
