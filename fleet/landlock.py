@@ -1,5 +1,5 @@
 """python -IS landlock.py FOLDER … -- COMMAND …: runs the command so that it, and whatever it
-starts, writes below these folders only, and reads nothing of other processes.
+starts, writes below these folders only, and reads nothing of other processes or of terminals.
 
 By Landlock, which Linux has since 5.13 and which needs no rights: what is ruled out once stays so.
 It rules out neither reading files nor the network. Elsewhere the command runs all the same.
@@ -23,10 +23,11 @@ _OF_FOLDERS = sum(1 << bit for bit in (4, 5, 6, 7, 8, 9, 10, 11, 12))
 _REFER = 1 << 13
 _OUTSIDE = 0b11
 """Abstract sockets of, and signals to, what runs outside."""
-DEVICES = ("/dev/null", "/dev/tty", "/dev/shm")  # noqa: S108
+DEVICES = ("/dev/null", "/dev/shm")  # noqa: S108
 """What programs write to wherever they work; locks of Python lie in the last."""
 
-_PROCESSES = Path("/proc")
+_PROCESSES, _DEVICES = Path("/proc"), Path("/dev")
+_TERMINALS = ("pts", "tty", "console")
 
 
 class _Rules(ctypes.Structure):
@@ -79,9 +80,13 @@ def _allow(ruleset: int, place: str, in_folder: int, of_file: int) -> None:
 
 def _readable() -> Iterator[str]:
     """All places but what is known of other processes: the environment that a program was started
-    with is a file, and whoever runs checks may have a token there."""
+    with is a file, and whoever runs checks may have a token there. Nor terminals: what is typed
+    into one could be read."""
     for place in Path("/").iterdir():
-        if place != _PROCESSES:
+        if place not in (_PROCESSES, _DEVICES):
+            yield str(place)
+    for place in _DEVICES.iterdir():
+        if not (place.name.startswith(_TERMINALS) or place.is_symlink()):
             yield str(place)
     for place in _PROCESSES.iterdir():
         if not (place.name.isdigit() or place.is_symlink()):

@@ -59,7 +59,7 @@ def run(
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                process_group=0,
+                start_new_session=True,  # and no terminal, into which it could type
             )
         except OSError as error:
             raise GitError(f"{command[0]}: {error.strerror}") from None

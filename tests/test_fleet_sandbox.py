@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import tempfile
@@ -102,6 +103,32 @@ if len(sys.argv[1]) == 1:
     assert (tmp_path / "o").read_text().startswith("['denied', ")
     assert (tmp_path / "o").read_text().endswith("'denied']")
     assert (tmp_path / "of a child").read_text().endswith("'denied']")
+
+
+def test_a_check_has_no_terminal_of_whoever_runs_it(tmp_path: Path) -> None:
+    """What it writes there would act on it, and by TIOCSTI it could type commands for the shell."""
+    operators, terminal = os.openpty()
+    code = """
+import os, sys
+said = [os.getsid(0) == int(sys.argv[1])]
+for place in ("/dev/tty", sys.argv[2]):
+    try:
+        said.append(os.open(place, os.O_RDONLY | os.O_NOCTTY))
+    except OSError as error:
+        said.append(error.strerror)
+open("/dev/urandom", "rb").read(1)
+open("said", "w").write(str(said))
+"""
+    command = [sys.executable, "-c", code, str(os.getsid(0)), os.ttyname(terminal)]
+    environment = {"PATH": os.environ["PATH"]}
+    sandbox.run(command, tmp_path, seconds=60, environment=environment)
+    os.close(operators)
+    os.close(terminal)
+    denied = ("No such device", "Permission denied")
+    session, own, other = ast.literal_eval((tmp_path / "said").read_text())
+    assert session is False
+    assert str(own).startswith(denied)
+    assert other == "Permission denied" or not landlock.is_possible()
 
 
 def test_a_check_has_no_secret_of_whoever_runs_it(
