@@ -160,8 +160,18 @@ def existing_target(conf: Mapping[str, Any], target: str, key: str) -> str:
     there is none, or where it is put together by Jinja."""
     project = joined(conf)
     targets = _targets(project) if project else {}
-    found = targets.get(_prod_of(targets) if target == "prod" else target, {}).get(key)
-    return _stored(found)
+    found = _stored(targets.get(_prod_of(targets) if target == "prod" else target, {}).get(key))
+    return "" if key == "database" and found in _taken(conf) else found
+
+
+def _taken(conf: Mapping[str, Any]) -> set[str]:
+    """Databases of other members in the repository: each has its own."""
+    folder = PurePath(conf["answers_file"]).parent
+    top = Path(conf["dst_path"])
+    files = [file for depth in (1, 2, 3) for file in top.glob("*/" * depth + "mesh.yml")]
+    known = [_mapping(file).get("snowflake") for file in files if file.parent != top / folder]
+    keys = ("prod_database", "dev_database")
+    return {str(each.get(key)) for each in known if isinstance(each, dict) for key in keys}
 
 
 def _prod_of(targets: Mapping[str, Any]) -> str:
@@ -233,6 +243,15 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
 def names_schemas(project: Path) -> bool:
     """Whether dbt_project.yml gives a schema to anything that dbt builds."""
     return any(True for _ in _written(project, ""))
+
+
+def moved_schemas(project: Path) -> list[str]:
+    """Where dbt's own rule has put models of prod: the target's schema with theirs behind it."""
+    targets = _targets(project)
+    default = _stored(targets.get(_prod_of(targets), {}).get("schema"))
+    named = (*_written(project, ""), *_configured(project, ""))
+    schemas = dict.fromkeys(filter(None, (_stored(written) for _, written in named)))
+    return [f"{default}_{schema}" for schema in schemas] if default else []
 
 
 def names_databases(project: Path) -> bool:

@@ -27,7 +27,7 @@ from dbtmesh.config import load_member
 from dbtmesh.doctor import copier_answers, environment, plan, profiles, repository, settings
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
-from dbtmesh.output.words import counted
+from dbtmesh.output.words import counted, some
 
 sys.path.insert(0, str(TEMPLATE / "extensions"))
 import joining
@@ -61,11 +61,13 @@ TAKE_OVER = {
 @dataclass(frozen=True)
 class Joined:
     """written: paths that the copy wrote, from the repository's top; told: a line for each file
-    that both had; findings: what the doctor still finds."""
+    that both had; findings: what the doctor still finds; staged: whether something of the team's
+    waits to be committed."""
 
     written: Sequence[str]
     told: Sequence[str]
     findings: Sequence[Finding]
+    staged: bool
 
 
 def join(answers_file: Path, copied: Path) -> Joined:
@@ -74,6 +76,8 @@ def join(answers_file: Path, copied: Path) -> Joined:
     own = [path for path in str(answers.get("own_files") or "").split(",") if path]
     folder = answers_file.parent
     project = copied / folder
+    staged = bool(_git(copied, "diff", "--cached", "--name-only", "-z"))
+    uncommitted = [path for path in MERGEABLE if path in own and _changed(project, path)]
     with tempfile.TemporaryDirectory(prefix="copier-dbt-mesh.") as scratch:
         pristine = Path(scratch) / "copy"
         render(answers, answers_file, pristine)
@@ -84,6 +88,10 @@ def join(answers_file: Path, copied: Path) -> Joined:
         places += [folder / path for path in mended.edited]
         before = Project(member).text(REQUIREMENTS) or ""
         told = list(kept(own, mended, pristine / folder, project))
+        told += [
+            f"{path}: has edits of yours that are not committed: git add -p {path} tells them apart"
+            for path in uncommitted
+        ]
         told += new_rule(own, project)
         told += unread(project)
         told += hidden(own, project)
@@ -102,7 +110,10 @@ def join(answers_file: Path, copied: Path) -> Joined:
     written = [place.as_posix() for place in places if (copied / place).exists()]
     written += [path.relative_to(copied).as_posix() for path in project.glob("vendor/*.whl")]
     return Joined(
-        written=sorted(set(written)), told=told, findings=doctor.findings(project, LOOKED_AT)
+        written=sorted(set(written)),
+        told=told,
+        findings=doctor.findings(project, LOOKED_AT),
+        staged=staged,
     )
 
 
@@ -180,7 +191,13 @@ def new_rule(own: Sequence[str], project: Path) -> list[str]:
         ),
         "only prod builds in another database than the target's": joining.names_databases(project),
     }
-    return [f"{macro}: new; {what}" for what, is_changed in changes.items() if is_changed]
+    told = [f"{macro}: new; {what}" for what, is_changed in changes.items() if is_changed]
+    if told and (moved := joining.moved_schemas(project)):
+        told[0] += (
+            f". What prod has in {some(moved, 3)} stays there; to go on building there, write it "
+            f"out: +schema: {moved[0].lower()}"
+        )
+    return told
 
 
 def unread(project: Path) -> list[str]:

@@ -37,6 +37,7 @@ CARRIED = (
     "dbt_project.yml.jinja",
     "profiles.yml.jinja",
     "requirements.txt.jinja",
+    "constraints.txt.jinja",
     ".gitattributes",
     ".gitignore",
     "macros/*.sql",

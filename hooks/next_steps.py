@@ -178,7 +178,7 @@ def numbered(
         ),
         "Build it on your laptop"
         + (":" if kind == "upstream" else ", once what it reads has been published there:"): [
-            f"python3 -m venv .venv && {in_venv(copied / project)}",
+            *installing(copied / project, own, joined),
             *sync,
             *(what_is_there(copied / project, kind) if answers.get("starter") != "true" else []),
             f".venv/bin/dbt build{' --target local' if 'profiles.yml' in own else ''}{failing}",
@@ -195,6 +195,20 @@ def numbered(
 
 def in_venv(project: Path) -> str:
     return " && ".join(f".venv/bin/{command}" for command in installs(project))
+
+
+def installing(project: Path, own: Sequence[str], joined: Joined | None) -> list[str]:
+    """The environment, and what the doctor mends before dbt can run. It mends versions of dbt that
+    are too old for the mesh before they are installed."""
+    mended = [each.where for each in joined.findings if each.edits] if joined else []
+    if not mended:
+        return [f"python3 -m venv .venv && {in_venv(project)}"]
+    script = "-m dbtmesh doctor" if "scripts/doctor.py" in own else "scripts/doctor.py"
+    fix = f".venv/bin/python {script} --fix    # shows what it changes, and why"
+    first, *more = [f".venv/bin/{command}" for command in installs(project)]
+    if REQUIREMENTS[0] in mended and more:
+        return [f"python3 -m venv .venv && {' && '.join(more)}", fix, first]
+    return [f"python3 -m venv .venv && {in_venv(project)}", fix]
 
 
 def what_is_there(project: Path, kind: str) -> list[str]:
@@ -248,11 +262,13 @@ def version_control(
     if repository and joined:
         import join
 
-        added = " ".join(map(_quoted, join.to_add(joined.written, copied)))
-        commands += ["git status    # nothing of yours was replaced", f"git add {added}"]
-        if forced := " ".join(map(_quoted, join.to_force(joined.written, copied))):
-            commands.append(f"git add --force {forced}    # your .gitignore names it")
-        commands.append(commit)
+        added = [_quoted(path) for path in join.to_add(joined.written, copied)]
+        forced = [_quoted(path) for path in join.to_force(joined.written, copied)]
+        commands += ["git status    # nothing of yours was replaced", f"git add {' '.join(added)}"]
+        if forced:
+            commands.append(f"git add --force {' '.join(forced)}    # your .gitignore names it")
+        # what the team has staged before is not part of it
+        commands.append(f"{commit} -- {' '.join([*added, *forced])}" if joined.staged else commit)
     elif repository:
         commands += [f"git add {project} .github", commit]
     else:

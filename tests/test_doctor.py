@@ -17,7 +17,7 @@ from jinja2 import Environment
 
 from dbtmesh import installed
 from dbtmesh.config import load_member
-from dbtmesh.doctor import environment, plan
+from dbtmesh.doctor import environment, plan, settings
 from dbtmesh.doctor.finding import Finding
 from dbtmesh.doctor.project import Project
 from tests.conftest import ROOT, Member, Render
@@ -47,8 +47,11 @@ def committed(member: Member) -> Member:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("auth", ["key_pair", "workload_identity"])
 def test_a_fresh_member_lacks_nothing(render: Render, kind: str, auth: str) -> None:
+    more = {"prod_database": '"My-db"'} if auth == "workload_identity" else {}
     member = committed(
-        render(**KINDS[kind], auth=auth, snowflake_account="ORG-X", registry_bucket="acme-mesh")
+        render(
+            **KINDS[kind], auth=auth, snowflake_account="ORG-X", registry_bucket="acme-mesh", **more
+        )
     )
     assert [plan.described(each) for each in examined(member)] == []
 
@@ -150,24 +153,24 @@ def plain(value: Any) -> Any:
 def test_on_v2_it_is_said_whether_the_latest_version_becomes_a_view(render: Render) -> None:
     """v2 makes one unless it is told not to: the table that a reader of v1 knows is in its way."""
     member = render(kind="upstream")
-    settings, facts = member.path / "dbt_project.yml", member.path / "mesh.yml"
+    dbt_project, facts = member.path / "dbt_project.yml", member.path / "mesh.yml"
     flag = "latest_version_pointer_enabled_by_default: false"
-    core = settings.read_text()
+    core = re.sub(r"^require-dbt-version.*\n", "", dbt_project.read_text(), flags=re.MULTILINE)
     assert flag not in core
-    assert [each for each in examined(member) if each.where == settings.name] == []
+    assert [each for each in examined(member) if each.where == dbt_project.name] == []
     facts.write_text(facts.read_text().replace("engine: core", "engine: v2"))
     without_flags = re.sub(r"^flags:\n( .*\n)+", "", core, flags=re.MULTILINE)
     in_braces = without_flags.replace("\non-run-start:", "\nflags: {x: true}\non-run-start:")
     for text in (core, without_flags, in_braces):
-        settings.write_text(text)
-        (found,) = (each for each in examined(member) if each.where == settings.name)
+        dbt_project.write_text(text)
+        (found,) = (each for each in examined(member) if each.where == dbt_project.name)
         assert f"flags:\n  {flag}" in found.add
         (edit,) = found.edits
         flags = yaml.safe_load(text).get("flags", {})
         told = yaml.safe_load(str(edit.text))["flags"]
         assert told == {**flags, flag.partition(":")[0]: False}
-        settings.write_text(str(edit.text).replace(flag, flag.replace("false", "true")))
-        assert [each for each in examined(member) if each.where == settings.name] == []
+        dbt_project.write_text(str(edit.text).replace(flag, flag.replace("false", "true")))
+        assert [each for each in examined(member) if each.where == dbt_project.name] == []
 
 
 def test_a_macro_that_is_gone_comes_back_as_the_template_has_it(render: Render) -> None:
@@ -297,6 +300,8 @@ def test_a_version_of_dbt_that_is_too_old_for_the_mesh_is_widened(
     before = re.sub(r"^require-dbt-version.*\n", "", path.read_text(), flags=re.MULTILINE)
     path.write_text(f"{before}\n{line}\nvars: {{a: 1}}\n")
     project = Project(load_member(member.path))
+    (told,) = plan.examine(project, [settings.required_version])  # before any dbt is installed
+    assert told.what.endswith(", the mesh needs >=1.10.8,<1.13.0")
     plan.write(plan.mended(project, [environment.dbt_version]))
     after = path.read_text()
     assert after.startswith(f"{before}\nrequire-dbt-version: {mended}")
@@ -470,10 +475,10 @@ def test_folders_that_dbt_does_not_read_are_found(render: Render) -> None:
         "target-path is build",
     ]
     mend(member)
-    settings = yaml.safe_load(path.read_text())
-    assert settings["macro-paths"] == ["jinja", "macros"]
-    assert settings["model-paths"] == ["marts", "models"]
-    assert settings["target-path"] == "target"
+    mended = yaml.safe_load(path.read_text())
+    assert mended["macro-paths"] == ["jinja", "macros"]
+    assert mended["model-paths"] == ["marts", "models"]
+    assert mended["target-path"] == "target"
     assert examined(member) == []
 
 

@@ -8,7 +8,7 @@ import yaml
 from dbtmesh import dbt_paths
 from dbtmesh.doctor import bounds, conflicts, file_bytes
 from dbtmesh.doctor.finding import Side
-from dbtmesh.doctor.yaml_edit import add_entry, add_to_list, rename_key, set_value
+from dbtmesh.doctor.yaml_edit import add_entry, add_to_list, remove_item, rename_key, set_value
 from dbtmesh.doctor.yaml_nodes import CannotEdit
 from dbtmesh.doctor.yaml_repair import repaired
 from tests.test_yaml_files import BOMB
@@ -165,6 +165,25 @@ def test_a_key_is_called_otherwise_where_it_lies() -> None:
     for new in ("target", "prod"):
         with pytest.raises(CannotEdit):
             rename_key(text, ("a", "prod"), new)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "left"),
+    [
+        ("a:\n  - b: 1 # one\n    c: 2\n  # two\n  - d\n", 0, "a:\n  # two\n  - d\n"),
+        ("a:\n  - b\n  - c\n\n# end\n", 1, "a:\n  - b\n\n# end\n"),
+        ("a:\n  - b\nc: 1\n", 0, "a: []\nc: 1\n"),
+        ("a: [b, {c: 1}] # all\n", 1, "a: [b] # all\n"),
+        ("a: [b]\n", 1, None),
+        ("a: {b: 1}\n", 0, None),
+    ],
+)
+def test_an_item_goes_with_its_lines(text: str, at: int, left: str | None) -> None:
+    if left is None:
+        with pytest.raises(CannotEdit):
+            remove_item(text, ("a",), at)
+    else:
+        assert remove_item(text, ("a",), at) == left
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import joining
 import pytest
 import yaml
 
@@ -332,7 +334,24 @@ def test_requirements_leave_room_for_what_the_mesh_needs(render: Render, line: s
     comment = "  # as in prod" if "#" in line else ""
     assert path.read_text() == whole.replace(ours, f"{ours}{comment}")
     path.write_text(whole.replace(ours, f"{line.partition('  #')[0]} --hash=sha256:00"))
-    assert one(member).edits == ()
+    assert examined(member) == []  # a lock is compiled of another file
+    assert ours in str(plan.examine(project(member), [environment.versions]))
+
+
+def test_requirements_that_are_too_old_stay_and_ours_are_installed_after_them(
+    render: Render,
+) -> None:
+    """pip would end with ResolutionImpossible; sqlfluff is a tool, and in nobody's way."""
+    member = committed(render(kind="upstream"))
+    path = member.path / "requirements.txt"
+    ours, theirs = path.read_text(), "dbt-core==1.3.1\nsqlfluff==1.4.5\n"
+    path.write_text(theirs)
+    plan.write(plan.mended(project(member), [environment.requirements]))
+    assert path.read_text() == theirs
+    assert (member.path / "requirements-mesh.txt").read_text() == ours
+    assert one(member).what == "has dbt-core==1.3.1, and the mesh needs dbt-core>=1.10.8,<1.13"
+    fix(member)
+    assert path.read_text() == "dbt-core>=1.10.8,<1.13\nsqlfluff==1.4.5\n"
 
 
 @pytest.mark.parametrize("key", ["model-paths", "source-paths"])
@@ -502,3 +521,50 @@ def test_workflows_of_a_folder_are_looked_at_where_they_are_the_meshs(render: Re
         file.rename(top / file.name)
     (folder / "theirs.yml").write_text("on: push\n")  # which GitHub has not run for years
     assert examined(member) == []
+
+
+def test_a_project_and_its_upstream_in_one_repository(render: Render) -> None:
+    """Which were one project once: a package of it is none any more, and each has its database."""
+    core = render(kind="upstream", project_name="core", prod_database="ANALYTICS")
+    reader = render(
+        kind="native", upstreams="other@s3://acme-mesh/registry,core", prod_database="ANALYTICS"
+    )
+    top = reader.path.parent
+    for member in (core, reader):
+        shutil.rmtree(member.path / ".github")
+    git(top, "init", "--quiet")
+    packages = reader.path / "packages.yml"
+    packages.write_text("packages:\n  - local: ../shared # macros\n  - local: ../core\n")
+    assert examined(core)  # of the same database
+    said = {each.what: each for each in examined(reader)}
+    assert [*said] == [
+        "installs core, which this project reads as an upstream",
+        "the prod database is ANALYTICS, as that of core, in core",
+        "the prod database of core, in core, is CORE_PROD here, and ANALYTICS there",
+    ]
+    commands = [each.add for each in said.values()][1:]
+    update, file = "copier update --trust --skip-answered --data ", "dbt_down/.copier-answers.yml"
+    assert commands == [
+        f"{update}prod_database=DBT_DOWN_PROD --answers-file {file}",
+        f"{update}upstreams=other@s3://acme-mesh/registry,core:ANALYTICS --answers-file {file}",
+    ]
+    plan.write(plan.mended(project(reader), plan.FILES))
+    assert packages.read_text() == "packages:\n  - local: ../shared # macros\n"
+    for name, old, new in (
+        ("mesh.yml", "prod_database: ANALYTICS", "prod_database: DBT_DOWN_PROD"),
+        (
+            "mesh.yml",
+            "    database_prefix: CORE\n",
+            "    database_prefix: CORE\n    database: ANALYTICS\n",
+        ),
+        ("profiles.yml", "database: ANALYTICS", "database: DBT_DOWN_PROD"),
+    ):
+        edit(reader, name, old, new)
+    assert examined(reader) == []
+    conf = {"dst_path": top, "answers_file": "third/.copier-answers.yml"}
+    (top / "third").mkdir()
+    shop = "shop:\n  outputs:\n    prod: {type: snowflake, database: analytics, schema: x}\n"
+    (top / "third/profiles.yml").write_text(shop)
+    (top / "third/dbt_project.yml").write_text("profile: shop\n")
+    assert joining.existing_target(conf, "prod", "database") == ""
+    assert joining.existing_target(conf, "prod", "schema") == "X"

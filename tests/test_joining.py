@@ -416,6 +416,67 @@ def test_what_stands_in_the_way_is_told(template: Source, tmp_path: Path) -> Non
     assert "vendor/dbtmesh-" in git(folder, "diff", "--cached", "--name-only")
 
 
+def test_nothing_is_lost_whatever_flags_and_whatever_is_not_committed(
+    template: Source, tmp_path: Path
+) -> None:
+    """CRLF, all macros that decide names, a place that Jinja makes, a model's own database."""
+    macros = [
+        f"{{% macro generate_{what}_name(n=none, node=none) %}}{{{{ n }}}}{{% endmacro %}}\n"
+        for what in ("schema", "database", "alias")
+    ]
+    files = {
+        "dbt_project.yml": "name: shop\nprofile: acme\nmodels:\n  shop:\n    +enabled: true\n",
+        "profiles.yml": SNOWFLAKE,
+        ".gitignore": "profiles.yml\n",
+        "package-lock.yml": "packages: []\nsha1_hash: 00\n",
+        "macros/names.sql": "".join(macros),
+        "models/s.yml": "sources: [{name: erp, database: \"{{ env_var('RAW') }}\"}]\n",
+        "models/a.sql": "{{ config(schema='features', database='ml') }} select 1 as id\n",
+        "models/b.sql": "select 1 as id\n",
+    }
+    folder = repository(
+        tmp_path / "shop", {name: text.replace("\n", "\r\n") for name, text in files.items()}
+    )
+    dirty = {"models/b.sql": "select 2 as id\n", "staged.txt": "staged\n", "new.txt": "new\n"}
+    write(folder, dirty)
+    git(folder, "add", "staged.txt")
+    with (folder / "dbt_project.yml").open("a") as settings:
+        settings.write("vars: {zone: UTC}\n")
+    said = copy(template, folder, "--overwrite", "--skip-tasks")
+    (again,) = re.findall(r"copier recopy [^:]*:current:\s+--exclude.*", said)
+    assert "--skip-tasks left out the library of its commands (vendor/) and what your own" in said
+    done = subprocess.run(again, shell=True, cwd=folder, check=True, capture_output=True, text=True)
+    for name, text in {**files, **dirty}.items():
+        lines = iter((folder / name).read_bytes().splitlines())
+        assert all(line.encode() in lines for line in text.splitlines()), name
+    settings_now = (folder / "dbt_project.yml").read_bytes()
+    assert settings_now.count(b"\r\n") == settings_now.count(b"\n") - 1  # the line from above
+    recorded = answers(folder)
+    assert recorded["schemas"] == "ML.FEATURES,CORE"
+    assert recorded["reads"] == ""
+    assert "macros/generate_schema_name.sql" in recorded["own_files"]
+    told = done.stdout
+    assert "  dbt_project.yml: has edits of yours that are not committed: git add -p" in told
+    assert "  models/s.yml: where the source erp lies is not plain text" in told
+    added, committing = re.findall(r"^ +(git (?:add|commit) .*)$", told, re.MULTILINE)
+    assert "package-lock.yml" not in added
+    subprocess.run(
+        f"{added} && {committing}", shell=True, cwd=folder, check=True, capture_output=True
+    )
+    assert git(folder, "diff", "--cached", "--name-only").splitlines() == ["staged.txt"]
+    left = {line[3:] for line in git(folder, "status", "--porcelain").splitlines()}
+    assert left >= {"models/b.sql", "new.txt", "staged.txt"}
+    Member(folder, {}).ok("doctor", "--files")
+
+
+def test_where_prod_was_is_told(tmp_path: Path) -> None:
+    conf(tmp_path, {"dbt_project.yml": SHOP, "profiles.yml": SNOWFLAKE})
+    names = ("RAW", "STAGING", "MARTS", "FEATURES")
+    assert joining.moved_schemas(tmp_path) == [f"CORE_{name}" for name in names]
+    (tmp_path / "profiles.yml").unlink()
+    assert joining.moved_schemas(tmp_path) == []
+
+
 def test_an_empty_repository_keeps_its_readme_and_starts_with_the_demo(
     template: Source, tmp_path: Path
 ) -> None:

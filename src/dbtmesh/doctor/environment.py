@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dbtmesh import dbt, installed
 from dbtmesh.config import Engine
-from dbtmesh.doctor import bounds, yaml_edit
+from dbtmesh.doctor import bounds, settings
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 
@@ -19,7 +19,9 @@ REQUIREMENTS, AFTER = installed.REQUIREMENTS, installed.AFTER
 CONSTRAINTS = "constraints.txt"
 FENCE = ("# What this project runs on.", "# Your own packages go below")
 """How the comments begin that the template's lines are between."""
-LIBRARY, DBT_PROJECT = "dbtmesh", "dbt_project.yml"
+LIBRARY = "dbtmesh"
+TOOLS: frozenset[str | None] = frozenset({"sqlfluff", "copier", "copier-template-extensions"})
+"""Of what was tested together, what nothing in requirements.txt pulls in."""
 HASH = re.compile(r"\s--hash[= ]")
 PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*==\s*([^\s;,\\]+)", re.MULTILINE)
 NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
@@ -39,10 +41,14 @@ def requirements(project: Project) -> Iterator[Finding]:
     text = project.text(place) or ""
     there = {name: line for line in text.splitlines() if (name := distribution(line))}
     missing = [line for line in ours if distribution(line) and distribution(line) not in there]
-    if missing and place == REQUIREMENTS and is_lock(text, project):
+    in_the_way = [line for _, line, _ in _too_old(text, ours)]
+    locked = is_lock(text, project)
+    if missing and place == REQUIREMENTS and (locked or in_the_way):
         yield Finding(
             REQUIREMENTS,
-            "is a lock of exact versions, and does not name all that the mesh needs",
+            "is a lock of exact versions, and does not name all that the mesh needs"
+            if locked
+            else f"asks for {', '.join(in_the_way)}, and the mesh for other versions",
             "what the project's commands run on is not installed, and pip takes no other line "
             "beside these",
             f"the file {AFTER}, which is installed after it",
@@ -70,44 +76,42 @@ def requirements(project: Project) -> Iterator[Finding]:
 
 
 def versions(project: Project) -> Iterator[Finding]:
-    """The team's own lines leave room for the versions that the mesh runs on. What is installed
-    after a lock needs none."""
+    """The team's own lines leave room for the versions that the mesh runs on."""
     text = project.text(REQUIREMENTS) or ""
-    if place_of(project) != REQUIREMENTS:
-        return
-    ours = {
-        distribution(line): line for line in project.template.rendered(REQUIREMENTS).splitlines()
-    }
     lines = text.split("\n")
-    for at, line in enumerate(lines):
-        wanted = ours.get(distribution(line))
-        if wanted is None or not bounds.exclude(_bounds(line), _bounds(wanted)):
+    locked = is_lock(text, project)
+    for at, line, wanted in _too_old(text, project.template.rendered(REQUIREMENTS).splitlines()):
+        what = f"has {line}, and the mesh needs {wanted}"
+        if locked:  # which is compiled of another file, and whole
+            after = f", which replaces it: {AFTER} is installed after it"
+            yield note(REQUIREMENTS, what + (after if place_of(project) == AFTER else ""))
             continue
-        comment = line[len(line.partition(" #")[0].rstrip()) :]
-        has_hash = bool(HASH.search(text))
+        comment = lines[at][len(lines[at].partition(" #")[0].rstrip()) :]
+        changed = [*lines[:at], f"{wanted}{comment}", *lines[at + 1 :]]
         yield Finding(
             REQUIREMENTS,
-            f"has {line.partition(' #')[0].strip()}, and the mesh needs {wanted}",
+            what,
             "what the project's commands and macros rely on is not in that version",
-            wanted + (", and compile the file again: it has hashes" if has_hash else ""),
-            ()
-            if has_hash
-            else (
-                Edit(
-                    REQUIREMENTS, "\n".join([*lines[:at], f"{wanted}{comment}", *lines[at + 1 :]])
-                ),
-            ),
+            wanted,
+            (Edit(REQUIREMENTS, "\n".join(changed)),),
         )
 
 
+def _too_old(text: str, ours: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Lines of requirements that leave no version that the mesh runs on: their number, what they
+    say, and the template's line."""
+    known = {distribution(line): line for line in ours}
+    for at, line in enumerate(text.split("\n")):
+        wanted = known.get(distribution(line))
+        if wanted and bounds.exclude(_bounds(line), _bounds(wanted)):
+            yield at, line.partition(" #")[0].strip().rstrip("\\ "), wanted
+
+
 def _bounds(line: str) -> str:
-    """Of a line of requirements: without its name, extras, marker and comment."""
+    """Of a line of requirements: without its name, extras, marker, hash and comment."""
     found = NAME.match(line.strip())
-    return (
-        re.sub(r"^\[[^]]*\]", "", line.strip()[found.end() :]).partition("#")[0].partition(";")[0]
-        if found
-        else ""
-    )
+    rest = line.strip()[found.end() :] if found else ""
+    return re.split(r"[;#\\]|--", re.sub(r"^\s*\[[^]]*\]", "", rest))[0]
 
 
 def _with_lines(text: str, missing: Sequence[str], ours: Sequence[str]) -> str:
@@ -139,10 +143,10 @@ def is_lock(requirements: str, project: Project) -> bool:
     """Whether pip takes none of our lines beside these: they have hashes, or pin what dbt pulls in
     to other versions than were tested with it."""
     direct = set(map(distribution, project.template.rendered(REQUIREMENTS).splitlines()))
-    tested = dict(PIN.findall(project.text(CONSTRAINTS) or ""))
+    tested = dict(PIN.findall(project.template.rendered(CONSTRAINTS)))
     known = {distribution(name): version for name, version in tested.items()}
     return bool(HASH.search(requirements)) or any(
-        known.get(name := distribution(pinned), version) != version and name not in direct
+        known.get(name := distribution(pinned), version) != version and name not in direct | TOOLS
         for pinned, version in PIN.findall(requirements)
     )
 
@@ -201,22 +205,7 @@ def dbt_version(project: Project) -> Iterator[Finding]:
             "--trust --skip-answered --data engine=" + ("v2" if is_v2 else "core"),
         )
     yield from _installed(project)
-    required = project.dbt_project.get("require-dbt-version")
-    listed = required if isinstance(required, list) else re.split(r",\s*", required or "")
-    listed = [each for each in map(str, listed) if each]
-    admitting = [bound for bound in listed if bounds.admits(bound, found)]
-    if len(admitting) < len(listed):
-        wider = ", ".join(admitting or [f">={found}"])
-        text = project.text(DBT_PROJECT) or ""
-        yield Finding(
-            DBT_PROJECT,
-            f"require-dbt-version is {', '.join(listed)}, dbt here is {found}",
-            "dbt does not run the project",
-            f"require-dbt-version: '{wider}'; or another dbt",
-            yaml_edit.edits(
-                DBT_PROJECT, yaml_edit.set_value, text, ("require-dbt-version",), wider
-            ),
-        )
+    yield from settings.narrower(project, f"=={found}", f"dbt here is {found}", f">={found}")
 
 
 def _installed(project: Project) -> Iterator[Finding]:

@@ -12,6 +12,8 @@ from dbtmesh.doctor import (
     file_bytes,
     interface,
     macros,
+    neighbours,
+    packages,
     profiles,
     repository,
     settings,
@@ -32,6 +34,7 @@ FILES: Sequence[Check] = (
     settings.hooks_called,
     settings.paths,
     settings.target_path,
+    settings.required_version,
     macros.macros,
     profiles.targets,
     profiles.other_warehouses,
@@ -39,6 +42,7 @@ FILES: Sequence[Check] = (
     settings.quoting,
     settings.query_comment,
     settings.version_pointer,
+    packages.upstreams,
     interface.schemas,
     interface.elsewhere,
     interface.landing,
@@ -50,6 +54,7 @@ FILES: Sequence[Check] = (
     repository.ignored,
     repository.replaced,
     copier_answers.answers,
+    neighbours.databases,
     delivery.workflows,
 )
 """What the project's files tell."""

@@ -10,6 +10,7 @@ from typing import Any
 from dbtmesh import dbt_paths
 from dbtmesh.artifacts import hooks
 from dbtmesh.config import Engine
+from dbtmesh.doctor import bounds
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import add_entry, add_to_list, edits, set_value
@@ -144,6 +145,32 @@ def target_path(project: Project) -> Iterator[Finding]:
         "published. dbt has deprecated this setting",
         "target-path: target, or no such line",
         mend,
+    )
+
+
+def required_version(project: Project) -> Iterator[Finding]:
+    """The versions of dbt that the project takes are some that the mesh runs on."""
+    listed = project.template.settings(DBT_PROJECT)["require-dbt-version"]
+    ours = ",".join(map(str, listed))
+    yield from narrower(project, ours, f"the mesh needs {ours}", str(listed[0]))
+
+
+def narrower(project: Project, wanted: str, needs: str, instead: str) -> Iterator[Finding]:
+    """Where require-dbt-version leaves none of the versions `wanted`: without those bounds."""
+    named = project.dbt_project.get("require-dbt-version") or []
+    listed = named if isinstance(named, list) else str(named).split(",")
+    listed = [each.strip() for each in map(str, listed)]
+    wide = [bound for bound in listed if not bounds.exclude(bound, wanted)]
+    if len(wide) == len(listed):
+        return
+    wider = ", ".join(wide or [instead])
+    text = project.text(DBT_PROJECT) or ""
+    yield Finding(
+        DBT_PROJECT,
+        f"require-dbt-version is {', '.join(listed)}, {needs}",
+        "dbt does not run the project",
+        f"require-dbt-version: '{wider}'; or another dbt",
+        edits(DBT_PROJECT, set_value, text, ("require-dbt-version",), wider),
     )
 
 

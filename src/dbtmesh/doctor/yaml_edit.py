@@ -107,6 +107,26 @@ def rename_key(text: str, path: Path, new: str) -> str:
     return _first_that_says(text, path, renamed, (write,), at=path[:-1])
 
 
+def remove_item(text: str, path: Path, at: int) -> str:
+    """Takes an item, and the lines that it has, out of the list at `path`."""
+    there = value_at(loaded(text), path)
+    if not isinstance(there, list) or at >= len(there):
+        raise CannotEdit(f"{told(path)} has no such item")
+    left = [*there[:at], *there[at + 1 :]]
+
+    def write(given: str) -> list[str]:
+        node, lines = _written(given, (*path, at)), lines_of(given)
+        first = node.start_mark.line
+        return [*lines[:first], *lines[end_line(node) + 1 :]]
+
+    ways = (
+        write,
+        lambda given: _in_lines(given, path, left),
+        lambda given: _in_place(given, path, left),
+    )
+    return _first_that_says(text, path, left, ways)
+
+
 def guard_item(text: str, path: Sequence[str], at: int, before: str, after: str) -> str:
     """Puts texts around an item of the list at `path`, or around the text that is there alone."""
     found = deepest(text, path)

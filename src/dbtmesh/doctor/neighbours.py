@@ -1,0 +1,79 @@
+"""Compares a project with the other members of the mesh in its repository."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from dbtmesh import yaml_files
+from dbtmesh.doctor.finding import Finding
+from dbtmesh.doctor.project import Project
+from dbtmesh.doctor.yaml_nodes import value_at
+from dbtmesh.warehouse.names import sql_name
+
+MESH = "mesh.yml"
+DEEPEST = 3
+"""Folders below the top in which a member is looked for."""
+
+
+def databases(project: Project) -> Iterator[Finding]:
+    """Each member has a prod database of its own, and knows those of the members that it reads."""
+    own, answers = project.member, project.member.answers_file
+    again = "copier update --trust --skip-answered"
+    for folder, facts in _members(project):
+        name, database = facts["project"], facts["snowflake"]["prod_database"]
+        place = f"{name}, in {folder}"
+        if database == own.prod_database:
+            wanted = f"prod_database={own.database_prefix}_PROD"
+            yield Finding(
+                MESH,
+                f"the prod database is {database}, as that of {place}",
+                "one of them cannot be set up: a database is one project's to grant on",
+                f"{again} --data {wanted} --answers-file {_from_top(project, answers)}",
+            )
+        for upstream in own.upstreams:
+            if (
+                upstream.name == name
+                and upstream.registry is None
+                and (database not in upstream.databases)
+            ):
+                named = ",".join(_named(each, name, database) for each in _answered(project))
+                given = shlex.quote(f"upstreams={named}")
+                yield Finding(
+                    MESH,
+                    f"the prod database of {place}, is {upstream.prod_database} here, and "
+                    f"{database} there",
+                    "its models are refused, and its readers' roles are not found",
+                    f"{again} --data {given} --answers-file {_from_top(project, answers)}",
+                )
+
+
+def _members(project: Project) -> Iterator[tuple[str, dict[str, Any]]]:
+    top = project.repository
+    if top is None or top == project.root:
+        return
+    for depth in range(DEEPEST + 1):
+        for file in sorted(top.glob("*/" * depth + MESH)):
+            facts = yaml_files.mapping(file)
+            is_member = isinstance(facts.get("project"), str)
+            has_database = value_at(facts, ("snowflake", "prod_database"))
+            if is_member and has_database and file.parent != project.root:
+                yield file.parent.relative_to(top).as_posix(), facts
+
+
+def _answered(project: Project) -> list[str]:
+    text = str(project.yaml(project.member.answers_file).get("upstreams") or "")
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _named(upstream: str, name: str, database: str) -> str:
+    """An upstream as it is answered, with its database where it is the one of that name."""
+    words, at, registry = upstream.partition("@")
+    known = words.partition("=")[0].partition(":")[0]
+    return f"{name}:{sql_name(database)}{at}{registry}" if known == name else upstream
+
+
+def _from_top(project: Project, answers: str) -> str:
+    assert project.repository
+    return (project.root / answers).relative_to(project.repository).as_posix()
