@@ -543,10 +543,11 @@ def test_a_project_and_its_upstream_in_one_repository(render: Render) -> None:
         "the prod database of core, in core, is CORE_PROD here, and ANALYTICS there",
     ]
     commands = [each.add for each in said.values()][1:]
-    update, file = "copier update --trust --skip-answered --data ", "dbt_down/.copier-answers.yml"
+    update = "(cd .. && copier update --trust --skip-answered --data"
+    file = "--answers-file dbt_down/.copier-answers.yml)"
     assert commands == [
-        f"{update}prod_database=DBT_DOWN_PROD --answers-file {file}",
-        f"{update}upstreams=other@s3://acme-mesh/registry,core:ANALYTICS --answers-file {file}",
+        f"{update} prod_database=DBT_DOWN_PROD {file}",
+        f"{update} upstreams=other@s3://acme-mesh/registry,core:ANALYTICS {file}",
     ]
     plan.write(plan.mended(project(reader), plan.FILES))
     assert packages.read_text() == "packages:\n  - local: ../shared # macros\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 
 from dbtmesh.doctor.finding import Finding, Weight
@@ -60,8 +59,7 @@ def answers(project: Project) -> Iterator[Finding]:
             "mesh.yml",
             f"{'.'.join(path)} is {there!r}, the answer {question} is {answer!r}",
             "SQL, workflows and commands use different values",
-            f"{'.'.join(path)}: {answer}; or answer anew: copier update --trust --skip-answered "
-            f"--data {shlex.quote(f'{question}={again}')}",
+            f"{'.'.join(path)}: {answer}; or answer anew: {project.update(question, again)}",
             edits("mesh.yml", set_value, project.text("mesh.yml") or "", path, answer or None),
         )
     commit = str(recorded.get("_commit") or "")

@@ -48,9 +48,9 @@ def workflows(project: Project) -> Iterator[Finding]:
         yield note(WORKFLOWS, "this is not a git repository yet, so workflows were not looked at")
         return
     texts = _workflows_in(top)
-    if project.root != top and (astray := _astray(project)):
-        answers = (project.root / project.member.answers_file).relative_to(top).as_posix()
-        folder = project.root.relative_to(top).as_posix()
+    folder = project.folder
+    if folder != "." and (astray := _astray(project)):
+        answers = f"{folder}/{project.member.answers_file}"
         names = " ".join(f"{folder}/{WORKFLOWS}/{name}" for name in astray)
         yield Finding(
             f"{folder}/{WORKFLOWS}",

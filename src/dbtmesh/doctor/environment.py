@@ -201,8 +201,8 @@ def dbt_version(project: Project) -> Iterator[Finding]:
             "dbt",
             f"is {found}, and mesh.yml says engine: {project.member.engine.value}",
             "requirements, profiles and workflows are made for the other one",
-            f"{installed.how(project.root)}, or another answer: copier update "
-            "--trust --skip-answered --data engine=" + ("v2" if is_v2 else "core"),
+            f"{installed.how(project.root)}, or another answer: "
+            + project.update("engine", "v2" if is_v2 else "core"),
         )
     yield from _installed(project)
     yield from settings.narrower(project, f"=={found}", f"dbt here is {found}", f">={found}")

@@ -70,11 +70,11 @@ def schemas(project: Project) -> Iterator[Finding]:
     default = str(project.template.answers["default_schema"]).strip('"').upper()
     named = {str(model["config"].get("schema") or "").upper() for model in inside} - {""}
     for schema in sorted(named - {default}):
-        for path, effect in BY_SCHEMA.items():
+        for path in BY_SCHEMA:
             text = project.text(path)
             if text is None or re.search(rf"\.{re.escape(schema)}\b", text, re.IGNORECASE):
                 continue
-            yield _not_named(path, text, schema, default, effect)
+            yield _not_named(project, path, schema, default)
 
 
 def elsewhere(project: Project) -> Iterator[Finding]:
@@ -146,9 +146,9 @@ def _stale(project: Project) -> str | None:
     return check.stale(project.root, project.root / MANIFEST, project.member.project)
 
 
-def _not_named(path: str, text: str, schema: str, default: str, effect: str) -> Finding:
+def _not_named(project: Project, path: str, schema: str, default: str) -> Finding:
     """The statements of one line that the default schema has, for another schema."""
-    lines = text.split("\n")
+    lines = (project.text(path) or "").split("\n")
     of_default = rf"\.{re.escape(default)}\b"
     like = [n for n, line in enumerate(lines) if re.search(rf"{of_default}.*;$", line, re.I)]
     added = [re.sub(of_default, f".{schema}", lines[n], flags=re.I) for n in like]
@@ -156,8 +156,8 @@ def _not_named(path: str, text: str, schema: str, default: str, effect: str) -> 
     return Finding(
         path,
         f"does not name the schema {schema}, where public models are",
-        effect,
-        "\n".join(added) or "copier update --trust --skip-answered --ask schemas",
+        BY_SCHEMA[path],
+        "\n".join(added) or project.update("schemas"),
         (Edit(path, "\n".join([*lines[:at], *added, *lines[at:]])),) if like else (),
     )
 

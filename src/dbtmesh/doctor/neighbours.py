@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,46 +18,39 @@ DEEPEST = 3
 
 def databases(project: Project) -> Iterator[Finding]:
     """Each member has a prod database of its own, and knows those of the members that it reads."""
-    own, answers = project.member, project.member.answers_file
-    again = "copier update --trust --skip-answered"
+    own = project.member
     for folder, facts in _members(project):
         name, database = facts["project"], facts["snowflake"]["prod_database"]
-        place = f"{name}, in {folder}"
         if database == own.prod_database:
-            wanted = f"prod_database={own.database_prefix}_PROD"
             yield Finding(
                 MESH,
-                f"the prod database is {database}, as that of {place}",
+                f"the prod database is {database}, as that of {name}, in {folder}",
                 "one of them cannot be set up: a database is one project's to grant on",
-                f"{again} --data {wanted} --answers-file {_from_top(project, answers)}",
+                project.update("prod_database", f"{own.database_prefix}_PROD"),
             )
         for upstream in own.upstreams:
-            if (
-                upstream.name == name
-                and upstream.registry is None
-                and (database not in upstream.databases)
-            ):
+            is_it = upstream.name == name and upstream.registry is None
+            if is_it and database not in upstream.databases:
                 named = ",".join(_named(each, name, database) for each in _answered(project))
-                given = shlex.quote(f"upstreams={named}")
                 yield Finding(
                     MESH,
-                    f"the prod database of {place}, is {upstream.prod_database} here, and "
-                    f"{database} there",
+                    f"the prod database of {name}, in {folder}, is {upstream.prod_database} here, "
+                    f"and {database} there",
                     "its models are refused, and its readers' roles are not found",
-                    f"{again} --data {given} --answers-file {_from_top(project, answers)}",
+                    project.update("upstreams", named),
                 )
 
 
 def _members(project: Project) -> Iterator[tuple[str, dict[str, Any]]]:
     top = project.repository
-    if top is None or top == project.root:
+    if top is None or project.folder == ".":
         return
     for depth in range(DEEPEST + 1):
         for file in sorted(top.glob("*/" * depth + MESH)):
             facts = yaml_files.mapping(file)
             is_member = isinstance(facts.get("project"), str)
             has_database = value_at(facts, ("snowflake", "prod_database"))
-            if is_member and has_database and file.parent != project.root:
+            if is_member and has_database and file.parent != top / str(project.folder):
                 yield file.parent.relative_to(top).as_posix(), facts
 
 
@@ -72,8 +64,3 @@ def _named(upstream: str, name: str, database: str) -> str:
     words, at, registry = upstream.partition("@")
     known = words.partition("=")[0].partition(":")[0]
     return f"{name}:{sql_name(database)}{at}{registry}" if known == name else upstream
-
-
-def _from_top(project: Project, answers: str) -> str:
-    assert project.repository
-    return (project.root / answers).relative_to(project.repository).as_posix()

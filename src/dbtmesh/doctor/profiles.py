@@ -11,7 +11,7 @@ from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import add_entry, edits, rename_key, set_value
 from dbtmesh.doctor.yaml_nodes import value_at
-from dbtmesh.warehouse.names import is_plain
+from dbtmesh.warehouse.names import is_plain, sql_name
 
 PROFILES = "profiles.yml"
 TARGETS = {
@@ -103,12 +103,7 @@ def databases(project: Project) -> Iterator[Finding]:
                 PROFILES,
                 f"the target {name} builds in {found}, mesh.yml says {wanted}",
                 "grants and contracts name one database, the tables are in the other",
-                f"database: {wanted}; or, where {found} is the right one: copier update --trust "
-                f"--skip-answered --data {_answer(answer, found)}",
+                f"database: {wanted}; or, where {found} is the right one: "
+                + project.update(answer, found.upper() if is_plain(found) else sql_name(found)),
                 edits(PROFILES, set_value, text, (*path, name, "database"), wanted),
             )
-
-
-def _answer(question: str, name: str) -> str:
-    """An answer for a shell: a name as SQL has it, in quotes where it needs them."""
-    return f"{question}={name.upper()}" if is_plain(name) else f"'{question}=\"{name}\"'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dbtmesh import dbt_paths, yaml_files
-from dbtmesh.config import Member
+from dbtmesh.config import ANSWERS_FILE, Member
 from dbtmesh.doctor import file_bytes
 from dbtmesh.doctor.file_bytes import Guess
 from dbtmesh.doctor.finding import Edit, Side
@@ -162,6 +163,23 @@ class Project:
         """The top of the git repository that holds the project."""
         top = self.git("rev-parse", "--show-toplevel")
         return Path(top) if top else None
+
+    @cached_property
+    def folder(self) -> str | None:
+        """The project's folder from the top of its repository; None where there is none."""
+        top = self.repository
+        return None if top is None else self.root.resolve().relative_to(top.resolve()).as_posix()
+
+    def update(self, question: str, answer: str | None = None) -> str:
+        """The command by which a question is answered anew: asked, or with this answer."""
+        name, folder = self.member.answers_file, self.folder or "."
+        data = shlex.quote(f"{question}={answer}")
+        given = f"--ask {question}" if answer is None else f"--data {data}"
+        command = f"copier update --trust --skip-answered {given}"
+        if folder != ".":  # updates run at the top
+            above = "/".join([".."] * len(PurePosixPath(folder).parts))
+            return f"(cd {above} && {command} --answers-file {shlex.quote(f'{folder}/{name}')})"
+        return command if name == ANSWERS_FILE else f"{command} --answers-file {name}"
 
     def ignored(self, path: str) -> str | None:
         """Where git is told to ignore a path (`.gitignore:3: *.whl`); None where it is not.
