@@ -736,6 +736,30 @@ def encoded(interface: Interface) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
+    "siblings",
+    [
+        {"m.v1.0": {"version": "1.0"}, "m.v1_0": {"version": "1_0"}},
+        {"m.v1": {"version": 1, "latest_version": 1}, "m.v2": {"version": 2, "latest_version": 2}},
+        {"m.v1": {"version": 2}, "m.v2": {"version": 2}},
+        {"m": {}, "m.v1": {}},
+    ],
+)
+def test_readers_know_each_model_by_a_name_of_its_own(siblings: dict[str, Any]) -> None:
+    """dbt Core would end every command of a reader that has a source twice."""
+    whole, checked_alone = json.loads(manifest(models=0)), dict[str, Any]()
+    for name, fields in siblings.items():
+        uid = f"model.dbt_up.{name}"
+        node = model("dbt_up", "m") | {"access": "public", "unique_id": uid, **fields}
+        whole["nodes"][uid] = node
+        alone = read(json.dumps({**whole, "nodes": {uid: node}}).encode(), "dbt_up").manifest
+        checked_alone |= alone["nodes"]
+    last = [*siblings][-1]
+    assert f"model 'model.dbt_up.{last}': version: " in refused(whole)
+    _, said = tried(sealed({**alone, "nodes": checked_alone}))  # which could go the short way
+    assert "to readers, as 'model.dbt_up.m" in said
+
+
+@pytest.mark.parametrize(
     "way",
     [
         {},

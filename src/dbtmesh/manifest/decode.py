@@ -32,9 +32,18 @@ from dbtmesh.manifest.fields import (
     Metadata,
     Node,
 )
+from dbtmesh.manifest.interface import reader_names
 from dbtmesh.output.words import shown
 from dbtmesh.warehouse.adapter import Warehouse
-from dbtmesh.warehouse.names import Name, NotAName, is_plain, is_quotable, parse, usual_parts
+from dbtmesh.warehouse.names import (
+    Fields,
+    Name,
+    NotAName,
+    is_plain,
+    is_quotable,
+    parse,
+    usual_parts,
+)
 
 M = TypeVar("M", bound=Metadata)
 
@@ -139,6 +148,7 @@ def read(
             else:
                 private.add(probe.name)
     versions.settle(cast(Any, nodes.values()))
+    tell_apart(nodes)
     if len(nodes) > MOST_MODELS:
         raise Unfit(f"nodes: there are {len(nodes):,} public models, more than {MOST_MODELS:,}")
     used = {node.get("group") for node in nodes.values()}
@@ -191,6 +201,18 @@ class _Within:
         if isinstance(error, Unfit):
             where = f"{self.kind} {shown(self.where)}" if self.kind else self.where
             raise Unfit(f"{where}: {error}") from None
+
+
+def tell_apart(nodes: Mapping[str, Fields]) -> None:
+    """Raises Unfit where readers would know two models by one name: with a source that is there
+    twice, dbt Core ends every command of theirs, and v2 takes one of the two."""
+    known: dict[str, Fields] = {}
+    for name, node in reader_names(nodes):
+        if (other := known.setdefault(name, node)) is not node:
+            raise Unfit(
+                f"model {shown(node['unique_id'])}: version: {shown(node.get('version'))} makes it "
+                f"{name} to readers, as {shown(other['unique_id'])} is"
+            )
 
 
 def is_published(probe: Probe) -> bool:

@@ -27,6 +27,7 @@ from dbtmesh.manifest.decode import (
     freshness,
     head_of,
     meta_of,
+    tell_apart,
 )
 from dbtmesh.manifest.document import EMPTY_SECTIONS, metadata_of
 from dbtmesh.manifest.fields import PUBLISHED_METADATA, Freshness, Group, Version
@@ -221,6 +222,7 @@ def _is_written_so(
         )
         and [*groups] == sorted(groups)
         and _are_settled(versioned)
+        and (not versioned or _are_told_apart(nodes))
         and _lie_there(models, places)
     )
 
@@ -310,6 +312,12 @@ def _is_same(config: Config | ColumnConfig, beside: msgspec.Raw) -> bool:
 
 def _is_midnight(day: str) -> bool:
     return deprecation(day) == day
+
+
+def _are_told_apart(nodes: Mapping[str, Node]) -> bool:
+    """Raises Unfit where they are not; without versions they always are."""
+    tell_apart(nodes)
+    return True
 
 
 def _are_settled(nodes: list[Node]) -> bool:
