@@ -29,8 +29,9 @@ NOTICE = "What would consumers notice?"
 
 
 @pytest.fixture(scope="module")
-def deployed(mesh: Mesh) -> Mesh:
+def deployed(quick_mesh: Mesh) -> Mesh:
     """The upstream and its native reader are deployed, and the reader has committed its sources."""
+    mesh = quick_mesh
     for name in ("dbt_up", "dbt_down"):
         run = mesh.deploy(name, "workflow_dispatch")
         assert run.ok, run

@@ -17,7 +17,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -292,9 +292,27 @@ def on_v2() -> OnV2 | None:
 
 @pytest.fixture(scope="module")
 def mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    folder = tmp_path_factory.mktemp("mesh")
-    members = {name: render_into(folder / name, **answers_of(name, False)) for name in DEPLOYMENTS}
+    yield from of_repositories(render_into, tmp_path_factory.mktemp("mesh"), (*DEPLOYMENTS,), None)
+
+
+@pytest.fixture(scope="module")
+def quick_mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """An upstream and its native reader, where the engine is not the subject."""
+    names = ("dbt_up", "dbt_down")
+    yield from of_repositories(render_into, tmp_path_factory.mktemp("mesh"), names, on_v2())
+
+
+def of_repositories(
+    render_into: Render, folder: Path, names: Sequence[str], dbt: OnV2 | None
+) -> Iterator[Mesh]:
+    """Each member in a repository of its own. dbt: the default is this environment's."""
+    answers = dbt.answers if dbt else {}
+    members = {
+        name: render_into(folder / name, **{**answers_of(name, False), **answers}) for name in names
+    }
     for made in opened(folder, members, False):
+        if dbt:
+            dbt.install(made.actions)
         for name in members:
             start(made.folder(name), made.repository(name))
         yield made
