@@ -491,8 +491,8 @@ class Terminal:
         return told
 
 
-def four(fleet: World) -> list[str]:
-    names = [f"m{number}" for number in range(4)]
+def natives(fleet: World, count: int) -> list[str]:
+    names = [f"m{number}" for number in range(count)]
     for name in names:
         fleet.member(name, "v0.1.0", kind="native", starter=False)
     return names
@@ -500,7 +500,7 @@ def four(fleet: World) -> list[str]:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_in_the_middle_it_can_be_run_again(fleet: World, how: signal.Signals) -> None:
-    names = four(fleet)
+    names = natives(fleet, 3)
     flags = ("update", "--push", "--no-check", "--processes", "1")
     terminal = Terminal(fleet, *flags)
     # and not the others, which takes as long as an update
@@ -527,7 +527,7 @@ def is_there(process: Path) -> bool:
 def test_ctrl_c_lets_members_under_way_finish_and_a_second_one_names_them(
     fleet: World, tmp_path: Path
 ) -> None:
-    names = four(fleet)
+    names = natives(fleet, 4)
     flags = ("update", "--push", "--json", "--processes", "1")
 
     def check(seconds: int) -> tuple[str, ...]:
