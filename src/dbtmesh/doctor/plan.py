@@ -159,15 +159,15 @@ def weighty(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def what_next(findings: Sequence[Finding]) -> str:
-    """How findings are mended: by `--fix`, by hand, or some of them so."""
-    by_hand = sum(1 for each in findings if not each.edits)
-    if not by_hand:
+    """How findings are mended: by `--fix`, by what is printed with each, or some of them so."""
+    others = sum(1 for each in findings if not each.edits)
+    if not others:
         return "--fix shows the changes, and makes them"
-    if by_hand == len(findings):
-        return "to be mended by hand"
+    if others == len(findings):
+        return "what is printed with each mends it"
     return (
-        f"--fix shows the changes, and makes them, for {len(findings) - by_hand} of these; "
-        f"{by_hand} {'is' if by_hand == 1 else 'are'} to be mended by hand"
+        f"--fix shows the changes, and makes them, for {len(findings) - others} of these; what is "
+        f"printed mends the other{'s' if others > 1 else ''}"
     )
 
 
