@@ -25,6 +25,7 @@ from rich.table import Table
 from dbtmesh.cli import say_json
 from dbtmesh.output.error_line import telling_line
 from dbtmesh.registry.cycles import described
+from dbtmesh.registry.publication import AHEAD
 from fleet.console import plain
 from fleet.git import GitError, git
 from fleet.library_status import (
@@ -147,6 +148,8 @@ def _stale(project: Project, now: datetime, days: int) -> Iterable[str]:
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         if now - at > timedelta(days=days):
             yield f"not published for {(now - at).days} days"
+        if at > now + AHEAD:
+            yield f"its publication is dated ahead of the clock, {at:%Y-%m-%d}: publish --rollback"
     behind = sorted(read.upstream for read in project.reads if not read.current)
     if behind:
         yield f"built on an older publication of {', '.join(behind)}"

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,9 @@ def test_what_the_answers_say() -> None:
         assert status.of_answers("x", text, RELEASES, theirs).problem.startswith(said)
 
 
+AGO = NOW - timedelta(days=365)
+
+
 def test_what_the_registry_says(mesh: Mesh) -> None:
     def of(name: str, kind: str = "upstream") -> Status:
         return status.with_registry(Status(name, kind, project=name), mesh, NOW, days=30)
@@ -93,6 +96,8 @@ def test_what_the_registry_says(mesh: Mesh) -> None:
     assert sales.published_at.startswith("2026-05-30")
     assert sales.stale == ""
     assert old.stale == "not published for 150 days"
+    before = status.with_registry(Status("sales", "upstream", project="sales"), mesh, AGO, days=30)
+    assert before.stale.startswith("its publication is dated ahead of the clock, 2026-05-30")
     assert finance.contract == ""
     assert finance.stale == (
         "built on an older publication of sales; reads what is published no more: old.gone"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dbtmesh.downstream import freshness
 from tests.conftest import Member, Render
 from tests.manifests import manifest
 from tests.registry_world import PUBLISH, Place, Publish
@@ -50,6 +51,15 @@ def test_what_was_never_published_is_stale(down: Member, folder: Place, publish:
     found = down.refused(CHECK, *folder.flags, "--max-age", "26", status=2)
     assert "up_b has published nothing to prod" in found
     assert "2 stale" in found
+
+
+def test_a_date_ahead_of_the_clock_is_no_age() -> None:
+    """It would be fresh for years, while no later build takes its place."""
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    found = freshness.publication("up", now + timedelta(days=1), 26, now)
+    assert found.stale
+    assert str(found).startswith("up is dated 24.0 hours ahead of the clock")
+    assert not freshness.publication("up", now + timedelta(minutes=9), 26, now).stale
 
 
 @pytest.mark.parametrize("age", ["-1", "nan", "soon", "1e9"])

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dbtmesh import MeshError
+from dbtmesh.registry.publication import AHEAD
 from dbtmesh.warehouse.names import Place
 
 DBT_SAYS = {
@@ -42,6 +43,11 @@ def hours(text: str) -> float:
 
 
 def publication(upstream: str, generated_at: datetime, max_age: float, now: datetime) -> Finding:
+    """One dated ahead of the clock counts as stale: no later build takes its place."""
+    if generated_at > now + AHEAD:
+        ahead = (generated_at - now) / timedelta(hours=1)
+        seen = f"is dated {ahead:.1f} hours ahead of the clock, so nobody knows how old it is"
+        return Finding(upstream, "", f"{seen}: its owners publish with --rollback", stale=True)
     return _aged(upstream, "", "built", generated_at, max_age, now)
 
 
