@@ -30,7 +30,7 @@ BIN = Path(sys.executable).parent
 
 # Nothing of the machine the tests run on: neither its mesh, nor its AWS, nor its git settings.
 for name in list(os.environ):
-    if name.startswith(("DBT_", "AWS_", "SNOWFLAKE_", "GIT_", "COPIER_")):
+    if name.startswith(("DBT_", "AWS_", "SNOWFLAKE_", "GIT_", "GITHUB_", "COPIER_")):
         del os.environ[name]
 # Python keeps what it compiles, this one and those that tests start: else each does it again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -382,6 +382,11 @@ def test_the_macro_is_written_again_only_where_it_would_be_another(native: Membe
     path.write_text("edited")
     native.ok(SYNC, "--offline")
     assert "macro ref()" in path.read_text()
+    # behind the right first line, as a pull request may bring it: a job of CI reads all of it
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"{% macro generate_alias_name() %}x{% endmacro %}")
+    native.ok(SYNC, GITHUB_ACTIONS="true")
+    assert path.read_bytes() == whole
 
 
 def test_a_reference_to_what_is_not_deprecated_does_not_ask_whether_dbt_executes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import shutil
@@ -181,6 +182,22 @@ def test_generated_files_are_restored(
         (down.path / path).unlink()
     down.ok(SYNC, *folder.flags, *ONE)
     assert (down.path / path).read_bytes() == good
+
+
+def test_a_job_takes_nothing_on_trust_that_the_repository_holds(
+    down: Member, folder: Place, publish: Publish
+) -> None:
+    """A pull request may bring a forged copy, folded in its diff, and the note that it is whole."""
+    publish(folder, manifest())
+    down.ok(SYNC, *folder.flags, *ONE)
+    good = content(down)
+    forged = good[COPY].replace(b"MARTS", b"OTHER")
+    noted = json.loads(good[NOTE])
+    noted["written"][COPY] = hashlib.sha256(forged).hexdigest()
+    (down.path / COPY).write_bytes(forged)
+    (down.path / NOTE).write_text(json.dumps(noted))
+    down.ok(SYNC, *folder.flags, *ONE, GITHUB_ACTIONS="true")
+    assert content(down) == good
 
 
 def test_a_mended_generator_is_run_again(
