@@ -366,6 +366,13 @@ def test_a_model_cannot_be_retired_in_two_quick_steps() -> None:
         assert any(stopped) is (days < NOTICE_DAYS), day
 
 
+def test_the_guides_name_the_notice_period() -> None:
+    for page in ("docs/gate.md", "docs/member.md", "template/{{ member }}/README.md.jinja"):
+        assert timedelta(weeks=2).days == NOTICE_DAYS
+        text = " ".join((HERE.parent / page).read_text(encoding="utf-8").split())
+        assert "two weeks" in text, page
+
+
 def test_comparing_costs_at_most_twice_the_loading() -> None:
     """Each model changed in a size and in every description, so that nothing is skipped."""
 

@@ -98,7 +98,8 @@ def test_little_is_loaded_for_it(settled: Settled, shim: Shim) -> None:
     code = """
 import sys
 sys.path[:] = eval(sys.argv[1])
-import dbtmesh.__main__, dbtmesh.downstream.last_sync, dbtmesh.registry.cloud
+import dbtmesh.__main__, dbtmesh.downstream.last_sync
+import dbtmesh.registry.azure, dbtmesh.registry.google
 from dbtmesh.registry.store import open_store
 open_store("az://account/container/registry")
 open_store("gs://bucket/registry")

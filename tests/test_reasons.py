@@ -14,8 +14,8 @@ from obstore.exceptions import GenericError
 from dbtmesh import MeshError
 from dbtmesh.commands import update_template
 from dbtmesh.output.error_line import telling_line
-from dbtmesh.registry.cloud import GoogleStore
 from dbtmesh.registry.folder import FolderStore
+from dbtmesh.registry.google import GoogleStore
 from dbtmesh.registry.latest import NothingPublished, get
 from dbtmesh.registry.s3 import S3Store, _explain_connection, _is_of_all
 from dbtmesh.registry.snowflake import connection

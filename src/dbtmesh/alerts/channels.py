@@ -8,6 +8,7 @@ from dbtmesh import MeshError
 from dbtmesh.alerts import email, slack
 from dbtmesh.alerts.alert import Alert
 from dbtmesh.alerts.channel import Channel, Settings, value
+from dbtmesh.ci.github import job
 
 CHANNELS: tuple[Channel, ...] = (slack.CHANNEL, email.CHANNEL)
 
@@ -34,5 +35,5 @@ def tell(alert: Alert, settings: Settings) -> Iterator[str]:
 
 def secrets(settings: Settings) -> list[str]:
     """Values that no message may hold: of all channels, and GitHub's token."""
-    names = ["GITHUB_TOKEN", *(name for channel in CHANNELS for name in channel.secrets)]
+    names = [job.TOKEN_VARIABLE, *(name for channel in CHANNELS for name in channel.secrets)]
     return [secret for name in names if (secret := value(settings, name))]

@@ -32,7 +32,7 @@ def folder() -> Traversable:
 
 
 def layers(member: Member) -> list[str]:
-    """Folders of the template that a project of this kind gets (copier.yml, "Layers")."""
+    """Folders of the template for a project of this kind, as extensions/derived.py names them."""
     kinds = {
         "member": True,
         "publisher": member.publishes,

@@ -163,11 +163,11 @@ def open_store(url: str, access: Access | None = None) -> Store:
 
         return S3Store(url, place, access)
     if scheme == "az":
-        from dbtmesh.registry.cloud import AzureStore
+        from dbtmesh.registry.azure import AzureStore
 
         return AzureStore(url, place, access)
     if scheme == "gs":
-        from dbtmesh.registry.cloud import GoogleStore
+        from dbtmesh.registry.google import GoogleStore
 
         return GoogleStore(url, place, access)
     if scheme == "snowflake":

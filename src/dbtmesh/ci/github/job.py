@@ -14,6 +14,8 @@ from dbtmesh import MeshError
 if TYPE_CHECKING:
     from pathlib import Path
 
+TOKEN_VARIABLE = "GITHUB_TOKEN"  # noqa: S105
+"""It holds the job's token, where a step gets one."""
 REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 
 
@@ -34,7 +36,7 @@ def has_summary() -> bool:
 
 def has_token() -> bool:
     """Did the step get a token for GitHub's API, which `rest` takes?"""
-    return bool(os.environ.get("GITHUB_TOKEN"))
+    return bool(os.environ.get(TOKEN_VARIABLE))
 
 
 def repository() -> str:

@@ -1,4 +1,4 @@
-"""Stores a registry on Azure Blob Storage or Google Cloud Storage, by obstore."""
+"""Reads and writes the objects of a cloud by obstore: what Azure and Google have in common."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from dbtmesh.files import MOST
 from dbtmesh.output.words import one_line
 from dbtmesh.registry.store import (
     MOST_REASON,
-    Access,
     Changed,
     NotModified,
     OutOfReach,
@@ -35,19 +34,6 @@ CLIENT: dict[str, Any] = {"connect_timeout": "4s", "timeout": "45s", "user_agent
 RETRY: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 """Patience with a server that does not answer: together they bound how long a command hangs."""
 
-AZURE_KEYS = """
-    STORAGE_ACCOUNT_KEY STORAGE_SAS_TOKEN STORAGE_TOKEN CLIENT_SECRET FEDERATED_TOKEN_FILE
-    SKIP_SIGNATURE
-""".split()
-GOOGLE_KEYS = """
-    APPLICATION_CREDENTIALS SERVICE_ACCOUNT SERVICE_ACCOUNT_PATH SERVICE_ACCOUNT_KEY BEARER_TOKEN
-    SKIP_SIGNATURE
-""".split()
-"""What obstore itself signs in with, in the environment, after AZURE_ or GOOGLE_."""
-
-ACCOUNT = r"[a-z0-9]{3,24}"
-CONTAINER = r"[a-z0-9](?:-?[a-z0-9]){2,62}"
-BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
 WORDS = r"(?s:<(Message|Details|Code)>(.*?)</\1>)"
 STATUS = r"non-2xx status code: ((\d+) [A-Za-z ]+)"
 """Patterns; each is compiled where it is needed."""
@@ -202,119 +188,20 @@ class CloudStore:
         return f"{self.service} says: {_reason(error)}" if answered else _reason(error)
 
 
-class AzureStore(CloudStore):
-    """Blobs of a container: az://<storage account>/<container>/<prefix>."""
-
-    service, kind, sign_in = "Azure", "container", "az login"
-
-    def __init__(self, url: str, place: str, access: Access) -> None:
-        account, _, rest = place.partition("/")
-        self.container, _, prefix = rest.partition("/")
-        if not re.fullmatch(ACCOUNT, account) or not re.fullmatch(CONTAINER, self.container):
-            raise MeshError(
-                f"{url!r} is not a valid registry on Azure: write "
-                "az://<storage account>/<container>/registry"
-            )
-        from obstore.store import AzureStore as Client
-
-        with _opening(url):
-            client = Client(
-                self.container,
-                account_name=account,
-                client_options=_client("AZURE"),
-                retry_config=RETRY,
-                **_azure_sign_in(url, access),
-            )
-        super().__init__(url, prefix.strip("/"), client)
-
-
-class GoogleStore(CloudStore):
-    """Objects of a bucket: gs://<bucket>/<prefix>. Google compares generations on a write, and
-    ETags on a read."""
-
-    service, kind = "Google", "bucket"
-    sign_in = "gcloud auth application-default login"
-
-    def __init__(self, url: str, place: str, access: Access) -> None:
-        self.container, _, prefix = place.partition("/")
-        if not re.fullmatch(BUCKET, self.container):
-            raise MeshError(f"{url}: {self.container!r} is not a valid name of a bucket")
-        from obstore.store import GCSStore as Client
-
-        with _opening(url):
-            client = Client(
-                self.container,
-                client_options=_client("GOOGLE"),
-                retry_config=RETRY,
-                **_google_sign_in(url, access),
-            )
-        super().__init__(url, prefix.strip("/"), client)
-
-    def _etag(self, meta: Mapping[str, Any]) -> str:
-        return f"{meta['version']}:{meta['e_tag']}"
-
-    def _known(self, etag: str) -> str:
-        return etag.partition(":")[2] or etag
-
-    def _update(self, etag: str) -> dict[str, str]:
-        generation, _, tag = etag.partition(":")
-        if not generation.isdecimal():  # of another store, before a move
-            raise Changed(etag)
-        return {"version": generation, "e_tag": tag}
-
-
-def _client(cloud: str) -> Any:
+def client_options(cloud: str) -> Any:
     """Without TLS only for who asks for it, as tests on this machine do."""
     return {**CLIENT, "allow_http": os.environ.get(f"{cloud}_ALLOW_HTTP") == "true"}
 
 
-def _is_in_job() -> bool:
+def is_in_job() -> bool:
     """May this job of the CI host ask for a token that tells others which job it is?"""
     from dbtmesh.ci.github import job  # of use to those who have set up such a sign-in
 
     return job.has_identity()
 
 
-def _azure_sign_in(url: str, access: Access) -> dict[str, Any]:
-    """GitHub's token in its jobs, else what the environment holds, else the person's `az login`."""
-    if access.azure_tenant and access.azure_client and _is_in_job():
-        from dbtmesh.registry import cloud_sign_in  # loads much
-
-        return {
-            "credential_provider": cloud_sign_in.azure(access.azure_tenant, access.azure_client)
-        }
-    if any(os.environ.get(f"AZURE_{key}") for key in AZURE_KEYS) or os.environ.get(
-        "IDENTITY_ENDPOINT"
-    ):
-        return {}
-    import shutil  # loads much
-
-    if not shutil.which("az"):
-        raise MeshError(
-            f"{url}: no Azure credentials: sign in (`az login`), or set AZURE_STORAGE_ACCOUNT_KEY"
-        )
-    return {"use_azure_cli": True}
-
-
-def _google_sign_in(url: str, access: Access) -> dict[str, Any]:
-    """The same, with `gcloud auth application-default login`."""
-    if access.google_provider and _is_in_job():
-        from dbtmesh.registry import cloud_sign_in
-
-        return {"credential_provider": cloud_sign_in.google(access.google_provider)}
-    folder = os.environ.get("CLOUDSDK_CONFIG") or os.path.expanduser("~/.config/gcloud")
-    if not any(os.environ.get(f"GOOGLE_{key}") for key in GOOGLE_KEYS) and not os.path.isfile(
-        os.path.join(folder, "application_default_credentials.json")
-    ):
-        raise MeshError(
-            f"{url}: no Google credentials: sign in (`gcloud auth application-default login`), or "
-            "set GOOGLE_APPLICATION_CREDENTIALS"
-        )
-    return {}
-
-
 @contextlib.contextmanager
-def _opening(url: str) -> Iterator[None]:
+def opening(url: str) -> Iterator[None]:
     from obstore import exceptions
 
     try:
