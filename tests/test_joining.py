@@ -203,7 +203,7 @@ def test_a_lock_stays_as_it_is_and_what_the_mesh_needs_is_installed_after_it(
     assert "\nclick==" not in (folder / "constraints.txt").read_text() or lock != LOCK
     Member(folder, {}).ok("doctor", "--files")
     if lock == LOCK:
-        said = update(folder, template, next_release(template, tmp_path))
+        said = update(folder, template, next_release(template, tmp_path), "--conflict", "rej")
         assert (folder / "requirements.txt").read_text() == lock
         (wheel,) = (folder / "vendor").iterdir()
         after = (folder / "requirements-mesh.txt").read_text()
@@ -269,15 +269,16 @@ def next_release(template: Source, folder: Path) -> Path:
     return newer
 
 
-def update(project: Path, template: Source, newer: Path) -> str:
+def update(project: Path, template: Source, newer: Path, *flags: str) -> str:
     """Commits a project as it joined, and updates it; what was said."""
     recorded = project / ".copier-answers.yml"
     recorded.write_text(recorded.read_text().replace(template.url, str(newer)))
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message", "joined")
-    done = run([BIN / "copier", "update", "--trust", "--defaults"], project)
+    done = run([BIN / "copier", "update", "--trust", "--defaults", *flags], project)
     assert done.returncode == 0, done.stderr
     assert not git(project, "diff", "--name-only", "--diff-filter=U")
+    assert not [*project.rglob("*.rej")]
     return str(done.stdout + done.stderr)
 
 
