@@ -513,6 +513,7 @@ def test_workflows_of_a_folder_are_looked_at_where_they_are_the_meshs(render: Re
     top = member.path.parent / ".github/workflows"
     finding = next(each for each in examined(member) if "not at the top" in each.what)
     assert finding.where == "dbt_up/.github/workflows"
+    assert "(ci.yml, deploy.yml, maintenance.yml)" in finding.what
     assert (
         "--data working_directory=dbt_up --answers-file dbt_up/.copier-answers.yml" in finding.add
     )

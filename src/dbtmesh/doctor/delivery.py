@@ -86,7 +86,11 @@ def _workflows_in(folder: Path) -> dict[str, str]:
 
 def _astray(project: Project) -> list[str]:
     """Workflows of the mesh in the project's own folder; others there are none of the mesh's."""
-    return [name for name, text in _workflows_in(project.root).items() if "dbtmesh" in text]
+    return [
+        name
+        for name, text in _workflows_in(project.root).items()
+        if "dbtmesh" in text or NOWHERE in text
+    ]
 
 
 def secrets(project: Project) -> Iterator[Finding]:
