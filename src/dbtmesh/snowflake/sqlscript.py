@@ -92,7 +92,7 @@ def refuse_conflicts(file: str, text: str) -> None:
         line = text.count("\n", 0, found.start()) + 1
         raise MeshError(
             f"{file}:{line}: `{found[0][:40]}` is the mark of a merge conflict: keep one of the "
-            "two sides and delete the marks, or `scripts/doctor.py --fix --take yours` (or template)"
+            "two sides and delete the marks, or `scripts/doctor.py --fix --take yours|template`"
         )
 
 
