@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dbtmesh.registry.snowflake.connection import STATEMENT_TIMEOUT
 from fleet import render as rendering
 from fleet.render import Source
 from tests.actions import ACTIONS
@@ -241,6 +242,8 @@ def _problems_of_job(name: str, job: Document) -> Iterator[str]:
         yield "no permissions of its own"
     if "timeout-minutes" not in job:
         yield "no timeout"
+    elif "DBT_MESH_TARGET" in str(job) and job["timeout-minutes"] * 60 < STATEMENT_TIMEOUT + 240:
+        yield "ends before a statement of one project's, and then it is nobody's fault"
     permissions = job.get("permissions") or {}
     text = yaml.safe_dump(job)
     uses = {step["uses"].split("@")[0]: step for step in job["steps"] if "uses" in step}
