@@ -249,6 +249,13 @@ def make_world(folder: Path, members: dict[str, Member], *, kept: bool = False) 
             for name, member in members.items()
         }
         for name, member in members.items():
-            member.ok("scripts/snowflake_access.py", "apply", "--connection", "admin", "--yes")
+            member.ok(
+                "scripts/snowflake_access.py",
+                "apply",
+                "--connection",
+                "admin",
+                "--yes",
+                "--no-github",
+            )
             laptop.give_keys(f"{name.upper()}_SVC", f"{name.upper()}_CI_SVC")
         yield World(standin, laptop, members)

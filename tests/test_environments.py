@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from dbtmesh.config import load_member
 from dbtmesh.snowflake.files import read_steps
 from dbtmesh.snowflake.keypair.environment import close_before
 from dbtmesh.snowflake.names import names_of
-from dbtmesh.snowflake.plan import plan
+from dbtmesh.snowflake.plan import Effect, plan
 from tests import github_cli
 from tests.conftest import Member, Render
 from tests.github_api import PERSON, GitHubApi
@@ -284,6 +285,10 @@ def test_apply_lets_nobody_in_before_it_is_closed(
     settings.environments["prod"].policy = None
     apply()  # nothing of this: who is let in already stays so
     assert settings.may_use("prod", "feature/x")
+    # an account that does not tell whether they are let in already
+    changes = [replace(change, effect=Effect.SET_AGAIN) for change in trusted]
+    apply()
+    assert not settings.may_use("prod", "feature/x")
 
 
 # ── status ────────────────────────────────────────────────────────────────────────────
