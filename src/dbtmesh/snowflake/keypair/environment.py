@@ -33,8 +33,7 @@ def close_before(
     be told."""
     # also where the account does not tell whether they may already
     let_in = any(
-        change.step.object == names.service_user
-        and "WORKLOAD_IDENTITY" in change.step.properties
+        change.step.object == names.service_user and "WORKLOAD_IDENTITY" in change.step.properties
         for change in changes
     )
     place = place_of(names, member, names.service_user.name)
