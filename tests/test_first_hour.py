@@ -200,8 +200,8 @@ def test_a_team_with_an_existing_project_and_account(ada: Person, standin: Stand
     said = ada.types(adapted(blocks(JOINING, "## An existing dbt project")[0][0]), *QUESTIONS)
     for line in steps(said, 1) + steps(said, 2):
         ada.types(line)
-    for line in blocks(JOINING, "## An existing dbt project")[1]:
-        ada.types(line)
+    told = "".join(map(ada.types, blocks(JOINING, "## An existing dbt project")[1]))
+    assert "nothing is deployed yet: README.md.mesh says which answers are missing" in told
     for line in blocks(JOINING, "## An existing account")[0]:
         asked = [("on connection admin?", "y\n")] if " apply " in line else []
         ada.types(adapted(line), *asked)

@@ -63,7 +63,9 @@ def workflows(project: Project) -> Iterator[Finding]:
         yield note(WORKFLOWS, "has no workflow", "nothing is built or deployed by GitHub Actions")
         return
     if any(NOWHERE in text for text in texts.values()):
-        yield note(WORKFLOWS, "nothing is deployed yet: README.md says which answers are missing")
+        beside = (project.root / "README.md.mesh").exists()  # where the team has its own
+        readme = "README.md.mesh" if beside else "README.md"
+        yield note(WORKFLOWS, f"nothing is deployed yet: {readme} says which answers are missing")
         return
     for call in calls(project.member):
         if not any(re.search(call.pattern, text) for text in texts.values()):
