@@ -28,7 +28,8 @@ from dbtmesh.cli import note, say_json
 from fleet import sandbox
 from fleet.console import plain
 from fleet.errors import FleetError
-from fleet.git import GitError, git
+from fleet.git import SECONDS, GitError
+from fleet.git import run as run_command
 from fleet.members import Member
 from fleet.outcome import FINE, Goal, Order, Outcome, Result
 from fleet.releases import Releases
@@ -108,12 +109,21 @@ def run(
 
 def lacking(goal: Goal) -> Iterator[str]:
     """What the operator lacks for it, which would fail for every member after all the work."""
-    if goal in (Goal.PROPOSE, Goal.DRY_RUN) and not shutil.which("gh"):
-        yield "gh is not on PATH: install it (cli.github.com), or --push, or --prepare"
-    try:
-        git(None, "var", "GIT_COMMITTER_IDENT")
-    except GitError:
+    if goal in (Goal.PROPOSE, Goal.DRY_RUN):
+        if not shutil.which("gh"):
+            yield "gh is not on PATH: install it (cli.github.com), or --push, or --prepare"
+        elif not succeeds("gh", "auth", "token"):
+            yield "gh is not signed in: `gh auth login` (or set GH_TOKEN), or --push, or --prepare"
+    if not succeeds("git", "var", "GIT_COMMITTER_IDENT"):
         yield f"git does not know who commits: {SAY_WHO_COMMITS}"
+
+
+def succeeds(*command: str) -> bool:
+    try:
+        run_command([*command], None, seconds=SECONDS)
+    except GitError:
+        return False
+    return True
 
 
 def watch(

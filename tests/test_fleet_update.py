@@ -725,8 +725,13 @@ def of_nobody(goal: Goal) -> int:
 
 
 def test_gh_is_missed_where_it_is_needed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "gh").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "gh").chmod(0o755)
+    with pytest.raises(FleetError, match=r"gh is not signed in: `gh auth login`"):
+        of_nobody(Goal.PROPOSE)
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(FleetError, match="gh is not on PATH"):
         of_nobody(Goal.PROPOSE)
