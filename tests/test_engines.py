@@ -220,7 +220,7 @@ def test_the_steps_of_the_readme_to_a_new_version_keep_the_table_of_readers_on_v
     marts, settings = up.path / "models/marts", up.path / "dbt_project.yml"
     text = (up.path / "README.md").read_text()
     (recipe,) = (part for part in text.split("```") if part.startswith("yaml\nmodels:"))
-    recipe = recipe.removeprefix("yaml\n").replace("orders", "sales")  # orders is a seed
+    recipe = recipe.removeprefix("yaml\n")
     (marts / "sales_v1.sql").write_text("select 1 as order_id, 1.5::numeric(12,2) as amount")
     (marts / "sales_v2.sql").write_text("select 1 as order_id, 150 as cents")
     (up.path / "macros/log_places.sql").write_text(PLACES)

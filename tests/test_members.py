@@ -210,6 +210,24 @@ def test_a_hub_publishes_its_own_models_and_not_those_it_reads(mesh: dict[str, M
     assert "public_orders" not in sources
 
 
+@pytest.mark.parametrize("name", ["dbt_down", "dbt_down_loom"])
+def test_the_unit_test_of_the_readme_passes(mesh: dict[str, Member], name: str) -> None:
+    text, models = (mesh[name].path / "README.md").read_text(), mesh[name].path / "models"
+    (example,) = re.findall(r"```yaml\n(unit_tests:.*?)```", text, re.DOTALL)
+    (read,) = re.findall(r'input: "(.*?)"', example)
+    added = {
+        models / "my_model.sql": f"select count(*) as orders from {{{{ {read} }}}}\n",
+        models / "_my_model.yml": example,
+    }
+    for path, content in added.items():
+        path.write_text(content)
+    try:
+        assert "counts_orders" in mesh[name].dbt("build", "--select", "my_model").stdout
+    finally:
+        for path in added:
+            path.unlink()
+
+
 @pytest.mark.parametrize("name", ["dbt_up", "dbt_down", "dbt_down_loom", "dbt_hub"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_parsing_is_clean_for_every_target(mesh: dict[str, Member], name: str, target: str) -> None:

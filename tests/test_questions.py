@@ -162,6 +162,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"deployment": "never"}, "deployment", "is not one of"),
     ({"alerts": "pigeon"}, "alerts", "is not one of"),
     ({"setup": "now"}, "setup", "snowflake_account"),
+    ({"profile": ""}, "profile", "name it as profiles.yml does"),
 ]
 
 
