@@ -735,6 +735,21 @@ def encoded(interface: Interface) -> list[bytes]:
     ]
 
 
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_model_is_not_made_of_itself(length: int) -> None:
+    """dbt Core would end every command of a loom reader, with a traceback."""
+    whole = json.loads(manifest(models=length, public=length))
+    for node in whole["nodes"].values():  # each reads the one before it, as some may
+        node["depends_on"]["nodes"] = node["depends_on"]["nodes"] or [[*whole["nodes"]][-1]]
+    assert ": depends_on: it is made of itself" in refused(whole)
+    good = json.loads(manifest(models=length, public=length))
+    written = read(json.dumps(good).encode(), "dbt_up").manifest
+    assert unchanged.read(sealed(written), "dbt_up", None)
+    written["nodes"][UID]["depends_on"]["nodes"] = [[*written["nodes"]][-1]]
+    _, said = tried(sealed(written))  # which could go the short way
+    assert "it is made of itself" in said
+
+
 @pytest.mark.parametrize(
     "siblings",
     [

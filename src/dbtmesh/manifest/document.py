@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbtmesh.manifest.decode import SCHEMA, Content
-from dbtmesh.manifest.graph import nearest
+from dbtmesh.manifest.graph import nearest, refuse_circles
 
 # Sections that a manifest has to have, and that are nobody's business outside the project.
 EMPTY_SECTIONS = (
@@ -29,9 +29,10 @@ EMPTY_SECTIONS = (
 
 def document_of(content: Content[Any], notes: Mapping[str, str]) -> dict[str, Any]:
     """A dbt manifest of the public models, each with the nearest public ones that it is made of:
-    what lies between is nobody's business."""
+    what lies between is nobody's business. Raises Unfit."""
     nodes = content.nodes
     above = nearest(nodes, nodes, lambda uid: content.parents.get(uid, ()))
+    refuse_circles(above)
     return {
         "metadata": metadata_of(content.metadata, notes),
         "nodes": {

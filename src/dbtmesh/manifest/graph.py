@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from dbtmesh.checked import Unfit
+from dbtmesh.output.words import shown
 
 MOST_LINKS = 5_000_000
 """Of one project: a few nodes between many on both sides make many times as many of them."""
@@ -52,3 +53,23 @@ def nearest(
             bits ^= 1 << last
         found[start].reverse()
     return found
+
+
+def refuse_circles(above: Mapping[str, Iterable[str]]) -> None:
+    """Raises Unfit where a model is made of itself, by way of others perhaps: dbt Core ends every
+    command of a reader that dbt-loom hands such models."""
+    entered, done = set[str](), set[str]()
+    for start in above:
+        waiting = [start]
+        while waiting:
+            node = waiting[-1]
+            if node in entered:  # and so is everything that it is made of
+                done.add(waiting.pop())
+                continue
+            entered.add(node)
+            for parent in above.get(node, ()):
+                if parent in done:
+                    continue
+                if parent in entered:
+                    raise Unfit(f"model {shown(parent)}: depends_on: it is made of itself")
+                waiting.append(parent)

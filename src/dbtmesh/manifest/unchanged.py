@@ -31,7 +31,7 @@ from dbtmesh.manifest.decode import (
 )
 from dbtmesh.manifest.document import EMPTY_SECTIONS, metadata_of
 from dbtmesh.manifest.fields import PUBLISHED_METADATA, Freshness, Group, Version
-from dbtmesh.manifest.graph import MOST_LINKS
+from dbtmesh.manifest.graph import MOST_LINKS, refuse_circles
 from dbtmesh.manifest.interface import DIGEST, VERSION, WHOLE, Interface
 from dbtmesh.manifest.seal import is_whole
 
@@ -222,7 +222,7 @@ def _is_written_so(
         )
         and [*groups] == sorted(groups)
         and _are_settled(versioned)
-        and (not versioned or _are_told_apart(nodes))
+        and _fit_together(nodes, versioned)
         and _lie_there(models, places)
     )
 
@@ -314,9 +314,11 @@ def _is_midnight(day: str) -> bool:
     return deprecation(day) == day
 
 
-def _are_told_apart(nodes: Mapping[str, Node]) -> bool:
-    """Raises Unfit where they are not; without versions they always are."""
-    tell_apart(nodes)
+def _fit_together(nodes: Mapping[str, Node], versioned: Collection[Node]) -> bool:
+    """Raises Unfit where they do not. Without versions readers can tell them apart."""
+    if versioned:
+        tell_apart(nodes)
+    refuse_circles({uid: node.depends_on.nodes for uid, node in nodes.items()})
     return True
 
 
