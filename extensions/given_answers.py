@@ -1,15 +1,18 @@
 """Refuses invalid answers that nobody typed at a prompt, in one line, before anything is written.
 
 Copier ends with a traceback where an answer of `--data` or of a data file is not valid, takes keys
-that are no questions without a word, and replaces an answer of the answers file that is not valid
-by the default. The first question's `ask` asks this filter instead, which refuses all of these by
-Copier's own error for people (`UserMessageError`: one line, exit status 1).
+that are no questions without a word (in `--ask`, too), and replaces an answer of the answers file
+that is not valid by the default. The first question's `ask` asks this filter instead, which refuses
+all of these by Copier's own error for people (`UserMessageError`: one line, exit status 1).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+import fnmatch
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,9 @@ def accepted(context: Context, recorded: Mapping[str, Any], conf: Mapping[str, A
     for key in () if whole_file else data:
         if key not in asked:
             raise UserMessageError(f"error: {unknown(key, asked)}")
+    for pattern in () if whole_file else to_ask(sys.argv):
+        if not fnmatch.filter(asked, pattern):
+            raise UserMessageError(f"error: --ask: {unknown(pattern, asked)}")
     given = {**recorded, **data}
     for key in given.keys() & questions.keys() - set(asked):
         # Copier would take it as it is, where others decide
@@ -141,6 +147,16 @@ def accepted(context: Context, recorded: Mapping[str, Any], conf: Mapping[str, A
                 way_out = " (correct it there)" if whole_file else f" (give it by --data {key}=…)"
             raise UserMessageError(f"error: {where}{key}: {problem}{way_out}")
     return True
+
+
+def to_ask(words: Sequence[str]) -> list[str]:
+    """What a command line of Copier's asks: it takes no note of patterns that match nothing, and
+    hands them on to nobody."""
+    if Path(words[0]).stem != "copier":
+        return []
+    flag = "--ask"
+    given = [word.removeprefix(f"{flag}=") for word in words if word.startswith(f"{flag}=")]
+    return given + [word for before, word in pairwise(words) if before == flag]
 
 
 def unknown(key: str, asked: list[str]) -> str:

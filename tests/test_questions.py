@@ -226,6 +226,17 @@ def test_the_command_line_refuses_in_one_line_without_a_traceback(
     assert not (tmp_path / "member").exists()
 
 
+@pytest.mark.parametrize("flags", [("--ask", "snowflke_account"), ("--ask=snowflke_*",)])
+def test_a_question_that_is_to_be_asked_and_is_none(
+    template: Source, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    done = copy(template, tmp_path / "member", *flags)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: --ask: ")
+    assert "is not a question of this template: did you mean snowflake_account?" in done.stderr
+    assert not (tmp_path / "member").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
