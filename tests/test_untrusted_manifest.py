@@ -735,6 +735,18 @@ def encoded(interface: Interface) -> list[bytes]:
     ]
 
 
+def test_no_two_models_lie_in_one_place() -> None:
+    """dbt Core would end every command of a loom reader."""
+    whole = json.loads(manifest(models=2, public=2))
+    written = read(json.dumps(whole).encode(), "dbt_up").manifest
+    assert unchanged.read(sealed(written), "dbt_up", None)
+    for nodes in (whole["nodes"], written["nodes"]):
+        first, second = nodes.values()
+        second |= {key: first[key] for key in ("alias", "relation_name")}
+    assert f"relation_name: 'DBT_UP_PROD.MARTS.public_0' is that of '{UID}', too" in refused(whole)
+    assert f"is that of '{UID}', too" in tried(sealed(written))[1]  # which could go the short way
+
+
 @pytest.mark.parametrize("length", [1, 3])
 def test_a_model_is_not_made_of_itself(length: int) -> None:
     """dbt Core would end every command of a loom reader, with a traceback."""
@@ -765,6 +777,7 @@ def test_readers_know_each_model_by_a_name_of_its_own(siblings: dict[str, Any]) 
     for name, fields in siblings.items():
         uid = f"model.dbt_up.{name}"
         node = model("dbt_up", "m") | {"access": "public", "unique_id": uid, **fields}
+        node["relation_name"] = f"DBT_UP_PROD.MARTS.t{len(checked_alone)}"
         whole["nodes"][uid] = node
         alone = read(json.dumps({**whole, "nodes": {uid: node}}).encode(), "dbt_up").manifest
         checked_alone |= alone["nodes"]

@@ -39,6 +39,7 @@ from dbtmesh.warehouse.names import (
     Fields,
     Name,
     NotAName,
+    Place,
     is_plain,
     is_quotable,
     parse,
@@ -204,9 +205,18 @@ class _Within:
 
 
 def tell_apart(nodes: Mapping[str, Fields]) -> None:
-    """Raises Unfit where readers would know two models by one name: with a source that is there
-    twice, dbt Core ends every command of theirs, and v2 takes one of the two."""
+    """Raises Unfit where readers would know two models by one name, or two lie in one place: with a
+    source or a relation that is there twice, dbt Core ends every command of theirs, and v2 takes
+    one of the two."""
     known: dict[str, Fields] = {}
+    places: dict[Place, Fields] = {}
+    for node in nodes.values():
+        place = node["database"], node["schema"], node["alias"]
+        if (other := places.setdefault(place, node)) is not node:
+            raise Unfit(
+                f"model {shown(node['unique_id'])}: relation_name: {shown('.'.join(place))} is "
+                f"that of {shown(other['unique_id'])}, too"
+            )
     for name, node in reader_names(nodes):
         if (other := known.setdefault(name, node)) is not node:
             raise Unfit(

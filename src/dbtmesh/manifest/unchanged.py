@@ -222,6 +222,7 @@ def _is_written_so(
         )
         and [*groups] == sorted(groups)
         and _are_settled(versioned)
+        and len({(each.database, each.schema, each.alias) for each in models}) == len(models)
         and _fit_together(nodes, versioned)
         and _lie_there(models, places)
     )
