@@ -79,6 +79,22 @@ def test_a_file_of_another_encoding_is_saved_as_utf_8(render: Render, name: str)
     assert examined(member) == []
 
 
+@pytest.mark.parametrize("kind", ["upstream", "native"])
+def test_code_that_reviews_fold_is_shown(render: Render, kind: str) -> None:
+    member = committed(render(kind=kind))
+    paths = ["macros/_mesh_ref.sql"] * (kind == "upstream") + ["models/_mesh_other.yml"]
+    for path in paths:
+        (member.path / path).write_text("# not generated\n")
+    assert examined(member) == []  # nobody reviews what is not in git
+    git(member.path, "add", "--all")
+    found = examined(member)
+    assert [each.where for each in found] == paths
+    assert found[-1].add.startswith("git mv models/_mesh_other.yml models/mesh_other.yml, or git rm")
+    mend(member)
+    assert (member.path / "models/mesh_other.yml").read_text() == "# not generated\n"
+    assert examined(member) == []
+
+
 def test_an_untagged_template_is_advice(render: Render) -> None:
     member = committed(render(kind="upstream"))
     answers = member.path / ".copier-answers.yml"

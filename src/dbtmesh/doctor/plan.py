@@ -52,6 +52,7 @@ FILES: Sequence[Check] = (
     environment.seal,
     repository.lines,
     repository.ignored,
+    repository.folded,
     repository.replaced,
     copier_answers.answers,
     neighbours.databases,

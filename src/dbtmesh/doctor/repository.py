@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -9,6 +10,8 @@ from dbtmesh.doctor import conflicts, file_bytes
 from dbtmesh.doctor.finding import Edit, Finding, Side
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import edits, set_value
+from dbtmesh.downstream import committed
+from dbtmesh.downstream.references import MACRO
 from dbtmesh.output.words import some
 from dbtmesh.registry.store import CLOUDS
 
@@ -23,6 +26,8 @@ BESIDE = ".mesh"
 REJECTED = ".rej"
 LIBRARY = "vendor/dbtmesh-*.whl"
 SIDES = " | ".join(each.value for each in Side)
+FOLDED, FOLDED_PARTS = ("models/_mesh_*.yml", f"macros/{MACRO}"), 2
+"""What dbt runs of what .gitattributes folds, and of how many parts the paths are."""
 READ_BY_COMMANDS = (
     "mesh.yml",
     "dbt_project.yml",
@@ -117,6 +122,27 @@ def _but_not(path: str, project: Project) -> Iterator[str]:
             yield f"/{folder}/*"
     name = PurePosixPath(LIBRARY).name if place.match(LIBRARY) else place.name
     yield f"!/{place.with_name(name)}"
+
+
+def folded(project: Project) -> Iterator[Finding]:
+    """Code under a name that .gitattributes folds in pull requests, and that no sync writes."""
+    written: set[str] = set()
+    if project.member.is_native:
+        sources = map(committed.sources_path, (each.name for each in project.member.upstreams))
+        written = {f"macros/{MACRO}", *sources}
+    for path in filter(None, project.git("ls-files", "-z", "--", *FOLDED).split("\0")):
+        place = PurePosixPath(path)
+        text = project.text(path)
+        if path in written or len(place.parts) != FOLDED_PARTS or text is None:
+            continue
+        shown = place.with_name(place.name.lstrip("_"))
+        yield Finding(
+            path,
+            "is none of the files that a sync writes",
+            "pull requests fold it as generated: what it says may never have been read",
+            f"git mv {shlex.join([path, str(shown)])}, or git rm it",
+            () if project.exists(str(shown)) else (Edit(str(shown), text), Edit(path, None)),
+        )
 
 
 def replaced(project: Project) -> Iterator[Finding]:
