@@ -89,7 +89,9 @@ def test_code_that_reviews_fold_is_shown(render: Render, kind: str) -> None:
     git(member.path, "add", "--all")
     found = examined(member)
     assert [each.where for each in found] == paths
-    assert found[-1].add.startswith("git mv models/_mesh_other.yml models/mesh_other.yml, or git rm")
+    assert found[-1].add.startswith(
+        "git mv models/_mesh_other.yml models/mesh_other.yml, or git rm"
+    )
     mend(member)
     assert (member.path / "models/mesh_other.yml").read_text() == "# not generated\n"
     assert examined(member) == []
