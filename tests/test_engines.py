@@ -54,6 +54,9 @@ EMPTY = "run --empty --select stg_orders --target-path target/empty"
 MODIFIED = "ls --quiet --select state:modified+ --state kept --target-path target/ls"
 FAILING = "build --select stg_orders"
 JOURNEY = (PARSE, BUILD, AGAIN, EMPTY)
+AFTER = {"count": 4, "period": "hour", "updates_on": "any"}
+BUILT_EVERY = f"access: public\n      freshness: {{build_after: {json.dumps(AFTER)}}}\n"
+"""How often a model is to be built, for the dbt platform: all else builds it when it is told to."""
 
 
 @pytest.fixture(scope="module", params=engines.ALL)
@@ -64,10 +67,12 @@ def starter(
     folder = tmp_path_factory.mktemp(f"on {dbt.release}") / "dbt_up"
     member = render_into(folder, kind="upstream", project_name="dbt_up", engine=dbt.engine)
     member = replace(member, environment={**member.environment, **dbt.environment})
+    marts = folder / "models/marts/_marts.yml"
+    marts.write_text(marts.read_text().replace("access: public\n", BUILT_EVERY, 1))
     done = dict(zip(JOURNEY, dbt.run_all(folder, member.environment, *JOURNEY), strict=True))
     shutil.copytree(folder / "target", folder / "kept")
-    marts = folder / "models/staging/stg_orders.sql"
-    marts.write_text(marts.read_text().replace("test orders have", "orders of tests have"))
+    staging = folder / "models/staging/stg_orders.sql"
+    staging.write_text(staging.read_text().replace("test orders have", "orders of tests have"))
     properties = folder / "models/staging/_staging.yml"
     properties.write_text(
         properties.read_text().replace("completed, returned, can", "complete, can")
@@ -122,6 +127,7 @@ def test_what_it_publishes_is_the_same_on_every_engine(starter: Starter) -> None
     types = {name: column["data_type"] for name, column in node["columns"].items()}
     assert types["net_amount"].replace(" ", "") == "numeric(12,2)"
     assert node["columns"]["order_id"]["constraints"][0]["type"] == "not_null"
+    assert node["config"]["freshness"] == {"build_after": AFTER}
 
 
 # ── A mesh on two engines ─────────────────────────────────────────────────────────────

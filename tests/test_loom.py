@@ -70,6 +70,29 @@ def test_a_date_of_any_engine_is_one_moment_that_a_readers_dbt_can_compare(writt
     assert read(before.body, "dbt_up").nodes == built.nodes
 
 
+def test_dbt_loom_makes_the_same_of_what_it_reads_alone() -> None:
+    """All that is at hand on a laptop; `state/` has the whole."""
+    from dbt_loom import convert_model_nodes_to_model_node_args, identify_node_subgraph
+
+    rates = model("dbt_up", "rates") | {"access": "public", "version": 2, "latest_version": 3}
+    rates |= {"unique_id": "model.dbt_up.rates.v2", "deprecation_date": "2027-03-01"}
+    rates["config"] |= {"event_time": "moment"}
+    built = extract(manifest(models=3, public=2, nodes={rates["unique_id"]: rates}), "dbt_up")
+    small = loom.document(built.manifest["metadata"], built.nodes)
+    assert small["metadata"]["project_name"] == "dbt_up"
+    assert not any("columns" in node for node in small["nodes"].values())
+    whole, read_alone = (
+        convert_model_nodes_to_model_node_args(
+            identify_node_subgraph({"nodes": {uid: dict(node) for uid, node in nodes.items()}})
+        )
+        for nodes in (built.nodes, small["nodes"])
+    )
+    for args in (*whole.values(), *read_alone.values()):
+        args.generated_at = None  # the moment of reading it
+    assert list(read_alone.values()) == list(whole.values())
+    assert whole["model.dbt_up.rates.v2"].event_time == "moment"
+
+
 @pytest.mark.parametrize("version", [0, 0.0, 1, 1.0, 1.5, -1, "beta", "1.10", "2024-01-01", "01"])
 def test_every_version_that_dbt_knows_is_published_so_that_dbt_loom_takes_it(version: Any) -> None:
     node = model("dbt_up", "rates") | {"access": "public", "version": version}

@@ -36,7 +36,9 @@ version: 2
 models:
   - name: orders
     description: Orders of the shop.
-    config: {access: public}
+    config:
+      access: public
+      freshness: {build_after: {count: 4, period: hour, updates_on: all}}
     columns: [{name: id, description: Its number.}, {name: amount}, {name: customer_id}]
   - name: events
     config: {access: public, event_time: moment}
@@ -241,6 +243,12 @@ def test_docs_have_the_upstreams_columns_and_descriptions(reader: Reader) -> Non
     assert source["columns"]["id"]["description"] == "Its number."
 
 
+def test_how_often_the_upstream_builds_is_told_and_makes_no_freshness_of_it(reader: Reader) -> None:
+    config = reader.manifest()["sources"]["source.down.up.orders"]["config"]
+    assert config["meta"]["build_after"] == {"count": 4, "period": "hour", "updates_on": "all"}
+    assert "freshness" not in (reader.member.path / "models/_mesh_up.yml").read_text()
+
+
 def test_what_is_not_published_stops_the_parser_with_the_nearest_names(reader: Reader) -> None:
     for nearest, (status, said) in zip(WRONG.values(), reader.refused, strict=True):
         assert status != 0
@@ -372,6 +380,21 @@ def test_a_macro_of_the_teams_own_is_left_to_them(native: Member) -> None:
     assert generated(native) == set()
 
 
+def test_a_macro_ref_of_a_package_is_said_to_hide_the_upstreams_from_it(native: Member) -> None:
+    """dbt Core takes a package's own `ref` for its models, and tells of no way out; v2 ours."""
+    package(native.path / "shared", "{{ ref('up', 'orders') }}")
+    (native.path / "packages.yml").write_text("packages: [{local: shared}]")
+    assert native.run(SYNC).stderr == ""
+    own = native.path / "shared/macros/ref.sql"
+    own.write_text("{% macro ref() %}{{ return(builtins.ref(*varargs, **kwargs)) }}{% endmacro %}")
+    said = native.run(SYNC).stderr
+    assert "the package shared has a macro `ref` of its own" in said
+    assert "have it read source('<upstream>', …)" in said
+    facts = native.path / "mesh.yml"
+    facts.write_text(facts.read_text().replace("engine: core", "engine: v2"))
+    assert "shared" not in native.run(SYNC).stderr
+
+
 def test_the_macro_is_written_again_only_where_it_would_be_another(native: Member) -> None:
     write(native.path, {"by_ref.sql": "select * from {{ ref('up', 'orders') }}"})
     native.ok(SYNC)
@@ -463,7 +486,8 @@ def test_packages_count_where_they_lie_and_where_they_are_installed(tmp_path: Pa
     assert (found.used, found.hidden) == (False, False)
     shutil.rmtree(tmp_path / "dbt_packages")
     package(tmp_path / "dbt_packages/shared", "{{ ref('up', 'orders') }}")
-    assert project_text.look(tmp_path, ["up"]).used
+    found = project_text.look(tmp_path, ["up"])
+    assert (found.used, found.deaf) == (True, ())
 
 
 def test_a_macro_stays_while_packages_are_not_installed(native: Member) -> None:

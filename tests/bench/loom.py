@@ -11,6 +11,10 @@ from tests.conftest import BIN, Member
 from tests.manifests import manifest
 
 READERS = 20
+TESTED = """
+models: [{name: reads_0, columns: [{name: column_0, data_tests: [not_null]}]}]
+"""
+"""A data test, as every project has one: without any, dbt compares each model with each."""
 
 
 def project(lab: Lab, folder: Path) -> Member:
@@ -20,6 +24,7 @@ def project(lab: Lab, folder: Path) -> Member:
         path = folder / "models" / f"reads_{number}.sql"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"select * from {{{{ ref('dbt_up', 'public_{number}') }}}}\n")
+    (folder / "models/properties.yml").write_text(TESTED)
     return member
 
 

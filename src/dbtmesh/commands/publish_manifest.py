@@ -39,13 +39,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from dbtmesh import MeshError, cli, config, flags
 from dbtmesh.ci.github import job
 from dbtmesh.files import write_whole
 from dbtmesh.gate.candidate import Candidate, at_hand
 from dbtmesh.gate.gate import Gate, Refused
+from dbtmesh.manifest import loom
 from dbtmesh.manifest.interface import Interface, shared_with
-from dbtmesh.manifest.seal import annotated, reduced
+from dbtmesh.manifest.seal import annotated
 from dbtmesh.output.words import counted
 from dbtmesh.registry import keys, publication
 from dbtmesh.registry.store import Store, described, open_store
@@ -261,12 +264,13 @@ def report(
 def on_this_machine(member: config.Member, built: Interface) -> None:
     """Puts what all projects may read where dbt-loom finds it before a sync (dbt_loom.config.yml).
 
-    It never comes out of a registry, so nobody else can have written it. Raises MeshError.
+    It never comes out of a registry, so nobody else can have written it. After a sync dbt-loom
+    reads it as well, so it holds no more than that takes. Raises MeshError.
     """
     path = config.mesh_home(member.root) / "published" / member.project / "manifest.json"
     shared = {uid: node for uid, node in built.nodes.items() if shared_with(node) is None}
     try:
-        write_whole(path, reduced(built, shared).body)
+        write_whole(path, msgspec.json.encode(loom.document(built.manifest["metadata"], shared)))
     except OSError as error:
         raise MeshError(f"cannot write {cli.explain(error)}") from None
 

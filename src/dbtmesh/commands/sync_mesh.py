@@ -236,6 +236,12 @@ def refer(member: config.Member) -> Referred:
         "project's packages and run `dbt deps`"
         for folder in packages.unnamed
     ]
+    notes += [
+        f"the package {package} has a macro `ref` of its own, so dbt Core does not find what its "
+        "models read by ref('<upstream>', …): have it read source('<upstream>', …), or take that "
+        "macro out"
+        for package in plan.deaf
+    ]
     if plan.own:
         notes.insert(
             0,

@@ -30,8 +30,9 @@ class Project(NamedTuple):
     macros: the folder for macros. packages: where dbt installs packages. used: whether any text
     refers, or may refer, to a model of an upstream. hidden: whether there are packages whose text
     is not here. inputs: (project, model, version) of the references that dbt Core looks up by
-    itself, in properties files. own: the file in which the team overrides `ref` itself. All paths
-    are relative to the project.
+    itself, in properties files. own: the file in which the team overrides `ref` itself. deaf:
+    packages that do so, and name an upstream in a `ref`: theirs, which dbt Core prefers in their
+    models, knows of none. All paths are relative to the project.
     """
 
     macros: str
@@ -40,6 +41,7 @@ class Project(NamedTuple):
     hidden: bool = False
     inputs: frozenset[tuple[str, str, str | None]] = frozenset()
     own: str | None = None
+    deaf: tuple[str, ...] = ()
 
 
 def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project:
@@ -65,15 +67,17 @@ def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project
         if named and path.endswith((".yml", ".yaml")) and path != PROJECT:
             inputs.update(_looked_up(text, upstreams))
     local, installed, hidden = _packages(root, project.packages)
-    for folders, patterns in ((local, (literal, _VARIABLE)), (installed, (literal,))):
+    deaf = []
+    for folder in (*local, *installed):
         # what others publish for many projects has references of two arguments for its own ends
-        used = used or any(
-            pattern.search(text)
-            for folder in folders
-            for _, text in _texts(folder, yaml_files.mapping(folder / PROJECT))
-            for pattern in patterns
-        )
-    return project._replace(used=used, hidden=hidden, inputs=frozenset(inputs), own=own)
+        patterns = (literal, _VARIABLE) if folder in local else (literal,)
+        texts = [text for _, text in _texts(folder, yaml_files.mapping(folder / PROJECT))]
+        used = used or any(pattern.search(text) for text in texts for pattern in patterns)
+        if any(map(_OWN.search, texts)) and any(map(literal.search, texts)):
+            deaf.append(folder.name)
+    return project._replace(
+        used=used, hidden=hidden, inputs=frozenset(inputs), own=own, deaf=tuple(deaf)
+    )
 
 
 def reads(root: Path, upstream: str) -> bool:

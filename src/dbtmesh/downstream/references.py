@@ -38,11 +38,12 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 class Plan(NamedTuple):
     """files: path below the root → content, of what differs. stale: generated files that are to
-    go. own: see `Project`."""
+    go. own, deaf: see `Project`."""
 
     files: Mapping[str, bytes]
     stale: tuple[str, ...]
     own: str | None
+    deaf: tuple[str, ...]
     project: Project
 
 
@@ -72,7 +73,9 @@ def plan(member: Member) -> Plan:
                 files[macro] = whole
     elif there:
         stale = (macro,)
-    return Plan(files, stale, project.own if by_ref else None, project)
+    own = project.own if by_ref else None
+    deaf = project.deaf if member.engine is Engine.CORE else ()
+    return Plan(files, stale, own, deaf, project)
 
 
 def apply(root: Path, plan: Plan) -> None:

@@ -16,6 +16,9 @@ Node = Mapping[str, Any]
 
 _REQUIRED = ("name", "package_name", "unique_id", "resource_type", "schema")
 _OPTIONAL = ("database", "relation_name", "access", "group")
+_VERSIONS = ("version", "latest_version")
+_READ = (*_REQUIRED, *_OPTIONAL, *_VERSIONS, "deprecation_date", "depends_on")
+"""What of a node it hands to dbt, beside the `event_time` of its `config`."""
 
 
 def refused(nodes: Mapping[str, Node]) -> Iterator[tuple[str, str]]:
@@ -33,7 +36,7 @@ def wrong(node: Node) -> str | None:
     for key in _OPTIONAL:
         if not isinstance(node.get(key), str | None):
             return f"`{key}` is not a text"
-    for key in ("version", "latest_version"):
+    for key in _VERSIONS:
         value = node.get(key)
         # It makes text of every version that Python takes for true.
         if not value and not isinstance(value, str | None):
@@ -44,6 +47,17 @@ def wrong(node: Node) -> str | None:
     if not isinstance(node.get("config", {}), dict):
         return "`config` is not a mapping"
     return None
+
+
+def document(metadata: Mapping[str, Any], nodes: Mapping[str, Node]) -> dict[str, Any]:
+    """As much of a manifest as dbt-loom reads. All that it loads stays in memory while dbt parses,
+    which takes dbt time."""
+    kept = {}
+    for uid, node in nodes.items():
+        kept[uid] = {key: node[key] for key in _READ if node.get(key) is not None}
+        if event_time := (node.get("config") or {}).get("event_time"):
+            kept[uid]["config"] = {"event_time": event_time}
+    return {"metadata": dict(metadata), "nodes": kept}
 
 
 def _is_date(value: object) -> bool:
