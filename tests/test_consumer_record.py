@@ -17,6 +17,7 @@ from dbtmesh.config import Member, Upstream
 from dbtmesh.downstream import consumer_record, lineage
 from dbtmesh.manifest.extract import extract
 from dbtmesh.registry.records import Record
+from dbtmesh.warehouse.adapter import Warehouse
 from tests.manifests import manifest, model
 
 MODEL = "model.dbt_up.public_0"
@@ -86,7 +87,7 @@ def record(document: dict[str, Any], **upstream: Any) -> Record:
     return consumer_record.records(
         *(member(), "prod", None, edges(document), consumer_record.readers(body)),
         {"dbt_up": lineage.Published(published)},
-        "duckdb",
+        Warehouse.DUCKDB,
     )[0]
 
 

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import yaml
 
+from dbtmesh.downstream import duckdb_types
 from dbtmesh.gate import changes as gate_changes
 from dbtmesh.gate import report
 from dbtmesh.gate.changes import Change, stopping
@@ -26,7 +27,7 @@ from dbtmesh.gate.rules import RULES, Rule, Severity
 from dbtmesh.gate.verdict import Verdict
 from dbtmesh.manifest.interface import CATALOG
 from dbtmesh.warehouse.adapter import Warehouse
-from dbtmesh.warehouse.types import same_type, type_change
+from dbtmesh.warehouse.types import read_type, same_type, type_change
 from tests.warm import run
 
 HERE = Path(__file__).parent
@@ -175,6 +176,13 @@ def test_type(old: str | None, new: str | None, adapter: str, verdict: str) -> N
     change = type_change(old, new, warehouse)
     assert (RULES[RULE_OF[change]].severity if change else "same") == verdict
     assert same_type(old, new, warehouse) == (verdict == "same")
+
+
+@pytest.mark.parametrize("warehouse", Warehouse)
+def test_every_warehouse_has_types_of_its_own(warehouse: Warehouse) -> None:
+    """Not Snowflake's, because it is none of the others."""
+    assert read_type("integer", warehouse).family == "whole number"
+    assert duckdb_types.columns("m", [{"name": "a", "data_type": "integer"}], warehouse).columns
 
 
 def test_the_table_is_large_and_covers_every_rule() -> None:

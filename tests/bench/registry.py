@@ -102,6 +102,7 @@ from datetime import datetime
 import msgspec
 from dbtmesh.manifest import published
 from dbtmesh.manifest.interface import DIGEST, VERSION, Interface
+from dbtmesh.warehouse.adapter import Warehouse
 
 def read(body, project, databases=None):
     manifest = msgspec.json.decode(body)
@@ -110,7 +111,8 @@ def read(body, project, databases=None):
     when = datetime.fromisoformat(metadata["generated_at"])
     return Interface(
         project=project, version=notes[VERSION], digest=notes[DIGEST], generated_at=when,
-        adapter_type=metadata["adapter_type"], private=frozenset(), plain=manifest, body=body,
+        warehouse=Warehouse(metadata["adapter_type"]), private=frozenset(),
+        plain=manifest, body=body,
     )
 
 published.read = read

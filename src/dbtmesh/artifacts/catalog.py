@@ -59,7 +59,7 @@ def completed(interface: Interface, manifest: Path, invocation: str | None) -> I
     catalog = _read(manifest.with_name("catalog.json")) if open_ended else None
     if catalog is None or not invocation or catalog.metadata.invocation_id != invocation:
         return interface
-    warehouse = Warehouse.of(interface.adapter_type)
+    warehouse = interface.warehouse
     nodes = dict(interface.nodes)
     for uid in open_ended:
         table = catalog.nodes.get(uid)

@@ -130,8 +130,7 @@ def read_of(
             for uid, node in nodes.items()
             if (named := interface.shared_with(node)) is None or member.project in named
         }
-    warehouse = Warehouse.of(published.adapter_type)
-    return {relation(node, warehouse).place for node in nodes.values()}
+    return {relation(node, published.warehouse).place for node in nodes.values()}
 
 
 def data(
@@ -145,10 +144,10 @@ def data(
     """The age of tables: one query for each database."""
     findings, on_snowflake = [], []
     for each in published:
-        if each.adapter_type == "snowflake":
+        if each.warehouse is Warehouse.SNOWFLAKE:
             on_snowflake.append(each)
         else:
-            seen = f"has no known age ({each.adapter_type})"
+            seen = f"has no known age ({each.warehouse.value})"
             findings.append(Finding(each.project, "data", seen))
     if not any(places[each.project] for each in on_snowflake):
         return findings

@@ -123,10 +123,9 @@ def main(words: Sequence[str], root: Path) -> int:
     workflow_commands.summarise(summary(member.project, total, lines, warnings), arguments.summary)
     failures = [*map(str, refused.values())]
     if arguments.record and not lines:
-        adapter = manifest.metadata.adapter_type or "snowflake"
         read = {*published, *refused}
         unkept = record(
-            member, place.env, store, found, body, published, adapter, read, arguments.dry_run
+            member, place.env, store, found, body, published, reader, read, arguments.dry_run
         )
         for name, why in unkept.items():
             if name in by_copy:  # whoever has put there what cannot be read may refuse this as well
@@ -179,7 +178,7 @@ def record(
     found: list[lineage.Edge],
     body: bytes,
     published: Mapping[str, lineage.Published],
-    adapter: str,
+    warehouse: Warehouse,
     current: Iterable[str],
     dry_run: bool,
 ) -> dict[str, str]:
@@ -201,7 +200,7 @@ def record(
             "`dbt compile` right before"
         )
     repository = job.named_repository() or member.github_repository
-    made = consumer_record.records(member, env, repository, found, nodes, published, adapter)
+    made = consumer_record.records(member, env, repository, found, nodes, published, warehouse)
     wanted = dict(zip(published, made, strict=True))
     try:
         gone = consumer_record.former(store, env, member.project, current)

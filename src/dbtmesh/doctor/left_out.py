@@ -15,6 +15,7 @@ from dbtmesh.doctor.settings import CALLED, DBT_PROJECT
 from dbtmesh.doctor.yaml_edit import add_to_list, guard_item
 from dbtmesh.doctor.yaml_nodes import CannotEdit
 from dbtmesh.downstream.sources import SNOWFLAKE_ONLY
+from dbtmesh.warehouse.adapter import Warehouse
 
 RESULTS = "target/run_results.json"
 COULD_NOT = ("error", "runtime error")
@@ -48,7 +49,7 @@ def leave_out(project: Project) -> LeftOut:
     body = project.text(RESULTS)
     if not isinstance(manifest, dict) or body is None:
         raise MeshError(f"there is no {RESULTS} yet: run `dbt build --target local`, then this")
-    if (manifest.get("metadata") or {}).get("adapter_type") != "duckdb":
+    if (manifest.get("metadata") or {}).get("adapter_type") != Warehouse.DUCKDB.value:
         raise MeshError(f"{MANIFEST} is not of DuckDB: run `dbt build --target local`, then this")
     run = results.decode(body.encode(), RESULTS).results
     failed = [each.unique_id for each in run if each.status in COULD_NOT]

@@ -11,6 +11,7 @@ from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import add_entry, edits, rename_key, set_value
 from dbtmesh.doctor.yaml_nodes import value_at
+from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import is_plain, sql_name
 
 PROFILES = "profiles.yml"
@@ -20,10 +21,12 @@ TARGETS = {
     "ci": "pull requests are not built on Snowflake",
     "prod": "nothing can be deployed",
 }
-WAREHOUSES = {"local": "duckdb", "ci": "snowflake", "prod": "snowflake"}
+DUCKDB, SNOWFLAKE = Warehouse.DUCKDB.value, Warehouse.SNOWFLAKE.value
+WAREHOUSES = {"local": DUCKDB, "ci": SNOWFLAKE, "prod": SNOWFLAKE}
+"""The `type` of each target."""
 OF_ANOTHER = {
-    "duckdb": "laptops, and the job of pull requests that needs no account, build on DuckDB",
-    "snowflake": "deploys and grants are made for Snowflake",
+    DUCKDB: "laptops, and the job of pull requests that needs no account, build on DuckDB",
+    SNOWFLAKE: "deploys and grants are made for Snowflake",
 }
 
 
@@ -94,7 +97,7 @@ def databases(project: Project) -> Iterator[Finding]:
     for name in ("ci", "prod"):
         found = value_at(there, (name, "database"))
         is_literal = isinstance(found, str) and "{{" not in found
-        if text is None or not is_literal or value_at(there, (name, "type")) != "snowflake":
+        if text is None or not is_literal or value_at(there, (name, "type")) != SNOWFLAKE:
             continue
         wanted = value_at(ours, (*path, name, "database"))
         if found.upper() != wanted.upper():

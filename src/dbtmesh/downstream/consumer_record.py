@@ -157,7 +157,7 @@ def records(
     found: Iterable[lineage.Edge],
     nodes: Readers,
     published: Mapping[str, lineage.Published],
-    adapter: str,
+    warehouse: Warehouse,
 ) -> list[Record]:
     """One for each project in `published`; every edge has to resolve. Without its dates."""
     by_node: dict[str, list[tuple[lineage.Edge, Mapping[str, Any]]]] = {}
@@ -168,7 +168,7 @@ def records(
     reads: dict[str, dict[str, Read]] = {name: {} for name in published}
     owners: dict[str, set[str]] = {name: set() for name in published}
     for uid, edges in sorted(by_node.items()):
-        columns = _columns(nodes.entry(uid), edges, adapter)
+        columns = _columns(nodes.entry(uid), edges, warehouse)
         for edge, model in edges:
             name = model["unique_id"]
             read = reads[edge.upstream].setdefault(name, Read(name, reader_name(model), []))
@@ -206,7 +206,7 @@ def records(
 def _columns(
     reader: _Reader | _Entry,
     edges: Iterable[tuple[lineage.Edge, Mapping[str, Any]]],
-    adapter: str,
+    warehouse: Warehouse,
 ) -> dict[Place, set[str] | None]:
     """The columns that are read at each place, by the names in the upstream's interface; a place
     that is left out, or None: all of them."""
@@ -217,7 +217,6 @@ def _columns(
         return {}
     from dbtmesh.downstream.columns import Listed, read_columns
 
-    warehouse = Warehouse.of(adapter)
     stored = {
         edge.place: {
             warehouse.stored(name, quoted=bool(column.get("quote"))): name

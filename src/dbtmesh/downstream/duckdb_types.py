@@ -115,7 +115,7 @@ def column_of(name: str, kind: exp.DataType | None) -> Column:
 
 @lru_cache(maxsize=1_000)
 def _parsed(data_type: str | None, warehouse: Warehouse) -> exp.DataType | None:
-    """The type; None for one that neither this warehouse nor the other knows: what is published
+    """The type; None for one that neither this warehouse nor another knows: what is published
     from a laptop was declared for Snowflake."""
     if not data_type or is_too_deep(data_type):
         return None
@@ -123,8 +123,7 @@ def _parsed(data_type: str | None, warehouse: Warehouse) -> exp.DataType | None:
         data_type = _HEAD.findall(data_type)[0]
     # An array that rules out nulls is beyond the parser; no stand-in has any.
     data_type = _NOT_NULL.sub("", data_type)
-    other = Warehouse.DUCKDB if warehouse is Warehouse.SNOWFLAKE else Warehouse.SNOWFLAKE
-    for each in (warehouse, other):
+    for each in (warehouse, *(other for other in Warehouse if other is not warehouse)):
         try:
             kind = exp.DataType.build(data_type, dialect=each.value)
         except (SqlglotError, ValueError, RecursionError):

@@ -260,7 +260,7 @@ class Published:
 
     def __init__(self, interface: Interface, reader: Warehouse | None = None) -> None:
         self.interface = interface
-        self._warehouse = Warehouse.of(interface.adapter_type)
+        self._warehouse = interface.warehouse
         self._compared = Warehouse.DUCKDB if reader is Warehouse.DUCKDB else self._warehouse
         self._names = dict(reader_names(interface.nodes))
         self._places = {self._key(self.place(node)): node for node in interface.nodes.values()}

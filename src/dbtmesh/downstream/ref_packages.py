@@ -153,11 +153,10 @@ def package(interface: Interface, inputs: Iterable[tuple[str, str | None]]) -> M
     """A dbt package with an ephemeral model for each input that is published: path → content.
     Pure. inputs: (model, version)."""
     from dbtmesh.manifest.interface import reader_name
-    from dbtmesh.warehouse.adapter import Warehouse
     from dbtmesh.warehouse.names import relation
 
     spelled = dict(spelled_names(interface))
-    project, warehouse = interface.project, Warehouse.of(interface.adapter_type)
+    project = interface.project
     files = {
         "dbt_project.yml": f"# {MARK}: what unit tests name as their inputs.\n"
         f'name: {project}\nversion: "1.0.0"\nconfig-version: 2\n'
@@ -178,7 +177,7 @@ def package(interface: Interface, inputs: Iterable[tuple[str, str | None]]) -> M
                 models[reader_name(latest)] = latest
         # else dbt says that there is no such input
     for name, node in sorted(models.items()):
-        database, schema, identifier = relation(node, warehouse)
+        database, schema, identifier = relation(node, interface.warehouse)
         where = ", ".join(
             f"{key}={_literal(part.text)}"
             for key, part in (("database", database), ("schema", schema), ("alias", identifier))

@@ -9,7 +9,6 @@ from dbtmesh import MeshError
 from dbtmesh.manifest.interface import Interface, reader_names, shared_with
 from dbtmesh.manifest.seal import reduced
 from dbtmesh.output import dbt_docs, yaml
-from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import Fields, Name, is_plain, relation
 
 HEADER = """\
@@ -35,11 +34,12 @@ def for_loom(interface: Interface) -> tuple[Interface, frozenset[str]]:
     its name: one that needs them would be another relation, or other SQL. Nor may a publication
     say that it is of DuckDB to get around that.
     """
-    warehouse = Warehouse.of(interface.adapter_type)
     quoted = {
         uid: node
         for uid, node in interface.models.items()
-        if any(part.quoted or not is_plain(part.text) for part in relation(node, warehouse))
+        if any(
+            part.quoted or not is_plain(part.text) for part in relation(node, interface.warehouse)
+        )
     }
     return _without(interface, quoted)
 
@@ -58,9 +58,8 @@ def sources(interface: Interface) -> dict[str, Any]:
     """The interface as the content of a dbt properties file: a source for each database and
     schema, a table for each name that a reader may use."""
     places: dict[tuple[Name, Name], list[dict[str, Any]]] = {}
-    warehouse = Warehouse.of(interface.adapter_type)
     for name, node in reader_names(interface.models):
-        database, schema, identifier = relation(node, warehouse)
+        database, schema, identifier = relation(node, interface.warehouse)
         places.setdefault((database, schema), []).append(
             _table(name, node, identifier, interface.project)
         )

@@ -88,7 +88,6 @@ def plan(published: Interface, database: str) -> Plan:
     Raises MeshError where DuckDB cannot hold what Snowflake can: names that differ in case only.
     """
     project = published.project
-    warehouse = Warehouse.of(published.adapter_type)
     version = str(published.notes.get(STUB) or published.version)  # of a stub it is the same
     tables: dict[tuple[str, str], Table] = {}
     nodes: dict[str, Mapping[str, Any]] = {}
@@ -103,7 +102,7 @@ def plan(published: Interface, database: str) -> Plan:
         place = Warehouse.DUCKDB.key(schema), Warehouse.DUCKDB.key(name)
         if place in tables:
             raise MeshError(f"{project}: two models lie at {schema}.{name} on DuckDB")
-        found = columns(node["name"], (node.get("columns") or {}).values(), warehouse)
+        found = columns(node["name"], (node.get("columns") or {}).values(), published.warehouse)
         notes += found.notes(node["name"])
         if not found.columns:
             notes.append(f"{node['name']} lists no columns: its stub cannot be read by name")

@@ -62,12 +62,11 @@ def _packages(manifest: Manifest, project: str) -> Iterator[str]:
 
 def _databases(built: Interface, env: str, own: Collection[str], prod: str) -> Iterator[str]:
     """Readers get SELECT through database roles of the prod database, which reach no other one."""
-    warehouse = Warehouse.of(built.adapter_type)
-    if env != "prod" or warehouse is not Warehouse.SNOWFLAKE:
+    if env != "prod" or built.warehouse is not Warehouse.SNOWFLAKE:
         return
     elsewhere: dict[str, list[str]] = {}
     for node in built.nodes.values():
-        database = relation(node, warehouse).database.text
+        database = relation(node, built.warehouse).database.text
         if database not in own:
             elsewhere.setdefault(database, []).append(display(node))
     for database, names in sorted(elsewhere.items()):
@@ -79,7 +78,7 @@ def _databases(built: Interface, env: str, own: Collection[str], prod: str) -> I
 
 def _hooks(built: Interface, manifest: Manifest, on_run_end: str) -> Iterator[str]:
     """Without the member's hooks dbt builds the models and nobody is granted SELECT on them."""
-    if Warehouse.of(built.adapter_type) is not Warehouse.SNOWFLAKE or not built.nodes:
+    if built.warehouse is not Warehouse.SNOWFLAKE or not built.nodes:
         return
     ungranted = [
         display(node)

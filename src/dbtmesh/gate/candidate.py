@@ -15,7 +15,6 @@ from dbtmesh.manifest import top_level_access
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.interface import Interface
 from dbtmesh.manifest.loom import refused
-from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import relation
 
 
@@ -100,11 +99,10 @@ def elsewhere(built: Interface, member: config.Member, env: str) -> str | None:
     nothing is."""
     others = {member.local_database} if env != "local" else set()
     others |= {member.dev_database} - {member.prod_database} if env == "prod" else set()
-    warehouse = Warehouse.of(built.adapter_type)
-    keys = {warehouse.key(other) for other in others}
+    keys = {built.warehouse.key(other) for other in others}
     for node in built.nodes.values():
-        database = relation(node, warehouse).database.text
-        if warehouse.key(database) in keys:
+        database = relation(node, built.warehouse).database.text
+        if built.warehouse.key(database) in keys:
             return f"{display(node)} was built for {database}, but is published as {env}"
     return None
 

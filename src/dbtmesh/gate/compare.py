@@ -52,12 +52,11 @@ def compare(
     was, now = (manifest["metadata"].get("project_name") for manifest in (old, new))
     if was != now:
         raise ValueError(f"these are interfaces of two projects: {was} and {now}")
-    engine, new_engine = (
-        manifest["metadata"].get("adapter_type") or Warehouse.SNOWFLAKE.value
-        for manifest in (old, new)
+    adapter, new_adapter = (
+        Warehouse.of(manifest["metadata"].get("adapter_type")) for manifest in (old, new)
     )
-    # Between two engines names and types are read as Snowflake's, which tells more of them apart.
-    warehouse = Warehouse.of(engine if engine == new_engine else None)
+    # Between two adapters names and types are read as Snowflake's, which tells more of them apart.
+    warehouse = adapter if adapter is new_adapter else Warehouse.SNOWFLAKE
     before, after = Published.of(old), Published.of(new)
     going_on = heirs(before, after)
     known_before, known_after = completed(old), completed(new)
@@ -68,9 +67,9 @@ def compare(
         )
 
     changes: list[Change] = []
-    if engine != new_engine:
-        message = f"{engine} became {new_engine}"
-        finding = Finding(Rule.ADAPTER_CHANGED, message, engine, new_engine)
+    if adapter is not new_adapter:
+        words = adapter.value, new_adapter.value
+        finding = Finding(Rule.ADAPTER_CHANGED, " became ".join(words), *words)
         changes.append(Change.of(finding, "", {"name": was}))
     for unique_id, heir in going_on.items():
         node, successor = before.models[unique_id], after.models[heir]
@@ -80,8 +79,8 @@ def compare(
             *(versioning_findings(node, successor) if unique_id != heir else ()),
             *promise_findings(node, successor, warehouse, listed=listed(unique_id, heir)),
             *materialization_findings(node, successor, warehouse),
-            # On another engine everything lies elsewhere; `adapter_changed` says it once.
-            *(relation_findings(node, successor, warehouse) if engine == new_engine else ()),
+            # On another adapter everything lies elsewhere; `adapter_changed` says it once.
+            *(relation_findings(node, successor, warehouse) if adapter is new_adapter else ()),
             *deprecation_findings(node, successor, today),
             *group_findings(node, successor),
             *sharing_findings(node, successor),

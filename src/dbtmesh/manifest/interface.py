@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from dbtmesh.manifest.versions import is_latest
+from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import Fields
 
 VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
@@ -46,7 +47,7 @@ class Interface:
     version: str
     digest: str
     generated_at: datetime
-    adapter_type: str
+    warehouse: Warehouse
     private: frozenset[str]
     body: bytes
     plain: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)

@@ -17,6 +17,7 @@ from dbtmesh import sha256
 from dbtmesh.checked import is_clean, prose
 from dbtmesh.manifest.graph import nearest
 from dbtmesh.manifest.interface import ALLOWED, CATALOG, DIGEST, VERSION, WHOLE, Interface
+from dbtmesh.warehouse.adapter import Warehouse
 
 UNSEALED = "0" * 64
 
@@ -50,7 +51,7 @@ def seal(
         version=version,
         digest=digest,
         generated_at=generated_at,
-        adapter_type=metadata.get("adapter_type") or "snowflake",
+        warehouse=Warehouse.of(metadata.get("adapter_type")),
         private=private,
         body=body,
         plain=document,

@@ -173,7 +173,7 @@ def read(body: bytes, project: str, databases: Collection[str] | None) -> Interf
         version=version,
         digest=notes.get(WHOLE) or digest,
         generated_at=generated_at,
-        adapter_type=metadata.get("adapter_type") or "snowflake",
+        warehouse=warehouse,
         private=frozenset(),
         body=body,
         typed=document.nodes,

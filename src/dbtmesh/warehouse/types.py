@@ -11,11 +11,12 @@ Types are compared by what the warehouse stores, not by their spelling:
 - DuckDB has its own table: there `integer` has 32 bits, `bigint` 64, `decimal` is `decimal(18,3)`,
   and `float` and `double` are two sizes. DuckDB ignores the length of text; it is compared all the
   same, because the same models also run on Snowflake.
-- Where either side is spelled as only Snowflake spells it, both are read as Snowflake's.
+- Where either side is spelled as only Snowflake spells it, both are read as Snowflake's, though
+  they were built on DuckDB.
 - Types inside other types (`array(integer)`, `integer[]`, `struct(a integer)`) follow the same
   rules. NOT NULL inside a type counts as a size: readers that take the value apart meet a null
   where there was none.
-- A type that is in neither table equals only its own spelling.
+- A type that is not in its warehouse's table equals only its own spelling.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ _DUCKDB = _spellings(
         ("timestamp_tz", (6,), "timestamptz,timestamp with time zone"),
     ]
 )
+_TYPES = {Warehouse.SNOWFLAKE: _SNOWFLAKE, Warehouse.DUCKDB: _DUCKDB}
 _ONLY_SNOWFLAKE = _SNOWFLAKE.keys() - _DUCKDB.keys()
 
 _COLLATE = re.compile(r"\s*\bcollate\s+")
@@ -207,8 +209,7 @@ def read_type(text: str, warehouse: Warehouse) -> Type:
 
 def _read_plain_type(text: str, warehouse: Warehouse) -> Type:
     name, sizes, collation = _split_type(text)
-    table = _DUCKDB if warehouse is Warehouse.DUCKDB else _SNOWFLAKE
-    plain = table.get(name, Type(name, ()))
+    plain = _TYPES[warehouse].get(name, Type(name, ()))
     family, default = plain.family, plain.size
     if family == "number":
         # number(10) is number(10,0), whatever the scale of a bare number is.
@@ -230,7 +231,7 @@ def type_change(old: str | None, new: str | None, warehouse: Warehouse) -> TypeC
         return TypeChange.DECLARED
     if not new:
         return TypeChange.UNDECLARED
-    if _only_snowflake(old) or _only_snowflake(new):
+    if warehouse is Warehouse.DUCKDB and (_only_snowflake(old) or _only_snowflake(new)):
         warehouse = Warehouse.SNOWFLAKE
     before, after = read_type(old, warehouse), read_type(new, warehouse)
     if before == after:
