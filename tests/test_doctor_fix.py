@@ -14,6 +14,7 @@ import joining
 import pytest
 import yaml
 
+from dbtmesh import MeshError
 from dbtmesh.config import load_member
 from dbtmesh.doctor import environment, plan
 from dbtmesh.doctor.finding import Finding, Side
@@ -570,3 +571,87 @@ def test_a_project_and_its_upstream_in_one_repository(render: Render) -> None:
     (top / "third/dbt_project.yml").write_text("profile: shop\n")
     assert joining.existing_target(conf, "prod", "database") == ""
     assert joining.existing_target(conf, "prod", "schema") == "X"
+
+
+# ── writes ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("line", [b"# caf\xe9\n", b"query-comment: {{ ours() }}\n", b"# \x1b[0m\n"])
+def test_settings_that_cannot_be_read_yet_add_no_second_profile(
+    render: Render, line: bytes
+) -> None:
+    member = render(kind="upstream")
+    edit(member, PROJECT, "profile: dbt_up", "profile: ours")
+    edit(member, PROFILES, "dbt_up:\n", "ours:\n")
+    file, before = member.path / PROJECT, (member.path / PROFILES).read_bytes()
+    file.write_bytes(file.read_bytes() + line)
+    plan.write(plan.mended(project(member), plan.FILES))
+    assert (member.path / PROFILES).read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["# \x1b[0m\n", "# \u0001\n"])
+def test_characters_that_no_yaml_may_hold_are_told(render: Render, text: str) -> None:
+    member = render(kind="upstream")
+    (member.path / PROFILES).write_text(text + (member.path / PROFILES).read_text())
+    assert one(member).where == PROFILES
+
+
+def lacking(member: Member) -> Path:
+    file = member.path / ".gitignore"
+    file.write_bytes(b"ours\r\n")
+    return file
+
+
+def test_what_was_saved_meanwhile_is_not_written_over(render: Render) -> None:
+    member = render(kind="upstream")
+    file = lacking(member)
+    mended = plan.mended(project(member), plan.FILES)
+    file.write_bytes(b"ours\r\nmore\r\n")
+    with pytest.raises(MeshError, match=r"\.gitignore: it has changed meanwhile"):
+        plan.write(mended)
+    assert file.read_bytes() == b"ours\r\nmore\r\n"
+
+
+def test_a_write_that_is_stopped_leaves_the_file_whole(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = render(kind="upstream")
+    file = lacking(member)
+    file.chmod(0o751)
+
+    def stopped(_: int) -> None:
+        raise KeyboardInterrupt
+
+    mended = plan.mended(project(member), plan.FILES)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("os.fsync", stopped)
+        plan.write(mended)
+    assert file.read_bytes() == b"ours\r\n"
+    assert not [*member.path.glob(".*.tmp")]
+    plan.write(mended)
+    assert file.read_bytes().startswith(b"ours\r\n")
+    assert file.stat().st_mode & 0o777 == 0o751
+
+
+def test_links_in_a_circle_end_nothing(render: Render) -> None:
+    member = render(kind="upstream")
+    file = member.path / PROFILES
+    file.unlink()
+    file.symlink_to(PROFILES)
+    fix(member)
+    assert file.is_file()
+
+
+def test_a_read_only_file_stays_and_so_do_the_others(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = render(kind="upstream")
+    lacking(member)
+    (member.path / ".gitattributes").write_bytes(b"")
+    before = tree(member.path)
+    mended = plan.mended(project(member), plan.FILES)
+    # a stand-in for its permissions, which do not hold for root
+    monkeypatch.setattr("os.access", lambda path, _: Path(path).name != ".gitattributes")
+    with pytest.raises(PermissionError, match="it is read-only"):
+        plan.write(mended)
+    assert tree(member.path) == before

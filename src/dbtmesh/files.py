@@ -53,23 +53,47 @@ def too_large(size: int, most: int) -> str:
 def inside(root: Path, path: str) -> Path:
     """A place below a folder. Raises OSError where a link on the way leads out of the folder."""
     whole = root / path
-    if not whole.parent.resolve().is_relative_to(root.resolve()):
+    if not real(whole.parent).is_relative_to(real(root)):
         raise OSError(errno.ELOOP, "a link leads out of the folder there: remove it", str(whole))
     return whole
 
 
-def write_whole(path: Path, body: bytes) -> None:
+def real(path: Path) -> Path:
+    """Where links lead; of links that lead in a circle, the place where the circle begins."""
+    from pathlib import Path
+
+    return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError there
+
+
+def rewrite(path: Path, body: bytes) -> None:
+    """Replaces a file that somebody else made, as `write_whole`: its links, owner and permissions
+    stay. Raises OSError where it is read-only."""
+    place = real(path)
+    if not place.exists():
+        return write_whole(place, body)
+    refuse_read_only(path)
+    return write_whole(place, body, place.stat())
+
+
+def refuse_read_only(path: Path) -> None:
+    """Raises OSError where a file is there that may not be changed: replacing it would do so."""
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "it is read-only", str(path))
+
+
+def write_whole(path: Path, body: bytes, like: os.stat_result | None = None) -> None:
     """Replaces a file at once: whoever reads it, or finds it after a crash, sees old or new, whole.
 
+    like: whose owner and permissions the file gets; without it, those of any new file.
     Raises OSError with the file's name (disk full, no permission); the old file is then untouched.
     """
     try:
-        _write_whole(path, body)
+        _write_whole(path, body, like)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _write_whole(path: Path, body: bytes) -> None:
+def _write_whole(path: Path, body: bytes, like: os.stat_result | None) -> None:
     import tempfile  # loads much, and many commands write nothing
     from pathlib import Path
 
@@ -81,7 +105,10 @@ def _write_whole(path: Path, body: bytes) -> None:
             temporary.write(body)
             temporary.flush()
             os.fsync(temporary.fileno())
-        scratch.chmod(0o666 & ~_umask())
+        if like and hasattr(os, "chown"):
+            with contextlib.suppress(OSError):  # only root may give a file to somebody else
+                os.chown(scratch, like.st_uid, like.st_gid)
+        scratch.chmod(stat.S_IMODE(like.st_mode) if like else 0o666 & ~_umask())
         scratch.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

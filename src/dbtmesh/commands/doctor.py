@@ -26,6 +26,7 @@ from dbtmesh.config import load_member
 from dbtmesh.doctor import plan
 from dbtmesh.doctor.finding import Side
 from dbtmesh.doctor.project import Project
+from dbtmesh.files import rewrite
 from dbtmesh.output.words import counted
 
 MESH = "mesh.yml"
@@ -86,7 +87,7 @@ def settle(root: Path, side: Side) -> None:
     if chosen is not None and chosen != text:
         lines = difflib.unified_diff(text.split("\n"), chosen.split("\n"), MESH, MESH, lineterm="")
         cli.say(*lines, f"changed {MESH}")
-        file.write_bytes(file_bytes.written(old, chosen))
+        rewrite(file, file_bytes.written(old, chosen))
 
 
 def leave_out(project: Project) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from dbtmesh import MeshError
 from dbtmesh.doctor import (
     copier_answers,
     delivery,
@@ -20,7 +21,7 @@ from dbtmesh.doctor import (
 )
 from dbtmesh.doctor.finding import Finding, Weight
 from dbtmesh.doctor.project import Project
-from dbtmesh.files import read_whole
+from dbtmesh.files import read_whole, refuse_read_only, rewrite, write_whole
 
 Check = Callable[[Project], Iterator[Finding]]
 MOST_ROUNDS = 100
@@ -59,6 +60,20 @@ FILES: Sequence[Check] = (
     delivery.workflows,
 )
 """What the project's files tell."""
+OF_SETTINGS: Sequence[Check] = (
+    macros.macros,
+    profiles.targets,
+    profiles.other_warehouses,
+    profiles.databases,
+    packages.upstreams,
+    interface.schemas,
+    interface.elsewhere,
+    interface.landing,
+    interface.contracts,
+    neighbours.databases,
+)
+"""What dbt_project.yml tells where to look: a profile, folders. Without it they would take the names
+that a new project has, and `--fix` would add what nobody uses."""
 ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets, delivery.closed)
 """And what this Python and GitHub tell."""
 
@@ -66,7 +81,8 @@ ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets, deliv
 def examine(project: Project, checks: Sequence[Check] = ALL) -> list[Finding]:
     first = [each for check in FIRST if check in checks for each in check(project)]
     unread = {each.where for each in first}
-    others = (each for check in checks if check not in FIRST for each in check(project))
+    left = {*FIRST, *OF_SETTINGS} if settings.DBT_PROJECT in unread else {*FIRST}
+    others = (each for check in checks if check not in left for each in check(project))
     told = (each for each in others if each.where not in unread)
     return [*first, *(_as_it_can_be_mended(each, project) for each in told)]
 
@@ -142,16 +158,24 @@ def difference(project: Project) -> list[str]:
 
 def write(project: Project) -> list[str]:
     """Writes the edits; the paths. Lines that stay keep their bytes. What a link leads to stays as
-    it is: a file takes the link's place."""
+    it is: a file takes the link's place. Raises MeshError, and writes nothing, where somebody else
+    has changed one of the files meanwhile."""
     before = Project(project.member)
+    for path in filter(project.has_changed, sorted(project.edited)):
+        raise MeshError(f"{path}: it has changed meanwhile, and nothing was written: run it again")
     for path, text in project.edited.items():
+        if text is not None and not before.leads_out(path):
+            refuse_read_only(project.root / path)
+    for path, text in project.edited.items():
+        if text is None:
+            continue
         file = project.root / path
         old = read_whole(file) if file.is_file() else b""
-        if before.leads_out(path) or text is None:
-            file.unlink(missing_ok=True)
-        if text is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(file_bytes.written(old, text))
+        replace_file = write_whole if before.leads_out(path) else rewrite
+        replace_file(file, file_bytes.written(old, text))
+    for path, text in project.edited.items():  # last: what moves is never in no place at all
+        if text is None:
+            (project.root / path).unlink(missing_ok=True)
     return sorted(project.edited)
 
 

@@ -18,7 +18,7 @@ from dbtmesh.doctor import file_bytes
 from dbtmesh.doctor.file_bytes import Guess
 from dbtmesh.doctor.finding import Edit, Side
 from dbtmesh.doctor.template_files import TemplateFiles
-from dbtmesh.files import read_whole
+from dbtmesh.files import read_whole, real
 
 MANIFEST = "target/manifest.json"
 COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
@@ -39,12 +39,13 @@ def _loaded(text: str) -> tuple[Any, str]:
 class Project:
     """member: what mesh.yml says; edited: texts that files would have, by path, None of those that
     would go; side: whose lines stay in conflicts, where a person has said so; keeps_links: files
-    that lie elsewhere stay links."""
+    that lie elsewhere stay links; seen: what was in each file when it was first read."""
 
     member: Member
     edited: Mapping[str, str | None] = field(default_factory=dict)
     side: Side | None = None
     keeps_links: bool = False
+    seen: dict[str, bytes | None] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def root(self) -> Path:
@@ -80,9 +81,16 @@ class Project:
 
     def _body(self, path: str) -> bytes | None:
         try:
-            return read_whole(self.root / path)
+            body = read_whole(self.root / path)
         except OSError:
-            return None
+            body = None
+        self.seen.setdefault(path, body)
+        return body
+
+    def has_changed(self, path: str) -> bool:
+        """Whether a file is no longer as it was first read: its edits are of an older text."""
+        before = self.seen.get(path)
+        return path in self.seen and self._body(path) != before
 
     def is_unreadable(self, path: str) -> bool:
         """Whether there is a file that has no text: it is not to be written over."""
@@ -99,7 +107,7 @@ class Project:
         """Whether a file or folder is a link to what is not in the project."""
         place = self.root / path
         is_link = path not in self.edited and place.is_symlink()
-        return is_link and not place.resolve().is_relative_to(self.root.resolve())
+        return is_link and not real(place).is_relative_to(real(self.root))
 
     def yaml(self, path: str) -> dict[str, Any]:
         """A YAML file that holds a mapping; an empty one for anything else."""
@@ -150,7 +158,7 @@ class Project:
     def is_in_repository(self, path: str) -> bool:
         """Whether what a link leads to is in the repository, so that clones have it."""
         top = self.repository
-        return top is not None and (self.root / path).resolve().is_relative_to(top.resolve())
+        return top is not None and real(self.root / path).is_relative_to(real(top))
 
     def is_kept_by_git(self, path: str) -> bool:
         """Whether git has the file as it is."""

@@ -42,6 +42,13 @@ def encodings(project: Project) -> Iterator[Finding]:
     """Files that dbt and commands read, in another encoding than they do."""
     for path in (*READ_BY_COMMANDS, *LINES):
         found = project.guess(path)
+        if found is None and project.is_unreadable(path):
+            yield Finding(
+                path,
+                "cannot be read",
+                "nothing in it counts",
+                f"ls -l {path}: it has to be a file that you may read (chmod u+r {path})",
+            )
         if found is None or (project.leads_out(path) and not project.is_in_repository(path)):
             continue
         add, is_kept = "the same text, saved as UTF-8", True

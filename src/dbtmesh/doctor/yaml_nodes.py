@@ -73,13 +73,14 @@ def deepest(text: str, path: Path) -> Found:
 
 
 def _composed(text: str) -> tuple[yaml.Node | None, list[Alias]]:
-    composer = _Composer(text)
     try:
-        return composer.get_single_node(), composer.aliases
+        composer = _Composer(text)  # which refuses characters that no YAML may hold
+        try:
+            return composer.get_single_node(), composer.aliases
+        finally:
+            composer.dispose()
     except (yaml.YAMLError, RecursionError):
         raise CannotEdit("it is not valid YAML, or nested too deeply") from None
-    finally:
-        composer.dispose()
 
 
 def _walk(node: yaml.Node | None, path: Path) -> Found:
