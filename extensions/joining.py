@@ -23,6 +23,7 @@ LAYER = re.compile(r"\{\{ *\w+ *\}\}")
 PREFIX = re.compile(r"^\{\{ *workflow_prefix *\}\}")
 NO_VALUE = (ValueError, LookupError, AttributeError, TypeError, OverflowError)
 """What PyYAML raises for a value that is not one of its type: `2026-13-01`, `!!bool x`."""
+WITH_DEFAULT = re.compile(r"""^\{\{\s*env_var\([^,(){}]+,\s*(['"])([^'"]+)\1\s*\)\s*\}\}$""")
 MACRO = re.compile(r"{%[-+]?\s*macro\s+(\w+)\s*\(")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 """A name on Snowflake as it stands: no Jinja, and stored in upper case."""
@@ -150,9 +151,13 @@ def existing_name(conf: Mapping[str, Any]) -> str:
 
 
 def existing_profile(conf: Mapping[str, Any]) -> str:
-    project = joined(conf)
-    profile = settings(project).get("profile") if project else ""
-    return profile if isinstance(profile, str) else ""
+    return _profile(project) if (project := joined(conf)) else ""
+
+
+def _profile(project: Path) -> str:
+    # as `Project.profile` of the library has it
+    named = WITH_DEFAULT.sub(r"\2", str(settings(project).get("profile") or ""))
+    return "" if "{{" in named else named
 
 
 def existing_target(conf: Mapping[str, Any], target: str, key: str) -> str:
@@ -207,7 +212,7 @@ def _home() -> Path:
 
 def outputs_in(folder: Path, project: Path) -> dict[str, Any]:
     """All targets of the project's profile in the profiles.yml of a folder."""
-    found = _mapping(folder / "profiles.yml").get(str(settings(project).get("profile")))
+    found = _mapping(folder / "profiles.yml").get(_profile(project))
     outputs = found.get("outputs") if isinstance(found, dict) else None
     return outputs if isinstance(outputs, dict) else {}
 

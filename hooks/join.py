@@ -26,7 +26,7 @@ from dbtmesh import yaml_files
 from dbtmesh.config import load_member
 from dbtmesh.doctor import copier_answers, environment, plan, profiles, repository, settings
 from dbtmesh.doctor.finding import Finding
-from dbtmesh.doctor.project import Project
+from dbtmesh.doctor.project import MACRO_NAME, Project
 from dbtmesh.output.words import counted, some
 
 sys.path.insert(0, str(TEMPLATE / "extensions"))
@@ -167,7 +167,10 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
             needed = f"its commands need it: rename yours, then mv {path}{BESIDE} {path}"
             compared = "compare, take over what you need, delete it"
             what = TAKE_OVER.get(path, needed if path.startswith(NEEDED) else compared)
-            yield f"{path}: yours; the template's is {path}{BESIDE} ({what})"
+            names = MACRO_NAME.findall(ours.read_text(encoding="utf-8"))
+            elsewhere = sorted({file for name in names for file in mended.macros.get(name, ())})
+            yours = "yours" if theirs.exists() else f"yours: {', '.join(elsewhere) or path}"
+            yield f"{path}: {yours}; the template's is {path}{BESIDE} ({what})"
 
 
 def added(before: str, after: str) -> str:

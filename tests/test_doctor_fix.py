@@ -596,6 +596,28 @@ def test_characters_that_no_yaml_may_hold_are_told(render: Render, text: str) ->
     assert one(member).where == PROFILES
 
 
+def test_a_profile_that_a_variable_names_is_the_default(render: Render) -> None:
+    member = render(kind="upstream")
+    given = "profile: \"{{ env_var('DBT_PROFILE', 'ours') }}\""
+    edit(member, PROJECT, "profile: dbt_up", given)
+    edit(member, PROFILES, "dbt_up:\n", "ours:\n")
+    assert plan.difference(plan.mended(project(member), plan.FILES)) == []
+    edit(member, PROJECT, ", 'ours'", "")
+    assert one(member).what == "the name of its profile is not plain text, and has no default"
+    assert plan.difference(plan.mended(project(member), plan.FILES)) == []
+
+
+def test_macros_outside_of_the_project_are_a_persons(render: Render) -> None:
+    member = render(kind="upstream")
+    shared = member.path.parent / "shared" / "macros.sql"
+    shared.parent.mkdir()
+    shared.write_text("{% macro query_comment(node) %}{% endmacro %}\n")
+    edit(member, PROJECT, "macro-paths: [macros]", "macro-paths: [macros, ../shared]")
+    before = shared.read_bytes()
+    plan.write(plan.mended(project(member), plan.FILES))
+    assert shared.read_bytes() == before
+
+
 def lacking(member: Member) -> Path:
     file = member.path / ".gitignore"
     file.write_bytes(b"ours\r\n")

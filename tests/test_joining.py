@@ -139,7 +139,8 @@ def test_other_files_lie_beside_and_are_named(joined: tuple[Path, str]) -> None:
         assert f"  {name}: yours; the template's is {name}.mesh (" in said
     # their macro of that name is in another file: two of them would stop dbt
     assert not (folder / "macros/generate_schema_name.sql").exists()
-    assert "macros/generate_schema_name.sql: yours; the template's is " in said
+    told = "macros/generate_schema_name.sql: yours: macros/names.sql; the template's is "
+    assert told in said
     # their workflow of that name stays, ours has another
     assert (folder / ".github/workflows/ci.yml").read_text() == THEIRS[".github/workflows/ci.yml"]
     assert (folder / ".github/workflows/mesh-ci.yml").is_file()
@@ -604,6 +605,11 @@ def test_names_on_snowflake_are_those_of_the_profile_and_the_models(
     assert joining.existing_target(shop, "dev", "database") == "SCRATCH"
     assert joining.existing_target(shop, "prod", "warehouse") == ""
     assert joining.existing_account(shop) == "acme-eu1"
+    by_variable = SHOP.replace("profile: acme", "profile: \"{{ env_var('PROFILE', 'acme') }}\"")
+    assert by_variable != SHOP
+    (tmp_path / "shop/dbt_project.yml").write_text(by_variable)
+    assert joining.existing_profile(shop) == "acme"
+    assert joining.existing_target(shop, "prod", "database") == "ANALYTICS"
     found = joining.existing_schemas(shop, "ANALYTICS")
     assert found == "RAW,STAGING,MARTS,ML.FEATURES,AUDIT,CORE"
     assert joining.existing_reads(shop, "ANALYTICS") == "LANDING.ERP,LANDING.SALESFORCE"

@@ -96,6 +96,8 @@ def _as_it_can_be_mended(finding: Finding, project: Project) -> Finding:
 
 def _why_not(path: str, project: Project) -> str | None:
     """What to do before a file can be written."""
+    if project.lies_outside(path):
+        return f"{path} lies outside of the project, where nothing is changed: for a person,"
     if folder := project.link_above(path):
         return (
             f"{folder} is a link that leads out of the project. Put a folder in its place (cp -RL "

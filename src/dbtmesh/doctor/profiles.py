@@ -9,6 +9,7 @@ import yaml
 
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
+from dbtmesh.doctor.settings import DBT_PROJECT
 from dbtmesh.doctor.yaml_edit import add_entry, edits, rename_key, set_value
 from dbtmesh.doctor.yaml_nodes import value_at
 from dbtmesh.warehouse.adapter import Warehouse
@@ -32,6 +33,14 @@ OF_ANOTHER = {
 
 def targets(project: Project) -> Iterator[Finding]:
     """profiles.yml has the targets that commands and workflows name."""
+    if "{{" in project.profile:
+        yield Finding(
+            DBT_PROJECT,
+            "the name of its profile is not plain text, and has no default",
+            "nobody can tell which targets it has",
+            f"profile: \"{{{{ env_var('DBT_PROFILE', '{project.member.project}') }}}}\"",
+        )
+        return
     ours = project.template.rendered(PROFILES, project.profile)
     text = project.text(PROFILES)
     if text is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -23,6 +24,8 @@ from dbtmesh.files import read_whole, real
 MANIFEST = "target/manifest.json"
 COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 """A comment of Jinja's; a macro in one is none."""
+WITH_DEFAULT = re.compile(r"\{\{\s*env_var\([^,(){}]+,\s*(['\"])(?P<default>[^'\"]+)\1\s*\)\s*\}\}")
+"""A name that a variable of the environment gives: extensions/joining.py reads it so, too."""
 MACRO_NAME = re.compile(r"{%[-+]?\s*macro\s+(\w+)\s*\(")
 
 
@@ -96,6 +99,10 @@ class Project:
         """Whether there is a file that has no text: it is not to be written over."""
         return self.exists(path) and self.text(path) is None
 
+    def lies_outside(self, path: str) -> bool:
+        """Whether a path leads out of the project, such as that of macros that projects share."""
+        return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
+
     def link_above(self, path: str) -> str | None:
         """The folder above a file that is a link out of the project: nothing is written there."""
         for folder in reversed(PurePosixPath(path).parents[:-1]):
@@ -136,7 +143,10 @@ class Project:
 
     @property
     def profile(self) -> str:
-        return str(self.dbt_project.get("profile") or self.member.project)
+        """Its name; of Jinja with a default, such as env_var('PROFILE', 'acme'), the default."""
+        named = str(self.dbt_project.get("profile") or self.member.project)
+        chosen = WITH_DEFAULT.fullmatch(named)
+        return chosen["default"] if chosen else named
 
     @cached_property
     def macros(self) -> dict[str, list[str]]:
@@ -144,7 +154,7 @@ class Project:
         found: dict[str, list[str]] = {}
         folders = dbt_paths.folders(self.dbt_project, "macro-paths")
         on_disk = {
-            path.relative_to(self.root).as_posix()
+            Path(os.path.relpath(path, self.root)).as_posix()
             for folder in folders
             for path in sorted((self.root / folder).rglob("*.sql"))
         }
