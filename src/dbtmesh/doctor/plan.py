@@ -72,8 +72,8 @@ OF_SETTINGS: Sequence[Check] = (
     interface.contracts,
     neighbours.databases,
 )
-"""What dbt_project.yml tells where to look: a profile, folders. Without it they would take the names
-that a new project has, and `--fix` would add what nobody uses."""
+"""What dbt_project.yml tells where to look: a profile, folders. Without it they would take the
+names that a new project has, and `--fix` would add what nobody uses."""
 ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets, delivery.closed)
 """And what this Python and GitHub tell."""
 

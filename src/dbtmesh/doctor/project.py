@@ -101,7 +101,7 @@ class Project:
 
     def lies_outside(self, path: str) -> bool:
         """Whether a path leads out of the project, such as that of macros that projects share."""
-        return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
+        return Path(os.path.relpath(self.root / path, self.root)).parts[:1] == ("..",)
 
     def link_above(self, path: str) -> str | None:
         """The folder above a file that is a link out of the project: nothing is written there."""
