@@ -618,6 +618,14 @@ def test_macros_outside_of_the_project_are_a_persons(render: Render) -> None:
     assert shared.read_bytes() == before
 
 
+def test_a_macro_in_another_encoding_gets_no_second_of_its_name(render: Render) -> None:
+    member = render(kind="upstream")
+    file = (member.path / "macros/generate_schema_name.sql").rename(member.path / "macros/n.sql")
+    file.write_bytes(file.read_bytes() + b"{# caf\xe9 #}\n")
+    plan.write(plan.mended(project(member), plan.FILES))
+    assert not (member.path / "macros/generate_schema_name.sql").exists()
+
+
 def lacking(member: Member) -> Path:
     file = member.path / ".gitignore"
     file.write_bytes(b"ours\r\n")

@@ -161,7 +161,9 @@ class Project:
         edited = {path for path, text in self.edited.items() if text and path.endswith(".sql")}
         of_macros = {path for path in edited if path.startswith(tuple(f"{f}/" for f in folders))}
         for path in sorted(on_disk | of_macros):
-            for name in MACRO_NAME.findall(COMMENT.sub("", self.text(path) or "")):
+            guess = self.guess(path)  # a macro is there also where dbt cannot read it yet
+            text = guess.text if guess else self.text(path) or ""
+            for name in MACRO_NAME.findall(COMMENT.sub("", text)):
                 found.setdefault(name, []).append(path)
         return found
 
