@@ -144,6 +144,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
             kept=kept,
             replaced=replaced,
             engine=update_report.engine_change(before, given),
+            build=update_report.build(before, given),
             findings=findings,
             requirements_changed=not set(requirements).isdisjoint(differs),
         )

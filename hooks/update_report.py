@@ -71,13 +71,13 @@ ENGINE_CHANGES = {
         "`scripts/publish_manifest.py --check` refuses that and names the file",
         "`dbt docs generate` and `dbt source freshness` do nothing yet, and `dbt build --empty` "
         "fails in unit tests: use `dbt run --empty`",
-        "in a native project, `scripts/sync_mesh.py --offline` writes the macro for "
+        "in a native project, `scripts/sync_mesh.py` writes the macro for "
         "`ref('<project>', '<model>')`",
     ),
     "core": (
         "both engines are called `dbt`: install dbt Core into a new environment, and remove "
         "target/",
-        "in a native project, `scripts/sync_mesh.py --offline` writes what dbt Core needs for "
+        "in a native project, `scripts/sync_mesh.py` writes what dbt Core needs for "
         "`ref('<project>', '<model>')`",
     ),
 }
@@ -87,13 +87,24 @@ ENGINE_CHANGES = {
 def engine_change(before: str, after: str) -> list[str]:
     """Lines on a change of the engine between two answers files' texts; a project that was made
     before there was a choice ran on dbt Core."""
-    old, new = (
-        found[1] if (found := re.search(r"^engine: *(\w+)", text, re.MULTILINE)) else "core"
-        for text in (before, after)
-    )
+    old, new = _answers(before)["engine"], _answers(after)["engine"]
     if old == new or new not in ENGINE_CHANGES:
         return []
     return [f"Its engine was {old} and is {new} from now on:", *ENGINE_CHANGES[new]]
+
+
+def build(before: str, after: str) -> str:
+    """The commands that build a project after the update, by two answers files' texts. What a sync
+    writes depends on the kind and on the engine, and without it dbt finds no other project."""
+    old, new = _answers(before), _answers(after)
+    sync = "" if old == new or new["kind"] == "upstream" else "scripts/sync_mesh.py --offline && "
+    return f"{sync}dbt parse && dbt build"
+
+
+def _answers(text: str) -> dict[str, str]:
+    """The kind and the engine in an answers file."""
+    found = {"engine": "core", **dict(re.findall(r"^(kind|engine): *(\w+)", text, re.MULTILINE))}
+    return {key: found.get(key, "") for key in ("kind", "engine")}
 
 
 def message(
@@ -109,13 +120,14 @@ def message(
     findings: Sequence[str] = (),
     requirements_changed: bool,
     engine: Sequence[str] = (),
+    build: str = build("", ""),
 ) -> str:
     """What the person at the terminal reads: what changed, what to check, how to undo it.
 
     folder: of the project, seen from the top of the repository, where updates run;
     kept: files that are no longer the template's, and stay because they were edited here;
     replaced: of edited files that could not stay, a line that says where the edits are;
-    engine: as `engine_change` has it;
+    engine, build: as the functions `engine_change` and `build` have them;
     findings: the doctor's lines.
     """
     if old == new:
@@ -151,7 +163,6 @@ def message(
     alone = folder == "."
     at = "" if alone else f"{folder}/"
     install = f"  {' && '.join(installs(Path(folder), at))}"
-    build = "dbt parse && dbt build"
     lines += [
         "",
         "Check it, then commit it:",

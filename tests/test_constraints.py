@@ -182,3 +182,21 @@ def test_an_update_that_changes_the_engine_says_what_that_means() -> None:
         engine=update_report.engine_change(v2, core),
     )
     assert "\nIts engine was v2 and is core from now on:\n  - both engines are called `dbt`" in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "synced"),
+    [
+        ("kind: loom", "kind: native\nengine: v2", True),
+        ("kind: loom\nengine: core", "kind: native\nengine: core", True),
+        ("kind: native", "kind: native\nengine: v2", True),
+        ("kind: native", "kind: native\nengine: core", False),
+        ("kind: upstream", "kind: upstream\nengine: v2", False),
+    ],
+)
+def test_what_a_sync_writes_for_another_engine_or_kind_comes_before_the_build(
+    before: str, after: str, synced: bool
+) -> None:
+    """Without it v2 ends with `Searched for 'dbt_up.public_orders'` and a trace of its own."""
+    said = update_report.build(before, after)
+    assert said == "scripts/sync_mesh.py --offline && " * synced + "dbt parse && dbt build"
