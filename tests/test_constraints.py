@@ -17,9 +17,10 @@ from jinja2 import Environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from fleet import dbt_v2
 from fleet import render as rendering
 from fleet.render import Source
-from tests import constraints
+from tests import constraints, engines
 from tests.conftest import ROOT
 from tests.test_members import KINDS
 
@@ -164,6 +165,13 @@ def test_an_update_that_changes_them_says_what_to_install(folder: str, install: 
 
     assert f"  {install}\n" in told(True)
     assert "pip" not in told(False)
+
+
+def test_the_readme_s_table_is_of_the_releases_that_are_run() -> None:
+    run = {name: pin.partition("==")[2] for name, (pin, *_) in engines.PINS.items()}
+    run |= {engines.OURS: importlib.metadata.version("dbt-core"), engines.V2: f"v2 {dbt_v2.PIN}"}
+    heads = "".join(f" {run[release]} |" for release in engines.ALL)
+    assert f"\n| |{heads}\n" in (ROOT / "README.md").read_text()
 
 
 def test_an_update_that_changes_the_engine_says_what_that_means() -> None:

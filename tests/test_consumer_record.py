@@ -272,3 +272,11 @@ def test_what_a_hook_reads(when: str) -> None:
     reads = "insert into log select column_3 from {{ source('dbt_up', 'public_0') }}"
     assert columns_of({when: [{"sql": reads}]}) is None
     assert columns_of({when: [{"sql": "{{ grant_public_read() }}"}]}) == ["column_0"]
+
+
+@pytest.mark.parametrize("where", [{"group": "fin"}, {"group": None, "config": {"group": "fin"}}])
+def test_a_group_counts_wherever_an_engine_writes_it(where: dict[str, Any]) -> None:
+    node = {"package_name": "dbt_down", "name": "m", "resource_type": "model", **where}
+    groups = {"group.dbt_down.fin": {"name": "fin", "owner": {"name": "Finance"}}}
+    body = json.dumps({"nodes": {"model.dbt_down.m": node}, "groups": groups}).encode()
+    assert list(consumer_record.readers(body).owners("model.dbt_down.m")) == ["Finance"]

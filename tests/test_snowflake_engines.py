@@ -51,6 +51,8 @@ def test_a_mesh_is_deployed_read_and_changed(mesh: Mesh) -> None:
     first, again = mesh.run(upstream, PROD, PROD)
     assert f"dbt={mesh.dbt.release}" in first
     assert "PUBLIC_READ" not in again  # nothing is left to grant or to revoke
+    told = {(each["project"], each["target"]) for each in world.query_comments("DBT_UP_SVC")}
+    assert told == {(upstream, "prod")}
     up.ok("scripts/publish_manifest.py")
     for name in readers:  # native and loom
         world.members[name].ok("scripts/sync_mesh.py")

@@ -106,8 +106,9 @@ class Readers(msgspec.Struct):
     def owners(self, uid: str) -> Iterator[str]:
         """Who answers for a node: its group's owner, else what its `meta: owner` says."""
         node = self.entry(uid)
+        in_group = node.group or (node.config and node.config.group)
         for group in self.groups.values():
-            if group.name == node.group:
+            if group.name == in_group:
                 email = group.owner.email
                 yield group.owner.name or (email if isinstance(email, str) else group.name)
                 return
