@@ -93,10 +93,11 @@ def test_every_suggestion_does_what_it_says(
     demo: tuple[Path, dict[str, str], str], tmp_path: Path
 ) -> None:
     """Typed one after the other, as they stand there; `make` says what it was asked, and where."""
-    _, environment, said = demo
+    folder, environment, said = demo
     suggested = said.partition("What to try next, line by line\n")[2].partition("\n\n")[0]
     lines = [line.removeprefix("  ") for line in suggested.splitlines()]
-    assert not [line for line in lines if len(f"  {line}") > 80 and "export" not in line]
+    own_length = [line for line in lines if "export" not in line and folder.name not in line]
+    assert not [line for line in own_length if len(f"  {line}") > 80]
     script = "".join(f"{line}\necho '::' $?\n" for line in lines if not line.startswith("#"))
     (tmp_path / "make").write_text('#!/bin/sh\necho "make $* in $PWD"\n')
     (tmp_path / "make").chmod(0o755)

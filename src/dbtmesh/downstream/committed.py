@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dbtmesh import MeshError, sha256
-from dbtmesh.ci.github import job
 from dbtmesh.config import NAME, Member, Upstream
 from dbtmesh.files import inside, opened, read_bounded, write_whole
 from dbtmesh.registry import keys
@@ -140,10 +139,7 @@ def names(root: Path, upstream: str) -> frozenset[str] | None:
 
 def note(root: Path, upstream: str) -> Note | None:
     """What the last sync noted; None where that is missing or unreadable, which costs a
-    download; and in a job of CI, where it can only be from the repository: somebody has put it
-    there, and with it the sync would take their files for those that it wrote."""
-    if job.is_here():
-        return None
+    download."""
     try:
         return _noted(read_bounded(root / note_path(upstream), MOST_NOTE))
     except OSError:
