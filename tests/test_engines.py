@@ -185,7 +185,8 @@ def test_a_public_model_that_v2_does_not_see_is_not_dropped_in_silence(
 def test_from_loom_to_v2_in_one_step(
     template: Source, render: Render, tmp_path: Path, quick: dict[str, str]
 ) -> None:
-    """Its models stay as they are, and build without the plugin."""
+    """Its models stay as they are, and build without the plugin: on dbt Core before, by what dbt v2
+    has published, and into the same file after it."""
     dbt = dbt_of(engines.V2)
     up = render(kind="upstream", **quick)
     up.dbt("build")
@@ -193,8 +194,9 @@ def test_from_loom_to_v2_in_one_step(
     folder = tmp_path / "dbt_down_loom"
     answers = {"kind": "loom", "project_name": "dbt_down_loom", "upstreams": "dbt_up"}
     rendering.render(template, folder, answers)
-    member = Member(folder, {**up.environment, **dbt.environment})
-    member.ok("scripts/sync_mesh.py")
+    loom = Member(folder, {"DBT_MESH_HOME": up.environment["DBT_MESH_HOME"]})
+    loom.ok("scripts/sync_mesh.py")
+    loom.dbt("build")
     models = {path: path.read_text() for path in (folder / "models").rglob("*.*")}
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "add", "--all")
@@ -209,6 +211,7 @@ def test_from_loom_to_v2_in_one_step(
     assert not (folder / "dbt_loom.config.yml").exists()
     assert "dbt-loom" not in (folder / "requirements.txt").read_text()
     assert "\n  scripts/sync_mesh.py --offline && dbt parse && dbt build\n" in done.stdout
+    member = Member(folder, {**up.environment, **dbt.environment})
     member.ok("scripts/sync_mesh.py", "--offline")
     git(folder, "add", "--all")
     member.dbt("build")
