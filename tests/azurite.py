@@ -30,6 +30,8 @@ from tests.s3_server import free_ports
 RELEASE = "3.35.0"  # the last that runs on node 20
 HOME = Path(sys.prefix) / "azurite"
 PROGRAM = HOME / "node_modules/azurite/dist/src/blob/main.js"
+INSTALLED_WITHIN = 600
+"""Seconds. It takes twenty."""
 ACCOUNT, CONTAINER = "meshaccount", "mesh"
 KEY = base64.b64encode(b"a key of the tests").decode()
 
@@ -60,9 +62,14 @@ class Azure:
 
 
 def make() -> None:
-    """Installs it. Raises CalledProcessError, or FileNotFoundError where there is no npm."""
+    """Installs it. Raises SubprocessError where npm fails, or waits as for a certificate that
+    it does not know, and FileNotFoundError where there is no npm."""
     what = ["--no-audit", "--no-fund", "--ignore-scripts", f"azurite@{RELEASE}"]
-    subprocess.run(["npm", "install", "--silent", "--prefix", HOME, *what], check=True)
+    subprocess.run(
+        ["npm", "install", "--silent", "--prefix", HOME, *what],
+        check=True,
+        timeout=INSTALLED_WITHIN,
+    )
 
 
 @contextlib.contextmanager
@@ -118,7 +125,7 @@ def main() -> int:
         return 0
     try:
         make()
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         print(f"note: no Azurite ({error}); its tests are skipped", file=sys.stderr)
         return int(bool(os.environ.get("CI")))
     return 0
