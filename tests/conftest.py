@@ -82,7 +82,8 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Of `-n auto`: one more than there are processors. A tenth of their time tests wait, for a
     server, a browser or a time that has to pass."""
-    return len(os.sched_getaffinity(0)) + 1 if sys.platform == "linux" else (os.cpu_count() or 1)
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    return (processors or 1) + 1
 
 
 def pytest_sessionfinish() -> None:

@@ -31,15 +31,14 @@ NOTICE = "What would consumers notice?"
 @pytest.fixture(scope="module")
 def deployed(quick_mesh: Mesh) -> Mesh:
     """The upstream and its native reader are deployed, and the reader has committed its sources."""
-    mesh = quick_mesh
     for name in ("dbt_up", "dbt_down"):
-        run = mesh.deploy(name, "workflow_dispatch")
+        run = quick_mesh.deploy(name, "workflow_dispatch")
         assert run.ok, run
-    down = mesh.snowflake.members["dbt_down"]
+    down = quick_mesh.snowflake.members["dbt_down"]
     where = ("--registry", f"s3://{BUCKET}/registry", "--env", "prod")
-    down.ok("scripts/sync_mesh.py", *where, **mesh.aws.s3.environment())
-    mesh.commit("dbt_down")
-    return mesh
+    down.ok("scripts/sync_mesh.py", *where, **quick_mesh.aws.s3.environment())
+    quick_mesh.commit("dbt_down")
+    return quick_mesh
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dbtmesh.downstream.references import MACRO
+from dbtmesh.downstream.committed import MACRO
 from tests import engines
 from tests.bench.lab import Figure, Lab, Process, bench, on_processors
 from tests.conftest import ROOT, Member

@@ -143,7 +143,6 @@ def of_build(
     """What is worth knowing of the manifest that dbt wrote. Raises MeshError where it is stale or
     of a run that failed, unless that is allowed."""
     from dbtmesh.artifacts import built_manifest, check
-    from dbtmesh.downstream.references import MACRO
 
     build = check.examine(
         member.root,
@@ -151,10 +150,7 @@ def of_build(
         built_manifest.decode(body, str(path)),
         member.project,
         # Whether those are right is what is checked here, against what is published.
-        apart=[
-            *(committed.sources_path(upstream.name) for upstream in member.upstreams),
-            f"macros/{MACRO}",
-        ],
+        apart=committed.generated(upstream.name for upstream in member.upstreams),
         allow_stale=arguments.allow_stale,
         allow_failed=arguments.allow_failed,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dbtmesh import dbt, installed
 from dbtmesh.config import Engine
-from dbtmesh.doctor import bounds, settings
+from dbtmesh.doctor import bounds, file_bytes, settings
 from dbtmesh.doctor.finding import Edit, Finding, note
 from dbtmesh.doctor.project import Project
 
@@ -117,11 +117,10 @@ def _bounds(line: str) -> str:
 def _with_lines(text: str, missing: Sequence[str], ours: Sequence[str]) -> str:
     """Between the template's comments, which are added where they are not there."""
     fence = [*between_comments(text)]
-    before = text if not text or text.endswith("\n") else f"{text}\n"
     if not fence:
         fenced = [line for line in ours if line in missing or line.startswith("#")]
-        return before + "\n".join(fenced) + "\n"
-    lines = before.split("\n")
+        return file_bytes.appended(text, fenced)
+    lines = file_bytes.appended(text, ()).split("\n")
     at = lines.index(fence[0])
     for line in ours:  # each behind the one that the template has before it
         name = distribution(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MARKS = {
@@ -95,6 +95,12 @@ def written(old: bytes, text: str) -> bytes:
             lines.append(_bare(line) + (usual if line.endswith("\n") else ""))
     mark = codecs.BOM_UTF8 if old.startswith(codecs.BOM_UTF8) else b""
     return mark + "".join(lines).encode()
+
+
+def appended(text: str, lines: Iterable[str]) -> str:
+    """A text with lines behind its last one, which gets its end where it has none."""
+    before = text if not text or text.endswith("\n") else f"{text}\n"
+    return before + "".join(f"{line}\n" for line in lines)
 
 
 def _bare(line: str) -> str:

@@ -79,12 +79,12 @@ def schemas(project: Project) -> Iterator[Finding]:
 
 def elsewhere(project: Project) -> Iterator[Finding]:
     """Public models lie where their readers get a grant."""
-    for model in public_models(project) or [] if project.member.publishes else []:
-        database = _database(model, project)
-        if database is None:
-            continue
+    models = (public_models(project) or []) if project.member.publishes else []
+    found = [(model, database) for model in models if (database := _database(model, project))]
+    is_older = bool(found) and _stale(project) is not None
+    for model, database in found:
         closing = access.closed(project, model)
-        if not closing and _stale(project) is not None:
+        if not closing and is_older:
             continue  # it was closed since; `schemas` says that the manifest is older
         yield Finding(
             MANIFEST,

@@ -11,7 +11,6 @@ from dbtmesh.doctor.finding import Edit, Finding, Side
 from dbtmesh.doctor.project import Project
 from dbtmesh.doctor.yaml_edit import edits, set_value
 from dbtmesh.downstream import committed
-from dbtmesh.downstream.references import MACRO
 from dbtmesh.output.words import some
 from dbtmesh.registry.store import CLOUDS
 
@@ -26,8 +25,8 @@ BESIDE = ".mesh"
 REJECTED = ".rej"
 LIBRARY = "vendor/dbtmesh-*.whl"
 SIDES = " | ".join(each.value for each in Side)
-FOLDED, FOLDED_PARTS = ("models/_mesh_*.yml", f"macros/{MACRO}"), 2
-"""What dbt runs of what .gitattributes folds, and of how many parts the paths are."""
+FOLDED = (":(glob)models/_mesh_*.yml", f"macros/{committed.MACRO}")
+"""What dbt runs of what .gitattributes folds, as git looks for it."""
 READ_BY_COMMANDS = (
     "mesh.yml",
     "dbt_project.yml",
@@ -85,13 +84,12 @@ def lines(project: Project) -> Iterator[Finding]:
             else:
                 comments = []
         if missing:
-            before = text if not text or text.endswith("\n") else f"{text}\n"
             yield Finding(
                 path,
                 f"lacks {some([line for line in missing if not line.startswith('#')], 3)}",
                 effect,
                 "\n".join(missing),
-                (Edit(path, before + "\n".join(missing) + "\n"),),
+                (Edit(path, file_bytes.appended(text, missing)),),
             )
 
 
@@ -103,20 +101,19 @@ def ignored(project: Project) -> Iterator[Finding]:
         "requirements.txt",
         "requirements-mesh.txt",
         *(path.relative_to(project.root).as_posix() for path in project.root.glob(LIBRARY)),
-        *(f"state/{each.name}/manifest.json" for each in project.member.upstreams),
-        *(f"models/_mesh_{each.name}.yml" for each in project.member.upstreams),
+        *(committed.manifest_path(each.name) for each in project.member.upstreams),
+        *(committed.sources_path(each.name) for each in project.member.upstreams),
     ]
     for path in needed:
         if (project.root / path).exists() and (rule := project.ignored(path)):
             text = project.text(GITIGNORE) or ""
             lines = [line for line in _but_not(path, project) if line not in text.splitlines()]
-            before = text if not text or text.endswith("\n") else f"{text}\n"
             yield Finding(
                 path,
                 f"is ignored by git ({rule})",
                 "clones and CI do not have it",
                 "\n".join([f"git add --force {path}    # or, in {GITIGNORE}:", *lines]),
-                (Edit(GITIGNORE, before + "".join(f"{line}\n" for line in lines)),),
+                (Edit(GITIGNORE, file_bytes.appended(text, lines)),),
             )
 
 
@@ -133,22 +130,20 @@ def _but_not(path: str, project: Project) -> Iterator[str]:
 
 def folded(project: Project) -> Iterator[Finding]:
     """Code under a name that .gitattributes folds in pull requests, and that no sync writes."""
-    written: set[str] = set()
-    if project.member.is_native:
-        sources = map(committed.sources_path, (each.name for each in project.member.upstreams))
-        written = {f"macros/{MACRO}", *sources}
+    upstreams = (each.name for each in project.member.upstreams)
+    written = committed.generated(upstreams) if project.member.is_native else []
     for path in filter(None, project.git("ls-files", "-z", "--", *FOLDED).split("\0")):
-        place = PurePosixPath(path)
         text = project.text(path)
-        if path in written or len(place.parts) != FOLDED_PARTS or text is None:
+        if path in written or text is None:
             continue
-        shown = place.with_name(place.name.lstrip("_"))
+        place = PurePosixPath(path)
+        shown = str(place.with_name(place.name.lstrip("_")))
         yield Finding(
             path,
             "is none of the files that a sync writes",
             "pull requests fold it as generated: what it says may never have been read",
-            f"git mv {shlex.join([path, str(shown)])}, or git rm it",
-            () if project.exists(str(shown)) else (Edit(str(shown), text), Edit(path, None)),
+            f"git mv {shlex.join([path, shown])}, or git rm it",
+            () if project.exists(shown) else (Edit(shown, text), Edit(path, None)),
         )
 
 
