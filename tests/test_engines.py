@@ -139,12 +139,13 @@ def test_members_of_one_mesh_run_on_different_engines(
 ) -> None:
     dbt_of(engines.V2)
     up = render(kind="upstream", engine=upstream)
-    down = render(kind="native", engine=reader)
+    # a unit test that has the source as its input
+    down = render(kind="native", engine=reader, starter_reads="source")
     for _ in range(2):  # the second time into files that are there
         up.dbt("build")
         up.ok(PUBLISH)
         down.ok("scripts/sync_mesh.py")
-        down.dbt("build", "--warn-error")  # nor are DuckDB's types worth a word
+        down.dbt("build", "--warn-error")  # nor are the types of that input worth a word
     assert "all resolve" in down.ok("scripts/validate_lineage.py", "--record")
 
 
