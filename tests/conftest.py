@@ -149,11 +149,9 @@ def template() -> Source:
 
 
 @pytest.fixture(scope="session")
-def line_of_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def line_of_versions() -> Path:
     """The template's repository with all versions. It is everybody's: clone it to change it."""
-    repository = tmp_path_factory.mktemp("releases") / "template"
-    shutil.copytree(shared.once("releases", versions.build), repository, symlinks=True)
-    return repository
+    return shared.once("releases", versions.build)
 
 
 @pytest.fixture(scope="session")

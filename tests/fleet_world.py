@@ -67,21 +67,28 @@ class World:
         shared: the repository in which it has a folder; without one it has its own.
         """
         clone = self.clones / (shared or name)
-        if not clone.exists():
-            self._repository(clone)
         source = rendering.Source(str(self.template), tag)
-        answers_file = f"{name}/{ANSWERS}" if shared else None
         given = {"project_name": name, **answers}
-        rendered.render(source, clone, given, answers_file)
-        self.push(clone)
+        if not shared:
+            rendered.render(source, clone, given, committed=True)
+            self._publish(clone)
+            return clone
+        rendered.render(source, clone, given, f"{name}/{ANSWERS}")
+        if (clone / ".git").exists():
+            self.push(clone)
+        else:
+            git(clone, "init", "--quiet", "--initial-branch=main")
+            rendered.commit(clone)
+            self._publish(clone)
         return clone
 
-    def _repository(self, clone: Path) -> None:
-        clone.mkdir()
-        git(clone, "init", "--quiet", "--initial-branch=main")
-        remote = str(self.remote(clone.name))
-        git(self.folder, "init", "--quiet", "--bare", "--initial-branch=main", remote)
-        git(clone, "remote", "add", "origin", remote)
+    def _publish(self, clone: Path) -> None:
+        """Gives the clone the remote that it is a clone of."""
+        remote = self.remote(clone.name)
+        git(self.folder, "clone", "--quiet", "--bare", str(clone), str(remote))
+        git(clone, "remote", "add", "origin", str(remote))
+        git(clone, "fetch", "--quiet")
+        git(clone, "branch", "--quiet", "--set-upstream-to=origin/main")
         # checks run in the environment of the clone
         (clone / ".git/info/exclude").write_text(".venv\n")
         (clone / ".venv").mkdir()
@@ -99,9 +106,8 @@ class World:
         self.push(self.clones / name)
 
     def push(self, clone: Path) -> None:
-        git(clone, "add", "--all")
-        git(clone, "commit", "--quiet", "--message", "by hand")
-        git(clone, "push", "--quiet", "--set-upstream", "origin", "main")
+        rendered.commit(clone)
+        git(clone, "push", "--quiet", "origin", "main")
 
     def edit(self, name: str, path: str, old: str, new: str) -> None:
         """An edit that the team has pushed."""

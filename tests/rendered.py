@@ -1,25 +1,17 @@
-"""Members of tagged versions: rendered once, and copied from then on."""
+"""Members of tagged versions: rendered once for all processes, and copied from then on."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fleet import render as rendering
 from fleet.render import Source
-
-_KNOWN: dict[tuple[Source, str], Path] = {}
-
-
-@cache
-def _place() -> tempfile.TemporaryDirectory[str]:
-    """Is gone when the process ends."""
-    return tempfile.TemporaryDirectory(prefix="rendered")
+from tests import shared
+from tests.versions import git
 
 
 def render(
@@ -28,13 +20,25 @@ def render(
     answers: Mapping[str, Any],
     answers_file: str | None = None,
     *,
-    tasks: bool = True,
+    committed: bool = False,
 ) -> None:
-    """Puts a member into `folder`, which may have others. source: of a tag that stays as it is."""
-    # the folder's name too: answers may be derived from it
-    key = (source, json.dumps([folder.name, dict(answers), answers_file, tasks], sort_keys=True))
-    if key not in _KNOWN:
-        made = Path(_place().name, str(len(_KNOWN)), folder.name)
-        rendering.render(source, made, answers, answers_file, tasks=tasks)
-        _KNOWN[key] = made
-    shutil.copytree(_KNOWN[key], folder, symlinks=True, dirs_exist_ok=True)
+    """Puts a member into `folder`, which may have others. source: of a tag that stays as it is;
+    committed: in a repository of its own."""
+    # a project without a name is called as its folder
+    name = "member" if "project_name" in answers else folder.name
+    key = [name, dict(answers), answers_file, committed]
+
+    def make(place: Path) -> None:
+        member = place / name
+        rendering.render(source, member, answers, answers_file, tasks=True)
+        if committed:
+            git(member, "init", "--quiet", "--initial-branch=main")
+            commit(member)
+
+    made = shared.once(f"member {source} {json.dumps(key, sort_keys=True)}", make)
+    shutil.copytree(made / name, folder, symlinks=True, dirs_exist_ok=True)
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "by hand")

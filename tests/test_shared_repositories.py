@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,11 +16,11 @@ from fleet import members, releases, status
 from fleet.members import Member
 from fleet.outcome import Goal, Order
 from fleet.update_one import update as update_member
-from tests import versions
+from tests import shared, versions
 from tests.conftest import BIN, program
 from tests.fleet_world import World, world
-from tests.versions import git, older
-from tests.warm import run
+from tests.versions import git, older, small
+from tests.warm import nested, programs, run
 
 BEFORE, NEWEST = "v5.0.0", "v5.1.0"
 EVERYBODY = "template/{{ member }}"
@@ -196,7 +197,10 @@ def test_edits_are_kept_and_the_commands_that_it_names_are_right(shop: Path) -> 
 
 
 def run_as_said(line: str, shop: Path) -> None:
-    done = subprocess.run(line, shell=True, cwd=shop, capture_output=True, text=True, check=False)
+    begins = nested() | {"PATH": f"{programs()}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        line, shell=True, cwd=shop, env=os.environ | begins, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -283,12 +287,13 @@ def test_a_release_that_is_none_is_warned_of_with_the_right_command(
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, template: Path) -> Iterator[World]:
+def fleet(tmp_path: Path) -> Iterator[World]:
     """Two members that share a repository, and one that has its own."""
+    template = shared.once("small, two", lambda made: small.build(made, [BEFORE], [NEWEST]))
     with world(tmp_path / "fleet", template) as made:
-        made.member("dbt_up", BEFORE, shared="shop", kind="upstream", starter=False)
-        made.member("dbt_down", BEFORE, shared="shop", kind="native", starter=False)
-        made.member("alone", BEFORE, kind="native", starter=False)
+        for name in ("dbt_up", "dbt_down"):
+            made.member(name, BEFORE, shared="shop")
+        made.member("alone", BEFORE)
         yield made
 
 
@@ -324,14 +329,8 @@ def test_the_fleet_and_the_members_own_maintenance_make_one_pull_request(
     for name, ends in (("shop/dbt_up", 2), ("shop/dbt_down", 0), ("alone", 0)):
         repository, _, folder = name.partition("/")
         git(tmp_path, "clone", "--quiet", str(fleet.remote(repository)), str(checkout))
-        done = subprocess.run(
-            [*program("update-template"), "--pull-request"],
-            cwd=checkout / folder,
-            env=fleet.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [*program("update-template"), "--pull-request"]
+        done = run(command, checkout / folder, fleet.environment() | nested())
         assert done.returncode == ends, done.stdout + done.stderr
         shutil.rmtree(checkout)
 
@@ -366,7 +365,7 @@ def test_each_folder_has_a_branch_of_its_own(fleet: World) -> None:
 
 def test_what_one_team_has_not_committed_stops_only_that_member(fleet: World) -> None:
     (fleet.clones / "shop/dbt_up/README.md").write_text("not committed\n")
-    flags = ("update", "--push", "--check", "dbt parse", "--only", "shop/*")
+    flags = ("update", "--push", "--no-check", "--only", "shop/*")
     told = fleet.outcomes(*flags, status=2)
     assert told.keys() == {"shop/dbt_up", "shop/dbt_down"}
     assert told["shop/dbt_up"]["result"] == "refused"
@@ -375,9 +374,12 @@ def test_what_one_team_has_not_committed_stops_only_that_member(fleet: World) ->
     assert (fleet.clones / "shop/dbt_up/README.md").read_text() == "not committed\n"
 
 
-def test_a_check_runs_in_the_folder_of_the_project(fleet: World) -> None:
-    fleet.edit("shop", "dbt_up/dbt_project.yml", "model-paths:", "modle-paths:")
-    told = fleet.outcomes("update", "--dry-run", "--only", "shop/*", status=2)
+def test_a_check_runs_in_the_folder_of_the_project(template: Path, tmp_path: Path) -> None:
+    with world(tmp_path / "fleet", template) as fleet:
+        for name in ("dbt_up", "dbt_down"):
+            fleet.member(name, BEFORE, shared="shop", starter=False)
+        fleet.edit("shop", "dbt_up/dbt_project.yml", "model-paths:", "modle-paths:")
+        told = fleet.outcomes("update", "--dry-run", status=2)
     assert told["shop/dbt_up"]["result"] == "check failed"
     assert "failed before, too" in told["shop/dbt_up"]["detail"]
     assert told["shop/dbt_down"]["result"] == "updated", told["shop/dbt_down"]

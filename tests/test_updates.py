@@ -21,6 +21,7 @@ from fleet import render as rendering
 from fleet.releases import Releases
 from tests import rendered, versions
 from tests.conftest import BIN, Member
+from tests.rendered import commit
 from tests.versions import git, older
 from tests.warm import COMMANDS, nested, run, server
 
@@ -51,9 +52,8 @@ class Line:
 
     def member(self, tag: str, folder: Path, **answers: Any) -> Path:
         """One that its people have put under version control."""
-        self.render(tag, folder, **answers)
-        git(folder, "init", "--quiet", "--initial-branch=main")
-        commit(folder)
+        source = rendering.Source(str(self.repository), tag)
+        rendered.render(source, folder, answers, committed=True)
         return folder
 
     def update(self, member: Path, **data: Any) -> None:
@@ -75,11 +75,6 @@ class Line:
 def line(line_of_versions: Path) -> Iterator[Line]:
     with releases.opened(str(line_of_versions)) as opened:
         yield Line(line_of_versions, opened)
-
-
-def commit(member: Path) -> None:
-    git(member, "add", "--all")
-    git(member, "commit", "--quiet", "--message", "by hand")
 
 
 def files(member: Path) -> dict[str, bytes]:

@@ -167,10 +167,11 @@ def run(
 
 
 def programs() -> Path:
-    """A folder with `python` and `dbt` that begin warm, as an environment has one."""
+    """A folder with `python`, `dbt` and `copier` that begin warm, as an environment has one."""
     python = server(COMMANDS).program("python", nested=True)
     with contextlib.suppress(FileExistsError):
         python.with_name("python3").symlink_to(python)
+        python.with_name("copier").symlink_to(server(COMMANDS).program("copier"))
         python.with_name("dbt").symlink_to(server(DBT).program("dbt"))
     return python.parent
 
