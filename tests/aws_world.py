@@ -41,7 +41,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import boto3
 import yaml
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -450,16 +449,18 @@ class Aws:
         }
 
 
+@functools.cache
+def _sts(endpoint: str) -> Any:
+    unsigned = Config(signature_version=UNSIGNED)
+    return s3_server.session().client(
+        "sts", endpoint_url=endpoint, region_name="us-east-1", config=unsigned
+    )
+
+
 def assume(endpoint: str, role: str, token: str) -> dict[str, str]:
     """Raises Refused."""
-    sts = boto3.client(
-        "sts",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        config=Config(signature_version=UNSIGNED),
-    )
     try:
-        answer = sts.assume_role_with_web_identity(
+        answer = _sts(endpoint).assume_role_with_web_identity(
             RoleArn=role, RoleSessionName="GitHubActions", WebIdentityToken=token
         )
     except ClientError as error:
@@ -474,7 +475,7 @@ def assume(endpoint: str, role: str, token: str) -> dict[str, str]:
 
 def client(environment: Mapping[str, str]) -> Any:
     """A client of S3 for who has exported this."""
-    return boto3.client(
+    return s3_server.session().client(
         "s3",
         endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
         region_name=environment["AWS_REGION"],

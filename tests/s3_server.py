@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,6 +47,12 @@ PORTS = (
 )
 
 
+@cache
+def session() -> Any:
+    """What botocore knows of a service is read once."""
+    return boto3.session.Session()
+
+
 @dataclass(frozen=True)
 class S3:
     """The server, with a versioned bucket."""
@@ -62,7 +69,12 @@ class S3:
         }
 
     def client(self) -> Any:
-        return boto3.client(
+        """Of `admin`."""
+        return self._client
+
+    @cached_property
+    def _client(self) -> Any:
+        return session().client(
             "s3",
             endpoint_url=self.url,
             aws_access_key_id="admin",
@@ -73,8 +85,12 @@ class S3:
 
     def keys(self, prefix: str) -> list[str]:
         """Keys below `prefix/`, without it."""
-        listed = self.client().list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/")
-        return [entry["Key"].removeprefix(f"{prefix}/") for entry in listed.get("Contents", [])]
+        return [key.removeprefix(f"{prefix}/") for key in self.stored(f"{prefix}/")]
+
+    def stored(self, prefix: str) -> dict[str, str]:
+        """MD5 of each object whose key begins so."""
+        listed = self.client().list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+        return {each["Key"]: each["ETag"].strip('"') for each in listed.get("Contents", [])}
 
     def get(self, key: str) -> bytes:
         body: bytes = self.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()

@@ -9,6 +9,7 @@ copies).
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
@@ -344,6 +345,7 @@ class Mesh:
     members: dict[str, Member]
     lacking: dict[str, dict[str, Role]]  # ARN of a role: the role without each permission
     objects: dict[str, bytes]
+    credentials: dict[str, dict[str, str]] = field(default_factory=dict)
     proved: set[tuple[str, ...]] = field(default_factory=set)
 
     def role(self, project: str, *, ci: bool = False) -> Role:
@@ -351,10 +353,13 @@ class Mesh:
 
     def signed_in(self, project: str, role: Role) -> Member:
         """The member where a job has assumed the role, as somebody whom it trusts."""
-        owner = role.trust["Statement"][0]["Condition"]["StringLike"][f"{aws_world.GITHUB}sub"][0]
+        if role.arn not in self.credentials:
+            (statement,) = role.trust["Statement"]
+            owner = statement["Condition"]["StringLike"][f"{aws_world.GITHUB}sub"][0]
+            self.credentials[role.arn] = self.aws.environment(role.arn, owner)
         member = self.members[project]
-        credentials = self.aws.environment(role.arn, owner)
-        return dataclasses.replace(member, environment={**member.environment, **credentials})
+        environment = {**member.environment, **self.credentials[role.arn]}
+        return dataclasses.replace(member, environment=environment)
 
     def clear(self) -> None:
         """Empties the bucket."""
@@ -362,14 +367,17 @@ class Mesh:
         for key in self.stored():
             admin.delete_object(Bucket=BUCKET, Key=key)
 
-    def stored(self) -> list[str]:
-        return [f"{root}/{key}" for root in ("registry", "state") for key in self.aws.s3.keys(root)]
+    def stored(self) -> dict[str, str]:
+        return self.aws.s3.stored("registry/") | self.aws.s3.stored("state/")
 
     def fill(self) -> None:
         """Makes the bucket what it was once all had deployed."""
-        self.clear()
+        stored = self.stored()
+        for key in stored.keys() - self.objects.keys():
+            self.aws.s3.client().delete_object(Bucket=BUCKET, Key=key)
         for key, body in self.objects.items():
-            self.aws.s3.put(key, body)
+            if stored.get(key) != hashlib.md5(body).hexdigest():
+                self.aws.s3.put(key, body)
 
 
 @pytest.fixture(scope="module")
