@@ -154,12 +154,10 @@ class Run:
 
 @dataclass
 class Actions:
-    """Where workflows run. environment: of every step; packages: a folder that a job's Python has
-    before those of the tests; artifacts: what runs have uploaded."""
+    """Where workflows run. environment: of every step; artifacts: what runs have uploaded."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
-    packages: Path | None = None
     app_token: str = ""
     number: int = 0
 
@@ -176,9 +174,11 @@ class Actions:
         *,
         secrets: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
+        packages: Path | None = None,
         **environment: str,
     ) -> Run:
-        """Runs a workflow of the repository, at the commit that is checked out there."""
+        """Runs a workflow of the repository, at the commit that is checked out there. packages: a
+        folder that a job's Python has before those of the tests."""
         self.number += 1
         place = self.folder / f"run{self.number}"
         place.mkdir(parents=True)
@@ -194,7 +194,7 @@ class Actions:
             "ACTIONS_ARTIFACTS": str(self.artifacts),
             "ACTIONS_TESTS": str(ROOT),
             "ACTIONS_PYTHON": str(server(COMMANDS).program("python")),
-            "ACTIONS_ENVIRONMENT": str(job_python.environment(self.packages)),
+            "ACTIONS_ENVIRONMENT": str(job_python.environment(packages)),
             "ACTIONS_APP_TOKEN": self.app_token,
             "ACTIONS_REPOSITORY": str(repository),
             "ACTIONS_ENVIRONMENTS": json.dumps(_environments(text)),

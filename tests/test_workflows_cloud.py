@@ -67,24 +67,21 @@ def mesh(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mesh]:
     folder = tmp_path_factory.mktemp(f"mesh-{registry}")
-    dbt = on_v2()
+    dbts = on_v2(*NAMES)
     members = {}
     for name in NAMES:
         others: dict[str, Any] = {
             key: value
-            for key, value in answers_of(name, False).items()
+            for key, value in answers_of(name, False, dbts).items()
             if key not in ("registry_bucket", "aws_role_arn", "aws_region")
         }
         given = {**others, "registry": registry, **ANSWERS[registry], **IDENTITIES[registry]}
-        given |= dbt.answers if dbt else {}
         members[name] = render_into(folder / name, **given)
     signed_in = cast(aws_world.Aws, SignedIn(server))
     with GitHubApi() as github, Slack() as slack:
         for world in make_world(folder, members):
             actions = Actions(folder / "actions", world.standin.reach, app_token=APP_TOKEN)
-            if dbt:
-                dbt.install(actions)
-            made = Mesh(world, signed_in, github, slack, actions)
+            made = Mesh(world, signed_in, github, slack, actions, dbts=dbts)
             made.variables["MESH_APP_CLIENT_ID"] = APP
             github.install(*(made.repository(name) for name in members), actions="write")
             for name in members:

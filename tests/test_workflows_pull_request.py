@@ -14,7 +14,6 @@ import snowflake.connector
 
 from tests.actions import Run
 from tests.keypair_world import fingerprint, gh_standin
-from tests.s3_server import BUCKET
 from tests.snowflake_standin import ADMIN
 from tests.snowflake_standin.fixtures import rsa_key
 from tests.workflow_world import Mesh, PullRequest, git
@@ -34,10 +33,8 @@ def deployed(quick_mesh: Mesh) -> Mesh:
     for name in ("dbt_up", "dbt_down"):
         run = quick_mesh.deploy(name, "workflow_dispatch")
         assert run.ok, run
-    down = quick_mesh.snowflake.members["dbt_down"]
-    where = ("--registry", f"s3://{BUCKET}/registry", "--env", "prod")
-    down.ok("scripts/sync_mesh.py", *where, **quick_mesh.aws.s3.environment())
-    quick_mesh.commit("dbt_down")
+        assert (" 2.0.0" in run.step("Build").output) == bool(quick_mesh.dbts)
+    quick_mesh.sync("dbt_down")
     return quick_mesh
 
 
@@ -56,9 +53,15 @@ def branch(deployed: Mesh) -> Iterator[Any]:
         git(deployed.folder(name), "switch", "--quiet", "--force", "main")
 
 
-@pytest.mark.parametrize("name", ["dbt_up", "dbt_down"])
-def test_a_fork_without_credentials_is_linted_and_built(branch: Any, name: str) -> None:
-    request = branch(name, 3, fork=True)
+def test_the_reader_has_the_rows_and_the_docs_of_its_engine_are_kept(deployed: Mesh) -> None:
+    assert len(deployed.rows("DBT_DOWN_PROD.MARTS.DOWNSTREAM_ORDERS")) == 56
+    docs = "catalog.json" if deployed.dbts else "static_index.html"
+    kept = deployed.actions.artifacts / "dbt/target"
+    assert {path.name for path in kept.iterdir()} == {"run_results.json", "manifest.json", docs}
+
+
+def test_a_fork_without_credentials_is_linted_and_built(branch: Any) -> None:
+    request = branch("dbt_up", 3, fork=True)
     run = request.push("opened")
     assert run.ok, run
     assert run.step("Lint SQL").result == run.step("Build").result == "success"
@@ -76,6 +79,7 @@ def test_a_fork_is_told_what_is_wrong(branch: Any) -> None:
     assert "ST03" in run.step("Lint SQL").output
     assert run.step("Build").failed
     assert "no_such_column" in run.step("Build").output
+    assert set(run.jobs) == {"lint", "local"}
     assert run.ran("Summary")
 
 

@@ -26,7 +26,7 @@ from tests.github_actions import Workflow
 from tests.github_api import APP, NEWS, GitHubApi
 from tests.snowflake_members import ACCESS, make_world
 from tests.test_workflows import problems, run
-from tests.workflow_world import APP_TOKEN, TOKEN, Mesh, Slack, answers_of, git, on_v2, start
+from tests.workflow_world import APP_TOKEN, TOKEN, Dbts, Mesh, Slack, answers_of, git, on_v2, start
 
 NAMES = ("dbt_up", "dbt_down")
 ALONE = {"registry": "snowflake", "github_pages": False}
@@ -35,9 +35,10 @@ CLOUDS = ("aws", "azure", "google", "s3", "gcs")
 CONTRACTS = "models/marts/_marts.yml"
 
 
-def answers(name: str, auth: str) -> dict[str, Any]:
-    clouds = ("registry_bucket", "aws_role_arn")
-    given = {key: value for key, value in answers_of(name, False).items() if key not in clouds}
+def answers(name: str, auth: str, dbts: Dbts) -> dict[str, Any]:
+    given = answers_of(name, False, dbts)
+    for cloud in ("registry_bucket", "aws_role_arn"):
+        del given[cloud]
     return {**given, **ALONE, "auth": auth}
 
 
@@ -118,19 +119,15 @@ def mesh(
 ) -> Iterator[Mesh]:
     auth = str(request.param)
     folder = tmp_path_factory.mktemp(f"mesh-{auth}")
-    dbt = on_v2() if auth == "key_pair" else None
-    more = dbt.answers if dbt else {}
-    members = {
-        name: render_into(folder / name, **{**answers(name, auth), **more}) for name in NAMES
-    }
+    dbts = on_v2(*NAMES) if auth == "key_pair" else {}
+    members = {name: render_into(folder / name, **answers(name, auth, dbts)) for name in NAMES}
     with GitHubApi() as github, Slack() as slack, aws_world.issuing() as issuer:
         issuer.name = GITHUB
         signed_in = SignedIn(issuer if auth == "workload_identity" else None)
         for world in make_world(folder, members):
             actions = Actions(folder / "actions", world.standin.reach, app_token=APP_TOKEN)
-            if dbt:
-                dbt.install(actions)
-            made = Mesh(world, cast(aws_world.Aws, signed_in), github, slack, actions)
+            aws = cast(aws_world.Aws, signed_in)
+            made = Mesh(world, aws, github, slack, actions, dbts=dbts)
             made.variables["MESH_APP_CLIENT_ID"] = APP
             github.install(*(made.repository(name) for name in members), actions="write")
             for name in members:

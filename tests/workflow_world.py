@@ -37,6 +37,7 @@ from tests.s3_server import BUCKET
 from tests.snowflake_members import World, demo_answers, make_world
 from tests.snowflake_standin import ADMIN, PASSWORD
 from tests.snowflake_standin.fixtures import rsa_key
+from tests.warm import tools
 
 ORGANISATION = "acme"
 TOKEN, APP_TOKEN = "ghs_job", "ghs_app"
@@ -81,6 +82,36 @@ class Slack:
         self._server.server_close()
 
 
+@dataclass(frozen=True)
+class Installed:
+    """A dbt that a member's jobs have. packages: what `pip install --requirement requirements.txt`
+    finds installed."""
+
+    dbt: engines.Dbt
+    packages: Path
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """What the member needs to have answered."""
+        answers: dict[str, Any] = {"engine": self.dbt.engine.value}
+        if self.dbt.release == engines.V2:
+            answers["github_pages"] = False  # needs dbt Core
+        return answers
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of each step. What is Python begins warm."""
+        program = self.dbt.program
+        if self.dbt.release != engines.V2:
+            program = self.dbt.server.program("dbt")
+        folders = [program.parent, tools(), os.environ["PATH"]]
+        return {**self.dbt.environment, "PATH": os.pathsep.join(map(str, folders))}
+
+
+Dbts = Mapping[str, Installed]
+"""By member. One that is not in it has the dbt of this environment."""
+
+
 @dataclass
 class Mesh:
     """The members by name, and what they sign in to. variables: of their repositories."""
@@ -91,6 +122,7 @@ class Mesh:
     slack: Slack
     actions: Actions
     is_shared: bool = False
+    dbts: Dbts = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
 
     def repository(self, name: str) -> str:
@@ -117,6 +149,13 @@ class Mesh:
         git(self.folder(name), "add", "--all")
         git(self.folder(name), "commit", "--quiet", "--allow-empty", "--message", "change")
         return git(self.folder(name), "rev-parse", "HEAD")
+
+    def sync(self, name: str) -> None:
+        """A member commits what it reads, as its people do."""
+        where = ("--registry", f"s3://{BUCKET}/registry", "--env", "prod")
+        member = self.snowflake.members[name]
+        member.ok("scripts/sync_mesh.py", *where, **self.aws.s3.environment())
+        self.commit(name)
 
     def deploy(self, name: str, event: str, payload: Mapping[str, Any] | None = None) -> Run:
         """Runs deploy.yml; GitHub remembers how it ended."""
@@ -151,6 +190,7 @@ class Mesh:
             }
             subject = aws_world.subject(repository, self.environment(name, environment))
             more = {**self.aws.workflow_environment(subject), **more}
+        dbt = self.dbts.get(name)
         return self.actions.run(
             self.checkout(name),
             self.workflow(name, workflow),
@@ -158,7 +198,8 @@ class Mesh:
             payload,
             secrets={key: value for key, value in secrets.items() if key not in without},
             variables=self.variables if environment else {},
-            **{"GITHUB_API_URL": self.github.url, **more},
+            packages=dbt.packages if dbt else None,
+            **{**(dbt.environment if dbt else {}), "GITHUB_API_URL": self.github.url, **more},
         )
 
     def told(self, name: str) -> dict[str, Any]:
@@ -247,7 +288,7 @@ def repository_of(name: str, is_shared: bool) -> str:
     return f"{ORGANISATION}/{'mesh' if is_shared else name.replace('_', '-')}"
 
 
-def answers_of(name: str, is_shared: bool) -> dict[str, Any]:
+def answers_of(name: str, is_shared: bool, dbts: Dbts | None = None) -> dict[str, Any]:
     role = f"dbt-mesh-{name.replace('_', '-')}"
     return {
         **demo_answers(name),
@@ -256,63 +297,46 @@ def answers_of(name: str, is_shared: bool) -> dict[str, Any]:
         "github_repository": repository_of(name, is_shared),
         "alerts": "slack",
         "deployment": DEPLOYMENTS[name],
-        "github_pages": name == "dbt_up" and not is_shared,
+        "github_pages": name == "dbt_down_loom" and not is_shared,
+        **(dbts[name].answers if dbts and name in dbts else {}),
     }
 
 
-@dataclass(frozen=True)
-class OnV2:
-    """dbt v2, for members whose workflows are executed. answers: what they need to have answered;
-    packages: what `pip install --requirement requirements.txt` finds installed."""
-
-    answers: Mapping[str, Any]
-    dbt: engines.Dbt
-    packages: Path
-
-    def install(self, actions: Actions) -> None:
-        path = f"{self.dbt.program.parent}{os.pathsep}{os.environ['PATH']}"
-        actions.environment |= {**self.dbt.environment, "PATH": path}
-        actions.packages = self.packages
-
-
-def on_v2() -> OnV2 | None:
-    """None where dbt v2, or its driver for Snowflake, is not here; in CI it has to be."""
+def on_v2(*names: str) -> Dbts:
+    """dbt v2 for these members: where the engine is not the subject it is the quicker one. Nothing
+    where it, or its driver for Snowflake, is not here; in CI it has to be."""
     if not (engines.found(engines.V2) and dbt_v2.has_driver("snowflake")) and not os.environ.get(
         "CI"
     ):
-        return None
+        return {}
     dbt = dbt_of(engines.V2)
     assert dbt_v2.has_driver("snowflake"), (
         "python -m tests.engines brings the ADBC driver of Snowflake"
     )
-    (packages,) = (dbt_v2.folder() / "v2/lib").glob("python*/site-packages")
-    # docs on GitHub Pages need dbt Core
-    return OnV2({"engine": dbt.engine.value, "github_pages": False}, dbt, packages)
+    (packages,) = (dbt.program.parents[1] / "lib").glob("python*/site-packages")
+    return dict.fromkeys(names, Installed(dbt, packages))
 
 
 @pytest.fixture(scope="module")
 def mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    yield from of_repositories(render_into, tmp_path_factory.mktemp("mesh"), (*DEPLOYMENTS,), None)
+    """All three. What a loom reader needs dbt Core for, and pages of docs, dbt Core does."""
+    folder = tmp_path_factory.mktemp("mesh")
+    yield from of_repositories(render_into, folder, (*DEPLOYMENTS,), on_v2("dbt_up", "dbt_down"))
 
 
 @pytest.fixture(scope="module")
 def quick_mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    """An upstream and its native reader, where the engine is not the subject."""
+    """An upstream and its native reader."""
     names = ("dbt_up", "dbt_down")
-    yield from of_repositories(render_into, tmp_path_factory.mktemp("mesh"), names, on_v2())
+    yield from of_repositories(render_into, tmp_path_factory.mktemp("mesh"), names, on_v2(*names))
 
 
 def of_repositories(
-    render_into: Render, folder: Path, names: Sequence[str], dbt: OnV2 | None
+    render_into: Render, folder: Path, names: Sequence[str], dbts: Dbts
 ) -> Iterator[Mesh]:
-    """Each member in a repository of its own. dbt: the default is this environment's."""
-    answers = dbt.answers if dbt else {}
-    members = {
-        name: render_into(folder / name, **{**answers_of(name, False), **answers}) for name in names
-    }
-    for made in opened(folder, members, False):
-        if dbt:
-            dbt.install(made.actions)
+    """Each member in a repository of its own."""
+    members = {name: render_into(folder / name, **answers_of(name, False, dbts)) for name in names}
+    for made in opened(folder, members, False, dbts):
         for name in members:
             start(made.folder(name), made.repository(name))
         yield made
@@ -323,9 +347,10 @@ def shared(template: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """As in the architecture: one repository, whose branch upstream/dbt_up deploys the upstream,
     and main the others."""
     folder = tmp_path_factory.mktemp("shared")
+    dbts = on_v2("dbt_up", "dbt_down")
     members = {}
     for name in DEPLOYMENTS:
-        answers = {**answers_of(name, True), "deployment": "sequential"}
+        answers = {**answers_of(name, True, dbts), "deployment": "sequential"}
         if name == "dbt_up":
             answers["deploy_branch"] = "upstream/dbt_up"
         if name == "dbt_down_loom":
@@ -335,7 +360,7 @@ def shared(template: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         rendering.render(template, folder / "one", answers, answers_file, tasks=True)
         shutil.copytree(folder / "one", folder / "mesh", dirs_exist_ok=True)
         members[name] = Member(folder / "mesh" / name, {})
-    for made in opened(folder, members, True):
+    for made in opened(folder, members, True, dbts):
         start(folder / "mesh", made.repository("dbt_up"))
         git(folder / "mesh", "branch", "upstream/dbt_up")
         yield made
@@ -349,12 +374,12 @@ def start(clone: Path, repository: str) -> None:
     git(clone, "repack", "-adq")  # each job fetches it
 
 
-def opened(folder: Path, members: dict[str, Member], is_shared: bool) -> Iterator[Mesh]:
+def opened(folder: Path, members: dict[str, Member], is_shared: bool, dbts: Dbts) -> Iterator[Mesh]:
     stacks = [aws_world.stack(member.path) for member in members.values()]
     with aws_world.running(folder / "aws", stacks) as aws, GitHubApi() as github, Slack() as slack:
         for world in make_world(folder, members):
             actions = Actions(folder / "actions", world.standin.reach, app_token=APP_TOKEN)
-            made = Mesh(world, aws, github, slack, actions, is_shared)
+            made = Mesh(world, aws, github, slack, actions, is_shared, dbts)
             made.variables["MESH_MAINTENANCE_APP_CLIENT_ID"] = APP
             repositories = {made.repository(name) for name in members}
             if is_shared:
