@@ -38,20 +38,31 @@ UNKNOWN = re.compile(r"\n +(queue: max|deployment: false)$", re.MULTILINE)
 USES = re.compile(r"uses: ([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 
 CHECKOUT = """
-git init --quiet --template= .
-git remote add origin "$(git -C "$ACTIONS_REPOSITORY" remote get-url origin)"
-if [ "$DEPTH" = 0 ]; then how=--tags; else how=--depth=1; fi
-git -c fetch.unpackLimit=1 fetch --quiet --upload-pack 'git -c pack.window=0 upload-pack' "$how" \
-  "file://$ACTIONS_REPOSITORY" "${REF:-$GITHUB_SHA}"
-if git -C "$ACTIONS_REPOSITORY" show-ref --quiet --verify "refs/heads/$REF"; then
-  git checkout --quiet -B "$REF" FETCH_HEAD
+commit=$(git -C "$ACTIONS_REPOSITORY" rev-parse "${REF:-$GITHUB_SHA}^{commit}")
+kept="$ACTIONS_CHECKOUTS/$commit-${REF//\\//-}"
+if [ "$DEPTH" != 0 ] && [ -d "$kept" ]; then
+  cp -a "$kept/." .
 else
-  git checkout --quiet --detach FETCH_HEAD
+  git init --quiet --template= .
+  git remote add origin "$(git -C "$ACTIONS_REPOSITORY" remote get-url origin)"
+  if [ "$DEPTH" = 0 ]; then how=--tags; else how=--depth=1; fi
+  git -c fetch.unpackLimit=1 fetch --quiet --upload-pack 'git -c pack.window=0 upload-pack' \
+    "$how" "file://$ACTIONS_REPOSITORY" "${REF:-$GITHUB_SHA}"
+  if git -C "$ACTIONS_REPOSITORY" show-ref --quiet --verify "refs/heads/$REF"; then
+    git checkout --quiet -B "$REF" FETCH_HEAD
+  else
+    git checkout --quiet --detach FETCH_HEAD
+  fi
+  if [ "$DEPTH" != 0 ]; then
+    mkdir -p "$ACTIONS_CHECKOUTS"
+    cp -a . "$kept.$GITHUB_JOB"
+    mv -T "$kept.$GITHUB_JOB" "$kept" 2> /dev/null || rm -r "$kept.$GITHUB_JOB"
+  fi
 fi
-echo "commit=$(git rev-parse HEAD)" >> "$GITHUB_OUTPUT"
+echo "commit=$commit" >> "$GITHUB_OUTPUT"
 """
 """As the action does it: one commit, or all with tags, on a branch where a branch is named. What is
-sent is not made smaller first, nor taken apart into files."""
+sent is not made smaller first, nor taken apart into files. Other jobs copy the one commit."""
 
 PYTHON = """
 folder=$(mktemp -d)
@@ -197,6 +208,7 @@ class Actions:
             "ACTIONS_ENVIRONMENT": str(job_python.environment(packages)),
             "ACTIONS_APP_TOKEN": self.app_token,
             "ACTIONS_REPOSITORY": str(repository),
+            "ACTIONS_CHECKOUTS": str(self.folder / "checkouts" / repository.name),
             "ACTIONS_ENVIRONMENTS": json.dumps(_environments(text)),
             "GITHUB_RUN_ID": str(1000 + self.number),
             NOBODY_TYPES: "1",  # act gives steps a terminal
