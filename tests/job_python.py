@@ -7,7 +7,6 @@ library that the job has installed; its pip is tests/job_pip.py.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import tempfile
@@ -17,10 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tests import shared
-from tests.job_pip import COLD, site_of
+from tests.job_pip import COLD, PACKAGES, SHIM, site_of
 from tests.warm import COMMANDS, client, server
 
-SHIM = """
+PIP = """
 import runpy, sys
 sys.argv[:1] = {arguments!r}
 runpy.run_path({program!r}, run_name="__main__")
@@ -42,20 +41,20 @@ def _place() -> tempfile.TemporaryDirectory[str]:
 def environment(first: Path | None = None) -> Path:
     """The environment to copy. first: a folder of packages before those of the tests."""
     folder = Path(tempfile.mkdtemp(dir=_place().name))
-    known = Path(shared.folder(), "pip", str(first or "alone").replace(os.sep, "-"))
-    known.mkdir(parents=True, exist_ok=True)
+    known = shared.folder() / "pip"
+    known.mkdir(exist_ok=True)
     venv.create(folder, symlinks=True, with_pip=False)
     packages = [str(first)] if first else []
     packages += [path for path in sys.path if path.endswith("site-packages")]
     site = site_of(folder)
     # Not as a `.pth` of its own: what an editable installation put there stays unread.
-    (site / "packages.pth").write_text("\n".join(packages))
+    (site / PACKAGES).write_text("\n".join(packages))
     pip = find_spec("pip")
     assert pip
     assert pip.origin
     program = str(Path(__file__).with_name("job_pip.py"))
-    arguments = [program, str(known), str(Path(pip.origin).parents[1])]
-    (site / "pip.py").write_text(SHIM.format(arguments=arguments, program=program))
+    arguments = [program, str(known), str(first or ""), str(Path(pip.origin).parents[1])]
+    (site / SHIM).write_text(PIP.format(arguments=arguments, program=program))
     _begin_warm(folder / "bin")
     return folder
 
