@@ -25,7 +25,7 @@ from tests.conftest import Render
 from tests.github_actions import Workflow
 from tests.github_api import APP, NEWS, GitHubApi
 from tests.snowflake_members import ACCESS, make_world
-from tests.test_workflows import problems, run
+from tests.test_workflows import linted, problems
 from tests.workflow_world import APP_TOKEN, TOKEN, Dbts, Mesh, Slack, answers_of, git, on_v2, start
 
 NAMES = ("dbt_up", "dbt_down")
@@ -81,15 +81,8 @@ def test_no_step_is_of_a_cloud_and_no_permission_is_for_nothing(
                     assert job["env"]["DBT_MESH_TARGET"] == name
 
 
-def test_linters(rendered: dict[tuple[str, str], Path]) -> None:
-    paths = [path for member in rendered.values() for path in _workflows(member)]
-    for command in (
-        ("actionlint",),
-        ("zizmor", "--offline", "--persona", "pedantic", "--quiet"),
-        ("check-jsonschema", "--builtin-schema", "vendor.github-workflows"),
-    ):
-        done = run(*command, *paths)
-        assert done.returncode == 0, done.stdout
+def test_linters(rendered: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+    linted([path for member in rendered.values() for path in _workflows(member)], tmp_path)
 
 
 # ── what they do ──────────────────────────────────────────────────────────────────────
