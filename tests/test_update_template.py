@@ -56,8 +56,7 @@ class Desk:
 
     def listed(self, *pull_requests: dict[str, Any]) -> None:
         """What `gh pr list` says from now on."""
-        answers = {"pr list": json.dumps(pull_requests)}
-        (self.folder / "home/gh.json").write_text(json.dumps(answers))
+        (self.folder / "home/gh pr list").write_text(json.dumps(pull_requests))
 
     def maintain(self, **environment: str) -> Run:
         (workflow,) = self.member.glob(".github/workflows/*maintenance.yml")
