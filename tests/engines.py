@@ -55,6 +55,7 @@ class Dbt:
             more = {"DBT_LOAD_STANDARD_SNOWFLAKE_DRIVER": "1"}
         else:
             folders.insert(0, str(self.server.program("dbt").parent))
+            more = warm.nested(self.server)
         return {"PATH": os.pathsep.join(folders), **more}
 
     @property

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from dbtmesh.config import Engine
 from dbtmesh.manifest.extract import extract
 from fleet import demo as demos
 from fleet import demo_cleanup, demo_snowflake
@@ -23,13 +22,11 @@ from tests.conftest import BIN, ROOT
 from tests.manifests import manifest
 from tests.mesh_world import ENV, public, write
 from tests.versions import git
-from tests.warm import nested, programs, run
+from tests.warm import programs, run
 
 
 def fleet(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    # dbt v2 is looked for elsewhere than beside Python
-    more = {} if Engine.V2 in arguments else nested()
-    environment = {**os.environ, "COLUMNS": "120", **more, **environment}
+    environment = {**os.environ, "COLUMNS": "120", **environment}
     return run([sys.executable, "-m", "fleet", *arguments], ROOT, environment, timeout=600)
 
 

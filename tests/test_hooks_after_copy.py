@@ -29,6 +29,7 @@ from tests.snowflake_standin import Standin
 from tests.snowflake_standin.names import Ref
 from tests.versions import git
 from tests.warm import run
+from tests.warm.client import PYTHON
 
 COPIER = str(BIN / "copier")
 QUESTION = "Which connection, of an administrator?"
@@ -53,8 +54,9 @@ class Desk:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The hook has to find Python by itself."""
-        known = self.laptop.environment
+        """The hook has to find Python by itself. It begins cold: the shell before a warm one says
+        anew where it is (PWD), and the person's may be a link."""
+        known = self.laptop.environment | {PYTHON: sys.executable}
         return {name: value for name, value in known.items() if name != "DBT_MESH_PYTHON"}
 
     def arguments(self, setup: str, *more: str) -> list[str]:

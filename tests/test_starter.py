@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from fleet.render import Source
 from tests import engines
 from tests.conftest import BIN, Member, Render, dbt_of
 from tests.test_members import follow_readme, write_model
+from tests.warm import run
 
 YAML = "models:\n" + "".join(
     f"  - name: {name}\n    config: {{access: public}}\n" for name in ("invoices", "payments")
@@ -38,12 +38,9 @@ PUBLISH = "scripts/publish_manifest.py"
 def copy(template: Source, folder: Path, home: Path, *data: str) -> Member:
     given = [word for each in data for word in ("--data", each)]
     command: list[str | Path] = [BIN / "copier", "copy", "--trust", "--defaults", "--quiet"]
-    subprocess.run(
-        [*command, "--vcs-ref", str(template.ref), *given, template.url, folder],
-        env={**os.environ, "DBT_MESH_HOME": str(home)},
-        check=True,
-        capture_output=True,
-    )
+    command += ["--vcs-ref", str(template.ref), *given, template.url, folder]
+    done = run(command, folder.parent, {**os.environ, "DBT_MESH_HOME": str(home)})
+    assert done.returncode == 0, done.stderr
     return Member(folder, {"DBT_MESH_HOME": str(home)})
 
 

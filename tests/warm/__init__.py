@@ -91,12 +91,12 @@ class Server:
                 output.seek(0)
             return subprocess.CompletedProcess([*words], status, stdout.read(), stderr.read())
 
-    def program(self, name: str, *, nested: bool = False) -> Path:
+    def program(self, name: str, *, nested: str = "") -> Path:
         """A program for shells, which does what the one of that name does in this environment.
 
-        nested: what it starts of its own folder begins warm, too.
+        nested: a folder of this server's for it. What it starts of that folder begins warm, too.
         """
-        path = self.folder / ("nested" if nested else "bin") / name
+        path = self.folder / (nested or "bin") / name
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             words = (sys.executable, "-IS", Path(__file__).with_name("client.py"), self.address)
@@ -147,13 +147,13 @@ def run(
     given: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command without a terminal; one of this environment's Python, or its dbt, begins with
-    everything imported. environment: by default the tests' own."""
+    everything imported, and so do those that it starts. environment: by default the tests' own."""
     environment = os.environ if environment is None else environment
     line = [*map(str, words)]
     line[0] = shutil.which(line[0], path=environment.get("PATH")) or line[0]
     if line[0] in (sys.executable, str(BIN / "copier"), str(BIN / "dbt")):
         modules = DBT if line[0] == str(BIN / "dbt") else COMMANDS
-        return server(modules).run(line, folder, environment, timeout, given)
+        return server(modules).run(line, folder, {**nested(), **environment}, timeout, given)
     return subprocess.run(
         line,
         cwd=folder,
@@ -166,19 +166,21 @@ def run(
     )
 
 
-def programs() -> Path:
-    """A folder with `python`, `dbt` and `copier` that begin warm, as an environment has one."""
-    python = server(COMMANDS).program("python", nested=True)
+def programs(dbt: Server | None = None) -> Path:
+    """A folder with `python`, `dbt` and `copier` that begin warm, as an environment has one. dbt:
+    of another release than this environment's."""
+    dbt = dbt or server(DBT)
+    python = server(COMMANDS).program("python", nested=dbt.folder.name)
     with contextlib.suppress(FileExistsError):
         python.with_name("python3").symlink_to(python)
         python.with_name("copier").symlink_to(server(COMMANDS).program("copier"))
-        python.with_name("dbt").symlink_to(server(DBT).program("dbt"))
+        python.with_name("dbt").symlink_to(dbt.program("dbt"))
     return python.parent
 
 
-def nested() -> dict[str, str]:
+def nested(dbt: Server | None = None) -> dict[str, str]:
     """Variables for commands that start Python, or the dbt beside it: theirs begins warm too."""
-    return {PYTHON: str(programs() / "python")}
+    return {PYTHON: str(programs(dbt) / "python")}
 
 
 def tools() -> Path:

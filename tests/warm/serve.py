@@ -151,6 +151,7 @@ def warm_up(modules: Sequence[str]) -> None:
     for module in modules:
         importlib.import_module(module)
     import_all(LIBRARY)
+    HERE.update(contents(ROOT))
     if "dbt.cli.main" in sys.modules:
         import_all("dbt.task")
         for keep in (remember.parsed, remember.compiled, remember.searched, remember.taken_apart):
@@ -349,6 +350,19 @@ def fork_only(method: str | None = None) -> BaseContext:
     return CONTEXT("fork")
 
 
+def contents(version: Path) -> dict[str, bytes]:
+    """The library and the members' files of a version of the template."""
+    paths = [*(version / "src" / LIBRARY).rglob("*.py"), *(version / "template").rglob("*")]
+    return {str(path.relative_to(version)): path.read_bytes() for path in paths if path.is_file()}
+
+
+def is_of_another_version(script: Path) -> bool:
+    """Whether it is a hook of a version of the template whose library, which it imports, is not the
+    one that is here."""
+    version = script.resolve().parents[1]
+    return (version / "src" / LIBRARY).is_dir() and contents(version) != HERE
+
+
 def enter(home: Path) -> None:
     """Has the packages of another environment of this Python, and nothing of the library yet."""
     sys.prefix = sys.exec_prefix = str(home)
@@ -362,6 +376,7 @@ def enter(home: Path) -> None:
 
 CONTEXT = multiprocessing.get_context
 BEFORE: dict[str, str] = {}
+HERE: dict[str, bytes] = {}
 
 
 def at_start(environment: dict[str, str]) -> dict[str, str]:
@@ -378,11 +393,15 @@ def run(words: list[str], environment: dict[str, str]) -> None:
     """The program, as Python runs it: a script of this environment, or Python itself."""
     program, *arguments = words
     if Path(program).name.startswith("python"):
+        if arguments[:1] == ["-B"]:
+            sys.dont_write_bytecode = True
+            arguments = arguments[1:]
         script, *arguments = arguments or [""]
     else:
         script = program
     is_module = script == "-m"
-    if (not is_module and not Path(script).is_file()) or at_start(environment) != BEFORE:
+    cold = not is_module and (not Path(script).is_file() or is_of_another_version(Path(script)))
+    if cold or at_start(environment) != BEFORE:
         os.execv(program, words)
     home = Path(program).parents[1]
     if home != Path(sys.prefix) and (home / "pyvenv.cfg").exists():
