@@ -54,3 +54,8 @@ def test_every_place_that_the_guide_for_contributors_names_is_there() -> None:
 def test_every_module_says_what_it_does() -> None:
     silent = [path for path in modules() if not path.read_bytes().startswith(b'"""')]
     assert not silent
+
+
+def test_the_readme_is_short() -> None:
+    """What it is, see it run, make a member, where to read on: the rest is in docs/."""
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
