@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,8 +43,12 @@ from tests.snowflake_standin.names import Ref
 from tests.snowflake_standin.rows import Row
 from tests.snowflake_standin.sources import Rule
 from tests.snowflake_standin.statements import Create, Drop
+from tests.warm import COMMANDS, server
 
-COMMAND = [sys.executable, "-m", "tests.conformance"]
+
+def command(*words: str) -> list[str]:
+    """It begins warm."""
+    return [str(server(COMMANDS).program("python")), "-m", "tests.conformance", *words]
 
 
 class Asker(Laptop):
@@ -53,7 +56,7 @@ class Asker(Laptop):
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*COMMAND, "--connection", "admin", "--report", str(self.report), *words],
+            command("--connection", "admin", "--report", str(self.report), *words),
             cwd=ROOT,
             env={**os.environ, **self.environment},
             stdin=subprocess.DEVNULL,
@@ -85,7 +88,7 @@ def asker(folder: Path, **switches: bool) -> Iterator[Asker]:
 
 
 def test_a_dry_run_prints_every_statement_and_needs_no_account() -> None:
-    done = subprocess.run([*COMMAND, "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command("--dry-run"), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert all(line.endswith(";") for line in lines)
@@ -253,14 +256,19 @@ def test_what_an_account_shows_of_its_own_is_not_told() -> None:
 
 
 def fails_at_a_table(person: Asker) -> tuple[int, str]:
-    person.standin.faults.fail(r"CREATE TABLE \w+\.PLAIN\.F")
+    person.standin.faults.fail(BEGINNING)
     return person.run()
 
 
-def is_interrupted(person: Asker, by: signal.Signals = signal.SIGINT) -> tuple[int, str]:
-    person.standin.faults.delay("CREATE OR REPLACE VIEW", 2)
+MIDDLE, BEGINNING = r"REPLACE TABLE .* COPY GRANTS", r"CREATE TABLE \w+\.PLAIN\.F"
+
+
+def is_interrupted(
+    person: Asker, by: signal.Signals = signal.SIGINT, at: str = MIDDLE
+) -> tuple[int, str]:
+    person.standin.faults.delay(at, 2)
     started = person.begin("--yes")
-    while not any("COPY GRANTS" in record.sql for record in person.standin.statements):
+    while not any(re.search(at, record.sql) for record in person.standin.statements):
         assert started.poll() is None, started.communicate()
         time.sleep(0.05)
     time.sleep(0.3)
@@ -270,11 +278,11 @@ def is_interrupted(person: Asker, by: signal.Signals = signal.SIGINT) -> tuple[i
 
 
 def is_terminated(person: Asker) -> tuple[int, str]:
-    return is_interrupted(person, signal.SIGTERM)
+    return is_interrupted(person, signal.SIGTERM, BEGINNING)
 
 
 def loses_its_terminal(person: Asker) -> tuple[int, str]:
-    return is_interrupted(person, signal.SIGHUP)
+    return is_interrupted(person, signal.SIGHUP, BEGINNING)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -22,7 +21,7 @@ import pytest
 import yaml
 
 from tests import github_actions, github_api, github_cli, github_environments
-from tests.conformance import __main__ as command
+from tests.conformance import __main__ as conformance
 from tests.conformance.compare import behaviour_of, differences
 from tests.conformance.github import workflows
 from tests.conformance.github.ask import Run, ask, requests
@@ -42,8 +41,9 @@ from tests.github_actions import Actions
 from tests.github_api import GitHubApi
 from tests.github_environments import Environment
 from tests.github_rules import Rule
+from tests.test_conformance import command
 
-COMMAND = [sys.executable, "-m", "tests.conformance", "--repository", HERE]
+WORDS = ["--repository", HERE]
 PREFIX = "dbtmesh-conformance-0"
 
 
@@ -73,7 +73,7 @@ def begun(api: GitHubApi, report: Path, *words: str) -> Iterator[subprocess.Pope
     """The command, with the real `gh`."""
     with github_cli.gh(api, ASKER) as variables:
         yield subprocess.Popen(
-            [*COMMAND, "--report", str(report), *words],
+            command(*WORDS, "--report", str(report), *words),
             cwd=ROOT,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
@@ -107,7 +107,7 @@ def test_each_rule_is_where_it_says(api: GitHubApi) -> None:
 
 def test_a_dry_run_prints_every_request_and_needs_no_account(api: GitHubApi) -> None:
     """What a run then sends is among the lines."""
-    words = [*COMMAND, "--dry-run"]
+    words = command(*WORDS, "--dry-run")
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env={"PATH": ""})
     assert done.returncode == 0, done.stderr
     assert HERE in done.stdout
@@ -270,9 +270,26 @@ def test_an_error_in_the_middle_leaves_nothing(api: GitHubApi) -> None:
     assert left(api) == []
 
 
-def test_a_termination_leaves_nothing(api: GitHubApi, tmp_path: Path) -> None:
+class Ended(ByHand):
+    """Is told to end when it has started workflows."""
+
+    def send(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+        answered = super().send(method, path, body)
+        if path.endswith("/dispatches"):
+            signal.raise_signal(signal.SIGTERM)
+        return answered
+
+
+def test_a_termination_in_the_middle_leaves_nothing(api: GitHubApi) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        ask(Ended(api), Run(HERE, PREFIX), pause=0)
+    assert "POST /repos/acme/conformance/dispatches 204" in api.seen()
+    assert left(api) == []
+
+
+def test_a_termination_of_the_command_leaves_nothing(api: GitHubApi, tmp_path: Path) -> None:
     with begun(api, tmp_path / "x.md", "--yes") as started:
-        while not any("dispatches 204" in each for each in api.seen("POST")):
+        while not any("/environments/" in each for each in api.seen("PUT")):
             assert started.poll() is None, started.communicate()
             time.sleep(0.05)
         started.send_signal(signal.SIGTERM)
@@ -310,8 +327,8 @@ def test_without_the_scope_for_workflows_the_rest_is_asked(api: GitHubApi) -> No
     assert left(api) == []
 
 
-@pytest.mark.parametrize("words", [[], ["--repository", "x"], ["--connection", "a", *COMMAND[3:]]])
+@pytest.mark.parametrize("words", [[], ["--repository", "x"], ["--connection", "a", *WORDS]])
 def test_which_account_has_to_be_said(words: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
-        command.main(words)
+        conformance.main(words)
     assert error.value.code == 2
