@@ -20,6 +20,7 @@ import yaml
 from dbtmesh.registry.snowflake.connection import STATEMENT_TIMEOUT
 from fleet import render as rendering
 from fleet.render import Source
+from tests import warm
 from tests.actions import ACTIONS
 from tests.conftest import BIN, ROOT, Render, questions
 from tests.github_api import NEWS
@@ -82,9 +83,18 @@ class Workflow:
         return parsed(self.text)
 
 
+def load(text: str) -> Document:
+    loaded: Document = yaml.load(text, yaml.CSafeLoader)
+    return loaded
+
+
+def dump(document: object, **how: Any) -> str:
+    return str(yaml.dump(document, Dumper=yaml.CSafeDumper, **how))
+
+
 @cache
 def parsed(text: str) -> Document:
-    loaded: Document = yaml.safe_load(text)
+    loaded = load(text)
     loaded["on"] = loaded.pop(True)  # YAML 1.1 reads `on` so
     return loaded
 
@@ -148,7 +158,7 @@ def scripts(texts: Iterable[str]) -> str:
                     shell = step.get("shell", default)
                     steps[shell, step["run"]] = {"shell": shell, "run": step["run"]}
     job = {"runs-on": "ubuntu-latest", "steps": [*steps.values()]}
-    return yaml.safe_dump({"on": "push", "jobs": {"all": job}})
+    return dump({"on": "push", "jobs": {"all": job}})
 
 
 def linted(paths: Sequence[Path], folder: Path) -> None:
@@ -207,7 +217,7 @@ def test_linters(workflows: list[Workflow], tmp_path: Path) -> None:
 
 def problems(text: str) -> list[str]:
     """What is wrong with a workflow."""
-    document = yaml.safe_load(text)
+    document = load(text)
     found = []
     if document.get("permissions") != {}:
         found.append("permissions at the top are not {}")
@@ -224,7 +234,7 @@ def problems(text: str) -> list[str]:
         where = _environment(job)
         if where.startswith(("prod", "${{ vars.MESH_APP_ENVIRONMENT")) and not waits:
             found.append(f"{name}: would make the environment that deploys, open to every branch")
-    if SECRET.findall(yaml.safe_dump({**document, "jobs": {}})) or "secrets)" in text:
+    if SECRET.findall(dump({**document, "jobs": {}})) or "secrets)" in text:
         found.append("secrets for every job")
     return found
 
@@ -242,7 +252,7 @@ def _problems_of_job(name: str, job: Document) -> Iterator[str]:
     elif "DBT_MESH_TARGET" in str(job) and job["timeout-minutes"] * 60 < STATEMENT_TIMEOUT + 240:
         yield "ends before a statement of one project's, and then it is nobody's fault"
     permissions = job.get("permissions") or {}
-    text = yaml.safe_dump(job)
+    text = dump(job)
     uses = {step["uses"].split("@")[0]: step for step in job["steps"] if "uses" in step}
     on_snowflake = "signed-in" in text or "DBT_MESH_TARGET" in text  # for models, for a registry
     tokens = on_snowflake and "SNOWFLAKE_PRIVATE_KEY" not in text
@@ -297,9 +307,9 @@ def test_nothing_else_is_wrong(workflows: list[Workflow]) -> None:
 
 
 def _edited(text: str, edit: Callable[[Document], None]) -> str:
-    document = copy.deepcopy(yaml.safe_load(text))
+    document = copy.deepcopy(load(text))
     edit(document)
-    return yaml.safe_dump(document, sort_keys=False)
+    return dump(document, sort_keys=False)
 
 
 MISTAKES: Mapping[str, tuple[Callable[[str], str], str]] = {
@@ -386,7 +396,7 @@ def test_what_an_update_runs_has_no_token_that_may_push(workflows: list[Workflow
         names = [step.get("name") for step in steps]
         update = names.index("Update")
         assert steps[update]["env"].keys() == {"TEMPLATE_TOKEN"}
-        before = yaml.safe_dump(steps[:update])
+        before = dump(steps[:update])
         assert not re.search(r"github\.token|APP_PRIVATE_KEY|GH_TOKEN", before)
 
 
@@ -502,7 +512,7 @@ def test_each_app_key_is_of_the_job_that_needs_it(workflows: list[Workflow]) -> 
     found = set()
     for text in {each.text for each in workflows}:
         for name, job in parsed(text)["jobs"].items():
-            if keys := set(SECRET.findall(yaml.safe_dump(job))) & {
+            if keys := set(SECRET.findall(dump(job))) & {
                 ANNOUNCING,
                 "MESH_MAINTENANCE_APP_PRIVATE_KEY",
             }:
@@ -527,9 +537,9 @@ def test_nobody_is_asked_whether_to_look_for_changes(workflows: list[Workflow]) 
             continue
         assert jobs["changed"]["environment"] == {"name": "ci", "deployment": False}
         assert "role-to-assume: arn:aws:iam::123456789012:role/dbt-mesh-member-ci" in (
-            yaml.safe_dump(jobs["changed"], width=1000)
+            dump(jobs["changed"], width=1000)
         )
-        assert "dbt-core" not in yaml.safe_dump(jobs["changed"])
+        assert "dbt-core" not in dump(jobs["changed"])
         assert [name for name, job in jobs.items() if "needs" not in job] == ["changed"]
         assert jobs["closed"]["needs"] == "changed"
         assert "needs.changed.outputs.changed == 'true'" in jobs["closed"]["if"]
@@ -619,10 +629,9 @@ def test_members_that_share_a_repository_keep_apart(workflows: list[Workflow]) -
 
 
 def test_a_member_in_a_folder_has_its_workflows_at_the_top(render: Render, tmp_path: Path) -> None:
-    done = run(
-        *("copier", "copy", "--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD"),
-        *("--answers-file", "dbt_up/.copier-answers.yml", ROOT, tmp_path / "mesh"),
-    )
+    flags = ("--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD")
+    where = ("--answers-file", "dbt_up/.copier-answers.yml", ROOT, tmp_path / "mesh")
+    done = warm.run(("copier", "copy", *flags, *where), tmp_path)
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "mesh/.github/workflows").iterdir()}
     assert names == {"dbt_up-ci.yml", "dbt_up-deploy.yml", "dbt_up-maintenance.yml"}
@@ -635,7 +644,7 @@ def test_a_name_in_quotes_is_text_for_shells(render: Render, name: str) -> None:
     member = render(**CONNECTED, prod_database=name, dev_database=f'"dev {name[1:]}')
     titles = []
     for path in (member.path / ".github/workflows").iterdir():
-        for job in yaml.safe_load(path.read_text())["jobs"].values():
+        for job in load(path.read_text())["jobs"].values():
             for step in job.get("steps", ()):
                 assert name[1:-1] not in step.get("run", "")
                 titles += [step["env"]["TITLE"]] if "TITLE" in step.get("env", {}) else []
