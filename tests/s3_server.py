@@ -155,16 +155,17 @@ def running(folder: Path, *options: str) -> Iterator[S3]:
                 path.unlink(missing_ok=True)
 
 
+def make_bucket(client: Any, name: str) -> None:
+    client.create_bucket(Bucket=name)
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+
 def _prepare(server: S3, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:
-            client = server.client()
-            client.create_bucket(Bucket=BUCKET)
-            client.put_bucket_versioning(
-                Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
-            )
-            client.put_object(Bucket=BUCKET, Key="ready", Body=b"")
+            make_bucket(server.client(), BUCKET)
+            server.client().put_object(Bucket=BUCKET, Key="ready", Body=b"")
             return
         except Exception:
             if process.poll() is not None or time.monotonic() > deadline:

@@ -26,7 +26,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dbtmesh.config import load_member
-from tests import aws_world, s3_server
+from tests import aws_world, s3_server, warm
 from tests.aws_world import Aws, Refused, Role, stack, subject
 from tests.conftest import BIN, ROOT, Member, Render
 from tests.manifests import manifest
@@ -758,18 +758,13 @@ def test_a_token_has_to_be_for_aws_and_signed_by_github(mesh: Mesh) -> None:
 
 def test_a_job_gets_its_credentials_as_the_action_does(mesh: Mesh) -> None:
     def job(who: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "tests.aws_world", mesh.aws.role("dbt_up")],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                **mesh.aws.workflow_environment(who),
-                **{"GITHUB_JOB": "job", "ACTIONS_ENVIRONMENTS": '{"job": "prod"}'},
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = {
+            **os.environ,
+            **mesh.aws.workflow_environment(who),
+            **{"GITHUB_JOB": "job", "ACTIONS_ENVIRONMENTS": '{"job": "prod"}'},
+        }
+        command = [sys.executable, "-m", "tests.aws_world", mesh.aws.role("dbt_up")]
+        return warm.run(command, ROOT, environment)
 
     mesh.fill()
     done = job(subject("acme/dbt-up"))
@@ -801,29 +796,30 @@ def test_a_version_of_the_history_is_written_once(mesh: Mesh) -> None:
     client.put_object(**{**new, "Key": LATEST})  # which is there to be replaced
 
 
-def test_administrators_too_come_by_tls_and_leave_the_history_alone(
-    mesh: Mesh, tmp_path: Path
-) -> None:
-    policy = aws_world.known_to_server(mesh.aws.bucket_policy)
+def test_administrators_too_come_by_tls_and_leave_the_history_alone(mesh: Mesh) -> None:
+    """In a bucket of its own, which nobody opens again."""
+    bucket = "closed"
+    made = stack(mesh.members["dbt_up"].path, CreateBucket="true", RegistryBucket=bucket)
+    policy = aws_world.known_to_server(made.resources["BucketPolicy"]["PolicyDocument"])
     by_sid = {statement["Sid"]: statement for statement in policy["Statement"]}
     assert by_sid.keys() == {"OnlyByTLS", "HistoryIsNotDeleted"}
-    with s3_server.running(tmp_path) as server:
-        admin = server.client()
+    admin = mesh.aws.s3.client()
+    s3_server.make_bucket(admin, bucket)
 
-        def install(*sids: str) -> None:
-            statements = [by_sid[sid] for sid in sids]
-            document = json.dumps({**policy, "Statement": statements})
-            admin.put_bucket_policy(Bucket=BUCKET, Policy=document)
+    def install(*sids: str) -> None:
+        statements = [by_sid[sid] for sid in sids]
+        document = json.dumps({**policy, "Statement": statements})
+        admin.put_bucket_policy(Bucket=bucket, Policy=document)
 
-        old = f"{HISTORY}/1/manifest.json"
-        for key in (old, LATEST):
-            admin.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
-        install("HistoryIsNotDeleted")
-        version = admin.head_object(Bucket=BUCKET, Key=old)["VersionId"]
-        for which in ({}, {"VersionId": version}):
-            with pytest.raises(ClientError, match="AccessDenied"):
-                admin.delete_object(Bucket=BUCKET, Key=old, **which)
-        admin.delete_object(Bucket=BUCKET, Key=LATEST)
-        install("OnlyByTLS", "HistoryIsNotDeleted")
+    old = f"{HISTORY}/1/manifest.json"
+    for key in (old, LATEST):
+        admin.put_object(Bucket=bucket, Key=key, Body=b"{}")
+    install("HistoryIsNotDeleted")
+    version = admin.head_object(Bucket=bucket, Key=old)["VersionId"]
+    for which in ({}, {"VersionId": version}):
         with pytest.raises(ClientError, match="AccessDenied"):
-            admin.get_object(Bucket=BUCKET, Key=old)
+            admin.delete_object(Bucket=bucket, Key=old, **which)
+    admin.delete_object(Bucket=bucket, Key=LATEST)
+    install("OnlyByTLS", "HistoryIsNotDeleted")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        admin.get_object(Bucket=bucket, Key=old)
