@@ -203,6 +203,7 @@ def test_a_pattern_of_others_that_github_kept_gets_no_key(
     assert not has_the_key(settings)
 
 
+@with_key
 def test_by_the_real_gh(laptop: TeamLaptop, settings: Settings, github: GitHubApi) -> None:
     """Made by a job, closed with a key in it, and read back."""
     settings.job_names("prod")
