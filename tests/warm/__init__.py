@@ -37,6 +37,7 @@ DBT = ("dbt.cli.main", "dbt.adapters.duckdb", "dbt.adapters.snowflake", "dbt_loo
 COMMANDS = (
     *("boto3", "botocore.session", "cryptography.hazmat.primitives.asymmetric.rsa", "msgspec"),
     *("requests", "snowflake.connector", "yaml"),  # of members
+    "pytest",  # of tests.aws_world, in jobs
     "multiprocessing.spawn",  # keeps the Python that it starts, and passes what a fork cannot have
     *("copier", "copier_template_extensions", "plumbum.cli", "questionary", "rich.live"),
 )
