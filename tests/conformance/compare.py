@@ -23,14 +23,22 @@ def behaviour_of(service: Service, answers: Answers) -> tuple[Any, Answers]:
     """The behaviour that an account's answers tell, and what the stand-in of that answers."""
     behaviour = service.behaviour()
     ours = service.expected(behaviour)
-    for question in service.questions:
-        name = question.name
-        if not question.decides or agree(question, answers[name], ours[name]):
-            continue
-        other = replace(behaviour, **{question.decides: not getattr(behaviour, question.decides)})
-        theirs = service.expected(other)
-        if agree(question, answers[name], theirs[name]):
-            behaviour, ours = other, theirs
+    deciding = [question for question in service.questions if question.decides]
+
+    def otherwise(questions: list[Question]) -> list[Question]:
+        return [each for each in questions if not agree(each, answers[each.name], ours[each.name])]
+
+    for together in [deciding] if service.are_apart else [[each] for each in deciding]:
+        turned = otherwise(together)
+        while turned:
+            before = behaviour, ours
+            switches = {each.decides: not getattr(behaviour, each.decides) for each in turned}
+            behaviour = replace(behaviour, **switches)
+            ours = service.expected(behaviour)
+            if not (wrong := otherwise(turned)):
+                break
+            behaviour, ours = before
+            turned = [each for each in turned if each not in wrong]
     return behaviour, ours
 
 

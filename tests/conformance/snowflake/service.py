@@ -33,4 +33,5 @@ SNOWFLAKE = Service(
             *(column for columns in SHOWN.values() for column in columns),
         }
     ),
+    are_apart=True,
 )
