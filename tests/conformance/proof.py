@@ -99,6 +99,13 @@ CLAIMS = (
         ),
     ),
     Claim(
+        "what everybody has on a project's objects by the role PUBLIC is shown, "
+        "`apply --revoke-public` revokes it, and `teardown` gives it back",
+        "the same model, without a server: grants to PUBLIC on databases, schemas, models, a role "
+        "and a warehouse",
+        "kinds of objects that the model lacks",
+    ),
+    Claim(
         "all stores follow the publication protocol: eight processes make 1,000 publications with "
         "crashes, lost responses and throttling",
         "folders, SeaweedFS, Azurite, a stand-in for Google Cloud Storage, and the real connector "
