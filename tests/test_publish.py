@@ -14,6 +14,8 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from dbtmesh.manifest.extract import extract
+from tests import written_by_dbt
 from tests.conftest import Member, Render
 from tests.manifests import SECRET, USER_ID, manifest, model
 from tests.registry_world import (
@@ -89,6 +91,12 @@ def test_dbt_itself_reads_it(up: Member, folder: Place, tmp_path: Path) -> None:
     assert isinstance(node, Model)
     assert node.columns["column_0"].data_type == "integer"
     assert node.config.contract.enforced
+    for release in written_by_dbt.RELEASES:
+        body = extract(written_by_dbt.manifest(release), "shop").body
+        assert list(validator.iter_errors(json.loads(body))) == []
+        (tmp_path / "copy.json").write_bytes(body)
+        read = WritableManifest.read_and_check_versions(str(tmp_path / "copy.json"))
+        assert read.groups["group.shop.finance"].owner.name == "Finance"
 
 
 def test_dbt_defers_to_it_and_a_hub_publishes_its_own(

@@ -164,7 +164,7 @@ def _tags(holder: Fields) -> list[str]:
     tags = (holder.get("config") or {}).get("tags") or holder.get("tags") or []
     tags = [tags] if isinstance(tags, str) else tags
     shown = (dbt_docs.escaped(str(tag)) for tag in tags if tag != SNOWFLAKE_ONLY)
-    return list(dict.fromkeys(shown))
+    return sorted(set(shown))  # dbt v2 sorts them, dbt Core does not
 
 
 def to_yaml(document: Mapping[str, Any], upstream: str) -> bytes:

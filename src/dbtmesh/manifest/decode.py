@@ -28,7 +28,6 @@ from dbtmesh.manifest.fields import (
     Constraint,
     Contract,
     Freshness,
-    Group,
     Metadata,
     Node,
 )
@@ -107,7 +106,7 @@ class Content(Generic[M]):
     metadata: M
     generated_at: datetime
     nodes: Mapping[str, Node]
-    groups: Mapping[str, Group]
+    groups: Mapping[str, Mapping[str, Any]]
     private: frozenset[str]
     parents: Mapping[str, list[str]]
 
@@ -153,12 +152,13 @@ def read(
     if len(nodes) > MOST_MODELS:
         raise Unfit(f"nodes: there are {len(nodes):,} public models, more than {MOST_MODELS:,}")
     used = {node.get("group") for node in nodes.values()}
-    groups = {}
+    groups: dict[str, Mapping[str, Any]] = {}
     for uid, encoded in document.groups.items():
         with _Within(uid, "group"):
             group = decode(encoded, GROUP)
         if group["package_name"] == project and group["name"] in used:
-            groups[uid] = group
+            # dbt wants the others, too, though they say nothing
+            groups[uid] = {**group, "resource_type": "group", "path": "", "original_file_path": ""}
     return Content(metadata, generated_at, nodes, groups, frozenset(private), parents)
 
 

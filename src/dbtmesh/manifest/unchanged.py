@@ -10,13 +10,13 @@ reads all that may come in and says what is wrong with it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Required, cast
 
 import msgspec
 from msgspec import Meta
 
 from dbtmesh.checked import Digest, Free, Line, Moment, Name, NodeId, Unfit, Word, is_clean
-from dbtmesh.manifest import versions
+from dbtmesh.manifest import fields, versions
 from dbtmesh.manifest.decode import (
     MOST_COLUMNS,
     MOST_MODELS,
@@ -30,7 +30,7 @@ from dbtmesh.manifest.decode import (
     tell_apart,
 )
 from dbtmesh.manifest.document import EMPTY_SECTIONS, metadata_of
-from dbtmesh.manifest.fields import PUBLISHED_METADATA, Freshness, Group, Version
+from dbtmesh.manifest.fields import PUBLISHED_METADATA, Freshness, Version
 from dbtmesh.manifest.graph import MOST_LINKS, refuse_circles
 from dbtmesh.manifest.interface import DIGEST, VERSION, WHOLE, Interface
 from dbtmesh.manifest.seal import is_whole
@@ -128,6 +128,12 @@ class Node(Fields, kw_only=True):
     columns: Annotated[dict[str, Column], Meta(min_length=1, max_length=MOST_COLUMNS)] | None = None
     constraints: msgspec.Raw = RAW
     depends_on: DependsOn
+
+
+class Group(fields.Group, total=False):
+    resource_type: Required[Literal["group"]]
+    path: Required[Literal[""]]
+    original_file_path: Required[Literal[""]]
 
 
 _CONSTRAINTS = msgspec.json.Decoder(Annotated[list[Constraint], Meta(min_length=1)])

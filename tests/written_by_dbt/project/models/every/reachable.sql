@@ -1,0 +1,1 @@
+select person, email from {{ source('crm', 'contacts') }}

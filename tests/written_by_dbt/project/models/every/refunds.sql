@@ -1,0 +1,1 @@
+select id, amount as refund from {{ ref('stg_orders') }}

@@ -1,0 +1,1 @@
+select * from {{ ref('orders') }} where customer_id is null
