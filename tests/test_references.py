@@ -27,8 +27,9 @@ SYNC = "scripts/sync_mesh.py"
 MACRO = "macros/_mesh_ref.sql"
 UP = {
     "orders.sql": "select 1 as id, 10 as amount, 7 as customer_id",
-    "customers_v1.sql": "select 7 as id, 'Ada Lovelace' as full_name",
-    "customers_v2.sql": "select 7 as id, 'Ada' as first_name",
+    "customers_v1.sql": "select 7 as id, 'Ada Lovelace' as full_name, 1 as which",
+    "customers_v2.sql": "select 7 as id, 'Ada' as first_name, 2 as which",
+    "customers_v3.sql": "select 7 as id, 'A.' as initials, 3 as which",
     "internal.sql": "select 1 as id",
     "events.sql": "select unnest([timestamp '2020-05-01', timestamp '2026-05-01']) as moment",
     "properties.yml": """
@@ -50,9 +51,19 @@ models:
     versions:
       - {v: 1, deprecation_date: 2030-01-01, columns: [{name: id}, {name: full_name}]}
       - {v: 2, columns: [{name: id}, {name: first_name}]}
+      - {v: 3, columns: [{name: id}, {name: initials}]}
 """,
 }
+VERSIONS = """
+select 'none' as pinned, which from {{ ref('up', 'customers') }}
+union all select '1', which from {{ ref('up', 'customers', v=1) }}
+union all select '2', which from {{ ref('up', 'customers', v=2) }}
+union all select '3', which from {{ ref('up', 'customers', version=3) }}
+"""
+PINNED = [("1", 1), ("2", 2), ("3", 3), ("none", 2)]
+"""What that gives: 2 is the latest, and 3 is not yet."""
 DOWN = {
+    "versions.sql": VERSIONS,
     "paid.sql": """
 select o.id, c.first_name, old.full_name
 from {{ ref('up', 'orders') }} as o
@@ -115,7 +126,7 @@ FRESH = "source freshness --target-path target/fresh"
 WRONG = {
     "'order'": "up publishes no model order to this project (nearest: orders)",
     "'internal'": "up publishes no model internal to this project.",
-    "'customers', v=3": "publishes no model customers.v3 to this project (nearest: customers v=2",
+    "'customers', v=4": "publishes no model customers.v4 to this project (nearest: customers v=3",
     "'ORDERS'": "up publishes no model ORDERS to this project (nearest: orders)",
 }
 READERS = {"paid", "all_columns", "doubled", "named", "board"}
@@ -142,10 +153,10 @@ class Reader:
         )
         return loaded
 
-    def rows(self, model: str) -> list[Any]:
+    def rows(self, relation: str) -> list[Any]:
         home = Path(self.member.environment["DBT_MESH_HOME"])
         with duckdb.connect(str(home / "DOWN_LOCAL.duckdb"), read_only=True) as connection:
-            found: list[Any] = connection.execute(f"from MARTS.{model}").fetchall()
+            found: list[Any] = connection.execute(f"from {relation}").fetchall()
         return found
 
 
@@ -203,28 +214,39 @@ def reader(
     state = shlex.quote(str(member.path / "target"))
     modified = f"ls --quiet --select state:modified --state {state} --project-dir ../later"
     below = "ls --quiet --select source:up.customers_v1+ --target-path target/ls"
-    words = ("build", "parse --no-partial-parse", "compile", modified, below, FRESH, *wrong)
+    words = ("parse --no-partial-parse", "compile", modified, below, "build", FRESH, *wrong)
     ended = dbt.run_all(member.path, member.environment, *words)
-    built, parsed, _, found, lower, fresh, *refused = ended
+    parsed, _, found, lower, built, fresh, *refused = ended
     return Reader(member, dbt, built, parsed, refused, found, lower, fresh)
 
 
 def test_it_builds_with_versions_unit_tests_and_introspection(reader: Reader) -> None:
     status, said = reader.built
     assert status == 0, said
-    assert reader.rows("paid") == [(1, "Ada", "Ada Lovelace")]
-    assert reader.rows("all_columns") == [(1, 10, 7)]
-    assert reader.rows("own") == [(1, 20), (1, 20)]
+    assert reader.rows("MARTS.paid") == [(1, "Ada", "Ada Lovelace")]
+    assert reader.rows("MARTS.all_columns") == [(1, 10, 7)]
+    assert reader.rows("MARTS.own") == [(1, 20), (1, 20)]
+    assert reader.rows("MARTS.versions order by all") == PINNED
 
 
 def test_a_microbatch_model_reads_its_batch(reader: Reader) -> None:
-    whose = [row[0] for row in reader.rows("batched order by all")]
+    whose = [row[0] for row in reader.rows("MARTS.batched order by all")]
     assert whose == ["ours", "theirs"]
 
 
-def test_nothing_of_the_upstream_is_built(reader: Reader) -> None:
+def test_nothing_of_the_upstream_is_built(reader: Reader, up: Member) -> None:
+    """Neither in its place, nor under its names in the reader's."""
     results = json.loads((reader.member.path / "target/run_results.json").read_bytes())["results"]
-    assert not [each["unique_id"] for each in results if each["unique_id"].split(".")[1] == "up"]
+    built = {each["unique_id"] for each in results}
+    models = {f"model.down.{name.removesuffix('.sql')}" for name in DOWN if name.endswith(".sql")}
+    assert {uid for uid in built if uid.startswith("model.")} == models
+    assert {uid.split(".")[1] for uid in built} == {"down"}
+    tables = "(select table_name from information_schema.tables where table_schema = 'MARTS')"
+    assert {f"model.down.{name}" for (name,) in reader.rows(tables)} == models
+    home = Path(reader.member.environment["DBT_MESH_HOME"])
+    theirs = "UP_LOCAL.duckdb"
+    before = (up.path.parent / ".mesh" / theirs).read_bytes()
+    assert (home / theirs).read_bytes() == before
 
 
 def test_its_edges_are_lineage_and_go_on_record_with_columns(reader: Reader) -> None:
@@ -235,7 +257,7 @@ def test_its_edges_are_lineage_and_go_on_record_with_columns(reader: Reader) -> 
         "registry/up/local/consumers/down.json"
     )
     reads = {each["model"]: each for each in json.loads(record.read_bytes())["reads"]}
-    assert reads["model.up.customers.v1"]["columns"] == ["full_name", "id"]
+    assert reads["model.up.customers.v1"]["columns"] == ["full_name", "id", "which"]
     by = {name.split(".")[2] for name in reads["model.up.orders"]["by"] if "test." not in name}
     assert by == READERS - {"named"}
 
@@ -291,6 +313,21 @@ def test_what_is_not_published_stops_the_parser_with_the_nearest_names(reader: R
         assert nearest in said
         assert "scripts/sync_mesh.py" in said
         assert "owners of up" in said
+
+
+def test_a_loom_member_reads_versions_by_the_same_text(
+    up: Member, render_into: Render, tmp_path: Path
+) -> None:
+    """With the plugin, on dbt Core."""
+    shutil.copytree(up.path.parent / ".mesh", tmp_path / ".mesh")
+    answers = {"kind": "loom", "project_name": "down", "upstreams": "up", "starter": False}
+    member = render_into(tmp_path / "down", **answers)
+    write(member.path, {"versions.sql": VERSIONS})
+    member.ok(SYNC)
+    member.dbt("build")
+    with duckdb.connect(str(tmp_path / ".mesh/DOWN_LOCAL.duckdb"), read_only=True) as connection:
+        rows = connection.execute("from MARTS.versions order by all").fetchall()
+    assert rows == PINNED
 
 
 # ── What sync writes, and when ────────────────────────────────────────────────────────
