@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -41,9 +42,28 @@ def from_mirror(releases: Releases, url: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def standard_output_kept() -> Iterator[None]:
+    """What the template's tasks and migrations print goes to standard error: standard output is for
+    the fleet's own report. Copier gives them this process's, whether or not it is quiet."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def merge(clone: Path, answers_file: str, answers: Answers, releases: Releases) -> None:
     """`copier update` of a member in the clone, to the newest of the releases."""
-    with warnings.catch_warnings(), from_mirror(releases, answers.template):
+    with (
+        warnings.catch_warnings(),
+        from_mirror(releases, answers.template),
+        standard_output_kept(),
+    ):
         warnings.simplefilter("ignore")
         copier.run_update(
             clone,

@@ -28,7 +28,7 @@ alone: {type: bool, when: false, default: "{{ working_directory == '.' }}"}
 SAYS = """\
 _migrations:
   - command: "echo 'What is new in {tag}'"
-    when: "{{ _stage == 'after' and not _copier_conf.quiet }}"
+    when: "{{ _stage == 'after' }}"
 """
 FILES = {
     "{{ _copier_conf.answers_file }}.jinja": "{{ _copier_answers | to_nice_yaml -}}\n",
