@@ -92,4 +92,6 @@ def test_from_a_deploy_to_its_reader_and_a_pull_request_to_each(mesh: Mesh) -> N
         assert mesh.snowflake.names_in(f"{name.upper()}_DEV", "PR_7") == built[name]
         (comment,) = request.comments
         assert "passed" in comment
+        for model in built[name]:
+            assert f"`model {model.lower()}`" in comment
     assert len(mesh.snowflake.clones_into("PR_7")) == 1  # of the incremental model of prod

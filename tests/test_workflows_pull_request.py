@@ -118,6 +118,8 @@ def test_only_what_is_changed_is_built(deployed: Mesh, branch: Any) -> None:
     clones = deployed.snowflake.clones_into("PR_8")
     assert len(clones) == 1  # the incremental model starts from what prod has
     assert "DAILY_REVENUE" in clones[0].upper()
+    (comment,) = request.comments
+    assert "`model daily_revenue`" in comment  # and is built after that
 
 
 def test_a_breaking_change_is_red_and_names_who_reads_it(deployed: Mesh, branch: Any) -> None:
