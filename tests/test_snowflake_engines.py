@@ -17,6 +17,18 @@ from tests.snowflake_members import DEMO, World, make_world, render_demo
 
 PROD = "build --target prod"
 SLIM = "--target ci --state kept --select state:modified+"
+POINTER = """
+models:
+  - name: rates
+    latest_version: 2
+    config: {access: public, latest_version_pointer: {enabled: true}}
+    versions: [{v: 1}, {v: 2}]
+"""
+READ = {
+    "1.10": {"MARTS.PUBLIC_ORDERS"},
+    "1.12": {"MARTS.PUBLIC_ORDERS", "MARTS.RATES_V1", "MARTS.RATES_V2", "MARTS.RATES"},
+}
+"""What a reader may read of the upstream. MARTS.RATES is a view without a node, of dbt 1.12."""
 
 
 @dataclass
@@ -41,7 +53,13 @@ def mesh(
 ) -> Iterator[Mesh]:
     dbt = dbt_of(request.param)
     folder = tmp_path_factory.mktemp(f"snowflake {dbt.release}")
-    for world in make_world(folder, render_demo(render_into, folder), kept=True):
+    members = render_demo(render_into, folder)
+    if dbt.release == "1.12":
+        marts = members[DEMO[0]].path / "models/marts"
+        (marts / "rates.yml").write_text(POINTER)
+        for version in (1, 2):
+            (marts / f"rates_v{version}.sql").write_text("select 1 as rate\n")
+    for world in make_world(folder, members, kept=True):
         yield Mesh(world, dbt)
 
 
@@ -59,7 +77,7 @@ def test_a_mesh_is_deployed_read_and_changed(mesh: Mesh) -> None:
         mesh.run(name, PROD)
         assert "all resolve" in world.members[name].ok("scripts/validate_lineage.py")
     for role in ("DBT_DOWN_ROLE", "DBT_DOWN_DEV_ROLE"):
-        assert world.readable(role) == {"MARTS.PUBLIC_ORDERS"}
+        assert world.readable(role) == READ[mesh.dbt.release]
 
     # a pull request, as ci.yml builds it
     shutil.copytree(up.path / "target", up.path / "kept")
