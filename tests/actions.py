@@ -29,7 +29,7 @@ import yaml
 from tests import job_python
 from tests.conftest import BIN, ROOT
 from tests.warm import COMMANDS, server, tools
-from tests.warm.client import NOBODY_TYPES
+from tests.warm.client import TEXT_ALONE
 
 PASSED = ("AWS_", "DBT_", "GIT_", "PATH", "LANG", "LC_")
 """What steps get of the tests' own environment; in another language no dbt begins warm."""
@@ -211,7 +211,7 @@ class Actions:
             "ACTIONS_CHECKOUTS": str(self.folder / "checkouts" / repository.name),
             "ACTIONS_ENVIRONMENTS": json.dumps(_environments(text)),
             "GITHUB_RUN_ID": str(1000 + self.number),
-            NOBODY_TYPES: "1",  # act gives steps a terminal
+            TEXT_ALONE: "1",  # act gives steps a terminal
             "PIP_NO_INDEX": "1",  # everything else is installed already; nothing more may be
             **environment,
         }

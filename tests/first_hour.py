@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,8 @@ from typing import Any
 import pexpect
 
 from tests import warm
-from tests.conftest import BIN, ROOT
-from tests.warm import server
+from tests.conftest import ROOT
+from tests.warm import at_terminal, programs, server
 
 PROMPT = re.compile(r"<<(\d+)>>")
 STUMBLE = re.compile(r"^.*(?:\berror:|\bwarning:|Traceback|command not found).*$", re.MULTILINE)
@@ -81,6 +80,7 @@ class Person:
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
                 "PYTHONWARNINGS": "ignore",
                 "USER": "ada",
+                **at_terminal(),
                 **self.environment,
                 "PATH": os.pathsep.join(path),
             },
@@ -98,7 +98,7 @@ class Person:
             "python": f'#!/bin/sh\nexec {python} "$@"\n',
             "pip": PIP,
             "pipx": "#!/bin/sh\n",
-            "copier": f'#!/bin/sh\nexec {shlex.quote(str(BIN / "copier"))} "$@"\n',
+            "copier": f'#!/bin/sh\nexec {programs() / "copier"} "$@"\n',
         }
         for name, text in texts.items():
             (folder / name).write_text(text)

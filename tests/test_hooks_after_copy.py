@@ -29,7 +29,6 @@ from tests.snowflake_standin import Standin
 from tests.snowflake_standin.names import Ref
 from tests.versions import git
 from tests.warm import run
-from tests.warm.client import PYTHON
 
 COPIER = str(BIN / "copier")
 QUESTION = "Which connection, of an administrator?"
@@ -54,9 +53,8 @@ class Desk:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The hook has to find Python by itself. It begins cold: the shell before a warm one says
-        anew where it is (PWD), and the person's may be a link."""
-        known = self.laptop.environment | {PYTHON: sys.executable}
+        """The hook has to find Python by itself."""
+        known = self.laptop.environment
         return {name: value for name, value in known.items() if name != "DBT_MESH_PYTHON"}
 
     def arguments(self, setup: str, *more: str) -> list[str]:
@@ -453,9 +451,7 @@ def test_a_missing_privilege_half_way(desk: Desk) -> None:
     ]
     for command in rest:
         words = command.replace(".venv/bin/python", sys.executable).split()
-        done = subprocess.run(
-            words, cwd=desk.member, env=desk.environment, capture_output=True, check=False
-        )
+        done = run(words, desk.member, desk.environment)
         assert done.returncode == 0, done.stdout + done.stderr
     assert desk.laptop.accepted() == {fingerprint(desk.laptop.file().read_bytes())}
 

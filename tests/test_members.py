@@ -14,8 +14,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tests.conftest import Member, Render
-from tests.warm import DBT, server
+from tests.conftest import BIN, Member, Render
+from tests.warm import nested, programs
 
 TARGETS = ["local", "dev", "ci", "prod"]
 KINDS: dict[str, dict[str, Any]] = {
@@ -149,8 +149,9 @@ def follow_readme(member: Member) -> None:
     block = re.search(r"```bash\n(.*?)```", (member.path / "README.md").read_text(), re.DOTALL)
     assert block is not None
     lines = [line for line in block[1].splitlines() if not re.match(r"python3 -m venv|pip ", line)]
-    path = f"{server(DBT).program('dbt').parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, **member.environment}
+    environment = {**os.environ, **nested(), **member.environment}
+    begins_warm = f"{programs()}{os.pathsep}{BIN}"
+    environment["PATH"] = environment["PATH"].replace(str(BIN), begins_warm, 1)
     del environment["DBT_MESH_HOME"]
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],

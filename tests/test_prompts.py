@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import pyte
@@ -17,7 +17,10 @@ import yaml
 from jinja2 import Environment
 
 from fleet.render import Source
+from tests import rendered
 from tests.conftest import BIN, questions
+from tests.versions import git
+from tests.warm import at_terminal, nested, programs, run
 
 COLUMNS, ROWS = 80, 50
 ENTER, DOWN, CLEAR, CTRL_C = "\r", "\x1b[B", "\x15", "\x03"
@@ -31,7 +34,7 @@ class Terminal:
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self.stream = pyte.Stream(self.screen)
         self.child = pexpect.spawn(
-            str(BIN / "copier"),
+            str(programs() / "copier"),
             list(words),
             cwd=str(folder),
             dimensions=(ROWS, COLUMNS),
@@ -43,6 +46,7 @@ class Terminal:
                 "PATH": f"{BIN}:/usr/bin:/bin",
                 "TMPDIR": str(folder),
                 "HOME": str(folder),
+                **at_terminal(),
             },
         )
 
@@ -83,7 +87,7 @@ def copy(template: Source, folder: Path, *extra: str) -> Terminal:
 # ── whole at 80 columns ───────────────────────────────────────────────────────────────
 
 
-def rendered(text: str) -> str:
+def as_shown(text: str) -> str:
     values = {"github_repository": "acme-corporation/dbt-orders", "kind": "native"}
     return Environment().from_string(text).render(values)
 
@@ -91,7 +95,7 @@ def rendered(text: str) -> str:
 @pytest.mark.parametrize("key", questions())
 def test_no_line_of_a_question_is_cut(key: str) -> None:
     question = questions()[key]
-    help_lines = rendered(question["help"]).splitlines()
+    help_lines = as_shown(question["help"]).splitlines()
     assert len(f"xx {help_lines[0]}") < COLUMNS  # the sign before it takes two columns
     assert all(len(line) < COLUMNS for line in help_lines)
     assert len(f"   {question.get('placeholder', '')}") < COLUMNS
@@ -221,11 +225,10 @@ def test_ctrl_c_at_the_first_question_leaves_nothing_behind(
 def test_ctrl_c_in_an_update_keeps_what_is_new(template: Source, tmp_path: Path) -> None:
     """And asks the rest, which the member has answers to."""
     member = tmp_path / "shop"
-    run: dict[str, Any] = {"cwd": tmp_path, "check": True, "capture_output": True}
-    words = [str(BIN / "copier"), "copy", "--trust", "--defaults", "--quiet", template.url, "shop"]
-    subprocess.run(words, **run)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "x"]):
-        subprocess.run(["git", *command], **{**run, "cwd": member})
+    words = [BIN / "copier", "copy", "--trust", "--defaults", "--quiet", template.url, "shop"]
+    run(words, tmp_path, os.environ | nested()).check_returncode()
+    git(member, "init", "--quiet")
+    rendered.commit(member)
     terminal = Terminal(["update", "--trust"], member)
     terminal.press("What does this project do", ENTER)
     terminal.press("Name of the dbt project", ENTER)

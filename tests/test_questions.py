@@ -20,7 +20,7 @@ from dbtmesh.config import load_member, locate
 from fleet import render as rendering
 from fleet.render import Source
 from tests.conftest import BIN, ROOT, Render, questions
-from tests.warm import run
+from tests.warm import at_terminal, programs, run
 
 COPY = [str(BIN / "copier"), "copy", "--trust", "--vcs-ref", "HEAD"]
 
@@ -426,12 +426,17 @@ def answer_by_hand(
 ) -> str:
     """Copies in a real terminal; `answers`: a part of each question, and the keys pressed there."""
     child = pexpect.spawn(
-        COPY[0],
+        str(programs() / "copier"),
         [*COPY[1:], *extra, template.url, str(destination)],
         dimensions=(60, 250),
         encoding="utf-8",
         timeout=60,
-        env={"PROMPT_TOOLKIT_NO_CPR": "1", "TERM": "xterm", "PATH": str(BIN) + ":/usr/bin:/bin"},
+        env={
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+            "TERM": "xterm",
+            "PATH": f"{BIN}:/usr/bin:/bin",
+            **at_terminal(),
+        },
     )
     seen = ""
     for question, keys in answers:

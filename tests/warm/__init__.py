@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -24,13 +23,14 @@ from functools import cache
 from pathlib import Path
 
 from tests import shared
-from tests.warm.client import PYTHON, request
+from tests.warm.client import PYTHON, TEXT_ALONE, request
 
 READY_AFTER = 120
 """Seconds that the server may take to import everything."""
 SERVER = ".warm"
 """Suffix of the files that hold the processes of servers."""
 BIN = Path(sys.executable).parent
+CLIENT = Path(__file__).with_name("client.py")
 ROOT = Path(__file__).resolve().parents[2]
 
 DBT = ("dbt.cli.main", "dbt.adapters.duckdb", "dbt.adapters.snowflake", "dbt_loom")
@@ -100,11 +100,14 @@ class Server:
         path = self.folder / (nested or "bin") / name
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            words = (sys.executable, "-IS", Path(__file__).with_name("client.py"), self.address)
-            line = shlex.join(map(str, (*words, self.python.with_name(name))))
-            variable = f"export {PYTHON}={shlex.quote(str(path))}\n" if nested else ""
+            words = (self.address, str(self.python.with_name(name)))
+            variable = f"os.environ[{PYTHON!r}] = {str(path)!r}" if nested else ""
             new = path.with_name(f"{name}.{os.getpid()}")
-            new.write_text(f'#!/bin/sh\n{variable}exec {line} "$@"\n')
+            new.write_text(
+                # no shell, which would say where it is itself ($PWD)
+                f"#!{sys.executable} -IS\nimport os, sys\nsys.path.append({str(CLIENT.parent)!r})\n"
+                f"import client\n{variable}\nclient.main(*{words!r}, *sys.argv[1:])\n"
+            )
             new.chmod(0o755)
             new.rename(path)  # whole, for those who share it
         return path
@@ -182,6 +185,11 @@ def programs(dbt: Server | None = None) -> Path:
 def nested(dbt: Server | None = None) -> dict[str, str]:
     """Variables for commands that start Python, or the dbt beside it: theirs begins warm too."""
     return {PYTHON: str(programs(dbt) / "python")}
+
+
+def at_terminal() -> dict[str, str]:
+    """The same for a command in a terminal in which nobody presses Ctrl-C while it runs."""
+    return {**nested(), TEXT_ALONE: "1"}
 
 
 def tools() -> Path:

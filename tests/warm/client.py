@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 
 PYTHON = "TESTS_WARM_PYTHON"
 """Variable with what `sys.executable` is in a command, where it is not Python itself."""
-NOBODY_TYPES = "TESTS_WARM_NOBODY_TYPES"
-"""Variable that says that a terminal, if there is one, only shows what is printed."""
+TEXT_ALONE = "TESTS_WARM_TEXT_ALONE"
+"""Variable that says that a terminal, if there is one, passes text alone: its signals, such as that
+of Ctrl-C while a command runs, reach no process that the command has started."""
 
 
 KILL = signal.SIGUSR1
@@ -40,7 +41,7 @@ def request(
 
 def main(address: str, *words: str) -> None:
     # what a terminal does with its processes no server can do
-    if any(map(os.isatty, range(3))) and NOBODY_TYPES not in os.environ:
+    if any(map(os.isatty, range(3))) and TEXT_ALONE not in os.environ:
         os.execv(words[0], words)
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until there is one to pass them to
     with socket.socket(socket.AF_UNIX) as connection:

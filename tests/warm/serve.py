@@ -323,6 +323,8 @@ def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> 
     for number, descriptor in enumerate(outputs):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if os.isatty(sys.stdout.fileno()):
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.chdir(folder)
     global BEFORE
     BEFORE = at_start(dict(os.environ))
