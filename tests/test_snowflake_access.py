@@ -118,7 +118,11 @@ def test_a_semicolon_does_not_always_end_a_statement(text: str, statements: list
 def test_sqlfluff_parses_everything(demo: dict[str, Member], hub: Member) -> None:
     sql = all_sql(*demo.values(), hub)
     unparsed = []
-    for statement in {each for text in sql.values() for _, _, each in sqlscript.split(text)}:
+    statements = [each for text in sql.values() for _, _, each in sqlscript.split(text)]
+    # one of those that differ in the member's name alone
+    for statement in {
+        re.sub(r"(?i)DBT_(UP|DOWN(_LOOM)?)|HUB", "X", s): s for s in statements
+    }.values():
         try:
             sqlfluff.parse(f"{statement};", dialect="snowflake")
         except sqlfluff.api.APIParsingError:

@@ -343,19 +343,18 @@ def test_adding_any_grant_is_found(scripts: dict[str, dict[str, str]], up: tuple
     clean.behaviour.container_manage_grants = True
     noticed: list[str] = []
     unnoticed: list[str] = []
+
+    def granted(account: Model) -> object:
+        return matrix(account, include_admin=True), [*account.account.future], members(account)
+
+    before = granted(clean)
     for statement in extra_grants():
-        before = (matrix(clean, include_admin=True), list(clean.account.future), members(clean))
         account = copy.deepcopy(clean)
         try:
             account.execute(statement)
         except SnowflakeError:
             continue  # Snowflake itself refuses it
-        after = (
-            matrix(account, include_admin=True),
-            list(account.account.future),
-            members(account),
-        )
-        if after != before:
+        if granted(account) != before:
             found = noticed if len(excess(account)) == 1 else unnoticed
             found.append(statement)
     assert unnoticed == []

@@ -330,7 +330,7 @@ def test_a_thousand_publications_of_eight_processes_with_kills(ground: Ground) -
     kills, stop, seen = 0, threading.Event(), []
 
     def watch() -> None:
-        while not stop.wait(0.05):
+        while not stop.wait(0.1):
             with contextlib.suppress(AssertionError):  # nothing yet
                 seen.append(latest(store).version)
 

@@ -15,6 +15,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -45,6 +46,14 @@ DESCRIBED = (
 )
 _UNKNOWN_FUNCTION = re.compile(r"Function with name (\w+) does not exist")
 IN_SESSION = "IS_DATABASE_ROLE_IN_SESSION"
+LEAVES_RELATIONS = (
+    *(st.Use, st.UseSecondaryRoles, st.AlterSession, st.Show, st.ShowGrants, st.Describe),
+)
+"""Statements after which every name means what it did before; who asks, and where from, is part of
+what a prepared query is known by."""
+_QUERY = re.compile(r"(\s|--.*\n|/\*(?s:.*?)\*/)*(select|with)\b", re.IGNORECASE)
+_TRANSLATED: dict[tuple[object, ...], str] = {}
+"""Queries as the data engine takes them, by what they are without the names of databases."""
 _MERGE_ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 _DESCRIBE = """
     SELECT column_name,
@@ -94,22 +103,34 @@ class Chosen:
 
 
 class Engine:
-    """One in-memory database for all sessions of a stand-in."""
+    """One in-memory database for all sessions of a stand-in, from when one of them has data."""
 
     def __init__(self) -> None:
-        self._fake = FakeSnow()
-        # fakesnow's own functions, where sessions without a current database look for them.
-        self._fake.duck_conn.execute(macros.creation_sql("memory"))
-        self._catalog = self._fake.duck_conn.cursor()
         self._connections: dict[int, FakeSnowflakeConnection] = {}
         self._transactions: set[int] = set()
         self._prepared: dict[tuple[object, ...], Prepared] = {}
 
-    def close(self) -> None:
-        self._fake.duck_conn.close()
+    @cached_property
+    def _fake(self) -> FakeSnow:
+        fake = FakeSnow()
+        # fakesnow's own functions, where sessions without a current database look for them.
+        fake.duck_conn.execute(macros.creation_sql("memory"))
+        # tables are small: to share the work takes longer than to do it
+        fake.duck_conn.execute("SET threads TO 1")
+        return fake
 
-    def open(self, session: Session) -> None:
-        self._connections[session.id] = self._fake.connect()
+    @cached_property
+    def _catalog(self) -> duckdb.DuckDBPyConnection:
+        return self._fake.duck_conn.cursor()
+
+    def _cursor(self, session: Session) -> Any:
+        if session.id not in self._connections:
+            self._connections[session.id] = self._fake.connect()
+        return self._connections[session.id].cursor()
+
+    def close(self) -> None:
+        if "_fake" in vars(self):
+            self._fake.duck_conn.close()
 
     def end(self, session: Session) -> None:
         """Drop a session's temporary relations and its connection."""
@@ -147,21 +168,24 @@ class Engine:
     def chosen(
         self, ctx: Context, statement: st.Statement, bindings: dict[str, Any] | None
     ) -> Chosen | None:
-        """The rows of an authorised query with bound values, or of the one in an INSERT, which
-        `insert` writes later; None for all else. Parsed once: that takes longer than running it.
+        """The rows of an authorised query, or of one with bound values in an INSERT, which `answer`
+        writes later; None for all else. Translated once: that takes longer than running it.
 
         Raises:
             SnowflakeError: what the engine found wrong with it.
         """
         session, values = ctx.session, _parameters(bindings)
         if not isinstance(statement, st.Data):
-            self._prepared.clear()
+            if not isinstance(statement, LEAVES_RELATIONS):
+                self._prepared.clear()
             return None
-        if not values or isinstance(values[0], list) or session.id in self._transactions:
+        if not (values or _QUERY.match(statement.sql)) or session.id in self._transactions:
+            return None
+        if values and isinstance(values[0], list):
             return None
         who = (session.user, session.role, session.secondary, session.database, session.schema)
         key = (statement.sql, *who, *map(type, values))
-        cursor = self._connections[session.id].cursor()
+        cursor = self._cursor(session)
         if known := self._prepared.get(key):
             with contextlib.suppress(duckdb.Error):  # told below
                 rows = cursor._duck_conn.execute(known.sql, values).to_arrow_table()
@@ -171,8 +195,20 @@ class Engine:
             tree, into = tree.expression, tree.this.sql(dialect="duckdb")
         if not isinstance(tree, exp.Query):
             return None
-        answer = self._fetch(cursor, tree, tree.sql(dialect="snowflake"), bindings)
+        sql = tree.sql(dialect="snowflake", comments=False)
+        databases = sorted({table.catalog for table in tree.find_all(exp.Table)} - {""})
+        names = {_quoted((name,)): f'"\0{number}"' for number, name in enumerate(databases)}
+        known_as = (_renamed(sql, names), *map(type, values))
+        if translated := _TRANSLATED.get(known_as):
+            own = _renamed(translated, {other: name for name, other in names.items()})
+            with contextlib.suppress(duckdb.Error):  # told below
+                rows = cursor._duck_conn.execute(own, values).to_arrow_table()
+                shape = cursor._duck_conn.execute(f"DESCRIBE {own}", values).fetchall()
+                self._prepared[key] = Prepared(own, into, describe_as_rowtype(shape))
+                return Chosen(into, rows, self._prepared[key].rowtype)
+        answer = self._fetch(cursor, tree, sql, bindings)
         self._prepared[key] = Prepared(str(cursor._last_sql), into, answer.rowtype)
+        _TRANSLATED[known_as] = _renamed(self._prepared[key].sql, names)
         return Chosen(into, cursor._arrow_table, answer.rowtype)
 
     def answer(self, chosen: Chosen) -> Answer:
@@ -189,7 +225,7 @@ class Engine:
         """BEGIN twice, and COMMIT without BEGIN, are no errors in Snowflake."""
         if (action == "BEGIN") == (session.id in self._transactions):
             return
-        self._connections[session.id].cursor().execute(action)
+        self._cursor(session).execute(action)
         self._transactions ^= {session.id}
 
     def _describe(self, ctx: Context, statement: st.Describe) -> Answer:
@@ -223,7 +259,7 @@ class Engine:
             self._catalog.execute(f"CREATE SCHEMA {_quoted(name)}")
 
     def _execute(self, session: Session, sql: str, bindings: dict[str, Any] | None) -> Answer:
-        cursor = self._connections[session.id].cursor()
+        cursor = self._cursor(session)
         tree = sqlglot.parse_one(sql, dialect="snowflake")
         try:
             return self._fetch(cursor, tree, sql, bindings)
@@ -256,6 +292,14 @@ class Engine:
                 603, "XX000", f"stand-in: the data engine cannot run this: {error}"
             ) from error
         return _answer(cursor, rowtype, statement_type_id(tree))
+
+
+def _renamed(sql: str, names: dict[str, str]) -> str:
+    """With other databases. Translating a query takes longer than running it, and is the same for
+    each database of one shape."""
+    for name, other in names.items():
+        sql = sql.replace(name, other)
+    return sql
 
 
 def _merge(cursor: Any, tree: exp.Merge) -> Answer:

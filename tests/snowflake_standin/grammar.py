@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import cache
 from typing import Literal
 
 from . import statements as st
@@ -19,8 +20,9 @@ _CREATE_MODIFIERS = frozenset(
 )
 
 
+@cache
 def parse(sql: str) -> st.Statement:
-    """Parse one statement.
+    """Parse one statement. What it says stays: clients ask the same again and again.
 
     Raises:
         SnowflakeError: 001003, for a statement, word or property that the grammar lacks.

@@ -159,7 +159,6 @@ class Standin:
                 self.sign_ins.append(Record(login, request.role or "", "", str(error)))
                 return _refusal(error)
             self.sign_ins.append(Record(session.user, session.role, ""))
-            self._engine.open(session)
             token = secrets.token_urlsafe(24)
             self._sessions[token] = session
         return _success(
