@@ -224,10 +224,8 @@ def sign_in_with_key(
 
     Raises Refused where Snowflake does not accept the key, else MeshError.
     """
-    from dbtmesh.snowflake.keypair import rsa_keys
-
     name = f"key of {user}"
-    parameters = {**reach, "user": user, "private_key": rsa_keys.private_der(key)}
+    parameters = {**reach, "user": user, "private_key": key}
     parameters |= {"role": role} if role else {}
     return Session(_sign_in(parameters, name), name)
 
@@ -267,9 +265,7 @@ def open_as(
             "token": _workload_token(),
         }
     else:
-        from dbtmesh.snowflake.keypair import rsa_keys
-
-        parameters["private_key"] = rsa_keys.private_der(_key_of(user))
+        parameters["private_key"] = _key_of(user)
     name = f"{user}, target {target}"
     return _sign_in({**parameters, **options}, name), name
 
@@ -325,8 +321,9 @@ def _from_environment(account: str | None) -> dict[str, Any]:
 
         file = Path(path).expanduser()
         passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
-        key = rsa_keys.parse_private(files.read_private(file), file, passphrase)
-        parameters["private_key"] = rsa_keys.private_der(key)
+        parameters["private_key"] = rsa_keys.parse_private(
+            files.read_private(file), file, passphrase
+        )
     return parameters
 
 

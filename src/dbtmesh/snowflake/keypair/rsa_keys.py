@@ -34,13 +34,6 @@ def private_pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
     return key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, encryption)
 
 
-def private_der(key: RSAPrivateKey) -> bytes:
-    """The form in which Snowflake's connector takes a key that is not in a file."""
-    from cryptography.hazmat.primitives import serialization as s
-
-    return key.private_bytes(s.Encoding.DER, s.PrivateFormat.PKCS8, s.NoEncryption())
-
-
 def public_der(key: RSAPublicKey) -> bytes:
     from cryptography.hazmat.primitives import serialization as s
 
