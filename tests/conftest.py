@@ -20,6 +20,7 @@ from pytest_copie.plugin import Copie
 
 from dbtmesh.__main__ import COMMANDS
 from dbtmesh.config import Engine
+from fleet import dbt_v2
 from fleet.render import Source
 from tests import engines, memory, shared, versions, warm
 from tests.warm import remember
@@ -174,14 +175,31 @@ def dbt_of(release: str) -> engines.Dbt:
     return found
 
 
+def quickest(driver: str) -> engines.Dbt | None:
+    """The dbt for what is built, but not for the sake of the engine: v2 takes a tenth of the time.
+    None where it, or its driver, is not here: dbt Core builds then, which the summary says; in CI
+    they have to be here."""
+    if not (engines.found(engines.V2) and dbt_v2.has_driver(driver)) and not os.environ.get("CI"):
+        return None
+    assert dbt_v2.has_driver(driver), f"python -m tests.engines brings the ADBC driver of {driver}"
+    return dbt_of(engines.V2)
+
+
+def answers_for(dbt: engines.Dbt | None) -> dict[str, str]:
+    """For a member that runs on it."""
+    return {"engine": dbt.engine if dbt else Engine.CORE}
+
+
 @pytest.fixture(scope="session")
 def quick() -> dict[str, str]:
-    """Answers for members that are built, but not for the sake of the engine: dbt v2 builds one in
-    a tenth of the time. Where it is not here dbt Core does, which the summary says; in CI it has to
-    be here."""
-    if not engines.found(engines.V2) and not os.environ.get("CI"):
-        return {"engine": Engine.CORE}
-    return {"engine": dbt_of(engines.V2).engine}
+    """Answers for members on DuckDB that are built, but not for the sake of the engine."""
+    return answers_for(quickest("duckdb"))
+
+
+@pytest.fixture(scope="session")
+def quick_on_snowflake() -> dict[str, str]:
+    """The same for members on the stand-in for Snowflake."""
+    return answers_for(quickest("snowflake"))
 
 
 JOURNEYS = """
@@ -190,7 +208,7 @@ JOURNEYS = """
     hooks_after_copy workflows_snowflake workflows_cloud snowflake_engines workflows members
     environments references
     demo snowflake_v2 standin_dbt workload_identity demo_snowflake snowflake_consumers
-    snowflake_demo lineage map sources first_hour publish breakages demo_engines sync_faults
+    lineage map sources first_hour publish breakages demo_engines sync_faults
     questions joining library stub prompts
 """.split()
 """Modules whose tests go a long way, with real members, dbt or workflows, the longest first. They

@@ -12,9 +12,13 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Member
+from tests.snowflake_members import DEMO, World
 from tests.snowflake_standin import Laptop, Standin
 from tests.warm import nested, run
+from tests.warm.serve import KEY_BITS
+
+ACCESS = "scripts/snowflake_access.py"
 
 
 class DemoLaptop(Laptop):
@@ -26,7 +30,8 @@ class DemoLaptop(Laptop):
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, **super().environment, "COLUMNS": "150"}
+        # a key as long as people get one takes a dbt a second in each run
+        return {**os.environ, **super().environment, "COLUMNS": "150", KEY_BITS: "2048"}
 
     def command(self, *arguments: str) -> list[str]:
         return [
@@ -98,6 +103,49 @@ def test_it_says_what_it_creates_and_costs_before_it_asks(laptop: DemoLaptop) ->
     assert not laptop.folder.exists()
 
 
+def pull_request_builds_in_a_schema_of_its_own(world: World) -> None:
+    """And cannot write prod, as whose user it builds whatever its profile says."""
+    down = world.members["dbt_down"]
+    world.laptop.give_keys("DBT_DOWN_CI_SVC")
+    down.dbt("run", "--target", "ci", DBT_PR_NUMBER="7")
+    assert {schema for schema, _ in world.relations("DBT_DOWN_DEV")} == {"PR_7"}
+    profiles = down.path / "profiles.yml"
+    text = profiles.read_text()
+    changed = text.replace("      database: DBT_DOWN_DEV", "      database: DBT_DOWN_PROD")
+    assert changed != text
+    profiles.write_text(changed)
+    done = down.run("dbt", "run", "--target", "ci", DBT_PR_NUMBER="8")
+    profiles.write_text(text)
+    (world.laptop.keys / "DBT_DOWN_CI_SVC.p8").unlink()
+    assert done.returncode in (1, 2)
+    assert "Insufficient privileges" in done.stdout
+
+
+def everybody_builds_at_home_and_nowhere_else(world: World) -> None:
+    owners = {
+        thing.ref.name[0]: thing.owner.name[0]
+        for kind in ("TABLE", "VIEW")
+        for thing in world.standin.model.account.of_kind(kind)
+        if thing.owner and thing.ref.name[1] != "MESH"
+    }
+    assert owners == {
+        "DBT_UP_PROD": "DBT_UP_ROLE",
+        "DBT_DOWN_PROD": "DBT_DOWN_ROLE",
+        "DBT_DOWN_DEV": "DBT_DOWN_DEV_ROLE",
+        "DBT_DOWN_LOOM_PROD": "DBT_DOWN_LOOM_ROLE",
+    }
+    assert {schema for schema, _ in world.relations("DBT_UP_PROD")} == {
+        *("RAW", "STAGING", "MARTS", "MESH")
+    }
+    signed_in = {(record.user, record.role) for record in world.standin.sign_ins if record.ok}
+    assert {each for each in signed_in if each[0] != "STANDIN_ADMIN"} == {
+        ("DBT_UP_SVC", "DBT_UP_ROLE"),
+        ("DBT_DOWN_SVC", "DBT_DOWN_ROLE"),
+        ("DBT_DOWN_CI_SVC", "DBT_DOWN_DEV_ROLE"),
+        ("DBT_DOWN_LOOM_SVC", "DBT_DOWN_LOOM_ROLE"),
+    }
+
+
 def test_the_demo_on_an_account_and_away_with_it(laptop: DemoLaptop, standin: Standin) -> None:
     done = laptop.demo("--connection", "admin", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -126,10 +174,30 @@ def test_the_demo_on_an_account_and_away_with_it(laptop: DemoLaptop, standin: St
     for key in laptop.keys.glob("*.p8"):
         assert key.stat().st_mode & 0o077 == 0
 
+    # who may do what
+    members = {
+        name: Member(laptop.folder / name, {**laptop.environment, **standin.reach}) for name in DEMO
+    }
+    world = World(standin, laptop, members)
+    for consumer in ("DBT_DOWN", "DBT_DOWN_LOOM"):
+        for role in (f"{consumer}_ROLE", f"{consumer}_DEV_ROLE"):
+            assert world.readable(role) == {"MARTS.PUBLIC_ORDERS", "MESH.PUBLISHED"}
+    text = members["dbt_up"].ok(ACCESS, "matrix")
+    assert "`DBT_UP_PROD.MARTS.PUBLIC_ORDERS` (public model) | SELECT" in text
+    assert "DAILY_REVENUE" not in text
+    pull_request_builds_in_a_schema_of_its_own(world)
+    everybody_builds_at_home_and_nowhere_else(world)
+    for member in members.values():
+        member.ok(ACCESS, "verify", "--connection", "admin")
+
     # run again: nothing new to create, all built anew
     again = laptop.demo("--connection", "admin", "--yes")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "kept as it is" in again.stdout
+    comments = world.query_comments("DBT_UP_SVC")
+    assert {(each["project"], each["target"]) for each in comments} == {("dbt_up", "prod")}
+    assert len({each["invocation_id"] for each in comments}) == 2
+    assert "model.dbt_up.public_orders" in {each["node_id"] for each in comments}
 
     gone = laptop.demo("--clean", "--connection", "admin", "--yes")
     assert gone.returncode == 0, gone.stdout + gone.stderr

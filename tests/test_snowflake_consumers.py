@@ -1,6 +1,7 @@
 """Who may read a model follows the consumers that it names, whoever is set up first.
 
-As in test_snowflake_public_read, with grants that CREATE OR REPLACE keeps, and that it drops.
+As in test_snowflake_public_read, on dbt Core where CREATE OR REPLACE drops grants, and on dbt v2
+where it keeps them.
 """
 
 from __future__ import annotations
@@ -26,10 +27,9 @@ LATE = {
 }
 
 
-KEPT = pytest.mark.parametrize("world", [True], indirect=True, ids=["replace keeps"])
-BOTH = pytest.mark.parametrize(
-    "world", [False, True], indirect=True, ids=["replace drops", "replace keeps"]
-)
+CORE, QUICK = "core, replace drops", "v2, replace keeps"
+on_both = pytest.mark.parametrize("world", [CORE, QUICK], indirect=True)
+on_v2 = pytest.mark.parametrize("world", [QUICK], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +37,19 @@ def world(
     request: pytest.FixtureRequest,
     render_into: Render,
     tmp_path_factory: pytest.TempPathFactory,
+    quick_on_snowflake: dict[str, str],
 ) -> Iterator[World]:
     """A publisher of models for all, one, two and none of its readers; two of them are set up."""
     folder = tmp_path_factory.mktemp("consumers")
+    engine = {} if request.param == CORE else quick_on_snowflake
+    up = {"dbt_up": engine}  # it alone is built here
     members = {
-        name: render_into(folder / name, **demo_answers(name) | {"starter": False})
+        name: render_into(
+            folder / name, **demo_answers(name) | up.get(name, {}) | {"starter": False}
+        )
         for name in ("dbt_up", "dbt_down", "dbt_down_loom")
     }
-    for made in make_world(folder, members, kept=request.param):
+    for made in make_world(folder, members, kept=request.param == QUICK):
         write_models(
             made.members["dbt_up"],
             everybody="public table",
@@ -59,7 +64,9 @@ def world(
 
 
 def deploy(world: World, *arguments: str) -> str:
-    return world.members["dbt_up"].dbt("run", "--target", "prod", *arguments).stdout
+    """With one thread: each signs in for itself, and that takes longer than to build a model."""
+    command = ("run", "--target", "prod", "--threads", "1", *arguments)
+    return world.members["dbt_up"].dbt(*command).stdout
 
 
 def reads(world: World, consumer: str) -> set[str]:
@@ -78,7 +85,7 @@ def verified(world: World, *names: str) -> None:
         world.members[name].ok(ACCESS, "verify", *ON)
 
 
-@BOTH
+@on_both
 def test_readers_follow_the_names_through_every_change(world: World, render_into: Render) -> None:
     up, model = world.members["dbt_up"], world.standin.model
     said = deploy(world)
@@ -97,7 +104,7 @@ def test_readers_follow_the_names_through_every_change(world: World, render_into
     # built again, unchanged: nothing is granted or revoked, at the start or at the end, and nothing
     # asked per model
     before = len(world.standin.statements)
-    said = deploy(world, "--threads", "1")
+    said = deploy(world)
     assert not [line for line in said.splitlines() if "READ_" in line]
     asked = [
         record.sql.splitlines()[0]
@@ -157,7 +164,7 @@ def test_readers_follow_the_names_through_every_change(world: World, render_into
     assert world.denied("DBT_UP_SVC") == []
 
 
-@KEPT
+@on_v2
 def test_verify_finds_what_was_granted_by_hand(world: World) -> None:
     up, down = world.members["dbt_up"], world.members["dbt_down"]
     write_models(up, down="public table for dbt_down")
@@ -183,7 +190,7 @@ def test_verify_finds_what_was_granted_by_hand(world: World) -> None:
     assert reads(world, "DBT_DOWN_LOOM") == set()
 
 
-@KEPT
+@on_v2
 def test_the_matrix_has_a_row_for_each_consumer(world: World) -> None:
     up, down = world.members["dbt_up"], world.members["dbt_down"]
     write_models(up, all="public table", down="public table for dbt_down,dbt_late")
@@ -197,7 +204,7 @@ def test_the_matrix_has_a_row_for_each_consumer(world: World) -> None:
     assert "`DBT_UP_PROD.READ_DBT_DOWN` (database role) | USAGE" in down.ok(ACCESS, "matrix")
 
 
-@KEPT
+@on_v2
 def test_deploys_grant_to_consumers_and_decide_nothing_else(world: World) -> None:
     """The roles are made by administrators: code that is deployed cannot hand them on."""
     model = world.standin.model
@@ -210,7 +217,7 @@ def test_deploys_grant_to_consumers_and_decide_nothing_else(world: World) -> Non
             model.execute(sql, "DBT_UP_ROLE", "DBT_UP_SVC")
 
 
-@KEPT
+@on_v2
 def test_a_role_that_only_looks_like_a_consumers_is_left_alone(world: World) -> None:
     up, model = world.members["dbt_up"], world.standin.model
     role = "DATABASE ROLE DBT_UP_PROD.READ_STRANGER"
@@ -224,7 +231,7 @@ def test_a_role_that_only_looks_like_a_consumers_is_left_alone(world: World) -> 
     model.execute(f"DROP {role}", "SYSADMIN")
 
 
-@KEPT
+@on_v2
 def test_a_consumers_role_that_is_somebody_elses(world: World) -> None:
     down, model = world.members["dbt_down"], world.standin.model
     role = "DATABASE ROLE DBT_UP_PROD.READ_DBT_DOWN"
@@ -236,7 +243,7 @@ def test_a_consumers_role_that_is_somebody_elses(world: World) -> None:
     assert "Nothing to change" in down.ok(ACCESS, "plan", *ON)
 
 
-@KEPT
+@on_v2
 def test_round_trips_grow_with_consumers_and_not_with_models(world: World) -> None:
     up, standin = world.members["dbt_up"], world.standin
 
@@ -253,7 +260,7 @@ def test_round_trips_grow_with_consumers_and_not_with_models(world: World) -> No
     assert trips(range(1)) == trips(range(1, 300))
 
 
-@KEPT
+@on_v2
 def test_a_producer_that_leaves_takes_its_readers_roles_along(world: World) -> None:
     """Last: it takes all of them down, the producer first."""
     said = world.members["dbt_up"].ok(ACCESS, "teardown", *ON, "--yes")

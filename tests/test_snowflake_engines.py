@@ -16,7 +16,10 @@ from tests.engines import Dbt
 from tests.snowflake_members import DEMO, World, make_world, render_demo
 
 PROD = "build --target prod"
-SLIM = "--target ci --state kept --select state:modified+"
+# each thread signs in for itself, and that takes as long as to build a model
+READER = f"{PROD} --threads 1"
+AGAIN = "run --target prod --threads 1 --select public_orders rates"
+SLIM = "--target ci --threads 1 --state kept --select state:modified+"
 POINTER = """
 models:
   - name: rates
@@ -66,7 +69,7 @@ def mesh(
 def test_a_mesh_is_deployed_read_and_changed(mesh: Mesh) -> None:
     world, (upstream, *readers) = mesh.world, DEMO
     up = world.members[upstream]
-    first, again = mesh.run(upstream, PROD, PROD)
+    first, again = mesh.run(upstream, PROD, AGAIN)
     assert f"dbt={mesh.dbt.release}" in first
     assert "PUBLIC_READ" not in again  # nothing is left to grant or to revoke
     told = {(each["project"], each["target"]) for each in world.query_comments("DBT_UP_SVC")}
@@ -74,7 +77,7 @@ def test_a_mesh_is_deployed_read_and_changed(mesh: Mesh) -> None:
     up.ok("scripts/publish_manifest.py")
     for name in readers:  # native and loom
         world.members[name].ok("scripts/sync_mesh.py")
-        mesh.run(name, PROD)
+        mesh.run(name, READER)
         assert "all resolve" in world.members[name].ok("scripts/validate_lineage.py")
     for role in ("DBT_DOWN_ROLE", "DBT_DOWN_DEV_ROLE"):
         assert world.readable(role) == READ[mesh.dbt.release]

@@ -1,6 +1,7 @@
 """Who may read a model follows its `access`, whatever dbt does to it; and dbt's targets.
 
-The model of access behind it has both behaviours of CREATE OR REPLACE: grants kept, and dropped.
+On dbt Core where CREATE OR REPLACE drops grants, and on dbt v2 where it keeps them. Other modules
+have the other two: test_snowflake_v2 and test_snowflake_engines.
 """
 
 from __future__ import annotations
@@ -22,25 +23,38 @@ ON = ("--connection", "admin")
 READER = "DBT_DOWN_ROLE"
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["replace drops", "replace keeps"])
+CORE, QUICK = "core, replace drops", "v2, replace keeps"
+on_both = pytest.mark.parametrize("publisher", [CORE, QUICK], indirect=True)
+on_core = pytest.mark.parametrize("publisher", [CORE], indirect=True)
+on_v2 = pytest.mark.parametrize("publisher", [QUICK], indirect=True)
+
+
+@pytest.fixture(scope="module")
 def publisher(
     request: pytest.FixtureRequest,
     render_into: Render,
     tmp_path_factory: pytest.TempPathFactory,
+    quick_on_snowflake: dict[str, str],
 ) -> Iterator[World]:
     """A publisher of four public models of all materialisations, and one that reads it."""
     folder = tmp_path_factory.mktemp("publisher")
+    engine = {} if request.param == CORE else quick_on_snowflake
     members = {
-        name: render_into(folder / name, **demo_answers(name), starter=False)
+        name: render_into(folder / name, **demo_answers(name), **engine, starter=False)
         for name in ("dbt_up", "dbt_down")
     }
-    yield from make_world(folder, members, kept=request.param)
+    yield from make_world(folder, members, kept=request.param == QUICK)
+
+
+DEPLOY = ("run", "--target", "prod", "--threads", "1")
+"""Each thread signs in for itself, and that takes longer than to build a model."""
 
 
 def deploy(world: World, *arguments: str) -> str:
-    return world.members["dbt_up"].dbt("run", "--target", "prod", *arguments).stdout
+    return world.members["dbt_up"].dbt(*DEPLOY, *arguments).stdout
 
 
+@on_both
 def test_readers_follow_access_through_every_change(publisher: World) -> None:
     up = publisher.members["dbt_up"]
 
@@ -78,7 +92,7 @@ def test_readers_follow_access_through_every_change(publisher: World) -> None:
     # of a run that fails, too
     models(a2="protected view", d="public table", broken="public table")
     (up.path / "models/marts/broken.sql").write_text("select no_such_column from nowhere\n")
-    assert up.run("dbt", "run", "--target", "prod").returncode == 1
+    assert up.run("dbt", *DEPLOY).returncode == 1
     assert publisher.readable(READER) == {"MARTS.D"}
 
     # SELECT given by hand does not survive the next run, nor does what verify then names
@@ -116,6 +130,7 @@ def builds(sql: str, name: str) -> bool:
     return bool(re.search(rf"create or replace\b.*\bmarts\.{name}\b", sql.lower(), re.DOTALL))
 
 
+@on_both
 def test_nothing_is_rebuilt_while_it_can_be_read_by_mistake(publisher: World) -> None:
     up = publisher.members["dbt_up"]
     write_models(up, a="public table", b="public view", c="public incremental", d="public table")
@@ -131,6 +146,7 @@ def test_nothing_is_rebuilt_while_it_can_be_read_by_mistake(publisher: World) ->
     assert publisher.readable(READER) == {"MARTS.D"}
 
 
+@on_both
 def test_a_run_that_dies_has_taken_it_back_before(publisher: World) -> None:
     """The connection is lost at the statement that would rebuild the model."""
     up, faults = publisher.members["dbt_up"], publisher.standin.faults
@@ -140,12 +156,13 @@ def test_a_run_that_dies_has_taken_it_back_before(publisher: World) -> None:
     faults.fail(r"create or replace\b.*marts\.a\b")
     faults.fail(r"show grants to database role", nth=2)  # and so does what comes at the end
     try:
-        assert up.run("dbt", "run", "--target", "prod", "--select", "a").returncode
+        assert up.run("dbt", *DEPLOY, "--select", "a").returncode
         assert publisher.readable(READER) == {"MARTS.B"}
     finally:
         faults.clear()
 
 
+@on_v2
 def test_nothing_is_built_where_it_cannot_be_taken_back(publisher: World) -> None:
     up, faults = publisher.members["dbt_up"], publisher.standin.faults
     write_models(up, a="public table")
@@ -154,7 +171,7 @@ def test_nothing_is_built_where_it_cannot_be_taken_back(publisher: World) -> Non
     seen = moments(publisher)
     faults.fail(r"revoke select on", nth=None)
     try:
-        assert up.run("dbt", "run", "--target", "prod").returncode
+        assert up.run("dbt", *DEPLOY).returncode
         assert not [sql for sql, _ in seen if builds(sql, "a")]
     finally:
         faults.clear()
@@ -162,6 +179,7 @@ def test_nothing_is_built_where_it_cannot_be_taken_back(publisher: World) -> Non
     assert publisher.readable(READER) == set()
 
 
+@on_core
 def test_with_nothing_to_build_it_is_taken_back_by_its_own_command(publisher: World) -> None:
     """The deploy workflow runs it before each build."""
     up = publisher.members["dbt_up"]
@@ -176,6 +194,7 @@ def test_with_nothing_to_build_it_is_taken_back_by_its_own_command(publisher: Wo
     assert publisher.readable(READER) == set()
 
 
+@on_both
 def test_what_becomes_public_is_not_read_before_it_is_built_as_such(publisher: World) -> None:
     """Neither the same model, nor one that takes the place of a private one."""
     up = publisher.members["dbt_up"]
@@ -198,6 +217,7 @@ def test_what_becomes_public_is_not_read_before_it_is_built_as_such(publisher: W
     assert publisher.readable(READER) == {"MARTS.A", "MARTS.B", "MARTS.C"}
 
 
+@on_both
 def test_what_failed_to_build_is_not_opened(publisher: World) -> None:
     """A model that becomes public is read as it is now, never as it was when it was private."""
     up = publisher.members["dbt_up"]
@@ -206,7 +226,7 @@ def test_what_failed_to_build_is_not_opened(publisher: World) -> None:
     write_models(up, a="public table", b="public table")
     publisher.standin.faults.fail(r"create or replace\b.*marts\.a\b")
     try:
-        assert up.run("dbt", "run", "--target", "prod").returncode
+        assert up.run("dbt", *DEPLOY).returncode
     finally:
         publisher.standin.faults.clear()
     assert publisher.readable(READER) == {"MARTS.B"}
@@ -214,6 +234,7 @@ def test_what_failed_to_build_is_not_opened(publisher: World) -> None:
     assert publisher.readable(READER) == {"MARTS.A", "MARTS.B"}
 
 
+@on_v2
 def test_what_was_given_by_hand_is_taken_back(publisher: World) -> None:
     up, model = publisher.members["dbt_up"], publisher.standin.model
     write_models(up, a="public table", b="private view")
@@ -234,6 +255,7 @@ def test_what_was_given_by_hand_is_taken_back(publisher: World) -> None:
     }
 
 
+@on_core
 def test_a_role_given_by_hand_stops_deploys_until_it_is_taken_back(publisher: World) -> None:
     """The role that deploys does not own it, so an administrator has to revoke it."""
     up, model = publisher.members["dbt_up"], publisher.standin.model
@@ -244,7 +266,7 @@ def test_a_role_given_by_hand_stops_deploys_until_it_is_taken_back(publisher: Wo
         "GRANT DATABASE ROLE DBT_UP_PROD.MORE TO DATABASE ROLE DBT_UP_PROD.PUBLIC_READ;"
     )
     revoke = "revoke database role DBT_UP_PROD.MORE from database role DBT_UP_PROD.PUBLIC_READ"
-    stopped = up.run("dbt", "run", "--target", "prod")
+    stopped = up.run("dbt", *DEPLOY)
     assert stopped.returncode
     assert revoke in stopped.stdout
     assert "Insufficient privileges" in stopped.stdout
@@ -264,6 +286,7 @@ models:
 """
 
 
+@on_core
 def test_the_view_of_the_latest_version_is_read_too(publisher: World) -> None:
     """dbt 1.12 makes it, and has no node for it. Here it is made by hand, as that would."""
     up, model = publisher.members["dbt_up"], publisher.standin.model
@@ -286,6 +309,7 @@ def test_the_view_of_the_latest_version_is_read_too(publisher: World) -> None:
     model.execute("DROP VIEW DBT_UP_PROD.MARTS.M", "DBT_UP_ROLE", "DBT_UP_SVC")
 
 
+@on_v2
 def test_a_public_model_in_another_database_is_left_alone(publisher: World) -> None:
     """A database role cannot hold it; publish_manifest.py --check says so."""
     up = publisher.members["dbt_up"]
@@ -304,10 +328,11 @@ def test_a_public_model_in_another_database_is_left_alone(publisher: World) -> N
         admin.execute_string("USE ROLE ACCOUNTADMIN; DROP DATABASE ANALYTICS;")
 
 
+@on_v2
 def test_outside_of_prod_nothing_is_granted(publisher: World) -> None:
     up = publisher.members["dbt_up"]
     write_models(up, d="public table")
-    up.dbt("run", "--target", "ci", DBT_PR_NUMBER="1")
+    up.dbt("run", "--target", "ci", "--threads", "1", DBT_PR_NUMBER="1")
     assert publisher.readable(READER, "DBT_UP_DEV") == set()
     ours = [r.sql for r in publisher.standin.statements if r.user == "DBT_UP_CI_SVC"]
     assert not [sql for sql in ours if "PUBLIC_READ" in sql or sql.lower().startswith("grant")]
@@ -316,6 +341,7 @@ def test_outside_of_prod_nothing_is_granted(publisher: World) -> None:
 # ── profiles ──────────────────────────────────────────────────────────────────────────
 
 
+@on_v2
 def test_a_person_builds_in_a_schema_of_their_own(publisher: World) -> None:
     """With a key here; a browser is asked for where no key is named."""
     up, standin = publisher.members["dbt_up"], publisher.standin
@@ -335,8 +361,7 @@ def test_a_person_builds_in_a_schema_of_their_own(publisher: World) -> None:
     assert READER not in {f.role for f in matrix(standin.model) if "ADA_L" in f.object}
 
 
-@pytest.mark.parametrize("target", ["dev", "ci", "prod"])
-def test_without_a_stand_in_the_account_is_asked(render: Render, target: str) -> None:
+def test_without_a_stand_in_the_account_is_asked(render: Render) -> None:
     """The settings that a stand-in needs leave a real account's as they are."""
     member = render(**demo_answers("dbt_up"))
     code = (
@@ -347,19 +372,22 @@ def test_without_a_stand_in_the_account_is_asked(render: Render, target: str) ->
         "from dbt_common.context import set_invocation_context\n"
         "set_invocation_context(os.environ)\n"
         "set_from_args(Namespace(PROFILES_DIR='.', VERSION_CHECK=False), None)\n"
-        f"c = load_profile('.', {{}}, target_override={target!r}).credentials\n"
-        "print(json.dumps({k: getattr(c, k) for k in ('host', 'port', 'protocol', 'account',"
-        " 'authenticator', 'private_key_path', 'role', 'database', 'schema', 'user')}))\n"
+        "targets = {name: load_profile('.', {}, target_override=name).credentials"
+        " for name in ('dev', 'ci', 'prod')}\n"
+        "print(json.dumps({name: {k: getattr(c, k) for k in ('host', 'port', 'protocol', 'account',"
+        " 'authenticator', 'private_key_path', 'role', 'database', 'schema', 'user')}"
+        " for name, c in targets.items()}))\n"
     )
     (member.path / "show.py").write_text(code)
     environment = {"HOME": "/home/ada", "USER": "ada"}
-    found = json.loads(member.ok("show.py", **environment).splitlines()[-1])
-    assert (found["host"] or None, found["port"], found["protocol"]) == (None, 443, "https")
-    assert found["account"] == "TESTORG-STANDIN"
-    if target == "dev":
-        assert found["authenticator"] == "externalbrowser"
-        assert (found["private_key_path"], found["schema"]) == ("", "ADA_DEV")
-    else:
-        user = {"ci": "DBT_UP_CI_SVC", "prod": "DBT_UP_SVC"}[target]
+    targets = json.loads(member.ok("show.py", **environment).splitlines()[-1])
+    for found in targets.values():
+        assert (found["host"] or None, found["port"], found["protocol"]) == (None, 443, "https")
+        assert found["account"] == "TESTORG-STANDIN"
+    dev = targets["dev"]
+    assert dev["authenticator"] == "externalbrowser"
+    assert (dev["private_key_path"], dev["schema"]) == ("", "ADA_DEV")
+    for target, user in (("ci", "DBT_UP_CI_SVC"), ("prod", "DBT_UP_SVC")):
+        found = targets[target]
         assert found["private_key_path"] == f"/home/ada/.snowflake/keys/{user}.p8"
         assert found["user"] == user

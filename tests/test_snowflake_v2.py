@@ -1,11 +1,13 @@
-"""dbt v2 on Snowflake: the real ADBC driver against the stand-in, each member as its own user."""
+"""dbt v2 on Snowflake: the real ADBC driver against the stand-in, each member as its own user.
+
+Where CREATE OR REPLACE drops grants: where it keeps them is in test_snowflake_public_read.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -17,10 +19,8 @@ from tests.snowflake_members import World, demo_answers, make_world
 ACCESS, ON = "scripts/snowflake_access.py", ("--connection", "admin")
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["replace drops", "replace keeps"])
-def world(
-    request: pytest.FixtureRequest, render_into: Render, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def world(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The upstream and the native member of the demo, set up."""
     dbt = dbt_of(V2)
     if not dbt_v2.has_driver("snowflake"):
@@ -30,11 +30,7 @@ def world(
         name: render_into(folder / name, **demo_answers(name), engine=dbt.engine)
         for name in ("dbt_up", "dbt_down")
     }
-    members = {
-        name: replace(member, environment={**member.environment, **dbt.environment})
-        for name, member in members.items()
-    }
-    yield from make_world(folder, members, kept=request.param)
+    yield from make_world(folder, members)
 
 
 def test_from_a_deploy_to_a_reader_and_a_pull_request(world: World) -> None:

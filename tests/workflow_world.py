@@ -25,12 +25,11 @@ from typing import Any
 
 import pytest
 
-from fleet import dbt_v2
 from fleet import render as rendering
 from fleet.render import Source
 from tests import aws_world, engines
 from tests.actions import Actions, Run
-from tests.conftest import Member, Render, dbt_of
+from tests.conftest import Member, Render, quickest
 from tests.github_actions import Workflow
 from tests.github_api import APP, NEWS, GitHubApi, app_key
 from tests.s3_server import BUCKET
@@ -305,14 +304,9 @@ def answers_of(name: str, is_shared: bool, dbts: Dbts | None = None) -> dict[str
 def on_v2(*names: str) -> Dbts:
     """dbt v2 for these members: where the engine is not the subject it is the quicker one. Nothing
     where it, or its driver for Snowflake, is not here; in CI it has to be."""
-    if not (engines.found(engines.V2) and dbt_v2.has_driver("snowflake")) and not os.environ.get(
-        "CI"
-    ):
+    dbt = quickest("snowflake")
+    if dbt is None:
         return {}
-    dbt = dbt_of(engines.V2)
-    assert dbt_v2.has_driver("snowflake"), (
-        "python -m tests.engines brings the ADBC driver of Snowflake"
-    )
     (packages,) = (dbt.program.parents[1] / "lib").glob("python*/site-packages")
     return dict.fromkeys(names, Installed(dbt, packages))
 
