@@ -216,7 +216,8 @@ def test_what_cannot_be_stubbed_is_told(one: Member, folder: Place, publish: Pub
 def test_a_downstream_builds_on_stubs(
     render: Render, kind: str, folder: Place, tmp_path: Path, quick: dict[str, str]
 ) -> None:
-    """Models, data tests and unit tests, with rows, from a publication of prod."""
+    """Models, data tests and unit tests, with rows, from a publication of prod; on either engine:
+    a loom member runs on dbt Core."""
     up = render(kind="upstream", **quick)
     up.dbt("parse")
     document = json.loads((up.path / "target/manifest.json").read_bytes())
@@ -226,10 +227,9 @@ def test_a_downstream_builds_on_stubs(
     (tmp_path / "prod.json").write_text(json.dumps(document))
     up.ok("scripts/publish_manifest.py", *folder.flags, "--manifest", tmp_path / "prod.json")
 
-    member = render(kind=kind)
+    member = render(kind=kind, **(quick if kind == "native" else {}))
     member.ok(STUB, *folder.flags, "--rows", "4")
-    done = member.dbt("build")
-    assert "ERROR=0" in done.stdout
+    member.dbt("build")
     assert "all resolve" in member.ok("scripts/validate_lineage.py")
     prefix = member.path.name.upper()
     assert ask(member, "select count(*) > 0 from MARTS.downstream_orders", prefix) == [(True,)]
@@ -238,4 +238,4 @@ def test_a_downstream_builds_on_stubs(
     home(member).mkdir()
     member.ok("scripts/sync_mesh.py", *folder.flags)
     member.ok(STUB, "--offline")  # as a pull request's workflow does, from what is committed
-    assert "ERROR=0" in member.dbt("build").stdout
+    member.dbt("build")
