@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from dbtmesh.manifest.published import read
 from dbtmesh.registry import publication
 from dbtmesh.registry import store as registry
 from dbtmesh.registry.store import Changed, NotModified, Store
+from tests import warm
 from tests.conftest import Member, Render, program
 from tests.manifests import manifest
 from tests.s3_server import BUCKET, S3
@@ -122,9 +124,11 @@ def at(minute: int, **options: object) -> bytes:
 
 
 def start(member: Member, command: str, *arguments: str, **environment: str) -> Process:
-    """Runs a command in the background."""
+    """Runs a command in the background. KILL ends it like SIGKILL."""
+    python, *words = program(command)
+    assert python == sys.executable
     return subprocess.Popen(
-        [*program(command), *arguments],
+        [warm.server(warm.COMMANDS).program("python"), *words, *arguments],
         cwd=member.path,
         env={**os.environ, **member.environment, **environment},
         stdin=subprocess.DEVNULL,

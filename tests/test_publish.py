@@ -33,6 +33,7 @@ from tests.registry_world import (
     start,
 )
 from tests.s3_server import BUCKET, S3, Answer, Proxy, Request, error
+from tests.warm.client import KILL
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
 
@@ -373,7 +374,8 @@ def kill_at(number: int, when: str, process: list[Process]) -> Callable[..., Ans
         if len(puts) == number:
             if when == "after":
                 forward()
-            process[0].send_signal(signal.SIGKILL)
+            process[0].send_signal(KILL)
+            process[0].wait()  # else it would ask again
             return None
         return forward()
 

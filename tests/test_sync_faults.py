@@ -34,6 +34,7 @@ from tests.registry_world import (
     start,
 )
 from tests.s3_server import Answer, Proxy, Request, error
+from tests.warm.client import KILL
 
 pytest_plugins = ("tests.s3_server", "tests.registry_world")
 
@@ -474,7 +475,8 @@ def test_killed_while_it_waits_for_s3(down: Member, seeded: Place, proxy: Proxy)
     process: list[Process] = []
 
     def rule(_: Request, __: Callable[[], Answer]) -> None:
-        process[0].kill()
+        process[0].send_signal(KILL)
+        process[0].wait()
 
     before = down.files()
     proxy.rule = rule
