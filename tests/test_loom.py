@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from dbtmesh.manifest import loom
 from dbtmesh.manifest.extract import extract
 from dbtmesh.manifest.published import read
 from dbtmesh.manifest.seal import seal
+from tests import written_by_dbt
 from tests.manifests import manifest, model
 
 PUBLISHED = dict(extract(manifest(models=1), "dbt_up").nodes["model.dbt_up.public_0"])
@@ -102,3 +104,15 @@ def test_every_version_that_dbt_knows_is_published_so_that_dbt_loom_takes_it(ver
     assert loom.wrong(published) is None
     assert takes(dict(published))
     assert str(published["version"]) == str(published["latest_version"]) == str(version)
+
+
+@pytest.mark.parametrize("release", written_by_dbt.RELEASES)
+def test_dbt_loom_takes_what_each_release_of_dbt_has_written(release: str) -> None:
+    from dbt_loom import convert_model_nodes_to_model_node_args, identify_node_subgraph
+
+    built = extract(written_by_dbt.manifest(release), "shop")
+    read = convert_model_nodes_to_model_node_args(identify_node_subgraph(json.loads(built.body)))
+    assert read.keys() == built.nodes.keys()
+    assert read["model.shop.orders"].group == "finance"
+    assert read["model.shop.customers.v1"].identifier == "customers"
+    assert read["model.shop.rates.vbeta"].deprecation_date
