@@ -32,9 +32,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "native hub": {"kind": "native", "project_name": "dbt_hub", "publishes": True},
     "loom hub": {"kind": "loom", "project_name": "dbt_hub_loom", "publishes": True},
 }
-ALL = [(kind, tag) for tag in versions.kept() for kind in KINDS]
-# of what older.py changes in v0.1.0, hubs have nothing of their own; and v0.0.2 has nothing that
-# v0.0.1 has not, but in upstreams
+ALL = [(kind, tag) for tag in versions.kept()[1:] for kind in KINDS]
+# v0.0.1 is v0.1.0 with what older.py changes, of which hubs have nothing of their own; and v0.0.2
+# has nothing that v0.0.1 has not, but in upstreams
+ALL += [(kind, versions.kept()[0]) for kind in KINDS if "hub" in kind]
 ALL += [(kind, "v0.0.1") for kind in ("upstream", "native", "loom")] + [("upstream", "v0.0.2")]
 
 
@@ -118,6 +119,12 @@ def test_an_untouched_member_becomes_a_fresh_one(
     assert files(member) == files(fresh)
     assert modes(member) == modes(fresh)
     assert in_conflict(member) == []
+    old, new = older.RENAMED_QUESTION
+    recorded = answers(member)
+    assert (recorded[new], recorded[older.NEW_QUESTION]) == (7, "none")
+    assert old not in recorded
+    assert not oldest or recorded[key] == value
+    assert not (member / older.REMOVED).exists()
 
 
 # ── what the member's people wrote ────────────────────────────────────────────────────
@@ -154,22 +161,28 @@ MODELS = {
 }
 STARTERS = {
     "upstream": ["models/marts/daily_revenue.sql", "models/staging/stg_the_customers.sql"],
-    "native": ["models/downstream_orders.sql", "models/_models.yml"],
+    "native": ["models/downstream_orders.sql"],
     "loom": ["models/staging/stg_public_orders.sql"],
 }
+OLDEST = versions.earlier()[0]
 ADDED = ["models/mine.sql", "macros/mine.sql", "tests/mine.sql", ".github/workflows/mine.yml"]
 
 
-@pytest.mark.parametrize("tag", [versions.earlier()[0], versions.kept()[-1]])
+@pytest.mark.parametrize("tag", [OLDEST, versions.kept()[-1]])
 @pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
 def test_edits_in_every_plausible_file_survive(
     line: Line, tmp_path: Path, kind: str, tag: str
 ) -> None:
+    """And starter files that a team deleted do not come back, nor under another name."""
     member = line.member(tag, tmp_path / "member", **KINDS[kind])
     rendered = files(member)
+    deleted = STARTERS[kind] if tag == OLDEST else []
+    for path in deleted:
+        (member / path).unlink()
+    models = [path for path in MODELS[kind] if path not in deleted]
     for path, action in PLAUSIBLE.items():
         edit(member, path, action)
-    for path in MODELS[kind]:
+    for path in models:
         edit(member, path, append(f"-- {MINE}"))
     for path in ADDED:
         (member / path).parent.mkdir(parents=True, exist_ok=True)
@@ -183,38 +196,11 @@ def test_edits_in_every_plausible_file_survive(
     same = {path for path in rendered if rendered[path] == fresh.get(path)}
     assert not same & set(in_conflict(member)), "the template did not change these"
     after = files(member)
-    for path in [*PLAUSIBLE, *MODELS[kind], *ADDED]:
+    if deleted:
+        assert not {*deleted, older.RENAMED_STARTER[1]} & after.keys()
+    for path in [*PLAUSIBLE, *models, *ADDED]:
         lost = set(before[path].splitlines()) - set(after[path].splitlines())
         assert not [line for line in lost if b"mine" in line or b"threads: 2" in line], path
-
-
-@pytest.mark.parametrize("kind", ["upstream", "native", "loom"])
-def test_starter_files_that_a_team_deleted_do_not_come_back(
-    line: Line, tmp_path: Path, kind: str
-) -> None:
-    member = line.member("v0.0.2", tmp_path / "member", **KINDS[kind])
-    for path in STARTERS[kind]:
-        (member / path).unlink()
-    commit(member)
-    line.update(member)
-    gone = [*STARTERS[kind], older.RENAMED_STARTER[1]]
-    assert not [path for path in gone if (member / path).exists()]
-
-
-def test_only_lines_that_both_sides_changed_are_in_conflict(line: Line, tmp_path: Path) -> None:
-    member = line.member("v0.0.2", tmp_path / "member", **KINDS["native"])
-    edit(member, "dbt_project.yml", lambda text: text.replace('"0.9.0"', '"3.1.4"'))
-    edit(member, "dbt_project.yml", append("# mine\n"))
-    commit(member)
-    line.update(member)
-    assert in_conflict(member) == ["dbt_project.yml"]
-    text = (member / "dbt_project.yml").read_text()
-    conflict = re.search(r"<<<<<<< .*?>>>>>>> after updating\n", text, re.DOTALL)
-    assert conflict
-    assert set(re.findall(r'version: "(.*?)"', conflict[0])) == {"3.1.4", "0.9.0", "1.0.0"} - (
-        set() if "|||||||" in conflict[0] else {"0.9.0"}
-    )
-    assert text.endswith("# mine\n")
 
 
 # ── migrations ────────────────────────────────────────────────────────────────────────
@@ -243,48 +229,6 @@ def test_renamed_file_is_in_conflict_where_both_changed_it(line: Line, tmp_path:
     assert "-- our customers" in (member / new).read_text()
     git(member, "checkout", "--theirs", "--", new)
     assert "-- our customers" not in (member / new).read_text()
-
-
-def test_renamed_file_leaves_a_file_of_that_name_alone(line: Line, tmp_path: Path) -> None:
-    """The team has made the file's new name its own already: both stay to be looked at."""
-    member = line.member("v0.0.2", tmp_path / "member", **KINDS["native"])
-    old, new = older.RENAMED_MACRO
-    edit(member, old, append("-- mine\n"))
-    (member / new).write_text(MINE)
-    commit(member)
-    line.update(member)
-    assert (member / old).read_text().endswith("-- mine\n")
-    assert MINE in (member / new).read_text()
-
-
-def test_renamed_answer_is_kept(line: Line, tmp_path: Path) -> None:
-    old, new = older.RENAMED_QUESTION
-    member = line.member("v0.0.1", tmp_path / "member", **KINDS["native"], **{old: 9})
-    line.update(member)
-    assert answers(member)[new] == 9
-    assert old not in answers(member)
-
-
-def test_a_new_question_gets_its_default_and_a_changed_default_changes_no_answer(
-    line: Line, tmp_path: Path
-) -> None:
-    member = line.member("v0.0.1", tmp_path / "member", **KINDS["native"])
-    assert older.NEW_QUESTION not in answers(member)
-    line.update(member)
-    key, value = older.CHANGED_DEFAULT
-    assert answers(member)[key] == value
-    assert answers(member)[older.NEW_QUESTION] == "none"
-
-
-def test_keep_edited_files_of_those_that_the_template_dropped(line: Line, tmp_path: Path) -> None:
-    edited = line.member("v0.0.2", tmp_path / "edited", **KINDS["native"])
-    edit(edited, older.REMOVED, append("# mine\n"))
-    commit(edited)
-    untouched = line.member("v0.0.2", tmp_path / "untouched", **KINDS["native"])
-    line.update(edited)
-    line.update(untouched)
-    assert (edited / older.REMOVED).read_text().endswith("# mine\n")
-    assert not (untouched / older.REMOVED).exists()
 
 
 # ── code that became a library ────────────────────────────────────────────────────────
@@ -370,13 +314,19 @@ def release_of(line: Line, folder: Path) -> tuple[Path, str, str]:
 def test_a_change_of_kind_is_an_update(
     line: Line, tmp_path: Path, before: str, change: dict[str, Any], tag: str
 ) -> None:
+    """And keeps what was edited in the files that go."""
     member = line.member(tag, tmp_path / "member", **KINDS[before])
     (member / "models/mine.sql").write_text(MINE)
+    config = "dbt_loom.config.yml"
+    goes = before == "loom" and change.get("kind") == "native"
+    if goes:
+        edit(member, config, append("# mine\n"))
     commit(member)
     line.update(member, **change)
     fresh = line.render(versions.newest(), tmp_path / "fresh", **{**KINDS[before], **change})
     after = files(member)
     assert after.pop("models/mine.sql").decode() == MINE
+    assert not goes or after.pop(config).endswith(b"# mine\n")
     assert after == files(fresh)
 
 
@@ -387,17 +337,6 @@ def test_a_change_of_registry_is_an_update(line: Line, tmp_path: Path) -> None:
     line.update(member, **change)
     fresh = line.render(versions.newest(), tmp_path / "fresh", **{**KINDS["native hub"], **change})
     assert files(member) == files(fresh)
-
-
-def test_a_change_of_kind_keeps_what_was_edited_in_the_files_that_go(
-    line: Line, tmp_path: Path
-) -> None:
-    member = line.member(versions.newest(), tmp_path / "member", **KINDS["loom"])
-    edit(member, "dbt_loom.config.yml", append("# mine\n"))
-    commit(member)
-    line.update(member, kind="native")
-    assert (member / "dbt_loom.config.yml").read_text().endswith("# mine\n")
-    assert not (member / "dependencies.yml").exists()
 
 
 # ── what the person reads ─────────────────────────────────────────────────────────────
@@ -412,16 +351,34 @@ def by_hand(member: Path, *flags: str) -> str:
 
 
 def test_what_changed_what_to_check_and_how_to_undo(line: Line, tmp_path: Path) -> None:
+    """Of one member with all that an update may meet: a line that both sides changed, an edited
+    file that the template dropped, and one that it renamed to what is the team's own already."""
     member = line.member("v0.0.2", tmp_path / "member", **KINDS["native"], setup="later")
-    edit(member, "dbt_project.yml", lambda text: text.replace('"0.9.0"', '"3.1.4"'))
+    edit(member, "dbt_project.yml", lambda text: text.replace('"0.9.0"', '"3.1.4"') + "# mine\n")
     edit(member, older.REMOVED, append("# mine\n"))
+    old, new = older.RENAMED_MACRO
+    edit(member, old, append("-- mine\n"))
+    (member / new).write_text(MINE)
     commit(member)
     said = by_hand(member)
     assert f"dbt_down is updated from v0.0.2 to {versions.newest()}" in said
     assert f"What is new in {versions.newest()}" in said
     assert "Members of three kinds" in said  # of v0.1.0, which lies between
     assert f"  {older.REMOVED}\n" in said
+    assert (member / older.REMOVED).read_text().endswith("# mine\n")
+    # both stay to be looked at
+    assert (member / old).read_text().endswith("-- mine\n")
+    assert MINE in (member / new).read_text()
+    assert "dbt_project.yml" in in_conflict(member)
+    assert set(in_conflict(member)) <= {"dbt_project.yml", new}
     assert re.search(r"  dbt_project.yml:\d+\n", said)
+    text = (member / "dbt_project.yml").read_text()
+    conflict = re.search(r"<<<<<<< .*?>>>>>>> after updating\n", text, re.DOTALL)
+    assert conflict
+    assert set(re.findall(r'version: "(.*?)"', conflict[0])) == {"3.1.4", "0.9.0", "1.0.0"} - (
+        set() if "|||||||" in conflict[0] else {"0.9.0"}
+    )
+    assert text.endswith("# mine\n")
     assert "dbt build" in said
     assert "Next:" not in said, "the hook of new members ran"
 
@@ -469,16 +426,12 @@ def test_quiet_says_nothing_and_keeps_all_the_same(line: Line, tmp_path: Path) -
     assert (member / older.REMOVED).exists()
 
 
-def test_the_same_version_with_other_answers(line: Line, tmp_path: Path) -> None:
-    member = line.member(versions.newest(), tmp_path / "member", **KINDS["native"])
+def test_what_the_doctor_finds_is_told(line: Line, tmp_path: Path) -> None:
+    """After an update of the same version with other answers, too."""
+    member = line.member(versions.newest(), tmp_path / "member", **KINDS["upstream"])
     said = by_hand(member, "--data", "deployment=on_demand")
     assert f"rendered anew from {versions.newest()}" in said
     assert "What is new" not in said
-
-
-def test_what_the_doctor_finds_is_told(line: Line, tmp_path: Path) -> None:
-    member = line.member(versions.newest(), tmp_path / "member", **KINDS["upstream"])
-    said = by_hand(member, "--data", "deployment=on_demand")
     assert "doctor" not in said
     edit(member, "dbt_project.yml", lambda text: text.replace("reconcile_public_read()", "mine()"))
     commit(member)
