@@ -204,11 +204,15 @@ class Engine:
             with contextlib.suppress(duckdb.Error):  # told below
                 rows = cursor._duck_conn.execute(own, values).to_arrow_table()
                 shape = cursor._duck_conn.execute(f"DESCRIBE {own}", values).fetchall()
-                self._prepared[key] = Prepared(own, into, describe_as_rowtype(shape))
-                return Chosen(into, rows, self._prepared[key].rowtype)
+                prepared = Prepared(own, into, describe_as_rowtype(shape))
+                if values:  # else what it asks of the account itself is in its text
+                    self._prepared[key] = prepared
+                return Chosen(into, rows, prepared.rowtype)
         answer = self._fetch(cursor, tree, sql, bindings)
-        self._prepared[key] = Prepared(str(cursor._last_sql), into, answer.rowtype)
-        _TRANSLATED[known_as] = _renamed(self._prepared[key].sql, names)
+        prepared = Prepared(str(cursor._last_sql), into, answer.rowtype)
+        if values:
+            self._prepared[key] = prepared
+        _TRANSLATED[known_as] = _renamed(prepared.sql, names)
         return Chosen(into, cursor._arrow_table, answer.rowtype)
 
     def answer(self, chosen: Chosen) -> Answer:
