@@ -130,6 +130,13 @@ class Account:
         self.statements: list[Record] = []
         self.user = ADMIN
 
+    @classmethod
+    def of(cls, standin: Standin) -> Account:
+        """The stand-in's: who builds there is given rights here."""
+        made = cls()
+        made.model, made.statements = standin.model, standin.statements
+        return made
+
     def on(self, member: Member) -> Desk:
         return Desk(member.path, member.environment, self)
 
@@ -235,7 +242,9 @@ def write_models(member: Member, **models: str) -> None:
 
 
 def make_world(folder: Path, members: dict[str, Member], *, kept: bool = False) -> Iterator[World]:
-    """kept: the account is after the behaviour changes BCR-2433 and bcr-2371, else before both."""
+    """Each member is set up by a command of its own; what is asked later about access is asked in
+    this process. kept: the account is after the behaviour changes BCR-2433 and bcr-2371, else
+    before both."""
     with Standin(copy_grants_on_replace=kept, exact_kinds=kept) as standin:
         laptop = Laptop(folder / "home", standin)
         environment = {
@@ -258,4 +267,5 @@ def make_world(folder: Path, members: dict[str, Member], *, kept: bool = False) 
                 "--no-github",
             )
             laptop.give_keys(f"{name.upper()}_SVC", f"{name.upper()}_CI_SVC")
-        yield World(standin, laptop, members)
+        account = Account.of(standin)
+        yield World(standin, laptop, {name: account.on(each) for name, each in members.items()})

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Render
-from tests.snowflake_members import World, demo_answers, make_world, write_models
+from tests.snowflake_members import Account, World, demo_answers, make_world, write_models
 from tests.snowflake_standin import SnowflakeError
 from tests.snowflake_standin.names import Ref
 
@@ -143,7 +143,7 @@ def test_readers_follow_the_names_through_every_change(world: World, render_into
 
     # who is set up later reads what names it once it is built again; until then verify says so
     late = render_into(up.path.parent / "dbt_late", **demo_answers("dbt_down") | LATE)
-    late.environment.update(up.environment)
+    late = Account.of(world.standin).on(late)
     late.ok(ACCESS, "apply", *ON, "--yes")
     assert reads(world, "DBT_LATE") == {"MARTS.NOBODY"}
     assert (

@@ -17,7 +17,7 @@ from tests.snowflake_members import DEMO, World, make_world, render_demo
 
 PROD = "build --target prod"
 # each thread signs in for itself, and that takes as long as to build a model
-READER = f"{PROD} --threads 1"
+READER = "run --target prod --threads 1"
 AGAIN = "run --target prod --threads 1 --select public_orders rates"
 SLIM = "--target ci --threads 1 --state kept --select state:modified+"
 POINTER = """

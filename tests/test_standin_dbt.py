@@ -122,7 +122,7 @@ class Dbt:
                 "warehouse": "UP_WH",
                 "schema": "MARTS" if name == "prod" else "PR_1",
                 "private_key_path": str(root / "key.p8"),
-                "threads": 2,
+                "threads": 1,
             }
         profiles = {"tiny": {"target": "prod", "outputs": outputs}}
         (root / "profiles.yml").write_text(json.dumps(profiles))
