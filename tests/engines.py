@@ -22,6 +22,7 @@ from dbtmesh.config import Engine
 from fleet import dbt_v2
 from fleet.errors import FleetError
 from tests import warm
+from tests.job_pip import site_of
 
 PINS = {
     "1.10": ("dbt-core==1.10.23", "sqlparse==0.5.4"),
@@ -108,10 +109,9 @@ def make(release: str) -> None:
     home = dbt_v2.folder() / release
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
-    (packages,) = home.glob("lib/python*/site-packages")
     # a `.pth` file's lines that start with `import` are run, so that files of that kind count there
     lines = (f"import site; site.addsitedir({folder!r})" for folder in site.getsitepackages())
-    (packages / "shared.pth").write_text("\n".join(lines))
+    (site_of(home) / "shared.pth").write_text("\n".join(lines))
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
     done = subprocess.run([*pip, "install", "--quiet", "--no-deps", *PINS[release]], check=False)
     if done.returncode:

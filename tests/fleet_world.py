@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 from tests.manifests import manifest
 from tests.mesh_world import public
 from tests.versions import git
-from tests.warm import nested, programs, run
+from tests.warm import programs, run
 
 # Only what fleet asks of it: `pr list` and `pr create`, told apart by the repository's remote.
 FAKE_GH = """#!{python}
@@ -150,7 +150,7 @@ class World:
 
     def fleet(self, *arguments: str | Path, status: int = 0) -> str:
         """What the command printed on stdout; it has to end with `status`."""
-        done = run(self.command(*arguments), ROOT, self.environment() | nested(), timeout=600)
+        done = run(self.command(*arguments), ROOT, self.environment(), timeout=600)
         assert done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout

@@ -36,7 +36,7 @@ def gh(api: GitHubApi, token: str) -> Iterator[dict[str, str]]:
                     "GH_CONFIG_DIR": folder,
                     "GH_TOKEN": token,
                     "GH_NO_UPDATE_NOTIFIER": "1",
-                    "GOGC": "off",  # it ends before there is garbage, and takes a quarter less
+                    "GOGC": "off",  # gh ends before there is garbage, and takes less time
                     "PATH": f"{FOLDER}{os.pathsep}{os.environ['PATH']}",
                 }
             finally:

@@ -8,13 +8,14 @@ from pathlib import Path
 from subprocess import run
 
 from tests.constraints import with_dependencies
+from tests.job_pip import site_of
 
 
 def interpreter(folder: Path, *distributions: str) -> Path:
     """A Python of its own that has these distributions and what they need; its executable."""
     base = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
     run([base, "-m", "venv", "--without-pip", folder], check=True)
-    (site,) = folder.glob("lib/python*/site-packages")
+    site = site_of(folder)
     for name in with_dependencies(distributions):
         distribution = importlib.metadata.distribution(name)
         tops = {Path(file).parts[0] for file in distribution.files or ()}

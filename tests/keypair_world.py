@@ -110,8 +110,8 @@ fi
 
 
 def gh_standin(log: Path) -> str:
-    """The text of the stand-in for `gh`, which notes what it is asked in `log`. In the shell, which
-    starts in a fifth of the time that Python takes."""
+    """The text of the stand-in for `gh`, which notes what it is asked in `log`. A shell script:
+    Python starts more slowly."""
     bash = shutil.which("bash")
     return f"#!{bash}\nlog={shlex.quote(str(log))} person={shlex.quote(PERSON)}\n{GH_STANDIN}"
 

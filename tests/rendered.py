@@ -24,7 +24,7 @@ def render(
 ) -> None:
     """Puts a member into `folder`, which may have others. source: of a tag that stays as it is;
     committed: in a repository of its own."""
-    # a project without a name is called as its folder
+    # a project that is given no name has its folder's
     name = "member" if "project_name" in answers else folder.name
     key = [name, dict(answers), answers_file, committed]
 

@@ -260,9 +260,9 @@ def fails_at_a_table(person: Asker) -> tuple[int, str]:
     return person.run()
 
 
+# Moments of a run: after the first statement, while the account takes long for the second.
 BEGINNING = (r"CREATE TABLE \w+\.MANAGED\.T", r"CREATE TABLE \w+\.PLAIN\.T")
 MIDDLE = ("COPY GRANTS", "CREATE OR REPLACE VIEW")
-"""A statement, and one after it that the account takes long for."""
 
 
 def is_interrupted(

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import ROOT, Member
 from tests.snowflake_members import DEMO, World
 from tests.snowflake_standin import Laptop, Standin
-from tests.warm import nested, run
+from tests.warm import run
 from tests.warm.serve import KEY_BITS
 
 ACCESS = "scripts/snowflake_access.py"
@@ -47,7 +47,7 @@ class DemoLaptop(Laptop):
 
     def demo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *self.command(*arguments)]
-        return run(command, ROOT, self.environment | nested(), timeout=600)
+        return run(command, ROOT, self.environment, timeout=600)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -20,7 +19,7 @@ from fleet.render import Source
 from tests import rendered
 from tests.conftest import BIN, questions
 from tests.versions import git
-from tests.warm import at_terminal, nested, programs, run
+from tests.warm import at_terminal, programs, run
 
 COLUMNS, ROWS = 80, 50
 ENTER, DOWN, CLEAR, CTRL_C = "\r", "\x1b[B", "\x15", "\x03"
@@ -226,7 +225,7 @@ def test_ctrl_c_in_an_update_keeps_what_is_new(template: Source, tmp_path: Path)
     """And asks the rest, which the member has answers to."""
     member = tmp_path / "shop"
     words = [BIN / "copier", "copy", "--trust", "--defaults", "--quiet", template.url, "shop"]
-    run(words, tmp_path, os.environ | nested()).check_returncode()
+    run(words, tmp_path).check_returncode()
     git(member, "init", "--quiet")
     rendered.commit(member)
     terminal = Terminal(["update", "--trust"], member)

@@ -330,7 +330,7 @@ def test_the_fleet_and_the_members_own_maintenance_make_one_pull_request(
         repository, _, folder = name.partition("/")
         git(tmp_path, "clone", "--quiet", str(fleet.remote(repository)), str(checkout))
         command = [*program("update-template"), "--pull-request"]
-        done = run(command, checkout / folder, fleet.environment() | nested())
+        done = run(command, checkout / folder, fleet.environment())
         assert done.returncode == ends, done.stdout + done.stderr
         shutil.rmtree(checkout)
 

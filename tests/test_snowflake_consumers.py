@@ -42,13 +42,10 @@ def world(
     """A publisher of models for all, one, two and none of its readers; two of them are set up."""
     folder = tmp_path_factory.mktemp("consumers")
     engine = {} if request.param == CORE else quick_on_snowflake
-    up = {"dbt_up": engine}  # it alone is built here
-    members = {
-        name: render_into(
-            folder / name, **demo_answers(name) | up.get(name, {}) | {"starter": False}
-        )
-        for name in ("dbt_up", "dbt_down", "dbt_down_loom")
-    }
+    members = {}
+    for name in ("dbt_up", "dbt_down", "dbt_down_loom"):
+        more = engine if name == "dbt_up" else {}  # it alone is built here
+        members[name] = render_into(folder / name, **demo_answers(name), **more, starter=False)
     for made in make_world(folder, members, kept=request.param == QUICK):
         write_models(
             made.members["dbt_up"],

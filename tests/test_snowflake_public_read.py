@@ -162,7 +162,7 @@ def test_a_run_that_dies_has_taken_it_back_before(publisher: World) -> None:
         faults.clear()
 
 
-@on_v2
+@on_both
 def test_nothing_is_built_where_it_cannot_be_taken_back(publisher: World) -> None:
     up, faults = publisher.members["dbt_up"], publisher.standin.faults
     write_models(up, a="public table")

@@ -169,7 +169,7 @@ def test_of_a_group_its_owner_is_published() -> None:
         "group.dbt_up.g": {
             **{"name": "g", "package_name": "dbt_up", "unique_id": "group.dbt_up.g"},
             "owner": {"name": "Own", "email": "o@example.com"},
-            **{"resource_type": "group", "path": "", "original_file_path": ""},  # dbt's demand
+            **{"resource_type": "group", "path": "", "original_file_path": ""},  # dbt requires them
         }
     }
 

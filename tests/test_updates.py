@@ -23,7 +23,7 @@ from tests import rendered, versions
 from tests.conftest import BIN, Member
 from tests.rendered import commit
 from tests.versions import git, older
-from tests.warm import COMMANDS, nested, run, server
+from tests.warm import COMMANDS, run, server
 
 KINDS: dict[str, dict[str, Any]] = {
     "upstream": {"kind": "upstream", "project_name": "dbt_up"},
@@ -344,7 +344,7 @@ def test_a_change_of_registry_is_an_update(line: Line, tmp_path: Path) -> None:
 
 def by_hand(member: Path, *flags: str) -> str:
     command = [BIN / "copier", "update", "--trust", "--defaults", *flags]
-    done = run(command, member, os.environ | nested())
+    done = run(command, member)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout

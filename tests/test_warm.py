@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import BIN, Render
+from tests.job_pip import site_of
 from tests.warm import COMMANDS, Server, server
 
 SCRIPT = """
@@ -103,8 +104,7 @@ def test_what_python_looks_at_when_it_starts_gets_a_process_of_its_own(
 def test_it_may_be_of_another_environment(warm: Server, tmp_path: Path) -> None:
     home = tmp_path / "environment"
     venv.create(home, with_pip=False)
-    (packages,) = home.glob("lib/python*/site-packages")
-    (packages / "mine.py").write_text("NAME = 'mine'")
+    (site_of(home) / "mine.py").write_text("NAME = 'mine'")
     text = "import mine, sys; print(mine.NAME, sys.prefix, sys.executable)\nimport dbtmesh"
     (tmp_path / "it.py").write_text(text)
     done = warm.run([str(home / "bin/python"), "it.py"], tmp_path, os.environ, 60)

@@ -40,7 +40,7 @@ CONNECTED = {
 }
 DEPLOYMENTS = ("sequential", "independent", "on_demand")
 ALERTS = {"none": "key_pair", "slack": "workload_identity", "email": "key_pair"}
-"""With how jobs sign in, which the job that alerts does not."""
+"""The alerts, each with a way for the other jobs to sign in. The job that alerts needs none."""
 OIDC = ("aws-actions/configure-aws-credentials", "actions/deploy-pages")
 PIN = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<sha>\S+)(?: # (?P<version>\S+))?")
 
@@ -147,7 +147,7 @@ def distinct(workflows: list[Workflow]) -> list[Path]:
 
 
 def scripts(texts: Iterable[str]) -> str:
-    """A workflow with each script of these once: of a step shellcheck looks at nothing else."""
+    """A workflow with each of their scripts once. Of a step, shellcheck reads no more than that."""
     steps = {}
     for document in map(parsed, texts):
         for job in document["jobs"].values():

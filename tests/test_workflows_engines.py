@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import Render, dbt_of
 from tests.engines import PINS, Dbt
+from tests.job_pip import site_of
 from tests.workflow_world import Installed, Mesh, PullRequest, answers_of, git, opened, start
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(1800)]
@@ -37,9 +38,8 @@ def demand(constraints: Path, pins: tuple[str, ...]) -> None:
 
 def installed(dbt: Dbt, folder: Path) -> Path:
     """What `pip install --requirement requirements.txt` finds installed, and runs."""
-    (packages,) = (dbt.program.parents[1] / "lib").glob("python*/site-packages")
     folder.mkdir()
-    for path in packages.iterdir():
+    for path in site_of(dbt.program.parents[1]).iterdir():
         (folder / path.name).symlink_to(path)
     for package in UNUSED:
         stub = folder / f"{package}.dist-info"

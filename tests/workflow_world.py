@@ -32,6 +32,7 @@ from tests.actions import Actions, Run
 from tests.conftest import Member, Render, quickest
 from tests.github_actions import Workflow
 from tests.github_api import APP, NEWS, GitHubApi, app_key
+from tests.job_pip import site_of
 from tests.s3_server import BUCKET
 from tests.snowflake_members import World, demo_answers, make_world
 from tests.snowflake_standin import ADMIN, PASSWORD
@@ -99,7 +100,7 @@ class Installed:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of each step. What is Python begins warm."""
+        """Of each step. dbt Core and the tools that are Python begin warm."""
         program = self.dbt.program
         if self.dbt.release != engines.V2:
             program = self.dbt.server.program("dbt")
@@ -307,8 +308,7 @@ def on_v2(*names: str) -> Dbts:
     dbt = quickest("snowflake")
     if dbt is None:
         return {}
-    (packages,) = (dbt.program.parents[1] / "lib").glob("python*/site-packages")
-    return dict.fromkeys(names, Installed(dbt, packages))
+    return dict.fromkeys(names, Installed(dbt, site_of(dbt.program.parents[1])))
 
 
 @pytest.fixture(scope="module")

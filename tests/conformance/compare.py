@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,22 +24,19 @@ def behaviour_of(service: Service, answers: Answers) -> tuple[Any, Answers]:
     behaviour = service.behaviour()
     ours = service.expected(behaviour)
     deciding = [question for question in service.questions if question.decides]
-
-    def otherwise(questions: list[Question]) -> list[Question]:
-        return [each for each in questions if not agree(each, answers[each.name], ours[each.name])]
-
-    for together in [deciding] if service.are_apart else [[each] for each in deciding]:
-        turned = otherwise(together)
-        while turned:
-            before = behaviour, ours
-            switches = {each.decides: not getattr(behaviour, each.decides) for each in turned}
-            behaviour = replace(behaviour, **switches)
-            ours = service.expected(behaviour)
-            if not (wrong := otherwise(turned)):
-                break
-            behaviour, ours = before
-            turned = [each for each in turned if each not in wrong]
+    for together in [deciding] if service.switches_are_independent else [[q] for q in deciding]:
+        differ = [each for each in together if not agree(each, answers[each.name], ours[each.name])]
+        theirs = service.expected(_switched(behaviour, differ)) if differ else ours
+        agreed = [each for each in differ if agree(each, answers[each.name], theirs[each.name])]
+        if agreed:
+            behaviour = _switched(behaviour, agreed)
+            ours = theirs if agreed == differ else service.expected(behaviour)
     return behaviour, ours
+
+
+def _switched(behaviour: Any, by: Sequence[Question]) -> Any:
+    """The behaviour with the other position of each switch that these questions decide."""
+    return replace(behaviour, **{each.decides: not getattr(behaviour, each.decides) for each in by})
 
 
 def agree(question: Question, answered: Answer, ours: Answer) -> bool:

@@ -55,12 +55,12 @@ class Question(Protocol):
 @dataclass(frozen=True)
 class Service:
     """behaviour: a dataclass of switches, in which accounts differ and are right; expected: what
-    the stand-in of such an account answers; known: texts that a report may hold; are_apart: no
-    switch changes the answer that decides another."""
+    the stand-in of such an account answers; known: texts that a report may hold;
+    switches_are_independent: no switch changes the answer that decides another."""
 
     name: str
     questions: Sequence[Question]
     behaviour: type[Any]
     expected: Callable[[Any], Answers]
     known: frozenset[str]
-    are_apart: bool = False
+    switches_are_independent: bool = False

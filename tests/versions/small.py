@@ -1,8 +1,8 @@
 """A template of a few files, in a line of versions.
 
-For what is done with members whatever they hold: their updates take a third of the time. What the
-fleet knows of a member is here: its answers, its folder in its repository, files that every version
-changes, and what a version says of itself.
+For what is done with members whatever they hold: their updates take less than half the time. What
+the fleet knows of a member is here: its answers, its folder in its repository, files that every
+version changes, and what a version says of itself.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ FILES = {
 
 
 def build(repository: Path, before: Sequence[str], after: Sequence[str]) -> None:
-    """Makes the repository, with a commit and a tag for each version. Between those two the line
-    changes that teams change too."""
+    """Makes the repository, with a commit and a tag for each version. Between `before` and
+    `after`, a line changes that teams change, too."""
     repository.mkdir(parents=True)
     versions.git(repository, "init", "--quiet", "--initial-branch=main")
     for tag in (*before, *after):

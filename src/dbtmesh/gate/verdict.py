@@ -113,8 +113,8 @@ def _rewritten(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:
 
 
 def _digests_words(interface: Interface) -> bool:
-    """Whether the dbt that wrote it takes the digest of a file's words, as since 1.12, and not that
-    of its text. One says nothing of the other."""
+    """Whether its checksums are of the words of each file, as dbt writes them since 1.12. Before,
+    they were of the whole text, and the two kinds cannot be compared."""
     written_by = str(interface.manifest["metadata"].get("dbt_version"))
     found = re.match(r"(\d+)\.(\d+)", written_by)
     return found is not None and (int(found[1]), int(found[2])) >= (1, 12)

@@ -157,7 +157,7 @@ def read(
         with _Within(uid, "group"):
             group = decode(encoded, GROUP)
         if group["package_name"] == project and group["name"] in used:
-            # dbt wants the others, too, though they say nothing
+            # dbt requires the three that are added here
             groups[uid] = {**group, "resource_type": "group", "path": "", "original_file_path": ""}
     return Content(metadata, generated_at, nodes, groups, frozenset(private), parents)
 

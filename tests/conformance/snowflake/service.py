@@ -33,5 +33,5 @@ SNOWFLAKE = Service(
             *(column for columns in SHOWN.values() for column in columns),
         }
     ),
-    are_apart=True,
+    switches_are_independent=True,
 )
