@@ -169,6 +169,36 @@ def test_a_public_model_that_v2_does_not_see_is_not_dropped_in_silence(
         assert "public_orders (models/marts/_marts.yml)" in said
 
 
+def update(template: Source, folder: Path, *data: str) -> str:
+    """Commits a member, and updates it with other answers; what was said."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "as it was")
+    flags = ["--trust", "--defaults", "--vcs-ref", str(template.ref)]
+    answers = [word for each in data for word in ("--data", each)]
+    done = run([BIN / "copier", "update", *flags, *answers], folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_upstream_moves_to_v2_and_back(template: Source, tmp_path: Path) -> None:
+    """It builds on from the tables that the other has made, and nothing changes for its readers."""
+    folder, home = tmp_path / "dbt_up", tmp_path / ".mesh"
+    rendering.render(template, folder, {"kind": "upstream", "project_name": "dbt_up"})
+    home.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+
+    def built_on(release: str) -> Member:
+        environment = dbt_of(release).environment
+        member = Member(folder, {"DBT_MESH_HOME": str(home), **environment})
+        member.dbt("build")
+        return member
+
+    built_on(engines.OURS).ok(PUBLISH)
+    for release, engine in ((engines.V2, Engine.V2), (engines.OURS, Engine.CORE)):
+        assert f" and is {engine} from now on" in update(template, folder, f"engine={engine}")
+        assert built_on(release).ok(PUBLISH).rstrip().endswith("; the interface is unchanged")
+
+
 def test_from_loom_to_v2_in_one_step(
     template: Source, render: Render, tmp_path: Path, quick: dict[str, str]
 ) -> None:
@@ -186,18 +216,11 @@ def test_from_loom_to_v2_in_one_step(
     loom.dbt("build")
     models = {path: path.read_text() for path in (folder / "models").rglob("*.*")}
     git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "as a loom member")
-
-    flags = ("--trust", "--defaults", "--vcs-ref", str(template.ref))
-    data = ("--data", "kind=native", "--data", "engine=v2")
-    command = [str(BIN / "copier"), "update", *flags, *data]
-    done = run(command, folder)
-    assert done.returncode == 0, done.stderr
+    said = update(template, folder, "kind=native", "engine=v2")
     assert {path: path.read_text() for path in (folder / "models").rglob("*.*")} == models
     assert not (folder / "dbt_loom.config.yml").exists()
     assert "dbt-loom" not in (folder / "requirements.txt").read_text()
-    assert "\n  scripts/sync_mesh.py --offline && dbt parse && dbt build\n" in done.stdout
+    assert "\n  scripts/sync_mesh.py --offline && dbt parse && dbt build\n" in said
     member = Member(folder, {**up.environment, **dbt.environment})
     member.ok("scripts/sync_mesh.py", "--offline")
     git(folder, "add", "--all")
@@ -300,3 +323,20 @@ def test_an_engine_that_nobody_knows_is_said_to_be_wrong(render: Render) -> None
     facts = member.path / "mesh.yml"
     facts.write_text(facts.read_text().replace("engine: core", "engine: fusion"))
     assert "`engine` is 'fusion', not one of core, v2" in member.refused("scripts/sync_mesh.py")
+
+
+@pytest.mark.parametrize(
+    ("variables", "ends"),
+    [({}, pytest.skip.Exception), ({"CI": "true"}, pytest.fail.Exception)],
+)
+def test_where_a_dbt_is_missing_its_tests_are_skipped_and_fail_in_ci(
+    variables: dict[str, str],
+    ends: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "found", lambda _: None)
+    monkeypatch.delenv("CI", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ends, match=r"^no dbt v2 here: python -m tests\.engines makes it"):
+        dbt_of(engines.V2)
