@@ -70,12 +70,22 @@ def program(command: str) -> list[str]:
     return ["dbt"] if command == "dbt" else [sys.executable, command]
 
 
+def use_git_of_tests(folder: Path) -> None:
+    """Git that does not look after each commit for what it could tidy up, and puts no samples into
+    new repositories."""
+    for name in ("hooks", "info"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    settings = folder.with_name("gitconfig")
+    settings.write_text("[gc]\nauto = 0\n[maintenance]\nauto = false\n")
+    os.environ |= {"GIT_TEMPLATE_DIR": str(folder), "GIT_CONFIG_GLOBAL": str(settings)}
+
+
 def pytest_configure() -> None:
     """For tests alone: a bench measures what people have."""
     memory.use()
     remember.compiled()
     remember.questions()
-    shared.folder()  # before there are other processes
+    use_git_of_tests(shared.folder() / "git")  # before there are other processes
     gc.freeze()
     gc.set_threshold(*SELDOM)
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from fleet import dbt_v2
-from fleet import render as rendering
 from fleet.render import Source
-from tests import constraints, engines
+from tests import constraints, engines, rendered
 from tests.conftest import ROOT
 from tests.test_members import KINDS
 
@@ -63,7 +63,7 @@ def render_shop(template: Source, folder: Path, kind: str, engine: str) -> None:
     """A member of that kind on that engine, where there is one."""
     if KINDS[kind]["kind"] == "loom" and engine == "v2":
         pytest.skip("a question refuses it")
-    rendering.render(template, folder, {**KINDS[kind], "project_name": "shop", "engine": engine})
+    rendered.render(template, folder, {**KINDS[kind], "project_name": "shop", "engine": engine})
 
 
 @pytest.mark.parametrize("engine", ["core", "v2"])
@@ -96,6 +96,12 @@ for command in commands:
 """
 
 
+@cache
+def packages() -> list[tuple[str, list[str]]]:
+    """What can be imported here, and the distributions that it is of."""
+    return [*importlib.metadata.packages_distributions().items()]
+
+
 @pytest.mark.parametrize("engine", ["core", "v2"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_member_requires_is_all_that_its_commands_import(
@@ -110,8 +116,7 @@ def test_what_a_member_requires_is_all_that_its_commands_import(
     lines = constraints.required(text)
     others = [line for line in lines if line != constraints.LIBRARY]
     names = constraints.with_dependencies(chain(others, library["dependencies"], *of_extras))
-    packages = importlib.metadata.packages_distributions().items()
-    allowed = [each for each, of in packages if names & {*map(canonicalize_name, of)}]
+    allowed = [each for each, of in packages() if names & {*map(canonicalize_name, of)}]
     there = {path.stem for path in (ROOT / "src/dbtmesh/commands").glob("[a-z]*.py")}
     commands = there - (ONLY_READERS if kind == "upstream" else set())
     words = [sys.executable, "-c", IMPORT, ",".join(sorted(commands)), ",".join(allowed)]

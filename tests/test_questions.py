@@ -378,20 +378,23 @@ def test_the_answer_that_a_registry_lacks_is_named(
 @pytest.mark.parametrize(
     "answers",
     [
-        {"github_repository": "jane_acme/dbt-up"},
-        {"kind": "loom", "upstreams": "MLOps"},
-        {"kind": "native", "upstreams": "_x, Up=UPS"},
-        {"snowflake_account": "xy12345"},
-        {"snowflake_account": "xy12345.us-east-2.aws"},
-        {"snowflake_account": "acme-main.privatelink"},
-        {"snowflake_account": "xy12345.west-europe.azure"},
-        {"snowflake_account": "xy12345.us-central1.gcp.privatelink"},
-        {"snowflake_account": "xy12345.us-gov-west-1.aws"},
-        {"snowflake_account": "xy12345.fhplus.us-gov-west-1.aws"},
-        {"registry_bucket": "arn:aws:s3:eu-west-1:123456789012:accesspoint/mesh"},
-        {"registry_encryption": "arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/mesh"},
-        {"github_server": "git.acme.example"},
-        {"description": "Bestellungen für Größe, Αλφα und кот"},
+        # each question refuses by itself: several go with one member
+        {"snowflake_account": "xy12345", "github_repository": "jane_acme/dbt-up"},
+        {"snowflake_account": "xy12345.us-east-2.aws", "kind": "loom", "upstreams": "MLOps"},
+        {"snowflake_account": "acme-main.privatelink", "kind": "native", "upstreams": "_x, Up=UPS"},
+        {
+            "snowflake_account": "xy12345.west-europe.azure",
+            "registry_bucket": "arn:aws:s3:eu-west-1:123456789012:accesspoint/mesh",
+        },
+        {
+            "snowflake_account": "xy12345.us-central1.gcp.privatelink",
+            "registry_encryption": "arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/mesh",
+        },
+        {"snowflake_account": "xy12345.us-gov-west-1.aws", "github_server": "git.acme.example"},
+        {
+            "snowflake_account": "xy12345.fhplus.us-gov-west-1.aws",
+            "description": "Bestellungen für Größe, Αλφα und кот",
+        },
     ],
     ids=str,
 )

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import versions
+from fleet.render import Source
+from tests import rendered, versions
 from tests.actions import Actions, Run
 from tests.conftest import BIN, program
 from tests.keypair_world import gh_standin
@@ -72,6 +73,7 @@ class Desk:
     def again(self, **environment: str) -> subprocess.CompletedProcess[str]:
         """A later run, on a runner of its own: of the member as it is on main."""
         git(self.member, "reset", "--quiet", "--hard")
+        git(self.member, "clean", "--quiet", "--force", "-d")
         git(self.member, "switch", "--quiet", "main")
         for branch in git(self.member, "branch", "--format=%(refname:short)").split():
             if branch != "main":
@@ -132,16 +134,10 @@ def make(template: Path, folder: Path, project: str) -> Desk:
     identity = '[user]\n name = "Test"\n email = "test@example.com"\n'
     (home / ".gitconfig").write_text(f'{identity}[url "{remote}"]\n insteadOf = "{ADDRESS}"\n')
     answers = f"{project}/.copier-answers.yml".removeprefix("./")
-    flags = ("--trust", "--defaults", "--quiet", "--vcs-ref", OLD, "--answers-file", answers)
-    data = ("--data", "project_name=dbt_up", "--data", "starter=false")
-    command = [BIN / "copier", "copy", *flags, *data, template, member]
-    run(command, folder).check_returncode()
-    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
-    git(member, "init", "--quiet", "--initial-branch=main")
-    git(member, "add", "--all")
-    git(member, "commit", "--quiet", "--message", "rendered")
+    given = {"project_name": "dbt_up", "starter": False}
+    rendered.render(Source(str(template), OLD), member, given, answers, committed=True)
+    git(folder, "clone", "--quiet", "--bare", str(member), str(remote))
     git(member, "remote", "add", "origin", ADDRESS)
-    git(member, "push", "--quiet", str(remote), "main")
     return Desk(member, remote, Actions(folder / "actions"), folder, project)
 
 
@@ -209,17 +205,15 @@ def test_a_branch_whose_pull_request_failed_gets_one_in_the_next_run(
     assert git(desk.remote, "rev-parse", branch) == pushed
 
 
-@pytest.mark.parametrize(("state", "says"), [("OPEN", "open"), ("CLOSED", "closed")])
-def test_a_pull_request_that_was_declined_stays_so(
-    template: Path, tmp_path: Path, state: str, says: str
-) -> None:
+def test_a_pull_request_that_was_declined_stays_so(template: Path, tmp_path: Path) -> None:
     desk = make(template, tmp_path, ".")
     assert desk.script("--pull-request").returncode == 0
-    desk.listed({"number": 7, "state": state, "isCrossRepository": False})
-    done = desk.again()
-    assert done.returncode == 0, done.stderr
-    assert f"its pull request 7 is {says}" in done.stdout
-    assert len(desk.pull_requests) == 1
+    for state in ("open", "closed"):
+        desk.listed({"number": 7, "state": state.upper(), "isCrossRepository": False})
+        done = desk.again()
+        assert done.returncode == 0, done.stderr
+        assert f"its pull request 7 is {state}" in done.stdout
+        assert len(desk.pull_requests) == 1
 
 
 def test_a_repository_without_drafts_gets_an_ordinary_pull_request(
