@@ -164,6 +164,7 @@ def test_a_run_that_dies_has_taken_it_back_before(publisher: World) -> None:
 
 @on_both
 def test_nothing_is_built_where_it_cannot_be_taken_back(publisher: World) -> None:
+    """How an error at the start stops a run differs between the engines."""
     up, faults = publisher.members["dbt_up"], publisher.standin.faults
     write_models(up, a="public table")
     deploy(publisher)

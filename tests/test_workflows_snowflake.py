@@ -22,6 +22,7 @@ from fleet.render import Source
 from tests import aws_world
 from tests.actions import Actions, Run
 from tests.conftest import Render
+from tests.engines import OURS
 from tests.github_actions import Workflow
 from tests.github_api import APP, NEWS, GitHubApi
 from tests.snowflake_members import ACCESS, make_world
@@ -181,10 +182,11 @@ def test_from_deploy_to_reader_with_snowflake_alone(mesh: Mesh) -> None:
         member.ok(ACCESS, "verify", "--connection", "admin")
 
 
-@pytest.mark.parametrize("mesh", ["key_pair"], indirect=True)
+@pytest.mark.parametrize("mesh", ["workload_identity"], indirect=True)
 def test_a_pull_request_reads_and_writes_nothing_and_its_deploy_tells_the_reader(
     mesh: Mesh,
 ) -> None:
+    """By token, and on dbt Core. test_workflows_pull_request has keys, and dbt v2."""
     up = mesh.folder("dbt_up")
     git(up, "switch", "--quiet", "--create", "change")
     text = (up / CONTRACTS).read_text()
@@ -202,6 +204,7 @@ def test_a_pull_request_reads_and_writes_nothing_and_its_deploy_tells_the_reader
     before, written = len(mesh.snowflake.standin.sign_ins), inserts(mesh)
     done = _run(mesh, "dbt_up", "ci.yml", "pull_request", payload, environment="ci")
     assert done.ok, str(done)
+    assert f"dbt={OURS}." in done.step("Build").output
     assert signed_in(mesh, before) == {"DBT_UP_CI_SVC"}
     assert inserts(mesh) == written
 
