@@ -49,7 +49,7 @@ class Starter:
 
 BUILD = "build --warn-error"
 AGAIN = "build --select daily_revenue"
-EMPTY = "run --empty --select stg_orders"
+EMPTY = "run --empty --select stg_customers"
 MODIFIED = "build --select state:modified+ --state kept"
 JOURNEY = (BUILD, EMPTY, AGAIN)
 AFTER = {"count": 4, "period": "hour", "updates_on": "any"}
@@ -94,6 +94,7 @@ def test_a_second_run_of_the_incremental_model_doubles_nothing(starter: Starter)
 
 def test_an_empty_run_builds_nothing_of_the_data(starter: Starter) -> None:
     assert starter.status(EMPTY) == 0, starter.said(EMPTY)
+    assert starter.rows("select count(*) from STAGING.stg_customers") == [(0,)]
 
 
 def test_what_was_modified_is_selected(starter: Starter) -> None:
