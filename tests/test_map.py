@@ -710,7 +710,7 @@ def test_text_of_others_stays_text(open_page: Open, tmp_path: Path) -> None:
 
 
 def test_a_large_mesh_opens_closed_and_answers_at_once(open_page: Open, tmp_path: Path) -> None:
-    page = open_page(mesh_world.large(tmp_path / "registry", columns=3))
+    page = open_page(mesh_world.large(tmp_path / "registry"))
     assert len(rendered(page, ".name")) == 50
     assert rendered(page, ".model") == []
     # generous: a phone is slower than this machine, and this machine may be busy
