@@ -21,7 +21,7 @@ import pytest
 import set_up_snowflake
 
 from fleet.render import Source
-from tests import versions
+from tests import rendered, versions
 from tests.conftest import BIN, ROOT, Member
 from tests.interpreters import interpreter
 from tests.keypair_world import ACCOUNT, TeamLaptop, fingerprint
@@ -31,6 +31,7 @@ from tests.versions import git
 from tests.warm import run
 
 COPIER = str(BIN / "copier")
+ANSWERS = {"snowflake_account": ACCOUNT, "project_name": "dbt_up"}
 QUESTION = "Which connection, of an administrator?"
 
 
@@ -58,7 +59,7 @@ class Desk:
         return {name: value for name, value in known.items() if name != "DBT_MESH_PYTHON"}
 
     def arguments(self, setup: str, *more: str) -> list[str]:
-        answers = {"setup": setup, "snowflake_account": ACCOUNT, "project_name": "dbt_up"}
+        answers = {"setup": setup, **ANSWERS}
         data = [word for key, value in answers.items() for word in ("-d", f"{key}={value}")]
         source = ["--vcs-ref", "HEAD", self.template.url, str(self.member)]
         return ["copy", "--trust", "--defaults", *more, *data, *source]
@@ -73,11 +74,24 @@ class Desk:
         self.is_whole()
         return done.stdout + done.stderr
 
-    def terminal(self, setup: str = "now", **environment: str) -> Any:
+    def terminal(self, **environment: str) -> Any:
+        return self._spawn(self.member.parent, COPIER, *self.arguments("now", "-q"), **environment)
+
+    def hook(self) -> Any:
+        """The hook as Copier runs it, in a member that is there: what Copier makes of it is the
+        same whatever happens."""
+        rendered.render(self.template, self.member, {"setup": "now", **ANSWERS})
+        hook, version = str(ROOT / "hooks/after_copy.py"), str(self.template.ref).removeprefix("v")
+        words = (".copier-answers.yml", version, "quiet", "DBT_UP_CI_SVC", "")
+        # a shell stands for Copier, whose terminal it is
+        shell = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
+        return self._spawn(self.member, *shell, sys.executable, "-B", hook, *words)
+
+    def _spawn(self, folder: Path, *words: str, **environment: str) -> Any:
         return pexpect.spawn(
-            COPIER,
-            self.arguments(setup, "-q"),
-            cwd=str(self.member.parent),
+            words[0],
+            [*words[1:]],
+            cwd=str(folder),
             env=self.environment | {"PROMPT_TOOLKIT_NO_CPR": "1"} | environment,
             dimensions=(60, 250),
             encoding="utf-8",
@@ -85,7 +99,7 @@ class Desk:
         )
 
     def end(self, terminal: Any) -> str:
-        """The rest of what is shown; Copier has ended well, and the member is there."""
+        """The rest of what is shown; it has ended well, and the member is there."""
         terminal.expect(pexpect.EOF)
         terminal.close()
         assert terminal.exitstatus == 0, terminal.before
@@ -123,17 +137,11 @@ def test_later_prints_numbered_steps(desk: Desk) -> None:
     assert len(steps) == 4
     for command in ("cd dbt_up", "dbt build", "snowflake_access.py plan", "setup_keypair_auth.sh"):
         assert command in out
+    for word in out.partition("Next:")[2].partition("Read on")[0].split():
+        if word.startswith(("scripts/", "./setup")):
+            assert os.access(desk.member / word, os.X_OK), word
     assert (desk.member.parent / ".mesh").is_dir()
     assert desk.laptop.standin.sign_ins == []
-
-
-def test_the_steps_are_commands_that_exist(desk: Desk) -> None:
-    _, steps = desk.copy("later").split("Next:")
-    for word in steps.partition("Read on")[0].split():
-        if word.startswith(("scripts/", "./setup")):
-            path = desk.member / word
-            assert path.exists(), word
-            assert os.access(path, os.X_OK), word
 
 
 def test_who_commits_is_asked_for_where_git_does_not_know(desk: Desk) -> None:
@@ -406,7 +414,7 @@ def test_now_sets_everything_up(desk: Desk) -> None:
 
 
 def test_no_is_an_answer(desk: Desk) -> None:
-    terminal = desk.terminal()
+    terminal = desk.hook()
     choose(terminal)
     terminal.expect_exact("Create this on connection admin?")
     terminal.send("\r")  # the default
@@ -418,14 +426,14 @@ def test_no_is_an_answer(desk: Desk) -> None:
 
 def test_no_connection(desk: Desk) -> None:
     (desk.laptop.home / ".snowflake/connections.toml").unlink()
-    out = desk.end(desk.terminal())
+    out = desk.end(desk.hook())
     assert "no connection in connections.toml" in out
     assert "apply --connection NAME" in out
 
 
 def test_a_wrong_password(desk: Desk) -> None:
     desk.laptop.connection("mistyped", user="STANDIN_ADMIN", password="wrong")
-    terminal = desk.terminal()
+    terminal = desk.hook()
     choose(terminal, 2)
     out = desk.end(terminal)
     assert "Incorrect username or password" in out
@@ -435,7 +443,7 @@ def test_a_wrong_password(desk: Desk) -> None:
 
 def test_a_missing_privilege_half_way(desk: Desk) -> None:
     desk.laptop.standin.faults.fail("CREATE USER")
-    terminal = desk.terminal()
+    terminal = desk.hook()
     choose(terminal)
     terminal.expect_exact("Create this on connection admin?")
     terminal.send("y")
@@ -458,7 +466,7 @@ def test_a_missing_privilege_half_way(desk: Desk) -> None:
 
 def test_what_was_done_is_told(desk: Desk) -> None:
     desk.laptop.standin.faults.fail("SET RSA_PUBLIC_KEY")
-    terminal = desk.terminal()
+    terminal = desk.hook()
     choose(terminal)
     terminal.expect_exact("Create this on connection admin?")
     terminal.send("y")
@@ -497,7 +505,7 @@ def test_ctrl_c_in_the_middle_of_a_command(desk: Desk) -> None:
 
 
 def test_the_network_goes(desk: Desk) -> None:
-    terminal = desk.terminal()
+    terminal = desk.hook()
     choose(terminal)
     terminal.expect_exact("Create this on connection admin?")
     desk.laptop.standin.stop()
