@@ -213,16 +213,16 @@ def quick_on_snowflake() -> dict[str, str]:
 
 
 JOURNEYS = """
-    fleet_update updates workflows_engines workflows_pull_request workflows_run update_template
-    snowflake_public_read engines shared_repositories aws_registry keypair_auth workflows_shared
-    hooks_after_copy workflows_snowflake workflows_cloud snowflake_engines workflows members
-    environments references
-    demo snowflake_v2 standin_dbt workload_identity demo_snowflake snowflake_consumers
-    lineage map sources first_hour publish breakages demo_engines sync_faults
-    questions joining library stub prompts
+    updates fleet_update workflows_engines stores workflows_snowflake workflows_run hooks_after_copy
+    first_hour snowflake_public_read snowflake_registry aws_registry update_template
+    workflows_pull_request joining workflows_cloud engines workflows_shared shared_repositories
+    demo_snowflake keypair_auth map demo conformance snowflake_engines joining_projects questions
+    snowflake_consumers sync_faults references publish demo_engines standin_dbt environments
+    workload_identity workflows members lineage prompts library own_sources snowflake_v2 sources
+    stub breakages
 """.split()
-"""Modules whose tests go a long way, with real members, dbt or workflows, the longest first. They
-have the marker `journey`, and start first, so that no worker ends alone."""
+"""Modules whose tests go a long way, with real members, dbt, stores or workflows; longest first.
+They have the marker `journey`, and start first, so that no worker ends alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -32,10 +32,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "native hub": {"kind": "native", "project_name": "dbt_hub", "publishes": True},
     "loom hub": {"kind": "loom", "project_name": "dbt_hub_loom", "publishes": True},
 }
-ALL = [(kind, tag) for tag in versions.kept()[1:] for kind in KINDS]
-# v0.0.1 is v0.1.0 with what older.py changes, of which hubs have nothing of their own; and v0.0.2
-# has nothing that v0.0.1 has not, but in upstreams
-ALL += [(kind, versions.kept()[0]) for kind in KINDS if "hub" in kind]
+ALL = [(kind, tag) for tag in versions.kept() for kind in KINDS]
+# of what older.py changes in v0.1.0, hubs have nothing of their own; and v0.0.2 has nothing that
+# v0.0.1 has not, but in upstreams
 ALL += [(kind, "v0.0.1") for kind in ("upstream", "native", "loom")] + [("upstream", "v0.0.2")]
 
 
@@ -161,7 +160,7 @@ MODELS = {
 }
 STARTERS = {
     "upstream": ["models/marts/daily_revenue.sql", "models/staging/stg_the_customers.sql"],
-    "native": ["models/downstream_orders.sql"],
+    "native": ["models/downstream_orders.sql", "models/_models.yml"],
     "loom": ["models/staging/stg_public_orders.sql"],
 }
 OLDEST = versions.earlier()[0]
