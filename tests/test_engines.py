@@ -170,6 +170,30 @@ def test_a_public_model_that_v2_does_not_see_is_not_dropped_in_silence(
         assert "public_orders (models/marts/_marts.yml)" in said
 
 
+@pytest.mark.parametrize("release", [engines.OURS, engines.V2])
+def test_nothing_is_built_before_what_comes_first_has_succeeded(
+    render: Render, release: str
+) -> None:
+    dbt = dbt_of(release)
+    up = render(kind="upstream", starter=False, engine=dbt.engine)
+    up.environment.update(dbt.environment)
+    (up.path / "models").mkdir(exist_ok=True)
+    (up.path / "models/orders.sql").write_text("select 1 as id\n")
+    settings = up.path / "dbt_project.yml"
+    first = "on-run-start:\n"
+    text = settings.read_text()
+    assert first in text
+    settings.write_text(text.replace(first, f'{first}  - "select * from nothing.of_that_name"\n'))
+    done = up.run("dbt", "build")
+    assert done.returncode == 1, done.stdout
+    assert "of_that_name" in done.stdout + done.stderr
+    database = Path(up.environment["DBT_MESH_HOME"]) / "DBT_UP_LOCAL.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        assert connection.execute("select table_name from duckdb_tables()").fetchall() == []
+        views = connection.execute("select view_name from duckdb_views() where not internal")
+        assert views.fetchall() == []
+
+
 def update(template: Source, folder: Path, *data: str) -> str:
     """Commits a member, and updates it with other answers; what was said."""
     git(folder, "add", "--all")
