@@ -1,7 +1,7 @@
 """Manifests that releases of dbt have written, as publishers have them.
 
-`project` has one of everything that a publication or its readers have to get right; the folders in
-its `models` say which releases take what is inside. Each release built it on DuckDB:
+`project.yml` has one of everything that a publication or its readers have to get right; the folders
+in its `models` say which releases take what is inside. Each release built it on DuckDB:
 
     python -m tests.written_by_dbt 1.8 /path/to/an/environment/bin/dbt
 
@@ -14,12 +14,14 @@ from __future__ import annotations
 import json
 import lzma
 import os
-import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 FOLDER = Path(__file__).parent
 CORE = ("1.8", "1.9", "1.10", "1.11", "1.12")
@@ -38,25 +40,36 @@ def manifest(release: str) -> bytes:
     return lzma.decompress((FOLDER / f"{release}.json.xz").read_bytes())
 
 
-def parts(release: str) -> list[str]:
-    """The folders of models that a release takes."""
+@cache
+def _project() -> Mapping[str, str]:
+    """Its files by path; in one file, because who renders a member checks out all that is here."""
+    loaded: dict[str, str] = yaml.safe_load((FOLDER / "project.yml").read_text())
+    return loaded
+
+
+def _part(path: str) -> str | None:
+    """The folder of models that a file is in."""
+    first, *rest = path.split("/")
+    return rest[0] if first == "models" and len(rest) > 1 else None
+
+
+def is_for(release: str, part: str) -> bool:
+    """Whether a release takes a folder of models."""
     if release == V2:
-        return [path.name for path in _parts() if path.name != "core"]
+        return part != "core"
     later = CORE[CORE.index(release) + 1 :]
-    without = {V2, *(f"since_{each}" for each in later)}
-    return [path.name for path in _parts() if path.name not in without]
-
-
-def _parts() -> list[Path]:
-    return sorted((FOLDER / "project/models").iterdir())
+    return part not in {V2, *(f"since_{each}" for each in later)}
 
 
 def lay_out(release: str, folder: Path) -> None:
-    """Puts the project into a folder, as far as the release takes it."""
-    shutil.copytree(FOLDER / "project", folder, dirs_exist_ok=True)
-    for path in (folder / "models").iterdir():
-        if path.is_dir() and path.name not in parts(release):
-            shutil.rmtree(path)
+    """Puts the project into a folder, as far as the release takes it, and takes out the rest."""
+    for name, text in _project().items():
+        path, part = folder / name, _part(name)
+        if part and not is_for(release, part):
+            path.unlink(missing_ok=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def make(release: str, program: Path) -> None:

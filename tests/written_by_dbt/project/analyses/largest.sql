@@ -1,1 +1,0 @@
-select max(amount) from {{ ref('orders') }}

@@ -1,1 +1,0 @@
-select cast('2026-01-01' as date) as date_day

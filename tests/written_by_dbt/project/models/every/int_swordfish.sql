@@ -1,2 +1,0 @@
-{{ config(materialized='ephemeral') }}
-select *, {{ cents('amount') }} as cents from {{ ref('stg_orders') }}

@@ -1,1 +1,0 @@
-select person, email from {{ source('crm', 'contacts') }}

@@ -1,1 +1,0 @@
-select id, amount as refund from {{ ref('stg_orders') }}

@@ -1,1 +1,0 @@
-select 1 as id, timestamp '2026-01-01' as returned_at

@@ -1,1 +1,0 @@
-select * from {{ source('crm', 'contacts') }} where email is null
