@@ -51,13 +51,15 @@ class Dbt:
     @property
     def environment(self) -> dict[str, str]:
         """For a member's commands and their own calls of dbt; dbt Core begins warm."""
-        folders, more = [str(self.program.parent), os.environ["PATH"]], {}
+        path = os.pathsep.join([str(self.folder), str(self.program.parent), os.environ["PATH"]])
         if self.release == V2:
-            more = {"DBT_LOAD_STANDARD_SNOWFLAKE_DRIVER": "1"}
-        else:
-            folders.insert(0, str(self.server.program("dbt").parent))
-            more = warm.nested(self.server)
-        return {"PATH": os.pathsep.join(folders), **more}
+            return {"PATH": path, "DBT_LOAD_STANDARD_SNOWFLAKE_DRIVER": "1"}
+        return {"PATH": path, **warm.nested(self.server)}
+
+    @property
+    def folder(self) -> Path:
+        """Where shells find it; dbt Core begins warm."""
+        return (self.program if self.release == V2 else self.server.program("dbt")).parent
 
     @property
     def server(self) -> warm.Server:

@@ -19,6 +19,7 @@ from fleet.render import Source
 from tests import engines
 from tests.conftest import BIN, Member, Render, dbt_of
 from tests.engines import Dbt
+from tests.rendered import commit
 from tests.versions import git
 from tests.warm import run
 
@@ -196,8 +197,7 @@ def test_nothing_is_built_before_what_comes_first_has_succeeded(
 
 def update(template: Source, folder: Path, *data: str) -> str:
     """Commits a member, and updates it with other answers; what was said."""
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "as it was")
+    commit(folder)
     flags = ["--trust", "--defaults", "--vcs-ref", str(template.ref)]
     answers = [word for each in data for word in ("--data", each)]
     done = run([BIN / "copier", "update", *flags, *answers], folder)
@@ -351,17 +351,12 @@ def test_an_engine_that_nobody_knows_is_said_to_be_wrong(render: Render) -> None
 
 
 @pytest.mark.parametrize(
-    ("variables", "ends"),
-    [({}, pytest.skip.Exception), ({"CI": "true"}, pytest.fail.Exception)],
+    ("ci", "ends"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)]
 )
 def test_where_a_dbt_is_missing_its_tests_are_skipped_and_fail_in_ci(
-    variables: dict[str, str],
-    ends: type[BaseException],
-    monkeypatch: pytest.MonkeyPatch,
+    ci: str, ends: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "found", lambda _: None)
-    monkeypatch.delenv("CI", raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CI", ci)
     with pytest.raises(ends, match=r"^no dbt v2 here: python -m tests\.engines makes it"):
         dbt_of(engines.V2)

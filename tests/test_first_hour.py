@@ -22,7 +22,7 @@ from tests.keypair_world import ACCOUNT, gh_standin
 from tests.snowflake_standin import Laptop, Standin, split_statements
 from tests.snowflake_standin.fixtures import rsa_key
 from tests.versions import git
-from tests.warm import nested, server
+from tests.warm import server
 
 README, JOINING, FLEET = (
     (ROOT / path).read_text() for path in ("README.md", "docs/joining.md", "docs/fleet.md")
@@ -73,7 +73,7 @@ def test_an_attendee(tmp_path: Path) -> None:
     (clone / ".venv/bin").mkdir(parents=True)
     (clone / ".venv/bin/python").symlink_to(server(warm.COMMANDS).program("python"))
     (clone / ".venv/demo").touch()
-    attendee = Person(clone, {"HOME": str(tmp_path), **nested()})
+    attendee = Person(clone, {"HOME": str(tmp_path)})
     said = attendee.types(blocks(README, "## See it run")[0][0])
     assert "What to try next" in said
     assert attendee.end() == stated("a workshop attendee")
@@ -219,7 +219,7 @@ def test_a_platform_team(tmp_path: Path, template: Source) -> None:
         for name in ("sales", "finance"):
             fleet.member(name, versions.newest(), kind="upstream", starter=False)
         (tmp_path / "work").mkdir()
-        environment = {**fleet.environment(), **nested(), "PYTHONPATH": str(ROOT)}
+        environment = {**fleet.environment(), "PYTHONPATH": str(ROOT)}
         person = Person(tmp_path / "work", environment)
         names = "".join(f"{fleet.clones / name}\n" for name in ("sales", "finance"))
         (person.folder / "members.txt").write_text(names)

@@ -101,11 +101,8 @@ class Installed:
     @property
     def environment(self) -> dict[str, str]:
         """Of each step. dbt Core and the tools that are Python begin warm."""
-        program = self.dbt.program
-        if self.dbt.release != engines.V2:
-            program = self.dbt.server.program("dbt")
-        folders = [program.parent, tools(), os.environ["PATH"]]
-        return {**self.dbt.environment, "PATH": os.pathsep.join(map(str, folders))}
+        path = os.pathsep.join([str(self.dbt.folder), str(tools()), os.environ["PATH"]])
+        return {**self.dbt.environment, "PATH": path}
 
 
 Dbts = Mapping[str, Installed]

@@ -151,7 +151,6 @@ def warm_up(modules: Sequence[str]) -> None:
     for module in modules:
         importlib.import_module(module)
     import_all(LIBRARY)
-    HERE.update(contents(ROOT))
     if "dbt.cli.main" in sys.modules:
         import_all("dbt.task")
         for keep in (remember.parsed, remember.compiled, remember.searched, remember.taken_apart):
@@ -159,6 +158,7 @@ def warm_up(modules: Sequence[str]) -> None:
         remember.written_at_once()
         parse_once()
     else:
+        HERE.update(contents(ROOT))
         remember.loaded()
         make_clients_once()
         lint_once()

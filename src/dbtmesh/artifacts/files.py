@@ -180,8 +180,9 @@ def _unix(text: str) -> str:
 def _has_checksum(body: bytes, checksum: str) -> bool:
     """Whether a file's text has a checksum of dbt's, whatever its line endings.
 
-    dbt Core takes that of the text without white space around it (dbt.parser.read_files), v2 that
-    of the words of SQL with single spaces between them (as 2.0.0-alpha.4 was seen to do).
+    Before 1.12 dbt takes that of the text without white space around it (dbt.parser.read_files),
+    since then, and in v2, that of the words of SQL with single spaces between them (as 1.12.6 and
+    2.0.0-alpha.4 were seen to do).
     """
     text = body.decode("utf-8", "surrogateescape")
     unix = text.replace("\r\n", "\n").strip()

@@ -30,6 +30,7 @@ from dbtmesh.manifest.fields import (
     Freshness,
     Metadata,
     Node,
+    PublishedGroup,
 )
 from dbtmesh.manifest.interface import reader_names
 from dbtmesh.output.words import shown
@@ -106,7 +107,7 @@ class Content(Generic[M]):
     metadata: M
     generated_at: datetime
     nodes: Mapping[str, Node]
-    groups: Mapping[str, Mapping[str, Any]]
+    groups: Mapping[str, PublishedGroup]
     private: frozenset[str]
     parents: Mapping[str, list[str]]
 
@@ -152,12 +153,11 @@ def read(
     if len(nodes) > MOST_MODELS:
         raise Unfit(f"nodes: there are {len(nodes):,} public models, more than {MOST_MODELS:,}")
     used = {node.get("group") for node in nodes.values()}
-    groups: dict[str, Mapping[str, Any]] = {}
+    groups: dict[str, PublishedGroup] = {}
     for uid, encoded in document.groups.items():
         with _Within(uid, "group"):
             group = decode(encoded, GROUP)
         if group["package_name"] == project and group["name"] in used:
-            # dbt requires the three that are added here
             groups[uid] = {**group, "resource_type": "group", "path": "", "original_file_path": ""}
     return Content(metadata, generated_at, nodes, groups, frozenset(private), parents)
 

@@ -170,6 +170,14 @@ class Group(TypedDict, total=False):
     owner: Owner | None
 
 
+class PublishedGroup(Group, total=False):
+    """With what dbt requires of each, too."""
+
+    resource_type: Required[Literal["group"]]
+    path: Required[Literal[""]]
+    original_file_path: Required[Literal[""]]
+
+
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
 NODE = msgspec.json.Decoder(Node)
 GROUP = msgspec.json.Decoder(Group)

@@ -10,13 +10,13 @@ reads all that may come in and says what is wrong with it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Any, Literal, Required, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta
 
 from dbtmesh.checked import Digest, Free, Line, Moment, Name, NodeId, Unfit, Word, is_clean
-from dbtmesh.manifest import fields, versions
+from dbtmesh.manifest import versions
 from dbtmesh.manifest.decode import (
     MOST_COLUMNS,
     MOST_MODELS,
@@ -30,7 +30,7 @@ from dbtmesh.manifest.decode import (
     tell_apart,
 )
 from dbtmesh.manifest.document import EMPTY_SECTIONS, metadata_of
-from dbtmesh.manifest.fields import PUBLISHED_METADATA, Freshness, Version
+from dbtmesh.manifest.fields import PUBLISHED_METADATA, Freshness, PublishedGroup, Version
 from dbtmesh.manifest.graph import MOST_LINKS, refuse_circles
 from dbtmesh.manifest.interface import DIGEST, VERSION, WHOLE, Interface
 from dbtmesh.manifest.seal import is_whole
@@ -130,12 +130,6 @@ class Node(Fields, kw_only=True):
     depends_on: DependsOn
 
 
-class Group(fields.Group, total=False):
-    resource_type: Required[Literal["group"]]
-    path: Required[Literal[""]]
-    original_file_path: Required[Literal[""]]
-
-
 _CONSTRAINTS = msgspec.json.Decoder(Annotated[list[Constraint], Meta(min_length=1)])
 # Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
 _DOCUMENT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
@@ -144,7 +138,7 @@ _DOCUMENT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
         [
             ("metadata", msgspec.Raw),
             ("nodes", Annotated[dict[str, Node], Meta(max_length=MOST_MODELS)]),
-            ("groups", dict[str, Group]),
+            ("groups", dict[str, PublishedGroup]),
             *((section, Nothing) for section in EMPTY_SECTIONS),
         ],
         forbid_unknown_fields=True,
@@ -187,7 +181,7 @@ def read(body: bytes, project: str, databases: Collection[str] | None) -> Interf
 
 
 def _is_written_so(
-    project: str, nodes: Mapping[str, Node], groups: Mapping[str, Group], places: Places
+    project: str, nodes: Mapping[str, Node], groups: Mapping[str, PublishedGroup], places: Places
 ) -> bool:
     """Whether `manifest.decode` would find nothing to refuse, leave out or change in these.
 
