@@ -4,21 +4,30 @@ An update renders a member three times, and the fleet renders many: compiling ta
 Copier does for one. `bytecode_cache`: the template's files stay compiled for the next rendering, in
 a folder of the user's own among temporary files, by their text: a change of a file is another
 entry. `code_generator_class`: a text that is no file, as each part of a path is and each text of a
-question, is compiled many times over; the Python for it is written once.
+question, is asked for many times over. It is compiled once, and the code of all of them stays in
+one file of that folder.
 https://jinja.palletsprojects.com/en/stable/api/#bytecode-cache
 https://jinja.palletsprojects.com/en/stable/api/#jinja2.Environment.code_generator_class
 """
 
 from __future__ import annotations
 
+import atexit
+import hashlib
+import marshal
+import os
 from contextlib import suppress
 from io import StringIO
-from typing import ClassVar
+from pathlib import Path
+from types import CodeType
+from typing import Any, ClassVar
 
 from jinja2 import Environment, FileSystemBytecodeCache, nodes
-from jinja2.bccache import Bucket
+from jinja2.bccache import Bucket, bc_magic
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.ext import Extension
+
+PATTERN = "copier_dbt_mesh_%s.cache"
 
 
 class Cache(FileSystemBytecodeCache):
@@ -39,30 +48,61 @@ class Cache(FileSystemBytecodeCache):
             super().dump_bytecode(bucket)
 
 
-class Once(CodeGenerator):
-    """Writes the Python of a text once. written: what it wrote, by the text as Jinja parsed it."""
+class Texts(dict[str, CodeType]):
+    """The code of texts, by a digest of the text as Jinja parsed it."""
 
-    written: ClassVar[dict[str, str]]
+    def __init__(self, kept: Path | None) -> None:
+        """kept: the file that has them; None where they are for this process alone."""
+        super().__init__(_kept(kept) if kept else {})
+        self.read = len(self)
+        if kept:
+            atexit.register(self.keep, kept)
+
+    def keep(self, file: Path) -> None:
+        if len(self) == self.read:
+            return
+        new = file.with_name(f"{file.name}.{os.getpid()}")
+        with suppress(OSError):  # the next rendering compiles them again
+            new.write_bytes(bc_magic + marshal.dumps({**_kept(file), **self}))
+            new.replace(file)
+
+
+def _kept(file: Path) -> dict[str, CodeType]:
+    with suppress(Exception):  # there is none, or it is damaged
+        magic, codes = (body := file.read_bytes())[: len(bc_magic)], body[len(bc_magic) :]
+        if magic == bc_magic:  # of this Python and this Jinja
+            return dict(marshal.loads(codes))
+    return {}
+
+
+class Once(CodeGenerator):
+    """Compiles a text once: the module that Jinja asks for runs the code that is there."""
+
+    texts: ClassVar[Texts]
 
     def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:
-        assert isinstance(self.stream, StringIO)
         if self.name is not None:  # of a file
             return super().visit_Template(node, frame)
-        parsed = repr(node)
-        if parsed in self.written:
-            self.stream.write(self.written[parsed])
-        else:
+        ways = self.environment.sandboxed, self.environment.autoescape, self.environment.is_async
+        key = hashlib.sha256(f"{ways}{node!r}".encode()).hexdigest()
+        if key not in self.texts:
+            assert isinstance(self.stream, StringIO)
             super().visit_Template(node, frame)
-            self.written[parsed] = self.stream.getvalue()
+            self.texts[key] = compile(self.stream.getvalue(), "<template>", "exec")
+            self.stream.seek(0)
+            self.stream.truncate()
+        self.stream.write(f"exec(environment.code_generator_class.texts[{key!r}])")
         return None
 
 
 class Compiled(Extension):
-    """Sets up both; the cache where the user has a folder that nobody else can write to."""
+    """Sets up both; nothing stays where the user has no folder that nobody else can write to."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        generator = environment.code_generator_class
-        environment.code_generator_class = type("Once", (Once, generator), {"written": {}})
+        kept = None
         with suppress(OSError, RuntimeError):
-            environment.bytecode_cache = Cache(pattern="copier_dbt_mesh_%s.cache")
+            environment.bytecode_cache = cache = Cache(pattern=PATTERN)
+            kept = Path(cache.directory, PATTERN % "texts")
+        generator = environment.code_generator_class
+        environment.code_generator_class = type("Once", (Once, generator), {"texts": Texts(kept)})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +92,13 @@ class Written(CodeGenerator):
         super().visit_Template(node, frame)
 
 
-def test_python_of_a_text_is_written_once_for_each_environment(scratch: Path) -> None:
-    class Ours(Environment):
-        code_generator_class = Written
+class Texts(Environment):
+    code_generator_class = Written
 
+
+def test_a_text_is_compiled_once_for_each_way_to_compile_it(scratch: Path) -> None:
     for escaped, shown in ((False, "<"), (True, "&lt;")):
-        environment = Ours(extensions=[Compiled], autoescape=escaped)
+        environment = Texts(extensions=[Compiled], autoescape=escaped)
         for times in (1, 2, 3):
             template = environment.from_string("{{ x }}{% if y %} y{% endif %}")
             assert template.render(x="<") == shown
@@ -104,6 +107,34 @@ def test_python_of_a_text_is_written_once_for_each_environment(scratch: Path) ->
         assert environment.from_string("{{ y }}").render(y=1) == "1"
         assert environment.from_string("{{ x }} y").render(x=2) == "2 y"
     assert len(compiled) == 6
+
+
+def test_texts_stay_compiled_for_the_next_process(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_end: list[Callable[[], None]] = []
+    monkeypatch.setattr(
+        "atexit.register", lambda keep, *arguments: at_end.append(partial(keep, *arguments))
+    )
+
+    def process(*texts: str) -> list[str]:
+        """What it renders of the texts; at its end it keeps what it compiled."""
+        environment = Texts(extensions=[Compiled])
+        shown = [environment.from_string(text).render(x=1) for text in texts]
+        at_end.pop()()
+        return shown
+
+    assert process("{{ x }}", "a") == ["1", "a"]
+    assert process("{{ x }}", "{% block b %}{{ x }}{% endblock %}", "a") == ["1", "1", "a"]
+    assert len(compiled) == 3
+    (file,) = scratch.rglob("copier_dbt_mesh_texts.cache")
+    (*_, others) = file.parent.iterdir()
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:5], whole[:100], b"x" + whole, whole[:-1] + b"x" * 9):
+        file.write_bytes(damaged)
+        assert process("a", "{{ x }}") == ["a", "1"]
+    assert file.read_bytes()[:5] == whole[:5]
+    assert others == file, "nothing else stays there"
 
 
 def test_without_a_folder_of_ones_own_nothing_is_kept(scratch: Path) -> None:
@@ -119,17 +150,18 @@ def test_without_a_folder_of_ones_own_nothing_is_kept(scratch: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "more", "received"),
     [
-        ("upstream", {}, "member upstream publisher on_azure"),
-        ("native", {}, "member downstream by_ref on_azure"),
+        ("upstream", {}, "member upstream_starter publisher on_azure"),
+        ("native", {}, "member downstream by_ref_starter on_azure"),
         (
             "native",
             {"starter_reads": "source"},
-            "member downstream by_source on_azure",
+            "member downstream by_source_starter on_azure",
         ),
+        ("upstream", {"starter": False}, "member publisher on_azure"),
         (
             "loom",
             {"publishes": True, "registry": "gcs"},
-            "member downstream loom by_ref publisher on_google",
+            "member downstream loom by_ref_starter publisher on_google",
         ),
     ],
 )
@@ -138,7 +170,6 @@ def test_a_member_receives_the_layers_of_its_kind(
 ) -> None:
     found = layers({**ANSWERS, "kind": kind, **more})
     assert {name for name, folder in found.items() if folder == "shop"} == set(received.split())
-    assert found.pop("starter_models") == "."
     assert set(found.values()) <= {"shop", ""}
 
 
