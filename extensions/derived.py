@@ -43,21 +43,19 @@ def layers(answers: Answers) -> dict[str, str]:
     """A folder of template/ that is named after one of these is a layer. Members receive it in
     their project's folder, which is the value. If the value is empty, they do not receive it."""
     kind, registry = answers["kind"], answers["registry"]
+    starter, reads = answers["starter"], answers["starter_reads"]
     received = {
         "member": True,
-        "upstream": kind == "upstream",
         "downstream": kind != "upstream",
         "loom": kind == "loom",
-        "by_source": kind == "native" and answers["starter_reads"] == "source",
-        "by_ref": kind != "upstream" and answers["starter_reads"] == "ref",
+        "upstream_starter": starter and kind == "upstream",
+        "by_source_starter": starter and kind == "native" and reads == "source",
+        "by_ref_starter": starter and kind != "upstream" and reads == "ref",
         "publisher": is_publisher(answers),
         **{cloud.layer: registry == answer for answer, cloud in CLOUDS.items()},
     }
     folder = answers["working_directory"]
-    return {
-        **{layer: folder if receives else "" for layer, receives in received.items()},
-        "starter_models": "." if answers["starter"] else "",
-    }
+    return {layer: folder if receives else "" for layer, receives in received.items()}
 
 
 def is_publisher(answers: Answers) -> bool:

@@ -54,7 +54,7 @@ def template_files(template: Path) -> Iterator[tuple[str, Path]]:
     lies outside of a layer goes to the top of the repository."""
     for path in sorted(template.rglob("*")):
         parts = list(path.relative_to(template).parts)
-        if not path.is_file() or "starter_models" in str(path):
+        if not path.is_file() or parts[0].endswith("_starter }}"):
             continue
         while parts and LAYER.fullmatch(parts[0]):
             parts.pop(0)
