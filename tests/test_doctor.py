@@ -415,6 +415,18 @@ def test_what_a_clone_needs_and_git_ignores_is_found(render: Render) -> None:
     assert examined(member) == []
 
 
+def test_git_says_what_it_ignores_where_a_folder_is_a_link(render: Render) -> None:
+    member = render(kind="native", upstreams="dbt_up")
+    kept = member.path / "kept/dbt_up"
+    kept.mkdir(parents=True)
+    (kept / "manifest.json").write_text("{}")
+    (member.path / "state").symlink_to("kept")
+    with (member.path / ".gitignore").open("a") as ignored:
+        ignored.write("*.whl\n")
+    committed(member)
+    assert any(each.where.startswith("vendor/dbtmesh-") for each in examined(member))
+
+
 def test_conflicts_and_rejected_edits_are_found(render: Render) -> None:
     member = committed(render(kind="upstream"))
     sql = member.path / "snowflake/99_teardown.sql"

@@ -63,10 +63,10 @@ def targets(project: Project) -> Iterator[Finding]:
             yaml.safe_dump({name: wanted[name]}, sort_keys=False, width=1000).rstrip(),
             edits(PROFILES, add_entry, text, (project.profile, "outputs"), name, wanted[name]),
         )
-    if ignored := project.ignored(PROFILES):
+    if rule := project.ignored(PROFILES).get(PROFILES):
         yield note(
             PROFILES,
-            f"is ignored by git ({ignored})",
+            f"is ignored by git ({rule})",
             "CI does not have it: commit it (it holds no secret), or write it in the workflows",
         )
 

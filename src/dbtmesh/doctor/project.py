@@ -110,6 +110,9 @@ class Project:
                 return folder.as_posix()
         return None
 
+    def _lies_behind_link(self, path: str) -> bool:
+        return any((self.root / above).is_symlink() for above in PurePosixPath(path).parents[:-1])
+
     def leads_out(self, path: str) -> bool:
         """Whether a file or folder is a link to what is not in the project."""
         place = self.root / path
@@ -201,22 +204,31 @@ class Project:
             return f"(cd {above} && {command} --answers-file {shlex.quote(f'{folder}/{name}')})"
         return command if name == ANSWERS_FILE else f"{command} --answers-file {name}"
 
-    def ignored(self, path: str) -> str | None:
-        """Where git is told to ignore a path (`.gitignore:3: *.whl`); None where it is not.
+    def ignored(self, *paths: str) -> dict[str, str]:
+        """Of these paths, those that git is told to ignore, and where (`.gitignore:3: *.whl`).
 
-        A file that git knows is not ignored.
+        A file that git knows is not ignored. Of what lies behind a link git knows nothing, and
+        would answer for no path at all.
         """
-        said = self.git("check-ignore", "--verbose", "--", path)
-        if not said:
-            return None
-        source, line, pattern = said.partition("\t")[0].split(":", 2)
-        return None if pattern.startswith("!") else f"{source}:{line}: {pattern}"
+        asked = [path for path in paths if not self._lies_behind_link(path)]
+        said = self.git("check-ignore", "--verbose", "-z", "--stdin", given="\0".join(asked))
+        found = zip(*[iter(said.split("\0"))] * 4, strict=False)
+        return {
+            path: f"{source}:{line}: {pattern}"
+            for source, line, pattern, path in found
+            if not pattern.startswith("!")
+        }
 
-    def git(self, *words: str) -> str:
-        """What git answers; nothing where it fails, or is not there."""
+    def git(self, *words: str, given: str = "") -> str:
+        """What git answers; nothing where it fails, or is not there. given: its standard input."""
         try:
             done = subprocess.run(
-                ["git", *words], cwd=self.root, capture_output=True, text=True, check=False
+                ["git", *words],
+                cwd=self.root,
+                input=given,
+                capture_output=True,
+                text=True,
+                check=False,
             )
         except OSError:
             return ""

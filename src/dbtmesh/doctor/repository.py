@@ -104,17 +104,17 @@ def ignored(project: Project) -> Iterator[Finding]:
         *(committed.manifest_path(each.name) for each in project.member.upstreams),
         *(committed.sources_path(each.name) for each in project.member.upstreams),
     ]
-    for path in needed:
-        if (project.root / path).exists() and (rule := project.ignored(path)):
-            text = project.text(GITIGNORE) or ""
-            lines = [line for line in _but_not(path, project) if line not in text.splitlines()]
-            yield Finding(
-                path,
-                f"is ignored by git ({rule})",
-                "clones and CI do not have it",
-                "\n".join([f"git add --force {path}    # or, in {GITIGNORE}:", *lines]),
-                (Edit(GITIGNORE, file_bytes.appended(text, lines)),),
-            )
+    there = [path for path in needed if (project.root / path).exists()]
+    for path, rule in project.ignored(*there).items():
+        text = project.text(GITIGNORE) or ""
+        lines = [line for line in _but_not(path, project) if line not in text.splitlines()]
+        yield Finding(
+            path,
+            f"is ignored by git ({rule})",
+            "clones and CI do not have it",
+            "\n".join([f"git add --force {path}    # or, in {GITIGNORE}:", *lines]),
+            (Edit(GITIGNORE, file_bytes.appended(text, lines)),),
+        )
 
 
 def _but_not(path: str, project: Project) -> Iterator[str]:
