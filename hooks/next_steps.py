@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from join import Joined
@@ -24,8 +23,7 @@ def installs(project: Path, at: str = "") -> list[str]:
     return [f"pip install -r {at}{name} -c {at}constraints.txt" for name in files]
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(NamedTuple):
     """The git repository around a copy. top: its folder; has_member: whether it has committed the
     answers file, so that this was not the first copy."""
 
@@ -45,8 +43,7 @@ def repository_of(copied: Path, answers_file: Path) -> Repository | None:
     return Repository(top, has_member=done.returncode == 0)
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What a copy did, as lines: had, of files that were there already; steps, what to do next;
     more, what else is to be known."""
 
