@@ -23,7 +23,6 @@ from dbtmesh.config import Engine
 from fleet import dbt_v2
 from fleet.render import Source
 from tests import engines, memory, shared, versions, warm
-from tests.warm import remember
 from tests.warm.serve import SELDOM
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,8 +82,6 @@ def use_git_of_tests(folder: Path) -> None:
 def pytest_configure() -> None:
     """For tests alone: a bench measures what people have."""
     memory.use()
-    remember.compiled()
-    remember.questions()
     use_git_of_tests(shared.folder() / "git")  # before there are other processes
     gc.freeze()
     gc.set_threshold(*SELDOM)

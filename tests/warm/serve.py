@@ -25,7 +25,6 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import NoReturn
 
-from tests.warm import remember
 from tests.warm.client import PYTHON
 
 LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
@@ -39,8 +38,6 @@ KEY_BITS = "TESTS_WARM_KEY_BITS"
 """Variable with the length of key pairs that the library makes: with 2048 bits instead of 3072 one
 is made in a fifth of the time, and checked in a third, each time that it is read."""
 LIBRARY = "dbtmesh"
-EDITABLE = "__editable__"
-"""In the names of the modules by which an editable installation is found."""
 LIVE = 1
 """Seconds between two looks at whether those for whom the server runs are still there."""
 SELDOM = (50_000, 20, 50)
@@ -80,9 +77,7 @@ def parse_once() -> None:
     from dbt.adapters.factory import reset_adapters
     from dbt.adapters.snowflake.connections import SnowflakeCredentials
     from dbt.cli.main import dbtRunner
-    from dbt.contracts.graph.manifest import Manifest
     from dbt.deprecations import reset_deprecations
-    from dbt_common.clients.jinja import get_template
 
     with tempfile.TemporaryDirectory() as folder:
         for name, text in PROJECT.items():
@@ -96,9 +91,6 @@ def parse_once() -> None:
             done = dbtRunner().invoke(command)
             if not done.success:
                 raise RuntimeError(f"dbt cannot parse the project of tests/warm: {done.exception}")
-            assert isinstance(done.result, Manifest)
-            for macro in done.result.macros.values():
-                get_template(macro.macro_sql, {}, macro)
     SnowflakeCredentials.json_schema()
     reset_adapters()  # type: ignore[no-untyped-call]
     reset_deprecations()  # type: ignore[no-untyped-call]
@@ -130,8 +122,6 @@ def render_once() -> None:
     stays."""
     import copier
 
-    remember.compiled()
-    remember.questions()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a tree with changes that are not committed
         for kind in ("upstream", "native"):
@@ -153,13 +143,9 @@ def warm_up(modules: Sequence[str]) -> None:
     import_all(LIBRARY)
     if "dbt.cli.main" in sys.modules:
         import_all("dbt.task")
-        for keep in (remember.parsed, remember.compiled, remember.searched, remember.taken_apart):
-            keep()
-        remember.written_at_once()
         parse_once()
     else:
         HERE.update(contents(ROOT))
-        remember.loaded()
         make_clients_once()
         lint_once()
         render_once()
@@ -369,8 +355,10 @@ def enter(home: Path) -> None:
     """Has the packages of another environment of this Python, and nothing of the library yet."""
     sys.prefix = sys.exec_prefix = str(home)
     sys.executable = str(home / "bin/python")
-    sys.path[1:] = [path for path in sys.path[1:] if "site-packages" not in path]
-    sys.meta_path[:] = [each for each in sys.meta_path if EDITABLE not in each.__module__]
+    editable = {str(ROOT), str(ROOT / "src")}
+    sys.path[1:] = [
+        path for path in sys.path[1:] if "site-packages" not in path and path not in editable
+    ]
     forget(LIBRARY)
     for packages in home.glob("lib/python*/site-packages"):
         site.addsitedir(str(packages))
