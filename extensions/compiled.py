@@ -20,7 +20,7 @@ from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from types import CodeType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jinja2 import Environment, FileSystemBytecodeCache, nodes
 from jinja2.bccache import Bucket, bc_magic
@@ -71,7 +71,7 @@ def _kept(file: Path) -> dict[str, CodeType]:
     with suppress(Exception):  # there is none, or it is damaged
         magic, codes = (body := file.read_bytes())[: len(bc_magic)], body[len(bc_magic) :]
         if magic == bc_magic:  # of this Python and this Jinja
-            return dict(marshal.loads(codes))
+            return dict(marshal.loads(codes))  # noqa: S302 - in the user's own folder, as Jinja's
     return {}
 
 
