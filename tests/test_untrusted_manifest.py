@@ -309,8 +309,8 @@ INJECTION = 'x"; drop table y; --'
         ("relation_name", 'DBT_UP_PROD.MARTS."x""; drop table y; --"', "x"),
         ("relation_name", "DBT_UP_PROD.MARTS.x; drop table y", "relation_name"),
         ("relation_name", "DBT_UP_PROD.MARTS", "three parts"),
-        ("relation_name", "DBT_UP_PROD.MARTS.a b", "as it is written"),
-        ("relation_name", 'DBT_UP_PROD.MARTS."a\nb"', "as it is written"),
+        ("relation_name", "DBT_UP_PROD.MARTS.a b", "into SQL unchanged"),
+        ("relation_name", 'DBT_UP_PROD.MARTS."a\nb"', "into SQL unchanged"),
         ("relation_name", "x" * 2000, "relation_name"),
         ("schema", INJECTION, "schema"),
         ("alias", INJECTION, "alias"),
@@ -413,7 +413,7 @@ def test_a_model_lies_in_a_database_of_its_project(
     if fine:
         assert read(body, "dbt_up", DATABASES).nodes
         return
-    with pytest.raises(MeshError, match=r"public_0.*is not one that mesh.yml names for it"):
+    with pytest.raises(MeshError, match=r"public_0.*is not one of the databases that mesh.yml"):
         read(body, "dbt_up", DATABASES)
     assert read(body, "dbt_up").nodes  # to look at
 
@@ -744,8 +744,9 @@ def test_no_two_models_lie_in_one_place() -> None:
     for nodes in (whole["nodes"], written["nodes"]):
         first, second = nodes.values()
         second |= {key: first[key] for key in ("alias", "relation_name")}
-    assert f"relation_name: 'DBT_UP_PROD.MARTS.public_0' is that of '{UID}', too" in refused(whole)
-    assert f"is that of '{UID}', too" in tried(sealed(written))[1]  # which could go the short way
+    same = f"relation_name: 'DBT_UP_PROD.MARTS.public_0' is also the relation of '{UID}'"
+    assert same in refused(whole)
+    assert same in tried(sealed(written))[1]  # which could go the short way
 
 
 @pytest.mark.parametrize("length", [1, 3])
@@ -754,13 +755,13 @@ def test_a_model_is_not_made_of_itself(length: int) -> None:
     whole = json.loads(manifest(models=length, public=length))
     for node in whole["nodes"].values():  # each reads the one before it, as some may
         node["depends_on"]["nodes"] = node["depends_on"]["nodes"] or [[*whole["nodes"]][-1]]
-    assert ": depends_on: it is made of itself" in refused(whole)
+    assert ": depends_on: it depends on itself" in refused(whole)
     good = json.loads(manifest(models=length, public=length))
     written = read(json.dumps(good).encode(), "dbt_up").manifest
     assert unchanged.read(sealed(written), "dbt_up", None)
     written["nodes"][UID]["depends_on"]["nodes"] = [[*written["nodes"]][-1]]
     _, said = tried(sealed(written))  # which could go the short way
-    assert "it is made of itself" in said
+    assert "it depends on itself" in said
 
 
 @pytest.mark.parametrize(
@@ -785,7 +786,7 @@ def test_readers_know_each_model_by_a_name_of_its_own(siblings: dict[str, Any]) 
     last = [*siblings][-1]
     assert f"model 'model.dbt_up.{last}': version: " in refused(whole)
     _, said = tried(sealed({**alone, "nodes": checked_alone}))  # which could go the short way
-    assert "to readers, as 'model.dbt_up.m" in said
+    assert ", like 'model.dbt_up.m" in said
 
 
 @pytest.mark.parametrize(
@@ -836,7 +837,7 @@ def test_of_what_is_checked_as_it_stands_each_byte_counts() -> None:
         *((b'"fqn":["dbt_up"', b'"fqn":["other"'), (b'"version":2', b'"version":2.0')),
         *((b'[{"type":"check"', b'[ {"type":"check"'), (b'"team":"x"', b'"private":"x"')),
         *((b'"materialized":"table"', b'"materialized":"ephemeral"'), (b'.v2":', b'.v2;":')),
-        (b'"database":"DBT_UP_PROD"', b'"database":"OTHER"'),
+        *((b'"database":"DBT_UP_PROD"', b'"database":"OTHER"'), (b'"checksum":"', b'"checksum":"a')),
     ):
         changed = body.replace(old, new)
         assert changed != body, old

@@ -1,7 +1,8 @@
-"""Decodes and validates a dbt manifest: the one way in, for what a project is about to publish and
-for what others have published. Pure.
+"""Decodes and validates dbt manifests. Pure.
 
-Longer than others, because all that decides whether a manifest comes in stands in one place.
+Every manifest passes through here: the one that a project is about to publish, and those that other
+projects have published. The module is longer than others because everything that decides whether a
+manifest is accepted is in one place.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
 ENGINES = "which dbt 1.8 to 2.0 write"
 
 LINKED = ("model.", "snapshot.")
-"""Nodes that may lie between a public model and those that it is made of."""
+"""Prefixes of nodes that may lie between a public model and the public models upstream of it."""
 
 MOST_MODELS = 100_000
 MOST_COLUMNS = 10_000
-"""Of one model. Snowflake allows a table fewer."""
+"""The limit for one model. Snowflake allows fewer columns in a table."""
 
 
 class Document(msgspec.Struct):
@@ -72,7 +73,7 @@ class Settings(msgspec.Struct):
 
 
 class Probe(msgspec.Struct):
-    """As little of a node as tells whether it is published."""
+    """The fields of a node that tell whether it is published."""
 
     package_name: str
     name: str
@@ -86,7 +87,7 @@ class _DependsOn(msgspec.Struct):
 
 
 class Linked(Probe):
-    """And what it reads, by which the public models below it are linked to those above."""
+    """A probe with the node's parents, which link public models through private ones."""
 
     depends_on: _DependsOn | None = None
 
@@ -98,10 +99,10 @@ _LINKED = msgspec.json.Decoder(Linked)
 
 @dataclass(frozen=True)
 class Content(Generic[M]):
-    """A manifest, read and checked.
+    """A manifest, decoded and validated.
 
-    nodes: unique_id → public model of the project itself. private: names of its other models.
-    parents: what each node reads, private ones as well. generated_at: as a date, in UTC.
+    nodes: the project's own public models by unique_id. private: the names of its other models.
+    parents: the nodes that each model and snapshot reads, private ones too. generated_at: in UTC.
     """
 
     metadata: M
@@ -114,7 +115,7 @@ class Content(Generic[M]):
 
 @contextlib.contextmanager
 def explained(what: str, advice: str) -> Iterator[None]:
-    """Makes a MeshError of one line of what is wrong with `what`, a manifest."""
+    """Turns an Unfit into a MeshError of one line: the manifest `what`, the error, the advice."""
     try:
         yield
     except Unfit as error:
@@ -127,9 +128,11 @@ def read(
     head: msgspec.json.Decoder[M],
     databases: Collection[str] | None = None,
 ) -> Content[M]:
-    """The manifest of a project. Raises Unfit where it is something else, or holds what it may not.
+    """Decodes and validates the manifest of a project.
 
-    head: of its metadata. databases: as stored, those that its models may lie in; None for any.
+    head: the decoder of its metadata. databases: the databases that its models may be in, as the
+    warehouse stores their names; None for any. Raises Unfit where `body` is not a v12 manifest of
+    this project, or contains something that is not allowed.
     """
     document = decode(body, _DOCUMENT)
     metadata, generated_at, warehouse = head_of(document.metadata, project, head)
@@ -165,7 +168,7 @@ def read(
 def head_of(
     encoded: msgspec.Raw, project: str, decoder: msgspec.json.Decoder[M]
 ) -> tuple[M, datetime, Warehouse]:
-    """A manifest's metadata, when it was made, and for which warehouse. Raises Unfit."""
+    """Returns a manifest's metadata, the time it was generated, and its warehouse. Raises Unfit."""
     with _Within("metadata"):
         metadata = decode(encoded, decoder)
         if (schema := metadata["dbt_schema_version"]) != SCHEMA:
@@ -185,9 +188,9 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class _Within:
-    """Says where what is unfit stands: in a field, or in a `kind` of thing with that unique_id.
+    """Adds the location to the message of an Unfit: a field, or a `kind` with its unique_id.
 
-    A class and no generator: it is entered for each of very many models.
+    It is a class, because a generator is slower to enter, and there are very many models.
     """
 
     __slots__ = ("kind", "where")
@@ -205,9 +208,11 @@ class _Within:
 
 
 def tell_apart(nodes: Mapping[str, Fields]) -> None:
-    """Raises Unfit where readers would know two models by one name, or two lie in one place: with a
-    source or a relation that is there twice, dbt Core ends every command of theirs, and v2 takes
-    one of the two."""
+    """Raises Unfit where two models have the same name for readers, or the same relation.
+
+    Where a source or a relation exists twice, every dbt Core command of a reader fails, and v2 uses
+    one of the two.
+    """
     known: dict[str, Fields] = {}
     places: dict[Place, Fields] = {}
     for node in nodes.values():
@@ -215,32 +220,33 @@ def tell_apart(nodes: Mapping[str, Fields]) -> None:
         if (other := places.setdefault(place, node)) is not node:
             raise Unfit(
                 f"model {shown(node['unique_id'])}: relation_name: {shown('.'.join(place))} is "
-                f"that of {shown(other['unique_id'])}, too"
+                f"also the relation of {shown(other['unique_id'])}"
             )
     for name, node in reader_names(nodes):
         if (other := known.setdefault(name, node)) is not node:
             raise Unfit(
-                f"model {shown(node['unique_id'])}: version: {shown(node.get('version'))} makes it "
-                f"{name} to readers, as {shown(other['unique_id'])} is"
+                f"model {shown(node['unique_id'])}: version: with {shown(node.get('version'))}, "
+                f"readers would call it {name}, like {shown(other['unique_id'])}"
             )
 
 
 def is_published(probe: Probe) -> bool:
-    """Whether a model of the project itself is part of its interface.
+    """Checks whether a model of the project itself is part of its interface.
 
-    Not ephemeral ones: there is no relation to read. dbt Core writes `access` twice, and the two
-    differ where YAML has it beside `config`; v2 goes by `config` alone.
+    Ephemeral models are not, because they have no relation to read. dbt Core writes `access` both
+    in `config` and beside it. The two differ where the YAML file has `access` beside `config`; v2
+    uses `config` alone.
     """
     public = "public" in (probe.access, probe.config.access)
     return public and probe.config.materialized != "ephemeral"
 
 
 def _checked(uid: str, node: Node, places: Places) -> Node:
-    """The node as it is published: in one spelling of what engines write in several, and without
-    what is empty. Raises Unfit."""
+    """Returns the node as it is published: without empty fields, and with a single spelling where
+    engines have several. Raises Unfit."""
     name, own = node["name"], f"model.{node['package_name']}.{node['name']}"
     if node["unique_id"] != uid or not (uid == own or uid.startswith(f"{own}.v")):
-        raise Unfit(f"unique_id: {shown(node['unique_id'])} is not that of model {name}")
+        raise Unfit(f"unique_id: {shown(node['unique_id'])} is not the unique_id of model {name}")
     config: Config = node.get("config") or {}
     shared: dict[str, Any] = {
         "access": "public",
@@ -266,7 +272,7 @@ def _checked(uid: str, node: Node, places: Places) -> Node:
             "name": name,
             "resource_type": "model",
             "package_name": node["package_name"],
-            # dbt wants them, though they say nothing
+            # dbt requires these two, even if they are empty
             "path": "",
             "original_file_path": "",
             "unique_id": uid,
@@ -294,12 +300,12 @@ def _checked(uid: str, node: Node, places: Places) -> Node:
 
 
 def _given(**values: Any) -> dict[str, Any]:
-    """Without what is not given."""
+    """Drops values that are empty, 0 or False."""
     return {key: value for key, value in values.items() if value}
 
 
 def _checksum(given: Checksum | None) -> dict[str, str]:
-    """dbt's digest of the model's SQL; `none`, as dbt writes it, for anything else."""
+    """Returns dbt's SHA-256 of the model's SQL; for anything else `none`, as dbt writes it."""
     digest = (given or {}).get("checksum") or ""
     if (given or {}).get("name") == "sha256" and SHA256.fullmatch(digest):
         return {"name": "sha256", "checksum": digest}
@@ -307,14 +313,15 @@ def _checksum(given: Checksum | None) -> dict[str, str]:
 
 
 def _filled(**values: Any) -> dict[str, Any]:
-    """The same, where 0 and False count as given."""
+    """Drops values that are empty, but keeps 0 and False."""
     return {key: value for key, value in values.items() if value or value is False or value == 0}
 
 
 def _column(key: str, column: Column) -> Column:
     if column["name"] != key:
         raise Unfit(f"columns.{place(key)}: its name is {shown(column['name'])}")
-    # Since dbt 1.10 under `config`; beside it v2 has what the column has inherited of its model.
+    # Since dbt 1.10, `meta` and `tags` are under `config`. Beside it, v2 writes what the column
+    # inherits from its model.
     own: ColumnConfig = column.get("config") or {}
     if column.get("config") is None:
         own = {"meta": column.get("meta"), "tags": column.get("tags")}
@@ -334,7 +341,7 @@ def _column(key: str, column: Column) -> Column:
 
 
 def _contract(*declared: Contract | None) -> dict[str, bool]:
-    """dbt writes it twice; both have to be of one mind."""
+    """Returns the contract. dbt writes it twice; it is enforced only where every copy says so."""
     flags = [bool(each.get("enforced")) for each in declared if each]
     return {"enforced": bool(flags) and all(flags)}
 
@@ -351,12 +358,12 @@ def freshness(declared: Freshness | None) -> dict[str, Any]:
 
 
 def event_time(column: str | None) -> str | None:
-    """None where it is no plain name: dbt writes it into the SQL of its readers as it is."""
+    """Returns the column, or None if it is not a plain name: dbt writes it into SQL unquoted."""
     return column if column and is_plain(column) else None
 
 
 PRIVATE = "private"
-"""The key of `meta` whose value stays at home, as do keys that begin with `_`."""
+"""The key of `meta` that is not published. Keys that begin with `_` are not published either."""
 
 
 def meta_of(*declared: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -376,28 +383,34 @@ def _tags(tags: list[str] | str | None) -> list[str]:
 def bounded_version(key: str, version: versions.Version | None) -> versions.Version | None:
     if isinstance(version, int | float) and not -1e9 < version < 1e9:
         raise Unfit(f"{key}: {shown(version)} is not a version of a model")
-    # dbt-loom takes what is false for none
+    # dbt-loom treats a falsy version, such as 0, as None: it becomes text
     return version if version is None else version or str(version)
 
 
 def deprecation(written: str) -> str:
-    """Its day as midnight in UTC. dbt Core writes midnight where it was parsed, v2 what the file
-    has, often without a zone: a reader's dbt Core cannot compare that with the time of its run."""
+    """Returns the day of a deprecation date as midnight in UTC.
+
+    dbt Core writes midnight in the time zone of the parsing machine. v2 writes what the file has,
+    often without a time zone, and a reader's dbt Core cannot compare that with the current time.
+    """
     return f"{day(written)}T00:00:00+00:00"
 
 
 class Places:
-    """Where the models of one manifest may lie. databases: as stored; None for any."""
+    """Checks where models lie. databases: the permitted databases, as stored; None for any."""
 
     def __init__(self, warehouse: Warehouse, databases: Collection[str] | None) -> None:
         self.warehouse = warehouse
         self.databases = None if databases is None else frozenset(map(warehouse.key, databases))
         self.fit: set[tuple[str, bool]] = set()
-        """Names of databases that were found to be theirs, and whether they were quoted."""
+        """Databases that were found to be permitted: the written name, and whether it is quoted."""
 
     def place(self, node: Node) -> tuple[str, str, str]:
-        """Database, schema and alias as they are written: of one relation, in one of the databases.
-        dbt-loom goes by these fields, other readers by `relation_name`: they say the same."""
+        """Returns database, schema and alias as written, from `relation_name` if there is one.
+
+        dbt-loom uses these three, other readers `relation_name`, so they have to agree. Raises
+        Unfit where a name is not valid, or the database is not permitted.
+        """
         written = node.get("relation_name") or ""
         found = usual_parts(written) or _unusual_place(node, written)
         quoted, (database, schema, alias) = found
@@ -409,14 +422,14 @@ class Places:
         stored = self.warehouse.stored(database, quoted=quoted)
         if self.databases is not None and self.warehouse.key(stored) not in self.databases:
             raise Unfit(
-                f"database: {shown(stored)} is not one that mesh.yml names for it "
-                f"({', '.join(sorted(self.databases))})"
+                f"database: {shown(stored)} is not one of the databases that mesh.yml names for "
+                f"this project ({', '.join(sorted(self.databases))})"
             )
         self.fit.add((database, quoted))
 
 
 def _unusual_place(node: Node, written: str) -> tuple[bool, tuple[str, str, str]]:
-    """Whether the database is quoted, and the parts of a name that needs quotes or is not given."""
+    """Does the same as `usual_parts` for names that need quotes, or are not given. Raises Unfit."""
     if written:
         try:
             parts = parse(written)
@@ -430,6 +443,6 @@ def _unusual_place(node: Node, written: str) -> tuple[bool, tuple[str, str, str]
     with _Within("relation_name" if written else "database, schema or alias"):
         for text, by in parts:
             if not (is_plain(text) or (by and is_quotable(text) and is_name(text))):
-                raise Unfit(f"{shown(text)} is not a name that SQL takes as it is written")
+                raise Unfit(f"{shown(text)} is not a name that can be written into SQL unchanged")
     database, schema, alias = parts
     return database.quoted, (database.text, schema.text, alias.text)

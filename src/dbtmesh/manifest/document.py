@@ -8,7 +8,7 @@ from typing import Any
 from dbtmesh.manifest.decode import SCHEMA, Content
 from dbtmesh.manifest.graph import nearest, refuse_circles
 
-# Sections that a manifest has to have, and that are nobody's business outside the project.
+# Sections that a manifest must have, and whose content is not published.
 EMPTY_SECTIONS = (
     "sources",
     "macros",
@@ -28,8 +28,11 @@ EMPTY_SECTIONS = (
 
 
 def document_of(content: Content[Any], notes: Mapping[str, str]) -> dict[str, Any]:
-    """A dbt manifest of the public models, each with the nearest public ones that it is made of:
-    what lies between is nobody's business. Raises Unfit."""
+    """Builds a dbt manifest of the public models.
+
+    `depends_on` of each names the nearest public models upstream; the private models between them
+    are not published. Raises Unfit where a model depends on itself, or there are too many links.
+    """
     nodes = content.nodes
     above = nearest(nodes, nodes, lambda uid: content.parents.get(uid, ()))
     refuse_circles(above)

@@ -1,6 +1,6 @@
 """Reduces a full manifest, of any size, to the sealed interface that is published. Pure.
 
-What is left out is never built: reading takes the time of scanning the JSON.
+What is left out is never decoded, so reading takes only as long as scanning the JSON.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dbtmesh.manifest.seal import seal
 def extract(
     manifest: bytes, project: str, *, commit: str | None = None, source: str = "the manifest"
 ) -> Interface:
-    """The sealed interface of a full manifest.
+    """Returns the sealed interface of a full manifest.
 
-    `commit`: of the code that was built, recorded in the publication. `source`: where the
-    manifest is from, for errors.
-    Raises MeshError where the manifest is no v12 manifest of this project, or readers would refuse
-    what it publishes.
+    commit: the commit that was built; it is recorded in the publication. source: where the manifest
+    is from, as errors name it.
+    Raises MeshError where the manifest is not a v12 manifest of this project, or readers would
+    refuse what it publishes.
     """
     with explained(source, "mend that, and build again with dbt"):
         content = read(manifest, project, METADATA)

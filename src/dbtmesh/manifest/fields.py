@@ -1,8 +1,8 @@
-"""Defines every field of a publication and what it may hold; docs/published-fields.md says why.
+"""Defines every field of a publication and its permitted values; docs/published-fields.md says why.
 
-What is not listed here does not leave a project, and is not read of another one: decoding into
-these types leaves it out. The same types check what is published and what was downloaded, so that
-nothing is published which readers would refuse.
+A field that is not listed here is neither published nor read from other projects' publications:
+decoding into these types leaves it out. The same types check what is published and what was
+downloaded, so nothing is published that readers would refuse.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Quoting(TypedDict, total=False):
 
 
 class Notes(TypedDict, total=False):
-    """What a publication says of itself, in `metadata.env`; see `manifest.interface`."""
+    """The notes of a publication, in `metadata.env`; see `manifest.interface`."""
 
     DBT_MESH_VERSION: Publication
     DBT_MESH_DIGEST: Digest
@@ -63,7 +63,7 @@ class PublishedMetadata(Metadata, total=False):
 
 
 class Constraint(TypedDict, total=False):
-    """Not its expression, which may name what is private, nor what a foreign key points at."""
+    """A constraint without its expression and its target, which may name private relations."""
 
     type: Required[Literal["check", "not_null", "unique", "primary_key", "foreign_key", "custom"]]
     columns: list[Name] | None
@@ -118,11 +118,11 @@ class DependsOn(TypedDict, total=False):
 
 
 Version = checked.Version | Whole | float
-"""Of a model, as its owner wrote it: `1`, `1.0`, `"beta"`."""
+"""The version of a model, as its owner wrote it: `1`, `1.0`, `"beta"`."""
 
 
 class Checksum(TypedDict, total=False):
-    """dbt's digest of a file, by which the gate sees that a model was rewritten."""
+    """dbt's digest of a file, from which the gate tells whether a model was rewritten."""
 
     name: Text | None
     checksum: Text | None
@@ -149,7 +149,7 @@ class Node(TypedDict, total=False):
     config: Config | None
     meta: Free | None
     tags: list[Line] | Text | None
-    # the keys are held to be the names of their columns, which are checked
+    # decode.py checks that each key is the name of its column
     columns: dict[str, Column] | None
     constraints: list[Constraint] | None
     depends_on: DependsOn | None
@@ -162,7 +162,7 @@ class Owner(TypedDict, total=False):
 
 
 class Group(TypedDict, total=False):
-    """Who answers for the models of a group."""
+    """A group of models, with its owner."""
 
     name: Required[Word]
     package_name: Required[Project]
@@ -171,7 +171,7 @@ class Group(TypedDict, total=False):
 
 
 class PublishedGroup(Group, total=False):
-    """With what dbt requires of each, too."""
+    """A group with the other fields that dbt requires."""
 
     resource_type: Required[Literal["group"]]
     path: Required[Literal[""]]

@@ -1,4 +1,4 @@
-"""Finds ways through a graph of nodes. Pure."""
+"""Finds paths and cycles in a graph of nodes. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from dbtmesh.checked import Unfit
 from dbtmesh.output.words import shown
 
 MOST_LINKS = 5_000_000
-"""Of one project: a few nodes between many on both sides make many times as many of them."""
+"""The limit for one project. A few nodes between many parents and many children are enough to make
+very many links."""
 
 
 def nearest(
     starts: Iterable[str], ends: Iterable[str], following: Callable[[str], Iterable[str]]
 ) -> dict[str, list[str]]:
-    """The first ends on every way from each start, sorted: a way goes on through nodes that are
-    none. Raises Unfit where there are more than MOST_LINKS.
+    """Maps each start to the first end on every path from it, sorted.
 
-    Each node is walked once for all starts, without recursion. The ends behind it are kept as bits
-    of a number: as sets they would fill the memory where thousands are behind thousands.
+    A path continues through nodes that are not ends. Raises Unfit where there are more than
+    MOST_LINKS links between starts and ends.
+
+    Each node is visited once for all starts, without recursion. The ends that it reaches are kept
+    as the bits of an integer: sets would fill the memory where thousands reach thousands.
     """
     names = sorted(ends)
     number = {name: place for place, name in enumerate(names)}
@@ -38,7 +41,7 @@ def nearest(
             node = waiting.pop()
             if node in number or node in behind:
                 continue
-            if node in entered:  # and so is everything that follows it
+            if node in entered:  # for the second time, after everything that follows it
                 behind[node] = gathered(node)
                 continue
             entered.add(node)
@@ -56,14 +59,16 @@ def nearest(
 
 
 def refuse_circles(above: Mapping[str, Iterable[str]]) -> None:
-    """Raises Unfit where a model is made of itself, by way of others perhaps: dbt Core ends every
-    command of a reader that dbt-loom hands such models."""
+    """Raises Unfit where a model depends on itself, directly or through others.
+
+    If dbt-loom passes such models to dbt Core, every command of the reader fails.
+    """
     entered, done = set[str](), set[str]()
     for start in above:
         waiting = [start]
         while waiting:
             node = waiting[-1]
-            if node in entered:  # and so is everything that it is made of
+            if node in entered:  # for the second time, after everything that it depends on
                 done.add(waiting.pop())
                 continue
             entered.add(node)
@@ -71,5 +76,5 @@ def refuse_circles(above: Mapping[str, Iterable[str]]) -> None:
                 if parent in done:
                     continue
                 if parent in entered:
-                    raise Unfit(f"model {shown(parent)}: depends_on: it is made of itself")
+                    raise Unfit(f"model {shown(parent)}: depends_on: it depends on itself")
                 waiting.append(parent)

@@ -20,12 +20,12 @@ from dbtmesh.warehouse.names import Fields
 VERSION, DIGEST, COMMIT = "DBT_MESH_VERSION", "DBT_MESH_DIGEST", "DBT_MESH_COMMIT"
 ALLOWED, ROLLBACK, STUB = "DBT_MESH_ALLOWED", "DBT_MESH_ROLLBACK", "DBT_MESH_STUB"
 CATALOG, WHOLE = "DBT_MESH_CATALOG", "DBT_MESH_WHOLE"
-"""Keys of `metadata.env`, the one place where the manifest's schema leaves room for others.
+"""Keys of `metadata.env`, the one place where the manifest's schema allows additional keys.
 
-ALLOWED: what was published with --allow-breaking; ROLLBACK: the version that it puts back; STUB:
-the version that a stand-in on a laptop was made of, whose tables nobody built. CATALOG: the models
-(unique_ids, separated by spaces) whose columns were completed from dbt's catalog. WHOLE: of a part
-that one reader gets, the digest of the publication that it is of.
+ALLOWED: the breaking changes that --allow-breaking let through. ROLLBACK: the version that a
+rollback restores. STUB: the version from which stub tables on a laptop were made. CATALOG: the
+models (unique_ids, separated by spaces) whose columns were completed from dbt's catalog. WHOLE: the
+digest of the whole publication, in a part of it that one reader gets.
 """
 
 
@@ -34,13 +34,13 @@ F = TypeVar("F", bound=Fields)
 
 @dataclass(frozen=True)
 class Interface:
-    """A project's public models, and which publication of them this is.
+    """One publication of a project's public models.
 
-    private: names of its other models, known only where a full manifest was read.
-    generated_at: when dbt compiled it; of two publications the later one is newer.
-    digest: SHA-256 that tells this publication from others: its seal, else that of its bytes.
-    body: the sealed bytes to publish, or to keep. plain, typed: what they hold, where that is
-    decoded already: see `manifest` and `models`.
+    private: the names of the project's other models, known only if a full manifest was read.
+    generated_at: when dbt compiled the project; the later of two publications is the newer one.
+    digest: the SHA-256 that identifies the publication: its seal, or that of its bytes without one.
+    body: the sealed bytes to publish or to store. plain, typed: the content of `body` if it is
+    decoded already; see `manifest` and `models`.
     """
 
     project: str
@@ -55,44 +55,47 @@ class Interface:
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
-        """What `body` holds."""
+        """The decoded content of `body`."""
         plain: Mapping[str, Any]
         plain = msgspec.json.decode(self.body) if self.plain is None else self.plain
         return plain
 
     @property
     def nodes(self) -> Mapping[str, Mapping[str, Any]]:
-        """unique_id → node of the manifest, public models of this project only, sorted."""
+        """The nodes of the manifest by unique_id: only public models of this project, sorted."""
         nodes: Mapping[str, Mapping[str, Any]] = self.manifest["nodes"]
         return nodes
 
     @property
     def models(self) -> Mapping[str, Fields]:
-        """The nodes for those who only ask their fields: nobody has to decode them once more."""
+        """The nodes, for callers that only read single fields: they need not be decoded again."""
         return self.nodes if self.typed is None else self.typed
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        """What its publication says of itself: VERSION, COMMIT, ALLOWED and so on."""
+        """The notes of the publication in `metadata.env`: VERSION, COMMIT, ALLOWED and so on."""
         notes: Mapping[str, Any] = self.manifest["metadata"].get("env") or {}
         return notes
 
     def same_build(self, other: Interface) -> bool:
-        """Of one run of dbt, though with other notes, perhaps."""
+        """Checks whether both come from the same dbt run, even if their notes differ."""
         return self.version == other.version or (
             self.generated_at == other.generated_at and self.nodes == other.nodes
         )
 
 
 def reader_name(node: Fields) -> str:
-    """`m`, or `m_v1` for a version, spelled as dbt spells its alias."""
+    """Returns `m`, or `m_v1` for a version, spelled as dbt spells its alias."""
     version = node.get("version")
     return str(node["name"]) + ("" if version is None else f"_v{version}".replace(".", "_"))
 
 
 def reader_names(nodes: Mapping[str, F]) -> Iterator[tuple[str, F]]:
-    """Each name that a reader may use, with its model: `m`, and for versioned ones `m_v1`, `m_v2`
-    and `m` for the latest. A model that bears such a name itself keeps it."""
+    """Yields each name that a reader may use, with its model.
+
+    A model without versions is `m`. Versions are `m_v1` and `m_v2`, and the latest is `m` as well,
+    unless a model without versions has that name.
+    """
     own = {node["name"] for node in nodes.values() if node.get("version") is None}
     for node in nodes.values():
         if node.get("version") is None:
@@ -105,7 +108,7 @@ def reader_names(nodes: Mapping[str, F]) -> Iterator[tuple[str, F]]:
 
 
 def shared_with(node: Fields) -> frozenset[str] | None:
-    """The projects that a model's owner lets read it (`config.meta.consumers`); None: all."""
+    """Returns the projects that may read a model (`config.meta.consumers`); None for all."""
     meta = (node.get("config") or {}).get("meta") or node.get("meta")
     if not meta or (named := meta.get("consumers")) is None:
         return None

@@ -1,9 +1,9 @@
-"""Checks that dbt-loom can load what is published. One node that it refuses stops every loom
-reader at parse.
+"""Checks that dbt-loom can load a publication.
 
-dbt-loom reads each node of a manifest into a model of its own (`dbt_loom.manifests.ManifestNode`).
-Publishers do not have it, and it would load all of dbt, so its fields are checked here for the same
-types; tests/test_loom.py holds the two against each other.
+A single node that dbt-loom refuses makes every reader that uses it fail at parse. dbt-loom loads
+each node of a manifest into a class of its own (`dbt_loom.manifests.ManifestNode`). Publishers do
+not have dbt-loom, and it would load all of dbt, so this module checks the same fields for the same
+types. tests/test_loom.py compares the two.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _REQUIRED = ("name", "package_name", "unique_id", "resource_type", "schema")
 _OPTIONAL = ("database", "relation_name", "access", "group")
 _VERSIONS = ("version", "latest_version")
 _READ = (*_REQUIRED, *_OPTIONAL, *_VERSIONS, "deprecation_date", "depends_on")
-"""What of a node it hands to dbt, beside the `event_time` of its `config`."""
+"""Fields of a node that dbt-loom passes to dbt, besides the `event_time` of its `config`."""
 
 
 def refused(nodes: Mapping[str, Node]) -> Iterator[tuple[str, str]]:
-    """The unique_ids that dbt-loom would refuse, and why."""
+    """Yields the unique_id of each node that dbt-loom would refuse, and the reason."""
     for uid, node in nodes.items():
         if why := wrong(node):
             yield uid, why
 
 
 def wrong(node: Node) -> str | None:
-    """What dbt-loom would not take of a node; None where it takes all."""
+    """Returns why dbt-loom would refuse a node; None if it accepts the node."""
     for key in _REQUIRED:
         if not isinstance(node.get(key), str):
             return f"`{key}` is not a text"
@@ -38,7 +38,7 @@ def wrong(node: Node) -> str | None:
             return f"`{key}` is not a text"
     for key in _VERSIONS:
         value = node.get(key)
-        # It makes text of every version that Python takes for true.
+        # dbt-loom converts every truthy version to text.
         if not value and not isinstance(value, str | None):
             return f"`{key}` is {value!r}, which is not a text"
     deprecation = node.get("deprecation_date")
@@ -50,8 +50,10 @@ def wrong(node: Node) -> str | None:
 
 
 def document(metadata: Mapping[str, Any], nodes: Mapping[str, Node]) -> dict[str, Any]:
-    """As much of a manifest as dbt-loom reads. All that it loads stays in memory while dbt parses,
-    which takes dbt time."""
+    """Returns a manifest with only what dbt-loom reads.
+
+    Everything that dbt-loom loads stays in memory while dbt parses, and slows dbt down.
+    """
     kept = {}
     for uid, node in nodes.items():
         kept[uid] = {key: node[key] for key in _READ if node.get(key) is not None}

@@ -20,12 +20,12 @@ from dbtmesh.manifest.seal import is_whole, seal, version_of
 
 
 def read(body: bytes, project: str, databases: Collection[str] | None = None) -> Interface:
-    """The interface in a publication's bytes, checked, and without whatever it should not hold.
+    """Reads the interface in a publication's bytes, validates it, and drops unknown fields.
 
-    A manifest that another tool put there has no seal, and is read all the same. databases: as
-    stored, those that the models may lie in (`config.Upstream.databases`); None for any.
-    Raises MeshError, in one line, where the bytes are damaged, are not this project's manifest, or
-    hold something that they may not.
+    A manifest that another tool published has no seal, and is read as well. databases: the
+    databases that the models may be in (`config.Upstream.databases`), as the warehouse stores their
+    names; None for any. Raises MeshError, in one line, where the bytes are damaged, are not this
+    project's manifest, or contain something that is not allowed.
     """
     with explained(f"the published manifest of {project}", "have it published again"):
         if found := unchanged.read(bounded(body), project, databases):
@@ -38,12 +38,12 @@ def read(body: bytes, project: str, databases: Collection[str] | None = None) ->
         document = document_of(content, notes)
     version = notes.get(VERSION) or version_of(content.generated_at, sha256(body))
     interface = seal(document, project, content.generated_at, content.private, version, body)
-    # that of the bytes as they were published, which others have been told of
+    # the digest of the bytes as they were published, which others may have recorded
     return replace(interface, digest=notes.get(WHOLE) or digest or sha256(body))
 
 
 class _Named(Probe):
-    """As little of a node as tells what its readers call it."""
+    """The fields of a node that determine what its readers call it."""
 
     name: Word
     version: Version | None = None
@@ -58,7 +58,7 @@ _NAMES = msgspec.json.Decoder(_Names)
 
 
 def names(body: bytes, project: str) -> frozenset[str]:
-    """The names that a reader of a publication may use; cheaper than reading all of it.
+    """Returns the names that a reader of a publication may use. Cheaper than `read`.
 
     Raises MeshError where the bytes are not a manifest.
     """

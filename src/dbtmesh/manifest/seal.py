@@ -1,7 +1,7 @@
 """Seals a publication: gives it its version and its digest. Pure.
 
-The digest is that of the very bytes, taken with 64 zeros in its own place, so that a copy can be
-checked wherever it lies, without a second file that could be out of step.
+The digest is the SHA-256 of the publication's bytes, with 64 zeros in place of the digest itself. A
+copy can therefore be checked anywhere, without a second file that could get out of step.
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ def seal(
     version: str | None = None,
     came: bytes = b"",
 ) -> Interface:
-    """The interface that a document of checked fields is, with its digest, and its version where it
-    has none yet. came: bytes that it was read of, whose digest is right; they are the interface's
-    where the document says no less and no more."""
+    """Returns a document of checked fields as an interface, with its version and digest.
+
+    version: the version to keep; None for a new one. came: the bytes from which the document was
+    read, if their digest is right. They and their digest are kept, unless the document is encoded
+    differently.
+    """
     metadata = dict(document["metadata"])
     given = metadata.get("env", {})
     kept = {k: v for k, v in given.items() if k not in (VERSION, DIGEST)}
@@ -61,7 +64,7 @@ def seal(
 def _encoded(
     document: Mapping[str, Any], metadata: Mapping[str, Any], notes: Mapping[str, str]
 ) -> tuple[Mapping[str, Any], bytes]:
-    """The document with these notes, cleaned, and its bytes."""
+    """Returns the document with these notes, its texts cleaned by `prose`, and its bytes."""
     noted = {**document, "metadata": {**metadata, "env": notes}}
     body = msgspec.json.encode(noted)
     if is_clean(body):
@@ -85,12 +88,12 @@ def _noted(digest: str) -> bytes:
 
 
 def with_digest(body: bytes, old: str, new: str) -> bytes:
-    # the first one is the metadata's own, which comes before all that a model could hold
+    # only the first match: it is the metadata's, which precedes any text of a model
     return body.replace(_noted(old), _noted(new), 1)
 
 
 def is_whole(body: bytes, digest: str) -> bool:
-    """Whether the digest that is noted in these bytes is theirs."""
+    """Checks whether `body`, in which `digest` is noted, has that digest."""
     noted = _noted(digest)
     at, view = body.find(noted), memoryview(body)
     if at < 0:
@@ -99,7 +102,10 @@ def is_whole(body: bytes, digest: str) -> bool:
 
 
 def version_of(generated_at: datetime, digest: str) -> str:
-    """Sorts by time of compilation; the digest tells two of the same microsecond apart."""
+    """Returns a version that sorts by time of compilation.
+
+    The digest distinguishes two publications of the same microsecond.
+    """
     return f"{generated_at:%Y%m%dT%H%M%S.%f}Z-{digest[:12]}"
 
 
@@ -110,9 +116,10 @@ def annotated(
     *,
     keep: Iterable[str] | None = None,
 ) -> Interface:
-    """The interface as a new publication, with further notes, and perhaps as of another time.
+    """Returns the interface as a new publication with additional notes.
 
-    keep: which of the notes that it has stay; None for all.
+    generated_at: the time of the new publication; None for that of the interface. keep: the
+    existing notes to keep; None for all.
     """
     when = generated_at or interface.generated_at
     kept = {k: v for k, v in interface.notes.items() if keep is None or k in keep}
@@ -124,17 +131,18 @@ def annotated(
 
 
 def part(interface: Interface, nodes: Mapping[str, Mapping[str, Any]]) -> Interface:
-    """What a reader gets who may see these of its models only: of the others not even a name.
+    """Returns the part of an interface for a reader who may see only the models `nodes`.
 
-    It has the version of the whole, and the digest of its own bytes, by which they are checked;
-    that of the whole, which others are told of, is noted in it.
+    It does not contain even the names of other models. It has the version of the whole publication,
+    and a digest of its own bytes, so that they can be checked. The digest of the whole publication,
+    by which others know it, is in its note WHOLE.
     """
     above = nearest(nodes, nodes, lambda uid: interface.nodes[uid]["depends_on"]["nodes"])
     shown = {
         uid: {**node, "depends_on": {**node["depends_on"], "nodes": above[uid]}}
         for uid, node in nodes.items()
     }
-    notes = {k: v for k, v in interface.notes.items() if k != ALLOWED}  # its words name models
+    notes = {k: v for k, v in interface.notes.items() if k != ALLOWED}  # its text names models
     if CATALOG in notes:
         notes[CATALOG] = " ".join(uid for uid in notes[CATALOG].split() if uid in nodes)
     notes[WHOLE] = interface.digest
@@ -155,9 +163,9 @@ def part(interface: Interface, nodes: Mapping[str, Mapping[str, Any]]) -> Interf
 
 
 def reduced(interface: Interface, nodes: Mapping[str, Mapping[str, Any]]) -> Interface:
-    """The same publication with these of its models only, as one reader keeps it.
+    """Returns the same publication with only the models `nodes`, as one reader stores it.
 
-    It has the version and the digest of the whole; its bytes are sealed anew.
+    It has the version and the digest of the whole publication; its bytes are sealed again.
     """
     document = {**interface.manifest, "nodes": nodes}
     part = seal(

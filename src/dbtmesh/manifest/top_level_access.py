@@ -1,6 +1,6 @@
-"""Finds models with `access: public` beside `config` in place of in it, which dbt v2 ignores.
+"""Finds models with `access: public` beside `config` instead of in it, which dbt v2 ignores.
 
-dbt Core reads both. dbt v2 makes such a model protected, so a project that moves there would
+dbt Core reads both. dbt v2 makes such a model protected, so a project that moves to v2 would
 silently stop publishing it.
 """
 
@@ -39,12 +39,14 @@ _MANIFEST = msgspec.json.Decoder(_Manifest)
 
 
 def told(root: Path, manifest: bytes, project: str) -> str | None:
-    """What is wrong and what to do, in one line; None where nothing is. root: of the project that
-    the manifest was made of."""
+    """Returns what is wrong and what to do, in one line; None if nothing is wrong.
+
+    root: the folder of the project that the manifest belongs to.
+    """
     try:
         decoded = checked.decode(manifest, _MANIFEST)
     except Unfit:
-        return None  # nothing of what is published
+        return None  # whoever publishes the manifest reports what is wrong with it
     if not decoded.metadata.dbt_version.startswith("2."):
         return None
     hidden: dict[str, set[str]] = defaultdict(set)  # file → models that are not public there

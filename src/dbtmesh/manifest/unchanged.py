@@ -1,10 +1,10 @@
-"""Checks a publication that is byte for byte what this library writes, as it stands. Pure.
+"""Checks a publication that is byte for byte what this library writes, without rebuilding it. Pure.
 
-Nearly all that a reader meets are. Nothing of one has to be left out, cleaned or spelled otherwise,
-so it is decoded once, into types that msgspec checks while it reads, and none of it is built anew:
-that costs less than decoding it into plain values, which is left to those who need them
-(`Interface.manifest`). Whatever is in doubt is None here, and goes through `manifest.decode`, which
-reads all that may come in and says what is wrong with it.
+Nearly all publications are. Nothing in them has to be left out, cleaned or respelled, so they are
+decoded once, into types that msgspec checks while it decodes. This costs less than decoding into
+plain values, which happens only where they are needed (`Interface.manifest`). For a publication in
+doubt, `read` returns None; `manifest.decode` then reads everything that is allowed, and says what
+is wrong with the rest.
 """
 
 from __future__ import annotations
@@ -39,18 +39,24 @@ Prose = Annotated[str, Meta(min_length=1, max_length=100_000)]
 Names = Annotated[list[Name], Meta(min_length=1)]
 Tags = Annotated[list[Line], Meta(min_length=1)]
 Short = Annotated[str, Meta(min_length=1, max_length=255)]
-"""Held to be a Name or a Word together with all others of the document: each only once."""
+"""A Name or a Word. `_hold` checks all such texts of the document together, each only once."""
 Nothing = Annotated[dict[str, None], Meta(max_length=0)]
 
 
 RAW = cast(msgspec.Raw, None)
-"""What is not given of what is kept as it is written: `constraints`, of which there are few kinds,
-each looked at once, and the second `meta` of two that have to be the same."""
+"""The default of a field that is kept as the bytes in the document.
+
+These are `constraints`, of which there are few distinct ones, each checked once, and the second of
+two copies of `meta` that have to be equal.
+"""
 
 
 class Fields(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """Of which any can be asked as of plain values; their order is the one that they are written
-    in. gc: none refers to what refers to it."""
+    """A struct whose fields can be read like those of a mapping: by `get` and by `[…]`.
+
+    The fields are declared in the order in which they are written. No instance is part of a
+    reference cycle, so the garbage collector need not track them (`gc=False`).
+    """
 
     get = object.__getattribute__
     __getitem__ = object.__getattribute__
@@ -147,8 +153,11 @@ _DOCUMENT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
 
 
 def read(body: bytes, project: str, databases: Collection[str] | None) -> Interface | None:
-    """The interface in a publication's bytes; None of all but those that would be written again as
-    they are. databases: see `manifest.decode.read`."""
+    """Reads the interface in a publication's bytes.
+
+    Returns None unless this library would write the same bytes again. databases: see
+    `manifest.decode.read`.
+    """
     try:
         document = _DOCUMENT.decode(body)
         metadata, generated_at, warehouse = head_of(document.metadata, project, PUBLISHED_METADATA)
@@ -183,9 +192,9 @@ def read(body: bytes, project: str, databases: Collection[str] | None) -> Interf
 def _is_written_so(
     project: str, nodes: Mapping[str, Node], groups: Mapping[str, PublishedGroup], places: Places
 ) -> bool:
-    """Whether `manifest.decode` would find nothing to refuse, leave out or change in these.
+    """Checks that `manifest.decode` would refuse, leave out and change nothing in these.
 
-    Raises Unfit or msgspec.ValidationError for some of which it would.
+    Raises Unfit or msgspec.DecodeError in some of the cases where it would.
     """
     models = [*nodes.values()]
     versioned = [node for node in models if node.version is not None]
@@ -203,7 +212,9 @@ def _is_written_so(
         _hold(Name, part)
     _hold(Name, (node.alias for node in models))
     _hold(Line, {column.data_type for column in columns})
-    _hold(Digest, {node.checksum.checksum for node in models})
+    # not by `_hold`: an identifier is not a digest
+    digests = {node.checksum.checksum for node in models}
+    msgspec.convert([each for each in digests if each], list[Digest])
     _hold_constraints([each.constraints for each in columns])
     _hold_constraints([each.constraints for each in models])
     return (
@@ -229,19 +240,22 @@ def _is_written_so(
 
 
 def _hold(kind: Any, texts: Iterable[str | None]) -> None:
-    """Raises msgspec.ValidationError where one is not of that kind. Nearly all are identifiers of
-    plain letters, which are of any."""
+    """Raises msgspec.ValidationError where a text is not of that kind.
+
+    Nearly all texts are ASCII identifiers, which are valid for each kind that is checked here.
+    """
     others = {each for each in texts if each and not (each.isascii() and each.isidentifier())}
     if others:
         msgspec.convert([*others], list[kind])
 
 
 def _hold_constraints(written: list[msgspec.Raw]) -> None:
-    """Raises msgspec.ValidationError where one is something else, and Unfit where it is written
-    otherwise."""
+    """Raises msgspec.DecodeError where one is not a list of constraints, and Unfit where this
+    library would write it differently."""
     given = [each for each in written if each is not None]
     *listed, rest = (msgspec.json.encode(given)[1:-1] + b"," * bool(given)).split(b"],")
-    # JSON can be read in one way: if all between these marks are lists, all lists lie between them.
+    # JSON is unambiguous: if each piece between these separators is a list of constraints, then the
+    # pieces are the lists that were joined.
     for each in {*listed, *([rest] if rest else [])}:
         text = each + b"]"
         if msgspec.json.encode(_CONSTRAINTS.decode(text)) != text:
@@ -249,7 +263,7 @@ def _hold_constraints(written: list[msgspec.Raw]) -> None:
 
 
 def _is_settled(project: str, node: Node) -> bool:
-    """By itself, its columns and its versions aside."""
+    """Checks a node by itself, except for its columns and the spelling of its version."""
     config, above, uid = node.config, node.depends_on.nodes, f"model.{project}.{node.name}"
     if node.version is None:
         fits = node.unique_id == uid and node.latest_version is None
@@ -274,10 +288,10 @@ def _is_settled(project: str, node: Node) -> bool:
 
 
 def _lie_there(models: Iterable[Node], places: Places) -> bool:
-    """Whether each lies where its fields and its `relation_name` say, in one of the databases.
+    """Checks whether each model's fields and `relation_name` agree, and its database is permitted.
 
-    What differs from a name that was found fit in its last part alone, and there by an identifier,
-    is fit.
+    A name that differs from an accepted one only in its last part is accepted as well, if that part
+    is an ASCII identifier.
     """
     fit = set[tuple[str, ...]]()
     for node in models:
@@ -294,7 +308,7 @@ def _lie_there(models: Iterable[Node], places: Places) -> bool:
 
 
 def _is_written_twice(column: Column) -> bool:
-    """Whether what a column has under `config` stands beside it too, and there is something."""
+    """Checks whether a column has settings under `config`, and the same ones beside it."""
     config = column.config
     return (
         config is not None
@@ -305,7 +319,7 @@ def _is_written_twice(column: Column) -> bool:
 
 
 def _is_same(config: Config | ColumnConfig, beside: msgspec.Raw) -> bool:
-    """Whether `meta` under `config` is the one beside it, with nothing that stays at home."""
+    """Checks whether `meta` under `config` equals the one beside it, and has no private keys."""
     if not config.meta:
         return config.meta is None and beside is None
     return meta_of(config.meta) == config.meta and msgspec.json.encode(config.meta) == bytes(beside)
@@ -316,7 +330,8 @@ def _is_midnight(day: str) -> bool:
 
 
 def _fit_together(nodes: Mapping[str, Node], versioned: Collection[Node]) -> bool:
-    """Raises Unfit where they do not. Without versions readers can tell them apart."""
+    """Returns True. Raises Unfit where two models have the same name for readers, or one depends on
+    itself. Names can only be the same where there are versions."""
     if versioned:
         tell_apart(nodes)
     refuse_circles({uid: node.depends_on.nodes for uid, node in nodes.items()})
@@ -324,7 +339,7 @@ def _fit_together(nodes: Mapping[str, Node], versioned: Collection[Node]) -> boo
 
 
 def _are_settled(nodes: list[Node]) -> bool:
-    """Whether the versions of these models are spelled as `versions.settle` does."""
+    """Checks whether the versions of these models are spelled as `versions.settle` spells them."""
     keys = ("name", "version", "latest_version")
     settled = [{key: node[key] for key in keys} for node in nodes]
     versions.settle(settled)

@@ -1,8 +1,8 @@
 """Compares versions of a model as dbt does. Pure.
 
-YAML reads `v: 1`, `v: 1.0` and `v: "1"` as a whole number, a fraction and a text, and engines write
-them in different ways: dbt Core 1.11 keeps what YAML has read, 1.12 makes 1 of 1.0, and v2 makes
-text of all. Numbers that are equal are one version; any other text is a version of its own.
+YAML reads `v: 1`, `v: 1.0` and `v: "1"` as an integer, a float and a string, and engines write them
+in different ways: dbt Core 1.11 keeps what YAML has read, 1.12 turns 1.0 into 1, and v2 turns all
+into strings. Equal numbers are the same version; any other text is a version of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dbtmesh.warehouse.names import Fields
 Version = str | int | float
 _NUMBER = re.compile(r"(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 Order = tuple[float, str]
-"""Sorts by age: numbers as numbers, then words by the alphabet, as dbt looks for the latest."""
+"""A sort key by age: numbers by value, then words by the alphabet, as dbt finds the latest."""
 
 
 def order(version: Version) -> Order:
@@ -27,29 +27,31 @@ def order(version: Version) -> Order:
 
 
 def same(one: Version | None, other: Version | None) -> bool:
-    """Whether two spellings mean the same version; None is no version."""
+    """Checks whether two spellings mean the same version; None stands for no version."""
     if one is None or other is None:
         return one is other
     return _meaning(one) == _meaning(other)
 
 
 def _meaning(version: Version) -> Version:
-    """A number, however it is written; else the text. `01` is text, as YAML and dbt have it."""
+    """Returns the value of a number, however it is written, or the text. `01` is text, as in dbt."""
     if isinstance(version, str) and not _NUMBER.fullmatch(version):
         return version
     return order(version)[0]
 
 
 def is_latest(node: Fields) -> bool:
-    """Whether a model is what `ref` without a version means: it has none, or is the latest."""
+    """Checks whether `ref` without a version means this model: it has none, or is the latest."""
     version = node.get("version")
     return version is None or same(version, node.get("latest_version"))
 
 
 def settle(nodes: Iterable[dict[str, Any]]) -> None:
-    """Spells `latest_version` of a project's models as the one that it means spells its version, in
-    place, so that texts can be compared from here on. 0 becomes a text, because dbt-loom takes what
-    is false for none."""
+    """Rewrites each `latest_version`, in place, in the spelling of the `version` that it refers to.
+
+    After that, versions can be compared as they are written. 0 becomes text, because dbt-loom
+    treats a falsy version as None.
+    """
     models: dict[str, list[dict[str, Any]]] = {}
     for node in nodes:
         if node.get("version") is not None:
