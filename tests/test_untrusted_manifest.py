@@ -837,7 +837,10 @@ def test_of_what_is_checked_as_it_stands_each_byte_counts() -> None:
         *((b'"fqn":["dbt_up"', b'"fqn":["other"'), (b'"version":2', b'"version":2.0')),
         *((b'[{"type":"check"', b'[ {"type":"check"'), (b'"team":"x"', b'"private":"x"')),
         *((b'"materialized":"table"', b'"materialized":"ephemeral"'), (b'.v2":', b'.v2;":')),
-        *((b'"database":"DBT_UP_PROD"', b'"database":"OTHER"'), (b'"checksum":"', b'"checksum":"a')),
+        *(
+            (b'"database":"DBT_UP_PROD"', b'"database":"OTHER"'),
+            (b'"checksum":"', b'"checksum":"a'),
+        ),
     ):
         changed = body.replace(old, new)
         assert changed != body, old

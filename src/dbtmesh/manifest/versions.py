@@ -34,7 +34,7 @@ def same(one: Version | None, other: Version | None) -> bool:
 
 
 def _meaning(version: Version) -> Version:
-    """Returns the value of a number, however it is written, or the text. `01` is text, as in dbt."""
+    """Returns a number by its value, and other text unchanged. `01` is text, as in YAML and dbt."""
     if isinstance(version, str) and not _NUMBER.fullmatch(version):
         return version
     return order(version)[0]
