@@ -598,7 +598,7 @@ def test_whatever_record_comes_in_is_read_or_refused(data: st.DataObject) -> Non
 
 
 def test_a_record_is_that_of_the_project_it_is_named_after() -> None:
-    with pytest.raises(MeshError, match="'down' is not whose record"):
+    with pytest.raises(MeshError, match="'down' is not the one it is named after"):
         records.decode(json.dumps(RECORD).encode(), "other", "here")
 
 

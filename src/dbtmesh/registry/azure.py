@@ -14,7 +14,7 @@ KEYS = """
     STORAGE_ACCOUNT_KEY STORAGE_SAS_TOKEN STORAGE_TOKEN CLIENT_SECRET FEDERATED_TOKEN_FILE
     SKIP_SIGNATURE
 """.split()
-"""What obstore itself signs in with, in the environment, after AZURE_."""
+"""Environment variables, without the prefix AZURE_, with which obstore itself signs in."""
 
 ACCOUNT = r"[a-z0-9]{3,24}"
 CONTAINER = r"[a-z0-9](?:-?[a-z0-9]){2,62}"
@@ -47,7 +47,8 @@ class AzureStore(CloudStore):
 
 
 def _sign_in(url: str, access: Access) -> dict[str, Any]:
-    """GitHub's token in its jobs, else what the environment holds, else the person's `az login`."""
+    """Returns the client's options for GitHub's token in its jobs, else for the credentials in the
+    environment, else for the person's `az login`. Raises MeshError where there is none of them."""
     if access.azure_tenant and access.azure_client and is_in_job():
         from dbtmesh.registry import cloud_sign_in  # loads much
 

@@ -1,7 +1,8 @@
-"""Signs in to Azure or Google with GitHub Actions' own token: no secret, no action to trust.
+"""Signs in to Azure or Google with the OIDC token of a GitHub Actions job.
 
-The cloud was told which repositories and environments to believe, and answers the token with one
-of its own, which lives for about an hour.
+This needs no secret and no third-party action. The cloud is configured to trust certain
+repositories and environments. It exchanges GitHub's token for one of its own, which is valid for
+about an hour.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ GOOGLE = "https://sts.googleapis.com/v1/token"
 
 
 class Token(TypedDict):
-    """As obstore takes it."""
+    """An access token as obstore expects it."""
 
     token: str
     expires_at: datetime
 
 
 def azure(tenant: str, client: str) -> Callable[[], Token]:
-    """Signs in to Azure as the application `client` of the tenant, whenever it is called."""
+    """Returns a function that signs in to Azure as the application `client` of the tenant."""
 
     def sign_in() -> Token:
         form = {
@@ -50,8 +51,10 @@ def azure(tenant: str, client: str) -> Callable[[], Token]:
 
 
 def google(provider: str) -> Callable[[], Token]:
-    """Signs in to Google Cloud by a provider of a workload identity pool, whenever it is called:
-    projects/<number>/locations/global/workloadIdentityPools/<pool>/providers/<provider>."""
+    """Returns a function that signs in to Google Cloud through a workload identity pool.
+
+    provider: projects/<number>/locations/global/workloadIdentityPools/<pool>/providers/<provider>.
+    """
 
     def sign_in() -> Token:
         form = {
@@ -68,7 +71,8 @@ def google(provider: str) -> Callable[[], Token]:
 
 
 def _exchange(cloud: str, url: str, form: Mapping[str, str]) -> Token:
-    """Raises MeshError where the cloud refuses, with its own reason."""
+    """Posts the form, and returns the token that the cloud answers with. Raises MeshError where the
+    cloud refuses, with its own reason, or where it cannot be reached."""
     request = urllib.request.Request(url, urllib.parse.urlencode(form).encode())  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
@@ -80,8 +84,8 @@ def _exchange(cloud: str, url: str, form: Mapping[str, str]) -> Token:
         }
     except urllib.error.HTTPError as error:
         raise MeshError(
-            f"{cloud} does not take GitHub's token of this job: is the trust in its repository and "
-            f"environment set up? {cloud} says: {_reason(error)}"
+            f"{cloud} does not accept GitHub's token of this job: check that it trusts this "
+            f"repository and environment. {cloud} says: {_reason(error)}"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         host = urllib.parse.urlsplit(url).netloc

@@ -1,4 +1,4 @@
-"""Reads and writes the objects of a cloud by obstore: what Azure and Google have in common."""
+"""Reads and writes objects in cloud storage with obstore: the common part of Azure and Google."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ from dbtmesh.registry.store import (
 )
 
 BODY_ATTEMPTS = 3
-"""How often a body is asked for again when the connection breaks in its middle."""
+"""How many times an object is requested when the connection breaks in the middle of its body."""
 WRITE_ATTEMPTS, WRITE_AGAIN_WITHIN = 2, 20
-"""How often, and for how many seconds, a write whose answer got lost is sent. The condition of the
-second tells what became of the first: the protocol compares the content."""
+"""How many times, and within how many seconds, a write is sent when its answer got lost. If the
+first attempt was stored, the condition of the second fails, and the protocol of publications
+compares the content."""
 
 CLIENT: dict[str, Any] = {"connect_timeout": "4s", "timeout": "45s", "user_agent": "dbt-mesh"}
 RETRY: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
-"""Patience with a server that does not answer: together they bound how long a command hangs."""
+"""Timeouts and retries for a server that does not answer. Together they limit how long a command
+hangs."""
 
 WORDS = r"(?s:<(Message|Details|Code)>(.*?)</\1>)"
 STATUS = r"non-2xx status code: ((\d+) [A-Za-z ]+)"
-"""Patterns; each is compiled where it is needed."""
+"""Patterns of the text of obstore's errors: the server's own message, and the HTTP status."""
 
 
 class CloudStore:
-    """Objects of a container or bucket. What differs between the clouds is how a version is named.
+    """A store of objects in a container or bucket.
 
-    An ETag of this store is what both conditions need: that of a read, and that of a write.
+    The clouds differ in how they identify the version of an object. An ETag of this store holds
+    what the conditions of both reads and writes need.
     """
 
     service: str
@@ -58,15 +61,16 @@ class CloudStore:
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def _etag(self, meta: Mapping[str, Any]) -> str:
-        """Of an object's description."""
+        """Returns the ETag of an object from obstore's metadata of it."""
         return str(meta["e_tag"])
 
     def _known(self, etag: str) -> str:
-        """What a conditional read compares."""
+        """Returns the part of an ETag that a conditional read compares."""
         return etag
 
     def _update(self, etag: str) -> dict[str, str]:
-        """What a conditional write compares. Raises Changed for what can be no version here."""
+        """Returns the version that a conditional write compares. Raises Changed where the ETag
+        cannot be one of this store."""
         return {"e_tag": etag}
 
     def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
@@ -124,7 +128,7 @@ class CloudStore:
                     return
                 except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
                     raise Changed(key) from None
-                except FileNotFoundError:  # of an object that is gone, or no container at all
+                except FileNotFoundError:  # the object is gone, or the container does not exist
                     self._check_container(key)
                     raise Changed(key) from None
                 except exceptions.GenericError:
@@ -145,8 +149,11 @@ class CloudStore:
         )
 
     def _check_container(self, key: str) -> None:
-        """The clouds say `not found` of a container too. Raises MeshError where that is missing;
-        who may read an object and list nothing is told so, for it cannot be seen then."""
+        """Raises OutOfReach where the container is missing: the clouds answer `not found` then too.
+
+        An identity that may read objects but not list them cannot see whether the container exists.
+        For it, nothing is raised.
+        """
         import obstore
         from obstore import exceptions
 
@@ -183,19 +190,19 @@ class CloudStore:
             raise kind(f"{where}: {advice}. {self._said(error)}") from None
 
     def _said(self, error: Exception) -> str:
-        """Why, and who says so: the server, or the client alone where that did not answer."""
+        """Returns the reason of an error, and names the server as its source if it answered."""
         answered = re.search(STATUS, str(error)) or re.search(WORDS, str(error))
         return f"{self.service} says: {_reason(error)}" if answered else _reason(error)
 
 
 def client_options(cloud: str) -> Any:
-    """Without TLS only for who asks for it, as tests on this machine do."""
+    """Returns the client's options. <cloud>_ALLOW_HTTP=true allows HTTP without TLS, for tests."""
     return {**CLIENT, "allow_http": os.environ.get(f"{cloud}_ALLOW_HTTP") == "true"}
 
 
 def is_in_job() -> bool:
-    """May this job of the CI host ask for a token that tells others which job it is?"""
-    from dbtmesh.ci.github import job  # of use to those who have set up such a sign-in
+    """Checks whether this process is a CI job that may request an OIDC token."""
+    from dbtmesh.ci.github import job  # only loaded where such a sign-in is set up
 
     return job.has_identity()
 
@@ -211,7 +218,7 @@ def opening(url: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The server's own words, in one line; those of the client where it sent none."""
+    """Returns the server's message in one line, or the client's where the server sent none."""
     text = str(error).split("\n\nDebug source")[0]
     said = dict(re.findall(WORDS, text))
     status = re.search(STATUS, text)

@@ -1,7 +1,7 @@
-"""Finds cycles of projects that read each other: each one's deploy starts the next one's, and that
-one's the first.
+"""Finds cycles of projects that read each other.
 
-dbt refuses a cycle of models; between projects nothing does. Pure.
+In a cycle, the deploy of each project starts that of the next one, and so the first one again. dbt
+refuses a cycle of models, but nothing refuses a cycle of projects. Pure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 
 
 def cycles(reads: Mapping[str, Collection[str]]) -> list[tuple[str, ...]]:
-    """Groups of projects of which each reads every other, perhaps through others of the group.
+    """Returns the groups of projects that all read each other, directly or through others of the
+    group.
 
     reads: project → the projects that it reads. Each group is sorted, and so are the groups. A
     project that reads itself is a group of one.
@@ -25,7 +26,7 @@ def cycles(reads: Mapping[str, Collection[str]]) -> list[tuple[str, ...]]:
 
 
 def _reached(start: str, reads: Mapping[str, Collection[str]]) -> set[str]:
-    """All projects that `start` reads, directly or through others."""
+    """Returns all projects that `start` reads, directly or through others."""
     reached: set[str] = set()
     waiting = list(reads.get(start, ()))
     while waiting:
@@ -37,7 +38,7 @@ def _reached(start: str, reads: Mapping[str, Collection[str]]) -> set[str]:
 
 
 def described(group: Collection[str]) -> str:
-    """`dbt_a and dbt_b read each other`."""
+    """Returns a clause such as `dbt_a and dbt_b read each other`."""
     names = sorted(group)
     if len(names) == 1:
         return f"{names[0]} reads itself"

@@ -12,11 +12,11 @@ from dbtmesh.files import MOST, inside, opened, read_bounded, write_whole
 from dbtmesh.registry.store import Changed, NotModified, Stored, TooLarge
 
 LOCK_SECONDS = 30
-"""How long to wait for others who write to a folder; they need milliseconds."""
+"""How long to wait while another process writes to the folder. A write takes milliseconds."""
 
 
 class FolderStore:
-    """Objects as files of a folder; for one machine, or a disk that several share."""
+    """A store of objects as files in a folder, on one machine or on a disk that several share."""
 
     keeps_own_records = False
 
@@ -63,7 +63,8 @@ class FolderStore:
                 write_whole(inside(self.root, key), body)
         except Timeout:
             raise MeshError(
-                f"{lock} has been held by another process for {LOCK_SECONDS} s: is one stuck?"
+                f"{lock} has been held by another process for {LOCK_SECONDS} s: find the one that "
+                "is stuck, and end it"
             ) from None
         except OSError as error:
             raise MeshError(f"cannot write {path}: {error.strerror}") from None

@@ -15,14 +15,16 @@ KEYS = """
     APPLICATION_CREDENTIALS SERVICE_ACCOUNT SERVICE_ACCOUNT_PATH SERVICE_ACCOUNT_KEY BEARER_TOKEN
     SKIP_SIGNATURE
 """.split()
-"""What obstore itself signs in with, in the environment, after GOOGLE_."""
+"""Environment variables, without the prefix GOOGLE_, with which obstore itself signs in."""
 
 BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
 
 
 class GoogleStore(CloudStore):
-    """Objects of a bucket: gs://<bucket>/<prefix>. Google compares generations on a write, and
-    ETags on a read."""
+    """A store of objects in a bucket: gs://<bucket>/<prefix>.
+
+    Google compares the object's generation on a write, and its ETag on a read.
+    """
 
     service, kind = "Google", "bucket"
     sign_in = "gcloud auth application-default login"
@@ -50,14 +52,17 @@ class GoogleStore(CloudStore):
 
     def _update(self, etag: str) -> dict[str, str]:
         generation, _, tag = etag.partition(":")
-        if not generation.isdecimal():  # of another store, before a move
+        if not generation.isdecimal():  # an ETag of another store, from before a move
             raise Changed(etag)
         return {"version": generation, "e_tag": tag}
 
 
 def _sign_in(url: str, access: Access) -> dict[str, Any]:
-    """GitHub's token in its jobs, else what the environment holds, else what a person has by
-    `gcloud auth application-default login`."""
+    """Returns the client's options for GitHub's token in its jobs.
+
+    They are empty otherwise: obstore itself finds the credentials in the environment, and those of
+    `gcloud auth application-default login`. Raises MeshError where there are none.
+    """
     if access.google_provider and is_in_job():
         from dbtmesh.registry import cloud_sign_in
 

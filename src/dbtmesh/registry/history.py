@@ -1,5 +1,6 @@
-"""Lists what was published before (--history), and puts it back (--rollback). Nothing is ever
-deleted.
+"""Lists earlier publications (--history) and restores one of them (--rollback).
+
+Nothing is ever deleted.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ from dbtmesh.registry.publication import is_ahead
 from dbtmesh.registry.store import Store
 
 MOST_LISTED = 10_000
-"""How many of the last versions are looked at. None is ever deleted."""
+"""How many of the last versions are listed at most, for no version is ever deleted."""
 
 
 def versions(store: Store, project: str, env: str, number: int = MOST_LISTED) -> list[str]:
-    """The last versions that were published, so many, oldest first; what else lies there is nothing
-    to go by."""
+    """Returns the last `number` versions that were published, oldest first. Other names in the
+    history are ignored."""
     names = (name.rstrip("/") for name in store.children(keys.history(project, env)))
     return heapq.nlargest(number, filter(keys.VERSION.fullmatch, names))[::-1]
 
 
 def fetch(store: Store, project: str, env: str, version: str) -> interface.Interface:
-    """A publication of the history. Raises MeshError that names the nearest ones for none."""
+    """Returns a publication of the history. Raises NothingPublished where the history is empty, and
+    MeshError with the most similar versions where it lacks this one."""
     if found := _read(store, project, env, version):
         return found
     known = versions(store, project, env)
@@ -52,8 +54,11 @@ def _read(store: Store, project: str, env: str, version: str) -> interface.Inter
 def restored(
     old: interface.Interface, current: interface.Interface | None, now: datetime
 ) -> interface.Interface:
-    """An earlier interface as a new publication, newer than the current one; but for one that is
-    dated ahead of the clock, whose date would only be handed on."""
+    """Returns an earlier interface as a new publication, dated later than the current one.
+
+    If the current one is dated ahead of the clock, the new one is dated `now`, and does not take
+    over the wrong date.
+    """
     if current and not is_ahead(current, now):
         now = max(now, current.generated_at + timedelta(microseconds=1))
     notes = {interface.ROLLBACK: old.version}
@@ -63,8 +68,8 @@ def restored(
 def read_last(
     store: Store, project: str, env: str, number: int
 ) -> tuple[list[tuple[interface.Interface | None, interface.Interface]], list[str]]:
-    """The last publications, newest first, each with the one before it; and what is wrong with
-    others that cannot be read."""
+    """Returns the last publications, newest first, each as (the one before it, the publication),
+    and the errors of those that cannot be read."""
 
     def one(version: str) -> interface.Interface | str | None:
         try:
@@ -83,7 +88,8 @@ def read_last(
 def line(
     before: interface.Interface | None, after: interface.Interface, latest: str | None
 ) -> list[str]:
-    """A publication and what it changed, and beneath it what its publisher noted."""
+    """Returns the lines that describe a publication: its version and size, what it changed, and
+    what its publisher noted. latest: the version that consumers read."""
     built = after.generated_at.astimezone(UTC)
     mark = "   <- what consumers read" if after.version == latest else ""
     head = f"{after.version}  {built:%Y-%m-%d %H:%M} UTC  {_models(after)}{mark}"
@@ -104,7 +110,7 @@ def _models(each: interface.Interface) -> str:
 
 
 SHOWN = 4
-"""How many changes of a publication are named; the rest is a number."""
+"""How many changes of a publication are named; the others are only counted."""
 
 
 def _changed(before: interface.Interface | None, after: interface.Interface, day: date) -> str:

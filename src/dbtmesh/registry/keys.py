@@ -1,4 +1,4 @@
-"""Names the objects of the registry: its paths, or keys.
+"""Builds the keys of the objects in the registry, which are paths below its root.
 
 <root>/<project>/<env>/latest/manifest.json             what consumers read
 <root>/<project>/<env>/history/<version>/manifest.json  immutable, every publication
@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 
 VERSION = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{12}")
-"""Of a publication: when it was compiled, and the beginning of its digest."""
+"""The version of a publication: when it was compiled, and the beginning of its digest."""
 MOST_PROJECTS = 10_000
-"""Of one registry: what more folders there are is not looked at."""
+"""How many projects of one registry are read at most; further folders are ignored."""
 
 
 def latest(project: str, env: str) -> str:
@@ -27,7 +27,7 @@ def publication(project: str, env: str, version: str) -> str:
 
 
 def wanted(project: str, env: str, version: str | None) -> str:
-    """The publication of that version, or the latest."""
+    """Returns the key of the publication with that version, or of the latest for None."""
     return publication(project, env, version) if version else latest(project, env)
 
 
@@ -36,12 +36,12 @@ def state(project: str, env: str, name: str = "manifest.json") -> str:
 
 
 def history(project: str, env: str) -> str:
-    """The folder of all publications."""
+    """Returns the folder of all publications."""
     return f"{project}/{env}/history/"
 
 
 def records(project: str, env: str) -> str:
-    """The folder of what its readers keep on record."""
+    """Returns the folder of the consumers' records."""
     return f"{project}/{env}/consumers/"
 
 

@@ -25,7 +25,7 @@ class NothingPublished(MeshError):
 
     def __init__(self, store: Reader, project: str, env: str) -> None:
         where = f"to {env} yet ({described(store.url)})"
-        first = f"its deploy does, or `scripts/publish_manifest.py --env {env}` in its folder"
+        first = f"run its deploy, or `scripts/publish_manifest.py --env {env}` in its folder"
         if env == "local" and store.url.startswith("file:"):
             where = f"on this machine yet ({described(store.url)})"
             first = (
@@ -36,7 +36,7 @@ class NothingPublished(MeshError):
 
 
 class OtherVersion(MeshError):
-    """What the history holds as a version is another one: somebody else has written it there."""
+    """The history holds another publication in the place of a version: somebody else wrote it."""
 
     def __init__(self, store: Reader, place: str, version: str) -> None:
         super().__init__(
@@ -53,12 +53,12 @@ def find(
     version: str | None = None,
     known: str | None = None,
 ) -> Found | None:
-    """The latest publication, or that `version` of the history; None where there is none.
+    """Returns the latest publication, or that `version` of the history; None where there is none.
 
-    An upstream's models have to lie in its databases. The member's own, or one that is only looked
-    at, is named by its text.
-    Raises NotModified where its ETag is `known`, MeshError where it cannot be read or is refused,
-    OtherVersion where it is not that version.
+    project: An Upstream's models have to lie in its databases. A name stands for the member's own
+    project or one that is only looked at, and databases are not checked.
+    Raises NotModified where the ETag is `known`, OtherVersion where the history holds another
+    version in that place, and MeshError where the publication cannot be read or is refused.
     """
     databases = project.databases if isinstance(project, Upstream) else None
     project = project.name if isinstance(project, Upstream) else project
@@ -85,8 +85,8 @@ def get(
     version: str | None = None,
     known: str | None = None,
 ) -> Found:
-    """As `find`. Raises NothingPublished where there is no latest publication, MeshError where
-    there is no such version."""
+    """Returns what `find` returns. Raises NothingPublished where there is no latest publication,
+    and MeshError where there is no such version."""
     if found := find(store, project, env, version=version, known=known):
         return found
     project = project.name if isinstance(project, Upstream) else project

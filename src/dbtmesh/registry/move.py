@@ -1,4 +1,4 @@
-"""Copies a project's publications, records of its readers and state to another registry."""
+"""Copies a project's publications, its state and its consumers' records to another registry."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ STATE = ("manifest.json", "deploy.json", "run_results.json", "index.html")
 
 @dataclass(frozen=True)
 class Moved:
-    """What of an environment has been taken over, or would be. versions, records: how many are new
-    there; there: how many publications were there before. readers: who has a record."""
+    """What was copied of an environment, or would be.
+
+    versions, records: how many the new registry lacked. there: how many of the versions it had
+    before. readers: the consumers with a record in the old registry.
+    """
 
     env: str
     versions: int
@@ -28,17 +31,18 @@ class Moved:
 
 
 def environments(store: Store, project: str) -> list[str]:
-    """Those that the project has published to."""
+    """Returns the environments that the project has published to."""
     return sorted(name.rstrip("/") for name in store.children(f"{project}/") if name.endswith("/"))
 
 
 def move(
     source: tuple[Store, Store], target: tuple[Store, Store], project: str, env: str, dry: bool
 ) -> Moved:
-    """Copies what the registry and the state beside it hold of a project's environment.
+    """Copies what a registry and the state beside it hold of a project's environment.
 
-    Nothing is taken away where it was, and nothing newer is replaced where it goes. Whatever is
-    interrupted is completed by the next run. Every version is there before `latest` is.
+    source, target: a registry and its state. Nothing is removed from the source, and nothing newer
+    is replaced in the target. An interrupted move is completed by the next run. All versions are
+    copied before `latest`.
     Raises MeshError.
     """
     (registry, state), (new, new_state) = source, target
@@ -68,7 +72,7 @@ def move(
 
 
 def _where_there_is_none(source: Store, target: Store, key: str) -> None:
-    """What has been written there since is newer."""
+    """Copies an object, unless the target has one: that was written later, and so is newer."""
     stored = source.read(key)
     if stored is not None and target.etag(key) is None:
         try:
@@ -80,8 +84,11 @@ def _where_there_is_none(source: Store, target: Store, key: str) -> None:
 def _latest(
     source: Store, target: Store, project: str, env: str, versions: Collection[str]
 ) -> None:
-    """Unless what is there is newer; but for one of these that the source has put aside, as a
-    rollback does with what is dated ahead."""
+    """Copies `latest`, unless the target's is newer.
+
+    A newer one is replaced too if it is one of `versions`, the history of the source: then the
+    source has replaced it since, as a rollback does with a publication dated ahead of the clock.
+    """
     key = keys.latest(project, env)
     if (stored := source.read(key)) is None:
         return
@@ -95,12 +102,13 @@ def _latest(
         target.write(key, stored.body, replaces=there.etag if there else None)
     except Changed:
         raise MeshError(
-            f"{target.url}/{key} has just been published by somebody else: run it again"
+            f"{target.url}/{key} has just been published by somebody else: run the move again"
         ) from None
 
 
 def answers(url: str) -> Sequence[str]:
-    """What members answer whose registry is at that URL; nothing for one that no answer names."""
+    """Returns the Copier answers of members whose registry is at that URL; none where answers
+    cannot name it."""
     scheme, _, place = url.partition("://")
     parts = place.split("/")
     if scheme == "snowflake":

@@ -1,8 +1,8 @@
 """Publishes an interface: the immutable version first, then `latest` by compare-and-swap.
 
-Whatever is interrupted, and wherever: a reader sees the old or the new interface, whole; of
-several publishers none is lost (each has its version in the history), and an older build never
-takes the place of a newer one.
+Wherever a publisher is interrupted, readers see either the old or the new interface, and never part
+of one. The publication of each concurrent publisher is kept as a version in the history. An older
+build never replaces a newer one.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ from dbtmesh.registry import keys
 from dbtmesh.registry.store import Changed, Damaged, Store, TooLarge, contended
 
 AHEAD = timedelta(minutes=10)
-"""How far clocks may be apart. What is dated later than that comes from a clock that is wrong."""
+"""How far clocks may differ. A publication that is dated later than that comes from a wrong
+clock."""
 
 ATTEMPTS = 12
-"""How often to try against other publishers; each attempt that fails means that one of them won."""
+"""How often to try against other publishers. Each failed attempt means that another one won."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a publication. newer: version of the build that stays `latest` instead; ahead:
-    that one is dated ahead of the clock, so that it would stay whatever is published."""
+    """The outcome of a publication.
+
+    newer: the version of a newer build, which stays `latest` instead. ahead: whether that build is
+    dated ahead of the clock, so that it would stay `latest` after later builds too.
+    """
 
     version: str
     newer: str | None = None
@@ -38,18 +42,18 @@ class Outcome:
 
 
 def is_ahead(interface: Interface, now: datetime) -> bool:
-    """Whether a publication is dated ahead of the clock, by more than clocks are apart."""
+    """Checks whether a publication is dated ahead of the clock by more than AHEAD."""
     return interface.generated_at > now + AHEAD
 
 
 def published(
     store: Store, project: str, env: str, *, repair: bool = False
 ) -> tuple[Interface | None, str | None]:
-    """The interface that consumers read now, and its ETag; (None, None) before the first.
+    """Returns the interface that consumers read now, and its ETag; (None, None) before the first.
 
-    A stub counts as none: somebody on this machine needed a stand-in. `repair`: so does one that is
-    damaged, to be replaced.
-    Raises MeshError where it is damaged otherwise, or out of reach.
+    A stub counts as no interface, because it only stands in on this machine: it gives (None, ETag).
+    With `repair`, so does a damaged publication, so that it can be replaced.
+    Raises MeshError where the publication is damaged (without `repair`) or out of reach.
     """
     key = keys.latest(project, env)
     try:
@@ -83,11 +87,12 @@ def publish(
 ) -> Outcome:
     """Makes the interface what consumers read.
 
-    `check` sees what is published now and raises to refuse, or returns what the publication is to
-    note of itself; it is asked again whenever that has changed. Nothing is written before it
-    agrees. `repair`: replace it even where it is damaged.
-    A rollback takes the place of what is dated ahead of the clock; nothing else does.
-    Raises MeshError where the interface is dated so itself.
+    check: gets the interface that is published now. It raises to refuse the new one, or returns
+    notes to add to it. It is called again if another publisher comes first, and nothing is written
+    before it agrees.
+    repair: whether to replace a damaged publication.
+    A publication that is dated ahead of the clock is only replaced by a rollback.
+    Raises MeshError where the new interface is itself dated ahead of the clock.
     """
     project, now = interface.project, datetime.now(UTC)
     if is_ahead(interface, now):
@@ -118,8 +123,11 @@ def publish(
 
 
 def write_once(store: Store, key: str, body: bytes) -> None:
-    """Writes an object that is never replaced. One of the same content is our own, from a write
-    that was interrupted or whose answer got lost. Raises MeshError."""
+    """Writes an object that is never replaced.
+
+    An object that is there with the same content counts as our own, from a write that was
+    interrupted or whose answer got lost. Raises MeshError where there is another one.
+    """
     for attempt in range(ATTEMPTS):
         try:
             return store.write(key, body, replaces=None)
@@ -132,7 +140,7 @@ def write_once(store: Store, key: str, body: bytes) -> None:
                 f"{store.url}/{key} has other content, and versions are never replaced: find out "
                 "who wrote it, and build again"
             )
-        _wait(attempt)  # S3 refuses too while another write of it is under way
+        _wait(attempt)  # S3 also refuses while another write of the object is under way
     raise contended(store, key)
 
 
@@ -144,7 +152,8 @@ class Before:
 
     @classmethod
     def of(cls, state: Store, project: str, env: str) -> Before | None:
-        """None where it cannot be read: `keep_state` says so, when the interface is published."""
+        """Reads the ETag. Returns None where that fails; `keep_state` reports the failure later,
+        after the interface is published."""
         try:
             return cls(state.etag(keys.state(project, env)))
         except MeshError:
@@ -161,8 +170,9 @@ def keep_state(
 ) -> None:
     """Keeps the full manifest for the member's own slim CI, unless a newer build has published.
 
-    The ETag is read before `latest`: whoever publishes in between changes one or the other. That is
-    done already where it was read before the interface became the latest.
+    The ETag of the state is read before `latest`, so that a publisher in between changes one of the
+    two and is noticed. `before` holds an ETag that was read before the interface became the latest;
+    with it, the first attempt writes at once.
     Raises MeshError.
     """
     key = keys.state(interface.project, env)
@@ -182,5 +192,5 @@ def keep_state(
 
 
 def _wait(attempt: int) -> None:
-    """Seconds, not the same for everyone who lost, so that they do not meet again."""
+    """Waits for a random time, so that publishers that collided do not collide again."""
     time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))

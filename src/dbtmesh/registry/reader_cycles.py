@@ -12,16 +12,16 @@ from dbtmesh.registry.records import recorded
 from dbtmesh.registry.store import Store
 
 FARTHEST = 50
-"""How many projects are asked for their readers: each costs a listing, and a read for each reader.
+"""How many projects are searched for readers. Each costs a listing, and a read for each reader.
 In a larger mesh a cycle may be missed; `fleet status` finds all."""
 
 
 def rings(
     store: Store, env: str, project: str, upstreams: Collection[str]
 ) -> list[tuple[str, ...]]:
-    """Groups of projects that read each other, with this one among them. upstreams: what it reads.
+    """Returns the groups of projects that read each other and include this one.
 
-    Records that cannot be read are passed over.
+    upstreams: the projects that this one reads. Records that cannot be read are ignored.
     """
     reads: dict[str, set[str]] = {project: set(upstreams)}
     waiting, asked = deque([project]), {project}

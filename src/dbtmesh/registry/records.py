@@ -20,8 +20,11 @@ from dbtmesh.registry.store import Store
 
 
 class Read(msgspec.Struct):
-    """One model that is read. columns: which of them, None where that is not known; by: the
-    consumer's own nodes that read it; since: when it was first recorded."""
+    """A model that is read.
+
+    columns: the columns that are read; None where they are not known. by: the consumer's own nodes
+    that read the model. since: when the read was first recorded.
+    """
 
     model: NodeId
     name: Word
@@ -35,13 +38,14 @@ class Read(msgspec.Struct):
 
 
 class Record(msgspec.Struct, omit_defaults=True):
-    """What one consumer reads of one upstream; nothing any more where `reads` is empty.
+    """What one consumer reads of one upstream. `reads` is empty once it reads nothing any more.
 
-    read_version: the upstream's publication that it was checked against. deployment: when it
-    deploys, as mesh.yml says. workflow, branch: what starts its deploy; none of a template before
-    0.3.0. feeds: of nodes that read and are not public, the consumer's public models that are made
-    of them, so that a chain of projects does not end at a private model. claimed_in: see
-    `store.Stored`; whatever a record says of itself, it is set when it is read.
+    read_version: the upstream's publication that the consumer was checked against. deployment: when
+    the consumer deploys, as mesh.yml says. workflow, branch: what starts its deploy; templates
+    before 0.3.0 do not record these. feeds: private nodes that read the upstream, each with the
+    consumer's public models that are built from it, so that a chain of projects does not end at a
+    private model. claimed_in: see `store.Stored`. It is set when the record is read, and replaces
+    what the record itself contains.
     """
 
     consumer: Project
@@ -64,22 +68,23 @@ class Record(msgspec.Struct, omit_defaults=True):
 
 
 MOST_RECORDS = 10_000
-"""Of one project."""
+"""How many records of one project are read at most."""
 MOST_BYTES = 16 * 2**20
-"""Of one record: 10,000 models, each with a hundred columns."""
+"""The size of one record at most: 10,000 models, each with a hundred columns."""
 MOST_TOGETHER = 256 * 2**20
-"""Bytes of all records of one project."""
+"""The size of all records of one project at most."""
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _RECORD = msgspec.json.Decoder(Record)
 
 
 def decode(body: bytes, consumer: str, where: str) -> Record:
-    """Raises MeshError where the bytes, found at `where`, are not the record of that consumer."""
+    """Decodes the record of a consumer. Raises MeshError where the bytes, found at `where`, are not
+    a record of that consumer."""
     try:
         record = checked.decode(checked.bounded(body), _RECORD)
         if record.consumer != consumer:
-            raise Unfit(f"consumer: {shown(record.consumer)} is not whose record it should be")
+            raise Unfit(f"consumer: {shown(record.consumer)} is not the one it is named after")
     except Unfit as error:
         raise MeshError(f"{where} is not a valid record: {error}") from None
     return record
@@ -90,8 +95,12 @@ def encode(record: Record) -> bytes:
 
 
 def recorded(store: Store, upstream: str, env: str) -> tuple[list[Record], list[str]]:
-    """The records of all who read the upstream, by name, read side by side; and what kept others
-    from being read. That stops nobody: a bad record of one project is not another's fault."""
+    """Returns the records of all consumers that read the upstream, sorted by name, and the errors
+    of those that cannot be read.
+
+    The records are read in parallel. A bad record does not stop the others, because it is one
+    project's fault. Records without any read are left out.
+    """
     place = keys.records(upstream, env)
     room, lock = MOST_TOGETHER, threading.Lock()
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class RoutedStore:
-    """A registry, in which some projects lie elsewhere. Those are opened when they are asked for.
+    """A store that takes some projects from other registries, which it opens on first use.
 
-    elsewhere: URL of a project's registry, by its name.
+    elsewhere: the URLs of these registries, by project name.
     """
 
     def __init__(self, own: Store, elsewhere: Mapping[str, str], access: Access) -> None:
@@ -28,7 +28,7 @@ class RoutedStore:
         url = self._elsewhere.get(key.partition("/")[0])
         if url is None:
             return self._own
-        if url not in self._open:  # by two threads twice, which does no harm
+        if url not in self._open:  # two threads may both open it, which does no harm
             self._open[url] = open_store(url, self._access)
         return self._open[url]
 
@@ -37,7 +37,7 @@ class RoutedStore:
         try:
             return store.read(key, known=known, most=most)
         except OutOfReach as error:
-            # that another's registry is away is that project's fault, and no other's
+            # another registry that is out of reach concerns only the projects in it
             raise error if store is self._own else MeshError(str(error)) from None
 
     def etag(self, key: str) -> str | None:
@@ -55,18 +55,21 @@ class RoutedStore:
 
 
 def elsewhere(member: Member, place: Location) -> dict[str, str]:
-    """URL of a project's registry, by its name, where that is another than the one at `place`.
-    Whoever names a registry by a flag or in the environment means it for all."""
+    """Returns the URLs of the registries that mesh.yml names for upstreams, by project name.
+
+    It returns none where a flag or the environment names the registry: that one is then used for
+    all projects.
+    """
     named = {each.name: each.registry for each in member.upstreams if each.registry}
     return named if place.is_own else {}
 
 
 def open_routed(url: str, elsewhere: Mapping[str, str], access: Access) -> Store:
-    """The registry at `url`, in which some projects lie elsewhere."""
+    """Opens the registry at `url`, with the projects in `elsewhere` taken from other registries."""
     own = open_store(url, access)
     return RoutedStore(own, elsewhere, access) if elsewhere else own
 
 
 def open_registry(member: Member, place: Location) -> Store:
-    """The registry at `place`, and where upstreams publish to another one, that one for these."""
+    """Opens the registry at `place`, with upstreams that publish elsewhere taken from there."""
     return open_routed(place.url, elsewhere(member, place), member.access)

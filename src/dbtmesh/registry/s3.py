@@ -27,27 +27,28 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 BODY_ATTEMPTS = 3
-"""How often a body is asked for again when the connection breaks in its middle, which the S3
-client's own retries do not cover."""
+"""How many times an object is requested when the connection breaks in the middle of its body. The
+S3 client's own retries do not cover that."""
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 8, 4
-"""Patience with a server that does not answer: together they bound how long a command hangs."""
+"""Timeouts and retries for a server that does not answer. Together they limit how long a command
+hangs."""
 
 REDIRECTED = "the bucket is in another region: set AWS_REGION, or the answer aws_region"
 SIGN_IN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
 ELSEWHERE = ("301", "PermanentRedirect", "AuthorizationHeaderMalformed")
 CLOCK, SLOW = "RequestTimeTooSkewed", "RequestTimeout"
-"""What S3 says of credentials that it refuses, of a bucket of another region, of a clock that is
-wrong, and of a connection that is too slow:
+"""S3's error codes for credentials that it refuses, a bucket in another region, a wrong clock, and
+a connection that is too slow:
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 ACCESS_POINT = re.compile(r"arn:aws[a-z-]*:s3:[a-z0-9-]*:[0-9]{12}:accesspoint[/:][a-z0-9-]{3,50}")
-"""An access point, which stands for a bucket: it may be of another AWS account."""
+"""The ARN of an access point, which stands for a bucket that may belong to another AWS account."""
 
 
 class S3Store:
-    """Objects of an S3 bucket, s3://<bucket>/<prefix>, or of a server that speaks S3
-    (AWS_ENDPOINT_URL_S3)."""
+    """A store of objects in an S3 bucket, s3://<bucket>/<prefix>, on AWS or on another server that
+    speaks S3 (AWS_ENDPOINT_URL_S3)."""
 
     keeps_own_records = False
 
@@ -68,7 +69,7 @@ class S3Store:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        # An environment that names a region (a laptop's profile, a test server) comes first.
+        # A region in the environment (for a laptop's profile or a test server) comes first.
         named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         config = Config(
             connect_timeout=CONNECT_SECONDS,
@@ -87,7 +88,7 @@ class S3Store:
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def _where(self, key: str) -> str:
-        """An object, in a message."""
+        """Returns the URL of an object, for messages."""
         return f"s3://{self.bucket}/{self._key(key)}"
 
     def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
@@ -118,12 +119,13 @@ class S3Store:
         raise AssertionError("unreachable")
 
     def _body(self, key: str, answer: Any, most: int) -> bytes:
-        """The body of an answer, of which no more is read than is kept."""
+        """Reads the body of an answer. Raises TooLarge without reading all of it where it has more
+        than `most` bytes."""
         body, size = answer["Body"], int(answer.get("ContentLength") or 0)
         if size > most:
             body.close()
             raise TooLarge(self._where(key), size, most)
-        # In two parts, for the client checks length and digest where it finds the end.
+        # In two parts: the client checks length and digest when a read finds the end.
         parts = (body.read(most), body.read(1))
         if parts[1]:
             body.close()
@@ -154,7 +156,7 @@ class S3Store:
                     **condition,
                 )
             except self._client.exceptions.ClientError as error:
-                # 409: two conditional writes met; 404: If-Match found nothing, or 412 for short.
+                # 409: two conditional writes collided. 404 or 412: If-Match found no object.
                 missing = replaces and _code(error) in ("404", "NoSuchKey")
                 conflict = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
                 if missing or _code(error) in conflict:
@@ -186,12 +188,12 @@ class S3Store:
         except BotoCoreError as error:
             endpoint = self._client.meta.endpoint_url
             raise OutOfReach(f"{where}: {_explain_connection(error, endpoint)}") from None
-        except RecursionError:  # the client follows redirections of S3 that name no region
+        except RecursionError:  # the client follows redirects of S3 that do not name a region
             raise OutOfReach(f"{where}: {REDIRECTED}") from None
 
     def _explain(self, error: Any) -> str:
-        """What to do, and what S3 itself said: an explicit deny and a missing right on a KMS key
-        have the same code."""
+        """Returns what to do, and what S3 itself said: an explicit deny and a missing permission on
+        a KMS key have the same code."""
         advice, reason = self._advice(error), _reason(error)
         return advice if reason in advice else f"{advice}. S3 says: {reason}"
 
@@ -202,8 +204,8 @@ class S3Store:
             return f"there is no bucket {self.bucket}: check the name, or create it"
         if code in ("403", "AccessDenied", "AllAccessDisabled"):
             return (
-                "access denied: your AWS role may not do this (S3 also says so of an object that "
-                "does not exist, to roles that may not list the bucket)"
+                "access denied: your AWS role may not do this (S3 answers the same for an object "
+                "that does not exist, if the role may not list the bucket)"
             )
         if code in SIGN_IN:
             return f"AWS refuses the credentials ({code}): sign in again"
@@ -217,7 +219,8 @@ class S3Store:
 
 
 def encrypted(how: str | None) -> dict[str, str]:
-    """What a write says of encryption, where a bucket's policy refuses those that say nothing."""
+    """Returns the encryption parameters of a write, for a bucket whose policy requires them. how:
+    see `Access.encryption`."""
     if not how:
         return {}
     if how.startswith("arn:"):
@@ -238,8 +241,8 @@ def _explain_connection(error: Exception, endpoint: str) -> str:
         return f"{endpoint} is out of reach: check the network, or try again later. {reason}"
     if name == "SSLError":
         return (
-            f"the certificate of {endpoint} is not trusted here: where a proxy of yours puts its"
-            f" own in place, name its file in AWS_CA_BUNDLE. {reason}"
+            f"the certificate of {endpoint} is not trusted here: if a proxy replaces it with its "
+            f"own, name that certificate's file in AWS_CA_BUNDLE. {reason}"
         )
     if name in ("IncompleteReadError", "ResponseStreamingError", "FlexibleChecksumError"):
         return f"the answer arrived broken, again and again: try again later. {reason}"
@@ -247,7 +250,7 @@ def _explain_connection(error: Exception, endpoint: str) -> str:
 
 
 def _is_of_all(error: Any) -> bool:
-    """Whether S3 would say the same of every object."""
+    """Checks whether S3 would give the same error for every object."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     server = isinstance(status, int) and not is_of_one(status)
     return server or _code(error) in ("NoSuchBucket", CLOCK, SLOW, *SIGN_IN, *ELSEWHERE)
@@ -258,5 +261,5 @@ def _code(error: Any) -> str:
 
 
 def _reason(error: Any) -> str:
-    """The server's own message, in one line; empty where it sent none."""
+    """Returns the server's own message in one line; empty where it sent none."""
     return one_line(error.response.get("Error", {}).get("Message", ""), MOST_REASON)

@@ -1,12 +1,12 @@
 """Defines a store of the registry, and opens the one at a URL: a folder, bucket, container or
 account.
 
-A store reads an object with the ETag it had, and writes it on a condition: only if it is still
-the one that was read, or only if there is none. That is all the publication protocol needs.
+A store reads an object together with its ETag, and writes an object on a condition: only if it
+still has that ETag, or only if it does not exist. The protocol of publications needs nothing else.
 """
 
-# Annotations are no texts here: a NamedTuple compiles those of its own, which takes longer than all
-# else that a sync with nothing new loads of the library.
+# No `from __future__ import annotations` here: a NamedTuple compiles annotations that are strings,
+# which takes longer than all else that a sync with nothing new loads of the library.
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -22,8 +22,8 @@ else:
 
 
 class Stored(NamedTuple):
-    """An object as it was read. claimed_in: where a record lies, if that does not tell that it is
-    its consumer's own."""
+    """An object as it was read. claimed_in: on Snowflake, the database that holds a consumer's
+    record, if neither its name nor its comment shows that it is the consumer's own."""
 
     body: bytes
     etag: str
@@ -35,16 +35,16 @@ class Changed(Exception):
 
 
 def contended(store: "Store", key: str) -> MeshError:
-    """For a write that met `Changed` too often."""
+    """Returns the error for a write that met `Changed` too often."""
     return MeshError(f"{store.url}/{key} is being written by others again and again: try again")
 
 
 MOST_REASON = 600
-"""Characters of a server's message that are shown."""
+"""How many characters of a server's message are shown."""
 
 
 def content_type(key: str) -> str:
-    """Of an object: all but a project's docs are JSON."""
+    """Returns the media type of an object. All but a project's docs are JSON."""
     return "text/html; charset=utf-8" if key.endswith(".html") else "application/json"
 
 
@@ -53,70 +53,75 @@ class NotModified(Exception):
 
 
 class OutOfReach(MeshError):
-    """The store does not answer, or lets nobody in: whatever is wrong is not one object's fault."""
+    """The store does not answer or refuses the sign-in: the fault is not that of one object."""
 
 
 PATIENCE = frozenset({408, 429})
-"""HTTP's statuses of a request that took too long, and of too many requests."""
+"""The HTTP statuses for a request that took too long, and for too many requests."""
 
 
 def is_of_one(status: int) -> bool:
-    """Whether HTTP's status is about the one object that was asked for, and not about all."""
+    """Checks whether an HTTP status is about the object that was requested, not the whole store."""
     return 400 <= status < 500 and status not in PATIENCE
 
 
 class TooLarge(MeshError):
-    """An object has more bytes than are read of it: nobody meant it to be read."""
+    """An object has more bytes than a reader accepts."""
 
     def __init__(self, where: object, size: int, most: int) -> None:
         super().__init__(f"{where}: {too_large(size, most)}: have it written again")
 
 
 class Damaged(MeshError):
-    """An object is there, and is not what was written. It has an ETag all the same, so that it can
-    be replaced."""
+    """An object exists, but is not what was written. It still has an ETag, so that it can be
+    replaced."""
 
 
 class Reader(Protocol):
-    """Objects under a root; `key` is a path below it, with `/` between its parts.
+    """Reads objects under a root. `key` is a path below it, with `/` between its parts.
 
-    Every method raises OutOfReach where the store is, MeshError where it denies access or fails.
+    Every method raises OutOfReach where the store is out of reach, and MeshError where it denies
+    access or fails.
     """
 
     url: str
 
     def read(self, key: str, *, known: str | None = None, most: int = MOST) -> Stored | None:
-        """The object, or None where there is none. Raises NotModified where its ETag is `known`,
-        TooLarge where it has more than `most` bytes, of which none are kept, and Damaged."""
+        """Returns the object, or None where it does not exist. Raises NotModified where its ETag is
+        `known`, TooLarge where it has more than `most` bytes, and Damaged."""
 
 
 class Store(Reader, Protocol):
-    """keeps_own_records: each reader writes its record into a place of its own, and nobody else
-    can."""
+    """Reads, writes and lists objects. keeps_own_records: whether each consumer writes its records
+    to a place of its own, where nobody else can write."""
 
     keeps_own_records: bool
 
     def etag(self, key: str) -> str | None:
-        """The object's ETag without its body, or None where there is none."""
+        """Returns the object's ETag without reading its body, or None where it does not exist."""
 
     def write(self, key: str, body: bytes, *, replaces: str | None) -> None:
-        """Writes the object whole where its ETag is still `replaces` (None: where there is none).
+        """Writes the whole object if its ETag is still `replaces` (for None: if it does not exist).
 
-        Raises Changed otherwise, and then has written nothing.
+        Raises Changed otherwise, without having written anything.
         """
 
     def children(self, prefix: str) -> Iterator[str]:
-        """Names directly below `prefix` (empty, or ending in `/`); those of folders end in `/`.
+        """Yields the names directly below `prefix`, in any order; those of folders end in `/`.
 
-        In any order, one at a time: histories grow without bound, and nobody has to keep them.
+        `prefix` is empty or ends in `/`. Names come one at a time, because histories grow without
+        bound, and callers need not keep them all.
         """
 
 
 class Access(NamedTuple):
-    """What signing in needs beside the URL. aws_region: of the bucket, unless the environment names
-    one; encryption: what a write to it says, AES256, aws:kms or the ARN of a key. member: who signs
-    in to Snowflake, and where the databases are. The others: whom GitHub's jobs sign in as; people
-    use their own login."""
+    """What signing in needs beside the URL.
+
+    aws_region: the bucket's region, unless the environment names one. encryption: the encryption
+    that a write to the bucket asks for: AES256, aws:kms or the ARN of a key. member: who signs in
+    to Snowflake, and which databases belong to which project. azure_tenant, azure_client,
+    google_provider: the identity of GitHub's jobs; people use their own login.
+    """
 
     aws_region: str | None = None
     encryption: str | None = None
@@ -127,14 +132,19 @@ class Access(NamedTuple):
 
 
 class Cloud(NamedTuple):
-    """extra: of the library, and the answer to `registry`; folder: of its set-up, in a member."""
+    """A cloud that can hold a registry.
+
+    extra: the library's extra, which is also the answer to `registry`. folder: the folder of its
+    set-up in a member.
+    """
 
     extra: str
     folder: str
 
 
 CLOUDS = {"s3": Cloud("s3", "aws"), "az": Cloud("azure", "azure"), "gs": Cloud("gcs", "google")}
-"""By the scheme of the registry's URL. The template's own list is in extensions/derived.py."""
+"""The clouds by the scheme of a registry's URL. The template's own list is in
+extensions/derived.py."""
 SHAPES = (
     "s3://bucket/registry, az://account/container/registry, gs://bucket/registry, "
     "snowflake://ORG-ACCOUNT or file:///folder/registry"
@@ -142,8 +152,8 @@ SHAPES = (
 
 
 def described(url: str) -> str:
-    """The URL of a registry that holds nothing; and, as buckets say of themselves, whether there is
-    none at all."""
+    """Returns the URL of a registry in which nothing was found, with a note where its folder does
+    not exist. Missing buckets need none, because their stores raise an error."""
     if not url.startswith("file://"):
         return url
     from pathlib import Path
@@ -153,7 +163,7 @@ def described(url: str) -> str:
 
 
 def open_store(url: str, access: Access | None = None) -> Store:
-    """The store at one of SHAPES. Raises MeshError for another URL."""
+    """Opens the store at a URL of one of SHAPES. Raises MeshError for any other URL."""
     access = access or Access()
     scheme, _, place = url.partition("://")
     if scheme != "file" and (not place.isprintable() or {".", ".."} & {*place.split("/")}):

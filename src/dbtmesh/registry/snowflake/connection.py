@@ -21,23 +21,24 @@ if TYPE_CHECKING:
     from dbtmesh.config import Member
 
 TARGET = "DBT_MESH_TARGET"
-"""As whom of a project's service users a job of CI signs in: `prod` or `ci`, as in profiles.yml."""
+"""The target of profiles.yml, `prod` or `ci`, as whose service user a CI job signs in."""
 LOGIN_TIMEOUT = 20
-"""Seconds; a registry that does not answer is told of soon."""
+"""Seconds; short, so that a registry that does not answer is reported soon."""
 STATEMENT_TIMEOUT = 900
-"""Seconds, of which a statement may wait 600 for the warehouse. One of another project's relation
-takes as long as that project likes; the account's own bound is two days."""
+"""Seconds, of which a statement may wait 600 for the warehouse. A view of another project can take
+any time, and the account's own limit is two days."""
 NO_WAREHOUSE, SUSPENDED = 606, 90073
 CANCELLED, TIMED_OUT = 604, 630
 
 
 class TookTooLong(OutOfReach):
-    """Snowflake has stopped a statement: of a relation of another project's, it may be that one's
-    fault, for a view is as slow as its owner makes it."""
+    """Snowflake has stopped a statement. If it reads another project's relation, that project may
+    be at fault: a view is as slow as its owner makes it."""
 
 
 class Fault(NamedTuple):
-    """What an error number of Snowflake's means. kind: of one object, or of all."""
+    """The meaning of one of Snowflake's error numbers. kind: MeshError for an error about one
+    object, OutOfReach for one about all of them."""
 
     kind: type[MeshError]
     advice: str
@@ -63,7 +64,7 @@ FAULTS = {
         "one in SNOWFLAKE_WAREHOUSE or in your connection (warehouse = …)",
     ),
     SUSPENDED: Fault(OutOfReach, "the warehouse is suspended by its resource monitor"),
-    # As 408 of HTTP, whose fault is no object's.
+    # Like HTTP status 408: the fault is not that of one object.
     CANCELLED: Fault(OutOfReach, "the statement was stopped before it ended: try again later"),
     TIMED_OUT: Fault(TookTooLong, "the statement was stopped before it ended: try again later"),
 }
@@ -71,12 +72,12 @@ OTHERWISE = "failed: check the account and the network, or try again later"
 
 
 def is_of_server(number: int | None) -> bool:
-    """Whether an error with this number is Snowflake's, and not the connector's own."""
+    """Checks whether an error with this number is Snowflake's, not the connector's own."""
     return number is not None and number > 0 and number not in range(250_000, 260_000)
 
 
 class Answer(NamedTuple):
-    """inserted: how many rows; columns: their names."""
+    """The result of a statement. inserted: how many rows it inserted. columns: their names."""
 
     rows: list[Sequence[Any]]
     inserted: int
@@ -92,16 +93,18 @@ class Connection:
         self._opened: SnowflakeConnection | None = None
 
     def ask(self, statement: Statement, where: str) -> list[Sequence[Any]]:
-        """What it answers. where: what is asked for, as an error names it. Raises MeshError."""
+        """Runs a query and returns its rows. where: what it reads, for messages. Raises
+        MeshError."""
         return self._run(statement, where).rows
 
     def list(self, statement: Statement, where: str) -> list[dict[str, Any]]:
-        """The same by the names of the columns, whose order is not promised. Raises MeshError."""
+        """Runs a query and returns its rows by column name, for SHOW, whose order of columns is not
+        documented. Raises MeshError."""
         answer = self._run(statement, where)
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
     def insert(self, statement: Statement, where: str) -> int:
-        """How many rows it inserted. Raises MeshError."""
+        """Runs a statement and returns how many rows it inserted. Raises MeshError."""
         return self._run(statement, where).inserted
 
     def _run(self, statement: Statement, where: str) -> Answer:
@@ -118,7 +121,7 @@ class Connection:
                 columns = [column.name for column in cursor.description or ()]
                 return Answer(_rows(cursor, where), cursor.rowcount or 0, columns)
         except Error as error:
-            # of a statement, or of the connection
+            # A ProgrammingError is about the statement; other errors are about the connection.
             other = Fault(
                 MeshError if isinstance(error, ProgrammingError) else OutOfReach, OTHERWISE
             )
@@ -130,7 +133,7 @@ class Connection:
 
 MOST_ROWS = 1_000_000
 MOST_CHARACTERS = 2 * MOST_PARTS * CHUNK
-"""Of an answer. The tables that it comes from are other projects'."""
+"""The limits of an answer: it may come from tables of other projects, which can hold anything."""
 
 
 def _rows(cursor: Iterable[Any], where: str) -> list[Sequence[Any]]:
@@ -144,16 +147,16 @@ def _rows(cursor: Iterable[Any], where: str) -> list[Sequence[Any]]:
 
 
 def open_for(account: str, access: Access) -> SnowflakeConnection:
-    """Signs in as a service user of the member in CI, else as the person. Raises MeshError."""
+    """Signs in as a service user of the member in CI, else as a person. Raises MeshError."""
     from dbtmesh.snowflake import session
 
     member = access.member
     options: dict[str, Any] = {
         "paramstyle": "qmark",
-        "autocommit": True,  # whatever the account has for a default
+        "autocommit": True,  # the account's default may differ
         "login_timeout": LOGIN_TIMEOUT,
         "session_parameters": {"STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT},
-        "secondary_roles": "NONE",  # a person reads what the role named here may read
+        "secondary_roles": "NONE",  # a person reads only what the role named here may read
     }
     named = member.snowflake.get("account") if member else None
     if member and named and not can_be_one(str(named), account):
@@ -167,10 +170,10 @@ def open_for(account: str, access: Access) -> SnowflakeConnection:
 
 
 def target_of() -> str | None:
-    """The target of profiles.yml whose user a job is to be; None for a person."""
+    """Returns the target of profiles.yml as whose user a CI job signs in; None for a person."""
     target = os.environ.get(TARGET)
     if target not in (None, "", "ci", "prod"):
-        raise MeshError(f"${TARGET} is {target!r}, neither ci nor prod")
+        raise MeshError(f"${TARGET} is {target!r}: set it to ci or prod")
     if target or os.environ.get("SNOWFLAKE_USER"):
         return target or None
     keys = ("SNOWFLAKE_PRIVATE_KEY", "SNOWFLAKE_TOKEN")
@@ -180,8 +183,8 @@ def target_of() -> str | None:
 
 
 def _personal(member: Member | None) -> dict[str, Any]:
-    """A person works with the role for people and pull requests, unless the environment names
-    another."""
+    """Returns the options for a person's login: the role for people and pull requests, and the
+    warehouse, unless the environment names others."""
     role, warehouse = os.environ.get("SNOWFLAKE_ROLE"), os.environ.get("SNOWFLAKE_WAREHOUSE")
     if member:
         from dbtmesh.snowflake.names import names_of
@@ -193,7 +196,8 @@ def _personal(member: Member | None) -> dict[str, Any]:
 
 
 def _browser() -> str | None:
-    """As dbt's target `dev` has it, where a person has exported nothing else to sign in with."""
+    """Returns the authenticator of dbt's target `dev`; None where the environment holds another way
+    to sign in."""
     named = ("AUTHENTICATOR", "PASSWORD", "PRIVATE_KEY_PATH", "TOKEN", "DEFAULT_CONNECTION_NAME")
     if any(os.environ.get(f"SNOWFLAKE_{name}") for name in named):
         return None
@@ -204,8 +208,8 @@ _SHARED: dict[str, Connection] = {}
 
 
 def shared(account: str, access: Access) -> Connection:
-    """The connection of this process for an account and a member: signing in takes longer than a
-    statement."""
+    """Returns this process's connection for an account and a member. It is shared, because signing
+    in takes longer than a statement."""
     member = access.member
     key = f"{account} {member.root if member else ''}"
     return _SHARED.setdefault(key, Connection(account, access))

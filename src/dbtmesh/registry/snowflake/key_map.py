@@ -18,7 +18,8 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Place:
-    """name: the version, the consumer of a record, or a file of the state."""
+    """The place of an object. name: the version, the consumer of a record, or a file of the
+    state."""
 
     kind: Kind
     project: str
@@ -35,7 +36,7 @@ _SHAPES = {
 
 
 def place_of(key: str) -> Place | None:
-    """None for a key of no such shape: nothing can lie there."""
+    """Returns the place of a key. Returns None for a key of any other shape: it has no place."""
     for kind, shape in _SHAPES.items():
         if found := shape.fullmatch(key):
             return Place(kind, *found.groups())
@@ -60,7 +61,8 @@ _FOLDERS = {
 
 
 def folder_of(prefix: str) -> tuple[Folder, str, str] | None:
-    """What a prefix lists, of which project, in which environment."""
+    """Returns the folder that a prefix lists, its project and its environment; None where a prefix
+    lists nothing."""
     for folder, shape in _FOLDERS.items():
         if found := shape.fullmatch(prefix):
             return folder, found[1], found[2]

@@ -16,8 +16,11 @@ from dbtmesh.snowflake.names import reader_name
 
 
 def documents(body: bytes, project: str) -> Mapping[str | None, bytes]:
-    """Reader → document: None for all, a database role, or OWNER. One for all where no model names
-    its consumers. Raises MeshError for what is no publication of the project."""
+    """Returns the document for each reader: a database role, OWNER, or None for all others.
+
+    There is only one document, for None, where no model names its consumers.
+    Raises MeshError where the body is not a publication of the project.
+    """
     whole = read(body, project)
     shared = {uid: shared_with(node) for uid, node in whole.nodes.items()}
     named = {name for names in shared.values() for name in names or () if NAME.fullmatch(name)}

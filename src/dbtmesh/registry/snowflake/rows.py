@@ -18,7 +18,8 @@ from dbtmesh.registry import keys
 from dbtmesh.registry.store import Stored
 
 CHUNK = 8 * 2**20
-"""Characters of one row's body: a VARCHAR without a length holds 16 MB on every account."""
+"""How many characters a row's body holds at most. On every account, a VARCHAR without a length
+holds 16 MB."""
 
 
 _NUMBER = re.compile(r"[0-9]{1,12}")
@@ -27,11 +28,12 @@ _TAG = re.compile(rf"{keys.VERSION.pattern}(?::[0-9]{{1,9}})?|[0-9]{{1,9}}:[0-9a
 
 
 class Damaged(ValueError):
-    """Rows that are no object: parts are missing, or what they say of it is not so."""
+    """The rows do not form an object: parts are missing, or their size or digest is wrong."""
 
 
 class Packed(NamedTuple):
-    """An object for the tables. digest: SHA-256 of its bytes; parts: of its text, in order."""
+    """An object as the tables store it. digest: the SHA-256 of its bytes. parts: the compressed
+    bytes in Base64, cut into pieces of CHUNK."""
 
     size: int
     digest: str
@@ -45,7 +47,7 @@ def packed(body: bytes) -> Packed:
 
 
 class Part(NamedTuple):
-    """One row of an object. body: None where it is known already, or too large to be read."""
+    """One row of an object. body: None where the reader knows it already, or it is too large."""
 
     tag: str
     part: int
@@ -56,9 +58,10 @@ class Part(NamedTuple):
 
 
 def one_object(rows: Iterable[Sequence[object]]) -> list[Part]:
-    """The rows of one object, each part once: who writes the same at once inserts them twice.
+    """Returns the rows of one object in order, each part once.
 
-    The tables are another project's: it may have put anything in their place. Raises Damaged.
+    Two jobs that write the same object at once insert its parts twice. The table may be another
+    project's, and hold anything. Raises Damaged where the rows do not form one object.
     """
     found: dict[int, Part] = {}
     for tag, part, parts, size, digest, body in rows:
@@ -89,13 +92,14 @@ def _matching(pattern: re.Pattern[str], value: object) -> str:
 
 
 def unpacked(rows: Sequence[Part]) -> Stored:
-    """Raises Damaged where they are not what they say; never makes more bytes than that."""
+    """Returns the object that the rows hold. Raises Damaged where its size or digest differs from
+    what they state; never unpacks more than one byte beyond that size."""
     first = rows[0]
     try:
         data = base64.b64decode("".join(row.body or "" for row in rows), validate=True)
         opener = zlib.decompressobj()
-        body = opener.decompress(data, first.size + 1)  # no more, whatever it says it holds
-    except (ValueError, zlib.error) as error:  # of base64: also where it is not ASCII
+        body = opener.decompress(data, first.size + 1)  # no more: it could expand without bound
+    except (ValueError, zlib.error) as error:  # base64 raises ValueError, also if it is not ASCII
         raise Damaged(str(error)) from None
     if len(body) != first.size or sha256(body) != first.digest:
         raise Damaged("its digest does not match")
@@ -106,14 +110,15 @@ def unpacked(rows: Sequence[Part]) -> Stored:
 
 
 class Mark(NamedTuple):
-    """What makes a version the latest. attempt: counts how often that version was put in place."""
+    """A row that makes a version the latest. attempt: how often that version was made the latest,
+    this time included."""
 
     version: str
     attempt: int
 
 
 def marks(rows: Iterable[Sequence[object]]) -> list[Mark]:
-    """Versions, and the attempt that put each in place. Raises Damaged."""
+    """Returns the marks in rows of (version, attempt). Raises Damaged where one is not valid."""
     return [
         Mark(_matching(keys.VERSION, version), int(_matching(_NUMBER, attempt)))
         for version, attempt in rows
@@ -125,35 +130,39 @@ _COUNTED = re.compile(r"([0-9]{1,9}:[0-9a-f]{32}):[0-9a-f]{16}")
 
 
 def etag(tag: str, digest: str) -> str:
-    """tag: `version:attempt` of the latest, `number:id` of what is counted, or a version."""
+    """Returns an object's ETag. tag: `version:attempt` of the latest, `number:id` of a state or
+    record, or a version of the history."""
     return f"{tag}:{digest[:16]}"
 
 
 def mark_of(known: str) -> Mark | None:
-    """Of an ETag of the latest; None for one of another store."""
+    """Returns the mark in an ETag of the latest; None for an ETag of another store."""
     found = _ETAG.fullmatch(known)
     return Mark(found[1], int(found[2])) if found else None
 
 
 def count_of(known: str) -> str | None:
-    """`number:id` of an ETag; None for one of another store."""
+    """Returns the `number:id` in an ETag of a state or record; None for one of another store."""
     found = _COUNTED.fullmatch(known)
     return found[1] if found else None
 
 
 class Standing(Enum):
-    """What became of a mark, seen right after it was inserted."""
+    """What became of a mark, as seen right after it was inserted."""
 
     LATEST = "it is what readers see, and nobody else came in between"
-    WITHDRAW = "it stands above another that it was not judged against"
-    BEHIND = "a newer one stands, or what it was judged against does not any more"
+    WITHDRAW = "it is above another mark that it was not checked against"
+    BEHIND = "a newer one is above it, or it was not inserted"
 
 
 def judged(
     ours: str, follows: Mark | None, standing: Sequence[Mark]
 ) -> tuple[Standing, Mark | None]:
-    """With the mark that is ours. standing: the greatest two. follows: what it was judged against,
-    which is above it where a rollback takes the place of one that is dated ahead."""
+    """Returns what became of our mark, and the mark itself (None for BEHIND).
+
+    standing: the two greatest marks that are not withdrawn. follows: the mark that ours was checked
+    against. It is the greater one where a rollback replaces a version dated ahead of the clock.
+    """
     if not standing or standing[0].version != ours:
         return Standing.BEHIND, None
     own, below = standing[0], standing[1] if len(standing) > 1 else None
@@ -175,11 +184,12 @@ _HEAD = msgspec.json.Decoder(_Head)
 
 
 def version_in(body: bytes) -> str:
-    """The version that a publication says it is. Raises MeshError for what is none."""
+    """Returns the version that a publication states in its metadata. Raises MeshError where the
+    body is not a publication."""
     try:
         version = _HEAD.decode(body).metadata.env.get(VERSION, "")
     except msgspec.MsgspecError as error:
-        raise MeshError(f"this is no publication: {error}") from None
+        raise MeshError(f"this is not a publication: {error}") from None
     if not keys.VERSION.fullmatch(version):
-        raise MeshError("this is no publication: it names no version of its own")
+        raise MeshError("this is not a publication: its metadata has no valid version")
     return version

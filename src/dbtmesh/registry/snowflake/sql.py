@@ -1,4 +1,4 @@
-"""Writes the statements of the registry. Pure: SQL with `?` where values go, and these values."""
+"""Writes the statements of the registry: SQL with `?` as placeholders, and the values. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dbtmesh.snowflake.names import MESH
 from dbtmesh.warehouse.names import sql_name
 
 PUBLICATIONS, PUBLISHED, STATE, READS = "PUBLICATIONS", "PUBLISHED", "STATE", "READS"
-"""The tables of its schema; PUBLISHED is the view of the first that other projects have."""
+"""The relations of the schema MESH. PUBLISHED is the view of PUBLICATIONS for other projects."""
 OWNER = "*"
-"""Whose document the whole one is where some models are for named consumers: no role's name."""
+"""The reader of the whole document, where some models are for named consumers. No role can have
+this name."""
 
 
 MOST_PARTS = 24
-"""Of one object that is read: as many as 128 MB that cannot be compressed have."""
+"""How many parts of one object are read: enough for 128 MB that cannot be compressed."""
 
 
 class Statement(NamedTuple):
@@ -35,14 +36,16 @@ class Table(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """An object of which each write has the next number: where it lies, and what tells it apart."""
+    """An object whose writes are numbered, with its table. key: its identifying columns and their
+    values."""
 
     table: Table
     key: Mapping[str, str]
 
 
 def publications(database: str, own: bool) -> Table:
-    """The owner reads the table itself, others the view, which hides what is for another one."""
+    """Returns the table for the owner. Others read the view, which hides documents that are not for
+    them."""
     return Table(database, PUBLICATIONS if own else PUBLISHED)
 
 
@@ -59,12 +62,14 @@ def record(database: str, upstream: str, env: str, consumer: str) -> Counted:
 
 _LATEST = "MAX(IFF(KIND = 'latest', ATTEMPT, 0))"
 _VERSION = "^[0-9]{8}T[0-9]{6}[.][0-9]{6}Z-[0-9a-f]{12}$"
-"""As `keys.VERSION`: a mark of anything else, which would be the greatest for good, is none."""
+"""The same as `keys.VERSION`. Marks with another version are ignored: one could stay the greatest
+forever."""
 _WITHDRAWN = "MAX(IFF(KIND = 'withdrawn', ATTEMPT, 0))"
 
 
 def standing(table: Table, env: str, number: int) -> Statement:
-    """The greatest versions that are in place, with the attempt that put each there."""
+    """Selects the greatest `number` versions with a mark that is not withdrawn, each with the
+    attempt of its last mark."""
     return Statement(
         f"SELECT VERSION, {_LATEST} AS ATTEMPT FROM {table} "
         f"WHERE ENV = ? AND KIND IN ('latest', 'withdrawn') AND VERSION RLIKE '{_VERSION}' "
@@ -79,7 +84,7 @@ def read_latest(
 ) -> Statement:
     found = standing(table, env, 1)
     tag = "S.VERSION || ':' || S.ATTEMPT"
-    # A mark whose version is not there is a row without a part.
+    # The outer join returns a mark without its version as a row whose part is NULL.
     rows = _document(
         f"FROM S LEFT JOIN {table} V ON V.VERSION = S.VERSION AND", tag, known, most, body
     )
@@ -96,8 +101,10 @@ def read_version(
 
 
 def _document(source: str, tag: str, known: str | None, most: int, body: bool) -> Statement:
-    """What this reader gets of a version: the document made for it, else the one for all. source:
-    up to where a condition follows."""
+    """Selects a version's document for this reader: the one made for it, else the one for all.
+
+    source: the FROM clause, up to the place where a condition follows.
+    """
     text, values = _body(tag, "V.", known, most, body)
     return Statement(
         f"SELECT {tag}, V.PART, V.PARTS, V.SIZE, V.DIGEST, {text} {source} "
@@ -111,7 +118,8 @@ def _document(source: str, tag: str, known: str | None, most: int, body: bool) -
 def _body(
     tag: str, of: str, known: str | None, most: int, body: bool
 ) -> tuple[str, tuple[object, ...]]:
-    """Not transferred where the reader has it, or will not take it."""
+    """Returns the expression for the column BODY, which is NULL where the reader already has the
+    body or it is too large, so that it is not transferred."""
     if not body:
         return "NULL", ()
     too_much = f"{of}SIZE > {most:d} OR LENGTH({of}BODY) > {CHUNK}"
@@ -134,7 +142,7 @@ def environments(table: Table) -> Statement:
 def keep_version(
     table: Table, env: str, version: str, documents: Mapping[str | None, Packed]
 ) -> Statement:
-    """All documents of a version, whole or not at all, where there is none of it yet."""
+    """Inserts all documents of a version at once, or nothing where the version exists already."""
     rows: list[str] = []
     values: list[object] = []
     for reader, document in documents.items():
@@ -155,8 +163,8 @@ def keep_version(
 
 
 def put_in_place(table: Table, env: str, version: str, follows: Mark | None) -> Statement:
-    """Marks a version as the latest where `follows` still is, or nothing; and withdraws that one
-    where it would stay above."""
+    """Inserts the mark that makes a stored version the latest, if `follows` still is the latest
+    (for None: if there is none). Also withdraws `follows` if that is the greater version."""
     attempt = (
         f"SELECT COALESCE(MAX(ATTEMPT), 0) + 1 FROM {table} "
         "WHERE ENV = ? AND VERSION = ? AND KIND IN ('latest', 'withdrawn')"
@@ -212,7 +220,8 @@ def read_counted(one: Counted, known: str | None, most: int, body: bool = True) 
 
 
 def write_counted(one: Counted, body: Packed, follows: str | None, write_id: str) -> Statement:
-    """follows: `number:id` of the one that this replaces; None where there is none."""
+    """Inserts the next write of an object, if `follows` still is its last one. follows: `number:id`
+    of the write that this one replaces; None for the first write."""
     number = int(follows.partition(":")[0]) + 1 if follows else 1
     fixed = ", ".join(f"? AS {column}" for column in one.key)
     rows: list[str] = []
@@ -237,7 +246,7 @@ def write_counted(one: Counted, body: Packed, follows: str | None, write_id: str
 
 
 def show(relation: str) -> Statement:
-    """All relations of that name that the role may see, in whatever database."""
+    """Lists all relations of that name that the role may see, in any database."""
     return Statement(f"SHOW TERSE OBJECTS LIKE '{relation}' IN ACCOUNT", ())
 
 
@@ -246,18 +255,18 @@ def show_databases() -> Statement:
 
 
 def names(table: Table, env: str) -> Statement:
-    """Files of a project's state."""
+    """Selects the names of the files in a project's state."""
     return Statement(f"SELECT DISTINCT NAME FROM {table} WHERE ENV = ?", (env,))
 
 
 def upstreams(table: Table) -> Statement:
-    """Of which a project has a record, whether or not it still reads them."""
+    """Selects the upstreams of which a project has a record, whether or not it still reads them."""
     return Statement(f"SELECT DISTINCT UPSTREAM FROM {table}", ())
 
 
 def read_records(databases: Sequence[str], upstream: str, env: str, most: int) -> Statement:
-    """The last record of each consumer of an upstream, from the databases of them all: where it
-    lies, whose it is, and its rows."""
+    """Selects the last record of each consumer of an upstream from all these databases: the
+    database, the consumer, and the rows of the record."""
     each, values = [], list[object]()
     body, _ = _body(_TAG, "", None, most, body=True)
     for database in databases:

@@ -1,4 +1,4 @@
-"""Offers a registry in Snowflake as a store: keys in, statements out."""
+"""Offers a registry in Snowflake as a store: translates keys to statements."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ from dbtmesh.registry.store import (
 from dbtmesh.snowflake.names import MESH, marked, reader_name
 
 STATE = "/state"
-"""After the account: what a member keeps for itself, beside the registry."""
+"""Follows the account in the URL of the members' state, which lies beside the registry."""
 NO_DIGEST = "0" * 16
-"""In the ETag of what is damaged: nobody knows it, and it can be replaced."""
+"""Stands for the digest in the ETag of a damaged object, so that the object can be replaced. No
+reader knows such an ETag."""
 DATABASE = re.compile(r"(.+)_PROD")
 ADMINISTRATOR = "SYSADMIN"
-"""Owns the databases of projects, and is no project's role."""
+"""The role that owns the databases of projects. It is not the role of any project."""
 
 
 class SnowflakeStore:
-    """Of an account: each project's part lies in its own prod database, and a consumer's records
-    lie in the consumer's."""
+    """A store in a Snowflake account. Each project's publications lie in its own prod database, and
+    a consumer's records in the consumer's."""
 
     keeps_own_records = True
 
@@ -51,7 +52,7 @@ class SnowflakeStore:
         self._connection = connection.shared(account, access)
         self._records: dict[str, list[rows.Part] | MeshError] = {}
         self._claimed: dict[str, str] = {}
-        """Key of a record → the database that it lies in, which may be another project's."""
+        """Key of a record → its database, where that may be another project's."""
 
     # ── One object ────────────────────────────────────────────────────────────────────
 
@@ -123,7 +124,7 @@ class SnowflakeStore:
         place = place_of(key)
         where = f"{self.url}/{key}"
         if place is None:
-            raise MeshError(f"{where}: a registry in Snowflake has no place for that")
+            raise MeshError(f"{where}: a registry in Snowflake cannot store an object of that name")
         if place.kind is Kind.LATEST:
             self._put_in_place(place, rows.version_in(body), replaces, where)
         elif place.kind is Kind.VERSION:
@@ -150,7 +151,7 @@ class SnowflakeStore:
             raise Changed(where)
         table = self._publications(place.project)
         self._connection.insert(sql.put_in_place(table, place.env, version, follows), where)
-        # Whether or not: it may have been inserted by a request of which the answer got lost.
+        # Looks even if nothing was inserted: a request whose answer got lost may have inserted it.
         seen = self._connection.ask(sql.standing(table, place.env, 2), where)
         try:
             became, own = rows.judged(version, follows, rows.marks(seen))
@@ -169,11 +170,11 @@ class SnowflakeStore:
         own = place.name if place.kind is Kind.RECORD else place.project
         if self._member and own != self._member.project:
             raise MeshError(
-                f"{where}: in Snowflake each project keeps what is its own, in its own database: "
-                f"{own} writes it when it deploys"
+                f"{where}: in Snowflake, only {own} can write this, to its own database: its "
+                "deploy does so"
             )
         if (counted := self._counted(place)) is None:
-            raise MeshError(f"{where}: {place.name} is no project that is known here")
+            raise MeshError(f"{where}: {place.name} is not a known project")
         statement = sql.write_counted(counted, rows.packed(body), follows, secrets.token_hex(16))
         if not self._connection.insert(statement, where):
             raise Changed(where)
@@ -181,7 +182,7 @@ class SnowflakeStore:
     # ── Where it lies ─────────────────────────────────────────────────────────────────
 
     def _database(self, project: str) -> str:
-        """As stored: by mesh.yml, else by the rule."""
+        """Returns a project's prod database as stored: by mesh.yml, else <PROJECT>_PROD."""
         member = self._member
         if member and project == member.project:
             return member.prod_database
@@ -191,7 +192,7 @@ class SnowflakeStore:
         return f"{project.upper()}_PROD"
 
     def _project(self, database: str) -> str | None:
-        """Whose database it is, by the same."""
+        """Returns the project of a database, by mesh.yml, else by its name; None for neither."""
         known = {self._database(name): name for name in self._names()}
         if database in known:
             return known[database]
@@ -248,7 +249,8 @@ class SnowflakeStore:
             yield from ("latest/", "history/", "consumers/")
 
     def _projects(self, where: str) -> Iterator[str]:
-        """Those whose publications the role may see, and those of which the member has a record."""
+        """Yields the projects whose publications the role may see, and those of which the member
+        has a record."""
         seen = (sql.STATE,) if self._is_state else (sql.PUBLISHED, sql.PUBLICATIONS)
         found = {self._project(each) for each in self._databases(seen, where)}
         own = self._member.prod_database if self._member else ""
@@ -258,8 +260,8 @@ class SnowflakeStore:
         yield from sorted(f"{name}/" for name in found if name)
 
     def _consumers(self, project: str, env: str, where: str) -> Iterator[str]:
-        """Whose records the role may see; all of them are read at once, and kept until each is
-        asked for."""
+        """Yields the names of the records that the role may see. All records are read in one query,
+        and kept until `read` is called for each."""
         databases = self._databases((sql.READS,), where)
         if not databases:
             return
@@ -268,7 +270,7 @@ class SnowflakeStore:
         for database, consumer, *row in answered:
             found[str(consumer)][str(database)].append(row)
         for database, error in failed.items():
-            # whatever it holds is that project's, and reading it says why it cannot be read
+            # The record is named after the database's project, and reading it raises the error.
             name = self._project(database) or database
             if name not in found:
                 self._records[f"{project}/{env}/consumers/{name}.json"] = error
@@ -288,11 +290,11 @@ class SnowflakeStore:
             yield f"{consumer}.json"
 
     def _marks(self, found: Mapping[str, Collection[str]], where: str) -> dict[str, str]:
-        """Database → the project that it is of, by mesh.yml or by the comment that an administrator
-        has given it, where it is in doubt whose a record is. Who deploys a project owns no
-        database, and so cannot change the comment.
+        """Returns the project of each database, by mesh.yml or by the comment that an administrator
+        gave it. Returns nothing where each consumer has a record in its own database.
 
-        found: consumer → databases.
+        The roles that deploy do not own the databases, and so cannot change the comments.
+        found: consumer → the databases with a record of it.
         """
         if all(self._database(consumer) in places for consumer, places in found.items()):
             return {}
@@ -309,12 +311,14 @@ class SnowflakeStore:
         found: Mapping[str, Collection[str]],
         marks: Mapping[str, str],
     ) -> str:
-        """The database whose record of a consumer counts: its own, and where that holds none, the
-        only one that is marked as its; else the only one that is not marked as another's, and has
-        no record of the project that it is called after.
+        """Returns the database whose record of a consumer counts.
 
-        found: consumer → databases. Raises MeshError where nothing tells which it is: whoever owns
-        a database can write any name into it.
+        It is the consumer's own database. If that has no record, it is the only database marked as
+        the consumer's. If none is marked so, it is the only unmarked database that has no record of
+        the project it is named after.
+        found: consumer → the databases with a record of it. marks: see `_marks`.
+        Raises MeshError where more or less than one database remains: a project can write any
+        consumer's name into its own database.
         """
         places = found[consumer]
         if (own := self._database(consumer)) in places:
@@ -329,14 +333,16 @@ class SnowflakeStore:
         where = some([shown(each) for each in sorted(found[consumer])])
         raise MeshError(
             f"a record in the name of {consumer} lies in {where} and none in {own}: it is not "
-            "used, for nothing tells that it is of that project"
+            "used, because nothing shows that it is that project's"
         )
 
     def _ask_all(
         self, databases: Sequence[str], project: str, env: str, where: str
     ) -> tuple[list[Sequence[Any]], dict[str, MeshError]]:
-        """The rows of records in these databases, and why there are none of some: asked at once,
-        and each alone where one of them keeps that from being answered."""
+        """Returns the rows of the records in these databases, and the error of each that fails.
+
+        It reads all databases in one query. If that fails, it reads each of them alone.
+        """
         statement = sql.read_records(databases, project, env, MOST)
         try:
             return self._connection.ask(statement, where), {}
@@ -353,7 +359,7 @@ class SnowflakeStore:
         return answered, failed
 
     def _databases(self, seen: Collection[str], where: str) -> list[str]:
-        """Those in which the role sees one of these relations of a registry."""
+        """Returns the databases in which the role sees one of these relations of a registry."""
         from dbtmesh.snowflake import account  # loads much
 
         found: set[str] = set()
@@ -365,7 +371,7 @@ class SnowflakeStore:
                     "Snowflake lists no more: use one that sees fewer databases (SNOWFLAKE_ROLE)"
                 )
             # created_on, name, kind, database_name, schema_name
-            kind = "VIEW" if relation == sql.PUBLISHED else "TABLE"  # what 01 makes of that name
+            kind = "VIEW" if relation == sql.PUBLISHED else "TABLE"  # as snowflake/01 creates it
             wanted = (relation, kind, MESH)
             found |= {str(row[3]) for row in listed if (row[1], row[2], row[4]) == wanted}
         return sorted(found)
