@@ -1,5 +1,5 @@
 """Checks that a project has all that the mesh relies on, and computes the lines that it lacks.
 
-To add a check, write a function of a `Project` that yields `Finding`s, and list it in `plan`. What
-mends a finding is data too, the text that a file would have; `plan.mended` applies all in memory.
+To add a check, write a function of a `Project` that yields `Finding`s, and list it in `plan`. A
+finding's fix is data, too: the new texts of files. `plan.mended` applies them in memory.
 """

@@ -1,4 +1,4 @@
-"""Finds where a model is said to be public, and says there that it is not."""
+"""Makes a public model protected, in the file that sets its access."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DBT_PROJECT = "dbt_project.yml"
 PUBLIC, PROTECTED = "public", "protected"
 IN_CONFIG = re.compile(r"(\bconfig\s*\([^)]*?\baccess\s*=\s*)(['\"])public\2")
 PLACES = (("config", "access"), ("config", "+access"), ("access",))
-"""Where a model's properties may have it."""
+"""The keys of a model's properties that can set its access."""
 
 
 def closed(project: Project, model: Mapping[str, Any]) -> tuple[Edit, ...]:
-    """What makes a model of dbt's manifest protected; nothing where no file says that it is public,
-    or where a line cannot be changed."""
+    """Returns the edits that make a model of dbt's manifest protected. Empty where no file sets its
+    access to public, or where the line cannot be changed."""
     found = (*_in_its_own_file(project, model), *_in_its_properties(project, model))
     return found or _in_settings(project, model)
 
@@ -41,7 +41,7 @@ def _in_its_properties(project: Project, model: Mapping[str, Any]) -> Iterator[E
         return
     for place in _said_public(project.yaml(path).get("models"), model):
         yield from edits(path, set_value, text, ("models", *place), PROTECTED)
-        break  # the other is found in the text with the first one changed
+        break  # the next round finds the other one, in the text that this edit has changed
 
 
 def _said_public(models: Any, model: Mapping[str, Any]) -> Iterator[Path]:
@@ -61,7 +61,7 @@ def _said_public(models: Any, model: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _in_settings(project: Project, model: Mapping[str, Any]) -> tuple[Edit, ...]:
-    """A folder of models is public: this one is not, by its own name."""
+    """Sets the access of this model alone, where dbt_project.yml makes its folder public."""
     fqn = [str(part) for part in model.get("fqn") or ()]
     depths = range(len(fqn) + 1)
     said = [
@@ -83,7 +83,6 @@ def _items(value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether it is a path below the project's folder: dbt's manifest may have been written by
-    anybody."""
+    """Checks whether a path is below the project's folder: the manifest is untrusted input."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts

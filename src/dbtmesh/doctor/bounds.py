@@ -1,4 +1,4 @@
-"""Compares bounds of versions, as requirements and dbt_project.yml have them. Pure."""
+"""Compares bounds of versions, as written in requirements and in dbt_project.yml. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 BOUND = re.compile(r"(===|==|~=|>=|<=|!=|>|<|=)?\s*v?(\d+(?:\.\d+)*)(\.\*)?[^,\s]*")
-"""A release's number; what follows it, such as `a4`, does not count."""
+"""An operator and the number of a release. A suffix such as `a4` is ignored."""
 PARTS = 4
-"""Of a number; those that are not written are 0."""
+"""The length to which the numbers of releases are padded with zeros."""
 
 
 class Edge(NamedTuple):
-    """Where versions begin or end. beyond: 0 for the number itself, 1 for right behind it."""
+    """The begin or end of a range of versions. beyond: 0 at the number itself, 1 right after it."""
 
     number: tuple[int, ...]
     beyond: int = 0
@@ -23,21 +23,23 @@ FIRST, LAST = Edge(()), Edge((10**9,))
 
 
 def admits(bounds: str, version: str) -> bool:
-    """Whether a version is in the bounds; what cannot be read admits all."""
+    """Checks whether a version is in the bounds. Bounds that cannot be read admit all versions."""
     return not exclude(bounds, f"=={version}")
 
 
 def exclude(one: str, other: str) -> bool:
-    """Whether no version is in both bounds."""
+    """Checks whether no version is in both bounds. `!=` is ignored."""
     begins, ends = zip(*[*_edges(one), *_edges(other), (FIRST, LAST)], strict=True)
     return bool(max(begins) >= min(ends))
 
 
 def _edges(bounds: str) -> Iterator[tuple[Edge, Edge]]:
-    """From where to before where each of the bounds reaches."""
+    """Yields the range of each bound: its begin, and its end, which is not part of it."""
     for operator, number, star in BOUND.findall(bounds):
         parts = tuple(map(int, number.split(".")))
         at = Edge((*parts, *[0] * (PARTS - len(parts))))
+        if operator == "!=":
+            continue
         if star:
             yield at, _next(parts)
         elif operator == "~=":
@@ -51,5 +53,5 @@ def _edges(bounds: str) -> Iterator[tuple[Edge, Edge]]:
 
 
 def _next(parts: tuple[int, ...]) -> Edge:
-    """The first version that does not begin so."""
+    """Returns the first version after all that begin with these parts."""
     return Edge((*parts[:-1], parts[-1] + 1, *[0] * (PARTS - len(parts)))) if parts else LAST

@@ -1,15 +1,16 @@
-"""Takes one side of the conflicts that an update has left in a text. Pure."""
+"""Resolves the conflicts that an update has left in a text, all in favour of one side. Pure."""
 
 from __future__ import annotations
 
 from dbtmesh.doctor.finding import Side
 
 OURS, BASE, THEIRS, END = "<<<<<<< ", "||||||| ", "=======", ">>>>>>> "
-"""How the lines begin that part the sides: the team's, what both began with, the template's."""
+"""Prefixes of the markers: before the team's lines, their common ancestor, the template's lines,
+and at the end of a conflict."""
 
 
 def resolved(text: str, side: Side) -> str | None:
-    """None where the markers are not those of whole conflicts."""
+    """Returns the text with one side of each conflict. None where a conflict has no end."""
     kept, part = [], ""
     for line in text.split("\n"):
         if line.startswith(OURS) and not part:

@@ -27,7 +27,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "service_user": ("snowflake", "service_user"),
     "auth": ("snowflake", "auth"),
 }
-"""Where mesh.yml has the answer to a question."""
+"""The path in mesh.yml of the answer to each question."""
 UNTAGGED = re.compile(r"(.*-\d+-g)?[0-9a-f]{7,40}")
 
 
@@ -50,7 +50,7 @@ def answers(project: Project) -> Iterator[Finding]:
         for key in path[:-1]:
             said = said.get(key) or {}
         there, answer = said.get(path[-1]) or "", recorded[question] or ""
-        if isinstance(answer, str):  # mesh.yml has names as they are stored
+        if isinstance(answer, str):  # mesh.yml has names as the warehouse stores them
             answer = stored_name(answer)
         if there == answer:
             continue

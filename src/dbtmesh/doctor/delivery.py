@@ -1,6 +1,4 @@
-"""Checks that the workflows call the commands that they should, and that their secrets exist (by
-name).
-"""
+"""Checks which commands the workflows run, which secrets they have, and who can deploy."""
 
 from __future__ import annotations
 
@@ -18,12 +16,12 @@ from dbtmesh.output.words import some
 
 WORKFLOWS = ".github/workflows"
 NOWHERE = "There is nowhere to deploy to yet"
-"""What the deploy workflow says until an account and a registry are known."""
+"""What the deploy workflow prints until an account and a registry are known."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A command that some workflow has to run."""
+    """A command that at least one workflow has to run. effect: what happens if none does."""
 
     command: str
     effect: str
@@ -35,7 +33,7 @@ class Call:
 
 def calls(member: Member) -> Iterator[Call]:
     if member.publishes:
-        yield Call("publish-manifest", "what a deploy changes is not published, nor judged before")
+        yield Call("publish-manifest", "deploys publish nothing, and no gate checks pull requests")
         yield Call("announce", "projects that read this one are not told of a deploy")
     if member.kind != "upstream":
         yield Call("validate-lineage", "no upstream knows that this project reads it")
@@ -79,7 +77,7 @@ def workflows(project: Project) -> Iterator[Finding]:
 
 
 def _workflows_in(folder: Path) -> dict[str, str]:
-    """The texts of the workflows of a repository, or of a folder in one, by file."""
+    """Returns the texts of the workflows in a repository, or in a folder of one, by file name."""
     return {
         path.name: path.read_text(encoding="utf-8", errors="replace")
         for path in sorted((folder / WORKFLOWS).glob("*.y*ml"))
@@ -87,7 +85,7 @@ def _workflows_in(folder: Path) -> dict[str, str]:
 
 
 def _astray(project: Project) -> list[str]:
-    """Workflows of the mesh in the project's own folder; others there are none of the mesh's."""
+    """Returns the names of the mesh's workflows in the project's own folder."""
     return [
         name
         for name, text in _workflows_in(project.root).items()
@@ -96,8 +94,9 @@ def _astray(project: Project) -> list[str]:
 
 
 def secrets(project: Project) -> Iterator[Finding]:
-    """The keys of CI's users, where GitHub tells: nobody reads a secret's value."""
-    # every update waits for this module, and asks no GitHub
+    """Checks that the environments have the keys of CI's users. GitHub lists only the names of
+    secrets."""
+    # imported here: every update loads this module, and asks nothing of GitHub
     from dbtmesh.ci.github import environments
     from dbtmesh.ci.github.gh import Gh
 
@@ -119,7 +118,7 @@ def secrets(project: Project) -> Iterator[Finding]:
             yield note(
                 f"environment {environment}",
                 f"its secrets in {member.github_repository} cannot be read here",
-                "gh auth login, then run this again",
+                add="gh auth login, then run this again",
             )
         elif "SNOWFLAKE_PRIVATE_KEY" not in names:
             which = "" if environment == member.deploy_environment else f" --user {user}"
@@ -132,8 +131,8 @@ def secrets(project: Project) -> Iterator[Finding]:
 
 
 def closed(project: Project) -> Iterator[Finding]:
-    """Who could deploy, where GitHub tells."""
-    # every update waits for this module, and asks no GitHub
+    """Checks that only the branch that deploys can use the deploy environment."""
+    # imported here: every update loads this module, and asks nothing of GitHub
     from dbtmesh.ci.github import protection
     from dbtmesh.ci.github.gh import Gh
 

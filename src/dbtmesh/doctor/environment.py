@@ -18,16 +18,17 @@ from dbtmesh.doctor.project import Project
 REQUIREMENTS, AFTER = installed.REQUIREMENTS, installed.AFTER
 CONSTRAINTS = "constraints.txt"
 FENCE = ("# What this project runs on.", "# Your own packages go below")
-"""How the comments begin that the template's lines are between."""
+"""Prefixes of the comments before and after the template's lines."""
 LIBRARY = "dbtmesh"
 TOOLS: frozenset[str | None] = frozenset({"sqlfluff", "copier", "copier-template-extensions"})
-"""Of what was tested together, what nothing in requirements.txt pulls in."""
+"""Packages in constraints.txt that nothing in requirements.txt depends on."""
 HASH = re.compile(r"\s--hash[= ]")
 PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*==\s*([^\s;,\\]+)", re.MULTILINE)
 NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 def build_again(answers_file: str) -> str:
+    """Returns the command that builds the wheel again, and renders no file."""
     return (
         "copier recopy --trust --defaults --quiet --vcs-ref=:current: --exclude '*' "
         f"--answers-file {answers_file}"
@@ -35,7 +36,7 @@ def build_again(answers_file: str) -> str:
 
 
 def requirements(project: Project) -> Iterator[Finding]:
-    """The requirements name all that the template's do, and this library."""
+    """Checks that the requirements name all packages of the template, and the wheel in vendor/."""
     ours = project.template.rendered(REQUIREMENTS).splitlines()
     place = place_of(project)
     text = project.text(place) or ""
@@ -48,9 +49,9 @@ def requirements(project: Project) -> Iterator[Finding]:
             REQUIREMENTS,
             "is a lock of exact versions, and does not name all that the mesh needs"
             if locked
-            else f"asks for {', '.join(in_the_way)}, and the mesh for other versions",
-            "what the project's commands run on is not installed, and pip takes no other line "
-            "beside these",
+            else f"asks for {', '.join(in_the_way)}, but the mesh needs other versions",
+            "packages that the project's commands need are not installed, and pip accepts no "
+            "further line for them in this file",
             f"the file {AFTER}, which is installed after it",
             (Edit(AFTER, "\n".join(ours) + "\n"),),
         )
@@ -76,13 +77,13 @@ def requirements(project: Project) -> Iterator[Finding]:
 
 
 def versions(project: Project) -> Iterator[Finding]:
-    """The team's own lines leave room for the versions that the mesh runs on."""
+    """Checks that the team's own lines admit the versions that the mesh needs."""
     text = project.text(REQUIREMENTS) or ""
     lines = text.split("\n")
     locked = is_lock(text, project)
     for at, line, wanted in _too_old(text, project.template.rendered(REQUIREMENTS).splitlines()):
         what = f"has {line}, and the mesh needs {wanted}"
-        if locked:  # which is compiled of another file, and whole
+        if locked:  # a lock is compiled from another file: no line of it is changed alone
             after = f", which replaces it: {AFTER} is installed after it"
             yield note(REQUIREMENTS, what + (after if place_of(project) == AFTER else ""))
             continue
@@ -91,15 +92,15 @@ def versions(project: Project) -> Iterator[Finding]:
         yield Finding(
             REQUIREMENTS,
             what,
-            "what the project's commands and macros rely on is not in that version",
+            "that version lacks what the project's commands and macros rely on",
             wanted,
             (Edit(REQUIREMENTS, "\n".join(changed)),),
         )
 
 
 def _too_old(text: str, ours: Sequence[str]) -> Iterator[tuple[int, str, str]]:
-    """Lines of requirements that leave no version that the mesh runs on: their number, what they
-    say, and the template's line."""
+    """Yields the requirements that admit no version that the mesh needs: the index of the line, its
+    text, and the template's line."""
     known = {distribution(line): line for line in ours}
     for at, line in enumerate(text.split("\n")):
         wanted = known.get(distribution(line))
@@ -108,21 +109,21 @@ def _too_old(text: str, ours: Sequence[str]) -> Iterator[tuple[int, str, str]]:
 
 
 def _bounds(line: str) -> str:
-    """Of a line of requirements: without its name, extras, marker, hash and comment."""
+    """Returns the bounds of a requirement, without name, extras, marker, hash and comment."""
     found = NAME.match(line.strip())
     rest = line.strip()[found.end() :] if found else ""
     return re.split(r"[;#\\]|--", re.sub(r"^\s*\[[^]]*\]", "", rest))[0]
 
 
 def _with_lines(text: str, missing: Sequence[str], ours: Sequence[str]) -> str:
-    """Between the template's comments, which are added where they are not there."""
+    """Adds lines between the template's comments, which are added too where they are missing."""
     fence = [*between_comments(text)]
     if not fence:
         fenced = [line for line in ours if line in missing or line.startswith("#")]
         return file_bytes.appended(text, fenced)
     lines = file_bytes.appended(text, ()).split("\n")
     at = lines.index(fence[0])
-    for line in ours:  # each behind the one that the template has before it
+    for line in ours:  # in the template's order: each follows the line before it there
         name = distribution(line)
         known = [n for n, each in enumerate(lines) if name and distribution(each) == name]
         if known:
@@ -134,13 +135,16 @@ def _with_lines(text: str, missing: Sequence[str], ours: Sequence[str]) -> str:
 
 
 def place_of(project: Project) -> str:
-    """The file with what the mesh needs."""
+    """Returns the requirements file that has the lines of the mesh."""
     return REQUIREMENTS if project.text(AFTER) is None else AFTER
 
 
 def is_lock(requirements: str, project: Project) -> bool:
-    """Whether pip takes none of our lines beside these: they have hashes, or pin what dbt pulls in
-    to other versions than were tested with it."""
+    """Checks whether pip accepts none of the template's lines beside these requirements.
+
+    That is so if they have hashes, or pin a dependency of dbt to another version than the one that
+    was tested with it.
+    """
     direct = set(map(distribution, project.template.rendered(REQUIREMENTS).splitlines()))
     tested = dict(PIN.findall(project.template.rendered(CONSTRAINTS)))
     known = {distribution(name): version for name, version in tested.items()}
@@ -151,9 +155,11 @@ def is_lock(requirements: str, project: Project) -> bool:
 
 
 def of_another_version(project: Project) -> Iterator[Finding]:
-    """Lines between the template's comments in the requirements that its template does not have any
-    more. An update merges them, but not in a file that was there before the project joined, or that
-    is not of the template."""
+    """Finds lines between the template's comments that the template has changed since.
+
+    An update merges them, except in a file that existed before the project joined, or that is not
+    the template's.
+    """
     ours = project.template.rendered(REQUIREMENTS).splitlines()
     wanted = {name: line for line in ours if (name := distribution(line))}
     place = place_of(project)
@@ -172,7 +178,8 @@ def of_another_version(project: Project) -> Iterator[Finding]:
 
 
 def between_comments(requirements: str) -> Iterator[str]:
-    """The lines that the template has in it, or added to it."""
+    """Yields the template's lines of the requirements: its first comment, and what follows up to
+    the second."""
     is_ours = False
     for line in requirements.splitlines():
         is_ours = line.startswith(FENCE[0]) or (is_ours and not line.startswith(FENCE[1]))
@@ -181,7 +188,7 @@ def between_comments(requirements: str) -> Iterator[str]:
 
 
 def distribution(line: str) -> str | None:
-    """The distribution that a line of requirements names."""
+    """Returns the normalized distribution name of a requirement; None where it has none."""
     if line.startswith("./vendor/dbtmesh-"):
         return LIBRARY
     found = NAME.match(line.strip())
@@ -189,7 +196,7 @@ def distribution(line: str) -> str | None:
 
 
 def dbt_version(project: Project) -> Iterator[Finding]:
-    """The dbt that commands call is one that the project and its answer `engine` allow."""
+    """Checks that the dbt that commands call is one that the project and its engine allow."""
     found = _found(project.member.engine)
     if found is None:
         yield note("dbt", "is not installed in this environment, so its version was not looked at")
@@ -208,8 +215,8 @@ def dbt_version(project: Project) -> Iterator[Finding]:
 
 
 def _installed(project: Project) -> Iterator[Finding]:
-    """What this Python has of the packages that run dbt, in the versions that the mesh needs."""
-    from importlib import metadata  # as below
+    """Checks the versions of dbt Core and its adapters in this Python."""
+    from importlib import metadata  # imported here as in `_found`
 
     for line in project.template.rendered(REQUIREMENTS).splitlines():
         name = distribution(line)
@@ -223,16 +230,19 @@ def _installed(project: Project) -> Iterator[Finding]:
             yield Finding(
                 str(name),
                 f"is {found} in this Python, and the mesh needs {line}",
-                "what the project's commands and macros rely on is not in that version",
+                "that version lacks what the project's commands and macros rely on",
                 installed.how(project.root),
             )
 
 
 def _found(engine: Engine) -> str | None:
-    """The version of that dbt. Core is a package of this Python; v2 is a program, which may have an
-    environment of its own."""
+    """Returns the version of the dbt that commands call; None where it is not installed.
+
+    dbt Core is a package of this Python. dbt v2 is a program, which may have its own environment.
+    """
     if engine is Engine.CORE:
-        from importlib import metadata  # every update waits for this module, and asks no dbt
+        # imported here: every update loads this module, and asks nothing of dbt
+        from importlib import metadata
 
         try:
             return metadata.version("dbt-core")
@@ -242,17 +252,17 @@ def _found(engine: Engine) -> str | None:
 
 
 def seal(project: Project) -> Iterator[Finding]:
-    """The library is the file that the template built, and the one that is installed."""
+    """Checks that the wheel in vendor/ is as the template built it, and is what is installed."""
     wanted = installed.required(project.root)
     mend = build_again(project.member.answers_file)
     if wanted is None:
-        return  # `requirements` tells it
+        return  # `requirements` reports it
     place = place_of(project)
     in_file = "vendor/dbtmesh-" in (project.text(place) or "")
     wheel = project.root / f"vendor/dbtmesh-{wanted}-py3-none-any.whl"
     if in_file and not wheel.is_file():
         if installed.vendored(project.root):
-            return  # `requirements` tells it: another version is there
+            return  # another version is there, which `requirements` reports
         yield Finding(
             f"vendor/{wheel.name}",
             "is missing",
@@ -285,7 +295,7 @@ def seal(project: Project) -> Iterator[Finding]:
 
 
 def _altered(wheel: Path) -> str:
-    """The first entry that is not what the wheel's own record says; empty where all are."""
+    """Tells how the wheel differs from its own RECORD, by the first entry; empty if it does not."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = set(archive.namelist())
@@ -309,7 +319,7 @@ def _digest(body: bytes) -> str:
 
 
 def _differs(wheel: Path, package: Path) -> bool:
-    """Whether an installed module is another than the wheel's."""
+    """Checks whether an installed module differs from the one in the wheel."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             modules = [name for name in archive.namelist() if name.endswith(".py")]

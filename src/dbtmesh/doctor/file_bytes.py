@@ -1,4 +1,4 @@
-"""Turns bytes into text, and text into bytes so that lines that stay keep theirs. Pure."""
+"""Decodes files, and encodes changed texts so that unchanged lines keep their bytes. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""How a file begins that says its encoding; that of UTF-32 begins as one of UTF-16."""
+"""The encoding of each byte order mark. UTF-32 is first: its mark begins with one of UTF-16."""
 ENDING = re.compile("\r\n|\r|\n")
 LINE = re.compile("[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 UNKNOWN = "�"
@@ -23,7 +23,8 @@ UNKNOWN = "�"
 
 @dataclass(frozen=True)
 class Guess:
-    """What a file that is not UTF-8 seems to say. lost: bytes that no encoding gives a meaning."""
+    """The probable text of a file that is not UTF-8. lost: how many characters of it are U+FFFD, in
+    place of bytes that no known encoding decodes."""
 
     text: str
     encoding: str
@@ -31,7 +32,7 @@ class Guess:
 
 
 def as_utf_8(body: bytes) -> str | None:
-    """The text, each line with an LF; None where it is not UTF-8."""
+    """Decodes a text, and ends its lines with LF. None where it is not UTF-8, or has a NUL."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -40,7 +41,7 @@ def as_utf_8(body: bytes) -> str | None:
 
 
 def guess(body: bytes) -> Guess | None:
-    """None where it is UTF-8."""
+    """Guesses the encoding of a file that is not UTF-8. None where it is."""
     if as_utf_8(body) is not None:
         return None
     marked = next((name for mark, name in MARKS.items() if body.startswith(mark)), None)
@@ -52,7 +53,7 @@ def guess(body: bytes) -> Guess | None:
 
 
 def _told_by_zeros(body: bytes) -> str | None:
-    """UTF-16, of which every other byte is 0 where the letters are those from a to z."""
+    """Detects UTF-16 without a mark: where most letters are ASCII, every other byte is 0."""
     for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
         if body[first::2].count(0) > len(body) * 0.3:
             return encoding
@@ -76,8 +77,8 @@ def _plain(text: str) -> str:
 
 
 def written(old: bytes, text: str) -> bytes:
-    """A text in UTF-8, in place of what a file holds: lines that stay keep their bytes, and the
-    others end as most of them."""
+    """Encodes the new text of a file in UTF-8. Unchanged lines keep their bytes, and the others get
+    the file's most frequent line ending. old: what the file holds now."""
     if as_utf_8(old) is None:
         ending = "\r\n" if b"\r\n" in old.replace(b"\0", b"") else "\n"
         return text.replace("\n", ending).encode()
@@ -98,7 +99,7 @@ def written(old: bytes, text: str) -> bytes:
 
 
 def appended(text: str, lines: Iterable[str]) -> str:
-    """A text with lines behind its last one, which gets its end where it has none."""
+    """Appends lines to a text. Its last line gets a newline if it has none."""
     before = text if not text or text.endswith("\n") else f"{text}\n"
     return before + "".join(f"{line}\n" for line in lines)
 
@@ -108,8 +109,8 @@ def _bare(line: str) -> str:
 
 
 def _matched(before: Sequence[str], after: Sequence[str]) -> dict[int, int]:
-    """Which line was which."""
-    import difflib  # every lint of CI loads this module, and writes nothing
+    """Maps the index of each unchanged line in `after` to its index in `before`."""
+    import difflib  # imported here: each lint in CI loads this module, but writes nothing
 
     blocks = difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
     return {each.b + n: each.a + n for each in blocks for n in range(each.size)}

@@ -1,4 +1,4 @@
-"""Defines what a check finds, and what mends it."""
+"""Defines the findings of checks, and the edits that fix them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from enum import Enum
 
 
 class Weight(Enum):
-    """A finding makes the doctor end with 2; a note is advice, or what cannot be read here."""
+    """How serious a finding is. FINDING: the doctor ends with status 2. NOTE: it is advice, or says
+    what could not be checked."""
 
     FINDING = "finding"
     NOTE = "note"
 
 
 class Side(Enum):
-    """Whose lines stay where an update and the team changed the same ones. Nobody but a person
-    can say: the value is what they type."""
+    """Whose lines to keep where an update and the team changed the same ones. Only a person can
+    decide that: the values are what they type after `--take`."""
 
     YOURS = "yours"
     TEMPLATE = "template"
@@ -23,8 +24,8 @@ class Side(Enum):
 
 @dataclass(frozen=True)
 class Edit:
-    """The text that a file of the project would have; None where it would go. path: from the
-    project's folder."""
+    """A change of one file. path: relative to the project's folder. text: the whole new text, or
+    None to delete the file."""
 
     path: str
     text: str | None
@@ -32,8 +33,9 @@ class Edit:
 
 @dataclass(frozen=True)
 class Finding:
-    """where: a file, or a thing; what: is wrong with it; effect: what happens because of it; add:
-    the lines to add, or the commands to run; edits: what `--fix` does, where it can."""
+    """A problem, or a note. where: the file, or another thing such as an environment. what: what is
+    wrong with it. effect: what happens because of that. add: the lines to add, or the commands to
+    run. edits: what `--fix` changes; empty where it cannot fix the problem."""
 
     where: str
     what: str

@@ -12,10 +12,11 @@ from dbtmesh.doctor.project import MANIFEST, Project
 from dbtmesh.output.words import some
 
 BY_SCHEMA = {
-    "snowflake/01_create_databases_and_warehouses.sql": "whoever builds in it first grants on it",
-    "snowflake/03_grant_mesh_access.sql": "readers may not enter it",
+    "snowflake/01_create_databases_and_warehouses.sql": "whoever builds in it first creates it, "
+    "and can grant on it",
+    "snowflake/03_grant_mesh_access.sql": "readers have no USAGE on it",
 }
-"""SQL that names each schema with public models, and what happens where it does not."""
+"""The SQL files that have to name each schema with public models, and what happens otherwise."""
 
 SCHEMA_NAME = "generate_schema_name"
 SCHEMA_MACRO = re.compile(
@@ -26,12 +27,13 @@ EXACT = (
     rf"\1\n    {{%- {WHERE_EXACT} \2 is not none -%}}\n        {{{{ \2 | trim }}}}"
     r"\n    {%- else -%}\3{%- endif -%}\n\4"
 )
-"""The project's own macro, asked in the other targets, and for what names no schema."""
+"""Keeps the body of the project's own macro for the other targets, and for models without a
+configured schema."""
 
 
 def built(project: Project) -> list[Mapping[str, Any]] | None:
-    """What the project builds, of dbt's own manifest; None where there is none, or it is not
-    one."""
+    """Returns the project's models, seeds and snapshots from dbt's manifest; None where that is
+    missing, or is not valid."""
     try:
         return [
             node
@@ -57,15 +59,15 @@ def public_models(project: Project) -> list[Mapping[str, Any]] | None:
 
 
 def schemas(project: Project) -> Iterator[Finding]:
-    """SQL and models agree on the schemas that others read."""
+    """Checks that the SQL files name each schema with public models."""
     if not project.member.publishes:
         return
     models = public_models(project)
     if models is None:
-        yield note(MANIFEST, "is not there, so models were not looked at: run `dbt parse` before")
+        yield note(MANIFEST, "is missing, so models were not checked: run `dbt parse`, then this")
         return
     if (older := _stale(project)) is not None:
-        yield note(MANIFEST, f"{older}: run `dbt parse` before, so that models are as they are now")
+        yield note(MANIFEST, f"{older}: run `dbt parse`, then this, to check the present models")
     inside = [model for model in models if _database(model, project) is None]
     default = str(project.template.answers["default_schema"]).strip('"').upper()
     named = {str(model["config"].get("schema") or "").upper() for model in inside} - {""}
@@ -78,21 +80,21 @@ def schemas(project: Project) -> Iterator[Finding]:
 
 
 def elsewhere(project: Project) -> Iterator[Finding]:
-    """Public models lie where their readers get a grant."""
+    """Checks that public models are in the prod database, where their readers get grants."""
     models = (public_models(project) or []) if project.member.publishes else []
     found = [(model, database) for model in models if (database := _database(model, project))]
     is_older = bool(found) and _stale(project) is not None
     for model, database in found:
         closing = access.closed(project, model)
         if not closing and is_older:
-            continue  # it was closed since; `schemas` says that the manifest is older
+            continue  # it was protected since: `schemas` notes that the manifest is out of date
         yield Finding(
             MANIFEST,
             f"the public model {model['name']} lies in {database}, and not in "
             f"{_prod_database(project)}",
             "its readers get no SELECT: PUBLIC_READ is a role of one database",
-            f"`access: protected` for {model['name']}; or no `database` in its configuration, for "
-            "others to read it",
+            f"`access: protected` for {model['name']}; or, if others are to read it, no "
+            "`database` in its configuration",
             closing,
         )
 
@@ -102,14 +104,15 @@ def _prod_database(project: Project) -> str:
 
 
 def _database(model: Mapping[str, Any], project: Project) -> str | None:
-    """The database that a model is configured for; None where that is prod's."""
+    """Returns the database that a model's configuration names; None for prod's, or without one."""
     named = model["config"].get("database")
     return None if not named or str(named).upper() == _prod_database(project) else str(named)
 
 
 def landing(project: Project) -> Iterator[Finding]:
-    """In prod and on a laptop, a relation lies in exactly the schema that its configuration names:
-    so the SQL has them, and the grants. Only an own generate_schema_name() has it otherwise."""
+    """Checks that each relation in prod and on a laptop is in exactly the schema that its
+    configuration names. The SQL files create these schemas and grant on them. Only a project's own
+    generate_schema_name() can choose others."""
     databases = {project.member.prod_database.strip('"').upper(), project.member.local_database}
     astray: dict[str, list[str]] = {}
     for node in built(project) or []:
@@ -121,7 +124,7 @@ def landing(project: Project) -> Iterator[Finding]:
         return
     path = next(iter(project.macros.get(SCHEMA_NAME, ())), None)
     text = (project.text(path) or "") if path else ""
-    if WHERE_EXACT not in text:  # else it is mended, and the manifest is from before
+    if WHERE_EXACT not in text:  # otherwise it is fixed already, and the manifest is older
         names = [name for each in astray.values() for name in each]
         yield Finding(
             f"{path or 'a package'}: {SCHEMA_NAME}()",
@@ -134,10 +137,10 @@ def landing(project: Project) -> Iterator[Finding]:
 
 
 def _stale(project: Project) -> str | None:
-    """What says that the models were looked at as they were, not as they are.
+    """Returns why the manifest is out of date; None where it is not.
 
-    None where that cannot be told, as in a hook: Copier's interpreter has no msgspec; and where
-    the file is not a manifest, which other findings say.
+    Also None where that cannot be checked, as in a hook, because Copier's interpreter has no
+    msgspec. Also None where the file is not a manifest, which other findings report.
     """
     try:
         from dbtmesh.artifacts import check
@@ -147,7 +150,7 @@ def _stale(project: Project) -> str | None:
 
 
 def _not_named(project: Project, path: str, schema: str, default: str) -> Finding:
-    """The statements of one line that the default schema has, for another schema."""
+    """Proposes for a schema the one-line statements that the file has for the default schema."""
     lines = (project.text(path) or "").split("\n")
     of_default = rf"\.{re.escape(default)}\b"
     like = [n for n, line in enumerate(lines) if re.search(rf"{of_default}.*;$", line, re.I)]
@@ -163,7 +166,7 @@ def _not_named(project: Project, path: str, schema: str, default: str) -> Findin
 
 
 def contracts(project: Project) -> Iterator[Finding]:
-    """Advice: dbt itself holds what a contract promises."""
+    """Advises a contract for each public model, because dbt itself enforces it."""
     for model in public_models(project) or []:
         if not (model["config"].get("contract") or {}).get("enforced"):
             yield note(

@@ -1,4 +1,4 @@
-"""What DuckDB cannot do of a project, by its last build there: left out of later ones, by name."""
+"""Leaves out of builds on DuckDB, by name, what failed in the last build there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dbtmesh.warehouse.adapter import Warehouse
 
 RESULTS = "target/run_results.json"
 COULD_NOT = ("error", "runtime error")
-"""Not `fail`: that is what a test found, on DuckDB as anywhere."""
+"""Statuses of nodes that could not run. `fail` is not one of them: it is the result of a test."""
 SECTIONS = {
     "model": ("models",),
     "seed": ("seeds",),
@@ -27,15 +27,15 @@ SECTIONS = {
     "test": ("data_tests", "tests"),
     "unit_test": ("unit_tests",),
 }
-"""Where dbt_project.yml configures them; the first name that it has."""
+"""The keys of dbt_project.yml that configure each type of node; the first that it has is used."""
 ON_SNOWFLAKE = ("{% if target.type != 'duckdb' %}", "{% endif %}")
 HOOK = re.compile(r"operation\.[^.]+\.(?P<package>\w+)-(?P<when>on-run-(?:start|end))-(?P<at>\d+)")
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """names: of what is left out; behind: how many others read it; by_hand: what no line of
-    dbt_project.yml can leave out."""
+    """What to leave out. project: with the lines that do so. names: what they leave out. behind:
+    how many models read that. by_hand: what no line of dbt_project.yml can leave out, and why."""
 
     project: Project
     names: tuple[str, ...]
@@ -44,17 +44,17 @@ class LeftOut:
 
 
 def leave_out(project: Project) -> LeftOut:
-    """Raises MeshError where the last run was none on DuckDB."""
+    """Computes what to leave out. Raises MeshError where the last run was not on DuckDB."""
     manifest = project.manifest
     body = project.text(RESULTS)
     if not isinstance(manifest, dict) or body is None:
         raise MeshError(f"there is no {RESULTS} yet: run `dbt build --target local`, then this")
     if (manifest.get("metadata") or {}).get("adapter_type") != Warehouse.DUCKDB.value:
-        raise MeshError(f"{MANIFEST} is not of DuckDB: run `dbt build --target local`, then this")
+        raise MeshError(f"{MANIFEST} is not for DuckDB: run `dbt build --target local`, then this")
     run = results.decode(body.encode(), RESULTS).results
     failed = [each.unique_id for each in run if each.status in COULD_NOT]
     broken = [found for uid in failed if (found := HOOK.fullmatch(uid))]
-    if broken:  # dbt skips those after it, and what they bring is missing everywhere
+    if broken:  # dbt skips the hooks after it, so nothing that these set up exists
         skipped = [each.unique_id for each in run if each.status == "skipped"]
         broken += [
             found
@@ -78,7 +78,7 @@ def leave_out(project: Project) -> LeftOut:
 
 
 def _is_ours(hook: re.Match[str], project: Project) -> bool:
-    """Whether it calls a macro of the mesh, which does on DuckDB what is to be done there."""
+    """Checks whether the hook calls a macro of the mesh, which handles DuckDB itself."""
     listed = project.dbt_project.get(hook["when"])
     text = str(listed[int(hook["at"])]) if isinstance(listed, list) else str(listed)
     return any(hooks.effect(name) for name in CALLED.findall(text))
@@ -108,7 +108,7 @@ def _place(uid: str, manifest: dict[str, Any], project: Project) -> tuple[str, .
 
 
 def _behind(failed: Iterable[str], manifest: dict[str, Any]) -> set[str]:
-    """Models that read what is left out, at whatever distance."""
+    """Returns the models that read what is left out, directly or through others."""
     children = manifest.get("child_map") or {}
     seen = set(failed)
     waiting = [*seen]

@@ -13,18 +13,18 @@ from dbtmesh.doctor.project import Project
 EFFECTS = {
     "generate_schema_name": "models land in MARTS_MARTS instead of MARTS: dbt puts the target's "
     "schema first",
-    "generate_database_name": "a model with a `database` is built there in dev and ci, too, where "
-    "deployed models are",
+    "generate_database_name": "a model with a `database` is built there in dev and ci, too, among "
+    "the deployed models",
 }
 OTHER = "other"
-"""Added to the name of a macro that is there twice."""
+"""The suffix that renames a macro that is defined twice."""
 DATABASE_NAME = "generate_database_name"
 NAMING = ("generate_schema_name", DATABASE_NAME, "generate_alias_name")
 MACRO = re.compile(r"({%[-+]?\s*macro\s+(\w+)\s*\(.*?{%[-+]?\s*endmacro\s*[-+]?%})", re.DOTALL)
 
 
 def macros(project: Project) -> Iterator[Finding]:
-    """Macros that the hooks call, and that decide where models land."""
+    """Checks that each macro of the template is defined once, in the project's files."""
     for path, text in project.template.macros():
         whole = {each[2]: each[1] for each in MACRO.finditer(text)}
         unused = set() if project.member.snowflake.get("more_databases") else {DATABASE_NAME}
@@ -32,17 +32,17 @@ def macros(project: Project) -> Iterator[Finding]:
         for name in whole:
             where = project.macros.get(name, [])
             if not where and name in unused and len(missing) < len(whole):
-                continue  # beside the team's own, where all models go to one database
+                continue  # the team has the others, and all models go to one database
             if not where:
                 yield Finding(
                     path,
                     f"the macro {name}() is not defined",
                     hooks.effect(name) or EFFECTS.get(name, "dbt cannot run what calls it"),
                     f"the file {path}, as the template has it",
-                    # the others are the team's own, in another file
+                    # macros that are not missing are the team's own, in another file
                     (Edit(path, text if len(missing) == len(whole) else _only(missing, whole)),),
                 )
-                break  # the file brings the others with it
+                break  # this edit adds the other missing macros, too
             if len(where) > 1:
                 yield _defined_twice(project, name, where, path, whole[name])
             elif name in NAMING and project.text(where[0]) != text:
@@ -61,8 +61,11 @@ def _only(names: list[str], whole: Mapping[str, str]) -> str:
 
 
 def _defined_twice(project: Project, name: str, where: list[str], path: str, ours: str) -> Finding:
-    """dbt takes one macro of a name. The team's own stays; of two of its own the one in the file of
-    that name, or else the first, and the other gets another name."""
+    """Keeps one macro of a name, because dbt accepts no second one.
+
+    The team's own stays, not the template's. Of two of the team's own, the one in the file of that
+    name stays, or else the first, and the other is renamed.
+    """
     has_ours = path in where and ours in (project.text(path) or "")
     theirs = [each for each in where if not (has_ours and each == path)]
     stays = next((each for each in theirs if PurePosixPath(each).stem == name), theirs[0])
@@ -75,7 +78,7 @@ def _defined_twice(project: Project, name: str, where: list[str], path: str, our
         named = re.compile(rf"({{%[-+]?\s*macro\s+){name}(\s*\()")
         at = [*named.finditer(text)][-1]
         changed = text[: at.start()] + named.sub(rf"\g<1>{renamed}\2", at[0]) + text[at.end() :]
-        add = f"keep one of them, and call the other {renamed}: {stays} is asked then"
+        add = f"keep one of them, and call the other {renamed}: dbt then uses that of {stays}"
     return Finding(
         goes,
         f"the macro {name}() is defined in {stays}, too",

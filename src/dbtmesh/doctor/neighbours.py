@@ -13,11 +13,11 @@ from dbtmesh.warehouse.names import sql_name
 
 MESH = "mesh.yml"
 DEEPEST = 3
-"""Folders below the top in which a member is looked for."""
+"""The deepest level of folders below the repository's top that is searched for members."""
 
 
 def databases(project: Project) -> Iterator[Finding]:
-    """Each member has a prod database of its own, and knows those of the members that it reads."""
+    """Checks that each member has its own prod database, and knows those of its upstreams."""
     own = project.member
     for folder, facts in _members(project):
         name, database = facts["project"], facts["snowflake"]["prod_database"]
@@ -25,7 +25,7 @@ def databases(project: Project) -> Iterator[Finding]:
             yield Finding(
                 MESH,
                 f"the prod database is {database}, as that of {name}, in {folder}",
-                "one of them cannot be set up: a database is one project's to grant on",
+                "one of them cannot be set up: only one project can grant on a database",
                 project.update("prod_database", f"{own.database_prefix}_PROD"),
             )
         for upstream in own.upstreams:
@@ -60,7 +60,7 @@ def _answered(project: Project) -> list[str]:
 
 
 def _named(upstream: str, name: str, database: str) -> str:
-    """An upstream as it is answered, with its database where it is the one of that name."""
+    """Returns an item of the answer `upstreams`, with the database if it is that of `name`."""
     words, at, registry = upstream.partition("@")
     known = words.partition("=")[0].partition(":")[0]
     return f"{name}:{sql_name(database)}{at}{registry}" if known == name else upstream

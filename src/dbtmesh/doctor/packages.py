@@ -15,8 +15,7 @@ FILES = ("packages.yml", "dependencies.yml")
 
 
 def upstreams(project: Project) -> Iterator[Finding]:
-    """No package is a project that this one reads as an upstream, as where all of them were parts
-    of one before."""
+    """Checks that no package is an upstream, such as one left from when both were one project."""
     read = {each.name for each in project.member.upstreams}
     for file in FILES:
         listed = project.yaml(file).get("packages")
@@ -28,14 +27,14 @@ def upstreams(project: Project) -> Iterator[Finding]:
                 file,
                 f"installs {name}, which this project reads as an upstream",
                 "its models are built here, too, and its hooks run with this project's role. "
-                "Macros of it that are called here belong into a package of their own",
+                "Macros of it that are called here belong in a package of their own",
                 f"no package {name}; then dbt deps",
                 edits(file, remove_item, project.text(file) or "", ("packages",), at),
             )
 
 
 def _name(project: Project, package: Mapping[str, Any]) -> str | None:
-    """The project that a package is, as far as that is told without installing it."""
+    """Returns the name of a package's project, as far as it is known without installing it."""
     if isinstance(local := package.get("local"), str):
         return yaml_files.mapping(project.root / local / "dbt_project.yml").get("name")
     found = re.search(r"([^/:]+?)(?:\.git)?/?$", str(package.get("git") or ""))

@@ -25,10 +25,10 @@ from dbtmesh.files import read_whole, refuse_read_only, rewrite, write_whole
 
 Check = Callable[[Project], Iterator[Finding]]
 MOST_ROUNDS = 100
-"""So that two findings that each want what the other mended come to an end."""
+"""A limit, for two findings that undo each other's edits."""
 
 FIRST: Sequence[Check] = (repository.encodings, settings.readable)
-"""What else is wrong with a file is said once it can be read."""
+"""Checks that a file can be read. Its other findings are reported only after that."""
 FILES: Sequence[Check] = (
     *FIRST,
     repository.left_to_choose,
@@ -59,7 +59,7 @@ FILES: Sequence[Check] = (
     neighbours.databases,
     delivery.workflows,
 )
-"""What the project's files tell."""
+"""The checks of the project's files."""
 OF_SETTINGS: Sequence[Check] = (
     macros.macros,
     profiles.targets,
@@ -72,13 +72,14 @@ OF_SETTINGS: Sequence[Check] = (
     interface.contracts,
     neighbours.databases,
 )
-"""What dbt_project.yml tells where to look: a profile, folders. Without it they would take the
-names that a new project has, and `--fix` would add what nobody uses."""
+"""Checks that take a profile or folders from dbt_project.yml. Without it they would assume the
+names of a new project, and `--fix` would add what nobody uses."""
 ALL: Sequence[Check] = (*FILES, environment.dbt_version, delivery.secrets, delivery.closed)
-"""And what this Python and GitHub tell."""
+"""Adds the checks that ask this Python and GitHub."""
 
 
 def examine(project: Project, checks: Sequence[Check] = ALL) -> list[Finding]:
+    """Returns the findings of the checks. A file that cannot be read has no other findings."""
     first = [each for check in FIRST if check in checks for each in check(project)]
     unread = {each.where for each in first}
     left = {*FIRST, *OF_SETTINGS} if settings.DBT_PROJECT in unread else {*FIRST}
@@ -88,16 +89,17 @@ def examine(project: Project, checks: Sequence[Check] = ALL) -> list[Finding]:
 
 
 def _as_it_can_be_mended(finding: Finding, project: Project) -> Finding:
-    """Without its edits where one of them is of what cannot be written as text."""
+    """Returns the finding, without its edits if one of their files cannot be written."""
     reasons = (_why_not(each.path, project) for each in finding.edits)
     first = next(filter(None, reasons), None)
     return finding if first is None else replace(finding, edits=(), add=f"{first}\n{finding.add}")
 
 
 def _why_not(path: str, project: Project) -> str | None:
-    """What to do before a file can be written."""
+    """Returns what to do before a file can be written, to precede the finding's `add`; None where
+    it can be written."""
     if project.lies_outside(path):
-        return f"{path} lies outside of the project, where nothing is changed: for a person,"
+        return f"{path} lies outside of the project, where nothing is changed. By hand:"
     if folder := project.link_above(path):
         return (
             f"{folder} is a link that leads out of the project. Put a folder in its place (cp -RL "
@@ -118,8 +120,8 @@ def _why_not(path: str, project: Project) -> str | None:
 
 
 def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:
-    """The project with all edits that findings have. Those of one file are made one after the
-    other: each is of the text that it was found in."""
+    """Returns the project with the edits of all findings. Several edits of one file are made in
+    several rounds, because each was computed from the text before the others."""
     for _ in range(MOST_ROUNDS):
         changed: set[str] = set()
         for finding in examine(project, checks):
@@ -135,7 +137,7 @@ def mended(project: Project, checks: Sequence[Check] = ALL) -> Project:
 
 
 def difference(project: Project) -> list[str]:
-    """Lines of a unified diff from the files as they are."""
+    """Returns the lines of a unified diff from the files on disk to the edited ones."""
     import difflib
 
     before = Project(project.member)
@@ -159,9 +161,13 @@ def difference(project: Project) -> list[str]:
 
 
 def write(project: Project) -> list[str]:
-    """Writes the edits; the paths. Lines that stay keep their bytes. What a link leads to stays as
-    it is: a file takes the link's place. Raises MeshError, and writes nothing, where somebody else
-    has changed one of the files meanwhile."""
+    """Writes the edits, and returns their paths.
+
+    Unchanged lines keep their bytes. A link that leads out of the project is replaced by a file,
+    and its target stays as it is. Raises MeshError, and writes nothing, where somebody else has
+    changed one of the files since it was read. Raises OSError, and writes nothing, where one is
+    read-only.
+    """
     before = Project(project.member)
     for path in filter(project.has_changed, sorted(project.edited)):
         raise MeshError(f"{path}: it has changed meanwhile, and nothing was written: run it again")
@@ -175,7 +181,7 @@ def write(project: Project) -> list[str]:
         old = read_whole(file) if file.is_file() else b""
         replace_file = write_whole if before.leads_out(path) else rewrite
         replace_file(file, file_bytes.written(old, text))
-    for path, text in project.edited.items():  # last: what moves is never in no place at all
+    for path, text in project.edited.items():  # last, so that a moved file is always somewhere
         if text is None:
             (project.root / path).unlink(missing_ok=True)
     return sorted(project.edited)
@@ -186,20 +192,20 @@ def weighty(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def what_next(findings: Sequence[Finding]) -> str:
-    """How findings are mended: by `--fix`, by what is printed with each, or some of them so."""
+    """Tells how the findings are fixed: by `--fix`, by what is printed with each, or by both."""
     others = sum(1 for each in findings if not each.edits)
     if not others:
         return "--fix shows the changes, and makes them"
     if others == len(findings):
-        return "what is printed with each mends it"
+        return "do what is printed with each"
     return (
-        f"--fix shows the changes, and makes them, for {len(findings) - others} of these; what is "
-        f"printed mends the other{'s' if others > 1 else ''}"
+        f"--fix shows the changes, and makes them, for {len(findings) - others} of these; do what "
+        f"is printed with the other{'s' if others > 1 else ''}"
     )
 
 
 def described(finding: Finding) -> list[str]:
-    """The lines that a person reads."""
+    """Returns the lines that describe a finding to a person."""
     kind = "note: " if finding.weight is Weight.NOTE else ""
     lines = [f"{kind}{finding.where}: {finding.what}"]
     if finding.effect:

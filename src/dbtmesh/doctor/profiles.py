@@ -32,7 +32,7 @@ OF_ANOTHER = {
 
 
 def targets(project: Project) -> Iterator[Finding]:
-    """profiles.yml has the targets that commands and workflows name."""
+    """Checks that profiles.yml has the targets that commands and workflows name."""
     if "{{" in project.profile:
         yield Finding(
             DBT_PROJECT,
@@ -72,20 +72,20 @@ def targets(project: Project) -> Iterator[Finding]:
 
 
 def other_warehouses(project: Project) -> Iterator[Finding]:
-    """The targets of the mesh's names are of its warehouses: local on DuckDB, ci and prod on
-    Snowflake. Another of that name gets another one."""
+    """Checks that the target local is on DuckDB, and that ci and prod are on Snowflake. The fix
+    renames a target of another type."""
     text = project.text(PROFILES)
     profile = value_at(project.yaml(PROFILES), (project.profile,))
     if text is None:
         return
     for name, kind in WAREHOUSES.items():
         found = value_at(profile, ("outputs", name, "type"))
-        if found == kind or not re.fullmatch(r"\w+", str(found or "")):  # Jinja tells nothing here
+        if found == kind or not re.fullmatch(r"\w+", str(found or "")):  # Jinja is not evaluated
             continue
         outputs = (project.profile, "outputs")
         other = f"{name}_{found}"
         mend = edits(PROFILES, rename_key, text, (*outputs, name), other)
-        if mend and profile.get("target") == name:  # what people call without --target stays
+        if mend and profile.get("target") == name:  # dbt without --target still uses the team's
             path = (project.profile, "target")
             mend = edits(PROFILES, set_value, str(mend[0].text), path, other)
         yield Finding(
@@ -98,7 +98,7 @@ def other_warehouses(project: Project) -> Iterator[Finding]:
 
 
 def databases(project: Project) -> Iterator[Finding]:
-    """ci and prod build where mesh.yml says, and so where grants are made."""
+    """Checks that ci and prod build in the databases of mesh.yml, in which grants are made."""
     text = project.text(PROFILES)
     path = (project.profile, "outputs")
     ours = project.template.settings(PROFILES, project.profile)

@@ -1,4 +1,4 @@
-"""Reads a project as its files are, or as they would be."""
+"""Reads a project's files as they are on disk, or with edits that are not written yet."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from dbtmesh.files import read_whole, real
 
 MANIFEST = "target/manifest.json"
 COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
-"""A comment of Jinja's; a macro in one is none."""
+"""A comment of Jinja's. A macro in a comment does not count."""
 WITH_DEFAULT = re.compile(r"\{\{\s*env_var\([^,(){}]+,\s*(['\"])(?P<default>[^'\"]+)\1\s*\)\s*\}\}")
-"""A name that a variable of the environment gives: extensions/joining.py reads it so, too."""
+"""A name from an environment variable with a default. extensions/joining.py reads it alike."""
 MACRO_NAME = re.compile(r"{%[-+]?\s*macro\s+(\w+)\s*\(")
 
 
 @lru_cache(maxsize=32)
 def _loaded(text: str) -> tuple[Any, str]:
-    """What a YAML text says, which many checks ask for, and what is wrong with it."""
+    """Returns the content of a YAML text, and what is wrong with it. Many checks ask for both."""
     try:
         return yaml_files.load(text), ""
     except yaml_files.NotYaml as error:
@@ -40,9 +40,13 @@ def _loaded(text: str) -> tuple[Any, str]:
 
 @dataclass(frozen=True)
 class Project:
-    """member: what mesh.yml says; edited: texts that files would have, by path, None of those that
-    would go; side: whose lines stay in conflicts, where a person has said so; keeps_links: files
-    that lie elsewhere stay links; seen: what was in each file when it was first read."""
+    """A project, with edits that are not written yet.
+
+    member: the content of mesh.yml. edited: the new texts of files by path, None for files to
+    delete. side: whose lines to keep in conflicts, if a person has decided it. keeps_links: whether
+    links that lead out of the project stay, and their files are not edited. seen: the bytes of each
+    file when it was first read, None for one that could not be read.
+    """
 
     member: Member
     edited: Mapping[str, str | None] = field(default_factory=dict)
@@ -56,7 +60,7 @@ class Project:
 
     def with_edit(self, edit: Edit) -> Project:
         project = replace(self, edited={**self.edited, edit.path: edit.text})
-        if edit.path != self.member.answers_file:  # of which the template's files are rendered
+        if edit.path != self.member.answers_file:  # template files are rendered from the answers
             project.__dict__["template"] = self.template
         return project
 
@@ -71,14 +75,14 @@ class Project:
         return (self.root / path).exists()
 
     def text(self, path: str) -> str | None:
-        """A file of the project; None where there is none, or where it is not UTF-8."""
+        """Returns the text of a file; None where it is missing, or is not UTF-8."""
         if path in self.edited:
             return self.edited[path]
         body = self._body(path)
         return None if body is None else file_bytes.as_utf_8(body)
 
     def guess(self, path: str) -> Guess | None:
-        """What a file of the project that is not UTF-8 seems to say; None of any other."""
+        """Returns the probable text of a file that is not UTF-8; None for any other file."""
         body = None if path in self.edited else self._body(path)
         return None if body is None else file_bytes.guess(body)
 
@@ -91,20 +95,20 @@ class Project:
         return body
 
     def has_changed(self, path: str) -> bool:
-        """Whether a file is no longer as it was first read: its edits are of an older text."""
+        """Checks whether a file has changed since it was read, and its edits are out of date."""
         before = self.seen.get(path)
         return path in self.seen and self._body(path) != before
 
     def is_unreadable(self, path: str) -> bool:
-        """Whether there is a file that has no text: it is not to be written over."""
+        """Checks whether a file exists, but has no text. Such a file must not be overwritten."""
         return self.exists(path) and self.text(path) is None
 
     def lies_outside(self, path: str) -> bool:
-        """Whether a path leads out of the project, such as that of macros that projects share."""
+        """Checks whether a path leads out of the project, as to macros that projects share."""
         return Path(os.path.relpath(self.root / path, self.root)).parts[:1] == ("..",)
 
     def link_above(self, path: str) -> str | None:
-        """The folder above a file that is a link out of the project: nothing is written there."""
+        """Returns the folder above a file that is a link out of the project; None without one."""
         for folder in reversed(PurePosixPath(path).parents[:-1]):
             if self.leads_out(folder.as_posix()):
                 return folder.as_posix()
@@ -114,18 +118,18 @@ class Project:
         return any((self.root / above).is_symlink() for above in PurePosixPath(path).parents[:-1])
 
     def leads_out(self, path: str) -> bool:
-        """Whether a file or folder is a link to what is not in the project."""
+        """Checks whether a file or folder is a link that leads out of the project."""
         place = self.root / path
         is_link = path not in self.edited and place.is_symlink()
         return is_link and not real(place).is_relative_to(real(self.root))
 
     def yaml(self, path: str) -> dict[str, Any]:
-        """A YAML file that holds a mapping; an empty one for anything else."""
+        """Returns the mapping that a YAML file holds; an empty one for anything else."""
         loaded, _ = _loaded(self.text(path) or "")
         return loaded if isinstance(loaded, dict) else {}
 
     def not_yaml(self, path: str) -> str:
-        """Where a file is no YAML, and why: ` (line 3): …`; empty where it is."""
+        """Tells where and why a file is not valid YAML, as ` (line 3): …`; empty if it is valid."""
         return _loaded(self.text(path) or "")[1]
 
     @cached_property
@@ -138,7 +142,7 @@ class Project:
 
     @cached_property
     def manifest(self) -> Any:
-        """What dbt parsed; None where that is not there, or not JSON."""
+        """dbt's manifest; None where it is missing, or is not JSON."""
         try:
             return json.loads(self.text(MANIFEST) or "")
         except (ValueError, RecursionError):
@@ -146,14 +150,14 @@ class Project:
 
     @property
     def profile(self) -> str:
-        """Its name; of Jinja with a default, such as env_var('PROFILE', 'acme'), the default."""
+        """The name of dbt's profile; for Jinja such as env_var('PROFILE', 'acme'), its default."""
         named = str(self.dbt_project.get("profile") or self.member.project)
         chosen = WITH_DEFAULT.fullmatch(named)
         return chosen["default"] if chosen else named
 
     @cached_property
     def macros(self) -> dict[str, list[str]]:
-        """Files by the name of each macro that they define."""
+        """The files that define a macro, by the name of the macro."""
         found: dict[str, list[str]] = {}
         folders = dbt_paths.folders(self.dbt_project, "macro-paths")
         on_disk = {
@@ -164,37 +168,37 @@ class Project:
         edited = {path for path, text in self.edited.items() if text and path.endswith(".sql")}
         of_macros = {path for path in edited if path.startswith(tuple(f"{f}/" for f in folders))}
         for path in sorted(on_disk | of_macros):
-            guess = self.guess(path)  # a macro is there also where dbt cannot read it yet
+            guess = self.guess(path)  # macros in a file that dbt cannot decode yet count, too
             text = guess.text if guess else self.text(path) or ""
             for name in MACRO_NAME.findall(COMMENT.sub("", text)):
                 found.setdefault(name, []).append(path)
         return found
 
     def is_in_repository(self, path: str) -> bool:
-        """Whether what a link leads to is in the repository, so that clones have it."""
+        """Checks whether the target of a link is in the repository, so that clones have it."""
         top = self.repository
         return top is not None and real(self.root / path).is_relative_to(real(top))
 
     def is_kept_by_git(self, path: str) -> bool:
-        """Whether git has the file as it is."""
+        """Checks whether git tracks the file, and has no uncommitted changes of it."""
         return bool(self.git("ls-files", "--", path)) and not self.git(
             "status", "--porcelain", "--", path
         )
 
     @cached_property
     def repository(self) -> Path | None:
-        """The top of the git repository that holds the project."""
+        """The top of the git repository that holds the project; None where there is none."""
         top = self.git("rev-parse", "--show-toplevel")
         return Path(top) if top else None
 
     @cached_property
     def folder(self) -> str | None:
-        """The project's folder from the top of its repository; None where there is none."""
+        """The project's folder, relative to the top of its repository; None without one."""
         top = self.repository
         return None if top is None else self.root.resolve().relative_to(top.resolve()).as_posix()
 
     def update(self, question: str, answer: str | None = None) -> str:
-        """The command by which a question is answered anew: asked, or with this answer."""
+        """Returns the command that answers a question again. Without an answer, Copier asks it."""
         name, folder = self.member.answers_file, self.folder or "."
         data = shlex.quote(f"{question}={answer}")
         given = f"--ask {question}" if answer is None else f"--data {data}"
@@ -205,10 +209,10 @@ class Project:
         return command if name == ANSWERS_FILE else f"{command} --answers-file {name}"
 
     def ignored(self, *paths: str) -> dict[str, str]:
-        """Of these paths, those that git is told to ignore, and where (`.gitignore:3: *.whl`).
+        """Returns the paths that git ignores, each with its rule, such as `.gitignore:3: *.whl`.
 
-        A file that git knows is not ignored. Of what lies behind a link git knows nothing, and
-        would answer for no path at all.
+        A file that git tracks is not ignored. Paths below a link are not asked for: with one of
+        them, git would fail and answer for no path at all.
         """
         asked = [path for path in paths if not self._lies_behind_link(path)]
         said = self.git("check-ignore", "--verbose", "-z", "--stdin", given="\0".join(asked))
@@ -220,7 +224,10 @@ class Project:
         }
 
     def git(self, *words: str, given: str = "") -> str:
-        """What git answers; nothing where it fails, or is not there. given: its standard input."""
+        """Runs git, and returns its output; empty where git fails, or is not installed.
+
+        given: the standard input.
+        """
         try:
             done = subprocess.run(
                 ["git", *words],

@@ -21,12 +21,12 @@ LINES = {
 }
 GITIGNORE = ".gitignore"
 BESIDE = ".mesh"
-"""Added by a copy to the name of the template's version of a file that the team has."""
+"""The suffix that a copy adds to the template's version of a file that the team has already."""
 REJECTED = ".rej"
 LIBRARY = "vendor/dbtmesh-*.whl"
 SIDES = " | ".join(each.value for each in Side)
 FOLDED = (":(glob)models/_mesh_*.yml", f"macros/{committed.MACRO}")
-"""What dbt runs of what .gitattributes folds, as git looks for it."""
+"""Those files that .gitattributes folds and that dbt runs, as pathspecs of git."""
 READ_BY_COMMANDS = (
     "mesh.yml",
     "dbt_project.yml",
@@ -38,7 +38,7 @@ READ_BY_COMMANDS = (
 
 
 def encodings(project: Project) -> Iterator[Finding]:
-    """Files that dbt and commands read, in another encoding than they do."""
+    """Checks that the files that dbt and the commands read are UTF-8."""
     for path in (*READ_BY_COMMANDS, *LINES):
         found = project.guess(path)
         if found is None and project.is_unreadable(path):
@@ -56,7 +56,7 @@ def encodings(project: Project) -> Iterator[Finding]:
                 n for n, line in enumerate(found.text.split("\n"), 1) if file_bytes.UNKNOWN in line
             ]
             add = f"saved as UTF-8, with the right characters in line {some([*map(str, lines)])}"
-            # what nobody can read is replaced where git has it still
+            # lost characters are replaced only if git still has the original
             if not (is_kept := project.is_kept_by_git(path)):
                 add += f"; or git commit {path}, then scripts/doctor.py --fix"
         yield Finding(
@@ -69,7 +69,7 @@ def encodings(project: Project) -> Iterator[Finding]:
 
 
 def lines(project: Project) -> Iterator[Finding]:
-    """Lines of .gitignore and .gitattributes: those of the template that are missing."""
+    """Checks that .gitignore and .gitattributes have the template's lines."""
     for path, effect in LINES.items():
         text = project.text(path) or ""
         there = {line.strip().strip("/") for line in text.splitlines()}
@@ -94,7 +94,7 @@ def lines(project: Project) -> Iterator[Finding]:
 
 
 def ignored(project: Project) -> Iterator[Finding]:
-    """What a clone needs has to be in git."""
+    """Checks that git does not ignore files that a clone needs."""
     needed = [
         "mesh.yml",
         project.member.answers_file,
@@ -118,7 +118,7 @@ def ignored(project: Project) -> Iterator[Finding]:
 
 
 def _but_not(path: str, project: Project) -> Iterator[str]:
-    """Lines of .gitignore by which git takes a file, and nothing else that is ignored."""
+    """Yields lines for .gitignore that exempt a file, and nothing else that is ignored."""
     place = PurePosixPath(path)
     for folder in [*place.parents][-2::-1]:
         if project.ignored(f"{folder}/"):
@@ -129,7 +129,7 @@ def _but_not(path: str, project: Project) -> Iterator[str]:
 
 
 def folded(project: Project) -> Iterator[Finding]:
-    """Code under a name that .gitattributes folds in pull requests, and that no sync writes."""
+    """Finds code that no sync writes, under a name that .gitattributes folds in pull requests."""
     upstreams = (each.name for each in project.member.upstreams)
     written = committed.generated(upstreams) if project.member.is_native else []
     for path in filter(None, project.git("ls-files", "-z", "--", *FOLDED).split("\0")):
@@ -140,15 +140,15 @@ def folded(project: Project) -> Iterator[Finding]:
         shown = str(place.with_name(place.name.lstrip("_")))
         yield Finding(
             path,
-            "is none of the files that a sync writes",
-            "pull requests fold it as generated: what it says may never have been read",
+            "is not a file that a sync writes",
+            "pull requests fold it as generated: it may never have been reviewed",
             f"git mv {shlex.join([path, shown])}, or git rm it",
             () if project.exists(shown) else (Edit(shown, text), Edit(path, None)),
         )
 
 
 def replaced(project: Project) -> Iterator[Finding]:
-    """Files that the team had under the name of one that a command needs."""
+    """Finds files of the team's that have the name of a file that a command needs."""
     mark = f"dbt mesh: {project.member.project}"
     for path in sorted(project.root.glob("snowflake/0[1-4]_*.sql")):
         name = path.relative_to(project.root).as_posix()
@@ -162,7 +162,7 @@ def replaced(project: Project) -> Iterator[Finding]:
         yield Finding(
             name,
             "is a file of yours, and not the one that sets the account up",
-            "`scripts/snowflake_access.py` makes nothing of what the template's would",
+            "`scripts/snowflake_access.py` does not create what the template's file would",
             f"mkdir -p snowflake/others && git mv {name} {away} && mv {name}{BESIDE} {name}, and "
             f"take {name} out of the answer own_files",
             ()
@@ -177,7 +177,7 @@ def replaced(project: Project) -> Iterator[Finding]:
 
 
 def left_to_choose(project: Project) -> Iterator[Finding]:
-    """Conflict markers, and edits that an update has put into `.rej` files."""
+    """Finds conflict markers, and edits that an update has put into `.rej` files."""
     paths = [project.root / name for name in (*READ_BY_COMMANDS, project.member.answers_file)]
     for folder in ("snowflake", "scripts", "macros", *(cloud.folder for cloud in CLOUDS.values())):
         paths += sorted((project.root / folder).rglob("*"))
@@ -202,7 +202,7 @@ def left_to_choose(project: Project) -> Iterator[Finding]:
                 yield Finding(
                     f"{name}:{at[0]}",
                     "holds a conflict of an update",
-                    "it is read as it stands",
+                    "it is read with the markers",
                     "choose between <<<<<<< and >>>>>>>, then git add the file; or, for all of "
                     f"them: scripts/doctor.py --fix --take {SIDES}",
                     () if chosen is None else (Edit(name, chosen),),

@@ -1,4 +1,4 @@
-"""Checks what dbt_project.yml, profiles.yml and the macros have to hold."""
+"""Checks the settings that dbt_project.yml has to hold, and that profiles.yml can be read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALLED = re.compile(r"\{\{-?\s*(\w+)\s*\(")
 
 
 def readable(project: Project) -> Iterator[Finding]:
-    """What dbt reads first is there, and is YAML."""
+    """Checks that dbt_project.yml exists and has settings, and that profiles.yml is YAML, too."""
     text = project.text(DBT_PROJECT)
     if not project.exists(DBT_PROJECT):
         yield Finding(
@@ -41,9 +41,7 @@ def readable(project: Project) -> Iterator[Finding]:
             (Edit(DBT_PROJECT, project.template.rendered(DBT_PROJECT)),),
         )
     elif text is not None and not project.dbt_project and not project.not_yaml(DBT_PROJECT):
-        yield Finding(
-            DBT_PROJECT, "has no settings", EFFECTS[DBT_PROJECT], "name: …, as dbt has it"
-        )
+        yield Finding(DBT_PROJECT, "has no settings", EFFECTS[DBT_PROJECT], "at least `name: …`")
     for path, effect in EFFECTS.items():
         text = project.text(path)
         if text is None or not (why := project.not_yaml(path)):
@@ -55,17 +53,17 @@ def readable(project: Project) -> Iterator[Finding]:
             effect,
             "blanks in place of tabs, and quotes around {{ … }}"
             if again
-            else "whatever is meant there; git diff shows what was changed last",
+            else "what is meant there; git diff shows what was changed last",
             (Edit(path, again),) if again else (),
         )
 
 
 def hooks_called(project: Project) -> Iterator[Finding]:
-    """Hooks of dbt_project.yml: those that the template has have to be called."""
+    """Checks that dbt_project.yml calls the macros that the template's hooks call."""
     ours = project.template.settings(DBT_PROJECT)
     text = project.text(DBT_PROJECT)
     if text is None or not project.dbt_project:
-        return  # `readable` tells it
+        return  # `readable` reports it
     places: list[tuple[tuple[str, ...], Any]] = [((key,), ours.get(key)) for key in HOOKS]
     of_models = ours.get("models", {}).get(project.member.project, {})
     places += [
@@ -81,7 +79,8 @@ def hooks_called(project: Project) -> Iterator[Finding]:
 
 
 def _calls(settings: dict[str, Any], path: tuple[str, ...]) -> set[str]:
-    """Macros that are called at a path: of models also above it, and without the `+`."""
+    """Returns the macros that are called at a path. For a path below `models`, those that are
+    called at the levels above count too, under the key with or without `+`."""
     found = [value_at(settings, path)]
     if len(path) > 1:
         bare = path[-1].lstrip("+")
@@ -110,7 +109,7 @@ def _missing_hook(text: str, path: tuple[str, ...], hook: str, macro: str) -> Fi
 
 
 def paths(project: Project) -> Iterator[Finding]:
-    """dbt reads the folders that the template and sync write to."""
+    """Checks that dbt reads the folders that the template and sync write to."""
     written = {"macro-paths": "macros"}
     if project.member.kind == "native":
         written["model-paths"] = "models"
@@ -132,7 +131,7 @@ def paths(project: Project) -> Iterator[Finding]:
 
 
 def target_path(project: Project) -> Iterator[Finding]:
-    """dbt writes its manifest to where commands and workflows read it."""
+    """Checks that dbt writes its manifest where commands and workflows read it."""
     named = project.dbt_project.get("target-path")
     text = project.text(DBT_PROJECT)
     if named in (None, "target") or text is None:
@@ -149,14 +148,18 @@ def target_path(project: Project) -> Iterator[Finding]:
 
 
 def required_version(project: Project) -> Iterator[Finding]:
-    """The versions of dbt that the project takes are some that the mesh runs on."""
+    """Checks that require-dbt-version admits a version of dbt that the mesh runs on."""
     listed = project.template.settings(DBT_PROJECT)["require-dbt-version"]
     ours = ",".join(map(str, listed))
     yield from narrower(project, ours, f"the mesh needs {ours}", str(listed[0]))
 
 
 def narrower(project: Project, wanted: str, needs: str, instead: str) -> Iterator[Finding]:
-    """Where require-dbt-version leaves none of the versions `wanted`: without those bounds."""
+    """Finds bounds of require-dbt-version that admit none of the versions `wanted`.
+
+    The fix removes these bounds. needs: the reason, as the finding says it. instead: the bound to
+    write if no other is left.
+    """
     named = project.dbt_project.get("require-dbt-version") or []
     listed = named if isinstance(named, list) else str(named).split(",")
     listed = [each.strip() for each in map(str, listed)]
@@ -175,7 +178,7 @@ def narrower(project: Project, wanted: str, needs: str, instead: str) -> Iterato
 
 
 def version_pointer(project: Project) -> Iterator[Finding]:
-    """Whether dbt v2 makes a view of the latest version is said, either way."""
+    """Checks that the flag is set, either way, for dbt v2's views of the latest versions."""
     member, text = project.member, project.text(DBT_PROJECT)
     if member.engine is not Engine.V2 or not member.publishes or text is None:
         return
@@ -193,7 +196,8 @@ def version_pointer(project: Project) -> Iterator[Finding]:
 
 
 def quoting(project: Project) -> Iterator[Finding]:
-    """Names that are not quoted are in lower case for dbt on DuckDB, and the mesh's in upper."""
+    """Checks that names are quoted on DuckDB. Unquoted ones are in lower case for dbt there, and
+    the mesh's are in upper case."""
     text = project.text(DBT_PROJECT)
     if project.member.engine is not Engine.CORE or text is None:
         return
@@ -203,7 +207,7 @@ def quoting(project: Project) -> Iterator[Finding]:
             yield Finding(
                 DBT_PROJECT,
                 f"quoting.{part} is false, on DuckDB too",
-                "dbt does not find again there what it has built, and the second build fails",
+                "dbt does not find there what it has built before, and the second build fails",
                 f'quoting:\n  {part}: "{on_duckdb}"',
                 edits(DBT_PROJECT, set_value, text, ("quoting", part), on_duckdb),
             )

@@ -1,8 +1,7 @@
-"""Renders the template's files for a project's own answers: its settings, and the macros that they
-call.
+"""Renders the template's settings for a project's own answers, and reads the macros that they call.
 
-The wheel carries these files of the template (hooks/library.py puts them in); in a checkout they
-are read where they lie.
+The wheel carries these files of the template (hooks/library.py puts them in). In a checkout they
+are read from the template's folder.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ def folder() -> Traversable:
 
 
 def layers(member: Member) -> list[str]:
-    """Folders of the template for a project of this kind, as extensions/derived.py names them."""
+    """Returns the template's folders for a project of this kind, as extensions/derived.py names
+    them."""
     kinds = {
         "member": True,
         "publisher": member.publishes,
@@ -44,7 +44,7 @@ def layers(member: Member) -> list[str]:
 
 @lru_cache(maxsize=8)
 def parsed(text: str) -> dict[str, Any]:
-    """Of the template's own YAML; nobody changes it."""
+    """Parses YAML of the template. The result is shared: callers must not change it."""
     loaded = yaml_files.load(text)
     assert isinstance(loaded, dict)
     return loaded
@@ -52,13 +52,13 @@ def parsed(text: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TemplateFiles:
-    """What the template gives a member."""
+    """The template's files, rendered for a member."""
 
     member: Member
 
     @cached_property
     def _known(self) -> dict[tuple[str, str | None], str]:
-        """What is rendered already."""
+        """The files that are rendered already, by name and profile."""
         return {}
 
     @cached_property
@@ -79,7 +79,7 @@ class TemplateFiles:
         )
 
     def rendered(self, name: str, profile: str | None = None) -> str:
-        """A file of the project's top, such as `profiles.yml`.
+        """Returns a file of the project's top folder, such as `profiles.yml`.
 
         profile: the name of dbt's profile (default: the project's). Raises FileNotFoundError where
         the template has no such file for this project.
@@ -101,11 +101,11 @@ class TemplateFiles:
         raise FileNotFoundError(name)
 
     def settings(self, name: str, profile: str | None = None) -> dict[str, Any]:
-        """What such a file says, as YAML."""
+        """Returns the content of such a file, parsed as YAML."""
         return parsed(self.rendered(name, profile))
 
     def macros(self) -> Iterator[tuple[str, str]]:
-        """Path and text of its macros."""
+        """Yields the path and the text of each file of macros."""
         for layer in layers(self.member):
             there = folder() / layer / "macros"
             if there.is_dir():
@@ -114,16 +114,17 @@ class TemplateFiles:
 
 
 def _answers(member: Member) -> dict[str, Any]:
-    """What the template's files refer to: as Copier recorded it, and as mesh.yml says."""
+    """Returns the variables of the template's files: the recorded answers, and over them the values
+    of mesh.yml."""
     snowflake = member.snowflake
     vendored = installed.vendored(member.root)
     answered = yaml_files.mapping(member.root / member.answers_file)
     text = str(answered.get("schemas") or "RAW,STAGING,MARTS")
     schemas = [each.strip().rpartition(".")[2] for each in text.split(",") if each.strip()]
-    prod = sql_name(member.prod_database)  # answers have names as SQL does
+    prod = sql_name(member.prod_database)  # answers have names as they are written in SQL
     registries = [member.registry or "s3:", *(each.registry or "" for each in member.upstreams)]
     schemes = dict.fromkeys(url.partition(":")[0] for url in registries if url)
-    # any other URL takes the extra of S3; the driver of Snowflake is everybody's
+    # any other URL needs the extra of S3; all members have the driver of Snowflake
     clouds = [CLOUDS.get(each, CLOUDS["s3"]).extra for each in schemes if each != "snowflake"]
     by_ref = member.kind == "loom" or member.engine is Engine.V2
     return {

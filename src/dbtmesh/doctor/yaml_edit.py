@@ -1,9 +1,9 @@
 """Changes a YAML file as a person would: all other lines, comments and spaces stay as they are.
 
-Positions come from PyYAML's nodes. Each function gives the new text, or raises CannotEdit where
-that cannot be. The result is read again: it has to be what was there and what was changed, nothing
-else. So each way to write a change is tried in turn, the nicest first, and then again with the
-aliases written out that stand in its way.
+Positions come from PyYAML's nodes. Each function returns the new text, or raises CannotEdit where
+it cannot make the change. The new text is parsed again, and must not differ from the old one in
+anything but the change. So each way to write a change is tried in turn, the most readable one
+first, and then again with the aliases on the path written out.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from dbtmesh.doctor.yaml_nodes import (
 
 P = ParamSpec("P")
 Way = Callable[[str], list[str]]
-"""Makes the lines of the new text of the old one."""
+"""Turns the old text into the lines of the new one."""
 
 
 def edits(
     file: str, change: Callable[P, str], *given: P.args, **more: P.kwargs
 ) -> tuple[Edit, ...]:
-    """What one of the functions below makes of a file; nothing where it cannot."""
+    """Returns the edit of a file by one of the functions below; empty where it cannot be made."""
     try:
         return (Edit(file, change(*given, **more)),)
     except CannotEdit:
@@ -77,7 +77,7 @@ def add_entry(text: str, path: Path, key: str, value: dict[str, Any] | bool | st
 
 
 def set_value(text: str, path: Path, value: Any) -> str:
-    """Sets the value at `path`, a scalar or a list; it is added where it is not written."""
+    """Sets the value at `path`, a scalar or a list, or adds it where it is missing."""
     found = deepest(text, path)
     if not found.missing and isinstance(found.node, yaml.MappingNode):
         raise CannotEdit(f"{told(path)} is not a value")
@@ -91,7 +91,7 @@ def set_value(text: str, path: Path, value: Any) -> str:
 
 
 def rename_key(text: str, path: Path, new: str) -> str:
-    """Gives the mapping or value at `path` another name, where it lies."""
+    """Renames the key at `path`, and leaves its value where it is."""
     holder = value_at(loaded(text), path[:-1])
     if not isinstance(holder, dict) or path[-1] not in holder or new in holder:
         raise CannotEdit(f"{told(path)} cannot be called {new}")
@@ -108,7 +108,7 @@ def rename_key(text: str, path: Path, new: str) -> str:
 
 
 def remove_item(text: str, path: Path, at: int) -> str:
-    """Takes an item, and the lines that it has, out of the list at `path`."""
+    """Removes the item with index `at`, and its lines, from the list at `path`."""
     there = value_at(loaded(text), path)
     if not isinstance(there, list) or at >= len(there):
         raise CannotEdit(f"{told(path)} has no such item")
@@ -128,7 +128,8 @@ def remove_item(text: str, path: Path, at: int) -> str:
 
 
 def guard_item(text: str, path: Sequence[str], at: int, before: str, after: str) -> str:
-    """Puts texts around an item of the list at `path`, or around the text that is there alone."""
+    """Puts texts before and after the item with index `at` of the list at `path`, or before and
+    after a single text there."""
     found = deepest(text, path)
     holder = found.node
     items = holder.value if isinstance(holder, yaml.SequenceNode) else [holder]
@@ -151,7 +152,10 @@ def guard_item(text: str, path: Sequence[str], at: int, before: str, after: str)
 def _first_that_says(
     text: str, path: Path, value: Any, ways: Sequence[Way], at: Path | None = None
 ) -> str:
-    """The first text that says what the old one did, but for `value` at `path`, or at `at`."""
+    """Returns the first new text with the content of the old one, but with `value` at `path`.
+
+    at: where `value` is, if not at `path`. Raises CannotEdit where no way leads to such a text.
+    """
     expected = _with(_alone(loaded(text)), path if at is None else at, value)
     why = CannotEdit("the line would change something else")
     for given in _ways_to_write(text, path):
@@ -172,15 +176,15 @@ def _ways_to_write(text: str, path: Path) -> Iterator[str]:
 
 
 def _alone(value: Any) -> Any:
-    """A copy in which nothing is in two places."""
+    """Returns a deep copy in which no part is shared, as those of aliases are."""
     if isinstance(value, dict):
         return {key: _alone(each) for key, each in value.items()}
     return [_alone(each) for each in value] if isinstance(value, list) else value
 
 
 def _with(value: Any, path: Path, new: Any) -> Any:
-    """A value with another one at `path`. Raises CannotEdit where there is neither a list nor a
-    mapping on the way."""
+    """Returns a copy of a value with `new` at `path`. Raises CannotEdit where something on the way
+    is neither a list nor a mapping."""
     if not path:
         return new
     key = path[0]
@@ -196,7 +200,7 @@ def _with(value: Any, path: Path, new: Any) -> Any:
 
 
 def _with_item(text: str, path: Path, whole: list[Any]) -> list[str]:
-    """The last of the list's items on a line of its own, or in its brackets."""
+    """Adds the last item of `whole` to the list: on its own line, or in the list's brackets."""
     found, quoted = deepest(text, path), _scalar(whole[-1])
     if found.missing or found.node is None:
         return _with_key(text, path, whole)
@@ -207,8 +211,8 @@ def _with_item(text: str, path: Path, whole: list[Any]) -> list[str]:
 
 
 def _with_key(text: str, path: Path, value: Any, *, last: bool = False) -> list[str]:
-    """`value` below the keys of `path` that are missing. What a merge brings under the first of
-    them is written there, too, for its own key hides it."""
+    """Adds `value` below those keys of `path` that are missing. Where a merge (`<<`) provides the
+    first of them, what it provides is written out too, because the new key hides it."""
     found = deepest(text, path)
     if not found.missing:
         raise CannotEdit(f"{told(path)} is there already")
@@ -226,7 +230,7 @@ def _with_key(text: str, path: Path, value: Any, *, last: bool = False) -> list[
 
 
 def _in_line(text: str, path: Path, value: Any) -> list[str]:
-    """In place of a scalar on one line."""
+    """Replaces a scalar that is on one line."""
     lines, holder = lines_of(text), _written(text, path)
     start, end = holder.start_mark, holder.end_mark
     if not isinstance(holder, yaml.ScalarNode) or start.line != end.line:
@@ -238,7 +242,7 @@ def _in_line(text: str, path: Path, value: Any) -> list[str]:
 
 
 def _in_lines(text: str, path: Path, value: Any) -> list[str]:
-    """In place of a scalar or a list, on as many lines as it takes."""
+    """Replaces a scalar or a list, with all of its lines."""
     lines, holder, key = lines_of(text), _written(text, path), deepest(text, path).key
     if key is None:
         raise CannotEdit(f"{told(path)} is an item of a list")
@@ -256,7 +260,8 @@ def _written(text: str, path: Path) -> yaml.Node:
 
 
 def _in_place(text: str, path: Path, value: Any) -> list[str]:
-    """On one line, in place of whatever value is there, or of nothing in braces."""
+    """Replaces the deepest existing value on the path with its new content, on one line. A block
+    is not replaced: raises CannotEdit."""
     found = deepest(text, path)
     holder = found.node
     if holder is None or (isinstance(holder, yaml.CollectionNode) and not holder.flow_style):
@@ -270,7 +275,7 @@ def _in_place(text: str, path: Path, value: Any) -> list[str]:
 
 
 def _nested(keys: Sequence[str], value: Any) -> list[str]:
-    """Lines of mappings in mappings, and the value in the innermost."""
+    """Returns the lines of nested mappings, with the value in the innermost one."""
     lines = [f"{'  ' * depth}{_scalar(key)}:" for depth, key in enumerate(keys)]
     margin = "  " * len(keys)
     if isinstance(value, list):
@@ -282,7 +287,7 @@ def _nested(keys: Sequence[str], value: Any) -> list[str]:
 
 
 def _insert_in_braces(lines: list[str], holder: yaml.MappingNode, entry: Any) -> list[str]:
-    """As its first entry, written as JSON, which is YAML."""
+    """Adds an entry at the start of a mapping in braces, as JSON, which is also YAML."""
     at = holder.start_mark.line
     column = lines[at].index("{", holder.start_mark.column) + 1  # an anchor may be before it
     dumped = json.dumps(entry, ensure_ascii=False, default=str)[1:-1]
@@ -294,7 +299,8 @@ def _insert_in_braces(lines: list[str], holder: yaml.MappingNode, entry: Any) ->
 def _insert_into(
     lines: list[str], holder: yaml.Node | None, block: Sequence[str], *, last: bool = False
 ) -> list[str]:
-    """The lines with the block in the mapping `holder`: at its top, in the file's at its end."""
+    """Adds a block of lines to the mapping `holder`: at its start, or at its end if `last`. In the
+    file's own mapping it is always at the end."""
     if holder is None:
         return [*lines, *block]
     if isinstance(holder, yaml.ScalarNode):  # `key:` with nothing behind it, or null
@@ -331,11 +337,11 @@ def _append_item(lines: list[str], holder: yaml.SequenceNode, quoted: str) -> li
         return [*lines[:end], f"{before}{comma}{quoted}{line[column:]}", *lines[end + 1 :]]
     last = holder.value[-1].end_mark
     ending = lines[last.line][last.column :]
-    if not ending.lstrip().startswith(","):  # it has none yet, before a comment or the bracket
+    if not ending.lstrip().startswith(","):  # the last item has no comma yet
         lines = [*lines]
         lines[last.line] = f"{lines[last.line][: last.column]},{ending}"
     line = lines[end]
-    if line[:column].strip():  # the bracket is behind the last item
+    if line[:column].strip():  # the bracket is on the line of the last item
         column = line.rindex("]", 0, column + 2)
         return [*lines[:end], f"{line[:column]} {quoted}{line[column:]}", *lines[end + 1 :]]
     return _put(lines, end, [quoted], _indent(lines[last.line]))
@@ -364,7 +370,7 @@ def _indent(line: str) -> int:
 
 
 def _scalar(value: Any) -> str:
-    """A value on one line, in the quotes that it needs."""
+    """Returns a value as YAML on one line, in quotes where it needs them."""
     if isinstance(value, str) and ("{{" in value or "{%" in value):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     return flow(value)

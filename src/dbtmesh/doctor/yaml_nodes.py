@@ -1,4 +1,4 @@
-"""Finds where values are in a YAML text, as PyYAML's nodes tell, and what stands for them."""
+"""Finds the positions of values in a YAML text by PyYAML's nodes, and writes out its aliases."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dbtmesh import yaml_files
 Path = Sequence[str | int]
 """Keys of mappings, and numbers of items of lists, from the top."""
 MOST_WRITTEN = 1_000
-"""Values that an alias may stand for to be written out."""
+"""How many values an alias may stand for, to be written out."""
 OTHER_BREAKS = {"\x85", "\u2028", "\u2029"}
-"""What PyYAML counts as line ends, and no editor does."""
+"""Characters that PyYAML counts as line ends, but editors do not."""
 
 
 class CannotEdit(Exception):
-    """Why a file cannot be changed without rewriting it."""
+    """A file cannot be changed without rewriting it. The message is the reason."""
 
 
 Alias = tuple[int, int, yaml.Node]
@@ -27,7 +27,7 @@ Alias = tuple[int, int, yaml.Node]
 
 
 class _Composer(yaml.SafeLoader):
-    """Composes a text's nodes, and knows where an alias stands for which."""
+    """Composes a text's nodes, and records where aliases are and what they stand for."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -44,8 +44,8 @@ class _Composer(yaml.SafeLoader):
 
 @dataclass(frozen=True)
 class Found:
-    """node: at the longest part of a path that is there; missing: the rest of it; way: all nodes
-    from the top to it; key: the node of its own key, where it has one."""
+    """What a text holds of a path. node: the deepest node that exists. missing: the rest of the
+    path. way: all nodes from the top to `node`. key: the node of its key, if it has one."""
 
     node: yaml.Node | None
     missing: Path
@@ -54,7 +54,7 @@ class Found:
 
 
 def loaded(text: str) -> Any:
-    """Raises CannotEdit where it is not YAML."""
+    """Parses a YAML text. Raises CannotEdit where it is not valid."""
     try:
         return yaml_files.load(text)
     except yaml_files.NotYaml as error:
@@ -62,7 +62,7 @@ def loaded(text: str) -> Any:
 
 
 def lines_of(text: str) -> list[str]:
-    """Raises CannotEdit where PyYAML would count other lines."""
+    """Splits a text into lines. Raises CannotEdit where PyYAML would count other lines."""
     if OTHER_BREAKS & set(text):
         raise CannotEdit("it has line ends that no editor shows")
     return text.removesuffix("\n").split("\n") if text else []
@@ -74,7 +74,7 @@ def deepest(text: str, path: Path) -> Found:
 
 def _composed(text: str) -> tuple[yaml.Node | None, list[Alias]]:
     try:
-        composer = _Composer(text)  # which refuses characters that no YAML may hold
+        composer = _Composer(text)  # raises YAMLError for characters that YAML does not allow
         try:
             return composer.get_single_node(), composer.aliases
         finally:
@@ -102,14 +102,14 @@ def _walk(node: yaml.Node | None, path: Path) -> Found:
 def _child(node: yaml.Node | None, name: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:
     if isinstance(node, yaml.MappingNode):
         found = [(key, value) for key, value in node.value if key.value == name]
-        return found[-1] if found else None  # as whoever reads it takes the last
+        return found[-1] if found else None  # of duplicate keys, parsers take the last
     if isinstance(node, yaml.SequenceNode) and isinstance(name, int) and name < len(node.value):
         return None, node.value[name]
     return None
 
 
 def value_at(value: Any, path: Path) -> Any:
-    """What a value that YAML had holds at `path`; None where it holds nothing there."""
+    """Returns what a parsed YAML value holds at `path`; None where it holds nothing there."""
     for key in path:
         if isinstance(value, list) and isinstance(key, int) and key < len(value):
             value = value[key]
@@ -123,8 +123,8 @@ def told(path: Path) -> str:
 
 
 def written_out(text: str, path: Path) -> str | None:
-    """The text with what stands for anything on the way to `path` written out in its place, so
-    that a change there changes nothing else; None where nothing does."""
+    """Returns the text with the aliases on the way to `path` written out, so that a change there
+    changes nothing else. None where there are no such aliases."""
     root, aliases = _composed(text)
     way = {id(node) for node in _walk(root, path).way}
     places = [(start, end, flow(_value(node))) for start, end, node in aliases if id(node) in way]
@@ -165,7 +165,7 @@ _Plain.add_representer(str, _on_one_line)
 
 
 def flow(value: Any) -> str:
-    """A value on one line, which may stand anywhere."""
+    """Returns a value as YAML on one line, which is valid in any place."""
     dumped: str = yaml.dump(
         value,
         None,
@@ -179,12 +179,13 @@ def flow(value: Any) -> str:
 
 
 def is_empty(node: yaml.Node | None) -> bool:
-    """Whether it is nothing, or null."""
+    """Checks whether a node is missing, or is null."""
     return node is None or (isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null"))
 
 
 def end_line(node: yaml.Node) -> int:
-    """The last line that a node takes; the end mark of a block is behind comments and blanks."""
+    """Returns the index of a node's last line. The end mark of a block does not tell it, because
+    it is after comments and blank lines."""
     if isinstance(node, yaml.ScalarNode):
         end = node.end_mark
         return int(end.line - 1 if node.style in ("|", ">") and end.column == 0 else end.line)

@@ -1,6 +1,4 @@
-"""Makes YAML of a text that nearly is: the mistakes that people make in dbt's files, of which each
-has one meaning only.
-"""
+"""Repairs common mistakes in dbt's YAML files that can mean only one thing."""
 
 from __future__ import annotations
 
@@ -14,12 +12,12 @@ BARE_JINJA = re.compile(
     r"^(?P<head>\s*(?:- +)*(?:[\w+.'\"-]+: +)?)(?P<value>\{\{.*\}\})(?P<tail>\s*(?: #.*)?)$"
 )
 TAB = 2
-"""Blanks that stand for a tab; how many does not matter, as long as all have as many."""
+"""How many spaces replace a tab. Any number will do, as long as it is the same for all tabs."""
 
 
 def repaired(text: str) -> str | None:
-    """The text as a mapping that YAML has; None where it is one, or where it cannot be told which
-    was meant."""
+    """Returns the text, repaired to be a YAML mapping. None where it is one already, or where no
+    repair makes it one."""
     if _is_mapping(text):
         return None
     return next((each for each in _repairs(text) if _is_mapping(each)), None)
@@ -33,7 +31,7 @@ def _is_mapping(text: str) -> bool:
 
 
 def _repairs(text: str) -> Iterator[str]:
-    """The text with one of the mistakes mended, or with more of them."""
+    """Yields the text after each of the repairs, and then after each combination of them."""
     for number in range(1, len(REPAIRS) + 1):
         for chosen in combinations(REPAIRS, number):
             mended = text
@@ -43,7 +41,8 @@ def _repairs(text: str) -> Iterator[str]:
 
 
 def _without_tabs(text: str) -> str:
-    """Tabs at the start of lines and before comments, which YAML does not take there."""
+    """Replaces tabs at the start and the end of lines and before comments, where YAML does not
+    allow them."""
     return re.sub(
         r"^[ \t]*\t[ \t]*(?=\S)|[ \t]*\t[ \t]*(?=#|$)",
         lambda found: found[0].replace("\t", " " * TAB),
@@ -53,7 +52,7 @@ def _without_tabs(text: str) -> str:
 
 
 def _with_quoted_jinja(text: str) -> str:
-    """`key: {{ value }}`, which YAML reads as a mapping in a mapping."""
+    """Quotes the value of `key: {{ value }}`, which YAML reads as a mapping in a mapping."""
     return "\n".join(map(_quoted, text.split("\n")))
 
 
