@@ -360,7 +360,7 @@ def test_models_without_a_contract_are_named(project: Project, run: Run) -> None
     project.build(public(), open_ended())
     status, _, notes = run("--check")
     assert status == 0
-    assert "without an enforced contract: sales. Their columns may be more, or fewer" in notes
+    assert "without an enforced contract: sales. They may have more or fewer" in notes
     run()
     assert run("--check")[1] == "the public interface is unchanged, as far as it is listed\n"
 
@@ -404,7 +404,7 @@ def test_columns_are_completed_from_the_catalog(project: Project, run: Run) -> N
     project.build(public(), open_ended(columns=("id", "never_built")))
     catalog(project)
     notes = run()[2]
-    assert "Their columns are those of the catalog, which nothing promises" in notes
+    assert "Their columns come from the catalog, and no contract guarantees them" in notes
     columns = project.published["nodes"]["model.dbt_up.sales"]["columns"]
     assert {name: (c["data_type"], c.get("quote")) for name, c in columns.items()} == {
         "id": ("NUMBER(38,0)", None),
@@ -472,7 +472,7 @@ def test_a_list_of_consumers_for_a_model_that_nobody_reads(project: Project, run
     project.build(public(config={"meta": {"consumers": ["dbt_down"]}}), generated_at=LATER)
     status, said, _ = run("--check")
     assert status == 2
-    assert "way out: nobody is on record as a reader of orders: where a project reads it" in said
+    assert "way out: no project is recorded as a reader of orders: if a project reads it" in said
     assert "name every project that reads orders" not in said
     project.record("dbt_far")
     assert "way out: name every project that reads orders" in run("--check")[1]

@@ -342,8 +342,9 @@ def test_the_way_out_of_a_latest_version_that_breaks_passes_the_gate() -> None:
         changes = compare(*_interfaces({"old": old, "new": new}), today=day)
         assert not stopping(changes)
     assert changes[0].message == (
-        "without a version, readers now get 2, not 1, whose date has come (2026-07-20); "
-        "column_removed status; column_removed amount; not_null_dropped id; unique_dropped id"
+        "without a version, readers now get 2, not 1, whose deprecation date has come "
+        "(2026-07-20); column_removed status; column_removed amount; not_null_dropped id; "
+        "unique_dropped id"
     )
 
 

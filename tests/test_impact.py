@@ -193,7 +193,7 @@ def test_the_gate_names_who_breaks(up: Member, place: Place, publish: Publish) -
     build(up, changed(column_3=None))
     said = up.refused(PUBLISH, *place.flags, "--check", status=2, **place.environment).splitlines()
     assert said[0].startswith("breaking  column_removed  public_0.column_3")
-    assert said[1] == "    nobody reads it, by what consumers have recorded"
+    assert said[1] == "    no consumer has recorded that it reads it"
     assert said[-2:] == ["1 breaking, 0 risky, 0 fine: stopped", "nothing was published"]
 
 
@@ -373,7 +373,7 @@ def test_consumers_are_named_for_the_first_time(
     build(up, changed(consumers=["dbt_down", "dbt_new"]))
     said = up.refused(PUBLISH, *folder.flags, "--check", status=2).splitlines()
     assert said[0].startswith("breaking  consumers_limited  public_0")
-    assert "nobody reads it, by what consumers have recorded" in said[1]
+    assert "no consumer has recorded that it reads it" in said[1]
 
     recorded(folder, "dbt_down", ["column_0"])
     recorded(folder, "dbt_far", ["column_0"])
@@ -383,7 +383,7 @@ def test_consumers_are_named_for_the_first_time(
     assert said[2].startswith("way out: name every project that reads public_0")
 
     build(up, changed(consumers=["dbt_down", "dbt_far"]))
-    kept = "    every reader on record may read on: dbt_down, dbt_far"
+    kept = "    every recorded reader may still read it: dbt_down, dbt_far"
     said = up.refused(PUBLISH, *folder.flags, "--check", "--strict", status=2).splitlines()
     assert said[0].startswith("risky  consumers_named  public_0  may be read only by dbt_down, ")
     assert said[1] == kept

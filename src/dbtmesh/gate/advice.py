@@ -27,10 +27,10 @@ def lines(
     apart: Collection[str],
     on_run_end: str,
 ) -> list[str]:
-    """Everything there is to say of an interface that was made of `manifest`, before it goes out.
+    """Returns all warnings about an interface, made from `manifest`, before it is published.
 
-    `prod` is the member's prod database, `apart` its other ones, of which others tell, and
-    `on_run_end` the hooks that its dbt_project.yml names.
+    prod: the member's prod database. apart: its other databases, which `candidate.elsewhere`
+    reports. on_run_end: the hooks that its dbt_project.yml names.
     """
     return [
         *_nothing(built),
@@ -46,11 +46,11 @@ def _nothing(built: Interface) -> Iterator[str]:
 
 
 def _packages(manifest: Manifest, project: str) -> Iterator[str]:
-    """dbt lets a project make models of its packages public; no other project can read them."""
+    """Warns of public models in packages: dbt allows them, but no other project can read them."""
     found: dict[str, list[str]] = {}
     for uid, node in manifest.nodes.items():
         foreign = node.package_name != project and uid.startswith("model.")
-        # dbt-loom injects the models of other projects, which have no file here.
+        # Models of other projects, which dbt-loom injects, have no file here.
         if foreign and node.is_public and node.original_file_path:
             found.setdefault(node.package_name, []).append(node.name)
     for package, names in sorted(found.items()):
@@ -61,7 +61,10 @@ def _packages(manifest: Manifest, project: str) -> Iterator[str]:
 
 
 def _databases(built: Interface, env: str, own: Collection[str], prod: str) -> Iterator[str]:
-    """Readers get SELECT through database roles of the prod database, which reach no other one."""
+    """Warns of public models outside the prod database.
+
+    Readers get SELECT through database roles of the prod database, which cover no other database.
+    """
     if env != "prod" or built.warehouse is not Warehouse.SNOWFLAKE:
         return
     elsewhere: dict[str, list[str]] = {}
@@ -77,7 +80,7 @@ def _databases(built: Interface, env: str, own: Collection[str], prod: str) -> I
 
 
 def _hooks(built: Interface, manifest: Manifest, on_run_end: str) -> Iterator[str]:
-    """Without the member's hooks dbt builds the models and nobody is granted SELECT on them."""
+    """Warns of missing hooks: without them, dbt builds the models but grants SELECT to nobody."""
     if built.warehouse is not Warehouse.SNOWFLAKE or not built.nodes:
         return
     ungranted = [

@@ -20,11 +20,11 @@ from dbtmesh.warehouse.names import relation
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is to be published.
+    """An interface that is to be published.
 
-    manifest: the whole manifest that the interface is of, kept as the member's state; None for a
-    rollback. build: what dbt left beside it; None where the manifest is taken as it is. notes: what
-    is worth knowing of them.
+    manifest: the whole manifest from which the interface was made, stored as the member's state;
+    None for a rollback. build: the checks of dbt's other artifacts; None if the manifest is used
+    without them. notes: lines to print about all of these.
     """
 
     interface: Interface
@@ -43,10 +43,11 @@ def at_hand(
     allow_failed: bool = False,
     allow_target: bool = False,
 ) -> Candidate:
-    """The interface of the manifest that dbt wrote, or of the file `manifest`, taken as it is.
+    """Makes the candidate from dbt's manifest, or from the file `manifest`.
 
-    `commit`: of the code that was built. Raises MeshError where dbt's manifest is missing, stale or
-    of a run that failed, or where the manifest is of a target whose tables the readers of `env` do
+    That file is used as it is; dbt's own manifest has to be current and from a successful run.
+    commit: the commit that was built. Raises MeshError where dbt's manifest is missing, stale or
+    from a failed run, or where a model was built for a target whose tables the readers of `env` do
     not have, unless that is allowed.
     """
     path = manifest or member.root / "target" / "manifest.json"
@@ -95,8 +96,10 @@ def at_hand(
 
 
 def elsewhere(built: Interface, member: config.Member, env: str) -> str | None:
-    """What is wrong where a model was built for a laptop or, published as prod, for dev; None where
-    nothing is."""
+    """Returns what is wrong if a model was built for a laptop or, when published as prod, for dev.
+
+    Returns None if nothing is wrong.
+    """
     others = {member.local_database} if env != "local" else set()
     others |= {member.dev_database} - {member.prod_database} if env == "prod" else set()
     keys = {built.warehouse.key(other) for other in others}

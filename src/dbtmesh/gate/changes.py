@@ -1,6 +1,4 @@
-"""Defines one difference between two interfaces as data: a `Finding` in a model, then rated as a
-`Change`.
-"""
+"""Defines one difference between two interfaces as data: a `Finding`, rated as a `Change`."""
 
 from __future__ import annotations
 
@@ -14,12 +12,12 @@ from dbtmesh.gate.nodes import Node, display
 from dbtmesh.gate.rules import RULES, Rule, Severity
 
 Value = str | date | bool | tuple[str, ...] | frozenset[str] | None
-"""What something was or became. A tuple is a list whose order matters (columns, the parts of a
-relation's name), a frozenset the projects in a list of consumers; None where there was nothing."""
+"""A value before or after a change. A tuple is a list whose order matters (columns, the parts of a
+relation's name), and a frozenset holds the projects in a list of consumers. None means no value."""
 
 
 class Finding(NamedTuple):
-    """A difference, before it is known which model it belongs to."""
+    """A difference, not yet attributed to a model."""
 
     rule: Rule
     message: str
@@ -30,12 +28,12 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Change:
-    """One difference between two interfaces, judged.
+    """One difference between two interfaces, rated by the rules.
 
-    `model` is the name that a dbt selector takes (`orders`, `orders.v1`), `unique_id` the published
-    node that changed, by which readers are found. For a change of the whole project `model` is the
-    project's name and `unique_id` is empty. `column` is the name that readers know, the old one if
-    there is one. `way_out` is empty for a change that is fine.
+    model: the name that a dbt selector takes (`orders`, `orders.v1`). unique_id: the published node
+    that changed, by which readers are found. For a change of the whole project, `model` is the
+    project's name and `unique_id` is empty. column: the name that readers know, which is the old
+    name if there is one. way_out: empty for a change that is fine.
     """
 
     severity: Severity
@@ -50,7 +48,7 @@ class Change:
 
     @classmethod
     def of(cls, finding: Finding, unique_id: str, node: Node) -> Change:
-        """The finding, judged by the rulebook; `node` as it was published before, if it was."""
+        """Returns the finding, rated by the rules. node: as last published, or else the new one."""
         return cls(
             severity=RULES[finding.rule].severity,
             rule=finding.rule,
@@ -75,19 +73,19 @@ def worst_first(changes: Iterable[Change]) -> list[Change]:
 
 
 def stopping(changes: Iterable[Change], *, strict: bool = False) -> list[Change]:
-    """The changes that stop a publication: breaking ones, and risky ones too where `strict`."""
+    """Returns the changes that stop a publication: breaking ones, and with `strict` risky ones."""
     stops = (Severity.BREAKING, Severity.RISKY) if strict else (Severity.BREAKING,)
     return [change for change in changes if change.severity in stops]
 
 
 def counted(changes: Iterable[Change]) -> str:
-    """`1 breaking, 0 risky, 2 fine`"""
+    """Returns a text such as `1 breaking, 0 risky, 2 fine`."""
     count = Counter(change.severity for change in changes)
     return ", ".join(f"{count[severity]} {severity}" for severity in Severity)
 
 
 def text(value: Value) -> str:
-    """A value as messages show it."""
+    """Returns a value as messages show it."""
     match value:
         case frozenset():
             return ", ".join(sorted(value))

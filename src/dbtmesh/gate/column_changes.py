@@ -21,7 +21,10 @@ RULE_OF: Mapping[TypeChange, Rule] = {
 def column_findings(
     old: Node, new: Node, warehouse: Warehouse, *, listed: bool = True
 ) -> Iterator[Finding]:
-    """`listed`: False where the new list of columns is known to lack some that the old one has."""
+    """Yields the changes of a model's columns.
+
+    listed: False if the new list of columns may be incomplete where the old one was complete.
+    """
     before, after = columns_by_name(old, warehouse), columns_by_name(new, warehouse)
     removed = [key for key in before if key not in after]
     added = {key: None for key in after if key not in before}

@@ -1,8 +1,8 @@
 """Compares a project's public interface with the published one: breaking, risky or fine?
 
-Pure: two decoded manifests in, a list of `Change` out. Nodes that say they are not public, or are
-not models, are passed over, so a whole manifest works as well as a published one. What counts as
-the same is decided by what the warehouse stores, not by how it is spelled.
+Pure: takes two decoded manifests and returns a list of `Change`. Nodes that are not models, or not
+public, are ignored, so a whole manifest works as well as a published one. Names and types are
+compared as the warehouse stores them, not as they are spelled.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ from dbtmesh.warehouse.types import Type, read_type
 def compare(
     old: Manifest | None, new: Manifest, *, today: date, private: Collection[str] = ()
 ) -> list[Change]:
-    """Every change from the published interface `old` to `new`, most severe first.
+    """Returns every change from the published interface `old` to `new`, most severe first.
 
-    `private` names models that the new project has but does not publish: by unique_id, as a
-    selector does (`orders.v1`), or all versions by one name (`orders`). It only tells "no longer
-    public" from "removed". Without an `old` nobody reads anything yet, and nothing has changed. The
-    order of the result depends on what the interfaces say, not on the order of their models.
+    private: models that the new project has but does not publish. Each is a unique_id, a name as a
+    selector takes it (`orders.v1`), or one name for all versions (`orders`). They only serve to
+    distinguish "no longer public" from "removed". If `old` is None, nothing was published yet, and
+    there are no changes. The order of the result depends on the content of the interfaces, not on
+    the order of their models.
 
     Raises ValueError if the two are interfaces of different projects.
     """
@@ -55,7 +56,7 @@ def compare(
     adapter, new_adapter = (
         Warehouse.of(manifest["metadata"].get("adapter_type")) for manifest in (old, new)
     )
-    # Between two adapters names and types are read as Snowflake's, which tells more of them apart.
+    # If the adapter changed, names and types are compared by Snowflake's rules, which are stricter.
     warehouse = adapter if adapter is new_adapter else Warehouse.SNOWFLAKE
     before, after = Published.of(old), Published.of(new)
     going_on = heirs(before, after)
@@ -79,7 +80,7 @@ def compare(
             *(versioning_findings(node, successor) if unique_id != heir else ()),
             *promise_findings(node, successor, warehouse, listed=listed(unique_id, heir)),
             *materialization_findings(node, successor, warehouse),
-            # On another adapter everything lies elsewhere; `adapter_changed` says it once.
+            # On another adapter every relation has moved; `adapter_changed` reports that once.
             *(relation_findings(node, successor, warehouse) if adapter is new_adapter else ()),
             *deprecation_findings(node, successor, today),
             *group_findings(node, successor),
@@ -93,7 +94,7 @@ def compare(
 
 
 def _same_model(old: Node, new: Node) -> bool:
-    """Equal to the last value; equal dicts may still differ in the order of the columns."""
+    """Checks whether two nodes are equal, including the order of columns, which `==` ignores."""
     return old == new and [*(old.get("columns") or ())] == [*(new.get("columns") or ())]
 
 
@@ -147,7 +148,7 @@ _Shape = frozenset[tuple[str, Type]]
 
 
 def _shape(node: Node, warehouse: Warehouse) -> _Shape:
-    """The stored names and types of a model's columns."""
+    """Returns the stored names and types of a model's columns."""
     return frozenset(
         (key, read_type(column.get("data_type") or "", warehouse))
         for key, (_, column) in columns_by_name(node, warehouse).items()

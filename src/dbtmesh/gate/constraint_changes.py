@@ -1,9 +1,9 @@
-"""Compares constraints of a model by what they promise.
+"""Compares constraints of a model by what they guarantee.
 
-A primary key promises unique and not null; unique over fewer columns promises more. It does not
-matter whether a constraint stands at the column or at the model, or what it is called. A foreign
-key is known by its columns and by the last name of its target, because dbt writes the target as
-`ref('m')` after `parse` and as a relation after `compile`.
+A primary key guarantees unique and not null; unique over fewer columns guarantees more. Neither the
+name of a constraint matters, nor whether it is declared at a column or at the model. A foreign key
+is identified by its columns and by the last part of its target's name, because dbt writes the
+target as `ref('m')` after `parse` and as a relation after `compile`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ _DROPPED: Mapping[Kind, Rule] = {
 
 
 class Promise(NamedTuple):
-    """A constraint by its meaning; `columns` are stored names, `terms` its expression or target."""
+    """What a constraint guarantees.
+
+    columns: stored names. terms: the expression, or the target of a foreign key.
+    """
 
     kind: Kind
     columns: tuple[str, ...]
@@ -60,7 +63,7 @@ class Promise(NamedTuple):
 
 
 def promises(node: Node, warehouse: Warehouse) -> dict[Promise, frozenset[str]]:
-    """What the constraints of a model promise → the stored names of the columns concerned."""
+    """Maps each guarantee of a model's constraints to the stored names of the columns concerned."""
     columns = columns_by_name(node, warehouse)
     stored = {name: key for key, (name, _) in columns.items()}
     declared = [
@@ -82,7 +85,7 @@ def promises(node: Node, warehouse: Warehouse) -> dict[Promise, frozenset[str]]:
                 found[Promise(kind, tuple(sorted(names)))] = scope
             case Kind.FOREIGN_KEY:
                 found[Promise(kind, names, _target(constraint))] = scope
-            case Kind.CHECK:  # names its columns itself, wherever it is declared
+            case Kind.CHECK:  # the expression names the columns, wherever it is declared
                 found[Promise(kind, (), _words(constraint.get("expression")))] = scope
             case Kind.CUSTOM:
                 found[Promise(kind, names, _words(constraint.get("expression")))] = scope
@@ -98,7 +101,7 @@ def constraint_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[
     def column(scope: frozenset[str]) -> str | None:
         return old_columns[next(iter(scope))][0] if len(scope) == 1 else None
 
-    # What happened to a column that came or went says all there is to say about its constraints.
+    # For a column that was added or removed, that change already covers its constraints.
     common = old_columns.keys() & new_columns.keys()
     dropped = [p for p, scope in before.items() if scope <= common and not _holds(p, after)]
     added = [p for p, scope in after.items() if scope <= common and not _holds(p, before)]
@@ -121,7 +124,7 @@ def constraint_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[
 
 
 def _holds(promise: Promise, kept: Collection[Promise]) -> bool:
-    """Whether `promise` still follows from the promises `kept`."""
+    """Checks whether `promise` follows from the promises in `kept`."""
     if promise in kept:
         return True
     columns = promise.columns
@@ -144,7 +147,7 @@ def _words(expression: str | None) -> str:
 
 
 def _target(constraint: Node) -> str:
-    """What a foreign key points at: `NAME(COLUMNS)`, or its expression; empty if not declared."""
+    """Returns a foreign key's target as `NAME(COLUMNS)`, or its expression; empty if undeclared."""
     to = constraint.get("to")
     if not to:
         return _words(constraint.get("expression"))

@@ -30,13 +30,13 @@ def sharing_findings(old: Node, new: Node) -> Iterator[Finding]:
 
 
 def limits(change: Change) -> bool:
-    """Whether the change takes a model away from projects that are not in the list `after`."""
+    """Checks whether the change excludes projects that are not in the list `after`."""
     return change.rule in _LIMITS
 
 
 def keeps(change: Change, consumer: str) -> bool:
-    """Whether a change of the list leaves `consumer` where it was: it may still read the model, or
-    could not read it before either."""
+    """Checks whether a change of the list makes no difference to `consumer`: it may still read the
+    model, or was not allowed to read it before either."""
     return limits(change) and (
         _may_read(change.after, consumer) or not _may_read(change.before, consumer)
     )
@@ -47,9 +47,10 @@ def _may_read(named: object, consumer: str) -> bool:
 
 
 def weighed(changes: Iterable[Change], left_out: Callable[[Change], bool]) -> list[Change]:
-    """The changes in view of who reads: a list that leaves out no reader is risky only.
+    """Rates a list of consumers as only risky if it excludes no known reader.
 
-    `left_out` tells whether a list may leave out a project that reads the model.
+    left_out: tells whether a change may exclude a project that reads the model. Returns all
+    changes, sorted again.
     """
     ruling = RULES[Rule.CONSUMERS_NAMED]
     advice = ruling.way_out + LAST_RESORT[ruling.severity]

@@ -1,4 +1,4 @@
-"""Compares a new interface with the published one, and refuses it where it breaks readers."""
+"""Compares a new interface with the published one, and refuses it if it breaks readers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Refused(Exception):
 
 @dataclass
 class Gate:
-    """Compares a candidate with what is published, and refuses what breaks readers.
+    """Compares a candidate with the published interface, and refuses what breaks readers.
 
-    Of the last comparison, and empty before the first: `lines` is the verdict, `notes` what else
-    is worth knowing.
+    lines: the verdict of the last comparison. notes: other lines to print about it. Both are empty
+    before the first comparison.
     """
 
     store: Store
@@ -44,7 +44,7 @@ class Gate:
     _records: tuple[list[Record], bool] | None = None
 
     def check(self, current: Interface | None) -> Mapping[str, str] | None:
-        """What the publication is to note of itself. Raises Refused where it is refused."""
+        """Returns the notes to add to the publication, or None. Raises Refused if it is stopped."""
         verdict = self.verdict = judge(
             current,
             self.candidate.interface,
@@ -63,11 +63,11 @@ class Gate:
             return None
         if not self.allowing:
             raise Refused
-        self.lines.append("allowed (--allow-breaking), which the history keeps")
+        self.lines.append("allowed (--allow-breaking); the history records this")
         return {ALLOWED: report.allowed(verdict)}
 
     def _unbuilt(self, current: Interface | None) -> list[str]:
-        """Models that readers see for the first time, though the last run did not build them."""
+        """Returns a note about new models that the last run did not build."""
         known = current.nodes if current else {}
         new = [uid for uid in self.candidate.interface.nodes if uid not in known]
         missing = self.candidate.build.unbuilt(new) if self.candidate.build else []
@@ -84,15 +84,18 @@ class Gate:
             for record in found:
                 if record.claimed_in:
                     cli.note(
-                        f"{record.consumer} is a reader by a record in {shown(record.claimed_in)}, "
-                        "of which neither the name nor the comment tells that it is that project's "
-                        "(docs/registry.md)"
+                        f"a record in {shown(record.claimed_in)} names {record.consumer} as a "
+                        "reader, but neither the name nor the comment of that database shows that "
+                        f"it belongs to {record.consumer} (docs/registry.md)"
                     )
             self._records = found, not unread
         return self._records
 
     def summarise(self, file: Path | None) -> None:
-        """The findings as Markdown, where somebody wants them and there are any."""
+        """Writes the verdict as Markdown to `file`, and to the job's summary in GitHub Actions.
+
+        Writes nothing if there was no published interface to compare with.
+        """
         wanted = file or job.has_summary()
         if self.verdict is None or self.verdict.first or not wanted:
             return

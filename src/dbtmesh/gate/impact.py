@@ -13,15 +13,15 @@ from dbtmesh.gate.version_changes import Published
 from dbtmesh.registry.records import Read, Record
 
 _TOLD = frozenset((Rule.DEPRECATION_SET, Rule.MODEL_RETIRED))
-"""Rules whose readers have to move, though nothing stops the change."""
+"""Rules after which readers have to act, although the change is fine."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A consumer that a change concerns.
+    """A consumer that a change affects.
 
-    `models` are the consumer's own nodes that read; `since` is an ISO 8601 time. `certain` is False
-    where the record names the model, but not which of its columns are read.
+    models: the consumer's own nodes that read the model. since: an ISO 8601 time. certain: False if
+    the record names the model, but not the columns that are read.
     """
 
     consumer: str
@@ -33,10 +33,10 @@ class Reader:
 
 
 class Readers:
-    """Who reads what, from the records of all consumers.
+    """The readers of each model, from the records of all consumers.
 
-    `complete` is False where some records could not be read. `old` is the published manifest,
-    `new` the one that takes its place.
+    complete: False if some records could not be read. old: the published manifest. new: the
+    manifest that replaces it.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Readers:
                     self._by_model.setdefault(uid, []).append((record, read))
 
     def of(self, change: Change) -> list[Reader]:
-        """The readers that a change concerns: of a column, those who read it or may read it."""
+        """Returns the readers that a change affects: for a column, all that read or may read it."""
         return [
             Reader(
                 record.consumer,
@@ -75,18 +75,18 @@ class Readers:
         ]
 
     def on_record(self, change: Change) -> list[str]:
-        """The consumers that read the changed model at all, each once."""
+        """Returns the consumers that read any part of the changed model, each once."""
         return [*dict.fromkeys(record.consumer for record, _ in self._found(change))]
 
     def left_out(self, change: Change) -> bool:
-        """Whether a list of consumers may leave out a project that reads the model.
+        """Checks whether a list of consumers may exclude a project that reads the model.
 
-        Where no reader is on record, nothing is known, so it may.
+        It may if not all records could be read, or if no reader of the model is recorded.
         """
         return not self.complete or not self._found(change) or bool(self.of(change))
 
     def unlisted(self, unique_id: str, node: Node) -> list[str]:
-        """The columns that somebody reads of a published model, and that it does not list."""
+        """Returns the columns of a published model that are read, but that it does not list."""
         listed = {name.casefold() for name in node.get("columns") or ()}
         read = {
             name
@@ -101,15 +101,16 @@ class Readers:
 
 
 def concerns(change: Change) -> bool:
-    """Whether readers have to know of the change."""
+    """Checks whether readers have to know of the change."""
     return change.severity is not Severity.FINE or change.rule in _TOLD
 
 
 def _meant(model: str, latest: Iterable[Mapping[str, str]]) -> Iterator[str]:
-    """What a recorded model that is no longer published may be by now.
+    """Yields the unique_ids that may stand for a recorded model that is no longer published.
 
-    It had no versions when it was recorded, or other ones, or lost them since; and who pinned none
-    has read the latest from then on. `latest`: before the change, and after it.
+    Since it was recorded, the model may have gained, changed or lost its versions. A reader that
+    pinned no version has read the latest one since then. latest: `Published.latest` of the old and
+    of the new manifest.
     """
     base = model.rpartition(".v")[0]
     yield from (each[name] for each in latest for name in (model, base) if name in each)

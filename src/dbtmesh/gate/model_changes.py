@@ -21,9 +21,9 @@ from dbtmesh.warehouse.names import relation
 def promise_findings(
     old: Node, new: Node, warehouse: Warehouse, *, listed: bool = True
 ) -> Iterator[Finding]:
-    """What readers notice wherever the relation lies: contract, columns, constraints.
+    """Yields changes of the contract, columns and constraints, which do not depend on the relation.
 
-    `listed`: False where the new list of columns is known to lack some that the old one has.
+    listed: False if the new list of columns may be incomplete where the old one was complete.
     """
     was, now = is_enforced(old), is_enforced(new)
     if was != now:
@@ -58,7 +58,7 @@ def relation_findings(old: Node, new: Node, warehouse: Warehouse) -> Iterator[Fi
     keys = ("relation_name", "database", "schema", "alias")
     if all(old.get(key) == new.get(key) for key in keys):
         return
-    # An ephemeral model has no relation, which is a finding of its own.
+    # An ephemeral model has no relation; `materialization_findings` reports that.
     if "ephemeral" in (materialized(old), materialized(new)):
         return
     before, after = places(old, warehouse), places(new, warehouse)

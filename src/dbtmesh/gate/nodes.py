@@ -1,4 +1,4 @@
-"""Reads fields of a published model that the gate compares: names, columns, place and access."""
+"""Reads the fields of a model that the gate compares: names, columns, relation and access."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Node = Mapping[str, Any]
 
 
 def columns_by_name(node: Node, warehouse: Warehouse) -> dict[str, tuple[str, Node]]:
-    """Stored name → (declared name, column), in the declared order."""
+    """Maps each stored name to (declared name, column), in the declared order."""
     columns: Mapping[str, Node] = node.get("columns") or {}
     return {
         warehouse.key(warehouse.stored(name, quoted=bool(column.get("quote")))): (name, column)
@@ -24,11 +24,10 @@ def columns_by_name(node: Node, warehouse: Warehouse) -> dict[str, tuple[str, No
 
 
 def places(node: Node, warehouse: Warehouse) -> tuple[Place, Place | None]:
-    """Where a model lies by its fields, and by its `relation_name`; None where that has not three
-    parts.
+    """Returns a model's relation by its fields, and by its `relation_name` if that has three parts.
 
-    Whether a name is quoted stands in `relation_name` only. Both are looked at, so that a manifest
-    in which they disagree does not hide a move.
+    Only `relation_name` shows whether a name is quoted. Both are compared, so that a manifest in
+    which they disagree does not hide a move.
     """
     try:
         written = parse(node.get("relation_name") or "")
@@ -47,25 +46,25 @@ def _place(names: Iterable[tuple[str, bool]], warehouse: Warehouse) -> Place:
 
 
 def display(node: Node) -> str:
-    """A model as a dbt selector names it: `orders`, `orders.v1`."""
+    """Returns a model's name as a dbt selector takes it: `orders`, `orders.v1`."""
     name, version = node["name"], node.get("version")
     return str(name) if version is None else f"{name}.v{version}"
 
 
 def base_id(unique_id: str, node: Node) -> str:
-    """The unique_id without its version: the same for all versions of a model."""
+    """Returns the unique_id without its version: the same for all versions of a model."""
     version = node.get("version")
     return unique_id if version is None else unique_id.removesuffix(f".v{version}")
 
 
 def is_public(node: Node) -> bool:
-    # dbt writes the access of a model twice.
+    # dbt writes a model's access twice: in `config` and beside it.
     access = (node.get("access"), (node.get("config") or {}).get("access"))
     return all(value in (None, "public") for value in access)
 
 
 def is_enforced(node: Node) -> bool:
-    """Whether the model's contract is enforced."""
+    """Checks whether the model's contract is enforced."""
     # dbt writes the contract twice, too.
     declared = (node.get("contract"), (node.get("config") or {}).get("contract"))
     flags = [contract.get("enforced") for contract in declared if contract]

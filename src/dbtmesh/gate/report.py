@@ -1,6 +1,4 @@
-"""Writes what the gate prints: lines for a terminal, and Markdown for a reviewer of a pull
-request.
-"""
+"""Writes the gate's verdict: lines for a terminal, and Markdown for reviewers of a pull request."""
 
 from __future__ import annotations
 
@@ -16,15 +14,15 @@ from dbtmesh.output import markdown
 from dbtmesh.output.words import SHOWN, some
 
 ROOM, WAYS = 50_000, 10
-"""How many characters of changes, and how many ways out, a comment lists: GitHub takes no more than
+"""The limits of a comment: characters for changes, and number of ways out. GitHub accepts at most
 65,536 characters."""
 
 
 def lines(verdict: Verdict) -> list[str]:
-    """The verdict as plain text without colours.
+    """Returns the verdict as plain text without colours.
 
-    One aligned line a change, with its readers beneath it; then the ways out of what stops the
-    publication, each once; then the counts.
+    Each change is one aligned line, with its readers below. Then follow the ways out for the
+    changes that stop the publication, each once, and the counts.
     """
     changes = verdict.changes or ()
     table = _aligned([(c.severity, c.rule, c.where, c.message) for c in changes])
@@ -47,7 +45,7 @@ def _ways_out(verdict: Verdict) -> list[str]:
 
 
 def summary(project: str, env: str, verdict: Verdict) -> list[str]:
-    """The comment on a pull request: Markdown, for a reviewer who does not know this command."""
+    """Returns the comment on a pull request, for reviewers who do not know this command."""
     title = f"### What readers of {markdown.code(project)} would notice in {env}: "
     stops = dict.fromkeys(verdict.stopping)
     stopped = "**This stops the publication.**" if verdict.stops else ""
@@ -88,7 +86,10 @@ def summary(project: str, env: str, verdict: Verdict) -> list[str]:
 
 
 def beneath(change: Change, readers: Readers | None) -> list[str]:
-    """Who reads what changed; nothing where nobody was asked, or nobody has to care."""
+    """Returns the lines about the readers of a change.
+
+    They are empty if records were not read, or if readers need not know of the change.
+    """
     if readers is None or not concerns(change):
         return []
     found = [_reader(reader) for reader in readers.of(change)]
@@ -96,15 +97,15 @@ def beneath(change: Change, readers: Readers | None) -> list[str]:
         return [*found[:SHOWN], *([f"and {len(found) - SHOWN} more"] if found[SHOWN:] else ())]
     staying = [name for name in readers.on_record(change) if keeps(change, name)]
     if limits(change) and staying:
-        who = f"every reader on record may read on: {some(staying)}"
+        who = f"every recorded reader may still read it: {some(staying)}"
         return [who if readers.complete else f"{who}, but not all records could be read"]
     if readers.complete:
-        return ["nobody reads it, by what consumers have recorded"]
+        return ["no consumer has recorded that it reads it"]
     return ["nobody is known to read it, but not all records could be read"]
 
 
 def _reader(reader: Reader) -> str:
-    """`dbt_down reads it: orders, since 2026-01-02 (Finance, acme/dbt-down)`"""
+    """Returns `dbt_down reads it: orders, since 2026-01-02 (Finance, acme/dbt-down)`."""
     reads = "reads it" if reader.certain else "may read it (its columns are not on record)"
     since = f", since {reader.since[:10]}" if reader.since else ""
     who = ", ".join(part for part in (reader.owner, reader.repository) if part)
@@ -113,14 +114,14 @@ def _reader(reader: Reader) -> str:
 
 
 def allowed(verdict: Verdict) -> str:
-    """What the history keeps of a verdict that --allow-breaking overrode."""
+    """Returns what the history records about a verdict that --allow-breaking overrode."""
     changes = [f"{change.rule} {change.where}" for change in verdict.stopping]
     lacking = [f"no contract {each.model}" for each in verdict.partial] if verdict.strict else []
     return some([*changes, *lacking])
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows as lines: every cell but the last as wide as its column."""
+    """Returns rows as lines, with every cell but the last padded to the width of its column."""
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)][:-1]
     return [
         "  ".join([*(f"{c:{w}}" for c, w in zip(row, widths, strict=False)), row[-1]])

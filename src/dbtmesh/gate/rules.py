@@ -1,21 +1,21 @@
-"""The gate's rules: each kind of change, its severity and its remedy. `compare` and the modules
-`…_changes` detect the changes.
+"""Defines the gate's rules: each kind of change, its severity and its way out.
 
-What an interface lists is promised, contracted or not: readers were shown it. Descriptions, tags,
-docs and meta (but for `consumers`) break nobody and have no rule.
+`compare` and the modules `…_changes` detect the changes. Everything that an interface lists is
+promised to readers, with or without a contract. Changes of descriptions, tags, docs and meta,
+except for `consumers`, break nobody and have no rule.
 
 - Notice. A deprecation date that leaves readers too little time breaks them: see `deprecation`. A
-  model published with a date from the first day had no reader.
-- Consumers. A list in `meta.consumers` refuses every project that is not in it, so it breaks them.
-  Where records tell who reads the model and the list leaves none of them out, the change is risky
-  only: a project that is about to read the model has recorded nothing yet.
-- The latest version. A reader without a version gets another model when the latest moves, so the
-  old and the new latest are compared like one model that changed. After the old one's date, what
-  the new one lacks stops nothing.
+  model that has a date when it is first published has no readers yet.
+- Consumers. A list in `meta.consumers` excludes every project that is not in it, so it breaks them.
+  If records show who reads the model, and the list excludes none of them, the change is only risky:
+  a project that is about to read the model has recorded nothing yet.
+- The latest version. A reader without a version gets another model when the latest version moves,
+  so the old and the new latest version are compared like one model that changed. After the old
+  one's deprecation date, incompatibilities of the new one do not stop a publication.
 
-dbt's own rule is `ModelNode.same_contract` (`state:modified.contract`). It looks at contracted
-models only and stops at what breaks a contract; this rulebook also follows access, names,
-relations, order and versions. tests/test_gate.py compares the two.
+dbt's own rule is `ModelNode.same_contract` (`state:modified.contract`). It considers contracted
+models only, and only what breaks a contract. These rules also cover access, names, relations, order
+and versions. tests/test_gate.py compares the two.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dbtmesh.gate.deprecation import NOTICE_DAYS
 
 
 class Severity(StrEnum):
-    """What a change does to readers, worst first."""
+    """The effect of a change on readers, worst first."""
 
     BREAKING = "breaking"
     RISKY = "risky"
@@ -36,7 +36,7 @@ class Severity(StrEnum):
 
 
 class Rule(StrEnum):
-    """What happened, in the order in which a model's changes are listed within one severity."""
+    """The kinds of changes, in the order in which they are listed within one severity."""
 
     ADAPTER_CHANGED = "adapter_changed"
     MODEL_REMOVED = "model_removed"
@@ -86,9 +86,9 @@ class Rule(StrEnum):
 
 
 class Ruling(NamedTuple):
-    """How bad a change is, why, and how to bring it to readers without breaking them.
+    """The severity of a change, the reason, and the way to make it without breaking readers.
 
-    `way_out` is a template with `{model}`, `{before}` and `{new_version}` (see `Change.of`).
+    way_out: a template with `{model}`, `{before}` and `{new_version}` (see `Change.of`).
     """
 
     severity: Severity
@@ -157,7 +157,7 @@ RULES: Mapping[Rule, Ruling] = {
     Rule.COLUMN_REMOVED: Ruling(_BREAKING, "Queries that use the column fail."),
     Rule.COLUMN_RENAMED: Ruling(
         _BREAKING,
-        "Queries that use the old name fail. A column of the same type has its place.",
+        "Queries that use the old name fail. A column of the same type is in its position.",
         "publish the column under both names, or {new_version}",
     ),
     Rule.COLUMN_RECASED: Ruling(
@@ -166,7 +166,7 @@ RULES: Mapping[Rule, Ruling] = {
         "keep the column's spelling and `quote`, or {new_version}",
     ),
     Rule.TYPE_CHANGED: Ruling(
-        _BREAKING, "Comparisons, joins and casts of readers mean something else, or fail."
+        _BREAKING, "Comparisons, joins and casts in readers' queries change meaning, or fail."
     ),
     Rule.NOT_NULL_DROPPED: Ruling(
         _BREAKING, "Rows with nulls silently drop out of readers' joins and filters."
@@ -177,7 +177,7 @@ RULES: Mapping[Rule, Ruling] = {
     ),
     Rule.DEPRECATION_SHORT_NOTICE: Ruling(
         _BREAKING,
-        f"On its date the model may go. Readers need at least {NOTICE_DAYS} days to move.",
+        f"On that date the model may be removed. Readers need at least {NOTICE_DAYS} days to move.",
         f"give a deprecation_date {NOTICE_DAYS} days ahead, or later",
     ),
     Rule.LATEST_MOVED: Ruling(

@@ -1,12 +1,12 @@
 """Decides whether a publication starts a reader's deploy. Pure.
 
-A deploy that tells its readers starts their deploys, which tell their readers in turn. Two rules
-end such a chain. Nobody is told of a publication that changes nothing. News does not go back to a
-project that it came from, except where the interface has changed, and then a few times at most
-(`MOST_ROUNDS`).
+A deploy that notifies its readers starts their deploys, which notify their readers in turn. Two
+rules end such a chain. No reader is notified of a publication that changes nothing. A notification
+does not go back to a project in its chain, unless the interface has changed, and then only a few
+times (`MOST_ROUNDS`).
 
-What a reader knows is the publication that its record names: the one that its last deploy was
-checked against.
+What a reader knows is the publication that its record names: the one against which its last deploy
+was checked.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from dbtmesh.gate.compare import compare
 from dbtmesh.manifest.interface import COMMIT, Interface
 
 MOST_ROUNDS = 3
-"""How often one chain of news may come from a project and still go back to it: a change may need a
-second round, and a reader whose record is not renewed would be told for ever."""
+"""How often a project may occur in a chain before it is no longer notified. A change may need a
+second round, but a reader whose record is not renewed would be notified forever."""
 
 
 class News(StrEnum):
-    """Why a reader is told."""
+    """Why a reader is notified."""
 
-    UNKNOWN = "nothing tells which version it has deployed with"
+    UNKNOWN = "it is not known which version it last deployed with"
     INTERFACE = "the interface changed since its last deploy"
     CODE = "the code changed since its last deploy"
     DEPLOYED = "this deploy was started by hand, or by a project that this one reads"
@@ -35,16 +35,21 @@ class News(StrEnum):
 
 @dataclass(frozen=True)
 class Cause:
-    """What started this deploy. by_hand: a person did. chain: the projects whose news led to it,
-    the first one first; empty where it was something else."""
+    """What started this deploy.
+
+    by_hand: whether a person started it. chain: the projects whose notifications led to it, the
+    first one first; empty if something else started it.
+    """
 
     by_hand: bool = False
     chain: Sequence[str] = ()
 
 
 def news(latest: Interface, known: Interface | None, consumer: str, cause: Cause) -> News | None:
-    """Why `consumer`, which last deployed with the publication `known`, is told of `latest`; None
-    where it is no news to it."""
+    """Returns why `consumer` is notified of the publication `latest`; None if it is not.
+
+    known: the publication with which `consumer` last deployed.
+    """
     rounds = cause.chain.count(consumer)
     if rounds >= MOST_ROUNDS:
         return None

@@ -1,9 +1,9 @@
-"""Finds public models without an enforced contract, whose columns nothing guarantees.
+"""Finds public models without an enforced contract, whose columns are not guaranteed.
 
-dbt holds a contracted model to all its columns. Without a contract the list of columns is whatever
-somebody wrote down: a column that is not listed may well exist, and one that is may not. Where the
-build has a catalog, the list was completed from it (`artifacts.catalog`), and the interface notes
-which models those are; that is known, but still not promised.
+dbt requires a contracted model to have exactly its listed columns. Without a contract, the list is
+what somebody wrote down: an unlisted column may exist, and a listed one may not. If the build has a
+catalog, the list was completed from it (`artifacts.catalog`), and the interface notes which models
+those are. Such a list is correct at that time, but still not guaranteed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dbtmesh.output.words import some
 class Partial:
     """A public model without an enforced contract.
 
-    complete: its columns were read from the warehouse, so there are no others.
+    complete: whether its columns were read from the warehouse, so that there are no others.
     """
 
     unique_id: str
@@ -29,7 +29,7 @@ class Partial:
 
 
 def partial(manifest: Manifest) -> list[Partial]:
-    """The public models of an interface that have no contract, by name."""
+    """Returns the public models of an interface without an enforced contract, sorted by name."""
     complete = completed(manifest)
     found = [
         Partial(unique_id, display(node), unique_id in complete)
@@ -40,29 +40,29 @@ def partial(manifest: Manifest) -> list[Partial]:
 
 
 def completed(manifest: Manifest) -> frozenset[str]:
-    """The models whose columns were completed from a catalog."""
+    """Returns the unique_ids of the models whose columns were completed from a catalog."""
     notes = manifest["metadata"].get("env")
     named = notes.get(CATALOG) if isinstance(notes, dict) else None
     return frozenset(named.split()) if isinstance(named, str) else frozenset()
 
 
 def lines(found: Sequence[Partial]) -> list[str]:
-    """What to say of them."""
+    """Returns the lines to print about them."""
     unlisted = [each.model for each in found if not each.complete]
     listed = [each.model for each in found if each.complete]
     return [
         *(
             [
-                f"without an enforced contract: {some(unlisted)}. Their columns may be more, or"
-                " fewer, than those listed, and the gate cannot tell when one of them goes"
+                f"without an enforced contract: {some(unlisted)}. They may have more or fewer"
+                " columns than those listed, and the gate cannot tell when a column is removed"
             ]
             if unlisted
             else ()
         ),
         *(
             [
-                f"without an enforced contract: {some(listed)}. Their columns are those of the"
-                " catalog, which nothing promises"
+                f"without an enforced contract: {some(listed)}. Their columns come from the"
+                " catalog, and no contract guarantees them"
             ]
             if listed
             else ()

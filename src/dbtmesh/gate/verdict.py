@@ -1,4 +1,4 @@
-"""Decides whether an interface may take the place of the published one. Pure."""
+"""Decides whether an interface may replace the published one. Pure."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from dbtmesh.registry.records import Record
 
 Ask = Callable[[], "tuple[list[Record], bool]"]
-"""Reads the records of all consumers; False where some of them could not be read."""
+"""Returns the records of all consumers, and False if some of them could not be read."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What readers would notice.
+    """The result of comparing two interfaces.
 
-    changes: None where nothing is published yet. partial: models without a contract. readers: None
-    where nobody had to be asked. strict: whether risky changes and partial models stop it, too.
+    changes: None if nothing is published yet. partial: the models without an enforced contract.
+    readers: None if nothing is published yet, or nothing has changed. strict: whether risky changes
+    and partial models stop the publication, too.
     """
 
     changes: tuple[Change, ...] | None
@@ -46,7 +47,7 @@ class Verdict:
 
     @property
     def first(self) -> bool:
-        """Whether nothing is published yet."""
+        """True if nothing is published yet."""
         return self.changes is None
 
     @property
@@ -55,7 +56,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """What there is to say where no change was found."""
+        """The sentence to print if there are no changes."""
         if self.first:
             return "nothing to compare with: nobody reads it yet"
         if any(not each.complete for each in self.partial):
@@ -66,7 +67,10 @@ class Verdict:
 def judge(
     current: Interface | None, built: Interface, ask: Ask, *, today: date, strict: bool
 ) -> Verdict:
-    """`ask` is called only where readers matter: a publication that changes nothing asks nobody."""
+    """Compares two interfaces, and returns the verdict.
+
+    ask: called only if readers matter, so a publication that changes nothing reads no records.
+    """
     lacking = tuple(partial(built.manifest))
     if current is None:
         return Verdict(None, lacking, strict=strict)
@@ -97,24 +101,26 @@ def judge(
 
 
 def _advised(change: Change, readers: Readers) -> Change:
-    """A list of consumers cannot name readers where none is on record: there is another way out."""
+    """Replaces the way out of a list of consumers if the model has no recorded reader to name."""
     if not limits(change) or not readers.complete or readers.on_record(change):
         return change
     way_out = (
-        f"nobody is on record as a reader of {change.model}: where a project reads it, let it"
-        f" deploy once, which puts it on record, and name it{LAST_RESORT[change.severity]}"
+        f"no project is recorded as a reader of {change.model}: if a project reads it, let it"
+        f" deploy once, so that it is recorded, and name it{LAST_RESORT[change.severity]}"
     )
     return replace(change, way_out=way_out)
 
 
 def _rewritten(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:
-    """Whether the SQL of a published model changed."""
+    """Checks whether the SQL of a published model changed."""
     return old is not None and old.get("checksum") != new.get("checksum")
 
 
 def _digests_words(interface: Interface) -> bool:
-    """Whether its checksums are of the words of each file, as dbt writes them since 1.12. Before,
-    they were of the whole text, and the two kinds cannot be compared."""
+    """Checks whether the checksums ignore white space, as those of dbt since 1.12 do.
+
+    Older checksums are those of the whole text. The two kinds cannot be compared.
+    """
     written_by = str(interface.manifest["metadata"].get("dbt_version"))
     found = re.match(r"(\d+)\.(\d+)", written_by)
     return found is not None and (int(found[1]), int(found[2])) >= (1, 12)

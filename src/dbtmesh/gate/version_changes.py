@@ -17,9 +17,9 @@ from dbtmesh.warehouse.adapter import Warehouse
 
 @dataclass(frozen=True)
 class Published:
-    """Public models by unique_id, and of each versioned model the unique_id of the latest one.
+    """The public models of a manifest by unique_id.
 
-    The keys of `latest` are unique_ids without a version.
+    latest: maps the unique_id of a versioned model, without its version, to that of the latest one.
     """
 
     models: Mapping[str, Node]
@@ -41,10 +41,10 @@ class Published:
 
 
 def heirs(before: Published, after: Published) -> dict[str, str]:
-    """Old unique_id → new one, of every model that goes on.
+    """Maps the old unique_id of every model that still exists to its new unique_id.
 
-    Almost always they are the same. If a model gained or lost its versions, the heir is what a
-    `ref` without a version finds.
+    The two are almost always the same. If a model gained or lost its versions, the new one is what
+    a `ref` without a version finds.
     """
     found = {}
     for unique_id, node in before.models.items():
@@ -61,19 +61,19 @@ def heirs(before: Published, after: Published) -> dict[str, str]:
 
 
 def versioning_findings(old: Node, new: Node) -> Iterator[Finding]:
-    """A model that gained its versions, or lost them."""
+    """Yields the finding for a model that gained or lost its versions."""
     was, now = display(old), display(new)
     if new.get("version") is None:
         yield Finding(Rule.MODEL_UNVERSIONED, "no longer has versions", was, now)
     else:
-        message = f"now has versions; without one, {now} is meant"
+        message = f"now has versions; a `ref` without a version finds {now}"
         yield Finding(Rule.MODEL_VERSIONED, message, was, now)
 
 
 def latest_changes(
     before: Published, after: Published, warehouse: Warehouse, today: date
 ) -> Iterator[Change]:
-    """What readers without a version get: the old latest version against the new latest one."""
+    """Compares the old latest version with the new one, as readers without a version get them."""
     for base, old_id in before.latest.items():
         new_id = after.latest.get(base, old_id)
         old, new = before.models.get(old_id), after.models.get(new_id)
@@ -84,14 +84,14 @@ def latest_changes(
         due = deprecation(old)
         message = f"without a version, readers now get {now}, not {was}"
         if come := due is not None and due <= today:
-            message += f", whose date has come ({due})"
+            message += f", whose deprecation date has come ({due})"
         rule = Rule.LATEST_INCOMPATIBLE if broken and not come else Rule.LATEST_MOVED
         finding = Finding(rule, "; ".join([message, *broken]), was, now)
         yield Change.of(finding, old_id, old)
 
 
 def _broken(old: Node, new: Node, warehouse: Warehouse, today: date) -> list[str]:
-    """What breaks those who read `old` and now get `new`, wherever that lies."""
+    """Returns what breaks readers of `old` that now get `new`, apart from the relation's place."""
     findings = (
         *promise_findings(old, new, warehouse),
         *sharing_findings(old, new),
