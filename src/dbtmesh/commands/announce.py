@@ -1,28 +1,28 @@
 """Start the deploys of the projects that read this one, after a new publication.
 
-Who they are is in the registry, where each keeps on record what it reads and in which repository
-it lives. The deploy workflow of each is started with the news as its inputs; those that deploy on
-their own schedule (`independent`) need none.
+The registry has a record of each reader: what it reads, and in which repository it lives. This
+command starts the deploy workflow of each reader, with the news as its inputs. Readers that deploy
+on their own schedule (`independent`) are left out.
 
   python -m dbtmesh announce --env prod              after scripts/publish_manifest.py --env prod
   python -m dbtmesh announce --env prod --dry-run    who would be told, and what
 
-In the deploy workflow two jobs share it. `--plan` reads the registry and hands on who has to be
-told (the output `news`); `--planned` tells them ($MESH_NEWS), and needs nothing but the App.
+In the deploy workflow, two jobs share the work. `--plan` reads the registry, and sets the output
+`news`: whom to tell. `--planned` tells those of $MESH_NEWS, and needs nothing but the App.
 
-A project is told where the interface or the commit is another one than at its last deploy, or where
-this deploy was started by hand or by the news of another project. News does not go back to a
-project that it came from, so projects that read each other do not start each other for ever.
+A reader is told if the interface or the commit differs from that of its last deploy, or if this
+deploy was started by hand or by the news of another project. News does not go back to a project
+that it came from, so that projects that read each other do not start each other for ever.
 
-It makes a token for each of these repositories, with a GitHub App: $MESH_APP_CLIENT_ID, and its key
-$MESH_APP_PRIVATE_KEY. The App needs the permission `actions: write` and no other. Without an App it
-says who was not told. The repository that this runs in, where others share it, is told with
-$GITHUB_TOKEN. `--dry-run` and `--plan` need none of them.
+The command makes a token for each repository with a GitHub App: $MESH_APP_CLIENT_ID, and its key
+$MESH_APP_PRIVATE_KEY. The App needs the permission `actions: write` and no other. Without an App,
+the command says who was not told. Readers that share this repository are told with $GITHUB_TOKEN.
+`--dry-run` and `--plan` need neither.
 
-A record is what another project wrote: one whose repository is gone, archived or without the App is
-a warning, and stops nobody else's news.
+Other projects write the records. If the repository of a record is gone, archived or without the
+App, that is a warning, and the other readers are told all the same.
 
-Exit status: 0 done, 1 it failed, for at least one repository.
+Exit status: 0 done, 1 it failed for at least one repository.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from dbtmesh.registry import records as consumers
 from dbtmesh.registry import store as registry
 
 PASSING = (400, 401, 429)
-"""Refusals that say nothing of a repository; nor does any from 500 on."""
+"""Statuses that are not the fault of one repository. Neither are those from 500 on."""
 UNPROCESSABLE = 422
 NEWS = "MESH_NEWS"
 
@@ -57,7 +57,7 @@ def main(words: Sequence[str], root: Path) -> int:
     flags.add_registry_flags(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="show it, and tell nobody")
-    how.add_argument("--plan", action="store_true", help="hand on who has to be told")
+    how.add_argument("--plan", action="store_true", help="set the output `news`: whom to tell")
     how.add_argument("--planned", action="store_true", help=f"tell those of ${NEWS}")
     arguments = parser.parse_args(words)
 
@@ -83,13 +83,16 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 MOST_VERSIONS = 100
-"""How many earlier publications are compared, the newest ones; who knows an older one is told."""
+"""How many earlier publications are compared, newest first. Readers of older ones are told."""
 
 # ── Who has to be told ────────────────────────────────────────────────────────────────
 
 
 def plan(member: config.Member, place: config.Location) -> Announcement | None:
-    """None where there is nobody to tell, which is said. Raises MeshError."""
+    """Returns whom to tell, and what. None where there is nobody, which is printed.
+
+    Raises MeshError.
+    """
     store = registry.open_store(place.url, member.access)
     records, unread = consumers.recorded(store, member.project, place.env)
     for problem in unread:
@@ -129,7 +132,7 @@ def plan(member: config.Member, place: config.Location) -> Announcement | None:
 
 
 def own_repository(member: config.Member) -> str:
-    """owner/name of the repository that this is; empty where nobody has said."""
+    """Returns owner/name of this repository; empty where it is not known."""
     return job.named_repository() or member.github_repository or ""
 
 
@@ -140,14 +143,14 @@ def known_versions(
     records: Iterable[consumers.Record],
     current: Interface,
 ) -> dict[str, Interface | None]:
-    """Consumer → the publication that its last deploy was checked against; None where nothing
-    tells."""
+    """Maps each consumer to the publication that its last deploy was checked against; None where
+    that is not known."""
     found: dict[str | None, Interface | None] = {None: None, current.version: current}
     wanted = {record.read_version or "" for record in records} - found.keys()
     for number, version in enumerate(sorted(wanted, reverse=True)):
         found[version] = None
         if number < MOST_VERSIONS and keys.VERSION.fullmatch(version):
-            # One that is damaged or gone stops nobody: whoever knew it is told.
+            # A publication that is damaged or gone is not an error: readers that knew it are told.
             with contextlib.suppress(MeshError):
                 if publication := latest.find(store, project, env, version=version):
                     found[version] = publication.interface
@@ -158,12 +161,12 @@ def known_versions(
 
 
 def tell(told: Announcement, own: str) -> int:
-    """own: the repository that this is, for which no App is needed. Raises MeshError."""
+    """Tells the readers. own: this repository, for which no App is needed. Raises MeshError."""
     here: list[Start] = []
     others: list[Start] = []
     for start in reader_deploys.starts(told):
         (here if is_own(start.repository, own) else others).append(start)
-    # Where the App is at fault, whoever is here is told by then.
+    # This repository comes first, so that its readers are told even if the App fails.
     failed = [*tell_here(here, told.version), *tell_others(others, told)]
     if failed:
         raise MeshError("\n       ".join(failed))
@@ -171,12 +174,12 @@ def tell(told: Announcement, own: str) -> int:
 
 
 def is_own(repository: str, own: str) -> bool:
-    """Is it the repository that this runs in, whose token is at hand?"""
+    """Checks whether it is the repository that this runs in, and whether its token is there."""
     return repository.lower() == own.lower() and job.has_token()
 
 
 def tell_here(starts: Iterable[Start], version: str) -> Iterator[str]:
-    """Tells those who share this repository; what failed."""
+    """Tells the readers that share this repository. Yields what failed."""
     for start in starts:
         try:
             send(rest.from_environment(), start, version)
@@ -185,9 +188,9 @@ def tell_here(starts: Iterable[Start], version: str) -> Iterator[str]:
 
 
 def tell_others(starts: Sequence[Start], told: Announcement) -> Iterator[str]:
-    """Tells all who have a repository of their own, each with a token for it; what failed.
+    """Tells the readers in other repositories, with a token for each. Yields what failed.
 
-    A refusal that is of one repository is a warning.
+    A refusal that is the fault of one repository is a warning.
     """
     if not starts:
         return
@@ -220,8 +223,9 @@ def tell_others(starts: Sequence[Start], told: Announcement) -> Iterator[str]:
 
 
 def send_as(app: github_app.App, start: Start, told: Announcement) -> None:
-    """By the older event where that is all that the App may do yet, which is a warning.
+    """Tells readers by a token of the App.
 
+    Where the App only has the permission for the older event yet, that is sent, with a warning.
     Raises MeshError.
     """
     try:
@@ -243,7 +247,7 @@ def send_as(app: github_app.App, start: Start, told: Announcement) -> None:
 
 def send(api: rest.GitHub, start: Start, version: str) -> None:
     """Raises MeshError."""
-    # Twice is once too often, but harmless: a deploy of the same version changes nothing.
+    # Sending it twice does no harm: a second deploy of the same version changes nothing.
     api.post(start.path, start.body, repeatable=True)
     cli.say(f"told {start.repository} ({names(start)}) of version {version}")
 
@@ -253,7 +257,7 @@ def names(start: Start) -> str:
 
 
 def remedy(start: Start, error: rest.Refused) -> str:
-    """What is wrong with one repository, and what to do about it."""
+    """Returns what is wrong with one repository, and what to do about it."""
     if start.permission == "contents":
         return (
             f"its template is older than 0.3.0, and {start.repository} is gone, renamed, archived "

@@ -1,16 +1,16 @@
 """Wait for the publication that started this deploy, and compare its digest.
 
-An upstream tells the projects that read it (`announce`) which version it has published, and the
-digest of it. A deploy that the event has started begins with this command: it waits until
-the registry has that version, or a newer one, and compares the digest with that of the version in
-the registry's history. What an event says is believed for nothing else.
+An upstream tells the projects that read it (`announce`) the version that it has published, and its
+digest. A deploy that this event has started begins with this command. It waits until the registry
+has that version, or a newer one, and compares the digest with that of the version in the registry's
+history. The event is trusted for nothing else.
 
   python -m dbtmesh await-upstream --project dbt_up --version 20260102T… --digest 1b4e28ba…
 
 In a workflow the three come as $MESH_PROJECT, $MESH_VERSION and $MESH_DIGEST, so that no shell
 sees what others have written.
 
-Exit status: 0 it is there, 1 it failed or took too long, 2 the digest is another: deploy nothing.
+Exit status: 0 it is there, 1 it failed or took too long, 2 the digest differs: deploy nothing.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ PAUSE = 5.0
 
 
 class TooLate(MeshError):
-    """It has not been published in time."""
+    """The version has not been published in time."""
 
 
 class OtherDigest(Exception):
-    """What is in the registry is not what the event told of."""
+    """The publication in the registry is not the one that the event names."""
 
 
 def main(words: Sequence[str], root: Path) -> int:
@@ -86,7 +86,8 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def given(flag: str, value: str | None, variable: str, pattern: re.Pattern[str]) -> str:
-    """What the event names, by a flag or a variable. Raises MeshError where it is not valid."""
+    """Returns what the event names, from a flag or a variable. Raises MeshError where it is not
+    valid."""
     value = value or os.environ.get(variable)
     if not value:
         raise MeshError(f"{flag} (or ${variable}) is missing: the event names it")
@@ -103,9 +104,9 @@ def await_version(
     digest: str,
     timeout: float,
 ) -> interface.Interface:
-    """What is published once it is the version or a newer one. Versions sort by time.
+    """Waits for the version or a newer one, and returns it. Versions sort by time.
 
-    Raises OtherDigest; TooLate; MeshError where what is there cannot be read or is refused.
+    Raises OtherDigest, TooLate, and MeshError where a publication cannot be read or is refused.
     """
     project = upstream.name
     deadline = time.monotonic() + timeout
@@ -115,7 +116,7 @@ def await_version(
     while True:
         checked = checked or told(store, upstream, env, version, digest)
         try:
-            found = latest.find(store, upstream, env, known=etag)  # which checks its seal
+            found = latest.find(store, upstream, env, known=etag)  # checks its seal, too
         except registry.NotModified:
             found = None
         if found:
@@ -124,7 +125,7 @@ def await_version(
                 raise OtherDigest(_differs(project, version, current.digest, digest))
             if checked and current.version >= version:
                 return current
-            # Only what is too old need not be read again.
+            # A publication need not be read again only if it is too old.
             etag = found.etag if current.version < version else None
             seen = current.version
         if (left := deadline - time.monotonic()) <= 0:
@@ -139,7 +140,8 @@ def await_version(
 def told(
     store: registry.Store, upstream: config.Upstream, env: str, version: str, digest: str
 ) -> bool:
-    """Is the version in the history, and the one that was told of? Raises OtherDigest."""
+    """Checks whether the version is in the history. Raises OtherDigest where it has another
+    digest."""
     try:
         found = latest.find(store, upstream, env, version=version)
     except latest.OtherVersion as error:

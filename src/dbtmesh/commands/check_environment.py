@@ -2,16 +2,18 @@
 
   python -m dbtmesh check-environment --environment prod --branch main
 
-It asks GitHub, with $GITHUB_TOKEN (permissions actions: read and contents: read), which branches
-may use the environment. A job that names an environment which does not exist makes it, open to
-every branch: so the deploy workflow runs this first, in a job of its own that names none. With the
-variable $MESH_OPEN_ENVIRONMENT set to `accepted`, as for a private repository of a plan that cannot
-close it, what is found is a warning. In GitHub Actions it sets the output `visibility`, of the
-repository, and warns of workflows that GitHub has switched off because nothing happened in the
-repository for 60 days. $MESH_APP_ENVIRONMENT names another environment, if there is
-one, that keeps the key of the App which tells readers: it has to be as closed.
+It asks GitHub which branches may use the environment, with $GITHUB_TOKEN (permissions actions: read
+and contents: read). A job that names an environment which does not exist makes it, open to every
+branch. So the deploy workflow runs this command first, in a job of its own that names none.
 
-Python's standard library is all it needs.
+If the variable $MESH_OPEN_ENVIRONMENT is `accepted`, findings are only warnings. That is for a
+private repository on a plan that cannot close an environment. $MESH_APP_ENVIRONMENT names a second
+environment to check, which keeps the key of the App that tells readers, if there is one.
+
+In GitHub Actions it sets the output `visibility` to that of the repository. It warns of workflows
+that GitHub has switched off because nothing happened in the repository for 60 days.
+
+It needs only Python's standard library.
 
 Exit status: 0 it is closed, or cannot be read, which is a warning; 1 it failed; 2 it is open.
 """
@@ -53,7 +55,11 @@ def tell_switched_off() -> None:
 
 
 def is_closed(environment: str, branch: str) -> bool:
-    """Says what there is. Raises MeshError."""
+    """Checks whether only the branch can use the environment, and prints what it finds.
+
+    If GitHub does not tell, that is a warning, and the environment counts as closed. Raises
+    MeshError.
+    """
     try:
         found = protection.look(
             rest.from_environment(), job.repository(), environment, branch, secrets=False

@@ -1,19 +1,19 @@
 """Check that the publications and tables that this project reads are not too old.
 
-Looks at when each upstream has built what it publishes; with --data also at when the relations were
-last changed that this project reads of it (all that are public, before its first deploy has put on
-record which). Snowflake tells of tables, not of views, and counts changes of columns and its own
-work on a table, too; DuckDB does not tell. What `dbt source freshness` has found
-(target/sources.json) counts too, where it was run.
+It looks at when each upstream built what it publishes. With --data it also looks at when the
+relations that this project reads were last changed. Before this project's first deploy has put
+these on record, all public relations count. Snowflake knows the time for tables, not for views, and
+counts changes of columns and its own work on a table, too. DuckDB does not know it. The findings of
+`dbt source freshness` (target/sources.json) count too, if it was run.
 
   python -m dbtmesh check-freshness --env prod --max-age 26
   python -m dbtmesh check-freshness --env prod --max-age 26 --data
 
-With --data it signs in to Snowflake as the target `ci` does, or `prod` with --target prod: by the
-key in $SNOWFLAKE_PRIVATE_KEY or its file, or by workload identity. In GitHub Actions the findings
-go to the step's summary as well, as Markdown.
+With --data it signs in to Snowflake as the target `ci` does, or as `prod` with --target prod: by
+the key in $SNOWFLAKE_PRIVATE_KEY or its file, or by workload identity. In GitHub Actions the
+findings also go to the step's summary, as Markdown.
 
-Exit status: 0 all is fresh, 1 it failed, 2 something is stale, or not there.
+Exit status: 0 all is fresh, 1 it failed, 2 something is stale or missing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(words: Sequence[str], root: Path) -> int:
     )
     parser.add_argument("--data", action="store_true", help="look at the tables, too")
     parser.add_argument(
-        "--target", choices=("ci", "prod"), default="ci", help="as whom to sign in (default ci)"
+        "--target", choices=("ci", "prod"), default="ci", help="whose sign-in to use (default ci)"
     )
     parser.add_argument(
         "--summary", type=flags.file, metavar="FILE", help="write the findings as Markdown, too"
@@ -95,7 +95,8 @@ def main(words: Sequence[str], root: Path) -> int:
 def all_latest(
     store: registry.Store, member: config.Member, env: str
 ) -> tuple[dict[str, interface.Interface | None], list[str]]:
-    """What each upstream publishes now, None for nothing; and why others cannot be read."""
+    """Returns what each upstream publishes now (None for nothing), and why others cannot be
+    read."""
 
     def one(upstream: config.Upstream) -> interface.Interface | MeshError | None:
         try:
@@ -113,15 +114,15 @@ def all_latest(
 def read_of(
     store: registry.Store, member: config.Member, env: str, published: interface.Interface
 ) -> set[Place]:
-    """The relations that this project reads of an upstream, as on record; without a record, or with
-    one that cannot be read, those that it may read."""
+    """Returns the relations that this project reads of an upstream, as recorded. Without a record
+    that can be read, returns all that it may read."""
     key = keys.record(published.project, env, member.project)
     nodes, record = published.nodes, None
     try:
         if stored := store.read(key, most=consumers.MOST_BYTES):
             record = consumers.decode(stored.body, member.project, f"{store.url}/{key}")
     except MeshError as error:
-        cli.note(f"{error}; all that it may read is looked at")
+        cli.note(f"{error}; all that this project may read is checked")
     if record:
         nodes = {read.model: nodes[read.model] for read in record.reads if read.model in nodes}
     else:
@@ -141,7 +142,7 @@ def data(
     max_age: float,
     now: datetime,
 ) -> list[Finding]:
-    """The age of tables: one query for each database."""
+    """Finds the ages of tables, with one query for each database."""
     findings, on_snowflake = [], []
     for each in published:
         if each.warehouse is Warehouse.SNOWFLAKE:
@@ -171,7 +172,8 @@ def data(
 
 
 def dbt_found(path: Path) -> list[Finding]:
-    """Of `dbt source freshness`, where it was run. Raises MeshError where its file is another."""
+    """Returns the findings of `dbt source freshness`, if it was run. Raises MeshError where its
+    file is not valid."""
     try:
         return freshness.of_dbt(json.loads(path.read_bytes()))
     except FileNotFoundError:

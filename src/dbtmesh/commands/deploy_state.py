@@ -7,13 +7,13 @@
   python -m dbtmesh deploy-state changed --env prod    before a deploy
   python -m dbtmesh deploy-state push --env prod       after it; with --failed after a bad one
 
-`changed` comes before the build: it notes which publications there were, in
-target/mesh_inputs.json, and `push` records them as built against. Where one is newer by then, the
-next `changed` says so. A failed deploy keeps manifest and docs of the last good one, and what that
-was built from.
+`changed` runs before the build. It notes in target/mesh_inputs.json which publications there are,
+and `push` records that the build was against these. If a newer one is published meanwhile, the next
+`changed` says so. A failed deploy keeps the manifest and the docs of the last good one, and the
+record of what that was built from.
 
-In GitHub Actions `pull` sets the output `found`, and `changed` sets `changed`: true or false;
-`refused` names the upstreams that cannot be read, and why.
+In GitHub Actions, `pull` sets the output `found`, and `changed` sets the output `changed`, to true
+or false. The output `refused` names the upstreams that cannot be read, and why.
 
 Exit status: 0 done (also where nothing is found, or changed), 1 it failed.
 """
@@ -48,16 +48,16 @@ from dbtmesh.registry import store as registry
 from dbtmesh.registry.routing import open_registry
 
 ATTEMPTS = 5
-"""How often to write against other deploys of this project; hardly ever are there any."""
+"""How often to try to write while other deploys of this project do, which is rare."""
 INPUTS = "mesh_inputs.json"
 
 
 MOST_BYTES = 4 * 2**20
-"""Of deploy.json, and of what `changed` notes: an entry for each upstream."""
+"""The limit for deploy.json, and for what `changed` notes: an entry for each upstream."""
 
 
 class Input(msgspec.Struct, frozen=True):
-    """A publication of an upstream, and the ETag by which it is known again."""
+    """A publication of an upstream, and its ETag, which tells whether it is still the latest."""
 
     version: Publication
     etag: Etag
@@ -116,7 +116,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     commands.add_parser("changed", parents=[where], help="is there anything to deploy?")
     pushed = commands.add_parser("push", parents=[where], help="keep what this deploy made")
-    pushed.add_argument("--failed", action="store_true", help="it failed")
+    pushed.add_argument("--failed", action="store_true", help="the deploy failed")
     pushed.add_argument(
         "--run-results",
         type=Path,
@@ -142,7 +142,7 @@ def pull(
         write_whole(path, stored.body)
         cli.say(f"{path}: the last deploy of {member.project} to {place.env}")
     else:
-        path.unlink(missing_ok=True)  # another registry's, perhaps
+        path.unlink(missing_ok=True)  # it may be from another registry
         cli.say(f"{member.project} has no deploy to {place.env} on record yet ({state.url})")
     workflow_commands.output(found="true" if stored else "false")
     return cli.OK
@@ -154,9 +154,9 @@ def pull(
 def changed(
     _: argparse.Namespace, member: config.Member, place: config.Location, state: registry.Store
 ) -> int:
-    """Says whether there is something to deploy, and notes what was seen for `push`.
+    """Prints whether there is something to deploy, and notes the publications for `push`.
 
-    Raises MeshError, after that, where an upstream cannot be read.
+    After that, raises MeshError where an upstream cannot be read.
     """
     last = last_deploy(state, member.project, place.env)[0]
     store = open_registry(member, place)
@@ -174,7 +174,7 @@ def changed(
 
 
 def reasons(last: Deploy | None, code: str | None, now: Mapping[str, Input]) -> list[str]:
-    """Why there is something to deploy; nothing where there is not."""
+    """Returns the reasons to deploy; empty where there is nothing to deploy."""
     if last is None or last.built is None:
         return ["no deploy has succeeded yet"]
     why = []
@@ -199,8 +199,11 @@ def published(
     store: registry.Store,
     known: Mapping[str, Input],
 ) -> tuple[dict[str, Input], list[str]]:
-    """What each upstream publishes now; a request without a body for one that has not changed. And
-    why that is not known of others, which stops nobody else's deploy."""
+    """Returns what each upstream publishes now, and why others cannot be read.
+
+    A publication that is known and has not changed is not downloaded again. An upstream that cannot
+    be read does not keep the others from being read.
+    """
 
     def one(name: str) -> Input | str:
         before = known.get(name)
@@ -221,7 +224,7 @@ def published(
 
 
 def code_of(root: Path) -> str | None:
-    """Git's hash of the project's folder as committed; else the commit of the workflow."""
+    """Returns git's hash of the project's folder as committed, or else the workflow's commit."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD:./"], cwd=root, capture_output=True, text=True, check=True
@@ -232,12 +235,12 @@ def code_of(root: Path) -> str | None:
 
 
 def last_deploy(state: registry.Store, project: str, env: str) -> tuple[Deploy | None, str | None]:
-    """What deploy.json says, and its ETag. One that cannot be read says nothing."""
+    """Returns the content of deploy.json, and its ETag. A file that is not valid has no content."""
     key = keys.state(project, env, "deploy.json")
     try:
         stored = state.read(key, most=MOST_BYTES)
     except registry.TooLarge as error:
-        cli.note(f"{error}: taken for none")
+        cli.note(f"{error}: ignored")
         return None, state.etag(key)
     if stored is None:
         return None, None
@@ -276,7 +279,7 @@ def push(
     key = keys.state(member.project, place.env, "deploy.json")
     for _ in range(ATTEMPTS):
         last, etag = last_deploy(state, member.project, place.env)
-        # A failed deploy keeps what the last good one was built from, whoever wrote that meanwhile.
+        # A failed deploy keeps what the last good one was built from, even if written meanwhile.
         now.built = own or (last.built if last else None)
         text = msgspec.json.format(msgspec.json.encode(now), indent=1) + b"\n"
         if arguments.dry_run:
@@ -293,11 +296,12 @@ def push(
 
 
 def files(arguments: argparse.Namespace, member: config.Member) -> dict[str, bytes]:
-    """What to keep of this deploy, by name. Raises MeshError where a good one lacks something."""
+    """Returns the files of this deploy to keep, by name. Raises MeshError where a good deploy lacks
+    one."""
     target = member.root / "target"
     needed = {"run_results.json": arguments.run_results or target / "run_results.json"}
     if not arguments.failed and not member.publishes:
-        # A publisher's is kept by publish_manifest.py, with the publication that it belongs to.
+        # publish_manifest.py keeps a publisher's manifest, with the publication it belongs to.
         needed["manifest.json"] = target / "manifest.json"
     for path in needed.values():
         if not arguments.failed and not path.is_file():
@@ -307,7 +311,7 @@ def files(arguments: argparse.Namespace, member: config.Member) -> dict[str, byt
 
 
 def built(now: Deploy, member: config.Member, place: config.Location) -> Built:
-    """What this deploy was built from, and what it has published."""
+    """Returns what this deploy was built from, and what it has published."""
     version = None
     if member.publishes:
         store = registry.open_store(place.url, member.access)
@@ -324,7 +328,7 @@ def built(now: Deploy, member: config.Member, place: config.Location) -> Built:
 
 
 def inputs(member: config.Member, env: str) -> dict[str, Input]:
-    """The publications that were built against: as synced, else as `changed` has noted them.
+    """Returns the publications that the build was against: as synced, or else as `changed` noted.
 
     An upstream that neither knows is left out, so that the next `changed` asks for a deploy.
     """
@@ -340,7 +344,7 @@ def inputs(member: config.Member, env: str) -> dict[str, Input]:
 
 
 def _noted(path: Path) -> dict[str, Input]:
-    """Nothing where there is no such file, or it holds something else."""
+    """Reads the notes of `changed`. Empty where the file is missing or is not valid."""
     try:
         return decode(read_bounded(path, MOST_BYTES), _INPUTS)
     except (OSError, Unfit):
@@ -348,7 +352,8 @@ def _noted(path: Path) -> dict[str, Input]:
 
 
 def put(store: registry.Store, key: str, body: bytes) -> None:
-    """Writes whatever was there. Raises MeshError where others keep writing it."""
+    """Writes an object, and replaces any earlier one. Raises MeshError where others keep writing
+    it."""
     for _ in range(ATTEMPTS):
         try:
             return store.write(key, body, replaces=store.etag(key))

@@ -5,15 +5,15 @@
   scripts/doctor.py --fix --take yours | template
                              and keeps these lines where an update has left a conflict
   scripts/doctor.py --leave-out
-                             after a build on DuckDB that failed: what DuckDB cannot do is tagged
-                             snowflake_only in dbt_project.yml, by name, after a diff. Then
-                             dbt build --exclude tag:snowflake_only+
+                             after a build on DuckDB that failed: tags what DuckDB cannot do with
+                             snowflake_only in dbt_project.yml, by name, and shows the diff. Then
+                             run dbt build --exclude tag:snowflake_only+
 
-It looks at hooks, targets, macros, schemas, requirements, the seal of the library, what git keeps,
-workflows and answers; and, where `gh` is signed in, at the names of secrets. What cannot be
-read here, and advice, are notes. Nothing outside of the project's folder is changed.
+It checks hooks, targets, macros, schemas, requirements, the seal of the library, what git ignores,
+workflows and answers. If `gh` is signed in, it also checks the names of secrets. Advice is a note,
+and so is what cannot be read here. Nothing outside of the project's folder is changed.
 
-Exit status: 0 nothing was found but notes, or all was mended; 1 it failed; 2 there are findings.
+Exit status: 0 there is nothing but notes, or all is fixed; 1 it failed; 2 there are findings.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MESH = "mesh.yml"
 
 def main(words: Sequence[str], root: Path) -> int:
     parser = flags.parser(__doc__)
-    parser.add_argument("--fix", action="store_true", help="mend what can be mended")
+    parser.add_argument("--fix", action="store_true", help="fix what can be fixed")
     parser.add_argument(
         "--take",
         choices=[each.value for each in Side],
@@ -43,11 +43,11 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument(
         "--leave-out", action="store_true", help="tag what failed in the last build on DuckDB"
     )
-    parser.add_argument("--files", action="store_true", help="only what the project's files tell")
+    parser.add_argument("--files", action="store_true", help="check the project's files only")
     arguments = parser.parse_args(words)
     checks = plan.FILES if arguments.files else plan.ALL
     if arguments.take and not arguments.fix:
-        parser.error("--take says what --fix makes of conflicts: add --fix")
+        parser.error("--take tells --fix whose lines to keep in conflicts: add --fix")
     side = Side(arguments.take) if arguments.take else None
     if side:
         settle(root, side)
@@ -75,7 +75,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def settle(root: Path, side: Side) -> None:
-    """One side of the conflicts in mesh.yml, before which nothing else can be read."""
+    """Resolves the conflicts in mesh.yml first, because nothing else can be read with them."""
     import difflib
 
     from dbtmesh.doctor import conflicts, file_bytes
@@ -91,7 +91,7 @@ def settle(root: Path, side: Side) -> None:
 
 
 def leave_out(project: Project) -> int:
-    # every lint of CI waits for this command, and leaves nothing out
+    # imported here: each lint in CI waits for this command, and does not leave anything out
     from dbtmesh.doctor import left_out
 
     found = left_out.leave_out(project)

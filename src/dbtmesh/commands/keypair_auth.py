@@ -1,14 +1,15 @@
-"""Create and rotate key pairs for Snowflake, of CI or a person; `./setup_keypair_auth.sh` runs it.
+"""Create and rotate Snowflake key pairs of CI or a person; `./setup_keypair_auth.sh` runs it.
 
-  create   makes a key for a user, tells Snowflake and GitHub, and signs in with it
+  create   makes a key for a user, registers it with Snowflake and GitHub, and signs in with it
   rotate   replaces the key; at every moment there is one that works, here and in CI
   status   says how things stand; exit status 2 when something needs attention
 
-Each can be interrupted and run again: it finds out where it stopped. The private key lies in
-~/.snowflake/keys/<USER>.p8, for its owner alone, and in GitHub's secrets; nowhere else. Before
-GitHub gets it, its environment is closed: only the branch that deploys can use it then. With the
-answer auth: workload_identity there is no key, and `create` only closes the environment: before
-`scripts/snowflake_access.py apply`, which lets its jobs sign in.
+Each can be interrupted and run again: it finds out where it stopped. The private key is stored in
+~/.snowflake/keys/<USER>.p8, which only its owner can read, in GitHub's secrets, and nowhere else.
+Before GitHub gets the key, its environment is closed, so that only the branch that deploys can use
+it. With the answer auth: workload_identity there is no key, and `create` only closes the
+environment. Run it before `scripts/snowflake_access.py apply`, which lets the environment's jobs
+sign in.
 
 Exit status: 0 done, 1 it failed, 2 status found something that needs attention.
 """
@@ -103,7 +104,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     arguments.add_argument(
         "--unset-others",
         action="store_true",
-        help="the user's registered keys that are not on this machine are lost: unset them",
+        help="unset the user's registered keys that are not on this machine: they are lost",
     )
     arguments.add_argument(
         "--dry-run", action="store_true", help="say what would be done, and change nothing"
@@ -119,7 +120,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _user_name(name: str) -> str:
-    """As Snowflake stores it: upper case, unless it is a name that SQL has to quote."""
+    """Returns a user's name as Snowflake stores it: in upper case, unless SQL has to quote it."""
     if not name.isprintable() or not 0 < len(name) <= 255:
         raise MeshError(
             f"{name!r} is not a valid name of a user: it has 1 to 255 printable characters"
@@ -129,7 +130,7 @@ def _user_name(name: str) -> str:
 
 
 def role_of(names: Names, user: str) -> str | None:
-    """The one role that a user of CI has; people have several."""
+    """Returns the only role of a user of CI; None for people, who have several."""
     roles = {names.service_user: names.role, names.ci_user: names.dev_role}
     return next((role.name for who, role in roles.items() if who.name == user), None)
 
@@ -137,7 +138,7 @@ def role_of(names: Names, user: str) -> str | None:
 def with_github(
     found: status.Status, arguments: argparse.Namespace, place: Place | None, github: Gh
 ) -> status.Status:
-    """What is known of the key, and of the environment that keeps it."""
+    """Adds the status of the environment that keeps the key."""
     if place is None or arguments.no_github:
         return found
     there = status.of_github(place, github)
@@ -154,10 +155,10 @@ def workload_identity(
     place: Place,
     github: Gh,
 ) -> int:
-    """There is no key: who may use the environment is all that keeps others out, so it is closed
-    before `apply` lets its jobs in.
+    """Closes the environment of a user without a key, or shows its status.
 
-    Raises MeshError.
+    Nothing but the limit of the environment keeps others out. So it is closed before `apply` lets
+    its jobs sign in. Raises MeshError.
     """
     cli.say(
         f"{name} signs in with GitHub's own token (answer auth: workload_identity): "
@@ -172,7 +173,7 @@ def workload_identity(
                 f"jobs of {place.environment} sign in"
             ) from None
     found = status.Status()
-    if arguments.command != "create":  # which comes before the account knows the user
+    if arguments.command != "create":  # at `create`, the account does not have the user yet
         session = open_session(arguments, member, names, name, None)
         found = status.of_workload_identity(User(session, name))
     shown = with_github(found, arguments, place, github).show()
@@ -181,7 +182,10 @@ def workload_identity(
 
 @contextlib.contextmanager
 def one_at_a_time(files: KeyFiles) -> Iterator[None]:
-    """Two at once would each make a key, and one of them would be lost. Raises MeshError."""
+    """Locks the key files: two runs would each make a key, and one of the keys would be lost.
+
+    Raises MeshError where another run has the lock.
+    """
     from filelock import FileLock, Timeout
 
     folder = files.make_folder()
@@ -199,9 +203,11 @@ def open_session(
     user: str,
     ring: KeyRing | None,
 ) -> Session | None:
-    """By the connection that is named, else the environment's, else as the user with its own key.
+    """Opens a session with the connection that a flag or the environment names, or else as the user
+    with its own key.
 
-    None where there is none of these. Raises MeshError where the one that was named fails.
+    None where there is neither a connection nor a key that works. Raises MeshError where the
+    connection fails.
     """
     from dbtmesh.snowflake import session as snowflake
 

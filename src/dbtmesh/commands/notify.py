@@ -3,15 +3,15 @@
   python -m dbtmesh notify --result failure --nodes "$FAILURES"
   python -m dbtmesh notify --result success --previous failure
 
-Slack is told at $SLACK_WEBHOOK_URL. Mail goes by $SMTP_HOST and $SMTP_PORT (587: STARTTLS, 465:
-TLS), as $SMTP_USER with $SMTP_PASSWORD where the server asks for them, from $ALERT_EMAIL_FROM to
-$ALERT_EMAIL_TO (with commas between). GitHub is asked how the previous deploy ended, with
+Slack messages go to $SLACK_WEBHOOK_URL. Mail goes through $SMTP_HOST and $SMTP_PORT (587: STARTTLS,
+465: TLS), as $SMTP_USER with $SMTP_PASSWORD if the server asks for them, from $ALERT_EMAIL_FROM to
+$ALERT_EMAIL_TO (separated by commas). GitHub is asked how the previous deploy ended, with
 $GITHUB_TOKEN (permission actions: read), unless --previous says so.
 
-With --project it needs no package but Python's standard library.
+With --project it needs only Python's standard library.
 
-Exit status: 0, also where the alert could not be sent, which is a warning in the log of the
-workflow: an alert fails no deploy. With --strict it is 1 then.
+Exit status: 0, even if the alert could not be sent: that is a warning in the workflow's log, so
+that an alert never fails a deploy. With --strict the status is 1 then.
 """
 
 from __future__ import annotations
@@ -41,18 +41,22 @@ def main(words: Sequence[str], root: Path) -> int:
         help="how the one before ended (default: GitHub is asked; '': there was none)",
     )
     parser.add_argument(
-        "--nodes", metavar="TEXT", help="a line for each node that failed (of another job)"
+        "--nodes", metavar="TEXT", help="a line for each node that failed (from another job)"
     )
     parser.add_argument(
         "--run-results", type=Path, metavar="FILE", help="or dbt's own target/run_results.json"
     )
     parser.add_argument(
-        "--commit", metavar="SHA", help="what was deployed (of another job; default: what is here)"
+        "--commit",
+        metavar="SHA",
+        help="the deployed commit (from another job; default: the one here)",
     )
     parser.add_argument("--project", metavar="NAME", help="whose deploy it was (default: mesh.yml)")
     parser.add_argument("--env", metavar="E", help="where to ($DBT_MESH_ENV; default prod)")
     parser.add_argument(
-        "--workflow", metavar="FILE", help="of the deploys (default: this run's, or deploy.yml)"
+        "--workflow",
+        metavar="FILE",
+        help="the deploys' workflow (default: this one, or deploy.yml)",
     )
     parser.add_argument("--strict", action="store_true", help="exit 1 where nobody could be told")
     arguments = parser.parse_args(words)
@@ -73,7 +77,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def to_tell(arguments: argparse.Namespace, root: Path, secrets: Sequence[str]) -> Alert | str:
-    """The alert, or why there is none. Raises MeshError."""
+    """Returns the alert, or why there is none. Raises MeshError."""
     result = Conclusion(arguments.result)
     if not result.tells:
         return f"the deploy was {result}"
@@ -96,7 +100,8 @@ def to_tell(arguments: argparse.Namespace, root: Path, secrets: Sequence[str]) -
 
 
 def previously(arguments: argparse.Namespace, *, required: bool) -> Conclusion | None:
-    """How the previous deploy ended. Raises MeshError where that is required and not to be had."""
+    """Returns how the previous deploy ended. Raises MeshError where that is required but cannot be
+    found out."""
     if arguments.previous is not None:
         return workflow_runs.conclusion(arguments.previous)
     try:
@@ -114,5 +119,5 @@ def own_project(root: Path) -> str:
 
 
 def code(commit: str) -> str:
-    """Which commit, and who started the run, as far as they are known."""
+    """Names the commit, and who started the run, as far as these are known."""
     return " by ".join(filter(None, (commit and f"commit {commit[:12]}", job.actor())))

@@ -1,8 +1,8 @@
 """Publish this project's public interface to the mesh's registry.
 
-What other projects get to see is a valid dbt manifest with the public models only: columns,
-types, contracts, versions and docs, no SQL and nothing private. The full manifest is kept beside
-the registry, for this project's own slim CI.
+Other projects see a valid dbt manifest with the public models only: columns, types, contracts,
+versions and docs, no SQL and nothing private. The full manifest is kept beside the registry, for
+this project's own slim CI.
 
   dbt build --target prod && scripts/publish_manifest.py --env prod
   scripts/publish_manifest.py --check        what would readers notice? publishes nothing
@@ -11,22 +11,22 @@ the registry, for this project's own slim CI.
   scripts/publish_manifest.py --rollback 20260102T…   publish that interface again
   scripts/publish_manifest.py --move-to az://…        take all of it to another registry
 
-Readers see the old interface or the new one, whole. A change that would break them is refused, and
-whoever has recorded that they read it is named: keep the old shape in a version of the model (with
-a deprecation_date), or, having talked to them, pass --allow-breaking, which the history keeps.
---strict refuses risky changes too, and public models without a contract. In GitHub Actions the
-findings also go to the step's summary, as Markdown; --summary FILE writes them for a comment.
+Readers see the whole old interface or the whole new one. A change that would break readers is
+refused, and those on record are named. Keep the old shape in a version of the model (with a
+deprecation_date), or talk to them and pass --allow-breaking, which the history records. --strict
+refuses risky changes too, and public models without a contract. In GitHub Actions the findings also
+go to the step's summary, as Markdown; --summary FILE writes them for a comment.
 
-A manifest that is older than the project's files, or of a run of dbt that failed, is refused: run
+A manifest that is older than the project's files, or from a run of dbt that failed, is refused: run
 `dbt build` again, or pass --allow-stale or --allow-failed. A manifest given with --manifest is
 taken as it is. A build for a laptop or for dev is not published as prod, where readers would look
-for tables that are not there: build with --target prod, or pass --allow-target.
+for tables that do not exist: build with --target prod, or pass --allow-target.
 
-A rollback puts back the interface, not the data: build and deploy the code it was of as well.
+A rollback restores the interface, not the data: build and deploy the code of that version as well.
 
-A move copies the history, the records of readers and this project's state, of every environment but
-local, or of the one that --env names; where they were they stay. It can be run again, and then
-takes over what has come since.
+A move copies the history, the records of readers and this project's state. It copies every
+environment but local, or only the one that --env names. Nothing is removed from the old registry.
+Run it again to copy what has been published since.
 
 Exit status: 0 done, 1 it failed, 2 the change was refused and nothing was published.
 """
@@ -111,7 +111,7 @@ def main(words: Sequence[str], root: Path) -> int:
         status = cli.FOUND
     finally:
         gate.summarise(arguments.summary)
-    # After an error they would be in the way of its one line.
+    # Notes are not printed after an error: its one line would be lost among them.
     for note in (*candidate.notes, *gate.notes):
         cli.note(note)
     return status
@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         "--move-to",
         type=flags.given,
         metavar="URL",
-        help="take the history, records and state to this registry; with --dry-run only say what",
+        help="copy the history, records and state to this registry; with --dry-run only say what",
     )
     return parser
 
@@ -180,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
 def earlier(
     store: Store, env: str, version: str, member: config.Member, current: Interface | None
 ) -> Interface:
-    """An earlier interface, to be published again."""
+    """Returns an earlier interface, to be published again."""
     from dbtmesh.registry import history
 
     old = history.fetch(store, member.project, env, version)
@@ -189,7 +189,7 @@ def earlier(
 
 @dataclass(frozen=True)
 class Plan:
-    """What a publication would write; `replaces`: the version that readers have now."""
+    """What a publication would write. replaces: the version that readers have now."""
 
     place: config.Location
     interface: Interface
@@ -235,11 +235,11 @@ def report(
     gate: Gate,
     outcome: publication.Outcome,
 ) -> int:
-    """Says what became of the publication."""
+    """Prints what became of the publication, and returns the exit status."""
     if outcome.ahead:
         cli.say(
-            f"{outcome.newer} is what consumers read, and is dated ahead of the clock, so it stays "
-            "whatever is published; this build is in the history: put it in place with "
+            f"{outcome.newer} is what consumers read, and is dated ahead of the clock, so no "
+            "publication replaces it; this build is in the history: put it in place with "
             f"scripts/publish_manifest.py --env {place.env} --rollback {outcome.version}"
         )
         return cli.FOUND
@@ -262,10 +262,11 @@ def report(
 
 
 def on_this_machine(member: config.Member, built: Interface) -> None:
-    """Puts what all projects may read where dbt-loom finds it before a sync (dbt_loom.config.yml).
+    """Writes the models that all projects may read for dbt-loom (dbt_loom.config.yml).
 
-    It never comes out of a registry, so nobody else can have written it. After a sync dbt-loom
-    reads it as well, so it holds no more than that takes. Raises MeshError.
+    dbt-loom finds them there before a sync. The file does not come from a registry, so nobody else
+    can have written it. dbt-loom reads it after a sync, too, so it holds only what dbt-loom needs.
+    Raises MeshError.
     """
     path = config.mesh_home(member.root) / "published" / member.project / "manifest.json"
     shared = {uid: node for uid, node in built.nodes.items() if shared_with(node) is None}
@@ -282,8 +283,8 @@ def name_cycles(member: config.Member, env: str, store: Store) -> None:
 
     for group in reader_cycles.rings(store, env, member.project, upstreams):
         cli.note(
-            f"{cycles.described(group)} (a cycle): a change in one of them may deploy all, and what"
-            " one builds may be of the others' last deploy. To end it, move what both need into a"
+            f"{cycles.described(group)} (a cycle): a change in one of them may deploy all, and one"
+            " may build from the others' last deploy. To end it, move what both need into a"
             " project that reads neither"
         )
 
@@ -291,8 +292,10 @@ def name_cycles(member: config.Member, env: str, store: Store) -> None:
 def move_to(
     member: config.Member, place: config.Location, url: str, only: str | None, dry: bool
 ) -> int:
-    """Copies all that the project has published to the registry at `url`. only: an environment.
-    Raises MeshError, also where there is nothing to copy."""
+    """Copies all that the project has published to the registry at `url`.
+
+    only: the one environment to copy. Raises MeshError, also where there is nothing to copy.
+    """
     from dbtmesh.registry import move
 
     there = config.locate(member, bucket=None, registry=url, env=place.env)
@@ -331,7 +334,7 @@ def move_to(
 
 
 def a_version(text: str) -> str:
-    # An unset variable of a shell: without a version, the build at hand would be published.
+    # An unset shell variable: without a version, the present build would be published.
     if not text:
         raise argparse.ArgumentTypeError("name a version (--history lists them)")
     return text

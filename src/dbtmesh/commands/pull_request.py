@@ -1,8 +1,8 @@
 """Comment on a pull request, and drop its schema on Snowflake.
 
-  comment FILE   writes the Markdown in FILE as this project's comment, or updates it
-  drop N         drops its schema <PREFIX>_DEV.PR_<N>, when it closes
-  sweep          drops the schemas of all that are not open any more
+  comment FILE   writes the Markdown in FILE as this project's comment, or updates the comment
+  drop N         drops the schema <PREFIX>_DEV.PR_<N> of a pull request that closes
+  sweep          drops the schemas of all pull requests that are not open any more
 
   python -m dbtmesh pull-request comment report.md --number 42
   python -m dbtmesh pull-request drop 42
@@ -50,7 +50,7 @@ def main(words: Sequence[str], root: Path) -> int:
         "--author",
         default="github-actions[bot]",
         metavar="LOGIN",
-        help="as whom the token writes (default github-actions[bot]); others' comments stay",
+        help="who the token writes as (default github-actions[bot]); others' comments stay",
     )
     dropped = commands.add_parser("drop", help="drop the schema of one that closes")
     dropped.add_argument("number", type=flags.positive, metavar="N", help="of the pull request")
@@ -98,7 +98,8 @@ def comment(arguments: argparse.Namespace, member: config.Member) -> int:
 
 
 def own_number() -> int:
-    """Of the pull request whose workflow this runs in. Raises MeshError in any other."""
+    """Returns the number of the pull request whose workflow this is. Raises MeshError in any other
+    workflow."""
     number = job.pull_request()
     if number is None:
         raise MeshError(
@@ -133,7 +134,7 @@ def sweep(arguments: argparse.Namespace, member: config.Member) -> int:
 
     api, repository = rest.from_environment(), job.repository()
     session = snowflake.sign_in_as(member, "ci")
-    # The schemas first: a pull request that opens after that has none among them.
+    # Schemas are listed first, so none of them is of a pull request that opens after that.
     database = names_of(member).dev
     rows = session.rows(f"SHOW SCHEMAS IN DATABASE {database}", session.role)
     schemas = {row["name"]: int(of[1]) for row in rows if (of := SCHEMA.fullmatch(row["name"]))}

@@ -2,12 +2,13 @@
 
   python -m dbtmesh run-summary --title "dbt_up in DBT_UP_PROD"
 
-goes to the step's summary in GitHub Actions, and to the terminal elsewhere. What other commands
-have found comes along: --after FILE … are Markdown files of the same report, those that are missing
-left out. --output NAME makes all of it an output of the step, for a comment.
+The summary goes to the step's summary in GitHub Actions, and to the terminal elsewhere. --output
+NAME also makes it an output of the step, for a comment. There it follows the findings of other
+commands: the Markdown files that --after names, without those that are missing.
 
-The output `failures` names the nodes that failed, a line each, and counts what is beyond 30. Other
-jobs get both outputs as environment variables, which Linux limits to 128 KiB: they are cut to less.
+The output `failures` names the nodes that failed, a line each, and counts those beyond 30. Other
+jobs get both outputs as environment variables, which Linux limits to 128 KiB. So they are cut to
+less.
 
 Exit status: 0 done (whether or not the run failed), 1 it failed.
 """
@@ -28,7 +29,7 @@ LONGEST = 60_000
 
 def main(words: Sequence[str], root: Path) -> int:
     parser = flags.parser(__doc__)
-    parser.add_argument("--title", required=True, help="of what")
+    parser.add_argument("--title", required=True, help="title of the summary")
     parser.add_argument(
         "--run-results",
         type=Path,
@@ -42,9 +43,9 @@ def main(words: Sequence[str], root: Path) -> int:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="Markdown that comes first",
+        help="Markdown that comes first in the output",
     )
-    parser.add_argument("--output", metavar="NAME", help="output of the step that gets all of it")
+    parser.add_argument("--output", metavar="NAME", help="output of the step to set")
     arguments = parser.parse_args(words)
     run = run_report.read(arguments.run_results)
     lines = run_report.summary(arguments.title, run)

@@ -2,10 +2,10 @@
 
   python -m dbtmesh signed-in dbt build --target prod
 
-With the answer auth: key_pair the key is in $SNOWFLAKE_PRIVATE_KEY, and the command is not started
-without one. With auth: workload_identity GitHub Actions is asked for a token
-(`with-snowflake-token`). `--if-possible` runs nothing where there is no key, which is said and is
-no failure: as in a pull request of a repository that is not set up yet.
+With the answer auth: key_pair, the key is in $SNOWFLAKE_PRIVATE_KEY, and the command is not started
+without one. With auth: workload_identity, GitHub Actions is asked for a token
+(`with-snowflake-token`). With `--if-possible`, a missing key is a notice and not a failure, as in a
+pull request of a repository that is not set up yet.
 
 It ends with the command's exit status.
 """
@@ -25,7 +25,9 @@ from dbtmesh.commands import with_snowflake_token
 
 def main(words: Sequence[str], root: Path) -> int:
     parser = flags.parser(__doc__)
-    parser.add_argument("--if-possible", action="store_true", help="else run nothing, and say so")
+    parser.add_argument(
+        "--if-possible", action="store_true", help="without a key, run nothing, and say so"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run, with its arguments")
     arguments = parser.parse_args(words)
     if not arguments.command:

@@ -11,9 +11,9 @@
 
 It connects by --connection NAME, a section of ~/.snowflake/connections.toml, or by the environment:
 SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER, and SNOWFLAKE_PRIVATE_KEY_PATH, SNOWFLAKE_PASSWORD or
-SNOWFLAKE_AUTHENTICATOR. The person behind it needs the role SECURITYADMIN to look (and ACCOUNTADMIN
-for the resource monitor), and to change what each file in snowflake/ says at its top: ACCOUNTADMIN
-has all of them. No statement runs under another role than its file says.
+SNOWFLAKE_AUTHENTICATOR. To look, that user needs the role SECURITYADMIN (and ACCOUNTADMIN for the
+resource monitor). To make changes, it needs the roles that each file in snowflake/ names at its
+top. ACCOUNTADMIN has all of them. Every statement runs under the role that its file names.
 
   scripts/snowflake_access.py plan                             # on your laptop, no account needed
   scripts/snowflake_access.py apply --connection admin
@@ -130,8 +130,8 @@ def show_plan(arguments: argparse.Namespace, member: Member, names: Names) -> in
         cli.note(warning)
     if built is None and adopt.foreign_of(found, names, live):
         cli.note(
-            "which tables dbt builds here is not known before `dbt parse --target prod`: all in a "
-            "schema that is taken over are counted"
+            "which tables dbt builds here is not known before `dbt parse --target prod`: until "
+            "then, all tables in a schema that is taken over count"
         )
     return cli.OK
 
@@ -139,9 +139,9 @@ def show_plan(arguments: argparse.Namespace, member: Member, names: Names) -> in
 def _look(
     arguments: argparse.Namespace, member: Member, names: Names, steps: Sequence[Step]
 ) -> tuple[Session, Live, list[Existing]]:
-    """A session, the account as it is, and what exists there of what the steps create.
+    """Returns a session, the state of the account, and those objects of the steps that exist there.
 
-    Raises MeshError where something has to stay somebody else's, or is not there yet.
+    Raises MeshError where an object must not be taken over, or where a prerequisite is missing.
     """
     from dbtmesh.snowflake import account
     from dbtmesh.snowflake import session as snowflake
@@ -160,7 +160,7 @@ def show(
     closing: Sequence[Change] = (),
     project: str = "",
 ) -> None:
-    """closing: what is shown, and not among the changes."""
+    """Prints the changes. closing: changes that are shown, too, but are not made."""
     if as_json:
         more = [report.as_data(change) | {"flag": everybody.FLAG} for change in closing]
         cli.say_json([*map(report.as_data, changes), *more])
@@ -214,7 +214,7 @@ def _write_adoption(
     found: Sequence[Existing],
     session: Session,
 ) -> list[str]:
-    """Before anything is changed, writes how it was. The files that it wrote."""
+    """Records the present state before anything is changed, and returns the files written."""
     from dbtmesh.snowflake import account
 
     foreign = adopt.foreign_of(found, names, live)
@@ -226,7 +226,7 @@ def _write_adoption(
         excess = expected.excess(expected.expected(steps, None), live, names)
         return giveback.kept(excess, foreign)
 
-    # who may enter a database is told by itself, what they read in there by their roles
+    # a database tells which roles may use it, and only these roles tell what they read in it
     readers = read_steps({giveback.KEPT_FILE: kept(live)})
     everything = kept(account.read_live(session, [*steps, *readers], names)) if readers else ""
     return files.write_adoption(member, text, everything)
@@ -239,7 +239,7 @@ def _check_roles(session: Session, changes: Sequence[Change]) -> None:
 
 
 def _ask(question: str, answer: str, arguments: argparse.Namespace) -> None:
-    """Raises MeshError where the answer is another, or there is nobody to ask."""
+    """Asks for confirmation. Raises MeshError where it is not given, or there is no terminal."""
     if arguments.yes:
         return
     if not sys.stdin.isatty():
@@ -311,13 +311,13 @@ def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
 
 
 def _built(member: Member, names: Names) -> Collection[str] | None:
-    from dbtmesh.snowflake.models import read_built  # a plan without an account needs no more
+    from dbtmesh.snowflake.models import read_built  # a plan without an account does without
 
     return read_built(member, names)
 
 
 def _models(manifest: Path | None, member: Member, names: Names) -> Models | None:
-    """What is built and public in prod; None, and a note, where no manifest of prod is at hand."""
+    """Returns what is built and public in prod; None, after a note, without a manifest of prod."""
     from dbtmesh.snowflake.models import read_models
 
     models = read_models(manifest, member, names)
@@ -328,14 +328,14 @@ def _models(manifest: Path | None, member: Member, names: Names) -> Models | Non
         )
     elif manifest is None and member.publishes and (older := _stale(member)):
         cli.note(
-            f"{older}: what is public is taken from it as it was. Run `dbt parse --target prod` "
+            f"{older}: the public models are those of that time. Run `dbt parse --target prod` "
             "first, or name another with --manifest FILE"
         )
     return models
 
 
 def _stale(member: Member) -> str | None:
-    """What says that dbt's manifest is not of the project's files as they are."""
+    """Returns why dbt's manifest is out of date; None where it is not."""
     from dbtmesh.artifacts import check
     from dbtmesh.snowflake.models import path_of
 

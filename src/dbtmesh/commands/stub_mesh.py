@@ -20,9 +20,9 @@ For the project's own sources, such as tables that a loader brings to Snowflake:
   scripts/stub_mesh.py --rows 5          five rows in each table that has no sample
   scripts/stub_mesh.py --offline         from state/<upstream>/manifest.json, as committed
 
-and then `dbt build` (target local). What the project reads is synced on the way, so that it names
-the local databases; `scripts/sync_mesh.py --env prod` turns that back. What has really been built
-or published on this machine stays as it is.
+Then run `dbt build` (target local). This command also syncs what the project reads, so that it
+names the local databases; `scripts/sync_mesh.py --env prod` reverts that. What has really been
+built or published on this machine stays as it is.
 
 A unit test of a loom project cannot have another project's model as an input (`given: - input:
 ref('alpha', 'orders')`): dbt says that the node is protected (dbt-loom#159). Put a staging model in
@@ -49,7 +49,7 @@ from dbtmesh.registry import store as registry
 from dbtmesh.registry.routing import open_registry
 
 SHOWN = 10
-"""How many notes on one upstream are shown: each is of a model that leaves something open."""
+"""How many notes on one upstream are shown. Each is about a model that leaves something open."""
 TARGET = "local"
 """The target on DuckDB."""
 
@@ -61,7 +61,7 @@ def main(words: Sequence[str], root: Path) -> int:
     parser.add_argument(
         "--rows", type=int, default=0, metavar="N", help="rows in each table (default none)"
     )
-    parser.add_argument("--offline", action="store_true", help="from the last good copies")
+    parser.add_argument("--offline", action="store_true", help="use the last good copies")
     parser.add_argument(
         "--dry-run", action="store_true", help="show the SQL of the tables, and write nothing"
     )
@@ -113,7 +113,8 @@ def main(words: Sequence[str], root: Path) -> int:
 def fetcher(
     member: config.Member, arguments: argparse.Namespace
 ) -> Callable[[config.Upstream], Interface]:
-    """What gets an upstream's interface, from the registry or from the committed copy."""
+    """Returns a function that reads an upstream's interface: from the registry, or from the
+    committed copy."""
     if arguments.offline or not member.upstreams:
         return partial(committed.read, member.root)
     place = config.locate(
@@ -127,9 +128,9 @@ def fetcher(
 
 
 def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:
-    """Makes the tables and the local publication, unless real ones are there; what was done.
+    """Makes the tables and the local publication, unless real ones exist, and returns what it did.
 
-    Raises MeshError where the publication that is there is another.
+    Raises MeshError where a real publication exists that has another interface.
     """
     project = plan.interface.project
     if built := local_database.really_built(path):
@@ -150,7 +151,7 @@ def make(plan: stub.Plan, local: registry.Store, path: Path, rows: int) -> str:
 
 
 def make_own(member: config.Member, home: Path, rows: int, *, dry_run: bool) -> None:
-    """Makes stand-ins for the project's own sources, where it has any that nothing builds here."""
+    """Makes stubs for those of the project's own sources that nothing builds here."""
     if not own_sources.declares_any(member.root):
         return
     parsed = dbt.parse(member.root, member.engine, TARGET)
@@ -160,8 +161,8 @@ def make_own(member: config.Member, home: Path, rows: int, *, dry_run: bool) -> 
         compiled = dbt.compiled(member.root, member.engine, TARGET, plan.readers)
         plan = own_sources.plan(parsed, member, compiled)
         cli.note(
-            f"{counted(plan.guessed, 'source')} without a data_type for each column: their "
-            "stubs have what the models read, of any type; samples/<source>/<table>.csv says more"
+            f"{counted(plan.guessed, 'source')} without a data_type for each column: their stubs "
+            "have the columns that models read, of any type; samples/<source>/<table>.csv says more"
         )
     for note in plan.notes:
         cli.note(note)
@@ -180,7 +181,7 @@ def make_own(member: config.Member, home: Path, rows: int, *, dry_run: bool) -> 
 
 
 def made_of(tables: Sequence[stub.Table], rows: int) -> str:
-    """`3 stubs, 5 rows each`"""
+    """Describes the tables, such as `3 stubs, 5 rows each`."""
     stubs = counted(len(tables), "stub")
     if len(tables) == 1 and tables[0].rows is not None:
         return f"{stubs} with {counted(len(tables[0].rows), 'row')} of {tables[0].comment}"

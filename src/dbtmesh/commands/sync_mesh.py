@@ -17,12 +17,13 @@ on dbt v2 always, on dbt Core once a model has such a `ref` (it doubles the time
 to parse).
 
 What this project adds to the sources of an upstream (data tests, freshness) goes into
-mesh_sources/<upstream>.yml, as dbt has it for sources; a sync puts it into the generated file.
+mesh_sources/<upstream>.yml, in dbt's own format for sources. A sync puts it into the generated
+file.
 
-A download is checked before anything is replaced; out of reach, the last good copy stays, and
-the command says so and fails. With --offline it is content with that copy. With --keep-going, which
-is for deploys, it is so where one upstream's publication is refused or cannot be read; of a
-registry that is out of reach it fails all the same.
+A download is checked before anything is replaced. If the registry is out of reach, the last good
+copy stays, and the command says so and fails. With --offline it uses that copy and succeeds. With
+--keep-going, which is for deploys, it does the same if one upstream's publication is refused or
+cannot be read, but it still fails if the registry is out of reach.
 
 In GitHub Actions the output `refused` names what could not be synced and why, a line each.
 
@@ -55,13 +56,13 @@ from dbtmesh.registry import keys, routing
 
 NONE: Mapping[last_sync.Asked, last_sync.Answer] = MappingProxyType({})
 SHOWN = 20
-"""How many names are listed; the rest is a number."""
+"""How many names are listed; the rest are counted."""
 
 
 def main(
     words: Sequence[str], root: Path, answers: Mapping[last_sync.Asked, last_sync.Answer] = NONE
 ) -> int:
-    """answers: what the registry has said already."""
+    """Runs the command. answers: what the registry has answered already."""
     parser = flags.parser(__doc__)
     flags.add_registry_flags(parser)
     flags.add_upstream_flag(parser)
@@ -140,19 +141,20 @@ def main(
 
 
 def reads_it(root: Path, upstream: sync.Failure) -> bool:
-    """Whether the project has a copy of an upstream that could not be synced, or reads it."""
+    """Checks whether the project has a copy of an upstream that could not be synced, or reads
+    it."""
     return upstream.kept is not None or project_text.reads(root, upstream.upstream)
 
 
 def attachable(member: config.Member, names: Iterable[str]) -> Iterator[str]:
-    """Makes the databases of upstreams that are not built on this machine, which profiles.yml
-    attaches: empty ones. What went wrong."""
+    """Makes empty databases for upstreams that are not built on this machine, because profiles.yml
+    attaches them. Yields what went wrong."""
     home = config.mesh_home(member.root)
     for name in names:
         path = home / f"{member.upstream(name).local_database}.duckdb"
         if path.exists():
             continue
-        import duckdb  # most have been built
+        import duckdb  # imported here: most databases have been built
 
         from dbtmesh.warehouse import duckdb_files
 
@@ -163,7 +165,7 @@ def attachable(member: config.Member, names: Iterable[str]) -> Iterator[str]:
 
 
 def reads(root: Path) -> Iterator[Path]:
-    """The files and folders that a sync reads, and what it writes."""
+    """Yields the files and folders that a sync reads or writes."""
     yield Path(last_sync.LIBRARY)
     yield from (root / name for name in ("mesh.yml", "mesh_sources", "models", "state"))
     yield root / REQUIREMENTS
@@ -178,11 +180,11 @@ def remember(
     done: Sequence[sync.Plan],
     wrote: Iterable[str],
 ) -> None:
-    """Keeps a record of a sync that has nothing to say when it finds nothing new. seen: before
-    anything was read. wrote: beside the plans that are done."""
+    """Records a sync, so that the next one can be skipped if nothing has changed. seen: the state
+    of the files before any was read. wrote: paths that were written, besides those of `done`."""
     elsewhere = routing.elsewhere(member, place)
     if any(url.startswith("snowflake:") for url in (place.url, *elsewhere.values())):
-        return  # it is the member who signs in, and the connector takes longer than all else
+        return  # asking needs the member's sign-in, and the connector takes longer than all else
     home = config.named_home(member.root)
     last = last_sync.LastSync(
         told=last_sync.told(str(member.root), words),
@@ -207,15 +209,15 @@ def remember(
 
 
 def hours(text: str) -> float:
-    """Of --max-age. Raises ValueError."""
-    from dbtmesh.downstream import freshness  # loads much, and few ask
+    """Parses the value of --max-age. Raises ValueError."""
+    from dbtmesh.downstream import freshness  # loads much, and few syncs use it
 
     return freshness.hours(text)
 
 
 class Referred(NamedTuple):
-    """What was done for references. wrote: paths of files. notes: what the project should know.
-    failures: what went wrong."""
+    """What `refer` has done. wrote: paths of files. notes: what the team should know. failures:
+    what went wrong."""
 
     wrote: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -223,7 +225,7 @@ class Referred(NamedTuple):
 
 
 def refer(member: config.Member) -> Referred:
-    """Writes what `ref('<project>', …)` needs."""
+    """Writes the files that `ref('<project>', …)` needs."""
     try:
         plan = references.plan(member)
         references.apply(member.root, plan)
@@ -252,7 +254,7 @@ def refer(member: config.Member) -> Referred:
 
 
 def leftovers(member: config.Member) -> Iterator[str]:
-    """What the project should know of what an earlier state of it left behind."""
+    """Yields notes on what an earlier state of the project left behind."""
     for project, paths in committed.left_behind(
         member.root, {upstream.name for upstream in member.upstreams}
     ):
@@ -262,8 +264,8 @@ def leftovers(member: config.Member) -> Iterator[str]:
         )
     for project, path in () if member.is_native else committed.sources_left(member):
         yield (
-            f"{path} is of the time as a native project, and no sync updates it any more: read "
-            f"models by ref('{project}', …) instead of source, then `git rm {path}`"
+            f"{path} is left from when this was a native project, and no sync updates it any more: "
+            f"read models by ref('{project}', …) instead of source, then `git rm {path}`"
         )
     if member.kind == "loom" and os.environ.get("DBT_LOOM_CONFIG"):
         yield (
@@ -273,7 +275,7 @@ def leftovers(member: config.Member) -> Iterator[str]:
 
 
 def report(plan: sync.Plan, reader: str, *, offline: bool) -> Iterator[str]:
-    """What was done, and beneath it what came and went."""
+    """Yields a line on what was done, and then lines on what was withheld, added and removed."""
     content = plan.content
     if content is None:
         yield last_sync.unchanged(plan.upstream, plan.note.version)
@@ -293,7 +295,7 @@ def report(plan: sync.Plan, reader: str, *, offline: bool) -> Iterator[str]:
 
 
 def stale(plans: Iterable[sync.Plan], max_age: float | None) -> bool:
-    """Says which publications are older than `max_age` hours."""
+    """Prints which publications are older than `max_age` hours, and returns whether any is."""
     if max_age is None:
         return False
     from dbtmesh.downstream import freshness

@@ -5,18 +5,19 @@
   python -m dbtmesh update-template --keep FILE        into the working tree; FILE: what was done
   python -m dbtmesh update-template --propose FILE     what --keep did, as a pull request
 
-`copier update` without questions. Where this project and the template have changed the same lines,
-both are left in the file for somebody to choose: the files are listed, and the pull request is a
-draft. There is one for each version; what is there already is left alone, and one that was closed
-stays closed.
+It runs `copier update` without questions. Where this project and the template have changed the same
+lines, the file keeps both for somebody to choose. These files are listed, and the pull request is a
+draft. Each version gets one pull request. An existing one is left alone, and a closed one stays
+closed.
 
-An update runs the template's hooks. In the workflow it is a step of its own (`--keep`), which has
-no token that may push: that one is made after it, for `--propose`.
+An update runs the template's hooks. So in the workflow it is a step of its own (`--keep`), without
+a token that may push. That token is made afterwards, for `--propose`.
 
-$GH_TOKEN pushes and opens the pull request, and $TEMPLATE_TOKEN reads the template where that is
-not public. In a workflow $GH_TOKEN is the job's own where $MESH_MAINTENANCE_APP_CLIENT_ID names no
-App. With that token GitHub opens pull requests only where the repository's settings allow it,
-starts no workflow for them, and takes no change of a workflow: what that means is said.
+$GH_TOKEN pushes and opens the pull request, and $TEMPLATE_TOKEN reads a template that is not
+public. In a workflow, $GH_TOKEN is the job's own token unless $MESH_MAINTENANCE_APP_CLIENT_ID names
+an App. With the job's own token, GitHub opens pull requests only if the repository's settings allow
+it, starts no workflow for them, and accepts no changes of workflows. The command says what follows
+from that.
 
 Exit status: 0 done, whether there was anything new or not; 1 it failed; 2 there are conflicts.
 """
@@ -40,7 +41,7 @@ from dbtmesh.output import markdown
 from dbtmesh.output.error_line import telling_line
 
 NO_DRAFTS = "draft pull requests are not supported"
-"""What GitHub says where a repository has none: a private one of some plans."""
+"""GitHub's message where a repository has no drafts, such as a private one on some plans."""
 APP = "MESH_MAINTENANCE_APP_CLIENT_ID"
 WORKFLOWS = ".github/workflows/"
 PERMITTED = "Allow GitHub Actions to create and approve pull requests"
@@ -54,7 +55,7 @@ AUTHOR = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.gith
 
 @dataclass(frozen=True)
 class Update:
-    """What `copier update` did. said: the template's own report; conflicts: `path:lines`."""
+    """What `copier update` did. said: the template's own report. conflicts: each `path:lines`."""
 
     old: str
     new: str
@@ -100,7 +101,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def kept(file: Path) -> Update:
-    """What `--keep` wrote. Raises MeshError."""
+    """Reads what `--keep` wrote. Raises MeshError."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         old, new, said = (str(found[name]) for name in ("old", "new", "said"))
@@ -110,7 +111,7 @@ def kept(file: Path) -> Update:
 
 
 def tell(top: Path, folder: str, done: Update, *, propose_it: bool) -> int:
-    """Says what the update did, after proposing it where that is asked for. Raises MeshError."""
+    """Prints what the update did; `propose_it`: proposes it first. Raises MeshError."""
     if propose_it:
         cli.say(*propose(top, folder, done).splitlines())
     for where in done.conflicts:
@@ -121,7 +122,7 @@ def tell(top: Path, folder: str, done: Update, *, propose_it: bool) -> int:
 
 
 def version(member: Member) -> str:
-    """Of the template that the project is of. Raises MeshError."""
+    """Returns the version of the template that the project is from. Raises MeshError."""
     name = member.answers_file
     try:
         text = (member.root / name).read_text(encoding="utf-8", errors="replace")
@@ -129,7 +130,7 @@ def version(member: Member) -> str:
         raise MeshError(f"{name} is missing: this project was not made with Copier") from None
     answers: dict[str, str] = dict(re.findall(r"^(\w+): *[\"']?([^\s\"']+)", text, re.MULTILINE))
     if answers.get("project_name") != member.project:
-        raise MeshError(  # another template's, which must not be trusted with this one's rights
+        raise MeshError(  # another template must not be updated with the rights of this one
             f"{name} is not of {member.project}: is it another template's? Name this one's in "
             "mesh.yml (answers_file: …)"
         )
@@ -139,7 +140,7 @@ def version(member: Member) -> str:
 
 
 def update(top: Path, answers: Path, to: str | None) -> str:
-    """Runs Copier at the top of the repository; what the template says of the update."""
+    """Runs Copier at the top of the repository, and returns the template's report."""
     command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults"]
     command += ["--skip-answered", "--conflict", "inline", "--answers-file", answers.as_posix()]
     command += ["--vcs-ref", to] if to else []
@@ -148,7 +149,7 @@ def update(top: Path, answers: Path, to: str | None) -> str:
 
 
 def in_conflict(top: Path) -> list[str]:
-    """`path:lines` of the files in which both sides changed the same lines."""
+    """Returns `path:lines` of each file in which both sides changed the same lines."""
     paths = git(top, "diff", "--name-only", "--diff-filter=U").splitlines()
     return [f"{path}:{','.join(_lines(top / path))}" for path in paths]
 
@@ -159,7 +160,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def propose(top: Path, folder: str, done: Update) -> str:
-    """Pushes a branch and opens a pull request, unless they are there already; what was done.
+    """Pushes a branch and opens a pull request, unless they exist, and returns what it did.
 
     Raises MeshError.
     """
@@ -199,7 +200,7 @@ def propose(top: Path, folder: str, done: Update) -> str:
 
 
 def opened(create: list[str], top: Path, *, draft: bool) -> str:
-    """Raises MeshError."""
+    """Opens a pull request, not as a draft if the repository has none. Raises MeshError."""
     if draft:
         try:
             return run([*create, "--draft"], top)
@@ -210,8 +211,11 @@ def opened(create: list[str], top: Path, *, draft: bool) -> str:
 
 
 def pull_request(top: Path, branch: str) -> tuple[int, str] | None:
-    """Number and state of the newest for the branch, which an earlier run has pushed; None where
-    it was stopped before it opened one. A fork may have a branch of that name, too."""
+    """Returns the number and state of the newest pull request of a branch from an earlier run; None
+    where that run was stopped before it opened one.
+
+    Pull requests of forks are left out: a fork may have a branch of that name, too.
+    """
     fields = ("--state", "all", "--json", "number,state,isCrossRepository")
     said = run(["gh", "pr", "list", "--head", branch, *fields], top)
     with rest.understood("`gh pr list`"):
@@ -224,8 +228,11 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def run(command: list[str], folder: Path, token: str = "GH_TOKEN") -> str:  # noqa: S107
-    """What the command printed. `token`: the variable with which git signs in to GitHub; it stays
-    in the environment. Raises MeshError with the line in which the command said why."""
+    """Runs a command, and returns what it printed.
+
+    token: the environment variable that holds git's token for GitHub. Its value stays in the
+    environment. Raises MeshError with the line in which the command said why it failed.
+    """
     server = job.server()
     environment = for_gh(server.partition("://")[2])
     if environment.get(token):

@@ -6,19 +6,19 @@ never were public, relations that have moved, and sources that reach into an ups
 past its contract.
 
   dbt parse && scripts/validate_lineage.py              against the registry on this machine
-  scripts/validate_lineage.py --env prod                against the registry on S3
+  scripts/validate_lineage.py --env prod                against the registry that mesh.yml names
   scripts/validate_lineage.py --offline                 against state/<upstream>/manifest.json
 
-A deploy says what it reads, so that an upstream knows who a change would break:
+A deploy records what it reads, so that an upstream knows who a change would break:
 
   dbt build --target prod && scripts/validate_lineage.py --env prod --record
 
-keeps <registry>/<upstream>/<env>/consumers/<this project>.json: the models that are read, their
-columns as far as the compiled SQL tells, which models read them, and their owner (of a dbt group,
-or `meta: {owner: …}`). With --dry-run it only shows what would be kept.
+This writes <registry>/<upstream>/<env>/consumers/<this project>.json: the models that are read,
+their columns as far as the compiled SQL tells, which models read them, and their owner (of a dbt
+group, or `meta: {owner: …}`). With --dry-run it only shows what would be written.
 
-With --keep-going, which is for deploys, an upstream whose publication is refused, or cannot be
-read, is compared with the last good copy.
+With --keep-going, which is for deploys, the last good copy stands in for a publication that is
+refused or cannot be read.
 
 In GitHub Actions the findings go to the step's summary as well, as Markdown.
 
@@ -58,7 +58,7 @@ def main(words: Sequence[str], root: Path) -> int:
     )
     flags.add_copy_flags(parser)
     parser.add_argument(
-        "--record", action="store_true", help="keep in the registry what is read (for deploys)"
+        "--record", action="store_true", help="record in the registry what is read (for deploys)"
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="with --record: show it, and write nothing"
@@ -128,7 +128,7 @@ def main(words: Sequence[str], root: Path) -> int:
             member, place.env, store, found, body, published, reader, read, arguments.dry_run
         )
         for name, why in unkept.items():
-            if name in by_copy:  # whoever has put there what cannot be read may refuse this as well
+            if name in by_copy:  # what spoils a publication may keep its records from being written
                 cli.note(f"{name} has no record of it: {why}")
             else:
                 failures.append(f"{name}: {why}")
@@ -140,8 +140,8 @@ def main(words: Sequence[str], root: Path) -> int:
 def of_build(
     member: config.Member, path: Path, body: bytes, arguments: argparse.Namespace
 ) -> Sequence[str]:
-    """What is worth knowing of the manifest that dbt wrote. Raises MeshError where it is stale or
-    of a run that failed, unless that is allowed."""
+    """Returns notes on the manifest that dbt wrote. Raises MeshError where it is stale, or from a
+    run that failed, unless that is allowed."""
     from dbtmesh.artifacts import built_manifest, check
 
     build = check.examine(
@@ -149,7 +149,7 @@ def of_build(
         path,
         built_manifest.decode(body, str(path)),
         member.project,
-        # Whether those are right is what is checked here, against what is published.
+        # These files are checked here against what is published, so they do not make it stale.
         apart=committed.generated(upstream.name for upstream in member.upstreams),
         allow_stale=arguments.allow_stale,
         allow_failed=arguments.allow_failed,
@@ -158,7 +158,7 @@ def of_build(
 
 
 def summary(project: str, total: str, problems: list[str], warnings: list[str]) -> list[str]:
-    """For a reviewer, who may not know this command."""
+    """Summarises the findings for a reviewer, who may not know this command."""
     rows = [
         ["**stops**" if line in problems else "warning", markdown.text(line)]
         for line in (*problems, *warnings)
@@ -178,11 +178,10 @@ def record(
     current: Iterable[str],
     dry_run: bool,
 ) -> dict[str, str]:
-    """Keeps, or shows, what this project reads now, and that it does not read others any more; of
-    which upstreams it could not be kept, and why.
+    """Records, or shows, what this project reads now, and which projects it does not read any more.
 
-    current: projects that are read, also those whose publication cannot be read now; their records
-    stay as they are.
+    Returns the upstreams for which that failed, and why. current: the projects that are read,
+    including those whose publication cannot be read now; their records stay as they are.
     """
     from dbtmesh.downstream import consumer_record
     from dbtmesh.registry.records import Record
@@ -227,7 +226,7 @@ def record(
 
 
 def read_file(path: Path) -> bytes:
-    """A manifest of dbt. Raises MeshError where there is none."""
+    """Reads a manifest of dbt. Raises MeshError where it is missing."""
     try:
         return read_whole(path)
     except FileNotFoundError:
@@ -241,7 +240,7 @@ def newest(store: registry.Store, env: str, upstream: config.Upstream) -> interf
 def copies(
     member: config.Member, refused: Mapping[str, MeshError]
 ) -> dict[str, interface.Interface]:
-    """The last good copies of those whose publication is refused, or cannot be read."""
+    """Returns the last good copies of upstreams whose publication is refused or cannot be read."""
     found = {}
     for name, why in refused.items():
         copy = keep_going.deployable_copy(member.root, member.upstream(name))
@@ -255,7 +254,7 @@ def all_of(
     upstreams: Iterable[config.Upstream],
     fetch: Callable[[config.Upstream], interface.Interface],
 ) -> tuple[list[interface.Interface], dict[str, MeshError]]:
-    """What the upstreams publish, fetched side by side; and of those where that fails, why."""
+    """Fetches what the upstreams publish, in parallel. Returns it, and why others failed."""
 
     def one(upstream: config.Upstream) -> interface.Interface | tuple[str, MeshError]:
         try:

@@ -2,15 +2,15 @@
 
   python -m dbtmesh with-snowflake-token dbt build --target prod
 
-Each command gets a token of its own, right before it starts, so put it before each `dbt`. The token
-lives for about five minutes, and a session lives on without it. dbt signs in once for each thread,
-when that one first has something to do: a thread that is first needed later than that cannot, nor
-can one that has lost its connection. `dbt retry`, with a token of its own, builds what is missing;
-a build where that happens often needs fewer `threads`, or the answer auth=key_pair. Scripts ask
-when they sign in.
+The token is fetched right before the command starts, so put this before each `dbt`. It is valid for
+about five minutes; a session that is open by then goes on without it. dbt signs in once for each
+thread, when that thread first has something to do. A thread that is first needed after the five
+minutes cannot sign in, nor can one that has lost its connection. `dbt retry`, with its own token,
+builds what is missing. A build where that happens often needs fewer `threads`, or the answer
+auth=key_pair. The mesh's own scripts fetch a token whenever they sign in.
 
-The job needs `permissions: id-token: write`. Elsewhere than in GitHub Actions the command runs as
-it is. It ends with the command's exit status.
+The job needs `permissions: id-token: write`. Outside of GitHub Actions, the command runs unchanged.
+It ends with the command's exit status.
 """
 
 from __future__ import annotations
