@@ -1,11 +1,11 @@
-"""Jinja filters for copier.yml that validate and parse names: of the project, of what it reads,
-and on Snowflake.
+"""Jinja filters for copier.yml that validate and parse names: those of the project, of what it
+reads, and of Snowflake objects.
 
-`delivery.py` has those of the registry, GitHub and the library; an extension of Copier's cannot
+`delivery.py` has the filters for the registry, GitHub and the library: a Copier extension cannot
 import another one. A filter called `…_error` returns one line for the person who typed the answer,
-or the empty string; copier.yml uses them as validators. The line starts with the remedy: a terminal
-of 80 columns shows about 30 characters of it, behind what Copier itself says. Nothing here reads or
-writes anything.
+or the empty string; copier.yml uses these as validators. The line starts with the remedy, because a
+terminal of 80 columns shows only about 30 characters of it, after Copier's own text. No filter
+reads or writes files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jinja2.ext import Extension
 
 PROJECT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 DBT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""What dbt allows; the name of a project that exists already is not ours to choose."""
+"""What dbt allows. It is enough for a project that exists already and keeps its name."""
 IDENTIFIER = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 # Names that dbt gives to its own packages; a project of that name cannot be parsed.
@@ -48,7 +48,7 @@ MAX_IDENTIFIER = 255  # characters; Snowflake's limit for an identifier
 
 
 def as_project_name(folder: str) -> str:
-    """A legal project name made of a folder's name, as the default answer."""
+    """Returns a valid project name made from a folder's name, for the default answer."""
     name = re.sub(r"[^a-z0-9]+", "_", folder.lower()).strip("_") or "project"
     name = name if name[0].isalpha() else f"dbt_{name}"
     return f"{name}_project" if project_name_error(name) else name
@@ -64,7 +64,7 @@ def project_name_error(name: str) -> str:
 
 
 def dbt_name_error(name: str) -> str:
-    """What is wrong with the name of a project, as dbt sees it."""
+    """Says what is wrong with a project's name by dbt's own rules."""
     if not DBT_NAME.fullmatch(name):
         return (
             f"letters, digits and _: {name!r} is not a valid dbt project name (for example dbt_up)"
@@ -79,17 +79,17 @@ def dbt_name_error(name: str) -> str:
 INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Characters that show nothing and that Python calls printable."""
+"""Characters that are invisible although Python calls them printable."""
 ALIKE = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}
-"""Scripts with letters that look like those of another one."""
+"""Scripts with letters that look like letters of another one."""
 
 
 def one_line_error(text: str) -> str:
-    """What is wrong with a text that people review: nothing in it may hide or look like another.
+    """Says what is wrong with a text that people review: no character may hide or imitate another.
 
-    Control, bidirectional and zero-width characters are not printable for Python. Letters of two
-    scripts in one word, or in a width or style of their own, are what
-    https://www.unicode.org/reports/tr39 calls confusable.
+    Python's `isprintable` already excludes control, bidirectional and zero-width characters.
+    Letters of two scripts in one word, or of a special width or style, are confusable:
+    https://www.unicode.org/reports/tr39
     """
     if not text.isprintable() or INVISIBLE.search(text):
         return "one line of text, without control, invisible or right-to-left characters"
@@ -119,11 +119,11 @@ def upstream_roles_error(text: str, upstreams: str) -> str:
 
 
 def parse_upstreams(text: str, own: str = "s3", roles: str = "") -> list[dict[str, Any]]:
-    """`"a, b=PREFIX, c:DATABASE, d@s3://bucket/registry"` as `[{name, database_prefix,
-    prod_database, registry, in_snowflake, role}, …]`, in the order given; registry: empty for the
-    project's own, which the answer `own` names.
+    """Parses `"a, b=PREFIX, c:DATABASE, d@s3://bucket/registry"`, and keeps its order.
 
-    Empty and malformed entries come through as they are; `upstreams_error` says what is wrong.
+    Returns `[{name, database_prefix, prod_database, registry, in_snowflake, role}, …]`. The value
+    of `registry` is empty for the project's own registry, and `own` is the answer that names it.
+    Empty and malformed entries are kept; `upstreams_error` says what is wrong with them.
     """
     projects = []
     role_of = _parse_roles(roles)
@@ -178,9 +178,10 @@ def upstreams_error(text: str, project_name: str) -> str:
 
 
 def identifier_error(name: str, room: int = 0) -> str:
-    """What is wrong with an unquoted Snowflake identifier.
+    """Says what is wrong with an unquoted Snowflake identifier.
 
-    room: characters kept free for a suffix such as `_PROD`; with one, no word is reserved.
+    room: characters to keep free for a suffix such as `_PROD`. With a suffix, no name is a reserved
+    word.
     """
     if not IDENTIFIER.fullmatch(name):
         return (
@@ -195,13 +196,13 @@ def identifier_error(name: str, room: int = 0) -> str:
 
 
 QUOTED = re.compile(r'"[^"\\{}\x00-\x1f\x7f]+"')
-"""Without braces and backslashes: dbt renders Jinja in the files that hold the name."""
+"""It excludes braces and backslashes, because dbt renders Jinja in the files that hold the name."""
 
 
 def sql_name_error(name: str) -> str:
-    """What is wrong with a name as SQL has it: plain, or in double quotes as it is stored."""
+    """Says what is wrong with a name as SQL writes it: plain, or in double quotes as stored."""
     if "$$" in name:
-        return f"without $$, which begins a text in SQL: {name!r} is not a name for a script"
+        return f"without $$, which begins a string in SQL: {name!r} cannot stand in a script"
     if QUOTED.fullmatch(name) and one_line_error(name) == "" and len(name) <= MAX_IDENTIFIER + 2:
         plain = re.fullmatch(r"[A-Z_][A-Z0-9_$]*", name.strip('"'))
         return f"leave the quotes out: {name} needs no quotes" if plain else ""
@@ -224,7 +225,7 @@ def dev_database_error(name: str, prod_database: str) -> str:
 
 
 def _place(entry: str, database: str = "") -> tuple[str, str]:
-    """(database, schema) of `DATABASE.SCHEMA`, or of one of the two where `database` is given."""
+    """Splits `DATABASE.SCHEMA`. A single name is a schema if `database` is given, or a database."""
     found = re.fullmatch(r'("[^"]*"|[^".]*)(?:\.("[^"]*"|[^".]*))?', entry)
     first, second = found.groups() if found else (entry, None)
     if second is not None:
@@ -233,7 +234,7 @@ def _place(entry: str, database: str = "") -> tuple[str, str]:
 
 
 def parse_schemas(text: str, prod_database: str) -> list[dict[str, str]]:
-    """`"STAGING, ML.FEATURES"` as `[{database, schema, name}, …]`; name: as SQL has it."""
+    """Parses `"STAGING, ML.FEATURES"` into `[{database, schema, name}, …]`, the name as in SQL."""
     places = [_place(entry, prod_database) for entry in split_list(text)] or [("", "")]
     return [
         {"database": database, "schema": schema, "name": f"{database}.{schema}"}
@@ -242,7 +243,7 @@ def parse_schemas(text: str, prod_database: str) -> list[dict[str, str]]:
 
 
 def databases_of(text: str, prod_database: str) -> list[str]:
-    """The databases of schemas, the prod database first."""
+    """Returns the databases of schemas, the prod database first."""
     found = (place["database"] for place in parse_schemas(text, prod_database))
     return list(dict.fromkeys([prod_database, *found]))
 
@@ -253,16 +254,16 @@ def schemas_error(text: str, prod_database: str, dev_database: str) -> str:
         if error := sql_name_error(place["database"]) or sql_name_error(place["schema"]):
             return error
         if place["database"] == dev_database:
-            return f"choose another: {dev_database} is where people build, not deploys"
+            return f"choose another: {dev_database} is for development, not for deploys"
         if names.count(place["name"]) > 1:
             return f"name each once: {place['name']} is named twice"
     if parse_schemas(text, prod_database)[-1]["database"] != prod_database:
-        return f"end with one of {prod_database}: the last one is for models that name none"
+        return f"end with a schema of {prod_database}: the last is for models without a schema"
     return ""
 
 
 def parse_reads(text: str) -> list[dict[str, str]]:
-    """`"LANDING, RAW_DB.SHOP"` as `[{database, schema}, …]`; schema: empty for all of them."""
+    """Parses `"LANDING, RAW_DB.SHOP"` into `[{database, schema}, …]`; all schemas: empty."""
     places = [_place(entry) for entry in split_list(text)]
     return [{"database": database, "schema": schema} for database, schema in places]
 
@@ -279,7 +280,7 @@ def reads_error(text: str) -> str:
 def role_error(name: str, dev_role: str) -> str:
     if name in SYSTEM_ROLES:
         return (
-            f"choose another: {name!r} is a role of Snowflake's own, and deploys get one with less"
+            f"choose another: {name!r} is a system role of Snowflake, with more than deploys need"
         )
     if name == dev_role:
         return f"choose another: {name!r} is the role of people and pull requests"
@@ -307,7 +308,7 @@ def account_error(account: str) -> str:
 
 
 def split_list(text: str) -> list[str]:
-    """Entries of a comma-separated answer, without blanks around them and without empty ones."""
+    """Returns the entries of a comma-separated answer, stripped, without empty ones."""
     return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 

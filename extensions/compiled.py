@@ -1,11 +1,15 @@
-"""Keeps what Jinja compiled, by the two attributes of an environment that Jinja has for it.
+"""Keeps the code that Jinja compiles, through two attributes that its Environment has for this.
 
-An update renders a member three times, and the fleet renders many: compiling takes half of what
-Copier does for one. `bytecode_cache`: the template's files stay compiled for the next rendering, in
-a folder of the user's own among temporary files, by their text: a change of a file is another
-entry. `code_generator_class`: a text that is no file, as each part of a path is and each text of a
-question, is asked for many times over. It is compiled once, and the code of all of them stays in
-one file of that folder.
+An update renders a member three times, and the fleet renders many members; compiling takes half of
+Copier's time for one.
+
+`bytecode_cache` keeps the compiled files of the template for the next rendering, in a folder of the
+user's own among temporary files. The key is the text, so a changed file is another entry.
+
+`code_generator_class` is for texts that are not files: each part of a path, and each text of a
+question. Copier renders the same ones many times. Each is compiled once, and one file in that
+folder keeps the code of all of them.
+
 https://jinja.palletsprojects.com/en/stable/api/#bytecode-cache
 https://jinja.palletsprojects.com/en/stable/api/#jinja2.Environment.code_generator_class
 """
@@ -31,7 +35,7 @@ PATTERN = "copier_dbt_mesh_%s.cache"
 
 
 class Cache(FileSystemBytecodeCache):
-    """By name and text. Jinja's own asks for the path, too, and each clone has another one."""
+    """A cache by name and text. Jinja's own key has the path, too, which differs in each clone."""
 
     def get_bucket(
         self, environment: Environment, name: str, filename: str | None, source: str
@@ -40,7 +44,7 @@ class Cache(FileSystemBytecodeCache):
         return super().get_bucket(environment, of_text, None, source)
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        with suppress(Exception):  # a damaged entry: Jinja checks half of what can be wrong with it
+        with suppress(Exception):  # a damaged entry: Jinja itself detects only some kinds of damage
             super().load_bytecode(bucket)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
@@ -49,10 +53,10 @@ class Cache(FileSystemBytecodeCache):
 
 
 class Texts(dict[str, CodeType]):
-    """The code of texts, by a digest of the text as Jinja parsed it."""
+    """The compiled code of texts, by a digest of the text as Jinja parsed it."""
 
     def __init__(self, kept: Path | None) -> None:
-        """kept: the file that has them; None where they are for this process alone."""
+        """kept: the file that keeps the code; None to keep it only for this process."""
         super().__init__(_kept(kept) if kept else {})
         self.read = len(self)
         if kept:
@@ -68,20 +72,20 @@ class Texts(dict[str, CodeType]):
 
 
 def _kept(file: Path) -> dict[str, CodeType]:
-    with suppress(Exception):  # there is none, or it is damaged
+    with suppress(Exception):  # the file is missing or damaged
         magic, codes = (body := file.read_bytes())[: len(bc_magic)], body[len(bc_magic) :]
-        if magic == bc_magic:  # of this Python and this Jinja
+        if magic == bc_magic:  # written by this Python and this Jinja
             return dict(marshal.loads(codes))  # noqa: S302 - in the user's own folder, as Jinja's
     return {}
 
 
 class Once(CodeGenerator):
-    """Compiles a text once: the module that Jinja asks for runs the code that is there."""
+    """Compiles a text only once: the module that it generates executes the code that is kept."""
 
     texts: ClassVar[Texts]
 
     def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:
-        if self.name is not None:  # of a file
+        if self.name is not None:  # a template file
             return super().visit_Template(node, frame)
         ways = self.environment.sandboxed, self.environment.autoescape, self.environment.is_async
         key = hashlib.sha256(f"{ways}{node!r}".encode()).hexdigest()
@@ -96,7 +100,7 @@ class Once(CodeGenerator):
 
 
 class Compiled(Extension):
-    """Sets up both; nothing stays where the user has no folder that nobody else can write to."""
+    """Sets up both. It keeps nothing if the user has no folder that nobody else can write to."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)

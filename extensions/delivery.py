@@ -1,6 +1,6 @@
 """Jinja filters for copier.yml that validate where a project is kept and delivered.
 
-That is the registry, AWS, GitHub, its folder in a repository, and the library it runs on.
+They are about the registry, its cloud, GitHub, the project's folder, and the library it runs on.
 
 A filter called `…_error` returns one line for the person who typed the answer, or the empty
 string; copier.yml uses them as validators. The line starts with the remedy, as in `answers.py`.
@@ -23,7 +23,7 @@ KMS_KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+"
 
 
 def is_access_point(bucket: str) -> bool:
-    """Whether what stands for a bucket is the ARN of an access point."""
+    """Checks whether the answer for the bucket is the ARN of an access point."""
     return re.fullmatch(ACCESS_POINT, bucket) is not None
 
 
@@ -53,7 +53,7 @@ def bucket_error(bucket: str) -> str:
     if bucket.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or bucket.endswith(
         ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
     ):
-        return f"choose another: {bucket!r} starts or ends with what S3 keeps for itself"
+        return f"choose another: {bucket!r} has a prefix or suffix that S3 keeps for itself"
     return ""
 
 
@@ -71,7 +71,7 @@ def aws_role_error(arn: str) -> str:
             "arn:aws:iam::123456789012:role/dbt-mesh-dbt-up)"
         )
     if len(arn.rpartition("/")[2]) > 61:
-        return "at most 61 characters of name: the role of pull requests is called the same and -ci"
+        return "at most 61 characters of name: the role of pull requests adds -ci to it"
     return ""
 
 
@@ -96,7 +96,7 @@ def azure_container_error(container: str) -> str:
 def azure_identities_error(identities: str) -> str:
     uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     if identities and not re.fullmatch(rf"{uuid}/{uuid}/{uuid}", identities):
-        return f"three ids, TENANT/CLIENT/CLIENT: {identities!r} is something else"
+        return f"three ids, TENANT/CLIENT/CLIENT: {identities!r} does not have that form"
     return ""
 
 
@@ -108,7 +108,7 @@ def gcs_bucket_error(bucket: str) -> str:
             "digit at both ends; without gs://)"
         )
     if bucket.startswith("goog") or "google" in bucket:
-        return f"choose another: {bucket!r} holds what Google keeps for itself"
+        return f"choose another: {bucket!r} contains a word that Google keeps for itself"
     return ""
 
 
@@ -124,8 +124,9 @@ def google_provider_error(provider: str) -> str:
 
 
 def github_repository_error(repository: str) -> str:
-    """https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication
-    has the underscore of managed users."""
+    """Names of managed users contain an underscore. See
+    https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication
+    """
     owner = r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}(_[A-Za-z0-9]+)?"
     if repository and not re.fullmatch(rf"{owner}/[A-Za-z0-9._-]{{1,100}}", repository):
         return f"write org/repo: {repository!r} is not a GitHub repository"
@@ -139,18 +140,21 @@ def github_repository_error(repository: str) -> str:
 def github_server_error(server: str) -> str:
     label = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
     if not re.fullmatch(rf"{label}(\.{label})+", server) or len(server) > 253:
-        return f"a host name, as acme.ghe.com: {server!r} is not one (lower case, without https://)"
+        return f"such as acme.ghe.com: {server!r} is not a host name (lower case, without https://)"
     return ""
 
 
 def is_enterprise_server(server: str) -> bool:
-    """One runs no actions/upload-artifact since v4, and gets settings of workflows later than
-    GitHub's own hosts: https://github.com/actions/upload-artifact#v4---whats-new"""
+    """Checks whether a server is an Enterprise Server, for which workflows have to differ.
+
+    It does not run actions/upload-artifact since v4, and it gets new settings of workflows later
+    than GitHub's own hosts: https://github.com/actions/upload-artifact#v4---whats-new
+    """
     return server != "github.com" and not server.endswith(".ghe.com")
 
 
 def oidc_issuer(server: str) -> str:
-    """Who issues the tokens of a GitHub's workflows: a host, for Enterprise Server with a path.
+    """Returns the issuer of the OIDC tokens of workflows: a host, on Enterprise Server with a path.
 
     https://docs.github.com/en/actions/reference/security/oidc, its page for ghe.com, and
     https://docs.github.com/en/enterprise-server@latest/actions/reference/security/oidc
@@ -169,7 +173,7 @@ def github_ids_error(ids: str) -> str:
 
 
 def github_subject(repository: str, ids: str) -> str:
-    """How GitHub's OIDC tokens name a repository; with its ids since July 2026.
+    """Returns how the subject of GitHub's OIDC tokens names a repository: with ids since July 2026.
 
     https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens
     """
@@ -191,12 +195,12 @@ FOLDER = re.compile(r"\.|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]
 
 
 def folder_of(answers_file: PurePath) -> str:
-    """The folder of the project in its repository, which is that of its answers file."""
+    """Returns the project's folder in its repository, which is the folder of its answers file."""
     return answers_file.parent.as_posix()
 
 
 def moved_error(folder: str, answers_file: PurePath) -> str:
-    """What to do where the answers file, and so the project, is not in the folder it records."""
+    """Says what to do if the answers file, and so the project, is not in the folder it records."""
     now = folder_of(answers_file)
     if folder == now:
         return ""
@@ -215,7 +219,7 @@ def moved_error(folder: str, answers_file: PurePath) -> str:
 
 
 def working_directory_error(folder: str, answers_file: PurePath) -> str:
-    # at the top, it may be that Copier was run in the folder
+    # an answers file at the top can also mean that Copier was run inside the project's folder
     moved = moved_error(folder, answers_file)
     if moved and (folder_of(answers_file) != "." or not FOLDER.fullmatch(folder)):
         return moved
@@ -230,18 +234,19 @@ def working_directory_error(folder: str, answers_file: PurePath) -> str:
 
 @cache
 def library_version(template: PurePath, commit: str) -> str:
-    """The version of the library that a member of this version of the template gets.
+    """Returns the version of the library for a member of this version of the template.
 
-    commit: what `git describe` says of the template. That of a tag is the tag's; any other version
-    carries a digest of the library's files, because pip does not install a version twice.
+    commit: what `git describe` prints for the template. A tag gives its own version. Any other
+    commit gives a version with a digest of the library's files, because pip does not install the
+    same version again.
     """
     tag, *beyond = re.split(r"-\d+-g", commit)
-    # not a commit's hash, of which some look like a version: 08387b6
+    # strict, because a commit's hash can look like a version: 08387b6
     is_tag = re.fullmatch(r"(v\d+|\d+\.\d+)(\.\d+)*((a|b|rc)\d+)?", tag)
     base = tag.removeprefix("v") if is_tag else "0"
     if base != "0" and not beyond:
         return base
-    # what hooks/library.py takes of it, and more
+    # these include all files that hooks/library.py packs
     parts = [path for part in ("src", "template") for path in Path(template, part).rglob("*")]
     files = sorted(path for path in parts if path.is_file() and "__pycache__" not in path.parts)
     digest = hashlib.sha256()

@@ -1,8 +1,8 @@
 """Derives from the answers what the template's files and folders need: layers, names, settings.
 
-They are not computed answers (`when: false`), because Copier works out each of those several times:
-that took a tenth of a copy. They are known once all questions are answered. `dev_role`, `ci_user`
-and `clouds`, which questions refer to, are in copier.yml.
+These values are not computed answers (`when: false`), because Copier computes each of those several
+times, which took a tenth of a copy. They are known once all questions are answered. `dev_role`,
+`ci_user` and `clouds`, to which questions refer, are in copier.yml.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ from jinja2 import Environment
 Answers = Mapping[str, Any]
 
 LAST = "setup"
-"""The last question: once it is answered, all are."""
+"""The last question. Once it is answered, all questions are."""
 
 
 class Cloud(NamedTuple):
-    """A cloud that can hold a registry. scheme: of the registry's URL; layer: its folder of
-    template/; place, identity: the answers that say where the registry is, and who deploys are."""
+    """A cloud that can hold a registry.
+
+    scheme: the scheme of the registry's URL.
+    layer: the cloud's folder of template/.
+    place: the answer that says where the registry is.
+    identity: the answer that says as whom deploys sign in.
+    """
 
     scheme: str
     layer: str
@@ -35,13 +40,16 @@ CLOUDS = {
     "azure": Cloud("az", "on_azure", "azure_storage_account", "azure_identities"),
     "gcs": Cloud("gs", "on_google", "gcs_bucket", "google_provider"),
 }
-"""By the answer `registry`. A registry in Snowflake is in the account. The library's own list is
-`CLOUDS` in src/dbtmesh/registry/store.py."""
+"""The clouds by the answer `registry`. A registry in Snowflake needs none: it is in the account.
+The library's own list is `CLOUDS` in src/dbtmesh/registry/store.py."""
 
 
 def layers(answers: Answers) -> dict[str, str]:
-    """A folder of template/ that is named after one of these is a layer. Members receive it in
-    their project's folder, which is the value. If the value is empty, they do not receive it."""
+    """Returns the layers, which are folders of template/ with these names, and their values.
+
+    A member receives a layer in its project's folder, which is the value. If the value is empty, it
+    does not receive the layer.
+    """
     kind, registry = answers["kind"], answers["registry"]
     starter, reads = answers["starter"], answers["starter_reads"]
     received = {
@@ -63,28 +71,28 @@ def is_publisher(answers: Answers) -> bool:
 
 
 def delivery(answers: Answers, answers_file: PurePath) -> dict[str, Any]:
-    """Where it is deployed, and by which files.
+    """Returns what workflows need: names of GitHub environments, and of workflow and answers files.
 
     The GitHub environments of deploys and of pull requests hold the secrets, and Snowflake and the
-    cloud trust their names. Members that share a repository have their own.
+    cloud trust their names. Each member of a shared repository has its own environments.
     """
     alone, project = answers["working_directory"] == ".", answers["project_name"]
     beside = "mesh-" if ".github/workflows/" in answers["own_files"] else ""
     server = answers["github_server"]
     return {
-        # gh asks github.com, whatever the folder's repository is
+        # without --hostname, gh asks github.com, even in a clone of another server
         "gh_api": "gh api" if server == "github.com" else f"gh api --hostname {server}",
         "deploy_environment": "prod" if alone else f"prod-{project}",
         "ci_environment": "ci" if alone else f"ci-{project}",
         # workflows go to the top of the repository, also if members share it
         "workflow_prefix": beside if alone else f"{project}-",
-        # else commands that change an answer name the answers file: Copier would not find it
+        # if not, commands that change an answer must name the file, or Copier does not find it
         "plain_answers_file": answers_file.as_posix() == ".copier-answers.yml",
     }
 
 
 def registry_url(answers: Answers) -> str:
-    """Empty until it is known."""
+    """Returns the registry's URL; empty until the answers tell it."""
     match answers["registry"]:
         case "s3":
             bucket = answers["registry_bucket"]
@@ -102,7 +110,7 @@ def registry_url(answers: Answers) -> str:
 
 
 def registry(answers: Answers) -> dict[str, Any]:
-    """Its URL, the answers that deploys need, and whether all of them are given."""
+    """Returns the registry's URL, the answers that deploys need, and whether all are given."""
     url, own = registry_url(answers), CLOUDS.get(answers["registry"])
     identities = [cloud.identity for name, cloud in CLOUDS.items() if name in answers["clouds"]]
     return {
@@ -115,7 +123,7 @@ def registry(answers: Answers) -> dict[str, Any]:
 
 
 class Derived(ContextHook):
-    """Adds them to what Copier renders with. Filters of the other extensions take texts apart."""
+    """Adds the derived values to Copier's context. The other extensions' filters parse answers."""
 
     answers: Answers | None = None
     values: Mapping[str, Any] = {}
@@ -125,8 +133,10 @@ class Derived(ContextHook):
         environment.filters["clouds"] = self.clouds
 
     def clouds(self, upstreams: str, own: str) -> list[str]:
-        """Answers to `registry` of the registries that a project reads or writes, as far as they
-        take a cloud's account; its own first."""
+        """Returns the clouds of the registries that a project reads or writes, its own first.
+
+        A cloud is named by its answer to `registry`. A registry in Snowflake is in no cloud.
+        """
         parsed = self.environment.filters["parse_upstreams"](upstreams)
         read = {each["registry"].partition("://")[0]: None for each in parsed}
         answer_of = {cloud.scheme: answer for answer, cloud in CLOUDS.items()}
@@ -138,7 +148,7 @@ class Derived(ContextHook):
             return
         if context["_copier_answers"] != self.answers:
             conf = context["_copier_conf"]
-            if not conf["answers_file"]:  # Copier is about to work out its name
+            if not conf["answers_file"]:  # Copier has not rendered its name yet
                 return
             self.values = self.derive(context, conf)
             self.answers = context["_copier_answers"]
@@ -173,9 +183,9 @@ class Derived(ContextHook):
             "prod_databases": filters["databases_of"](schemas, prod),
             "read_places": filters["parse_reads"](answers["reads"]),
             "upstream_projects": upstreams,
-            # of what the mesh keeps in Snowflake, if this or one that it reads publishes there
+            # holds the mesh's data in Snowflake, if this project or an upstream publishes there
             "mesh_schema": f"{prod}.MESH" if in_snowflake else "",
-            # of the library: see hooks/library.py
+            # versions of the library: see hooks/library.py
             "library_version": version,
             "vendored_version": version if answers["library"] == "vendor" else "",
         }

@@ -1,9 +1,9 @@
 """Refuses invalid answers that nobody typed at a prompt, in one line, before anything is written.
 
-Copier ends with a traceback where an answer of `--data` or of a data file is not valid, takes keys
-that are no questions without a word (in `--ask`, too), and replaces an answer of the answers file
-that is not valid by the default. The first question's `ask` asks this filter instead, which refuses
-all of these by Copier's own error for people (`UserMessageError`: one line, exit status 1).
+Copier itself prints a traceback for an invalid answer from `--data` or a data file. It silently
+accepts keys that are not questions, also in `--ask`, and it replaces an invalid answer in the
+answers file by the default. The first question's `ask` calls this filter, which refuses all of
+these with Copier's own error for people (`UserMessageError`: one line, exit status 1).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from jinja2.runtime import Context
 Question = Mapping[str, Any]
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in Python takes a tenth of the time of a copy."""
+"""The loader in C: the one in Python would take a tenth of the time of a copy."""
 
 TRUE, FALSE = {"y", "yes", "t", "true", "on", "1"}, {"n", "no", "f", "false", "off", "0"}
-"""What Copier takes for a yes or no."""
+"""What Copier accepts as yes and as no."""
 
 
 def text(answer: Any) -> str:
-    """As Copier reads a question's type `str`. Raises ValueError, as the two below."""
+    """Reads an answer of type `str`, as Copier does. Raises ValueError, as the next two do."""
     if not isinstance(answer, str):  # 1.10 of a YAML file would be 1.1 here
         raise ValueError(f"{answer!r} is not text: put it in quotes")
     return answer
@@ -58,14 +58,19 @@ TYPES: Mapping[str, Callable[[Any], Any]] = {"str": text, "int": whole_number, "
 
 
 def values_of(choices: Any) -> list[Any]:
-    """The answers that a question offers: as a list, by label, or by label with a validator."""
+    """Returns the answers that a question offers, in any of the forms that copier.yml allows.
+
+    These are a list, answers by label, and answers with a validator by label.
+    """
     offered = choices.values() if isinstance(choices, dict) else choices or []
     return [each["value"] if isinstance(each, dict) else each for each in offered]
 
 
 class Form:
-    """The questions, and the answers at hand. What is not answered has its default, worked out
-    when a validator looks at it."""
+    """The questions, and the answers given so far.
+
+    A question without an answer has its default, which is computed when a validator needs it.
+    """
 
     def __init__(
         self, questions: Mapping[str, Question], given: Mapping[str, Any], context: Context
@@ -78,7 +83,7 @@ class Form:
         self.given = given
 
     def problem(self, key: str) -> str:
-        """What is wrong with the answer to a question, in one line; empty where nothing is."""
+        """Says in one line what is wrong with the answer to a question; empty if it is valid."""
         question = self.questions[key]
         try:
             answer = self.value(key)
@@ -90,7 +95,7 @@ class Form:
         return self.rendered(question.get("validator", "")).strip()
 
     def value(self, key: str) -> Any:
-        """Raises ValueError where it is not of the question's type."""
+        """Returns the answer, or the default. Raises ValueError where it is of a wrong type."""
         if key not in self.values:
             question = self.questions[key]
             answer = self.given[key] if key in self.given else self.default(question)
@@ -106,7 +111,7 @@ class Form:
         if "{" not in template:
             return template
         parsed = self.environment.parse(template)
-        # also those that it sets itself, which are no questions; `meta` would compile it to tell
+        # includes variables that the template sets itself; `jinja2.meta` would have to compile it
         names = {name.name for name in parsed.find_all(nodes.Name)}
         seen = {name: self.value(name) for name in names & self.questions.keys()}
         return self.environment.from_string(parsed).render({**self.values, **seen})
@@ -114,13 +119,13 @@ class Form:
 
 @pass_context
 def accepted(context: Context, recorded: Mapping[str, Any], conf: Mapping[str, Any]) -> bool:
-    """True. Raises UserMessageError on the first answer that is not valid.
+    """Returns True. Raises UserMessageError on the first answer that is not valid.
 
-    recorded: `_copier_answers`, which at the first question are all that are known; conf:
-    `_copier_conf`.
+    recorded: `_copier_answers`, which at the first question holds only recorded answers.
+    conf: `_copier_conf`.
     """
     data: Mapping[str, Any] = conf["data"]
-    # Copier hands a whole answers file on as data where it renders the version of an update's start
+    # for an update, Copier renders the old version with a whole answers file as data
     whole_file = "_commit" in data
     source = Path(conf["src_path"], "copier.yml").read_text(encoding="utf-8")
     every = yaml.load(source, LOADER)  # noqa: S506  a safe one
@@ -134,9 +139,9 @@ def accepted(context: Context, recorded: Mapping[str, Any], conf: Mapping[str, A
             raise UserMessageError(f"error: --ask: {unknown(pattern, asked)}")
     given = {**recorded, **data}
     for key in given.keys() & questions.keys() - set(asked):
-        # Copier would take it as it is, where others decide
+        # Copier would use this value instead of computing it
         raise UserMessageError(
-            f"error: {conf['answers_file']}: {key} is worked out from other answers: take it out"
+            f"error: {conf['answers_file']}: {key} is computed from other answers: remove it"
         )
     form = Form(questions, given, context)
     for key in asked:
@@ -150,8 +155,10 @@ def accepted(context: Context, recorded: Mapping[str, Any], conf: Mapping[str, A
 
 
 def to_ask(words: Sequence[str]) -> list[str]:
-    """What a command line of Copier's asks: it takes no note of patterns that match nothing, and
-    hands them on to nobody."""
+    """Returns the patterns of `--ask` in Copier's command line.
+
+    Copier ignores patterns that match nothing, and does not pass them to templates.
+    """
     if Path(words[0]).stem != "copier":
         return []
     flag = "--ask"

@@ -1,8 +1,7 @@
-"""Reads default answers from the files of a project that is there already, and finds which of them
-stay its own.
+"""Reads default answers from the files of an existing project, and finds the files that it keeps.
 
-Read only where a copy is the first one into a folder: a member has an answers file. Nothing of a
-team's is executed, and what cannot be read is as if it were not there.
+It does so only for the first copy into a folder: a member has an answers file. It executes nothing
+of the team's, and treats a file that it cannot read as missing.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from jinja2.ext import Extension
 LAYER = re.compile(r"\{\{ *\w+ *\}\}")
 PREFIX = re.compile(r"^\{\{ *workflow_prefix *\}\}")
 NO_VALUE = (ValueError, LookupError, AttributeError, TypeError, OverflowError)
-"""What PyYAML raises for a value that is not one of its type: `2026-13-01`, `!!bool x`."""
+"""What PyYAML raises for a value that its type does not allow: `2026-13-01`, `!!bool x`."""
 WITH_DEFAULT = re.compile(r"""^\{\{\s*env_var\([^,(){}]+,\s*(['"])([^'"]+)\1\s*\)\s*\}\}$""")
 MACRO = re.compile(r"{%[-+]?\s*macro\s+(\w+)\s*\(")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
-"""A name on Snowflake as it stands: no Jinja, and stored in upper case."""
+"""An unquoted name on Snowflake, which is stored in upper case. It contains no Jinja."""
 CONFIG = re.compile(r"\bconfig\s*\(")
 """Where a model configures itself in its own file, in SQL or Python."""
 QUOTES = re.compile(r"""'[^']*'|"[^"]*"|[()]""")
@@ -35,13 +34,13 @@ COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 NOT_PROD = ("dev", "ci", "local", "test", "staging", "default")
 """Targets that deploy nothing."""
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Projects have megabytes of YAML."""
+"""The loader in C, because projects have megabytes of YAML."""
 MOST_NESTED = 500
 DEEP_BLOCK = re.compile(r"(?m)^ {1000}|(?:[-?] +){500}")
 
 
 def joined(conf: Mapping[str, Any]) -> Path | None:
-    """The folder of a project that is no member yet; None where there is a member, or nothing."""
+    """Returns the folder if it is not a member yet; None if it is a member or does not exist."""
     answers = PurePath(conf["answers_file"])
     project = Path(conf["dst_path"], answers.parent)
     if not project.is_dir() or (project / answers.name).exists():
@@ -50,8 +49,8 @@ def joined(conf: Mapping[str, Any]) -> Path | None:
 
 
 def template_files(template: Path) -> Iterator[tuple[str, Path]]:
-    """Where the template's files go, and where they are. Paths as from the project's folder; what
-    lies outside of a layer goes to the top of the repository."""
+    """Yields each template file with its path in a member, which is relative to the project's
+    folder. Files outside of a layer go to the top of the repository."""
     for path in sorted(template.rglob("*")):
         parts = list(path.relative_to(template).parts)
         if not path.is_file() or parts[0].endswith("_starter }}"):
@@ -64,8 +63,8 @@ def template_files(template: Path) -> Iterator[tuple[str, Path]]:
 
 
 def own_files(conf: Mapping[str, Any]) -> str:
-    """Files of the template's that the folder has already, or whose macros it defines elsewhere:
-    paths with commas between."""
+    """Returns, separated by commas, paths of the template that the folder has already, or whose
+    macros the project defines elsewhere."""
     project = joined(conf)
     if project is None:
         return ""
@@ -86,27 +85,27 @@ def own_files(conf: Mapping[str, Any]) -> str:
 
 
 def refuse_other_mesh(project: Path, folder: PurePath) -> None:
-    """Raises UserMessageError where mesh.yml is another tool's: every command of a member reads the
-    one of the template, and two cannot lie there."""
+    """Raises UserMessageError if mesh.yml belongs to another tool: every command of a member reads
+    the template's, and a folder cannot have two."""
     file = project / "mesh.yml"
     kinds = ("upstream", "native", "loom")
     if (file.exists() or file.is_symlink()) and _mapping(file).get("kind") not in kinds:
         raise UserMessageError(
             f"error: {(folder / 'mesh.yml').as_posix()} is another tool's, and the mesh needs a "
-            "file of that name here: give yours another one (git mv mesh.yml …), then copy again. "
-            "Nothing was written"
+            "file of that name here: rename yours (git mv mesh.yml …), then copy again. Nothing "
+            "was written"
         )
 
 
 def macros(project: Path) -> set[str]:
-    """Names of the macros that a project defines."""
+    """Returns the names of the macros that a project defines."""
     files = _files(project, "macro-paths", "macros", "*.sql")
     return {name for file in files for name in MACRO.findall(COMMENT.sub("", _text(file)))}
 
 
 def _files(project: Path, key: str, default: str, *patterns: str) -> Iterator[Path]:
-    """Files in the folders that a setting such as `model-paths` names, or as dbt called it before
-    1.0, `source-paths`."""
+    """Yields the files in the folders that a setting such as `model-paths` names. Before 1.0, dbt
+    called that one `source-paths`."""
     known = settings(project)
     paths = known.get(key, known.get("source-paths") if key == "model-paths" else None)
     named = [each for each in paths if isinstance(each, str)] if isinstance(paths, list) else None
@@ -116,7 +115,7 @@ def _files(project: Path, key: str, default: str, *patterns: str) -> Iterator[Pa
 
 
 def settings(project: Path) -> dict[str, Any]:
-    """dbt_project.yml; empty where there is none, or where it cannot be read."""
+    """Returns dbt_project.yml; empty if there is none, or if it cannot be read."""
     return _mapping(project / "dbt_project.yml")
 
 
@@ -135,7 +134,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _is_deep(text: str) -> bool:
-    """Whether a YAML text may nest so deep that the loader, which is C, ends the process."""
+    """Checks whether YAML may nest so deep that the loader, which is in C, crashes the process."""
     depth = most = 0
     for mark in re.findall(r"[\[\]{}]", text):
         depth = max(0, depth + (1 if mark in "[{" else -1))
@@ -144,7 +143,7 @@ def _is_deep(text: str) -> bool:
 
 
 def existing_name(conf: Mapping[str, Any]) -> str:
-    """The name of the dbt project that is there; empty where there is none."""
+    """Returns the name of the existing dbt project; empty if there is none."""
     project = joined(conf)
     name = settings(project).get("name") if project else ""
     return name if isinstance(name, str) else ""
@@ -155,14 +154,14 @@ def existing_profile(conf: Mapping[str, Any]) -> str:
 
 
 def _profile(project: Path) -> str:
-    # as `Project.profile` of the library has it
+    # the same as `Project.profile` in the library
     named = WITH_DEFAULT.sub(r"\2", str(settings(project).get("profile") or ""))
     return "" if "{{" in named else named
 
 
 def existing_target(conf: Mapping[str, Any], target: str, key: str) -> str:
-    """A name on Snowflake that a target of its profile has, such as prod's database; empty where
-    there is none, or where it is put together by Jinja."""
+    """Returns a name on Snowflake from a target of the profile, such as prod's database; empty if
+    the target does not name it, or names it by Jinja."""
     project = joined(conf)
     targets = _targets(project) if project else {}
     found = _stored(targets.get(_prod_of(targets) if target == "prod" else target, {}).get(key))
@@ -170,7 +169,7 @@ def existing_target(conf: Mapping[str, Any], target: str, key: str) -> str:
 
 
 def _taken(conf: Mapping[str, Any]) -> set[str]:
-    """Databases of other members in the repository: each has its own."""
+    """Returns the databases of other members in the repository, because each has its own."""
     folder = PurePath(conf["answers_file"]).parent
     top = Path(conf["dst_path"])
     files = [file for depth in (1, 2, 3) for file in top.glob("*/" * depth + "mesh.yml")]
@@ -180,20 +179,20 @@ def _taken(conf: Mapping[str, Any]) -> set[str]:
 
 
 def _prod_of(targets: Mapping[str, Any]) -> str:
-    """The name of the target that deploys: `prod`, or the only one with no other purpose."""
+    """Returns the name of the target that deploys: `prod`, or the only one without another use."""
     others = [name for name in targets if name.lower() not in NOT_PROD]
     return "prod" if "prod" in targets or len(others) != 1 else others[0]
 
 
 def existing_account(conf: Mapping[str, Any]) -> str:
-    """The account of the first target that names one as it stands."""
+    """Returns the account of the first target that names one without Jinja."""
     project = joined(conf)
     named = (target.get("account") for target in (_targets(project).values() if project else ()))
     return next((each for each in named if isinstance(each, str) and "{{" not in each), "")
 
 
 def _targets(project: Path) -> dict[str, dict[str, Any]]:
-    """Targets on Snowflake of the project's profile, by name; read where dbt reads profiles."""
+    """Returns the Snowflake targets of the project's profile, by name, from where dbt reads it."""
     outputs = outputs_in(project, project) or outputs_in(_home(), project)
     return {
         str(name): target
@@ -203,7 +202,7 @@ def _targets(project: Path) -> dict[str, dict[str, Any]]:
 
 
 def _home() -> Path:
-    """Where a person keeps profiles."""
+    """Returns the folder where a person keeps profiles."""
     home = Path(os.environ.get("DBT_PROFILES_DIR") or "~/.dbt")
     with contextlib.suppress(RuntimeError):  # there is no home
         home = home.expanduser()
@@ -211,14 +210,14 @@ def _home() -> Path:
 
 
 def outputs_in(folder: Path, project: Path) -> dict[str, Any]:
-    """All targets of the project's profile in the profiles.yml of a folder."""
+    """Returns all targets of the project's profile in the profiles.yml of a folder."""
     found = _mapping(folder / "profiles.yml").get(_profile(project))
     outputs = found.get("outputs") if isinstance(found, dict) else None
     return outputs if isinstance(outputs, dict) else {}
 
 
 def hidden_targets(project: Path) -> list[str]:
-    """Targets of a person's own profile that dbt does not see beside the project's profiles.yml."""
+    """Returns targets of a person's own profile, which the project's profiles.yml hides."""
     return [str(name) for name in outputs_in(_home(), project)]
 
 
@@ -227,7 +226,7 @@ def _stored(name: object) -> str:
 
 
 def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
-    """Schemas that its models go to, with commas between; the last is for models that name none."""
+    """Returns the schemas of its models, comma-separated; the last is for models that name none."""
     project = joined(conf)
     if not project:
         return ""
@@ -246,12 +245,12 @@ def existing_schemas(conf: Mapping[str, Any], prod_database: str) -> str:
 
 
 def names_schemas(project: Path) -> bool:
-    """Whether dbt_project.yml gives a schema to anything that dbt builds."""
+    """Checks whether dbt_project.yml gives a schema to anything that dbt builds."""
     return any(True for _ in _written(project, ""))
 
 
 def moved_schemas(project: Path) -> list[str]:
-    """Where dbt's own rule has put models of prod: the target's schema with theirs behind it."""
+    """Returns the schemas of prod by dbt's own rule: the target's schema, then the model's."""
     targets = _targets(project)
     default = _stored(targets.get(_prod_of(targets), {}).get("schema"))
     named = (*_written(project, ""), *_configured(project, ""))
@@ -260,13 +259,13 @@ def moved_schemas(project: Path) -> list[str]:
 
 
 def names_databases(project: Path) -> bool:
-    """Whether it sends some of what dbt builds to a database of its own."""
+    """Checks whether dbt_project.yml gives a database to anything that dbt builds."""
     return any(database for database, _ in _written(project, ""))
 
 
 def _written(project: Path, database: str) -> Iterator[tuple[str, str]]:
-    """The schemas that dbt_project.yml names, as written there, each with its database: `database`
-    where none is named."""
+    """Yields the schemas that dbt_project.yml names, verbatim, each after its database, which is
+    `database` where none is named."""
     known = settings(project)
     seen: set[tuple[int, str]] = set()
     for part in ("seeds", "models", "snapshots"):
@@ -274,7 +273,7 @@ def _written(project: Path, database: str) -> Iterator[tuple[str, str]]:
 
 
 def _configured(project: Path, database: str) -> Iterator[tuple[str, Any]]:
-    """The same of what models, seeds and snapshots say by themselves, or in their properties."""
+    """Yields the same for schemas that models, seeds and snapshots name in code or properties."""
     for file in _files(project, "model-paths", "models", "*.sql", "*.py"):
         text = _text(file)
         for config in _configs(text) if "schema" in text else ():
@@ -292,7 +291,7 @@ def _configured(project: Path, database: str) -> Iterator[tuple[str, Any]]:
 
 
 def _configs(text: str) -> Iterator[str]:
-    """What is between the brackets of each `config(…)`."""
+    """Yields the text inside the parentheses of each `config(…)`."""
     for found in CONFIG.finditer(text):
         depth = 1
         for sign in QUOTES.finditer(text, found.end()):
@@ -303,7 +302,8 @@ def _configs(text: str) -> Iterator[str]:
 
 
 def _written_in(part: Any, database: str, seen: set[tuple[int, str]]) -> Iterator[tuple[str, str]]:
-    """seen: what was looked at, for aliases may lead to one mapping by very many ways."""
+    """Yields the same for one mapping. seen: what was visited before, because YAML aliases can lead
+    to one mapping in very many ways."""
     if not isinstance(part, dict) or (id(part), database) in seen:
         return
     seen.add((id(part), database))
@@ -312,12 +312,12 @@ def _written_in(part: Any, database: str, seen: set[tuple[int, str]]) -> Iterato
     if isinstance(schema, str):
         yield database, schema
     for key, each in part.items():
-        if not str(key).startswith("+"):  # a folder, or a package
+        if not str(key).startswith("+"):  # a folder or a package
             yield from _written_in(each, database, seen)
 
 
 def existing_reads(conf: Mapping[str, Any], prod_database: str) -> str:
-    """Databases and schemas that its sources name as they stand, with commas between."""
+    """Returns `DATABASE.SCHEMA` of the sources that name both without Jinja, comma-separated."""
     project = joined(conf)
     if not project:
         return ""
@@ -330,8 +330,7 @@ def existing_reads(conf: Mapping[str, Any], prod_database: str) -> str:
 
 
 def unread_sources(project: Path) -> dict[str, Path]:
-    """Sources in a database that is named, but not as it stands, or whose schema is not: by name,
-    with the file that declares each."""
+    """Returns sources that name a database, but it or the schema by Jinja: files by source name."""
     return {
         str(source.get("name")): file
         for file, source in sources(project)
@@ -340,7 +339,7 @@ def unread_sources(project: Path) -> dict[str, Path]:
 
 
 def sources(project: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Sources that a project declares, each with its file."""
+    """Yields the sources that a project declares, each after its file."""
     for file in _files(project, "model-paths", "models", "*.yml", "*.yaml"):
         text = _text(file)
         declared = _parsed(text).get("sources") if "sources:" in text else None
@@ -350,7 +349,7 @@ def sources(project: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _place(source: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Database and schema of a source, as written."""
+    """Returns database and schema of a source, verbatim."""
     return source.get("database"), source.get("schema", source.get("name"))
 
 
@@ -359,23 +358,23 @@ def _models(project: Path) -> Iterator[Path]:
 
 
 def _text(file: Path) -> str:
-    """Empty where it cannot be read."""
+    """Returns the file's text; empty if it cannot be read."""
     try:
-        # a pipe would never end
+        # reading a pipe would never end
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     except OSError:
         return ""
 
 
 def has_models(conf: Mapping[str, Any]) -> bool:
-    """Whether there are models of the team's, or a project that will have some."""
+    """Checks whether the team has models, or a dbt project that will have some."""
     project = joined(conf)
     return bool(project and (settings(project) or any(_models(project))))
 
 
 def publishes_orders(upstreams: str, conf: Mapping[str, Any]) -> bool:
-    """Whether the starter models, which read `public_orders`, have something to read: by what the
-    first upstream has published on this machine, or else because it is the demo's."""
+    """Checks whether the first upstream publishes `public_orders`, which the starter models read.
+    Without a publication on this machine, only the demo's upstream is known to."""
     name = re.split("[,=:@]", upstreams)[0].strip()
     project = Path(conf["dst_path"], PurePath(conf["answers_file"]).parent)
     home = project / os.environ.get("DBT_MESH_HOME", "../.mesh")

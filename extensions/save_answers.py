@@ -1,8 +1,8 @@
-"""Keeps what was answered before Ctrl-C: a data file, and the command that goes on with it.
+"""Saves the answers given before Ctrl-C to a data file, and prints the command that continues.
 
-Copier shows the answers so far to every template that it renders, also to the defaults and
-validators of a question. When the program ends while questions were being asked, the last that
-were seen are written to a file, and `--data-file` of it does not ask them again.
+Copier passes the answers so far to every template that it renders, also to the defaults and
+validators of questions. If the program ends while it asks questions, the last answers seen are
+written to a file. With `--data-file`, Copier does not ask for them again.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ DATA_FILE = "--data-file"
 
 @dataclass(frozen=True)
 class Seen:
-    """answers: all so far; given: those of --data; recorded: the answers file of a member that is
-    there already."""
+    """The answers at one moment.
+
+    answers: all answers so far.
+    given: those of --data.
+    recorded: the answers file of an existing member.
+    """
 
     answers: Mapping[str, Any]
     given: Mapping[str, Any]
@@ -35,15 +39,18 @@ class Seen:
 
 
 class State:
-    """Of this process, in which Copier asks once. asked: keys of the questions that are asked, once
-    it does; last: None where no question is open."""
+    """The state of this process, in which Copier asks questions once.
+
+    asked: keys of the questions that are asked; empty until then.
+    last: None while no question is open.
+    """
 
     asked: frozenset[str] = frozenset()
     last: Seen | None = None
 
 
 class Unfinished(ContextHook):
-    """Looks on while Copier asks, and changes nothing."""
+    """Observes the answers while Copier asks. It changes nothing."""
 
     def hook(self, context: dict[str, Any]) -> None:
         if context.get("_copier_phase") != "prompt":
@@ -53,13 +60,13 @@ class Unfinished(ContextHook):
         if conf["defaults"] or not sys.stdin.isatty():
             return
         if not State.asked:
-            # now: the template's clone is gone at the end
+            # read now, because the template's clone is gone at the end
             questions = _mapping(Path(conf["src_path"], "copier.yml"))
             State.asked = frozenset(
                 key for key, each in questions.items() if each.get("ask") is not False
             )
             atexit.register(tell)
-        if answers_file := str(conf["answers_file"]):  # empty while Copier works out its name
+        if answers_file := str(conf["answers_file"]):  # empty until Copier has rendered its name
             State.last = Seen(
                 answers=dict(context["_copier_answers"]),
                 given=dict(conf["data"]),
@@ -68,7 +75,7 @@ class Unfinished(ContextHook):
 
 
 def tell() -> None:
-    """At the end of the program: nothing where all questions were answered, or none was."""
+    """Saves the answers at the end of the program, unless all questions were answered or none."""
     seen, State.last = State.last, None
     operation = next((word for word in sys.argv[1:] if word in OPERATIONS), None)
     if not seen or not operation:
@@ -81,15 +88,14 @@ def tell() -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             yaml.safe_dump(kept, file, sort_keys=False, allow_unicode=True)
     except OSError as error:
-        print(f"note: what you answered could not be kept: {error.strerror}", file=sys.stderr)
+        print(f"note: your answers could not be saved: {error.strerror}", file=sys.stderr)
         return
     command = shlex.join(["copier", *again(sys.argv[1:], operation, path)])
-    print(f"What you answered is kept. To go on from there:\n  {command}", file=sys.stderr)
+    print(f"Your answers are saved. To go on from there:\n  {command}", file=sys.stderr)
 
 
 def typed(seen: Seen) -> dict[str, Any]:
-    """Answers of --data, and those to questions that are asked and were answered in another way
-    than the member has on record."""
+    """Returns the answers of --data, and those typed at prompts that differ from recorded ones."""
     recorded = _mapping(seen.recorded)
     return {
         key: value
@@ -100,7 +106,7 @@ def typed(seen: Seen) -> dict[str, Any]:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    """A YAML file's; empty where there is none. What starts with `_` is Copier's."""
+    """Returns a YAML file's mapping without Copier's own keys (`_…`); empty if it is unreadable."""
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, RecursionError):
@@ -113,7 +119,7 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def again(words: Sequence[str], operation: str, path: str) -> list[str]:
-    """The same command with this data file, which holds what another one said, too."""
+    """Returns the same command with this data file, which includes what an earlier one said."""
     kept: list[str] = []
     skip = False
     for word in words:

@@ -2,10 +2,10 @@
 
     after_copy.py ANSWERS_FILE LIBRARY_VERSION quiet|"" CI_USER MESH_SCHEMA
 
-Builds the library of the member's commands, then does what `setup` was answered: `later` prints
-the next steps, `plan` what would be created on Snowflake, `now` creates it. Copier deletes a new
-project whose task fails, so whatever goes wrong here is said, and the exit status is 0. Every
-`copier copy` waits for this: only what is needed is imported, and only then.
+Builds the library that the member's commands run on, then acts on the answer `setup`: `later`
+prints the next steps, `plan` shows what would be created on Snowflake, and `now` creates it. Copier
+deletes a new project whose task fails, so errors are only printed and the exit status is 0. Every
+`copier copy` waits for this script, so modules are imported only where they are needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import library
 
 UNTAGGED = re.compile(r"(.*-\d+-g)?[0-9a-f]{7,40}")
-"""What `git describe --tags --always` says of a commit without a tag."""
+"""What `git describe --tags --always` prints for a commit without a tag."""
 
 
 def main(
@@ -34,7 +34,7 @@ def main(
     library.put_or_say(member, library_version, answers_file)
     try:
         answers = read_answers(Path(answers_file).read_text(encoding="utf-8"))
-        # worked out of answers, and so not recorded
+        # derived from answers, so the answers file does not have them
         answers |= {"ci_user": ci_user, "mesh_schema": mesh_schema}
         make_mesh_home(member)
         if answers.get("starter") == "false":
@@ -61,7 +61,7 @@ def main(
             print("\n".join(lines))
     except KeyboardInterrupt:
         print("\nStopped. The new project is complete: README.md has the next steps.")
-    except Exception as error:  # whatever it is, it must not delete the new member
+    except Exception as error:  # if the task failed, Copier would delete the new member
         print(
             f"\nThe new project is complete, but the step after it failed ({error}): "
             "README.md has the next steps.",
@@ -70,39 +70,39 @@ def main(
 
 
 def print_whatever_the_terminal_takes() -> None:
-    """A character that the terminal does not have must not hide the rest of a report."""
+    """Makes stdout and stderr replace characters that they cannot encode, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def read_answers(text: str) -> dict[str, str]:
-    """Copier's answers file as text by key: one `key: value` a line, as Copier writes scalars.
+    """Returns the answers in Copier's answers file: one `key: value` a line, as it writes scalars.
 
-    No YAML library: importing one takes longer than all the rest of this.
+    It needs no YAML library, whose import would take longer than the rest of this script.
     """
     lines = re.findall(r"^(\w+): *(.*)$", text, flags=re.MULTILINE)
     return {key: value.strip().strip("'\"") for key, value in lines}
 
 
 def make_mesh_home(member: Path) -> None:
-    """The folder that members on one machine share; DuckDB does not make the ones it needs."""
+    """Creates the folder that members on one machine share: DuckDB does not create folders."""
     home = member / os.environ.get("DBT_MESH_HOME", "../.mesh")
     try:
         if not home.resolve().is_dir():
             home.resolve().mkdir(parents=True)
-            # of a shared repository it is a folder, and nobody's to commit
+            # where members share a repository, the folder is in it, and nobody should commit it
             (home / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as error:
         print(f"note: cannot make {home.resolve()}: {error.strerror}", file=sys.stderr)
 
 
 def version_warning(commit: str) -> str:
-    """What to say of a member whose template version is no tag: `copier update` starts from one."""
+    """Returns a warning if the template's version is not a tag: `copier update` starts from one."""
     if commit and not UNTAGGED.fullmatch(commit):
         return ""
     return (
-        f"warning: this project is of an untagged version of the template ({commit or 'no git'}), "
-        "and `copier update` cannot start from one.\n"
+        "warning: this project was made from an untagged version of the template "
+        f"({commit or 'no git'}), and `copier update` cannot start from one.\n"
         "Before you work in it, tag the template (or choose a tag) and render it again: "
         "copier copy --trust --vcs-ref TAG …"
     )
@@ -112,8 +112,10 @@ SECRET = re.compile(r"(https?://)(?!git@)[^/@\s]+@")
 
 
 def source_warning(source: str) -> str:
-    """What to say of a template that the member knows by a path from where Copier was started, or
-    by a URL that holds what nobody else should have."""
+    """Returns a warning if the recorded location of the template does not work or holds a secret.
+
+    A relative path works only from the folder where Copier was started.
+    """
     if secret := SECRET.match(source):
         return (
             "warning: the template's URL holds a user or token, and this project has recorded it.\n"
@@ -125,8 +127,8 @@ def source_warning(source: str) -> str:
     shell = Path(os.environ.get("PWD", ""))
     absolute = (shell / source).resolve() if (shell / source).exists() else "/PATH/TO/IT"
     return (
-        f"warning: this project has recorded its template as {source}, seen from the folder that "
-        "you are in, and `copier update` will not find it from there.\n"
+        f"warning: this project has recorded its template as {source}, which is relative to the "
+        "folder that you are in, and `copier update` will not find it from the project.\n"
         "Before you work in it, render it again from a URL or an absolute path: "
         f"copier copy --trust {absolute} …"
     )

@@ -1,6 +1,6 @@
-"""Reads the member as it was before the update, and as the template's old version had it.
+"""Reads the member as it was before the update, and as the template's old version rendered it.
 
-Copier has made sure that everything was committed: HEAD is the member as it was.
+Copier updates only if everything is committed, so HEAD holds the member as it was.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parents[1]
-"""Copier's clone of the new version, which has the history too."""
+"""Copier's clone of the template at the new version, with its history."""
 
 
 def committed(path: str) -> bytes | None:
-    """The member's file before the update; None where there was none."""
+    """Returns the member's file as it was before the update, or None if there was none."""
     try:
         return git("show", f"HEAD:./{path}")
     except subprocess.CalledProcessError:
@@ -23,10 +23,10 @@ def committed(path: str) -> bytes | None:
 
 
 def is_untouched(answers: Path, path: str) -> bool:
-    """Whether the member's file is as the old version of the template had it.
+    """Checks whether the member's file was as the old version of the template rendered it.
 
-    Most files are static, and the template's history knows them by their hash; only others need a
-    rendering of the old version, which takes a second.
+    Most files are static, and their hash is in the template's history. Only for other files is the
+    old version rendered, which takes a second.
     """
     if git("rev-parse", f"HEAD:./{path}").strip() in old_hashes():
         return True
@@ -35,7 +35,7 @@ def is_untouched(answers: Path, path: str) -> bool:
 
 @cache
 def old_hashes() -> frozenset[bytes]:
-    """Hashes of all files of the template's old version; none where it is not known any more."""
+    """Returns the hashes of the old version's files; none if git no longer has that version."""
     try:
         tree = git("-C", str(TEMPLATE), "ls-tree", "-r", "-z", os.environ["VERSION_FROM"])
     except subprocess.CalledProcessError:
@@ -44,14 +44,17 @@ def old_hashes() -> frozenset[bytes]:
 
 
 def rendered_before(answers: Path, path: str) -> bytes | None:
-    """The file as the old version of the template rendered it for this member, or None."""
+    """Returns the file as the old version of the template rendered it for this member, or None."""
     folder = old_rendering(answers)
     return (folder / path).read_bytes() if folder and (folder / path).is_file() else None
 
 
 @cache
 def old_rendering(answers: Path) -> Path | None:
-    """The member without its own edits; None where the old version cannot be rendered any more."""
+    """Renders the member without its own edits, from the old version of the template.
+
+    Returns its folder, or None if the old version cannot be rendered any more.
+    """
     import atexit
     import shutil
     import tempfile

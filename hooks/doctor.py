@@ -17,7 +17,7 @@ from dbtmesh.doctor.project import Project
 
 
 def findings(project: Path, checks: Sequence[plan.Check] = plan.FILES) -> list[Finding]:
-    """What the project's files lack; notes are left out.
+    """Returns what the project's files lack, without notes.
 
     Raises MeshError where mesh.yml cannot be read.
     """
@@ -25,7 +25,7 @@ def findings(project: Path, checks: Sequence[plan.Check] = plan.FILES) -> list[F
 
 
 def told(found: Sequence[Finding]) -> list[str]:
-    """Their lines under a heading; nothing where nothing was found."""
+    """Returns the findings' lines under a heading; no lines if there are no findings."""
     if not found:
         return []
     lines = [line for each in found for line in plan.described(each)]

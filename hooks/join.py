@@ -1,8 +1,8 @@
-"""Merges a first copy into a folder that has something already: a dbt project, or a repository.
+"""Merges a first copy into a folder that already holds a dbt project, or into a repository.
 
-Copier leaves alone what was there (`own_files` in copier.yml). Here lines are added to files of
-which that is safe, settings and lists; of others the template's version is laid beside, under a
-name that no tool reads, for people to take over what they want.
+Copier leaves existing files alone (`own_files` in copier.yml). This module adds lines to some of
+them, where that is safe: settings and lists. For others it writes the template's version beside the
+team's, under a name that no tool reads, and people take over what they want.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ MERGED = (
     environment.requirements,
     repository.lines,
 )
-"""What these find is added. What is there says the same after it."""
+"""The checks whose fixes are written. They do not change the meaning of existing lines."""
 LOOKED_AT = tuple(each for each in plan.FILES if each is not copier_answers.answers)
-"""The answers are just written."""
+"""The checks that report in the end. Copier has just written the answers file: it needs none."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
 REQUIREMENTS, WORKFLOWS, DBT_PROJECT = "requirements.txt", ".github/workflows/", "dbt_project.yml"
 LOCK = f"it pins versions, so what the mesh needs is in {environment.AFTER}, installed after it"
 NEW_NAME = re.compile(r"[a-z][a-z0-9_]*")
-"""A name that the template takes for a new project; dbt takes more."""
+"""A name that the template accepts for a new project; dbt accepts more."""
 NEEDED = ("snowflake/", "scripts/")
 TAKE_OVER = {
     "README.md": "how to build, deploy and publish",
@@ -60,9 +60,13 @@ TAKE_OVER = {
 
 @dataclass(frozen=True)
 class Joined:
-    """written: paths that the copy wrote, from the repository's top; told: a line for each file
-    that both had; findings: what the doctor still finds; staged: whether something of the team's
-    waits to be committed."""
+    """What a join did.
+
+    written: the paths that the copy wrote, relative to the repository's top.
+    told: lines for the person, such as one for each file that project and template both have.
+    findings: what the doctor still finds.
+    staged: whether the team had staged changes of its own.
+    """
 
     written: Sequence[str]
     told: Sequence[str]
@@ -71,7 +75,7 @@ class Joined:
 
 
 def join(answers_file: Path, copied: Path) -> Joined:
-    """copied: the top of the repository, where Copier ran."""
+    """Merges the copy into the existing files. copied: the repository's top, where Copier ran."""
     answers = yaml_files.mapping(answers_file)
     own = [path for path in str(answers.get("own_files") or "").split(",") if path]
     folder = answers_file.parent
@@ -118,8 +122,11 @@ def join(answers_file: Path, copied: Path) -> Joined:
 
 
 def render(answers: Mapping[str, object], answers_file: Path, folder: Path) -> None:
-    """The member as if nothing had been there; without a dbt_project.yml where only one that was
-    there may have the project's name."""
+    """Renders the member as if the folder had been empty.
+
+    It leaves out dbt_project.yml if the template accepts the project's name only where that file
+    exists already.
+    """
     data = {key: value for key, value in answers.items() if not key.startswith("_")}
     own = "" if NEW_NAME.fullmatch(str(answers.get("project_name"))) else DBT_PROJECT
     copier.run_copy(
@@ -136,7 +143,7 @@ def render(answers: Mapping[str, object], answers_file: Path, folder: Path) -> N
 
 
 def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> Iterator[str]:
-    """Adds the lines and lays files beside; what became of each file that both had."""
+    """Adds the lines and writes files beside the team's. Yields a line for each file of both."""
     before = {
         path: (project / path).read_text(encoding="utf-8")
         for path in mended.edited
@@ -174,17 +181,17 @@ def kept(own: Sequence[str], mended: Project, pristine: Path, project: Path) -> 
 
 
 def added(before: str, after: str) -> str:
-    """`3 lines added`, and how many are written otherwise, such as a hook that is one of two."""
+    """Returns, for example, `3 lines added`. A line is rewritten when one hook becomes a list."""
     stay = SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
     same = sum(block.size for block in stay.get_matching_blocks())
     changed = len(before.splitlines()) - same
     more = len(after.splitlines()) - same - changed
-    told = [f"{counted(changed, 'line')} written otherwise"] if changed else []
+    told = [f"{counted(changed, 'line')} rewritten"] if changed else []
     return ", ".join([*told, f"{counted(more, 'line')} added"] if more or not told else told)
 
 
 def new_rule(own: Sequence[str], project: Path) -> list[str]:
-    """What the template's macros change for a project whose places dbt's own rules have named."""
+    """Says what the template's macros change for a project that followed dbt's own naming rules."""
     macro = "macros/generate_schema_name.sql"
     if macro in own or "dbt_project.yml" not in own:
         return []
@@ -204,16 +211,16 @@ def new_rule(own: Sequence[str], project: Path) -> list[str]:
 
 
 def unread(project: Path) -> list[str]:
-    """Sources whose tables nobody will be granted, for their place is put together by Jinja."""
+    """Names sources whose location is a Jinja expression: nobody will be granted their tables."""
     return [
-        f"{file.relative_to(project).as_posix()}: where the source {name} lies is not plain text: "
-        "name its DATABASE.SCHEMA in the answer `reads`"
+        f"{file.relative_to(project).as_posix()}: the location of the source {name} is not plain "
+        "text: name its DATABASE.SCHEMA in the answer `reads`"
         for name, file in joining.unread_sources(project).items()
     ]
 
 
 def hidden(own: Sequence[str], project: Path) -> list[str]:
-    """A profile of the same name that people keep at home: dbt looks in the project first."""
+    """Warns if people keep a profile of the same name at home: dbt reads the project's first."""
     targets = [] if "profiles.yml" in own else joining.hidden_targets(project)
     if not targets:
         return []
@@ -224,7 +231,7 @@ def hidden(own: Sequence[str], project: Path) -> list[str]:
 
 
 def ignored(own: Sequence[str], project: Path) -> list[str]:
-    """A profiles.yml that git is told to ignore, as where each person has their own."""
+    """Warns if git ignores profiles.yml, as in repositories where each person has their own."""
     rule = Project(load_member(project)).ignored("profiles.yml")
     if not rule or "profiles.yml" in own:
         return []
@@ -235,7 +242,7 @@ def ignored(own: Sequence[str], project: Path) -> list[str]:
 
 
 def other_sql(own: Sequence[str], project: Path, pristine: Path) -> list[str]:
-    """Files of the team's in the folder whose every SQL file sets the account up."""
+    """Names the team's own SQL files in snowflake/: `apply` runs every SQL file of that folder."""
     found = (path.relative_to(project).as_posix() for path in project.glob("snowflake/*.sql"))
     others = [path for path in sorted(found) if not (pristine / path).exists() or path in own]
     if not others:
@@ -247,7 +254,7 @@ def other_sql(own: Sequence[str], project: Path, pristine: Path) -> list[str]:
 
 
 def other_endings(project: Path) -> list[str]:
-    """Files that are committed with CRLF, and that the new .gitattributes has with LF."""
+    """Warns of files that are committed with CRLF although the new .gitattributes requires LF."""
     listed = _git(project, "ls-files", "--eol", "-z")
     mixed = [line for line in listed if line.startswith("i/crlf") and " eol=lf" in line]
     if not mixed:
@@ -259,7 +266,7 @@ def other_endings(project: Path) -> list[str]:
 
 
 def to_add(written: Sequence[str], copied: Path) -> list[str]:
-    """What `git add` is told: whole folders where git knows none of it, and no ignored file."""
+    """Returns the paths for `git add`: no ignored files, and a folder if git tracks none of it."""
     tracked = set(_git(copied, "ls-files", "-z"))
     ignored = set(_git(copied, "check-ignore", "-z", "--stdin", given="\0".join(written)))
     folders = {parent.as_posix() for path in tracked for parent in PurePosixPath(path).parents}
@@ -274,7 +281,7 @@ def to_add(written: Sequence[str], copied: Path) -> list[str]:
 
 
 def to_force(written: Sequence[str], copied: Path) -> list[str]:
-    """What git ignores here, and no clone works without: the library."""
+    """Returns the wheels that git ignores here. They must be committed: no clone works without."""
     wheels = [path for path in written if library.is_wheel(path)]
     return sorted(_git(copied, "check-ignore", "-z", "--stdin", given="\0".join(wheels)))
 

@@ -1,12 +1,12 @@
 """Builds the library that a member's commands run on as one sealed file, `vendor/dbtmesh-….whl`.
 
-    library.py FOLDER VERSION    builds it into FOLDER/vendor, and removes other versions;
-                                 without a VERSION, which is of an index then, removes all
+    library.py FOLDER VERSION    builds it into FOLDER/vendor, and removes other versions
+    library.py FOLDER            removes all versions: the member takes the library from an index
 
-Built here and not by `pip wheel`, because a hook can rely on Python alone, without a build backend
-and without a network. The same sources and version give the same bytes wherever they are built, so
-a member's file can be compared with what a version released (`fleet status`). Entries are stored,
-not compressed: git then keeps the next version as a small difference.
+It does not use `pip wheel`, because a hook can rely on Python alone, without a build backend or a
+network. The same sources and version give the same bytes on every machine, so `fleet status` can
+compare a member's file with the released one. Entries are stored uncompressed, which lets git keep
+the next version as a small difference.
 
 https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """
@@ -32,7 +32,7 @@ MISSING = (
     "the library of its commands is missing in vendor/. To build it: copier recopy --trust "
     "--defaults --quiet --vcs-ref=:current: --exclude '*' --answers-file {}"
 )
-"""What to say, and what mends it, in any state of a member: nothing is rendered, the task runs."""
+"""The error. Its command works in any state of a member: it renders nothing and runs the task."""
 CARRIED = (
     "dbt_project.yml.jinja",
     "profiles.yml.jinja",
@@ -42,9 +42,10 @@ CARRIED = (
     ".gitignore",
     "macros/*.sql",
 )
-"""Files of a member that its doctor compares with; see src/dbtmesh/doctor/template_files.py."""
+"""Template files that the wheel contains, because a member's doctor compares the member with them;
+see src/dbtmesh/doctor/template_files.py."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time of every entry: the first that a ZIP file can hold."""
+"""The time of every entry: the earliest that a ZIP file can hold."""
 
 
 def wheel_name(version: str) -> str:
@@ -52,7 +53,7 @@ def wheel_name(version: str) -> str:
 
 
 def is_wheel(path: str) -> bool:
-    """Whether a file of a repository is a wheel that `put` writes and removes."""
+    """Checks whether a file of a repository is a wheel that `put` writes and removes."""
     where = PurePosixPath(path)
     return where.parent.name == FOLDER and where.match(f"{DISTRIBUTION}-*.whl")
 
@@ -60,11 +61,11 @@ def is_wheel(path: str) -> bool:
 def put(member: Path, version: str, source: Path = SOURCE) -> None:
     """Writes the wheel of `version` into the member's folder, whole or not at all.
 
-    Wheels of other versions go; all of them where there is no version, because the member takes it
-    from an index. Raises OSError where the folder cannot be written.
+    It removes the wheels of other versions. An empty `version` removes all of them, because the
+    member takes the library from an index. Raises OSError where the folder cannot be written.
     """
     folder = member / FOLDER
-    if folder.is_symlink():  # who wrote the member's repository would choose what is replaced
+    if folder.is_symlink():  # whoever committed it would choose whose files are replaced
         raise OSError(errno.ELOOP, "it is a link, and has to be a folder", str(folder))
     target = folder / wheel_name(version) if version else None
     if target:
@@ -81,7 +82,7 @@ def put(member: Path, version: str, source: Path = SOURCE) -> None:
 
 
 def put_or_say(member: Path, version: str, answers_file: str) -> None:
-    """The same for a hook, which must not fail: Copier would delete a new project then."""
+    """Calls `put` for a hook, and prints errors: if a hook fails, Copier deletes a new project."""
     try:
         put(member, version)
     except (OSError, KeyboardInterrupt) as error:
@@ -90,7 +91,7 @@ def put_or_say(member: Path, version: str, answers_file: str) -> None:
 
 
 def contents(source: Path, version: str) -> bytes:
-    """The wheel of the sources in `source`, which holds pyproject.toml and the package."""
+    """Returns the wheel of the sources in `source`, which holds pyproject.toml and the package."""
     project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     template = source.parent / "template"
     paths = {
@@ -120,14 +121,14 @@ def contents(source: Path, version: str) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for name, body in files.items():
             entry = zipfile.ZipInfo(name, EPOCH)
-            entry.create_system = 3  # Unix, whatever it is built on
+            entry.create_system = 3  # Unix on every system, so that the bytes are the same
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, body)
     return packed.getvalue()
 
 
 def metadata(project: Mapping[str, Any], version: str) -> str:
-    """METADATA of the wheel, from [project] of pyproject.toml."""
+    """Returns METADATA of the wheel, from [project] of pyproject.toml."""
     extras: Mapping[str, list[str]] = project["optional-dependencies"]
     lines = [
         "Metadata-Version: 2.4",

@@ -1,9 +1,8 @@
-"""Merges the template's lines into a requirements.txt that was there before the project joined,
-and leaves what it names out of constraints.txt.
+"""Merges the template's lines into a requirements.txt that the project had before it joined.
 
-The file is the team's, but for the lines that the copy added between comments. constraints.txt is
-the template's, without what the team's own requirements name: pip refuses two versions of one
-package.
+That file belongs to the team, except for the lines that the copy added between comments.
+constraints.txt belongs to the template, but leaves out the packages that the team's own
+requirements name, because pip refuses two versions of one package.
 """
 
 from __future__ import annotations
@@ -24,20 +23,23 @@ CONSTRAINTS = environment.CONSTRAINTS
 
 
 def relaxed(constraints: str, named: Collection[str]) -> str:
-    """The tested versions without those of packages that are named."""
+    """Returns the tested versions without those of the `named` packages."""
     lines = constraints.splitlines(keepends=True)
     return "".join(line for line in lines if environment.distribution(line) not in named)
 
 
 def named_by_team(requirements: str) -> set[str]:
-    """Packages that requirements name outside of the template's comments."""
+    """Returns the packages that requirements name outside of the template's comments."""
     ours = set(environment.between_comments(requirements))
     lines = (line for line in requirements.splitlines() if line not in ours)
     return {name for line in lines if (name := environment.distribution(line))}
 
 
 def relax(project: Path, requirements: str) -> list[str]:
-    """At the first copy. What became of constraints.txt, where anything did."""
+    """Relaxes constraints.txt at the first copy. Returns a line on what it now leaves out, if any.
+
+    requirements: the text of requirements.txt before the template's lines were added.
+    """
     file = project / CONSTRAINTS
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     kept = relaxed(text, named_by_team(requirements))
@@ -50,7 +52,7 @@ def relax(project: Path, requirements: str) -> list[str]:
 
 
 def updated(answers: Path, own_files: Collection[str]) -> None:
-    """After an update: both files as a copy of the new version would leave them.
+    """Leaves both files, after an update, as a copy of the new version would.
 
     The team's own edits of constraints.txt are merged, as Copier merges those of other files.
     Raises MeshError where mesh.yml cannot be read.

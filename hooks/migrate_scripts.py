@@ -1,8 +1,9 @@
-"""Takes edited copies of the code that is a library since 0.3.0 out of a member's tree.
+"""Removes edited copies of scripts from a member: since 0.3.0 their code is in the library.
 
-Members had all of `scripts/` as files. Untouched ones go or change like any other. An edited one
-would import what is gone, so it leaves the tree, or becomes the short file that it is for
-everybody; its text stays in git, and the update says where, and what does its job now.
+Older members have all of this code as files in `scripts/`. Copier removes or changes untouched ones
+like any other file. An edited one would import modules that are gone, so it is removed, or replaced
+by the short script that every member has. Its text stays in git. The update says where it is, and
+what does its job now.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from before_update import TEMPLATE, git, is_untouched
 
 
 def take_out(answers: Path) -> list[str]:
-    """Mends the tree after the update; a line for each file that the member had edited."""
+    """Removes or replaces edited scripts after the update. Returns a line for each of them.
+
+    More lines name the team's own scripts that import a removed module.
+    """
     folder = (answers.parent / "scripts").as_posix()
     listed = git("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", f"{folder}/").decode()
     head = git("rev-parse", "--short", "HEAD").decode().strip()
@@ -30,13 +34,13 @@ def take_out(answers: Path) -> list[str]:
             continue
         replacement = now_in_template(name)
         if replacement and Path(path).exists():
-            if Path(path).is_symlink():  # to a file that is not the member's, perhaps
+            if Path(path).is_symlink():  # its target may not belong to the member
                 Path(path).unlink()
             Path(path).write_bytes(replacement)
         else:
             Path(path).unlink(missing_ok=True)
         Path(path + update_report.REJECTED).unlink(missing_ok=True)
-        # not in conflict any more, and no loss that `keep_edited_files` has to mend
+        # ends a conflict, and keeps `keep_edited_files` from restoring the file
         git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", path)
         if Path(path).exists():
             git("add", "--", path)
@@ -45,7 +49,7 @@ def take_out(answers: Path) -> list[str]:
 
 
 def importing(folder: Path, gone: Collection[str]) -> Iterator[str]:
-    """Scripts of the team's own that import modules which were beside them."""
+    """Yields a line for each of the team's own scripts that imports one of the `gone` modules."""
     pattern = re.compile(rf"^[ \t]*(?:from|import)[ \t]+({'|'.join(sorted(gone))})\b", re.MULTILINE)
     for file in sorted(folder.rglob("*.py")):
         found = sorted(set(pattern.findall(file.read_text(encoding="utf-8", errors="replace"))))
@@ -54,19 +58,19 @@ def importing(folder: Path, gone: Collection[str]) -> Iterator[str]:
 
 
 def was_ours(name: str) -> bool:
-    """Whether a file of `scripts/` came with the template, and was code of its commands."""
+    """Checks whether a file of `scripts/` came with the template as code of its commands."""
     module = TEMPLATE / "src/dbtmesh/commands" / name
     return name.startswith("mesh/") or module.is_file()
 
 
 def now_in_template(name: str) -> bytes | None:
-    """The file's text for every member that has it; none of them has a variable in it."""
+    """Returns the text that the new version has for the file, or None. It holds no variables."""
     found = next(TEMPLATE.glob(f"template/*/scripts/{name}"), None)
     return found.read_bytes() if found else None
 
 
 def job(name: str, is_there: bool) -> str:
-    """What does the job of a script."""
+    """Returns what does the job of a script now."""
     if name.startswith("mesh/"):
         return "in the library, vendor/dbtmesh-….whl"
     if is_there:

@@ -1,16 +1,16 @@
 """Runs in a member on `copier update`, after the template's changes are merged into its files.
 
-    migrations.py ANSWERS_FILE renamed-file OLD NEW    the template has another name for a file
-    migrations.py ANSWERS_FILE renamed-answer OLD NEW  copier.yml has another name for a question
+    migrations.py ANSWERS_FILE renamed-file OLD NEW    the template has renamed a file
+    migrations.py ANSWERS_FILE renamed-answer OLD NEW  copier.yml has renamed a question
     migrations.py ANSWERS_FILE updated LIBRARY_VERSION [quiet]
                                                        after every update, last
 
-`_migrations` in copier.yml says which run, and of which version on. Copier puts STAGE,
-VERSION_FROM and VERSION_TO into the environment. Every update waits for this: what few need is
-imported only then.
+`_migrations` in copier.yml says which of these run, and since which version. Copier sets STAGE,
+VERSION_FROM and VERSION_TO in the environment. Every update waits for this script, so modules that
+few updates need are imported only where they are used.
 
 What needs no migration: a new question (every question has a default), a changed default (members
-keep the answers they recorded), a file that the template has no longer (Copier removes it, and
+keep the answers they recorded), a file that the template no longer has (Copier removes it, and
 `keep_edited_files` brings an edited one back).
 """
 
@@ -30,20 +30,21 @@ from after_copy import UNTAGGED, print_whatever_the_terminal_takes, read_answers
 from before_update import TEMPLATE, committed, git, is_untouched, rendered_before
 
 INSTALLED = (*next_steps.REQUIREMENTS, "constraints.txt")
-"""Files that `pip install` is given."""
+"""The files that `pip install` reads."""
 SEALED_SINCE = (0, 3, 0)
-"""The version since which the code of a member's commands is a library, and no file of its own."""
+"""The first version in which the code of a member's commands is a library, not its own files."""
 
 
 def renamed_file(answers: Path, old: str, new: str) -> None:
-    """The member's edits of `old` are merged into `new`, and what it deleted stays deleted.
+    """Merges the member's edits of `old` into `new`. A file that it deleted stays deleted.
 
-    Copier sees one file go and another come, and would drop the edits. Where both sides changed
-    the same lines the file is left in conflict, as Copier leaves others.
+    Copier sees one file removed and another added, and would drop the edits. Where both sides
+    changed the same lines, the file is left in conflict, as Copier leaves others.
     """
-    old, new = Path(old).as_posix(), Path(new).as_posix()  # `./` where the member is alone
+    # Copier passes `./…` for a member at the top of its repository
+    old, new = Path(old).as_posix(), Path(new).as_posix()
     if not Path(new).is_file() or committed(new) is not None:
-        return  # not a file of this member's kind, or it has another one of that name
+        return  # this kind of member has no such file, or it had a file of that name before
     edited = committed(old)
     if edited is None:
         if rendered_before(answers, old) is not None:
@@ -52,15 +53,15 @@ def renamed_file(answers: Path, old: str, new: str) -> None:
     if not is_untouched(answers, old):
         base = rendered_before(answers, old)
         if base is None:
-            return  # the member's own, by chance of that name
+            return  # the member's own file, which happens to have that name
         merge(Path(new), edited, base)
     forget_rejected(old)
-    # the removal is staged, as `git mv` does: it is no loss that `keep_edited_files` has to mend
+    # stages the removal, as `git mv` does, so that `keep_edited_files` does not restore the file
     git("rm", "--quiet", "--cached", "--", old)
 
 
 def renamed_answer(answers: Path, old: str, new: str) -> None:
-    """The answer to a question that has another name now is kept. Runs before the files change."""
+    """Keeps the answer to a question that was renamed. Runs before the files change."""
     text = answers.read_text(encoding="utf-8")
     answers.write_text(
         re.sub(rf"^{re.escape(old)}:", f"{new}:", text, flags=re.MULTILINE), encoding="utf-8"
@@ -68,15 +69,15 @@ def renamed_answer(answers: Path, old: str, new: str) -> None:
 
 
 def keep_edited_files(answers: Path) -> list[str]:
-    """Brings back files that the update removed although the member had edited them.
+    """Restores files that the update removed although the member had edited them.
 
-    A file goes when the template drops it, or when the member changes its kind.
+    An update removes a file when the template drops it, or when the member changes its kind.
     """
     removed = git("ls-files", "--deleted", "-z").decode().split("\0")[:-1]
-    # no version of the template has the wheel: the hook has removed the old one
+    # the template does not hold the wheel, and the hook has removed the old one on purpose
     lost = [path for path in removed if not library.is_wheel(path)]
     kept = [path for path in lost if not is_untouched(answers, path)]
-    # those that the member's people deleted are not among them: they are not in HEAD either
+    # files that the team itself deleted are not in HEAD, and so not among these
     if kept:
         git("checkout", "--quiet", "HEAD", "--", *kept)
         forget_rejected(*kept)
@@ -84,13 +85,13 @@ def keep_edited_files(answers: Path) -> list[str]:
 
 
 def forget_rejected(*paths: str) -> None:
-    """Removes the edits that did not fit (`copier update --conflict rej`): they are kept anyway."""
+    """Removes the `.rej` files of `copier update --conflict rej`, as the edits are kept anyway."""
     for path in paths:
         Path(path + update_report.REJECTED).unlink(missing_ok=True)
 
 
 def updated(answers: Path, library_version: str, quiet: bool) -> None:
-    """After every update: keeps what would be lost, and says what changed and what to do."""
+    """Runs after every update: keeps what would be lost, and prints what changed and what to do."""
     library.put_or_say(answers.absolute().parent, library_version, answers.as_posix())
     old, new = os.environ["VERSION_FROM"], os.environ["VERSION_TO"]
     replaced: list[str] = []
@@ -124,12 +125,12 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
     in_conflict = update_report.conflicts(Path())
     differs = git("diff", "--name-only", "--relative", "-z", "HEAD").decode().split("\0")
     findings = other_roles(answers, differs)
-    if not in_conflict:  # else files are not what they will be
+    if not in_conflict:  # otherwise the files are not final yet
         try:
             import doctor
 
             findings += doctor.told(doctor.findings(answers.absolute().parent))
-        except Exception as error:  # the report of the update comes first
+        except Exception as error:  # the report of the update must be printed in any case
             findings += ["", f"note: scripts/doctor.py could not look at the project ({error})"]
     requirements = [(answers.parent / name).as_posix() for name in INSTALLED]
     print(
@@ -158,7 +159,7 @@ CONFLICT = re.compile(
 
 
 def unite(path: str) -> None:
-    """Keeps the lines of both sides where a list, such as .gitignore, is in conflict."""
+    """Resolves conflicts in a file that is a list, such as .gitignore: keeps both sides' lines."""
     text = Path(path).read_bytes() if Path(path).is_file() else b""
     if not CONFLICT.search(text) or not git("ls-files", "--unmerged", "--", path):
         return
@@ -176,10 +177,11 @@ USE_ROLE = re.compile(r"^USE ROLE (\S+?);", re.MULTILINE)
 
 
 def other_roles(answers: Path, differs: Collection[str]) -> list[str]:
-    """SQL that a team has added to, and whose last role is another one now: Copier merges the
-    template's change of a role above lines of the team's, which then run as that role.
+    """Warns of SQL files that the team has edited and in which the update changed the last role.
 
-    differs: files that the update has changed."""
+    Copier merges the template's `USE ROLE` above the team's statements, which then run as that
+    role. differs: the files that the update has changed.
+    """
     found = []
     for file in sorted(answers.parent.glob("snowflake/*.sql")):
         path = file.as_posix()
@@ -189,8 +191,8 @@ def other_roles(answers: Path, differs: Collection[str]) -> list[str]:
         after = USE_ROLE.findall(file.read_text(encoding="utf-8", errors="replace"))[-1:]
         if before and before != after and not is_untouched(answers, path):
             found.append(
-                f"{path} ends as {''.join(after)}, and did as {before[0]}: write `USE ROLE "
-                f"{before[0]};` before the statements that are yours"
+                f"{path} now ends with the role {''.join(after)}, before with {before[0]}: write "
+                f"`USE ROLE {before[0]};` before your own statements"
             )
     return ["", *found] if found else []
 
@@ -198,7 +200,7 @@ def other_roles(answers: Path, differs: Collection[str]) -> list[str]:
 def merge(path: Path, edited: bytes, base: bytes) -> None:
     """Merges the member's edits of `base` into the file, as Copier merges others.
 
-    Line by line whatever ends them; what the member has committed with CRLF stays so.
+    Line endings do not count as changes. A file that the member committed with CRLF keeps CRLF.
     """
     import tempfile
 
@@ -219,7 +221,7 @@ def merge(path: Path, edited: bytes, base: bytes) -> None:
 
 
 def mark_unmerged(path: Path, *stages: bytes) -> None:
-    """Tells git that the file is in conflict; stages: base, the member's, the template's."""
+    """Marks the file as in conflict in git. stages: the base, the member's, the template's text."""
     mode = "100755" if os.access(path, os.X_OK) else "100644"
     name = git("rev-parse", "--show-prefix").decode().strip() + path.as_posix()
     hashes = [git("hash-object", "-w", "--stdin", given=body).decode().strip() for body in stages]
@@ -238,7 +240,7 @@ def main(answers_file: str, what: str, *arguments: str) -> None:
                 renamed_answer(answers, *arguments)
             case "updated":
                 updated(answers, arguments[0], quiet="quiet" in arguments)
-    except Exception as error:  # Copier would end with a traceback, half-way
+    except Exception as error:  # otherwise Copier would stop half-way, with a traceback
         print(
             f"\nThe files are updated, but `{what}` failed ({error}): see git diff", file=sys.stderr
         )

@@ -1,4 +1,4 @@
-"""Prints what a person does after `copier copy`: the numbered steps, which know the repository."""
+"""Reports what to do after `copier copy`, as numbered steps that fit the repository around it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,32 @@ if TYPE_CHECKING:
 
 
 REQUIREMENTS = ("requirements.txt", "requirements-mesh.txt")
-"""The second is there where the first is a team's lock: src/dbtmesh/installed.py."""
+"""The second exists where the first is a team's lock file: see src/dbtmesh/installed.py."""
 
 
 def installs(project: Path, at: str = "") -> list[str]:
-    """The commands that install what a project requires. at: its folder, from where they run."""
+    """Returns the commands that install a project's requirements.
+
+    at: the path of its folder from where they run, with a slash at the end.
+    """
     first, second = REQUIREMENTS
     files = [first, second] if (project / second).is_file() else [first]
     return [f"pip install -r {at}{name} -c {at}constraints.txt" for name in files]
 
 
 class Repository(NamedTuple):
-    """The git repository around a copy. top: its folder; has_member: whether it has committed the
-    answers file, so that this was not the first copy."""
+    """The git repository around a copy.
+
+    top: its folder.
+    has_member: whether the answers file is committed, so that this was not the first copy.
+    """
 
     top: Path
     has_member: bool
 
 
 def repository_of(copied: Path, answers_file: Path) -> Repository | None:
-    """None where there is none: git is asked only where a folder says that there is one."""
+    """Returns the repository around a copy, or None. Runs git only where there is a `.git`."""
     top = next((folder for folder in (copied, *copied.parents) if (folder / ".git").exists()), None)
     if not top:
         return None
@@ -44,8 +50,12 @@ def repository_of(copied: Path, answers_file: Path) -> Repository | None:
 
 
 class Report(NamedTuple):
-    """What a copy did, as lines: had, of files that were there already; steps, what to do next;
-    more, what else is to be known."""
+    """What a copy did, as lines.
+
+    had: about files that existed already.
+    next_steps: what to do next.
+    more: costs, warnings and findings.
+    """
 
     had: Sequence[str] = ()
     next_steps: Sequence[str] = ()
@@ -58,7 +68,7 @@ class Report(NamedTuple):
 def after_copy(
     answers: Mapping[str, str], answers_file: Path, copied: Path, *, quiet: bool
 ) -> Report:
-    """Joins what was there already, whether or not anything is to be said of it.
+    """Joins the copy with existing files, also if `quiet`, and returns the report.
 
     copied: the folder that Copier wrote into, which is the top of the member's repository.
     """
@@ -68,7 +78,7 @@ def after_copy(
         anew = rendered_anew(project, answers.get("_commit", ""))
         return Report(next_steps=[] if quiet else [anew])
     joined = None
-    # who is told nothing needs no list of what to add
+    # with `quiet`, nobody sees the list of paths for `git add`
     if answers.get("own_files") or (repository and not quiet):
         import join
 
@@ -95,26 +105,26 @@ def after_copy(
 
 
 def costs(answers: Mapping[str, str]) -> list[str]:
-    """What an answer costs that was given without its question, where that is told."""
+    """Returns a note on what `deployment=independent` costs, because Copier may not have asked."""
     if answers.get("deployment") != "independent" or answers.get("kind") == "upstream":
         return []
     if answers.get("mesh_schema"):
         return [
             "",
-            "note: deployment=independent looks every 6 hours whether anything changed, which "
-            "wakes the warehouse: about",
-            "3 credits a month of an XSMALL one (monthly_credits is when it is stopped).",
+            "note: deployment=independent checks for changes every 6 hours, which wakes the "
+            "warehouse: about",
+            "3 credits a month of an XSMALL warehouse (the answer monthly_credits is the limit).",
         ]
     return [
         "",
-        "note: deployment=independent looks every 15 minutes whether anything changed, about 2,900 "
+        "note: deployment=independent checks for changes every 15 minutes, which is about 2,900 "
         "minutes of GitHub",
-        "Actions a month in a private repository, which pays for them beyond its plan's.",
+        "Actions a month. A private repository pays for those beyond its plan's.",
     ]
 
 
 def misplaced(top: Path, copied: Path, answers_file: Path) -> list[str]:
-    """Where the project is a folder of a repository, and Copier was not told so."""
+    """Returns the warning for a copy that was run in a folder of a repository, not at its top."""
     folder = (copied / answers_file.parent).relative_to(top).as_posix()
     return [
         f"warning: {copied} is a folder of the repository {top}, and GitHub runs no workflows that "
@@ -125,10 +135,10 @@ def misplaced(top: Path, copied: Path, answers_file: Path) -> list[str]:
 
 
 def rendered_anew(project: str, version: str) -> str:
-    """After a copy into a member that is there already, as `copier recopy` is."""
+    """Returns the report on a copy into an existing member, which is what `copier recopy` does."""
     return (
-        f"\n{project} is rendered anew from {version} of the template, with your answers. Edits "
-        "of yours in its files\nare not in them any more, but in git:\n"
+        f"\n{project} is rendered anew from {version} of the template, with your answers. Your "
+        "edits of its files\nare no longer in them, but in git:\n"
         "  git diff             what changed\n"
         "  git checkout -p      take back what you want to keep\n"
         "  git status           what is new; commit what you keep"
@@ -142,7 +152,7 @@ def numbered(
     repository: Repository | None,
     joined: Joined | None,
 ) -> dict[str, list[str]]:
-    """Title and commands of each step."""
+    """Returns the commands of each step, by its title."""
     kind = answers.get("kind", "")
     update = "copier update --trust --skip-answered --ask snowflake_account"
     project = answers_file.parent.as_posix()
@@ -195,8 +205,10 @@ def in_venv(project: Path) -> str:
 
 
 def installing(project: Path, own: Sequence[str], joined: Joined | None) -> list[str]:
-    """The environment, and what the doctor mends before dbt can run. It mends versions of dbt that
-    are too old for the mesh before they are installed."""
+    """Returns the commands that make the environment, and the doctor's fixes that dbt needs.
+
+    Versions of dbt that are too old for the mesh are fixed before they are installed.
+    """
     mended = [each.where for each in joined.findings if each.edits] if joined else []
     if not mended:
         return [f"python3 -m venv .venv && {in_venv(project)}"]
@@ -209,8 +221,10 @@ def installing(project: Path, own: Sequence[str], joined: Joined | None) -> list
 
 
 def what_is_there(project: Path, kind: str) -> list[str]:
-    """What a project that was there before needs before it builds: its packages, and stand-ins for
-    what a loader brings."""
+    """Returns the commands that an existing project needs before it builds.
+
+    They install its packages, and make stub tables for the sources that a loader fills.
+    """
     packages = any(
         (project / name).is_file() and re.search("^packages:", _text(project / name), re.MULTILINE)
         for name in ("packages.yml", "dependencies.yml")
@@ -225,13 +239,14 @@ def what_is_there(project: Path, kind: str) -> list[str]:
     reads = any(re.search("^sources:", text, re.MULTILINE) for text in declares)
     env = "" if kind == "upstream" else " --env local"
     stand_ins = (
-        f".venv/bin/python scripts/stub_mesh.py{env}    # for sources: of columns, or samples/"
+        f".venv/bin/python scripts/stub_mesh.py{env}    "
+        "# stub tables for sources (from columns or samples/)"
     )
     return [*([".venv/bin/dbt deps"] if packages else []), *([stand_ins] if reads else [])]
 
 
 def model_folders(project: Path) -> list[str]:
-    """Where dbt reads models from, as far as a line of dbt_project.yml tells."""
+    """Returns the folders of models, as far as one setting of dbt_project.yml tells."""
     file = project / "dbt_project.yml"
     named = re.search(
         r"^(?:model|source)-paths: *(\[.*?\]|(?:\n *- .*)+)",
@@ -252,7 +267,7 @@ def version_control(
     repository: Repository | None,
     joined: Joined | None,
 ) -> list[str]:
-    """Where there is a repository, nothing is added but what this copy wrote."""
+    """Returns the commands that commit the copy, and nothing else in an existing repository."""
     folder = folder_to_enter(copied)
     commands = [] if folder == "." else [f"cd {_quoted(folder)}"]
     commit = "git commit -m 'From copier-dbt-mesh'"
@@ -264,7 +279,7 @@ def version_control(
         commands += ["git status    # nothing of yours was replaced", f"git add {' '.join(added)}"]
         if forced:
             commands.append(f"git add --force {' '.join(forced)}    # your .gitignore names it")
-        # what the team has staged before is not part of it
+        # naming the paths leaves out what the team had staged before
         commands.append(f"{commit} -- {' '.join([*added, *forced])}" if joined.staged else commit)
     elif repository:
         commands += [f"git add {project} .github", commit]
@@ -282,8 +297,10 @@ SAY_WHO_COMMITS = (
 
 
 def git_knows_who_commits() -> bool:
-    """Else `git commit` ends with `Please tell me who you are`. Told by git's variables and files:
-    asking git itself would cost every copy a process."""
+    """Checks whether git knows the author: otherwise it asks `Please tell me who you are`.
+
+    It reads git's variables and files, because running git would cost every copy a process.
+    """
     if os.environ.get("GIT_COMMITTER_EMAIL") or os.environ.get("EMAIL"):
         return True
     home = Path(os.environ.get("HOME") or "~").expanduser()
@@ -291,14 +308,14 @@ def git_knows_who_commits() -> bool:
     named = os.environ.get("GIT_CONFIG_GLOBAL")
     files = [Path(named)] if named else [home / ".gitconfig", settings]
     for file in (*files, Path("/etc/gitconfig")):
-        # what a file includes is not read here, and may well say it
+        # a file that is included may set the address: it is not read here
         if file.is_file() and re.search(r"^\s*(email\s*=|\[include)", _text(file), re.MULTILINE):
             return True
     return False
 
 
 def folder_to_enter(repository: Path) -> str:
-    """The repository as seen from the shell that started Copier."""
+    """Returns the path of the repository from the shell that started Copier."""
     folder = os.path.relpath(repository, os.environ.get("PWD") or repository.parent)
     return str(repository) if folder.startswith(f"..{os.sep}..") else folder
 

@@ -1,9 +1,8 @@
-"""Does `setup=plan` and `setup=now`: sets a new member up on Snowflake, by the member's own
-commands.
+"""Sets up a new member on Snowflake (`setup=plan` and `setup=now`), with the member's commands.
 
-Everything is done by the commands that a person would type, one after the other; when one fails,
-or is interrupted, the rest is listed, ready to be copied. In a terminal it asks; without one it
-shows the plan and creates nothing.
+It runs the commands that a person would type, one after the other. If one fails or is interrupted,
+it lists the rest, ready to be copied. In a terminal it asks first; without a terminal it shows the
+plan and creates nothing.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ LIST_CONNECTIONS = (
 
 
 class NotDone(Exception):
-    """Why the rest was not done: one line, shown before the commands that do it."""
+    """Ends the setup early. Its message, one line, is shown before the commands that remain."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of the member. `what` it does is for the report."""
+    """A command of the member. what: what it does, for the report."""
 
     what: str
     words: tuple[str, ...]
@@ -45,13 +44,13 @@ class Command:
 
 
 def commands(answers: Mapping[str, str], connection: str) -> list[Command]:
-    """Everything that sets a member up, in order."""
+    """Returns all commands that set up a member, in order."""
     on = ("--connection", connection)
     access = (str(Path(".venv") / IN_A_VENV), "scripts/snowflake_access.py")
     keys = ("./setup_keypair_auth.sh", "create")
     apply = Command("create databases, roles, users and grants", (*access, "apply", *on, "--yes"))
     if answers.get("auth") == "workload_identity":
-        # `apply` lets its jobs sign in: by then no other branch may have any
+        # after `apply`, jobs in this environment can sign in: first close it to other branches
         create = [Command("close the environment of GitHub that deploys", keys), apply]
     else:
         create = [
@@ -76,7 +75,7 @@ def run(member: Path, answers: Mapping[str, str]) -> None:
 
 
 def show_plan(member: Path) -> None:
-    """The plan, without an account."""
+    """Shows the plan, for which no account is needed."""
     python = member / ".venv" / IN_A_VENV
     if not python.exists():
         python = Path(sys.executable)
@@ -86,7 +85,7 @@ def show_plan(member: Path) -> None:
 
 
 def set_up(member: Path, answers: Mapping[str, str]) -> None:
-    """Asks which connection, shows the plan, asks, and does one command after the other."""
+    """Asks for a connection, shows the plan, asks to go on, and runs the commands in order."""
     rest = commands(answers, "NAME")
     done: list[str] = []
     try:
@@ -118,7 +117,7 @@ def set_up(member: Path, answers: Mapping[str, str]) -> None:
 
 
 def print_rest(rest: list[Command], member: Path) -> None:
-    """The commands that are left. Each can be repeated, the one that was interrupted, too."""
+    """Prints the remaining commands. Each can be repeated, even the one that was interrupted."""
     print(f"To go on, in the new project's folder {member.name}:")
     if not (member / ".venv" / IN_A_VENV).exists():
         print(f"  python3 -m venv .venv && {in_venv(member)}")
@@ -127,13 +126,14 @@ def print_rest(rest: list[Command], member: Path) -> None:
 
 
 def call(command: Command, member: Path, python: str | None = None) -> int:
-    """Runs a command in the member, and gives its exit status. `python` is what scripts there use.
+    """Runs a command in the member and returns its exit status.
 
-    Ctrl-C is the command's to answer: it has something to finish or to say.
+    python: the interpreter that the member's scripts use. Ctrl-C is left to the command, which may
+    have something to finish or to say.
     """
     environment = os.environ | ({"DBT_MESH_PYTHON": python} if python else {})
     if wheel := next((member / "vendor").glob("dbtmesh-*.whl"), None):
-        # Python imports from it as it is: nothing has to be installed for the library's sake
+        # Python imports from the wheel directly, so the library need not be installed
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, (str(wheel), os.environ.get("PYTHONPATH")))
         )
@@ -149,9 +149,9 @@ def call(command: Command, member: Path, python: str | None = None) -> int:
 
 
 def python_with_connector(member: Path) -> str:
-    """A Python that has the member's requirements: its own, Copier's, or one made now.
+    """Returns a Python that has the member's requirements: the member's, Copier's, or a new one.
 
-    Raises NotDone.
+    Raises NotDone if the person refuses the new one, or if the requirements cannot be installed.
     """
     own = member / ".venv" / IN_A_VENV
     if own.exists():
@@ -171,7 +171,7 @@ def python_with_connector(member: Path) -> str:
 
 
 def choose_connection(python: str, member: Path) -> str:
-    """The name of a connection of connections.toml, chosen by the person. Raises NotDone."""
+    """Lets the person choose a connection. Raises NotDone if connections.toml has none."""
     import questionary
 
     answer = subprocess.run(

@@ -1,12 +1,12 @@
-"""Begins a project without the example models.
+"""Prepares a project that starts without the example models.
 
-A downstream of any project gets a first model, which selects from what the upstream publishes on
-this machine. Where nothing of it can be read here, there is none, and the project builds without.
-Copier's interpreter has no msgspec, so the library's own door to manifests is not open here: of a
-manifest nothing but names is taken.
+A native downstream gets a first model, which selects from a model that its upstream has published
+on this machine. If no publication can be read here, there is no first model, and the project builds
+without it. Copier's interpreter has no msgspec, so this module cannot use the library's decoder of
+manifests, and takes nothing but names from a manifest.
 
-Settings of folders that are not there yet become comments, because dbt warns of them in each run.
-Not in the template: an update would turn them into comments in members that have the folders.
+Settings of folders that do not exist yet become comments, because dbt warns of them in each run.
+The template does not do this: an update would comment them out in members that have the folders.
 """
 
 from __future__ import annotations
@@ -27,20 +27,23 @@ sys.path.insert(0, str(library.SOURCE))
 from dbtmesh.files import read_bounded
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-"""What becomes part of a model's text. A manifest is somebody else's: other names are left out."""
+"""A name that may stand in a model's text. A manifest is untrusted: other names are left out."""
 NAMED = 5
-"""Further models that the first one names in a comment."""
+"""How many more models the first one names in a comment."""
 
 
 SETTINGS = {
     "models/staging": re.compile(r"^    staging:\n(?: {6}.*\n?)+", re.MULTILINE),
     "seeds": re.compile(r"^seeds:\n(?: +.*\n?)+", re.MULTILINE),
 }
-"""Lines of dbt_project.yml, by the folder that they are for."""
+"""Patterns for the lines of dbt_project.yml that configure a folder, by the folder."""
 
 
 def leave_out_unused(member: Path) -> None:
-    """Raises OSError where dbt_project.yml cannot be read or written."""
+    """Comments out the settings of missing folders.
+
+    Raises OSError where dbt_project.yml cannot be read or written.
+    """
     file = member / "dbt_project.yml"
     before = text = file.read_text(encoding="utf-8")
     for folder, lines in SETTINGS.items():
@@ -59,7 +62,10 @@ def as_comment(folder: str, found: re.Match[str]) -> str:
 
 
 def make(member: Path, answers: Mapping[str, str]) -> Path | None:
-    """The file that was written. Raises OSError where the folder cannot be written."""
+    """Writes the first model and returns its path, or None where the project gets none.
+
+    Raises OSError where the folder cannot be written.
+    """
     if answers.get("kind") != "native" or answers.get("starter") != "false":
         return None  # a loom member with such a ref cannot be parsed before its first sync
     if answers.get("own_files") or (member / "models").exists():
@@ -77,7 +83,7 @@ def make(member: Path, answers: Mapping[str, str]) -> Path | None:
 
 
 def published(manifest: Path, project: str) -> list[str]:
-    """Names of the models that everybody may read, sorted; none where it cannot be read."""
+    """Returns the sorted names of models that every project may read; none if it is unreadable."""
     try:
         nodes = json.loads(read_bounded(manifest))["nodes"].values()
         return sorted({node["name"] for node in nodes if is_for_all(node, project)})
@@ -86,7 +92,7 @@ def published(manifest: Path, project: str) -> list[str]:
 
 
 def is_for_all(node: Mapping[str, Any], project: str) -> bool:
-    """Whether it is a public model of that project, with a name that can stand in SQL."""
+    """Checks whether it is a model of that project that all may read, with a name fit for SQL."""
     config, name = node.get("config") or {}, node.get("name")
     return (
         node.get("resource_type") == "model"
@@ -99,7 +105,7 @@ def is_for_all(node: Mapping[str, Any], project: str) -> bool:
 
 
 def text(upstream: str, models: list[str], *, by_ref: bool) -> str:
-    """The SQL of a model that reads the first of `models` and names a few more in a comment."""
+    """Returns SQL that reads the first of `models` and names a few more in a comment."""
     call = "ref" if by_ref else "source"
     others = ", ".join(models[1 : 1 + NAMED])
     more = f" It publishes {others}{', …' if models[1 + NAMED :] else ''}, too." if others else ""

@@ -1,4 +1,4 @@
-"""Reports what an update did: the changelog between two versions, and what is in conflict.
+"""Reports what an update did: the changelog between two versions, and the files in conflict.
 
 `hooks/migrations.py` prints it in the member; the fleet puts it into pull requests and its table.
 """
@@ -15,17 +15,18 @@ from next_steps import installs
 ENTRY = re.compile(r"^## v?(?P<version>\d+\.\d+\.\d+)\b.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 CONFLICT = b"<<<<<<< "
 REJECTED = ".rej"
-"""Where Copier (by `git apply`) leaves an edit that does not fit any more, unless it merges."""
+"""The suffix of files in which Copier (by `git apply`) leaves edits that no longer apply, if it is
+told not to merge them (`--conflict rej`)."""
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The numbers in `v1.2.3`, to compare by; of an untagged commit, those of the tag before it."""
+    """Returns the numbers in `v1.2.3`, for comparisons; an untagged commit has its last tag's."""
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
     return tuple(map(int, found.groups())) if found else ()
 
 
 def changes_between(changelog: str, old: str, new: str) -> str:
-    """The changelog's entries after version `old`, up to `new`, as they stand there."""
+    """Returns the changelog's entries after version `old` and up to `new`, verbatim."""
     entries = [
         entry.group().strip()
         for entry in ENTRY.finditer(changelog)
@@ -35,9 +36,10 @@ def changes_between(changelog: str, old: str, new: str) -> str:
 
 
 def conflicts(member: Path) -> dict[str, list[int]]:
-    """Files that the update left in conflict, with the lines where each conflict starts.
+    """Returns the files that the update left in conflict, with the lines where conflicts start.
 
-    No lines: the file as a whole, such as a binary, or the `.rej` that has the edit of another.
+    A file without lines is in conflict as a whole, such as a binary, or is the `.rej` file that
+    holds an edit of another file.
     """
     found = {
         path: conflict_lines((member / path).read_bytes()) if (member / path).is_file() else []
@@ -56,7 +58,7 @@ def conflict_lines(body: bytes) -> list[int]:
 
 
 def describe_conflicts(found: dict[str, list[int]]) -> list[str]:
-    """`dbt_project.yml:12,40` for each file."""
+    """Returns a line such as `dbt_project.yml:12,40` for each file."""
     return [
         f"{path}:{','.join(map(str, lines))}" if lines else path
         for path, lines in sorted(found.items())
@@ -81,12 +83,14 @@ ENGINE_CHANGES = {
         "`ref('<project>', '<model>')`",
     ),
 }
-"""What it means that another engine runs the project from now on; docs/engines.md has more."""
+"""What changes when another engine runs the project, by the new engine; see docs/engines.md."""
 
 
 def engine_change(before: str, after: str) -> list[str]:
-    """Lines on a change of the engine between two answers files' texts; a project that was made
-    before there was a choice ran on dbt Core."""
+    """Returns lines on a change of engine between the texts of two answers files.
+
+    A project that was made before there was a choice ran on dbt Core.
+    """
     old, new = _answers(before)["engine"], _answers(after)["engine"]
     if old == new or new not in ENGINE_CHANGES:
         return []
@@ -94,15 +98,18 @@ def engine_change(before: str, after: str) -> list[str]:
 
 
 def build(before: str, after: str) -> str:
-    """The commands that build a project after the update, by two answers files' texts. What a sync
-    writes depends on the kind and on the engine, and without it dbt finds no other project."""
+    """Returns the commands that build a project after the update, from two answers files' texts.
+
+    What a sync writes depends on the kind and on the engine, and dbt needs it to find other
+    projects. So a sync comes first if one of the two changed.
+    """
     old, new = _answers(before), _answers(after)
     sync = "" if old == new or new["kind"] == "upstream" else "scripts/sync_mesh.py --offline && "
     return f"{sync}dbt parse && dbt build"
 
 
 def _answers(text: str) -> dict[str, str]:
-    """The kind and the engine in an answers file."""
+    """Returns the kind and the engine in the text of an answers file."""
     found = {"engine": "core", **dict(re.findall(r"^(kind|engine): *(\w+)", text, re.MULTILINE))}
     return {key: found.get(key, "") for key in ("kind", "engine")}
 
@@ -122,12 +129,12 @@ def message(
     engine: Sequence[str] = (),
     build: str = build("", ""),
 ) -> str:
-    """What the person at the terminal reads: what changed, what to check, how to undo it.
+    """Returns the text for the person at the terminal: what changed, what to check, how to undo it.
 
-    folder: of the project, seen from the top of the repository, where updates run;
-    kept: files that are no longer the template's, and stay because they were edited here;
-    replaced: of edited files that could not stay, a line that says where the edits are;
-    engine, build: as the functions `engine_change` and `build` have them;
+    folder: the project's folder, relative to the top of the repository, where updates run.
+    kept: files that the template no longer has, and that stay because the team had edited them.
+    replaced: a line for each edited file that could not stay, which says where the edits are.
+    engine, build: what the functions `engine_change` and `build` return.
     findings: the doctor's lines.
     """
     if old == new:
@@ -155,7 +162,7 @@ def message(
         lines += [f"  {where}" for where in describe_conflicts(merged)]
         lines += ["  then `git add` these files"]
     if rejected:
-        lines += ["", "Your changes of these files did not fit, and are not in them any more:"]
+        lines += ["", "Your edits of these files do not fit the new version and were taken out:"]
         for path in rejected:
             file = path.removesuffix(REJECTED)
             lines += [f"  your change is in {path}: put it back into {file}, then delete {path}"]
@@ -176,7 +183,7 @@ def message(
 
 
 def _git(folder: Path, *arguments: str) -> list[str]:
-    """The NUL-separated names that git answers."""
+    """Runs git and returns the NUL-separated names that it prints."""
     done = subprocess.run(
         ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
     )

@@ -125,7 +125,7 @@ def test_settings_and_lists_get_the_lines_that_they_lack(joined: tuple[Path, str
     assert profile["outputs"]["dev"] == {"type": "duckdb"}
     assert "./vendor/dbtmesh-" in (folder / "requirements.txt").read_text()
     for name in ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore"):
-        changed = r"1 line written otherwise, " if name == "dbt_project.yml" else ""
+        changed = r"1 line rewritten, " if name == "dbt_project.yml" else ""
         assert re.search(
             rf"^  {re.escape(name)}: yours, with {changed}\d+ lines? added$", said, re.MULTILINE
         )
@@ -349,7 +349,7 @@ def test_folders_of_other_names_are_read_and_added(template: Source, tmp_path: P
     assert recorded["starter"] is False
     assert recorded["reads"] == "ANALYTICS.OWN,LANDING.ERP,LANDING.SALESFORCE"
     assert recorded["schemas"] == "AUDIT,MARTS"
-    assert "transform/s.yml: where the source by_name lies is not plain text" in said
+    assert "transform/s.yml: the location of the source by_name is not plain text" in said
     assert own_sources.declares_any(folder)
     assert " scripts/stub_mesh.py" in said  # among the next steps, for these sources
     project = yaml.safe_load((folder / "dbt_project.yml").read_text())
@@ -459,7 +459,7 @@ def test_nothing_is_lost_whatever_flags_and_whatever_is_not_committed(
     assert "macros/generate_schema_name.sql" in recorded["own_files"]
     told = done.stdout
     assert "  dbt_project.yml: has edits of yours that are not committed: git add -p" in told
-    assert "  models/s.yml: where the source erp lies is not plain text" in told
+    assert "  models/s.yml: the location of the source erp is not plain text" in told
     added, committing = re.findall(r"^ +(git (?:add|commit) .*)$", told, re.MULTILINE)
     assert "package-lock.yml" not in added
     subprocess.run(
@@ -532,7 +532,7 @@ def test_what_an_alias_stands_for_stays_the_same_elsewhere(
     folder = repository(
         tmp_path / "shop", {"models/a.sql": "select 1 as id\n", "profiles.yml": profiles}
     )
-    assert "  profiles.yml: yours, with 2 lines written otherwise\n" in copy(template, folder)
+    assert "  profiles.yml: yours, with 2 lines rewritten\n" in copy(template, folder)
     after = yaml.safe_load((folder / "profiles.yml").read_text())
     assert set(after["shop"]["outputs"]) == {"dev", "local", "ci", "prod"}
     assert after["x"]["outputs"] == {"dev": {"type": "duckdb"}}

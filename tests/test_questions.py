@@ -110,7 +110,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"prod_database": "analytics"}, "prod_database", "not a Snowflake name"),
     ({"prod_database": '"ANALYTICS"'}, "prod_database", "needs no quotes"),
     ({"prod_database": '"a"b"'}, "prod_database", "not a Snowflake name"),
-    ({"prod_database": "A$$B"}, "prod_database", "which begins a text in SQL"),
+    ({"prod_database": "A$$B"}, "prod_database", "which begins a string in SQL"),
     ({"prod_database": "TABLE"}, "prod_database", "reserved word"),
     ({"warehouse": '"{{ env_var(1) }}"'}, "warehouse", "without braces"),
     ({"reads": '"a\\b"'}, "reads", "without braces and backslashes"),
@@ -118,7 +118,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"schemas": "RAW,RAW"}, "schemas", "named twice"),
     ({"schemas": ""}, "schemas", "not a Snowflake name"),
     ({"schemas": "MARTS,ML.FEATURES"}, "schemas", "the last one is for models that name none"),
-    ({"schemas": "S.X,MARTS", "dev_database": "S"}, "schemas", "where people build"),
+    ({"schemas": "S.X,MARTS", "dev_database": "S"}, "schemas", "is for development"),
     ({"schemas": "A.B.C,MARTS"}, "schemas", "not a Snowflake name"),
     ({"reads": "LANDING,raw.x"}, "reads", "not a Snowflake name"),
     ({"reads": "LANDING.ERP.T"}, "reads", "not a Snowflake name"),
@@ -268,7 +268,7 @@ def test_what_is_worked_out_is_no_answer_of_an_answers_file(
     done = run([*words, "--vcs-ref", "HEAD"], member, dict(os.environ))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "error: .copier-answers.yml: ci_user is worked out from other answers: take it out"
+        "error: .copier-answers.yml: ci_user is computed from other answers: remove it"
     )
     assert (member / "mesh.yml").read_bytes() == before
 

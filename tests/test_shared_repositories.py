@@ -129,7 +129,7 @@ def test_what_a_schedule_costs_is_told(template: Path, tmp_path: Path) -> None:
     reads = ("--data", "upstreams=up@snowflake://ORG-ACC")
     done = copier("copy", *flags, *reads, template, "of_snowflake", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "looks every 6 hours" in done.stdout
+    assert "checks for changes every 6 hours" in done.stdout
     assert "2,900 minutes" not in done.stdout
 
 

@@ -264,7 +264,7 @@ def test_edited_copies_of_the_library_leave_the_tree_and_are_named(
     assert after.pop("scripts/other.py")
     assert "  scripts/other.py imports mesh, now in the package dbtmesh\n" in said
     assert after.pop(grants) == fresh.pop(grants) + b"GRANT ROLE X TO ROLE BI;\n"
-    assert f"{grants} ends as SYSADMIN, and did as SECURITYADMIN: write `USE ROLE" in said
+    assert f"{grants} now ends with the role SYSADMIN, before with SECURITYADMIN: write" in said
     lists = after.pop(".gitignore"), fresh.pop(".gitignore")
     assert {*lists[0].splitlines()} == {*lists[1].splitlines(), b"/mine/"}
     assert after == fresh
