@@ -1,7 +1,7 @@
 """Acts on many members at once: demo, update, status, map.
 
-The template's hooks and extensions are imported from where they lie, because Copier runs them
-there; this is the one place that says so.
+The fleet imports the template's hooks and extensions from their own folders, where Copier runs them
+as scripts. Only this module adds those folders to the import path.
 """
 
 import sys

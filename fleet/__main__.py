@@ -1,4 +1,4 @@
-"""python -m fleet: what acts on many members at once. Each command has --help."""
+"""python -m fleet: commands that act on many members at once. Each command has --help."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="command")
     demo = commands.add_parser(
         "demo",
-        help="three members of a mesh, rendered, built and published on this machine",
+        help="render, build and publish three members of a mesh on this machine",
         description="Renders dbt_up, dbt_down and dbt_down_loom, builds them on DuckDB, publishes "
-        "and syncs between them, and shows the result. Run again, it keeps the members as you "
-        "edited them and builds anew. The database files and the registry lie in $DBT_MESH_HOME, "
-        "or else beside the members.",
+        "and syncs between them, and shows the result. If you run it again, it keeps your edits of "
+        "the members and builds them again. The database files and the registry are in "
+        "$DBT_MESH_HOME, or else beside the members.",
     )
     demo.add_argument(
         "--folder",
@@ -36,25 +36,27 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument(
         "--clean",
         action="store_true",
-        help="remove what the demo made, and no more: members under version control stay",
+        help="remove only what the demo made; members under version control stay",
     )
     demo.add_argument(
         "--target",
         choices=["local", "snowflake"],
         default="local",
-        help="local: DuckDB on this machine, no account (default); snowflake: on an account, after "
-        "saying what that creates and costs",
+        help="local: DuckDB on this machine, without an account (default); snowflake: an account, "
+        "after showing what that creates and costs",
     )
     demo.add_argument(
         "--engine",
         choices=list(Engine),
         type=Engine,
         default=Engine.CORE,
-        help="which dbt runs the members: core, of this environment (default), or v2, the first "
-        "2.x on PATH, else installed into an environment of its own",
+        help="which dbt runs the members: core, from this environment (default), or v2, the first "
+        "2.x on PATH or else one that is installed into an environment of its own",
     )
     demo.add_argument(
-        "--connection", metavar="NAME", help="an administrator's, of connections.toml (snowflake)"
+        "--connection",
+        metavar="NAME",
+        help="an administrator's connection in connections.toml (for --target snowflake)",
     )
     demo.add_argument("--yes", action="store_true", help="do not ask before creating or dropping")
     demo.set_defaults(run=_demo)
@@ -73,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough: nor is the rest for it
+    except BrokenPipeError:  # the reader, such as `head`, wants no more, also not the flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -83,16 +85,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """A disk or a pipe that does not take what is written, in a line. Raises FleetError."""
+    """Turns errors of writing to a disk or a pipe into one line. Raises FleetError."""
     from dbtmesh.cli import explain
 
     try:
         yield
         sys.stdout.flush()
     except OSError as error:
-        if not error.filename:  # stdout: what is left would fail again when Python ends
+        if not error.filename:  # stdout: flushing the rest would fail again when Python exits
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has seen enough
+        if isinstance(error, BrokenPipeError):  # the reader, such as `head`, wants no more
             sys.exit(0)
         raise FleetError(explain(error)) from None
 
@@ -127,11 +129,11 @@ def _add_map(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     parser = commands.add_parser(
         "map",
-        help="the whole mesh as one page: projects, public models, contracts, who reads what",
-        description="Reads the registry and writes one HTML file that needs no network: search, "
-        "filter, click a model for its columns, its owner and everything downstream of it. "
-        "Also as Mermaid for a README, and as JSON. Without flags it reads the registry of this "
-        "machine: $DBT_MESH_HOME/registry, or else the demo's.",
+        help="show the whole mesh as one page: projects, public models, contracts, who reads what",
+        description="Reads the registry and writes one HTML file that needs no network. In it you "
+        "can search, filter, and click a model to see its columns, its owner and everything "
+        "downstream of it. It also writes Mermaid for a README, and JSON. Without flags it reads "
+        "the registry on this machine: $DBT_MESH_HOME/registry, or else the demo's.",
         epilog="for example: python -m fleet map --bucket acme-mesh --output mesh.html",
     )
     add_registry_flags(parser)
@@ -142,7 +144,9 @@ def _add_map(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--models", action="store_true", help="mermaid: a box for each model, not for each project"
     )
     parser.add_argument(
-        "--output", metavar="FILE", help="- for standard output (default mesh.html; else -)"
+        "--output",
+        metavar="FILE",
+        help="- for standard output (default: mesh.html for html, - for others)",
     )
     parser.set_defaults(run=_map)
 
@@ -162,41 +166,42 @@ def _map(options: argparse.Namespace) -> int:
 
 
 def _add_members(parser: argparse.ArgumentParser) -> None:
-    """Which members, and of which template."""
+    """Adds the flags that name members and the template."""
     members = parser.add_argument_group("members")
     members.add_argument(
         "--members",
         type=Path,
         metavar="FILE",
-        help="a list, on each line the folder of a clone, a git URL, or org/repo; for a project in "
-        "a folder of it, with that folder: acme/shop#dbt_up; # and a space before it for comments",
+        help="a list with one member a line: the folder of a clone, a git URL, or org/repo. Append "
+        "the folder of a project that is not at the top: acme/shop#dbt_up. A # after a space "
+        "starts a comment",
     )
     members.add_argument(
-        "--clones", type=Path, metavar="FOLDER", help="the git clones that lie in a folder"
+        "--clones", type=Path, metavar="FOLDER", help="all git clones directly in a folder"
     )
     members.add_argument(
         "--only",
         action="append",
         default=[],
         metavar="NAME",
-        help="only these, such as finance or 'sales_*' (can be repeated)",
+        help="only members of this name, such as finance or 'sales_*' (can be repeated)",
     )
     template = parser.add_argument_group("template")
     template.add_argument(
-        "--template", metavar="URL", help="where its releases are (default: this repository)"
+        "--template", metavar="URL", help="the repository of its releases (default: this one)"
     )
     template.add_argument(
         "--also",
         action="append",
         default=[],
         metavar="URL",
-        help="another address of it, which members have in their answers (can be repeated)",
+        help="another address of it, which members have recorded (can be repeated)",
     )
-    parser.add_argument("--json", action="store_true", help="the result as JSON, on stdout")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _members(options: argparse.Namespace) -> list[Member]:
-    """Raises FleetError where none are named."""
+    """Returns the members that the flags name. Raises FleetError if they name none."""
     from fleet import members
 
     found: list[Member] = []
@@ -214,14 +219,14 @@ def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
     parser = commands.add_parser(
         "status",
-        help="every member: kind, template version, how far behind, publications, contracts",
-        description="Reads each member's answers (a clone's file, or the repository: one question "
-        "to GitHub for a hundred members) and, where a registry is named, what the members "
-        "published there and on what they built. With a registry and no list, the members are "
-        "those whose repository it knows.",
+        help="show each member: kind, template version, how far behind, publications, contracts",
+        description="Reads each member's answers from a clone or from the repository, with one "
+        "request to GitHub for a hundred members. If a registry is named, it also reads what the "
+        "members published there, and on which publications they built. Without a list of members, "
+        "it shows those whose repository the registry knows.",
         epilog="for example: python -m fleet status --members members.txt --bucket acme-mesh. "
-        "Exit status: 0 all could be read, 1 it could not start, 2 some have a problem; to be "
-        "behind or stale is none.",
+        "Exit status: 0 all could be read, 1 it could not start, 2 some have a problem (being "
+        "behind or stale is not a problem).",
     )
     _add_members(parser)
     add_registry_flags(parser)
@@ -253,7 +258,7 @@ def _status(options: argparse.Namespace) -> int:
             if not named:
                 raise
             note(f"{error}; what the members publish is left out")
-            unread = isinstance(error, MeshError)  # and not just empty
+            unread = isinstance(error, MeshError)  # a FleetError says that it is only empty
         named = named or (status.of_registry(mesh) if mesh else [])
         if not named:
             raise FleetError(
@@ -274,14 +279,13 @@ def _status(options: argparse.Namespace) -> int:
 def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "update",
-        help="every member to a release of the template, as a pull request",
-        description="Updates each member in a clone of its own, runs its checks there, pushes the "
-        "branch template/<release> (of a folder: template/<folder>/<release>) and opens a pull "
-        "request with what changed, from and into the branch that deploys, as the remote has it. "
-        "Members whose people have to decide (conflicts, uncommitted changes, a failing check) are "
-        "named with "
-        "the reason, and left as they are. Stopped or killed, it can be run again: what is there "
-        "already is not made twice.",
+        help="update every member to a release of the template by a pull request",
+        description="Updates each member in a clone of its own, starting from the remote's branch "
+        "that deploys. It runs checks in the clone, pushes the branch template/<release> (for a "
+        "project in a folder: template/<folder>/<release>) and opens a pull request with the "
+        "changes. Where a person has to decide (conflicts, uncommitted changes, a failing check), "
+        "it names the member and the reason, and leaves the member as it is. If it was stopped or "
+        "killed, run it again: it does not repeat what is done already.",
         epilog="for example: python -m fleet update --members members.txt --canary 3. "
         "Exit status: 0 done, 1 it could not start, 2 some members need a person, 130 stopped.",
     )
@@ -292,7 +296,7 @@ def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     goal = parser.add_mutually_exclusive_group()
     for name, text in (
         ("dry-run", "update and check in temporary clones, and keep nothing"),
-        ("prepare", "leave the branch in the local clone, push nothing"),
+        ("prepare", "create the branch in the local clone, and push nothing"),
         ("push", "push the branch, but open no pull request"),
     ):
         goal.add_argument(f"--{name}", dest="goal", action="store_const", const=name, help=text)
@@ -301,29 +305,29 @@ def _add_update(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         type=int,
         default=0,
         metavar="N",
-        help="the first N members first, and the others only if all went well with those",
+        help="update the first N members first, and the others only if all of those succeeded",
     )
     parser.add_argument(
         "--check",
         action="append",
         metavar="COMMAND",
-        help="what has to succeed in an updated member, with its dbt packages and stand-ins of the "
-        "contracts it has committed: one command, without a shell (for more, sh -c '…'; default: "
-        "dbt parse; can be repeated)",
+        help="a command that has to succeed in an updated member, with its dbt packages and stub "
+        "tables made from the contracts it has committed. It runs without a shell (for several "
+        "commands, sh -c '…'; default: dbt parse; can be repeated)",
     )
     parser.add_argument("--no-check", action="store_true", help="run no check")
     parser.add_argument(
         "--moved-to",
         default="",
         metavar="URL",
-        help="the template has moved: members record this address (--also names the old one)",
+        help="new address of a template that has moved: members record it (--also: the old one)",
     )
     parser.add_argument(
         "--processes",
         type=int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="members at a time (default: one for each core)",
+        help="how many members to update at a time (default: one for each core)",
     )
     parser.set_defaults(run=_update, goal="propose")
 

@@ -1,7 +1,7 @@
 """Checks an updated member by running its code, with as few rights as its own CI has.
 
-What a check can still do is told in docs/fleet.md: it runs as the operator's user, so it can read
-what that user can read by an absolute path.
+A check runs as the operator's user, so it can read by an absolute path what that user can read;
+docs/fleet.md says what else it can do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fleet.protected_commit import Kept
 
 CHECK_SECONDS = 900
 STUB_MESH = "scripts/stub_mesh.py"
-"""What a member makes stand-ins of what it reads with."""
+"""The member's command that makes stub tables of what it reads."""
 
 ALLOWED = re.compile(
     r"LANG|LANGUAGE|LC_\w+|TZ|TERM|COLUMNS|NO_COLOR"
@@ -33,11 +33,11 @@ ALLOWED = re.compile(
     r"|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE"
     r"|SYSTEMROOT|SYSTEMDRIVE|COMSPEC|PATHEXT|NUMBER_OF_PROCESSORS|PROCESSOR_ARCHITECTURE"
 )
-"""Variables that members' code may see. Those of a proxy are left out: they may hold a password."""
+"""Variables that members' code may see. A proxy's are not among them: they may hold a password."""
 
 
 def run_checks(checks: Sequence[str], kept: Kept, member: Member) -> str:
-    """What the first check that fails found, in one line; empty where none did."""
+    """Returns in one line which check failed first, and why; empty if none failed."""
     if not checks:
         return ""
     with kept.files(kept.commit) as clone:
@@ -52,10 +52,10 @@ def run_checks(checks: Sequence[str], kept: Kept, member: Member) -> str:
 
 
 def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[str, str] | None:
-    """Which check fails on what is checked out, and what it said.
+    """Runs the checks in a clone. Returns the first that fails and its error, or None.
 
-    As in the member's CI: with its packages, and stand-ins of what it reads, made of the contracts
-    that it has committed. Where it has none, with this machine's registry.
+    As in the member's CI, its packages are installed, and stub tables are made from the contracts
+    that it has committed. If it has committed none, checks see this machine's mesh.
     """
     project = clone / member.subfolder
     theirs = (member.folder or Path.cwd() / Path(member.place).name) / member.subfolder
@@ -79,16 +79,19 @@ def first_failure(checks: Sequence[str], clone: Path, member: Member) -> tuple[s
 
 
 def lend(ours: Path, home: Path, own: str) -> None:
-    """Links what this machine's mesh holds into a home that a check may write to: it reads what
-    others have built and published here, and changes none of it. own: what it makes itself."""
-    with suppress(OSError):  # there is none, and the check will say so
+    """Links the files of this machine's mesh into the home that a check may write to.
+
+    So the check can read what others have built and published here, but cannot change it.
+    own: the file that the check makes itself, which is not linked.
+    """
+    with suppress(OSError):  # if there is no mesh, the check reports it
         for each in ours.iterdir():
             if each.name != own:
                 (home / each.name).symlink_to(each.absolute())
 
 
 def local_database_of(project: Path) -> str:
-    """The file of a member's own database on DuckDB, as profiles.yml names it."""
+    """Returns the name of a member's own DuckDB file, as in its profiles.yml."""
     try:
         return f"{load_member(project).local_database}.duckdb"
     except (MeshError, OSError):
@@ -96,7 +99,7 @@ def local_database_of(project: Path) -> str:
 
 
 def has_packages(project: Path) -> bool:
-    """As the members' CI asks before it installs them."""
+    """Checks whether the project has dbt packages, in the same way as the members' CI."""
     files = (project / "packages.yml", project / "dependencies.yml")
     return any(
         line.startswith(b"packages:")
@@ -107,26 +110,26 @@ def has_packages(project: Path) -> bool:
 
 
 def upstreams_of(project: Path) -> list[str]:
-    """The projects that a member reads, by its mesh.yml."""
+    """Returns the projects that a member reads, by its mesh.yml."""
     try:
         return [each.name for each in load_member(project).upstreams]
     except (MeshError, OSError):
-        return []  # the check will say what is wrong
+        return []  # the check reports what is wrong
 
 
 def run_in_member(command: str, clone: Path, member: Member, environment: Mapping[str, str]) -> str:
-    """What the command said when it failed, in one line; empty where it did not.
+    """Runs a command in a member. Returns its error in one line, or the empty string.
 
-    environment: what it needs on top of the machine's own. It sees nothing else of the operator's
-    environment: no token of theirs, no credentials, an empty home. It writes to the clone, to that
-    home and to its DBT_MESH_HOME.
+    environment: variables that it needs besides those of the machine. It sees nothing else of the
+    operator's environment: no tokens, no credentials, and an empty home. It can write to the clone,
+    to that home, and to its DBT_MESH_HOME.
     """
     project = clone / member.subfolder
     paths = [Path(sys.executable).parent]
     if runs_on_v2(project) and (v2 := dbt_v2.on_path() or dbt_v2.own()):
         paths = [v2.parent, *paths]
     if member.folder:
-        # of the project, or of all
+        # the environment of the project, or one for the whole repository
         environments = dict.fromkeys([member.folder / member.subfolder, member.folder])
         paths = [*(folder / ".venv" / "bin" for folder in environments), *paths]
     with tempfile.TemporaryDirectory(prefix="fleet.home.", ignore_cleanup_errors=True) as home:
@@ -158,9 +161,9 @@ def runs_on_v2(project: Path) -> bool:
     try:
         return load_member(project).engine is Engine.V2
     except (MeshError, OSError):
-        return False  # the check will say what is wrong
+        return False  # the check reports what is wrong
 
 
 def machine(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that tell of the machine, not of who uses it."""
+    """Returns the variables that describe the machine, without those of the person who uses it."""
     return {name: text for name, text in environment.items() if ALLOWED.fullmatch(name.upper())}

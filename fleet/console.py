@@ -8,6 +8,8 @@ from dbtmesh.output import terminal
 
 
 def plain(text: str) -> str:
-    """Text as it is, in one line: no markup, and nothing that is a command to a terminal or to
-    GitHub's runner, wherever rich breaks the line."""
+    """Returns the text for rich, in one line and without markup.
+
+    It contains no command to a terminal or to GitHub's runner, wherever rich breaks the line.
+    """
     return escape(terminal.line(text).replace("::", ":\\u003a"))

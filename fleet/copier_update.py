@@ -19,10 +19,10 @@ from fleet.releases import Releases, address
 
 @contextmanager
 def from_mirror(releases: Releases, url: str) -> Iterator[None]:
-    """Copier clones the template from the mirror on this machine, whatever address it knows.
+    """Makes Copier clone the template from the mirror on this machine instead of from `url`.
 
-    By git's own `url.<base>.insteadOf`, so that members keep the address that they recorded. Only
-    for a process that does nothing else meanwhile: the environment is the process's.
+    It sets git's own `url.<base>.insteadOf`, so that members keep the address that they recorded.
+    It changes the environment of the process, which must do nothing else meanwhile.
     """
     number = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
     setting = {
@@ -44,8 +44,11 @@ def from_mirror(releases: Releases, url: str) -> Iterator[None]:
 
 @contextmanager
 def standard_output_kept() -> Iterator[None]:
-    """What the template's tasks and migrations print goes to standard error: standard output is for
-    the fleet's own report. Copier gives them this process's, whether or not it is quiet."""
+    """Sends the output of the template's tasks and migrations to standard error.
+
+    Standard output is for the fleet's own report. Even if it is quiet, Copier lets them print to
+    the standard output of this process.
+    """
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
@@ -58,7 +61,7 @@ def standard_output_kept() -> Iterator[None]:
 
 
 def merge(clone: Path, answers_file: str, answers: Answers, releases: Releases) -> None:
-    """`copier update` of a member in the clone, to the newest of the releases."""
+    """Runs `copier update` for a member in the clone, to the newest of the releases."""
     with (
         warnings.catch_warnings(),
         from_mirror(releases, answers.template),
@@ -79,7 +82,7 @@ def merge(clone: Path, answers_file: str, answers: Answers, releases: Releases) 
 def rendering(
     clone: Path, answers_file: str, answers: Answers, releases: Releases, tag: str
 ) -> dict[Path, bytes]:
-    """What the template gives a member with these answers, the answers file left out."""
+    """Returns the files that the template renders for a member, except the answers file."""
     recorded = yaml_files.load(text_of(clone / answers_file))
     with (
         tempfile.TemporaryDirectory(dir=clone.parent) as scratch,

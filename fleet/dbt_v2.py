@@ -1,11 +1,11 @@
-"""Finds or installs dbt v2 beside this repository's own dbt Core: for the demo, and for the tests.
+"""Finds or installs dbt v2 beside this repository's own dbt Core, for the demo and for the tests.
 
-Both are called `dbt`, so v2 lives in an environment of its own, beside the one that runs this. Its
-database drivers are ADBC libraries, which v2 loads from the environment's `lib` folder, and fetches
-itself where there is none:
+Both are called `dbt`, so v2 has an environment of its own, below the one that runs this code. Its
+database drivers are ADBC libraries. It loads them from its environment's `lib` folder, and
+downloads a driver itself if that folder has none:
 
-  DuckDB      comes out of the npm package of DuckDB's Node bindings, where npm is at hand
-  Snowflake   comes out of the Python package adbc-driver-snowflake
+  DuckDB      comes from the npm package of DuckDB's Node bindings, if npm is installed
+  Snowflake   comes from the Python package adbc-driver-snowflake
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from pathlib import Path
 from fleet.errors import FleetError
 
 PIN = "2.0.0a4"
-"""Of the Python package dbt-core. Later ones are built on installation, which fetches a binary."""
+"""The version of the Python package dbt-core. Later ones are built on installation, which downloads
+a binary."""
 DUCKDB_PIN = "1.5.4-r.1"
-"""Of the npm packages @duckdb/node-bindings-…: the DuckDB that this v2 was made for."""
+"""The version of the npm packages @duckdb/node-bindings-…, with the DuckDB that this v2 expects."""
 ADBC_SNOWFLAKE_PIN = "1.11.0"
 SECONDS = 600
 _WINDOWS = sys.platform == "win32"
@@ -35,16 +36,16 @@ _BIN = "Scripts" if _WINDOWS else "bin"
 _LIBRARY = {"linux": "libduckdb.so", "darwin": "libduckdb.dylib", "win32": "duckdb.dll"}
 _MACHINE = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 NO_DRIVER = re.compile(r"Failed to load `(\w+)` driver")
-"""What v2 says where it neither finds a driver nor can fetch it."""
+"""What v2 prints if it neither finds a driver nor can download it."""
 
 
 def folder() -> Path:
-    """Where environments of other engines go: below the one that runs this."""
+    """Returns the folder for environments of other engines, below the one that runs this code."""
     return Path(sys.prefix) / "engines"
 
 
 def program() -> Path:
-    """The program dbt v2: the first on PATH, else one in an environment of its own, made here.
+    """Returns the program dbt v2: the first on PATH, or one in an environment that is made here.
 
     Raises FleetError where it cannot be installed.
     """
@@ -55,7 +56,7 @@ def program() -> Path:
 
 
 def on_path() -> Path | None:
-    """The first `dbt` on PATH that is 2.x; not the one of this environment, which is Core."""
+    """Returns the first `dbt` 2.x on PATH. It skips this environment's, which is dbt Core."""
     return next(filter(is_v2, _named_dbt()), None)
 
 
@@ -78,16 +79,17 @@ def is_v2(program: Path) -> bool:
 
 
 def own() -> Path | None:
-    """The program in the environment that `make` makes, if that is done and as pinned."""
+    """Returns the program in the environment of `make`, if that is complete and as pinned."""
     home = folder() / "v2"
     stamp = home / "done"
     return _program(home) if stamp.is_file() and stamp.read_text() == _pins() else None
 
 
 def make(*, snowflake: bool = False) -> Path:
-    """An environment with dbt v2 and its DuckDB driver, and Snowflake's where asked for.
+    """Makes an environment with dbt v2 and its driver for DuckDB, and for Snowflake if asked for.
 
-    Without npm the DuckDB driver is left for v2 to fetch. Raises FleetError.
+    Returns the program. Without npm, v2 has to download the DuckDB driver itself. Raises FleetError
+    where dbt v2 cannot be installed.
     """
     home = folder() / "v2"
     (home / "done").unlink(missing_ok=True)
@@ -104,7 +106,7 @@ def make(*, snowflake: bool = False) -> Path:
 
 
 def has_driver(name: str) -> bool:
-    """Whether the environment holds the library of `duckdb` or `snowflake`."""
+    """Checks whether the environment holds the driver for `duckdb` or `snowflake`."""
     return any((folder() / "v2" / "lib").glob(f"*{name}*.*"))
 
 
@@ -113,7 +115,7 @@ def _pins() -> str:
 
 
 def _program(home: Path) -> Path:
-    """In a folder that holds no other program: on PATH it hides no Python."""
+    """Returns the program's path. Its folder holds nothing else, so on PATH it hides no Python."""
     return home / "path" / ("dbt.exe" if _WINDOWS else "dbt")
 
 
@@ -124,12 +126,12 @@ def _offer(home: Path) -> None:
     installed = home / _BIN / offered.name
     try:
         offered.symlink_to(installed)
-    except OSError:  # where links are for administrators
+    except OSError:  # on systems where only administrators may create links
         shutil.copy(installed, offered)
 
 
 def _install(home: Path, requirement: str) -> None:
-    """Raises FleetError with the last line of pip's."""
+    """Installs a package into the environment. Raises FleetError with pip's last line."""
     if not (home / "pyvenv.cfg").exists():
         venv.create(home, with_pip=False, symlinks=not _WINDOWS)
     python = home / _BIN / ("python.exe" if _WINDOWS else "python")
@@ -144,7 +146,7 @@ def _install(home: Path, requirement: str) -> None:
 
 
 def _bring_duckdb(lib: Path) -> None:
-    """The DuckDB library out of the npm package, where npm is and has it."""
+    """Takes the DuckDB library from the npm package, if npm is installed and can download it."""
     system = sys.platform
     machine = _MACHINE.get(platform.machine().lower())
     npm = shutil.which("npm")

@@ -1,6 +1,7 @@
-"""`fleet demo`: the whole mesh, with the commands that a member's people run.
+"""`fleet demo`: runs the whole mesh with the commands that people run in a member.
 
-Here on one machine (DuckDB); `fleet.demo_snowflake` runs the same members on an account.
+This module runs it on one machine (DuckDB); `fleet.demo_snowflake` runs the same members on an
+account.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ from fleet.demo_mesh import (
 from fleet.errors import FleetError
 
 ELSEWHERE = ("DBT_MESH_BUCKET", "DBT_MESH_REGISTRY", "DBT_MESH_ENV", "DBT_TARGET")
-"""What leads a member's commands away from the demo, where somebody has it exported."""
-# Both readers of the demo have this column on record. BSD's sed wants the suffix, too.
+"""Variables that, if they are exported, lead a member's commands to another mesh than the demo."""
+# Both readers of the demo have recorded that they read this column. BSD's sed requires the suffix.
 MARTS = "models/marts/_marts.yml"
 RENAME = f"sed -i.bak 's/name: country_code/name: country/' {MARTS}"
 RENAME_BACK = f"mv {MARTS}.bak {MARTS}"
@@ -47,7 +48,7 @@ DESCRIBE = f"sed -i.bak 's/Who ordered/The customer who ordered/' {MARTS}"
 
 
 def run(folder: Path, engine: Engine = Engine.CORE) -> int:
-    """Renders what is missing, builds all, and shows the result. Raises FleetError."""
+    """Renders the missing members, builds all of them, and shows the result. Raises FleetError."""
     demo = locate(folder)
     if "'" in str(demo.folder.resolve()):
         raise FleetError(
@@ -73,7 +74,7 @@ def run(folder: Path, engine: Engine = Engine.CORE) -> int:
 
 
 def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
-    """Renders the members that are missing; those that are there keep what was edited.
+    """Renders the missing members. Existing members keep their edits.
 
     Raises FleetError where the folder cannot be written.
     """
@@ -88,7 +89,7 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
     for member in demo.members:
         if member not in missing:
             report(demo, member, "kept as it is", 0)
-            if made.has_rendered(member):  # the home may be another one than before
+            if made.has_rendered(member):  # DBT_MESH_HOME may have changed since then
                 made.add(demo.home, absent(demo.of_member(member)))
     if not missing:
         return
@@ -113,7 +114,7 @@ def render(demo: Demo, more_answers: Mapping[str, str] | None = None) -> None:
 
 
 def _check_engines(demo: Demo) -> None:
-    """Raises FleetError where a member that was there runs on the other dbt."""
+    """Raises FleetError where an existing member runs on the other dbt."""
     for member in demo.members:
         if load_member(demo.folder / member).engine is not demo.engine:
             raise FleetError(
@@ -123,7 +124,7 @@ def _check_engines(demo: Demo) -> None:
 
 
 def execute(demo: Demo, steps: Iterable[Step]) -> None:
-    """Runs commands of members one after the other. Raises FleetError with what one printed."""
+    """Runs commands of members in order. Raises FleetError with the output of one that fails."""
     for step in steps:
         timed(demo, step.member, step.command, partial(_execute, demo, step))
 
@@ -147,19 +148,19 @@ def _execute(demo: Demo, step: Step) -> None:
     )
     if done.returncode and demo.v2 and dbt_v2.NO_DRIVER.search(done.stdout):
         raise FleetError(
-            "dbt v2 has no DuckDB driver, and neither npm nor dbt itself could fetch it: install "
-            "npm and try again where its registry is in reach, or `make demo` on dbt Core"
+            "dbt v2 has no DuckDB driver, and neither npm nor dbt itself could download it: "
+            "install npm and try again where its registry is reachable, or `make demo` on dbt Core"
         )
     if done.returncode:
         raise FleetError(
             f"in {demo.folder / step.member}, `{step.command}` failed with status "
             f"{done.returncode}:\n{done.stdout.rstrip()}\n"
-            "Put it right and run it again: what is done already stays."
+            "Fix the cause and run the demo again: it keeps what is done already."
         )
 
 
 def environment(demo: Demo) -> dict[str, str]:
-    """The caller's environment without what would lead dbt or the scripts away from the demo."""
+    """Returns the caller's environment without variables that would lead commands elsewhere."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DBT_")}
     return kept | {
         "DBT_MESH_HOME": str(demo.home),
@@ -183,7 +184,7 @@ def report(demo: Demo, member: str, text: str, seconds: float) -> None:
 
 
 def show(demo: Demo, counts: Mapping[str, tuple[int, float]]) -> None:
-    """Prints what was built; counts: rows and net amount of each member's model.
+    """Prints what was built. counts: rows and net amount of each member's model.
 
     Raises FleetError where the two downstreams do not agree.
     """
@@ -226,25 +227,25 @@ def what_next(demo: Demo) -> None:
     here = shlex.quote(os.path.relpath(Path.cwd(), demo.folder / "dbt_down"))
     demo.console.print(
         f"""
-Where it lies
+Where it is
   members    {demo.folder}
   databases  {demo.home}/<PREFIX>_LOCAL.duckdb
   registry   {demo.home}/registry
   map        {demo.map}
-             (the mesh as a page: open it in a browser)
+             (a page that shows the mesh: open it in a browser)
 
 What to try next, line by line
   source .venv/bin/activate{export}{dbt}
   cd {folder}/dbt_up
-  # who reads the column country_code, and would notice if it were renamed?
+  # which readers of the column country_code would a renaming break?
   {RENAME}
   dbt parse && scripts/publish_manifest.py --check
   {RENAME_BACK}
-  # a change that breaks nobody: publish it, and bring it into dbt_down
+  # a change that breaks no reader: publish it, and sync it to dbt_down
   {DESCRIBE}
   dbt build --select public_orders+ && scripts/publish_manifest.py
   cd ../dbt_down && scripts/sync_mesh.py && dbt build
-  # all of it again, with your changes; then away with it
+  # run the demo again with your changes; then remove it
   cd {here} && make demo{engine}
   make demo-clean{engine}
 

@@ -1,4 +1,4 @@
-"""Removes what `fleet demo` made, but nothing that may be somebody's own."""
+"""Removes what `fleet demo` made, but nothing that may belong to somebody."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from fleet.git import GitError, git
 from fleet.members import ANSWERS
 
 MARKER = ".fleet-demo.json"
-"""In the demo's folder: what the demo made, there and in its homes. --clean goes by it."""
+"""The file in the demo's folder that lists what the demo made, for --clean."""
 
 
 class Made:
-    """What the demo made: whatever was not there before it came. Kept in a file of the demo's
-    folder, by paths as seen from there, so that the folder can be moved."""
+    """What the demo made: everything that did not exist before.
+
+    A file in the demo's folder records it. Paths are relative to that folder, so that the folder
+    can be moved.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Raises FleetError where the file is not as the demo writes it."""
@@ -54,11 +57,11 @@ class Made:
         self.add(home, paths)
 
     def has_rendered(self, member: str) -> bool:
-        """Whether it is the demo's still, and not another project that somebody put there."""
+        """Checks whether it is still the demo's member, and not another project in its place."""
         return self.rendered.get(member, 0) == self._stamp(member) != 0
 
     def _stamp(self, member: str) -> int:
-        """When Copier wrote a member's answers, which nobody edits; 0 where there are none."""
+        """Returns when Copier wrote a member's answers, which nobody edits; 0 if there are none."""
         path = self.folder / member / ANSWERS
         return path.stat().st_mtime_ns if path.exists() else 0
 
@@ -79,9 +82,9 @@ def absent(paths: Iterable[Path]) -> list[Path]:
 
 
 def clean(folder: Path) -> int:
-    """Removes the members and what they made, and the folders if nothing else is in them.
+    """Removes the members and what they made, and their folders if those are empty then.
 
-    Raises FleetError, after that, where a member stays because it may be somebody's.
+    Raises FleetError in the end if a member stays because it may belong to somebody.
     """
     demo = locate(folder)
     made = Made(demo.folder)
@@ -109,23 +112,25 @@ def clean(folder: Path) -> int:
 
 
 def why_kept(demo: Demo, made: Made, member: str) -> str:
-    """Why --clean leaves a member's folder alone; empty where it may go, or is gone."""
+    """Says why --clean leaves a member's folder alone; empty if it may go, or is gone."""
     path = demo.folder / member
     if not os.path.lexists(path):
         return ""
     if not made.has_rendered(member):
-        return f"kept {path}: nothing says that the demo made it; is it yours to remove?"
+        return f"kept {path}: there is no record that the demo made it; remove it if it is yours"
     versioned = (path / ".git").exists()
     if not versioned and any((each / ".git").exists() for each in path.resolve().parents):
         try:
             versioned = bool(git(demo.folder, "ls-files", "--", member))
         except GitError as error:
             return f"kept {path}: is it under version control? {error}"
-    return f"kept {path}: it is under version control; is it yours to remove?" if versioned else ""
+    if not versioned:
+        return ""
+    return f"kept {path}: it is under version control; remove it if it is yours"
 
 
 def remove(made: Made, paths: Iterable[Path]) -> None:
-    """Those that the demo made. Raises OSError."""
+    """Removes the paths that the demo made. Raises OSError."""
     for path in paths:
         if path in made:
             if path.is_dir() and not path.is_symlink():
@@ -136,7 +141,7 @@ def remove(made: Made, paths: Iterable[Path]) -> None:
 
 
 def remove_if_empty(made: Made, folders: Iterable[Path]) -> None:
-    """Those that the demo made, and in which nothing is left but a registry's lock."""
+    """Removes the folders that the demo made and that are empty, except for a registry's lock."""
     for folder in folders:
         if folder in made and folder.is_dir():
             if [path.name for path in folder.iterdir()] == [".lock"]:

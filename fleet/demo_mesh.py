@@ -1,4 +1,4 @@
-"""Defines the demo mesh: its members, what they run on one machine, and where all of it lies."""
+"""Defines the demo mesh: its members, the commands that they run on one machine, and its files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MODELS = {
     "dbt_down_loom": "downstream_orders",
     "dbt_down_ref": "downstream_orders",
 }
-"""What each member is about, in the order in which they are built."""
+"""The model that each member shows, in the order in which they are built."""
 MEMBERS = ("dbt_up", "dbt_down", "dbt_down_loom")
 ON_V2 = ("dbt_up", "dbt_down", "dbt_down_ref")
-"""On dbt v2, which has no plugins, the third one reads by `ref` as a native member."""
+"""The members on dbt v2, which has no plugins: the third is a native member that reads by `ref`."""
 ORIGINS = {
     "dbt_up": "its own seeds",
     "dbt_down": "source('dbt_up', 'public_orders')",
@@ -29,18 +29,18 @@ ORIGINS = {
     "dbt_down_ref": "ref('dbt_up', 'public_orders')",
 }
 DATA_FILES = Path(__file__).parent / "demo_members"
-"""Folder of the answers of each member: MEMBER.yml."""
+"""The folder with the answers of each member, in MEMBER.yml."""
 
 
 class Step(NamedTuple):
-    """A command that a member's people run in its folder, and what they have exported for it."""
+    """A command that people run in a member's folder, and the variables that they export for it."""
 
     member: str
     command: str
     environment: Mapping[str, str] = {}
 
 
-# Those of the two downstreams run side by side.
+# The steps of the two downstreams run in parallel.
 UPSTREAM_STEPS = (
     Step("dbt_up", "dbt build"),
     Step("dbt_up", "scripts/publish_manifest.py"),
@@ -65,14 +65,16 @@ DOWNSTREAM_STEPS = {
 
 
 SHARED = ("registry", "state", "published")
-"""Folders of the mesh's home, with one for each member."""
+"""Folders of the mesh's home. Each has a folder for each member."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """folder: holds the members; home: holds database files and registry ($DBT_MESH_HOME).
+    """Where a demo is, and what runs it.
 
-    v2: the program dbt v2 that runs the members; None for dbt Core of this environment.
+    folder: holds the members.
+    home: holds the database files and the registry ($DBT_MESH_HOME).
+    v2: the program dbt v2 that runs the members; None for this environment's dbt Core.
     """
 
     folder: Path
@@ -96,7 +98,7 @@ class Demo:
         return self.home / f"{member.upper()}_LOCAL.duckdb"
 
     def of_member(self, member: str) -> list[Path]:
-        """What comes of a member, its own folder first."""
+        """Returns the paths that a member makes, its own folder first."""
         database = self.database(member)
         return [
             self.folder / member,
@@ -106,12 +108,12 @@ class Demo:
 
     @property
     def shared_files(self) -> tuple[Path, ...]:
-        """What comes of all members together. The .gitignore is the first copy's."""
+        """The files that the members make together. The first copy writes the .gitignore."""
         return (self.map, self.home / ".gitignore")
 
     @property
     def shared_folders(self) -> tuple[Path, ...]:
-        """The same of folders, from the inside out."""
+        """The folders that the members make together, innermost first."""
         return (*(self.home / shared for shared in SHARED), self.home, self.folder)
 
 

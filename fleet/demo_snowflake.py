@@ -1,8 +1,8 @@
-"""`fleet demo --target snowflake`: the three members on an account, and away with them again.
+"""`fleet demo --target snowflake`: runs the three members on an account, and removes them again.
 
-Everything an attendee of the workshop would do by hand, with the members' own commands: the SQL by
-an administrator's connection, then each member as its own service user, by its own key. The
-registry is in Snowflake, too, so that no bucket is needed.
+It does what an attendee of the workshop would do by hand, with the members' own commands. An
+administrator's connection runs the SQL. Then each member runs as its own service user, which signs
+in by its own key. The registry is in Snowflake, too, so that no bucket is needed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def run(folder: Path, connection: str, *, sure: bool) -> int:
     _ask("Create it?", sure)
     started = time.monotonic()
     account = str(reach["account"])
-    # An old account locator has no organisation; dbt is told it by the environment all the same.
+    # An old account locator has no organization, so it is not given as an answer. dbt gets it from
+    # the environment.
     named = {"snowflake_account": account} if "-" in account else {}
     local.render(demo, {"registry": "snowflake", **named})
     demo.home.mkdir(parents=True, exist_ok=True)
@@ -66,14 +67,14 @@ def run(folder: Path, connection: str, *, sure: bool) -> int:
     demo.console.print(
         f"\nDone in {time.monotonic() - started:.0f} s. The members are in {demo.folder}; "
         f"in Snowsight look at DBT_UP_PROD.MARTS.\n"
-        f"Away with it: make demo-destroy CONNECTION={connection}",
+        f"To remove all of it: make demo-destroy CONNECTION={connection}",
         markup=False,
     )
     return 0
 
 
 def set_up(member: str, connection: str) -> list[Step]:
-    """What an administrator does for a member; safe to run again."""
+    """Returns what an administrator runs for a member. It is safe to run it again."""
     return [
         Step(member, f"scripts/snowflake_access.py apply --yes --connection {connection}"),
         Step(member, f"./setup_keypair_auth.sh create --no-github --connection {connection}"),
@@ -81,9 +82,9 @@ def set_up(member: str, connection: str) -> list[Step]:
 
 
 def build(reach: dict[str, Any]) -> list[Step]:
-    """What each member does in prod, as its own service user.
+    """Returns what each member runs in prod, as its own service user.
 
-    reach: account, host, port and protocol, which dbt is told by the environment.
+    reach: account, host, port and protocol, which dbt reads from the environment.
     """
     account = {f"SNOWFLAKE_{key.upper()}": str(value) for key, value in reach.items() if value}
     mesh = {
@@ -105,7 +106,7 @@ def build(reach: dict[str, Any]) -> list[Step]:
 
 
 def key(member: str) -> Path:
-    """Of the member's service user, where setup_keypair_auth.sh keeps it."""
+    """Returns the private key of a member's service user, where setup_keypair_auth.sh keeps it."""
     return Path(f"~/.snowflake/keys/{member.upper()}_SVC.p8").expanduser()
 
 
@@ -144,7 +145,10 @@ def destroy(folder: Path, connection: str, *, sure: bool) -> int:
 
 
 def _look(connection: str) -> tuple[dict[str, Any], str]:
-    """Signs in once, before anything is rendered or created: how the account is reached."""
+    """Signs in once, before anything is rendered or created.
+
+    Returns how to reach the account, and the user with its connection's name.
+    """
     try:
         session = snowflake.connect(connection, None)
     except MeshError as error:
@@ -155,7 +159,7 @@ def _look(connection: str) -> tuple[dict[str, Any], str]:
 
 
 def _counts(connection: str) -> dict[str, tuple[int, float]]:
-    """Rows and net amount of each member's model, read as SYSADMIN, under which all roles are."""
+    """Returns rows and net amount of each member's model, read as SYSADMIN, which has all roles."""
     session = snowflake.connect(connection, None)
     session.run("USE WAREHOUSE DBT_UP_WH", "SYSADMIN")
     counts = {}
@@ -174,7 +178,7 @@ def _ask(question: str, sure: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise FleetError(
-            "nothing was changed: without a terminal to ask in, --yes says you mean it"
+            "nothing was changed: there is no terminal to ask in; --yes goes on without asking"
         )
     if input(f"{question} [y/N] ").strip().lower() != "y":
         raise FleetError("nothing was changed")

@@ -1,4 +1,4 @@
-"""Errors that a person can put right."""
+"""Errors that a person can fix."""
 
 
 class FleetError(Exception):

@@ -1,6 +1,4 @@
-"""Runs git and gh: returns what they printed, or raises the line in which they said what went
-wrong.
-"""
+"""Runs git and gh. Returns their output, or raises the line of it that names the error."""
 
 from __future__ import annotations
 
@@ -11,9 +9,9 @@ from pathlib import Path
 from dbtmesh.output.error_line import telling_line
 
 SECONDS = 300
-"""Patience with a git server."""
+"""How long to wait for a git server."""
 
-# Git never asks, and says things in the language that we look for.
+# Git never prompts, and prints messages in the language that this code looks for.
 QUIET_GIT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -o BatchMode=yes"),
@@ -22,11 +20,11 @@ QUIET_GIT = {
 
 
 class GitError(Exception):
-    """What git, or another command, said last: one line."""
+    """The line in which git, or another command, says what went wrong."""
 
 
 def git(folder: Path | None, *arguments: str, seconds: float = SECONDS) -> str:
-    """What git printed. Raises GitError with the line in which it said why it failed."""
+    """Returns what git printed. Raises GitError with the line that says why it failed."""
     return run(["git", *arguments], folder, seconds=seconds)
 
 
@@ -36,7 +34,7 @@ def run(
     *,
     seconds: float,
 ) -> str:
-    """The same of any command."""
+    """Does the same for any command."""
     try:
         done = subprocess.run(
             command,

@@ -1,8 +1,8 @@
-"""python -IS landlock.py FOLDER … -- COMMAND …: runs the command so that it, and whatever it
-starts, writes below these folders only, and reads nothing of other processes or of terminals.
+"""python -IS landlock.py FOLDER … -- COMMAND …: confines a command and all processes it starts.
 
-By Landlock, which Linux has since 5.13 and which needs no rights: what is ruled out once stays so.
-It rules out neither reading files nor the network. Elsewhere the command runs all the same.
+They can write only below these folders, and read nothing of other processes or of terminals. It
+uses Landlock, which Linux has since 5.13, which needs no privileges, and which cannot be undone. It
+does not restrict reading other files or the network. On other systems the command runs unconfined.
 https://docs.kernel.org/userspace-api/landlock.html
 """
 
@@ -15,16 +15,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _CREATE, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-"""Numbers of the system calls, on every architecture."""
+"""Numbers of the system calls, which are the same on every architecture."""
 _NO_NEW_PRIVILEGES = 38
 _WRITE_FILE, _READ_FILE, _TRUNCATE = 1 << 1, 1 << 2, 1 << 14
 _OF_FOLDERS = sum(1 << bit for bit in (4, 5, 6, 7, 8, 9, 10, 11, 12))
-"""Remove and make entries of each kind."""
+"""The rights to remove and to make directory entries of each kind."""
 _REFER = 1 << 13
 _OUTSIDE = 0b11
-"""Abstract sockets of, and signals to, what runs outside."""
+"""The scopes of abstract sockets and of signals: neither reaches processes outside."""
 DEVICES = ("/dev/null", "/dev/shm")  # noqa: S108
-"""What programs write to wherever they work; locks of Python lie in the last."""
+"""What programs may write to wherever they run. Python's locks are in /dev/shm."""
 
 _PROCESSES, _DEVICES = Path("/proc"), Path("/dev")
 _TERMINALS = ("pts", "tty", "console")
@@ -40,19 +40,19 @@ class _Below(ctypes.Structure):
 
 
 def version() -> int:
-    """Of Landlock on this machine; 0 where there is none."""
+    """Returns the version of Landlock on this machine; 0 if it has none."""
     if sys.platform != "linux":
         return 0
     return max(0, int(_libc().syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1))))
 
 
 def is_possible() -> bool:
-    # before its third version it did not keep files from being cut off
+    # versions before 3 do not prevent that a file is truncated
     return version() >= 3
 
 
 def confine(folders: Sequence[str]) -> None:
-    """From here on this process writes below these folders only. Raises OSError."""
+    """Confines this process to writing below these folders. Raises OSError."""
     libc = _libc()
     of_files = _WRITE_FILE | _TRUNCATE
     every = of_files | _OF_FOLDERS | _REFER
@@ -79,9 +79,11 @@ def _allow(ruleset: int, place: str, in_folder: int, of_file: int) -> None:
 
 
 def _readable() -> Iterator[str]:
-    """All places but what is known of other processes: the environment that a program was started
-    with is a file, and whoever runs checks may have a token there. Nor terminals: what is typed
-    into one could be read."""
+    """Yields all places that may be read: all but other processes and terminals.
+
+    The environment of another process is a file below /proc, and may hold a token of the person
+    who runs the checks. From a terminal, a command could read what that person types.
+    """
     for place in Path("/").iterdir():
         if place not in (_PROCESSES, _DEVICES):
             yield str(place)

@@ -1,8 +1,8 @@
 """Compares the library of a member with the one that its version of the template released.
 
-The library is built by the template's hook, and the same version gives the same bytes: so git's
-object of a member's file tells whether it is that one, without reading it. Nobody edits the
-sealed file by accident; who does it on purpose, or installs another one, is seen here.
+The template's hook builds the library, and the same version gives the same bytes. So the object id
+of a member's file in git tells whether it is the released one, without reading it. Nobody edits the
+sealed file by accident; this module finds members that edit it on purpose or install another one.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ _INDEXED = re.compile(r"^\s*dbtmesh(?:\[[^\]]*\])?\s*==\s*([^\s;#]+)", re.MULTIL
 
 
 class Library(StrEnum):
-    """What a member's commands run on."""
+    """The state of the library that a member's commands run on."""
 
     RELEASED = "as released"
-    EDITED = "edited"  # the file of the right name has other contents
+    EDITED = "edited"  # the file has the right name and other contents
     ANOTHER = "another version"
     MISSING = "missing"
-    INDEX = "from an index"  # of the right version; its contents are the index's to vouch for
-    UNKNOWN = ""  # the template had no library yet, or the version is not known
+    INDEX = "from an index"  # the right version; its contents cannot be checked here
+    UNKNOWN = ""  # that version of the template had no library, or the version is unknown
 
 
 PROBLEMS = {
-    Library.EDITED: "its library is not what {version} released: copier recopy --trust brings it "
-    "back, or ask its people why",
+    Library.EDITED: "its library is not what {version} released: copier recopy --trust restores "
+    "it, or ask its team why",
     Library.ANOTHER: "it runs another library than {version} released ({seen})",
     Library.MISSING: "its library is missing: copier update --trust --vcs-ref=:current: builds it",
 }
-"""What keeps a member from running what was released, by what was found."""
+"""The problem of a member that does not run what was released, by the library's state."""
 
 
 @dataclass(frozen=True)
 class Vendored:
-    """What a member has committed. wheels: git's object of each file in vendor/, by its name."""
+    """What a member has committed. wheels: the object id of each file in vendor/, by its name."""
 
     requirements: str = ""
     wheels: Mapping[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Vendored:
 
 @dataclass(frozen=True)
 class Seal:
-    """The library of a release: its version, the file's name, and git's object of the file."""
+    """The library of a release: its version, the file's name, and the file's object id in git."""
 
     version: str
     name: str
@@ -69,7 +69,7 @@ class Seal:
 
 @dataclass(frozen=True)
 class Found:
-    """library, and what was seen in place of the released one."""
+    """The state of a member's library. seen: what it has in place of the released one."""
 
     library: Library
     seen: str = ""
@@ -79,7 +79,7 @@ class Found:
 
 
 def judge(seal: Seal | None, member: Vendored) -> Found:
-    """What a member runs, against what its version released; None: that had no library. Pure."""
+    """Compares what a member runs with what its version released (None: no library). Pure."""
     if seal is None:
         return Found(Library.UNKNOWN)
     if found := _VENDORED.search(member.requirements):
@@ -98,7 +98,7 @@ def judge(seal: Seal | None, member: Vendored) -> Found:
 
 @cache
 def released(releases: Releases, tag: str) -> Seal | None:
-    """The library of a release, built by that release's own hook; None where it has none.
+    """Builds the library of a release by that release's own hook; None if it has no library.
 
     Raises GitError where the hook fails.
     """
@@ -119,7 +119,7 @@ def released(releases: Releases, tag: str) -> Seal | None:
 
 
 def committed(clone: Path, subfolder: str) -> Vendored:
-    """What a clone has at HEAD. Raises GitError."""
+    """Returns what a clone has committed at HEAD. Raises GitError."""
     base = PurePosixPath(subfolder)
     lists = [base / name for name in REQUIREMENTS]
     listed = git(clone, "ls-tree", "-z", "HEAD", "--", *map(str, lists), f"{base / VENDOR}/")

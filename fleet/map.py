@@ -1,4 +1,4 @@
-"""`fleet map`: the whole mesh, from the registry, as one page, as Mermaid or as JSON."""
+"""`fleet map`: shows the whole mesh from the registry as one page, as Mermaid or as JSON."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from fleet.mesh_graph import (
 )
 
 AT_ONCE = 8
-"""Objects read side by side: enough to hide S3's latency, few enough to fit into memory."""
+"""Objects read in parallel: enough to hide S3's latency, few enough to fit into memory."""
 
-# The rules of `locate` ask a member for its place on the disk and its bucket, nothing else; the
-# fleet stands where a member of the demo would.
+# `locate` uses only a member's folder and bucket. This one stands in for a member of the demo, so
+# that the default is the demo's registry.
 _HERE = Member(
     root=Path("demo/fleet"),
     project="fleet",
@@ -48,13 +48,16 @@ _HERE = Member(
 
 
 def location(bucket: str | None, registry: str | None, env: str | None) -> Location:
-    """Which registry and environment is meant: flags, then the environment's variables, then the
-    registry on this machine. Raises MeshError where there is none."""
+    """Returns the registry and the environment to read.
+
+    Flags come first, then environment variables, then the registry on this machine. Raises
+    MeshError where there is none.
+    """
     return locate(_HERE, bucket=bucket, registry=registry, env=env)
 
 
 def gather(where: Location) -> Mesh:
-    """Reads the registry. What cannot be read is noted and left out, the rest is drawn.
+    """Reads the registry. It notes what cannot be read, and leaves that out of the map.
 
     Raises MeshError where the registry is out of reach, FleetError where it has nothing to draw.
     """
@@ -62,7 +65,7 @@ def gather(where: Location) -> Mesh:
     folders = (name.rstrip("/") for name in store.children("") if name.endswith("/"))
     names = sorted(islice(filter(NAME.fullmatch, folders), MOST_PROJECTS + 1))
     if len(names) > MOST_PROJECTS:
-        note(f"{where.url} holds more than {MOST_PROJECTS:,} projects: the others are left out")
+        note(f"{where.url} holds more than {MOST_PROJECTS:,} projects: the rest is left out")
         names.pop()
     if not names:
         raise FleetError(f"{where.url} is empty: publish a project first")
@@ -80,7 +83,7 @@ def gather(where: Location) -> Mesh:
 
 @dataclass
 class _Found:
-    """What the registry has of a project. problems: what it has and nobody can read."""
+    """What the registry has of a project. problems: what is there but cannot be read."""
 
     name: str
     interface: Interface | None = None
@@ -93,7 +96,7 @@ def _project(store: Store, name: str, env: str) -> _Found:
     try:
         if published := latest.find(store, name, env):
             found.interface = drawn(published.interface)
-    except OutOfReach:  # of all of them
+    except OutOfReach:  # the whole registry is, so no other project can be read either
         raise
     except MeshError as error:
         found.problems.append(str(error))
@@ -103,19 +106,19 @@ def _project(store: Store, name: str, env: str) -> _Found:
 
 
 def _others(store: Store, names: Iterable[str]) -> str:
-    """The environments that there are, for whoever meant another one."""
+    """Names the environments that exist, for a person who meant another one."""
     found: set[str] = set()
     for name in names:
         children = islice(store.children(f"{name}/"), MOST_PROJECTS)
         there = (child.rstrip("/") for child in children)
         found |= {child for child in there if ENVIRONMENT.fullmatch(child)}
-    return f": there is {', '.join(sorted(found))} (--env)" if found else ""
+    return f": it has {', '.join(sorted(found))} (--env)" if found else ""
 
 
 def render(
     mesh: Mesh, form: str, *, models: bool = False, drawn_at: datetime | None = None
 ) -> bytes:
-    """The mesh as `html`, `mermaid` (projects, or models as well) or `json`."""
+    """Returns the mesh as `html`, `mermaid` (projects, or models as well) or `json`."""
     if form == "json":
         return as_json(mesh)
     if form == "mermaid":
@@ -125,7 +128,7 @@ def render(
 
 
 def write(where: Location, path: Path) -> Mesh:
-    """Writes the page of a registry to a file; the mesh it shows. Raises FleetError, MeshError."""
+    """Writes the page of a registry and returns its mesh. Raises FleetError and MeshError."""
     mesh = gather(where)
     save(path, render(mesh, "html"))
     return mesh
@@ -140,12 +143,12 @@ def run(
     models: bool,
     output: str | None,
 ) -> int:
-    """The command. output: a file, or `-` for standard output. Raises FleetError and MeshError."""
+    """Runs the command. output: a file, or `-` for stdout. Raises FleetError and MeshError."""
     where = location(bucket, registry, env)
     mesh = gather(where)
     body = render(mesh, form, models=models)
     if form == "mermaid" and map_mermaid.too_large(body.decode()):
-        note("GitHub will not draw one as large as this")
+        note("GitHub does not draw a Mermaid chart as large as this")
     for group in mesh.cycles:
         note(f"{described(group)}: their deploys start each other")
     target = output or ("mesh.html" if form == "html" else "-")
@@ -160,7 +163,7 @@ def run(
 
 
 def save(path: Path, body: bytes) -> None:
-    """Replaces the file at once. Raises FleetError where it cannot be written."""
+    """Replaces the file atomically. Raises FleetError where it cannot be written."""
     try:
         write_whole(path, body)
     except OSError as error:

@@ -1,10 +1,9 @@
-"""Writes the mesh as one HTML page that needs nothing else: no network, no server. Pure but for
-reading its own sources in map_page/.
+"""Writes the mesh as one HTML page that needs no network and no server.
 
-All data is compressed and in base64, so nothing in it can end a script or be taken for markup.
-The index (names, states, edges) is read when the page opens; what is only shown on a click
-(descriptions, types) lies in one piece for each project and is read when it is needed, which is
-why 50,000 models open as three do.
+It is pure, except that it reads its own sources in map_page/. All data is compressed and encoded in
+base64, so it cannot end a script or be parsed as markup. The page reads the index (names, states,
+edges) when it opens. What it shows only on a click (descriptions, types) is in one piece for each
+project and is read when needed. That is why 50,000 models open as fast as three.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ KINDS = {"public": 0, "reader": 1, "missing": 2}
 
 
 def page(mesh: Mesh, drawn_at: datetime) -> str:
-    """The page's whole text."""
+    """Returns the whole page."""
     parts = {
         "title": html.escape(f"dbt mesh · {mesh.env}"),
         "style": (PAGE / "style.css").read_text(encoding="utf-8"),
@@ -49,7 +48,7 @@ def page(mesh: Mesh, drawn_at: datetime) -> str:
 
 
 def _script(name: str) -> str:
-    # a source map is another file, which a browser's tools would ask for
+    # a source map is another file, which a browser's developer tools would request
     return re.sub(r"\n//# sourceMappingURL=\S+\s*$", "", (PAGE / name).read_text(encoding="utf-8"))
 
 
@@ -70,7 +69,7 @@ def _piece(name: str, value: Any) -> str:
 
 
 def _index(mesh: Mesh, drawn_at: datetime) -> dict[str, Any]:
-    """What the list, the search and the drawing need; numbers stand for names that recur."""
+    """Returns what the list, search and drawing need, with numbers in place of recurring names."""
     projects = {project.name: number for number, project in enumerate(mesh.projects)}
     numbers = {node.id: number for number, node in enumerate(mesh.nodes)}
     columns: dict[str, int] = {}

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dbtmesh.output.words import counted
 from fleet.mesh_graph import Mesh, Node, between_projects, public_counts
 
-# The most that GitHub draws: Mermaid's own defaults.
+# GitHub's limits, which are Mermaid's own defaults.
 MAX_EDGES, MAX_TEXT = 500, 50_000
 
 
 def of_projects(mesh: Mesh) -> str:
-    """A box for each project, an arrow for each pair where one reads the other."""
+    """Draws a box for each project, and an arrow for each pair where one reads the other."""
     number = {project.name: f"p{index}" for index, project in enumerate(mesh.projects)}
     counts = public_counts(mesh)
     lines = ["flowchart LR"]
@@ -25,7 +25,7 @@ def of_projects(mesh: Mesh) -> str:
 
 
 def of_models(mesh: Mesh) -> str:
-    """A box for each model in its project's frame, an arrow from each model to what reads it."""
+    """Draws a box for each model in its project's frame, and an arrow to each of its readers."""
     number = {node.id: f"n{index}" for index, node in enumerate(mesh.nodes)}
     lines = ["flowchart LR"]
     for index, project in enumerate(mesh.projects):
@@ -72,6 +72,6 @@ def _classes(mesh: Mesh, number: dict[str, str]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Text inside a quoted label: Mermaid has entities of its own instead of escapes."""
+    """Returns text for a quoted label. Mermaid has entities of its own instead of escapes."""
     codes = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;"}
     return " ".join("".join(codes.get(character, character) for character in text).split())

@@ -22,19 +22,23 @@ from fleet.git import GitError, git
 
 ANSWERS = ".copier-answers.yml"
 ANSWERS_NAME = re.compile(r"\.copier-answers([\w.-]*)\.ya?ml")
-"""What answers files are called where several templates share a folder: Copier's documentation
-advises `.copier-answers.<template>.yml`."""
+"""Names of answers files. If several templates share a folder, Copier's documentation advises
+`.copier-answers.<template>.yml`."""
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class NeedsPerson(Exception):
-    """Why a member is left as it is, and what to do: one line."""
+    """Raised for a member that a person must look at. One line says why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """place: the folder of a clone, or the URL of a repository; subfolder: of the project in it;
-    answers_name: of its answers file, which is another where several templates share a folder."""
+    """A member of the fleet.
+
+    place: the folder of a clone, or the URL of a repository.
+    subfolder: the project's folder in it.
+    answers_name: the name of its answers file, which differs if several templates share a folder.
+    """
 
     name: str
     place: str
@@ -51,7 +55,7 @@ class Member:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What two ways to one and the same member have in common."""
+        """A key that is equal for two references to the same member."""
         if is_url(self.place):
             return self.place.rstrip("/").removesuffix(".git"), self.answers_file
         return os.path.realpath(self.place), self.answers_file
@@ -59,9 +63,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a member's answers file says. version: of the template, as Copier recorded it; branch:
-    the one that deploys, from which and into which an update goes; subfolder: the project's in its
-    repository, which versions before 0.2.0 do not record."""
+    """What a member's answers file says.
+
+    version: the template's version, as Copier recorded it.
+    branch: the branch that deploys. Updates start from it and go into it.
+    subfolder: the project's folder in its repository; versions before 0.2.0 do not record it.
+    """
 
     kind: str
     version: str
@@ -77,12 +84,15 @@ def is_url(place: str) -> bool:
 
 
 def locate(place: str, beside: Path) -> Member:
-    """A member by a line of a list: a folder (relative to `beside`), a git URL, or org/repo; behind
-    a # the project's folder, where several members share the repository, or its answers file."""
+    """Returns the member that a line of a list names.
+
+    The line holds a folder (relative to `beside`), a git URL, or org/repo. After a # it names the
+    project's folder, if several members share the repository, or the project's answers file.
+    """
     place, _, project = place.partition("#")
     if not is_url(place):
         folder = beside / place
-        with suppress(RuntimeError):  # there is no such user
+        with suppress(RuntimeError):  # `~name` of an unknown user
             folder = beside / Path(place).expanduser()
         folder = folder.absolute()
         if not folder.exists() and REPOSITORY.fullmatch(place) and not place.startswith("."):
@@ -104,15 +114,17 @@ def in_subfolder(repository: Member, subfolder: str, answers_name: str = ANSWERS
 
 
 def from_list(path: Path) -> list[Member]:
-    """The members that a file names, one a line; `#` starts a comment. Raises FleetError."""
+    """Returns the members in a file, one a line; `#` starts a comment. Raises FleetError."""
     try:
-        # no path has a NUL byte, and asking for one is an error: a line with it names no folder
+        # a path with a NUL byte would raise an error; replaced, it is just a folder that is missing
         lines = path.read_text(encoding="utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
     except (OSError, UnicodeDecodeError) as error:
         raise FleetError(f"cannot read the list of members {path}: {error}") from None
     places = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines.splitlines()]
     if not any(places):
-        raise FleetError(f"{path} names no member: one a line, a clone's folder, a URL or org/repo")
+        raise FleetError(
+            f"{path} names no member: write one a line, as a clone's folder, a URL or org/repo"
+        )
     return [
         member
         for place in places
@@ -122,7 +134,7 @@ def from_list(path: Path) -> list[Member]:
 
 
 def from_folder(folder: Path) -> list[Member]:
-    """The members in git clones directly below a folder. Raises FleetError where there is none."""
+    """Returns the members in the git clones directly below a folder. Raises FleetError if none."""
     if not folder.is_dir():
         raise FleetError(f"{folder} is not a folder")
     clones = sorted(path for path in folder.absolute().iterdir() if (path / ".git").exists())
@@ -134,9 +146,9 @@ def from_folder(folder: Path) -> list[Member]:
 
 
 def of_clone(repository: Member) -> list[Member]:
-    """The members that share a clone; the repository itself where nothing tells of others.
+    """Returns the members that share a clone, or the repository itself if it names no others.
 
-    Answers of other templates, at the top or in folders, have no kind.
+    Answers files of other templates, at the top or in folders, are skipped: they have no `kind`.
     """
     if repository.answers_file != ANSWERS or not repository.folder:
         return [repository]
@@ -160,12 +172,15 @@ def _is_of_mesh(member: Member) -> bool:
     except OSError:
         return False
     except NeedsPerson:
-        return True  # and says why when it is its turn
+        return True  # its problem is reported when its turn comes
 
 
 def distinct(members: Iterable[Member]) -> list[Member]:
-    """One of each place; those of the same name are told apart by as many of the folders above as
-    that takes. To be called once, for all: names only get longer."""
+    """Returns each member once, under a unique name.
+
+    If members have the same name, as many parent folders as necessary are put before it. Call it
+    once for all members, because names only get longer.
+    """
     each: dict[tuple[str, str], Member] = {}
     for member in members:
         each.setdefault(member.identity, member)
@@ -182,7 +197,7 @@ def distinct(members: Iterable[Member]) -> list[Member]:
 
 
 def _longer_name(member: Member, above: int) -> str:
-    """With so many of the folders above; all of the place where there are no more."""
+    """Returns the name with that many parent folders; the whole place if it has no more."""
     folders = [part for part in _parts(member.place)[:-1] if part]
     if above > len(folders):
         return member.place + ("" if member.subfolder == "." else f"#{member.subfolder}")
@@ -194,16 +209,19 @@ def _parts(place: str) -> list[str]:
 
 
 def text_of(answers_file: Path) -> str:
-    """Raises NeedsPerson where the file is no text, and OSError."""
+    """Returns a file's text. Raises NeedsPerson where it is not UTF-8, and OSError."""
     try:
         return read_bounded(answers_file, yaml_files.MOST).decode()
     except UnicodeDecodeError as error:
         name = answers_file.name
-        raise NeedsPerson(f"{name} is not UTF-8 (byte {error.start}): mend it") from None
+        raise NeedsPerson(f"{name} is not UTF-8 (byte {error.start}): fix it") from None
 
 
 def read_answers(text: str | None, file: str = ANSWERS) -> Answers:
-    """Raises NeedsPerson where `file`, as people call it, is missing, broken or not Copier's."""
+    """Reads the text of an answers file. Raises NeedsPerson where it is missing or not valid.
+
+    file: its name for messages.
+    """
     if text is None:
         raise NeedsPerson(
             f"has no {file}: it was not made with Copier, or the file was deleted, or the "
@@ -238,8 +256,11 @@ def read_answers(text: str | None, file: str = ANSWERS) -> Answers:
 
 
 def _text(answers: Mapping[str, Any], key: str, file: str) -> str:
-    """An answer; empty where there is none. Raises NeedsPerson where YAML has read something else
-    than a text, such as a number that is written otherwise."""
+    """Returns an answer; empty if there is none.
+
+    Raises NeedsPerson where YAML reads another type than text, such as a number whose notation is
+    lost.
+    """
     value = answers.get(key)
     if value is None or isinstance(value, str):
         return value or ""

@@ -1,4 +1,4 @@
-"""Builds one graph of the mesh: publications and records in, nodes and edges out. Pure."""
+"""Builds one graph of the mesh from publications and consumers' records. Pure."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ class Column(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class Owner(msgspec.Struct, gc=False):
-    """Who answers for a group of models, as dbt has it."""
+    """The owner of a dbt group, who is responsible for its models."""
 
     name: str | None = None
     email: str | list[str] | None = None
 
 
 class Node(msgspec.Struct, gc=False):
-    """A public model; or a reader, a consumer's own node that is not public; or a missing model,
-    which somebody reads and nobody publishes any more."""
+    """A node of the graph, of one of three kinds.
+
+    public: a public model. reader: a consumer's own node that is not public. missing: a model that
+    somebody reads and that is no longer published.
+    """
 
     id: str
     project: str
@@ -54,8 +57,7 @@ class Node(msgspec.Struct, gc=False):
 
 
 class Edge(msgspec.Struct, gc=False):
-    """`target` reads `source`. columns: which of them, and since: from when on, where somebody
-    recorded it."""
+    """`target` reads `source`. columns, since: what it reads and since when, if it is recorded."""
 
     source: str
     target: str
@@ -64,7 +66,7 @@ class Edge(msgspec.Struct, gc=False):
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """Which publication of a project's interface this is. published_at: when dbt compiled it."""
+    """A publication of a project's interface. published_at: when dbt compiled it."""
 
     version: str
     published_at: str
@@ -74,9 +76,9 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 class Consumption(msgspec.Struct, frozen=True):
-    """What a project said about itself when it recorded what it reads of `upstream`.
+    """What a project recorded about itself together with what it reads of `upstream`.
 
-    current: it read the publication that is the latest one now.
+    current: whether it read the publication that is the latest one now.
     """
 
     upstream: str
@@ -89,7 +91,7 @@ class Consumption(msgspec.Struct, frozen=True):
 
 
 class Project(msgspec.Struct):
-    """A project that publishes, reads, or both. publication: None where it has none."""
+    """A project that publishes, reads, or both. publication: None if it has published nothing."""
 
     name: str
     publication: Publication | None = None
@@ -98,7 +100,7 @@ class Project(msgspec.Struct):
 
 
 class Mesh(msgspec.Struct):
-    """All of it. nodes and edges are sorted, so that the same registry gives the same map."""
+    """The whole mesh. Nodes and edges are sorted, so that the same registry gives the same map."""
 
     registry: str
     env: str
@@ -113,7 +115,7 @@ class Mesh(msgspec.Struct):
 
 
 class Interface(msgspec.Struct):
-    """One project's publication, read."""
+    """What the map shows of one project's publication."""
 
     project: str
     publication: Publication
@@ -126,7 +128,7 @@ class Interface(msgspec.Struct):
 
 
 def drawn(published: manifest.Interface) -> Interface:
-    """What the map shows of a publication."""
+    """Returns what the map shows of a publication."""
     metadata, notes = published.manifest["metadata"], published.notes
     return Interface(
         project=published.project,
@@ -179,7 +181,7 @@ def build(
     interfaces: Iterable[Interface],
     records: Mapping[str, Iterable[Record]],
 ) -> Mesh:
-    """The mesh of these interfaces and of the records of each upstream's consumers."""
+    """Builds the mesh from these interfaces and the records of each upstream's consumers."""
     projects: dict[str, Project] = {}
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
@@ -198,10 +200,10 @@ def build(
             consumer = projects.setdefault(record.consumer, Project(record.consumer))
             consumer.reads = [*consumer.reads, _consumption(upstream, record, publication)]
             for read in record.reads:
-                # read before it had versions: since then that name means the latest one
+                # the model got versions after it was read; its plain name means the latest one
                 source = latest.get(read.model, read.model)
                 nodes.setdefault(source, Node(source, upstream, read.name, "missing"))
-                # who does not say which node reads is drawn as one reader
+                # a consumer that did not record which node reads is drawn as one reader
                 for reader in read.by or [f"project.{record.consumer}.(somewhere)"]:
                     nodes.setdefault(reader, _reader(reader, record.consumer))
                     edges.append(Edge(source, reader, read.columns, read.since))
@@ -222,7 +224,7 @@ def build(
 
 
 def _latest(models: Iterable[Node]) -> dict[str, str]:
-    """The latest version of each versioned model, by the unique_id that it has without one."""
+    """Returns the latest version of each versioned model, by its unique_id without the version."""
     return {
         model.id.removesuffix(f".v{model.version}"): model.id
         for model in models
@@ -243,20 +245,20 @@ def _consumption(upstream: str, record: Record, publication: Publication | None)
 
 
 def _reader(unique_id: str, project: str) -> Node:
-    """`model.dbt_down.orders.v2` is called orders, version 2."""
+    """Returns a reader's node. `model.dbt_down.orders.v2` has the name orders and version 2."""
     _, _, name = unique_id.split(".", 2) if unique_id.count(".") > 1 else ("", "", unique_id)
     stem, dot, version = name.rpartition(".v")
     return Node(unique_id, project, stem if dot else name, "reader", version if dot else None)
 
 
 def as_json(mesh: Mesh) -> bytes:
-    """The whole graph for other tools."""
+    """Returns the whole graph as JSON, for other tools."""
     document = msgspec.structs.asdict(mesh) | {"cycles": mesh.cycles}
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
 def between_projects(mesh: Mesh) -> dict[tuple[str, str], int]:
-    """How many models of one project another one reads, for each such pair."""
+    """Counts the models that one project reads of another, for each such pair."""
     project_of = {node.id: node.project for node in mesh.nodes}
     read: dict[tuple[str, str], set[str]] = {}
     for edge in mesh.edges:
@@ -267,7 +269,7 @@ def between_projects(mesh: Mesh) -> dict[tuple[str, str], int]:
 
 
 def public_counts(mesh: Mesh) -> dict[str, int]:
-    """Public models of each project, 0 for those that only read."""
+    """Counts the public models of each project, 0 for projects that only read."""
     counts: dict[str, Any] = dict.fromkeys((project.name for project in mesh.projects), 0)
     for node in mesh.nodes:
         counts[node.project] += node.kind == "public"

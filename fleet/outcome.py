@@ -1,4 +1,4 @@
-"""Defines what an update of a member was asked to do, and what became of it."""
+"""Defines what `fleet update` has to do with a member, and the possible outcomes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Goal(StrEnum):
 
 class Result(StrEnum):
     CURRENT = "current"  # on that version already, or ahead of it
-    UPDATED = "updated"  # a dry run went well
-    PREPARED = "prepared"  # a branch in the local clone
-    PUSHED = "pushed"  # a branch on the remote
-    PROPOSED = "proposed"  # a pull request
-    ALREADY_THERE = "already there"  # from an earlier run
+    UPDATED = "updated"  # a dry run succeeded
+    PREPARED = "prepared"  # a branch was created in the local clone
+    PUSHED = "pushed"  # a branch was pushed to the remote
+    PROPOSED = "proposed"  # a pull request was opened
+    ALREADY_THERE = "already there"  # an earlier run made the branch or the pull request
     CONFLICT = "conflict"
     CHECK_FAILED = "check failed"
-    REFUSED = "refused"  # not touched, because of what it is
-    FAILED = "failed"  # git, gh or the disk
-    STOPPED = "stopped"  # under way when it was
+    REFUSED = "refused"  # the member's state does not allow an update
+    FAILED = "failed"  # git, gh or the disk failed
+    STOPPED = "stopped"  # Ctrl-C ended it half-way
     NOT_STARTED = "not started"
 
 
@@ -43,13 +43,16 @@ FINE = frozenset(
         Result.ALREADY_THERE,
     }
 )
-"""Results that need no person."""
+"""Results that no person has to look at."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to do with every member. checks: commands that have to succeed in an updated one;
-    moved_to: the template's new address, which members record from now on."""
+    """What to do with every member.
+
+    checks: commands that have to succeed in an updated member.
+    moved_to: the template's new address, which members record from now on.
+    """
 
     releases: Releases
     goal: Goal
@@ -61,15 +64,17 @@ class Order:
         return self.releases.newest
 
     def branch(self, member: Member) -> str:
-        """One for each member, also of those that share a repository; the one that the member's
-        own scripts/update_template.py takes, for it is the same update."""
+        """Returns the branch of a member's update, which differs for members of one repository.
+
+        The member's own scripts/update_template.py uses the same branch for the same update.
+        """
         folder = "" if member.subfolder == "." else f"{member.subfolder}/"
         return f"template/{folder}{self.to}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a member. conflicts: lines by file; link: of the pull request."""
+    """The outcome for a member. conflicts: lines by file. link: the pull request's URL."""
 
     name: str
     result: Result

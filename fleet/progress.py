@@ -1,6 +1,6 @@
-"""Shows what `pip install` does, on one line that changes: python fleet/progress.py < its output.
+"""Shows the progress of `pip install` on one line: python fleet/progress.py < its output.
 
-Run before anything is installed, so of the standard library alone.
+It runs before anything is installed, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ WIDTH = 60
 
 
 def show(lines: Iterable[str], to: TextIO) -> None:
-    """A terminal sees the line change; a log gets a line for every twenty packages."""
+    """Shows one changing line in a terminal, and a line for every twenty packages in a log."""
     found = 0
     for line in lines:
         if match := FOUND.match(line):

@@ -1,9 +1,9 @@
-"""Keeps the commit of an update safe from the code that is run to check it.
+"""Protects the commit of an update from the code that is run to check it.
 
-That code runs as the operator's user, so it may write to whatever it finds, the clone's settings
-and hooks among it, which the operator's git would obey. So it runs in a repository in which git is
-never used again, and from then on git works in new ones. These take nothing of the clone but its
-objects, which are called by what they hold: another commit would have another name.
+That code runs as the operator's user, so it may change files such as the clone's settings and
+hooks, which the operator's git would obey. Therefore it runs in a repository in which git is never
+used again. Afterwards git works in new repositories. These take only objects from the clone, whose
+ids are hashes of their contents: a changed commit would have another id.
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ from fleet.git import GitError, git
 
 @dataclass(frozen=True)
 class Kept:
-    """commit, parent: of the update and before it; url: of the clone's remote, None without one;
-    is_partial: whether some objects are there only; within: where new ones go."""
+    """A commit of an update, and where to get it.
+
+    commit, parent: the update's commit and the one before it.
+    url: the URL of the clone's remote; None if it has none.
+    is_partial: whether some objects are only on the remote.
+    within: the folder for new repositories.
+    """
 
     clone: Path
     commit: str
@@ -31,7 +36,7 @@ class Kept:
 
     @contextmanager
     def repository(self, branch: str) -> Iterator[Path]:
-        """A new one, from which the commit can be pushed and fetched, as that branch."""
+        """Yields a new repository, from which the commit can be pushed or fetched as `branch`."""
         with self._made() as made:
             settings = {}
             if self.url:
@@ -46,8 +51,10 @@ class Kept:
 
     @contextmanager
     def files(self, commit: str) -> Iterator[Path]:
-        """A commit checked out where members' code may run. It does not tell of the remote, whose
-        address may hold a password."""
+        """Yields a new repository with a commit checked out, in which members' code may run.
+
+        It does not know the remote, whose URL may hold a password.
+        """
         with self._made() as made:
             git(made, "checkout", "--quiet", "--detach", commit)
             yield made
@@ -63,14 +70,14 @@ class Kept:
             alternates = made / ".git" / "objects" / "info" / "alternates"
             alternates.parent.mkdir(exist_ok=True)
             alternates.write_text(f"{self.clone / '.git' / 'objects'}\n")
-            # what lies beside the objects and says what is in them
+            # git shall not trust the indexes that lie beside the objects
             for name in ("core.commitGraph", "core.multiPackIndex"):
                 git(made, "config", name, "false")
             yield made
 
 
 def keep(clone: Path, within: Path) -> Kept:
-    """What is committed in the clone. To be called before members' code runs. Raises GitError."""
+    """Returns the clone's commit. It must be called before members' code runs. Raises GitError."""
     commit, parent = git(clone, "rev-parse", "HEAD", "HEAD~1").split()
     try:
         url = git(clone, "remote", "get-url", "origin")

@@ -1,4 +1,4 @@
-"""Pushes the branch of an update and opens its pull request, or finds those of an earlier run."""
+"""Opens the pull request of an update, or finds the branch and pull request of an earlier run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from fleet.repository import answers_in, names
 def earlier(
     member: Member, clone: Path, branch: str, answers: Answers, order: Order, known: Outcome
 ) -> Outcome | None:
-    """What an earlier run, perhaps one that was killed, or the member's own maintenance left of
-    this very update. Raises NeedsPerson where it is of another version."""
+    """Returns the outcome of this same update if its branch exists already, or else None.
+
+    An earlier run, perhaps one that was killed, or the member's own maintenance can have made the
+    branch. Raises NeedsPerson where the branch has another version.
+    """
     where = str(member.folder) if order.goal is Goal.PREPARE else "origin"
     head = f"refs/heads/{branch}"
     if not git(clone, "ls-remote", where, head):
@@ -32,12 +35,12 @@ def earlier(
     if version != order.to:
         delete = "git branch -D" if order.goal is Goal.PREPARE else "git push origin --delete"
         raise NeedsPerson(
-            f"the branch {branch} is there, but is of {version or 'no version'}: delete it "
-            f"({delete} {branch}), and run this again"
+            f"the branch {branch} exists, but has {version or 'no version'} of the template: "
+            f"delete it ({delete} {branch}), and run this again"
         )
     if in_conflict := left_in_conflict(clone, answers.branch):
         listed = ", ".join(update_report.describe_conflicts(in_conflict))
-        detail = f"{listed}, on the branch {branch}, which is there already"
+        detail = f"{listed}, on the branch {branch}, which exists already"
         return replace(known, result=Result.CONFLICT, detail=detail, conflicts=in_conflict)
     if order.goal is Goal.PROPOSE or (order.goal is Goal.DRY_RUN and shutil.which("gh")):
         return propose(clone, branch, answers, order, known)
@@ -45,7 +48,7 @@ def earlier(
 
 
 def left_in_conflict(clone: Path, base: str) -> dict[str, list[int]]:
-    """Files that what is checked out changed since `base`, and that hold conflicts; with lines."""
+    """Returns files changed since `base` that contain conflicts, with the lines of each."""
     changed = names(git(clone, "diff", "--name-only", "-z", f"{base}...HEAD"))
     paths = ((name, clone / name) for name in changed)
     found = {
@@ -65,23 +68,24 @@ def propose(
     *,
     pushed: bool = False,
 ) -> Outcome:
-    """The pull request for the branch, which is on the remote: the one there is, or a new one.
+    """Finds the pull request for the branch, which is on the remote, or opens one.
 
-    pushed: just now; then a closed one was for an earlier branch of that name.
+    pushed: whether the branch was pushed just now. Then a closed pull request was for an earlier
+    branch of that name.
     """
     fields = ("--json", "url,state", "--jq", '.[0] | select(.) | .url + " " + .state')
     head = ("--head", branch)
     state = ("--state", "open" if pushed else "all")
     if found := run(["gh", "pr", "list", *head, *state, *fields], clone, seconds=60):
         link, state_of_it = found.split()
-        if state_of_it == "CLOSED":  # somebody said no, or not yet: not for us to overrule
+        if state_of_it == "CLOSED":  # a person decided against it, or against it for now
             advice = f"reopen it, or delete the branch {branch} and run this again"
             detail = f"{link} was closed: {advice}"
             return replace(known, result=Result.REFUSED, detail=detail, link=link)
         detail = f"{link} ({state_of_it.lower()})"
         return replace(known, result=Result.ALREADY_THERE, detail=detail, link=link)
     if order.goal is Goal.DRY_RUN:
-        detail = f"branch {branch} is there, without a pull request"
+        detail = f"branch {branch} exists, without a pull request"
         return replace(known, result=Result.UPDATED, detail=detail)
     title = f"Update the template from {answers.version} to {order.to}"
     if branch != order.branch(Member("", "")):

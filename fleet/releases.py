@@ -19,8 +19,13 @@ from fleet.render import TEMPLATE
 
 @dataclass(frozen=True)
 class Releases:
-    """scratch: holds the clones; addresses: all of the same template; tags: oldest first; later:
-    those after the one that was asked for."""
+    """The releases of the template.
+
+    scratch: the folder of the clones.
+    addresses: all addresses of this template.
+    tags: the releases up to the one asked for, oldest first.
+    later: the releases after it.
+    """
 
     scratch: Path
     addresses: frozenset[str]
@@ -32,20 +37,20 @@ class Releases:
         return self.tags[-1]
 
     def behind(self, tag: str) -> int | None:
-        """How many releases came after it; None for what is no release."""
+        """Counts the releases after this tag; None if it is not a release."""
         return len(self.tags) - 1 - self.tags.index(tag) if tag in self.tags else None
 
     def is_at(self, address: str) -> bool:
-        """Whether this is an address of the template."""
+        """Checks whether this is an address of the template."""
         return normal(address) in self.addresses
 
     @property
     def mirror(self) -> Path:
-        """The bare clone that holds all of them."""
+        """The bare clone that holds all releases."""
         return self.scratch / "mirror.git"
 
     def checkout(self, tag: str) -> Path:
-        """A folder with that version, made by whichever process needs it first."""
+        """Returns a folder with that version. The process that needs it first makes it."""
         folder = self.scratch / tag
         if not folder.exists():
             made = Path(tempfile.mkdtemp(dir=self.scratch))
@@ -64,10 +69,10 @@ class Releases:
 def opened(
     url: str | None, *, also: tuple[str, ...] = (), to: str | None = None
 ) -> Iterator[Releases]:
-    """The template's releases up to the tag `to`; without an URL, those of this repository.
+    """Yields the template's releases up to the tag `to`; without a URL, those of this repository.
 
-    also: other addresses that members may have recorded. Raises FleetError where there is nothing
-    to update to.
+    also: other addresses that members may have recorded. Raises FleetError where there is no
+    release to update to.
     """
     source = url or str(TEMPLATE)
     addresses = {normal(each) for each in (source, *also)}
@@ -78,7 +83,7 @@ def opened(
             tags = released(git(mirror, "tag").split())
         except GitError as error:
             raise FleetError(f"cannot clone the template {source}: {error}") from None
-        if not url:  # members know this repository by where it was cloned from
+        if not url:  # members may have recorded the address that this repository was cloned from
             addresses |= {normal(each) for each in _origin(TEMPLATE)}
         if to and to not in tags:
             raise FleetError(f"the template {source} has no release {to}")
@@ -94,7 +99,7 @@ def opened(
 
 
 def released(tags: list[str]) -> list[str]:
-    """The tags that are versions and no prereleases, oldest first, as Copier orders them."""
+    """Returns the tags that are versions but not prereleases, oldest first, in Copier's order."""
     versions = {}
     for tag in tags:
         try:
@@ -105,7 +110,7 @@ def released(tags: list[str]) -> list[str]:
 
 
 def address(url: str) -> str:
-    """The URL as git takes it: Copier has short forms."""
+    """Returns the URL for git, without Copier's short forms."""
     for short, host in (("gh:", "https://github.com/"), ("gl:", "https://gitlab.com/")):
         if url.startswith(short):
             return host + url.removeprefix(short).removesuffix(".git") + ".git"
@@ -113,7 +118,7 @@ def address(url: str) -> str:
 
 
 def normal(url: str) -> str:
-    """One form for all addresses of a repository."""
+    """Returns the same text for all addresses of one repository."""
     plain = address(url).removeprefix("file://")
     if Path(plain).expanduser().exists():
         return os.path.realpath(Path(plain).expanduser())

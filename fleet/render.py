@@ -13,13 +13,15 @@ from typing import Any
 import copier
 
 TEMPLATE = Path(__file__).resolve().parents[1]
-"""This repository: the template whose members the fleet is about."""
+"""This repository, which is the template of the fleet's members."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A version of the template. ref: a tag, branch or commit; HEAD takes the working tree as it
-    is, None the newest tag."""
+    """A version of the template.
+
+    ref: a tag, branch or commit. HEAD means the working tree with its changes, None the newest tag.
+    """
 
     url: str = str(TEMPLATE)
     ref: str | None = "HEAD"
@@ -35,16 +37,16 @@ def render(
 ) -> None:
     """Renders a member into `folder`, whole or not at all.
 
-    `answers_file`: where the member is a folder of the repository `folder`, as `copier copy` is
-    told it, such as `dbt_up/.copier-answers.yml`. tasks: whether its hooks run, which build the
-    member's library. Raises copier.errors.CopierError and ValueError for answers that are refused.
+    answers_file: the answers file, such as `dbt_up/.copier-answers.yml`, if the member is a folder
+    of the repository `folder`. tasks: whether to run the hooks, which build the member's library.
+    Raises copier.errors.CopierError and ValueError for answers that are refused.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        # the folder's own name: answers may be derived from it
+        # keeps the folder's name, because answers may be derived from it
         rendered = Path(scratch) / folder.name
         with warnings.catch_warnings():
-            # what comes of a dirty tree is said where it matters: by the hook, about the member
+            # Copier warns of a dirty tree; the hook's own warning about the member is enough
             warnings.simplefilter("ignore")
             copier.run_copy(
                 source.url,

@@ -1,4 +1,4 @@
-"""Clones a member's repository at the branch that deploys, and tells whether it may change."""
+"""Clones a member's repository at the branch that deploys, and checks whether it can be updated."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fleet.releases import Releases
 
 
 def check_version(answers: Answers, releases: Releases) -> None:
-    """Raises NeedsPerson where there is nothing to update from."""
+    """Raises NeedsPerson where an update cannot start from the member's version."""
     version = answers.version
     if not releases.is_at(answers.template):
         raise NeedsPerson(f"is of another template, {answers.template} (--also names an address)")
     if not version or UNTAGGED.fullmatch(version):
         raise NeedsPerson(
-            f"is of an untagged version ({version or 'none'}): `copier recopy --trust` makes it "
-            "one of a release, and git diff shows what that would lose"
+            f"is of an untagged version ({version or 'none'}): `copier recopy --trust` renders it "
+            "from a release, and git diff shows what that would lose"
         )
     if version not in (*releases.tags, *releases.later):
         raise NeedsPerson(
@@ -32,12 +32,12 @@ def check_version(answers: Answers, releases: Releases) -> None:
 
 
 def cloned(member: Member, clone: Path, order: Order) -> Answers:
-    """The member's answers as checked out; `clone` gets its history, not its files.
+    """Clones the history, without files, into `clone`. Returns the answers that are checked out.
 
     Raises NeedsPerson and GitError.
     """
     if not member.folder:
-        # all of the history, which tells how a member came to its version; files as they are needed
+        # the whole history, which shows how the member got its version; contents only when needed
         some = ("--filter=blob:none", "--single-branch")
         git(None, "clone", "--quiet", *some, member.place, str(clone))
         return answers_in(clone, member)
@@ -51,8 +51,11 @@ def cloned(member: Member, clone: Path, order: Order) -> Answers:
 
 
 def at_its_branch(member: Member, clone: Path, answers: Answers, order: Order) -> Answers:
-    """Checks out the branch that deploys: what the remote has, and to prepare, what the member's
-    people have. The answers in it. Raises NeedsPerson and GitError."""
+    """Checks out the branch that deploys, and returns the answers in it.
+
+    It is the remote's branch, or for `--prepare` the local clone's. Raises NeedsPerson and
+    GitError.
+    """
     branch = answers.branch
     if order.goal is Goal.PREPARE:
         if not member.folder:
@@ -67,19 +70,23 @@ def at_its_branch(member: Member, clone: Path, answers: Answers, order: Order) -
                 f"its remote has no branch {branch}, which deploys: push it, or "
                 "`copier update --trust --skip-answered --ask deploy_branch`"
             )
-        # not into origin/…, which is what the member's people have
+        # not fetched into origin/…, which holds the state of the team's own clone
         git(clone, "fetch", "--quiet", "--refmap=", "origin", f"refs/heads/{branch}")
         git(clone, "checkout", "--quiet", "--no-track", "-B", branch, "FETCH_HEAD")
     return replace(answers_in(clone, member), branch=branch)
 
 
 def answers_in(clone: Path, member: Member) -> Answers:
-    """Raises NeedsPerson, and GitError where there is no such folder."""
+    """Reads a member's answers. Raises NeedsPerson, and GitError if there is no such folder."""
     return read_answers(read_text(clone, member.answers_file), member.answers_file)
 
 
 def read_text(clone: Path, answers_file: str) -> str | None:
-    """Raises NeedsPerson where the folder is no clone that could be updated."""
+    """Returns the text of the answers file, or None if there is none.
+
+    Raises NeedsPerson where the folder is not a clone that can be updated, and GitError where it
+    does not exist.
+    """
     if not clone.is_dir():
         raise GitError(f"there is no folder {clone}")
     if not (clone / ".git").exists():
@@ -93,8 +100,10 @@ def read_text(clone: Path, answers_file: str) -> str | None:
 
 
 def check_ready(member: Member, clone: Path, branch: str) -> None:
-    """What its people have not committed, or not pushed, is theirs to think of before the template
-    changes the same files. Raises NeedsPerson."""
+    """Raises NeedsPerson where the team has changes that are not committed or not pushed.
+
+    The team has to deal with these before the template changes the same files.
+    """
     if not git(clone, "remote"):
         raise NeedsPerson("has no remote to push to: add one, or --prepare")
     if not member.folder:
@@ -104,7 +113,7 @@ def check_ready(member: Member, clone: Path, branch: str) -> None:
         which = changed[0].strip().partition(" ")[2].strip()
         which += " and others" if len(changed) > 1 else ""
         raise NeedsPerson(f"has uncommitted changes ({which}): commit or stash them")
-    theirs = f"refs/remotes/origin/{branch}"  # as cloned from them, see at_its_branch
+    theirs = f"refs/remotes/origin/{branch}"  # the branch of the team's clone: see at_its_branch
     if git(clone, "for-each-ref", theirs):
         ahead = int(git(clone, "rev-list", "--count", f"HEAD..{theirs}"))
         if ahead:
@@ -112,11 +121,11 @@ def check_ready(member: Member, clone: Path, branch: str) -> None:
 
 
 def check_on(branch: str, folder: Path) -> None:
-    """Raises NeedsPerson where another branch is checked out than the one that deploys."""
+    """Raises NeedsPerson where the branch that deploys is not the one checked out."""
     try:
         current = git(folder, "symbolic-ref", "--short", "HEAD")
     except GitError:
-        raise NeedsPerson(f"is on no branch (detached HEAD): switch to {branch}") from None
+        raise NeedsPerson(f"is not on a branch (detached HEAD): switch to {branch}") from None
     if current != branch:
         raise NeedsPerson(f"is on branch {current}, and {branch} deploys: switch to {branch}")
 

@@ -1,5 +1,6 @@
-"""Runs commands that run members' code: bounded in time, memory and output, and in what they may
-write, and ended with all that they have started.
+"""Runs commands that run members' code, with limits on time, memory, output and writing.
+
+When a command ends, all processes that it has started are killed.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from fleet import landlock
 from fleet.git import QUIET_GIT, GitError
 
 MOST_MEMORY = 6 * 2**30
-"""Bytes of data that a process may have; where the system has such limits (Linux)."""
+"""Bytes of data that a process may have, on systems with such limits (Linux)."""
 MOST_WRITTEN = 4 * 2**30
-"""Bytes of a file that it writes, and of what it prints."""
+"""Bytes that a process may write to a file or print."""
 MOST_READ = 2**20
-"""Bytes at the end of what it printed that are looked at."""
+"""Bytes at the end of its output that are read."""
 
 ORPHANS_SECONDS = 10
 _CHILD_SUBREAPER = 36
 
 _groups: set[int] = set()
-"""Groups of processes that are under way."""
+"""Process groups that are running."""
 
 
 def run(
@@ -43,9 +44,9 @@ def run(
     environment: Mapping[str, str],
     writable: Sequence[Path] = (),
 ) -> None:
-    """Raises GitError with the line in which the command said why it failed.
+    """Runs a command. Raises GitError with the line in which it says why it failed.
 
-    writable: folders below which it may write, beside `folder`; see `fleet.landlock`.
+    writable: folders below which it may write, besides `folder`; see `fleet.landlock`.
     """
     launcher = [sys.executable, "-IS", landlock.__file__]
     allowed = [str(each) for each in (folder, *writable)]
@@ -59,7 +60,7 @@ def run(
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                start_new_session=True,  # and no terminal, into which it could type
+                start_new_session=True,  # without a terminal, into which it could type
             )
         except OSError as error:
             raise GitError(f"{command[0]}: {error.strerror}") from None
@@ -79,7 +80,7 @@ def run(
 
 @contextmanager
 def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Kills the process and what it has left running, whatever happens."""
+    """Kills the process, and what it has left running, in any case."""
     _groups.add(process.pid)
     before = _children() - {process.pid}
     try:
@@ -92,8 +93,10 @@ def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _keep_orphans() -> None:
-    """What left its group and lost its parent becomes a child of this process, where it is found;
-    where the system can do that (Linux)."""
+    """Makes this process the parent of orphans, so that it can find those that left their group.
+
+    Only Linux can do that.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -107,7 +110,7 @@ def _children() -> set[int]:
 
 
 def _end_orphans(others: set[int]) -> None:
-    """Kills the children that came since, until none comes."""
+    """Kills all children except `others`, until no more appear."""
     end = time.monotonic() + ORPHANS_SECONDS
     while (orphans := _children() - others) and time.monotonic() < end:
         for orphan in orphans:
@@ -123,7 +126,7 @@ def _kill(group: int) -> None:
 
 
 def kill_all() -> None:
-    """Kills all that is under way in this process."""
+    """Kills all commands that this process is running."""
     for group in [*_groups]:
         _kill(group)
 

@@ -1,4 +1,4 @@
-"""`fleet status`: reports what every member is, how far behind the template, and what it
+"""`fleet status`: reports each member's kind, how far it is behind the template, and what it
 publishes.
 """
 
@@ -43,22 +43,22 @@ from fleet.releases import Releases, normal
 from fleet.repository import check_version, read_text
 
 AT_ONCE = 16
-"""Repositories asked side by side."""
+"""Repositories read in parallel."""
 ASKED_TOGETHER = 100
-"""Repositories in one question to GitHub, which limits how much one may ask for."""
+"""Repositories in one request to GitHub, which limits the size of a request."""
 GITHUB_SECONDS = 60
-"""Patience with one question to GitHub."""
+"""How long to wait for one response of GitHub."""
 NOT_SIGNED_IN = 4
-"""What `gh` ends with then: https://cli.github.com/manual/gh_help_exit-codes"""
+"""The exit status of `gh` without a login: https://cli.github.com/manual/gh_help_exit-codes"""
 WIDE = 1000
-"""Columns of a console where nothing is shown in a window: no line is broken."""
+"""Columns of a console that is not a window, so that no line is broken."""
 
 GITHUB = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+)")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a member's repository holds. answers: of its answers file, None where it has none."""
+    """What a member's repository holds. answers: the text of its answers file; None without one."""
 
     answers: str | None
     vendored: Vendored = field(default_factory=Vendored)
@@ -66,10 +66,15 @@ class Seen:
 
 @dataclass(frozen=True)
 class Status:
-    """One line. behind: releases; contract: of what it publishes; stale: what is out of date, of
-    what it publishes or reads; problem: what keeps it from an update, from being looked at, or from
-    running what was released; library: what its commands run on; cycle: projects that it reads and
-    that read it, so that their deploys start each other."""
+    """The status of one member.
+
+    behind: how many releases it is behind.
+    contract: how many of its public models have a contract.
+    stale: what is out of date in what it publishes or reads.
+    problem: what prevents an update, reading the member, or that it runs what was released.
+    library: what its commands run on.
+    cycle: projects that it reads and that read it, so that their deploys start each other.
+    """
 
     name: str
     kind: str = ""
@@ -92,7 +97,7 @@ class Status:
 
 
 def of_answers(name: str, text: str | None, releases: Releases, file: str = ANSWERS) -> Status:
-    """What a member's answers file says."""
+    """Returns a member's status from the text of its answers file."""
     status = Status(name, project=name)
     try:
         answers = read_answers(text, file)
@@ -110,7 +115,7 @@ def of_answers(name: str, text: str | None, releases: Releases, file: str = ANSW
 
 
 def with_registry(status: Status, mesh: Mesh, now: datetime, days: int) -> Status:
-    """With what the registry knows of it: last publication, contracts, and whether it is stale."""
+    """Adds what the registry knows: last publication, contracts, and whether it is stale."""
     project = next((each for each in mesh.projects if each.name == status.project), None)
     if not project:
         unpublished = "never published" if "hub" in status.kind or status.kind == "upstream" else ""
@@ -135,7 +140,7 @@ def _gone(project: Project, mesh: Mesh) -> Iterable[str]:
     ]
     gone = sorted({f"{node.project}.{node.name}" for node in read if node.kind == "missing"})
     if gone:
-        yield f"reads what is published no more: {', '.join(gone)}"
+        yield f"reads what is no longer published: {', '.join(gone)}"
 
 
 def _project_of(identity: str, nodes: Mapping[str, object]) -> str:
@@ -159,7 +164,7 @@ def _stale(project: Project, now: datetime, days: int) -> Iterable[str]:
 
 
 def gather(members: Sequence[Member], releases: Releases) -> list[Status]:
-    """The members' status by their answers; one question for a hundred repositories on GitHub."""
+    """Reads the members' status. One request reads a hundred repositories on GitHub."""
     seen: dict[Member, Seen | Exception] = {}
     on_github = [member for member in members if _on_github(member)]
     if on_github and shutil.which("gh"):
@@ -193,13 +198,13 @@ def _status(member: Member, seen: Seen | Exception, releases: Releases) -> Statu
 
 
 def _moved(member: Member, text: str) -> str:
-    """Why an update could not find the project's folder; older versions do not record it."""
+    """Says why an update would not find the project's folder. Older versions do not record it."""
     recorded = re.search(r"^working_directory: *(.*)$", text, re.MULTILINE)
     return moved_error(recorded[1].strip("'\""), Path(member.answers_file)) if recorded else ""
 
 
 def read(member: Member) -> Seen | Exception:
-    """Of a clone, or of a repository that any git server has."""
+    """Reads a member from a clone, or from a repository on any git server."""
     try:
         if member.folder:
             answers = read_text(member.folder, member.answers_file)
@@ -218,12 +223,12 @@ def read(member: Member) -> Seen | Exception:
 def _committed(clone: Path, member: Member) -> Vendored:
     try:
         return committed(clone, member.subfolder)
-    except GitError:  # nothing is committed yet
+    except GitError:  # the clone has no commit yet
         return Vendored()
 
 
 def ask_github(members: Sequence[Member]) -> list[Seen | Exception]:
-    """What the repositories of members on GitHub hold, in their order, by one question."""
+    """Returns what repositories of members on GitHub hold, in the same order, by one request."""
     repositories = [found.groups() for member in members if (found := _on_github(member))]
     asked = " ".join(
         f"m{number}: repository(owner: {json.dumps(owner)}, name: {json.dumps(name)}) "
@@ -239,7 +244,7 @@ def ask_github(members: Sequence[Member]) -> list[Seen | Exception]:
         return [GitError(f"gh cannot ask GitHub: {said}")] * len(repositories)
 
     try:
-        # ends with 1 where one of them does not exist, and still prints the others
+        # exits with 1 if one repository does not exist, and still prints the others
         done = subprocess.run(
             ["gh", "api", "graphql", "-f", f"query={{ {asked} }}"],
             stdin=subprocess.DEVNULL,
@@ -259,11 +264,11 @@ def ask_github(members: Sequence[Member]) -> list[Seen | Exception]:
     data = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(data, dict):
         said = telling_line(done.stderr) or _first_error(answer)
-        return failed(said or "gh auth status may tell why")
+        return failed(said or "`gh auth status` may show why")
     return [
         _seen(data[f"m{number}"])
         if data.get(f"m{number}")
-        else GitError(f"GitHub has no repository {owner}/{name}, or shows it to others only")
+        else GitError(f"GitHub has no repository {owner}/{name}, or does not let you see it")
         for number, (owner, name) in enumerate(repositories)
     ]
 
@@ -293,10 +298,10 @@ def _first_error(answer: Any) -> str:
 
 
 def of_registry(mesh: Mesh) -> list[Member]:
-    """The members whose repository the registry knows, by what they said when they read others.
+    """Returns the members whose repository the registry knows from their records as consumers.
 
-    It does not know folders: in a repository that several projects name, they are taken to lie in
-    folders of their names.
+    The registry does not know folders. If several projects have the same repository, each is
+    assumed to be in the folder of its name.
     """
     repositories = {
         project.name: next((each.repository for each in project.reads if each.repository), "")
@@ -316,13 +321,13 @@ def of_registry(mesh: Mesh) -> list[Member]:
 
 
 def show(statuses: Sequence[Status], newest: str, as_json: bool) -> int:
-    """2 where some have a problem, or else 0: a member that is behind is no failure."""
+    """Prints the statuses. Returns 2 if some have a problem, else 0; being behind is not one."""
     status = 2 if any(each.problem for each in statuses) else 0
     if as_json:
         say_json({"newest": newest, "members": [asdict(each) for each in statuses]})
         return status
     console = Console(highlight=False)
-    if not console.is_terminal:  # such as a log, which is nobody's window
+    if not console.is_terminal:  # such as a log, whose lines have no limit
         console = Console(highlight=False, width=WIDE)
     console.print(table(statuses, newest))
     for each in statuses:
@@ -344,7 +349,7 @@ def show(statuses: Sequence[Status], newest: str, as_json: bool) -> int:
 
 
 def table(statuses: Sequence[Status], newest: str) -> Table:
-    """What is short of each member, without columns that nobody fills."""
+    """Returns a table of the short values of each member, without columns that would be empty."""
     columns = {
         "member": [each.name for each in statuses],
         "kind": [each.kind for each in statuses],
@@ -363,7 +368,7 @@ def table(statuses: Sequence[Status], newest: str) -> Table:
         padding=(0, 2, 0, 0),
     )
     for name, cells in filled.items():
-        # only the names of members may be broken within a word
+        # only members' names may be broken within a word
         word = max(len(word) for cell in (name, *map(plain, cells)) for word in cell.split())
         made.add_column(name, min_width=None if name == "member" else word, overflow="fold")
     for row in zip(*filled.values(), strict=True):

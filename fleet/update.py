@@ -1,4 +1,4 @@
-"""`fleet update`: updates every member to a release of the template, side by side."""
+"""`fleet update`: updates every member to a release of the template, several at a time."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ NOT_STARTED = "stopped before its turn: run it again"
 STOPPED = "under way when stopped: run it again"
 KILLED = "its process was killed: run it again"
 PATIENCE = 0.2
-"""Seconds between two looks at whether Ctrl-C was pressed."""
+"""Seconds between checks whether Ctrl-C was pressed."""
 
 
 def choose(members: Sequence[Member], patterns: Sequence[str]) -> list[Member]:
-    """Those whose name matches one of the patterns; all without a pattern. Raises FleetError."""
+    """Returns members whose name matches a pattern; all without patterns. Raises FleetError."""
     if not members:
         raise FleetError("there are no members: name them, --members FILE or --clones FOLDER")
     for pattern in patterns:
@@ -67,7 +67,7 @@ def choose(members: Sequence[Member], patterns: Sequence[str]) -> list[Member]:
 
 
 def commands(checks: Sequence[str]) -> tuple[str, ...]:
-    """The checks, each of which is a command. Raises FleetError."""
+    """Returns the checks. Raises FleetError where one is not a command."""
     for check in checks:
         try:
             words = shlex.split(check)
@@ -90,7 +90,7 @@ def run(
     processes: int,
     as_json: bool,
 ) -> int:
-    """The command: 0 where all went well, 2 where some need a person. Raises FleetError."""
+    """Runs the command. Returns 0 if all went well, 2 if some need a person. Raises FleetError."""
     for missing in lacking(goal):
         if goal is not Goal.DRY_RUN:
             raise FleetError(missing)
@@ -108,7 +108,7 @@ def run(
 
 
 def lacking(goal: Goal) -> Iterator[str]:
-    """What the operator lacks for it, which would fail for every member after all the work."""
+    """Yields what the operator lacks: without it, every member would fail after all the work."""
     if goal in (Goal.PROPOSE, Goal.DRY_RUN):
         if not shutil.which("gh"):
             yield "gh is not on PATH: install it (cli.github.com), or --push, or --prepare"
@@ -129,7 +129,7 @@ def succeeds(*command: str) -> bool:
 def watch(
     members: Sequence[Member], order: Order, canary: int, processes: int, console: Console
 ) -> tuple[list[Outcome], bool]:
-    """The outcome of every member, in their order, and whether Ctrl-C cut it short."""
+    """Shows the progress. Returns each member's outcome, in order, and whether Ctrl-C ended it."""
     known: dict[Member, Outcome] = {}
     stopped = False
     bar = Progress(
@@ -159,7 +159,7 @@ def watch(
 def in_waves(
     members: Sequence[Member], order: Order, canary: int, processes: int
 ) -> Iterator[tuple[Member, Outcome]]:
-    """The first `canary` members, and the others only if all went well with those."""
+    """Updates the first `canary` members, and the others only if all of those succeeded."""
     failed = []
     for member, outcome in side_by_side(members[:canary], order, processes):
         if outcome.result not in FINE:
@@ -178,16 +178,18 @@ def side_by_side(
     processes: int,
     work: Callable[[Member, Order], Outcome] = update,
 ) -> Iterator[tuple[Member, Outcome]]:
-    """Outcomes as they come. A process that is killed costs the member it worked on, no other. On
-    Ctrl-C the members under way are finished, on a second one they are stopped, and then
-    KeyboardInterrupt is raised."""
+    """Yields outcomes as they come in. If a process is killed, only its own member fails.
+
+    Ctrl-C lets the members under way finish, a second one stops them. Then KeyboardInterrupt is
+    raised.
+    """
     waiting = list(members)
     with interrupts() as pressed:
         told = False
         while waiting:
             with ProcessPoolExecutor(
                 min(processes, len(waiting)),
-                # not a fork of a process that has threads
+                # this process has threads, so it must not fork
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=start_process,
             ) as pool:
@@ -203,7 +205,7 @@ def side_by_side(
                         print(f"stopping after {count} (Ctrl-C again: now)", file=sys.stderr)
                         continue
                     try:
-                        # no more than there are processes: the rest can still be taken back
+                        # one for each process: what is submitted cannot be withdrawn on Ctrl-C
                         while waiting and len(running) < processes and not pressed:
                             with held_back():
                                 future = pool.submit(work, waiting[0], order)
@@ -233,7 +235,7 @@ def side_by_side(
 
 @contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """Ctrl-C, noted in a list instead of raised in the middle of something."""
+    """Appends each Ctrl-C to the list that it yields, instead of raising KeyboardInterrupt."""
     pressed: list[int] = []
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:  # ignored, as in a shell's background
@@ -248,8 +250,10 @@ def interrupts() -> Iterator[list[int]]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Ctrl-C waits, also for a process that is started meanwhile: a terminal sends it to all, and a
-    new one has not got to `start_process` yet."""
+    """Delays Ctrl-C, also for a process that is started meanwhile.
+
+    A terminal sends it to all processes, and a new one has not run `start_process` yet.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -258,9 +262,12 @@ def held_back() -> Iterator[None]:
 
 
 def start_process() -> None:
-    """Ctrl-C is the parent's to answer, while the members under way are finished: this process and
-    what it starts are a session of their own, which no terminal sends signals to. But when the
-    parent is killed nobody waits for them any more, and all of them end."""
+    """Prepares a process of the pool, in which Ctrl-C must not end the member under way.
+
+    The parent handles Ctrl-C. This process and those that it starts get a session of their own, to
+    which no terminal sends signals. If the parent is killed, nobody waits for them any more, and
+    all of them end.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: end_here())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -276,13 +283,13 @@ def start_process() -> None:
 
 
 def end_here() -> None:
-    """Ends this process of the pool, and what it has started."""
+    """Kills this process of the pool and all that it has started."""
     sandbox.kill_all()
     os.killpg(0, signal.SIGKILL)
 
 
 def kill_processes() -> None:
-    """Those of the pool, with what they have started."""
+    """Kills the processes of the pool and all that they have started."""
     processes = multiprocessing.active_children()
     for process in processes:
         process.terminate()
@@ -290,7 +297,7 @@ def kill_processes() -> None:
     for process in processes:
         process.join(max(0, end - time.monotonic()))
         assert process.pid
-        with suppress(ProcessLookupError):  # it has ended, or has no session of its own yet
+        with suppress(ProcessLookupError):  # it has ended, or does not have its own session yet
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()
 
@@ -319,8 +326,8 @@ def print_table(outcomes: Sequence[Outcome], order: Order, console: Console) -> 
     console.print(", ".join(f"{count} {result}" for result, count in counted.items()))
     if counted[Result.CONFLICT]:
         console.print(
-            "Conflicts are left to the member's people, nothing was pushed: on the branch, where "
-            "one is there already, or in their clone, "
+            "The member's team has to resolve conflicts; nothing was pushed. They do so on the "
+            "branch, if it exists already, or in their clone with "
             f"copier update --trust --vcs-ref {order.to} [--answers-file FILE]",
             soft_wrap=True,
         )

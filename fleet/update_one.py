@@ -1,4 +1,4 @@
-"""Updates one member in a clone of its own: the member changes when all of it went well.
+"""Updates one member in a clone of its own. The member changes only if everything succeeds.
 
 This runs in a process of the pool.
 """
@@ -28,11 +28,11 @@ from fleet.repository import at_its_branch, check_ready, check_version, cloned, 
 
 
 def update(member: Member, order: Order) -> Outcome:
-    """Updates a member as ordered. Never raises: whatever goes wrong is its outcome."""
+    """Updates a member as ordered. It never raises: a failure is the member's outcome."""
     started = time.monotonic()
     outcome = Outcome(member.name, Result.FAILED)
     try:
-        # within what the whole command removes, also after a process of it was killed
+        # the whole command removes this folder, also after a process of the pool was killed
         within = order.releases.scratch
         with tempfile.TemporaryDirectory(
             prefix="fleet.", dir=within, ignore_cleanup_errors=True
@@ -59,7 +59,7 @@ def update(member: Member, order: Order) -> Outcome:
         done = replace(outcome, result=Result.REFUSED, detail=str(reason))
     except GitError as error:
         done = replace(outcome, result=Result.FAILED, detail=str(error))
-    except Exception as error:  # Copier's own, or the disk's: this member's, the others go on
+    except Exception as error:  # such as Copier's or the disk's: the other members go on
         said = telling_line(str(error)) or type(error).__name__
         done = replace(outcome, result=Result.FAILED, detail=said)
     return replace(done, seconds=round(time.monotonic() - started, 1))
@@ -68,8 +68,10 @@ def update(member: Member, order: Order) -> Outcome:
 def carry_out(
     member: Member, clone: Path, answers: Answers, order: Order, known: Outcome
 ) -> Outcome:
-    """Everything from the clone, which is at the member's branch, to the pull request. Raises
-    NeedsPerson and GitError."""
+    """Updates the clone, which is at the member's branch, and opens the pull request.
+
+    Raises NeedsPerson and GitError.
+    """
     branch = order.branch(member)
     if found := earlier(member, clone, branch, answers, order, known):
         return found
@@ -87,7 +89,7 @@ def carry_out(
     commit(clone, order, "--message", title, "--message", changes(answers, order))
     changed = names(git(clone, "diff", "--name-only", "-z", f"{answers.branch}..{branch}"))
     kept = keep(clone, order.releases.scratch)
-    # The clone's git is not used any more: from here on it may say what the member's code wants.
+    # From here on git is not used in the clone, because the member's code may change its settings.
     if failed := run_checks(order.checks, kept, member):
         return replace(known, result=Result.CHECK_FAILED, detail=failed)
 
@@ -105,8 +107,11 @@ def carry_out(
 
 
 def commit(clone: Path, order: Order, *words: str) -> None:
-    """Commits in the clone, past the operator's own hooks, which are for what they write. By whom,
-    and signed, as the operator's git says, unless nobody will ever see it."""
+    """Commits in the clone without the operator's hooks, which are for the operator's own changes.
+
+    Author and signature are those of the operator's git, except in a dry run, whose commit is
+    thrown away.
+    """
     nobody, unsigned = [], []
     if order.goal is Goal.DRY_RUN:
         nobody = ["-c", "user.name=nobody", "-c", "user.email=nobody@localhost"]
@@ -115,7 +120,7 @@ def commit(clone: Path, order: Order, *words: str) -> None:
 
 
 def record_address(clone: Path, answers_file: str, answers: Answers, order: Order) -> Answers:
-    """Commits the template's new address in the answers file, from which Copier takes it."""
+    """Commits the template's new address in the answers file, from which Copier reads it."""
     url = order.moved_to
     path = clone / answers_file
     text = path.read_text(encoding="utf-8")
@@ -126,10 +131,11 @@ def record_address(clone: Path, answers_file: str, answers: Answers, order: Orde
 
 
 def check_recorded(clone: Path, answers_file: str, answers: Answers, releases: Releases) -> None:
-    """Raises NeedsPerson where the version was edited by hand, as an update never does.
+    """Raises NeedsPerson where the recorded version was edited by hand.
 
-    The files would be of an older version than they say, and its changes lost for good. A commit
-    that changes the version alone is told by it, unless that version changes nothing here.
+    Then the files are of an older version than recorded, and an update would never bring the
+    changes in between. A hand edit is a commit that changes only the version, although the two
+    versions render differently for this member.
     """
     commit = git(clone, "log", "-1", "--format=%H", "-G^_commit:", "--", answers_file)
     shown = git(clone, "show", "--format=", "--unified=0", commit) if commit else ""

@@ -248,7 +248,7 @@ def test_clean_keeps_a_project_that_has_taken_the_place_of_the_demo_s(
     before = snapshot(mine)
     done = fleet("demo", "--clean", "--folder", folder)
     assert done.returncode == 1
-    assert f"kept {mine}: nothing says that the demo made it" in done.stderr
+    assert f"kept {mine}: there is no record that the demo made it" in done.stderr
     assert snapshot(mine) == before
     assert (folder / ".mesh/DBT_UP_LOCAL.duckdb").exists()
     assert not (folder / "dbt_down").exists()

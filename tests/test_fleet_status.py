@@ -100,7 +100,7 @@ def test_what_the_registry_says(mesh: Mesh) -> None:
     assert before.stale.startswith("its publication is dated ahead of the clock, 2026-05-30")
     assert finance.contract == ""
     assert finance.stale == (
-        "built on an older publication of sales; reads what is published no more: old.gone"
+        "built on an older publication of sales; reads what is no longer published: old.gone"
     )
     assert of("new").contract == "never published"
     assert of("reader", "native").contract == ""

@@ -282,7 +282,7 @@ def test_dry_run_prepare_push_and_propose_again(fleet: World) -> None:
     assert fleet.outcomes("update", "--no-check", "--push")["one"]["result"] == "already there"
     planned = fleet.outcomes("update", "--no-check", "--dry-run")["one"]
     assert planned["result"] == "updated"
-    assert "is there, without a pull request" in planned["detail"]
+    assert "exists, without a pull request" in planned["detail"]
 
     # as after a run that was killed between the push and the pull request
     assert fleet.outcomes("update", "--no-check")["one"]["result"] == "proposed"

@@ -211,7 +211,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_drawn(tmp_path: Path) -> No
     ("make", "flags", "says"),
     [
         (lambda root: None, (), "is empty: publish a project first"),
-        (lambda root: write(root, "up", "x", b""), ("--env", "dev"), "there is prod (--env)"),
+        (lambda root: write(root, "up", "x", b""), ("--env", "dev"), "it has prod (--env)"),
         (lambda root: root.write_text(""), (), "cannot read"),
         (lambda root: None, ("--env", "No Such"), "is not a valid environment"),
     ],

@@ -1,5 +1,5 @@
 "use strict";
-// The drawing on the page: draws the scene anew when the state has changed, and moves over it.
+// The drawing on the page: redraws the scene when the state has changed, and moves the view.
 
 class Canvas {
   /** container: the element; state: what is open, selected and filtered (see App). */
@@ -13,7 +13,8 @@ class Canvas {
     });
   }
 
-  /** keep: the id of an element that stays where it is on the screen; fit: else, show all. */
+  /** Redraws. keep: the id of an element that stays at its place on the screen. fit: whether to show
+   *  everything if there is no such element. */
   draw(matches, { fit = true, keep = null } = {}) {
     const { cy } = this;
     const before = keep && cy.getElementById(keep).nonempty() ? cy.getElementById(keep).renderedPosition() : null;
@@ -34,7 +35,7 @@ class Canvas {
     if (after.nonempty()) this.cy.panBy({ x: before.x - after.renderedPosition().x, y: before.y - after.renderedPosition().y });
   }
 
-  /** Shows the lineage that is selected, or everything; never larger than it reads well. */
+  /** Zooms to the selected lineage, or to everything, but not closer than is comfortable to read. */
   frame(smoothly) {
     const { cy } = this;
     const seen = this.toFrame();
@@ -51,18 +52,18 @@ class Canvas {
 
   toFrame() {
     const { cy } = this;
-    // a model alone does not tell whose it is, so the names of their projects are seen as well
+    // a model does not show its project, so the names of the projects are framed as well
     const lit = this.state.lineage ? cy.elements(".chosen, .down, .up").union(cy.nodes(".name").not(".dim")) : cy.elements();
     return lit.empty() ? cy.elements() : lit;
   }
 
-  /** What lies over the map: tools above; below the legend, or on a phone the details. */
+  /** Room for what covers the map: tools at the top; at the bottom the legend, or a phone's details. */
   margins(small) {
     return { side: small ? 14 : 48, top: 60, bottom: small && this.state.selected ? find("detail").offsetHeight : 60 };
   }
 
-  /** Where a drawing that is higher than the screen begins: at the project of what is selected,
-   *  unless that would leave the model below the screen; else at the model, or at its own top. */
+  /** The top of the view if the drawing is higher than the screen: the project of the selected model,
+   *  or the model if it would be below the screen; without a selection, the top of the drawing. */
   begin(seen, zoom, room) {
     const chosen = seen.filter(".model.chosen");
     if (chosen.empty()) return seen.boundingBox().y1;

@@ -1,15 +1,16 @@
 "use strict";
-// From the mesh and what is open and selected: a scene (which boxes, rows and links), its layout
-// (dagre), and the drawing (cytoscape). Only what can be read at once is drawn: a closed project is
-// one box, an open one shows so many rows, and a lineage shows its own rows wherever they are.
+// Makes, from the mesh and from what is open and selected, a scene (boxes, rows and links), its
+// layout (dagre) and the drawing (cytoscape). It draws only what can be read at once: a closed
+// project is one box, an open one shows a limited number of rows, and a selected lineage shows its
+// own rows in all projects.
 
 const ROW = { width: 232, height: 30, gap: 6 };
 const BOX = { width: 232, height: 62, head: 50, pad: 12 };
 const PER_COLUMN = 15;
-const PAGE = 29;  // rows that a box shows at first; with the one that asks for more, two columns
-const LINEAGE = 90;  // rows that the boxes of a lineage share
+const PAGE = 29;  // rows that a box shows at first: with the row "more", two columns
+const LINEAGE = 90;  // rows of a lineage in all boxes together
 
-/** Which boxes with which rows, and which links between them. */
+/** Returns the boxes with their rows, and the links between them. */
 function scene(mesh, state, matches) {
   const filtered = filtering(state.filter);
   const candidates = new Map(mesh.projects.map((project) => [project, []]));
@@ -36,7 +37,7 @@ function byName(a, b) {
   return a.kind - b.kind || a.label.localeCompare(b.label, "en", { numeric: true });
 }
 
-/** Those that others read come first: they are what a map is looked at for. */
+/** Sorts models that others read first, because people look for those on a map. */
 function important(nodes) {
   return nodes.map((node) => ({ node, use: node.readers + (node.kind === PUBLIC ? 0 : node.into.length) + (node.kind === MISSING ? 1e6 : 0) }))
     .sort((a, b) => b.use - a.use).map(({ node }) => node);
@@ -46,7 +47,7 @@ function nearest(nodes, lineage, limit) {
   return [...nodes].sort((a, b) => lineage.nodes.get(a).steps - lineage.nodes.get(b).steps).slice(0, limit);
 }
 
-/** Edges between what is drawn: where a model is not drawn, its project's box stands for it. */
+/** Returns links between what is drawn. The box of its project stands for a model not drawn. */
 function links(mesh, boxes, lineage) {
   const shown = new Map();
   for (const box of boxes.values()) for (const node of box.rows) shown.set(node, `n${node.number}`);
@@ -66,10 +67,10 @@ function links(mesh, boxes, lineage) {
   return [...found.values()];
 }
 
-/** Gives every box and row its place. Dagre decides which boxes are side by side and in which order,
- * so that data runs one way and few links cross; it leaves room for links that would pass between the
- * boxes, which makes a large mesh too small to read, so they are moved together. Boxes that are linked
- * to nothing lie in a grid below. A narrow screen has all of them in one column, sources first. */
+/** Places every box and row. Dagre chooses the columns and the order in them, so that data flows in
+ * one direction and few links cross. It also leaves room for links between the boxes, which makes a
+ * large mesh too small to read, so the boxes are moved together. Boxes without links are in a grid
+ * below. On a narrow screen all boxes are in one column, sources first. */
 function layout({ boxes, links }, narrow) {
   for (const box of boxes) Object.assign(box, size(box));
   const { ranks, rest } = ranked(boxes, links);
@@ -92,7 +93,7 @@ function layout({ boxes, links }, narrow) {
   rows(boxes, links);
 }
 
-/** The linked boxes by dagre's columns, each in its order from above; and those linked to nothing. */
+/** Returns the linked boxes in dagre's columns, each from top to bottom, and boxes without links. */
 function ranked(boxes, links) {
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({ rankdir: "LR" });
@@ -192,7 +193,7 @@ function elements({ boxes, links }, state, narrow) {
     }
   }
   const place = new Map(made.map((each) => [each.data.id, each]));
-  // more than so many numbers only hide each other
+  // more numbers than these would hide each other
   for (const link of links) made.push(curve(link, place, state, { counted: links.length <= 60, narrow }));
   return made;
 }
@@ -207,9 +208,9 @@ function caption(box) {
   return parts.join(" · ") || "nothing public";
 }
 
-/** A link leaves on the right and arrives on the left, both level: an S whose two bends are given
- * to cytoscape relative to the straight line between the ends. Within a box it is a bow on the left,
- * and in the one column of a narrow screen a bow on the right. */
+/** Returns a link's curve. It leaves on the right and arrives on the left, both horizontally: an S
+ * whose two bends cytoscape takes relative to the straight line between the ends. Within a box it is
+ * a bow on the left, and in the single column of a narrow screen a bow on the right. */
 function curve(link, place, state, { counted, narrow }) {
   const half = (key) => (place.get(key).data.width ?? ROW.width) / 2;
   const from = place.get(link.from).position, to = place.get(link.to).position;
@@ -232,7 +233,7 @@ function curve(link, place, state, { counted, narrow }) {
   return { data, classes: ["link", link.way, dim].filter(Boolean).join(" ") };
 }
 
-/** Colours are the page's own, so that light and dark are said once, in style.css. */
+/** Returns the page's colours, so that only style.css defines those of light and dark. */
 function palette() {
   const probe = document.body.appendChild(document.createElement("i"));
   const colour = (name) => {

@@ -1,5 +1,5 @@
 "use strict";
-// What people do with the page, told to the App (main.js).
+// Passes what people do on the page to the App (main.js).
 
 const MOVES = { ArrowLeft: [80, 0], ArrowRight: [-80, 0], ArrowUp: [0, 80], ArrowDown: [0, -80] };
 
@@ -14,7 +14,7 @@ function listen(app) {
   addEventListener("resize", later(150, () => app.draw()));
 }
 
-/** A function that waits until nobody has called it for so many milliseconds. */
+/** Returns a function that acts once it has not been called for so many milliseconds (debounce). */
 function later(milliseconds, act) {
   let waiting;
   return (...values) => { clearTimeout(waiting); waiting = setTimeout(() => act(...values), milliseconds); };
@@ -46,7 +46,7 @@ function listenToTools(app) {
   find("theme").addEventListener("click", () => app.otherTheme());
 }
 
-/** Ids on the map: n and the number of a model, p of a project, m of the row that asks for more. */
+/** Ids on the map: a letter and a number. n: a model, p: a project, m: a project's row "more". */
 function listenToDrawing(app) {
   const { cy } = app.canvas, { mesh } = app;
   cy.on("tap", (event) => {

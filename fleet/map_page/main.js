@@ -1,10 +1,10 @@
 "use strict";
-// What is open, selected and filtered, and what happens when it changes. events.js tells it what
-// people do.
+// The App knows what is open, selected and filtered, and updates the page when that changes.
+// events.js calls it for what people do.
 
 const find = (id) => document.getElementById(id);
 const narrow = () => find("map").clientWidth < 480;
-const FEW = 40;  // as many models as can be read at once: then everything starts open
+const FEW = 40;  // models that can be read at once: up to these, all projects start open
 const THEME = "dbt-mesh-theme";
 
 class App {
@@ -36,7 +36,7 @@ class App {
   draw(how) {
     const drawn = this.canvas.draw(this.matches, how);
     find("empty").hidden = drawn.boxes.length > 0;
-    find("empty").textContent = "Nothing in the mesh is like that.";
+    find("empty").textContent = "Nothing in the mesh matches the filter.";
   }
 
   // ---- the list
@@ -200,7 +200,7 @@ class App {
   }
 }
 
-/** Everything a model is made of, and everything that is made of it. */
+/** Returns everything upstream and everything downstream of a model. */
 function lineageOf(mesh, node) {
   const nodes = new Map();
   for (const [each, steps] of mesh.upstream(node)) nodes.set(each, { way: "up", steps });
@@ -227,7 +227,7 @@ async function start() {
   listen(app);
   app.keptTheme();
   app.start();
-  // what tests and the curious may ask
+  // for tests, and for a browser's console
   window.meshMap = { mesh: app.mesh, state: app.state, cy: app.canvas.cy };
   document.body.dataset.ready = "true";
 }

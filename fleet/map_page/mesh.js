@@ -1,9 +1,9 @@
 "use strict";
-// The mesh as the page holds it, and what can be asked of it. Nothing here touches what is drawn.
+// The mesh as data, and queries on it. Nothing here changes the page.
 
 const PUBLIC = 0, READER = 1, MISSING = 2;
 
-/** What an embedded piece of data says; see map_html.py. */
+/** Decodes an embedded piece of data; see map_html.py. */
 async function unpack(id) {
   const packed = document.getElementById(id);
   if (!packed) return {};
@@ -56,23 +56,23 @@ class Mesh {
     count(target.project.readsFrom, source.project);
   }
 
-  /** Everything that a change of `node` reaches, through projects: node → steps from it. */
+  /** Returns everything downstream of `node`, in all projects: node → steps from it. */
   downstream(node) {
     return reach(node, (each) => each.out.map((edge) => edge.target));
   }
 
-  /** Everything that `node` is made of: node → steps to it. */
+  /** Returns everything upstream of `node`, in all projects: node → steps to it. */
   upstream(node) {
     return reach(node, (each) => each.into.map((edge) => edge.source));
   }
 
-  /** Descriptions, types and constraints of a project's models by id, read on first use. */
+  /** Returns descriptions, types and constraints of a project's models by id, read on first use. */
   details(project) {
     project.details ??= unpack(`details-${project.number}`);
     return project.details;
   }
 
-  /** The other projects of the cycle that a project is in: it reads them, and they read it. */
+  /** Returns the other projects of a project's cycle: it reads them, and they read it. */
   cycleOf(project) {
     const group = this.cycles.find((names) => names.includes(project.name)) ?? [];
     return group.filter((name) => name !== project.name).map((name) => this.byName.get(name));
@@ -89,7 +89,7 @@ function distinct(values) {
 
 function reach(start, next) {
   const steps = new Map([[start, 0]]);
-  for (const node of steps.keys()) {  // a Map hands out what is added while it is walked
+  for (const node of steps.keys()) {  // a Map also iterates over keys that are added meanwhile
     for (const other of next(node)) {
       if (!steps.has(other)) steps.set(other, steps.get(node) + 1);
     }
@@ -105,7 +105,7 @@ const FLAGS = {
   missing: { label: "Missing", title: "is read, and no longer published", test: (node) => node.kind === MISSING },
 };
 
-/** What state a model is in, as the one word that colours it. */
+/** Returns a model's state, which is also the CSS class that colours it. */
 function condition(node) {
   if (node.kind === MISSING) return "missing";
   if (node.kind === READER) return "reader";
@@ -117,7 +117,7 @@ function filtering({ text, project, flags }) {
   return Boolean(text.trim() || project || flags.size);
 }
 
-/** Nodes that pass the filter: in the mesh's order, or the best first where there is a text. */
+/** Returns the nodes that pass the filter: in the mesh's order, or best first for a text search. */
 function search(mesh, { text, project, flags }) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const columns = words.map((word) => new Set(mesh.lowerColumns.flatMap((name, number) => (name.includes(word) ? [number] : []))));

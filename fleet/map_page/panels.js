@@ -1,7 +1,7 @@
 "use strict";
-// The list beside the map, and the details of what is selected. All text is set as text.
+// The list beside the map, and the details of what is selected. All text is set as text, never HTML.
 
-/** An element. Attributes that are functions listen to the event of their name. */
+/** Makes an element. An attribute that is a function listens to the event of that name. */
 function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -12,7 +12,7 @@ function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A tree of projects and models, of which only the rows in sight exist. */
+/** A tree of projects and models. Only the visible rows exist in the page. */
 class Tree {
   constructor(element, { choose, toggle }) {
     Object.assign(this, { element, choose, toggle, rows: [], active: 0, selected: null, lineage: null });
@@ -126,7 +126,7 @@ function deadline(node) {
   return `deprecated, ${left.endsWith("ago") ? `ended ${left}` : `ends ${left}`}`;
 }
 
-/** Everything about a model; `go` selects another one. */
+/** Returns the details of a model; `go` selects another one. */
 function modelDetail(mesh, node, details, state, { go, alone, close }) {
   const [description, relation, materialized, constraints, columns] = details ?? [];
   const crumb = (target, text) => h("button", { type: "button", class: "crumb", click: () => go(target) }, text);
@@ -224,7 +224,7 @@ function columnList(node, columns) {
   ];
 }
 
-/** Everything about a project. */
+/** Returns the details of a project. */
 function projectDetail(mesh, project, { go, close, only }) {
   const crumb = (target, text) => h("button", { type: "button", class: "crumb", click: () => go(target) }, text);
   const { publication } = project, published = project.nodes.filter((node) => node.kind === PUBLIC);
