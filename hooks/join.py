@@ -232,7 +232,7 @@ def hidden(own: Sequence[str], project: Path) -> list[str]:
 
 def ignored(own: Sequence[str], project: Path) -> list[str]:
     """Warns if git ignores profiles.yml, as in repositories where each person has their own."""
-    rule = Project(load_member(project)).ignored("profiles.yml")
+    rule = Project(load_member(project)).ignored("profiles.yml").get("profiles.yml")
     if not rule or "profiles.yml" in own:
         return []
     return [

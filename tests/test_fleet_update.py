@@ -321,7 +321,7 @@ def test_a_dry_run_says_what_the_real_one_would_refuse(fleet: World) -> None:
     for name, part in (
         ("no_remote", "has no remote"),
         ("ahead", "1 commits ahead"),
-        ("stale", f"is of v0.1.0: delete it (git push origin --delete {BRANCH})"),
+        ("stale", f"has v0.1.0 of the template: delete it (git push origin --delete {BRANCH})"),
     ):
         assert dry[name]["result"] == real[name]["result"] == "refused", name
         assert part in dry[name]["detail"]
