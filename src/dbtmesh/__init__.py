@@ -2,11 +2,13 @@
 
 
 class MeshError(Exception):
-    """What a person can put right: what is wrong, where, and what to do, in one or two lines."""
+    """An error that a person can fix. The message says what is wrong, where, and what to do, in one
+    or two lines."""
 
 
 def sha256(*pieces: bytes | memoryview) -> str:
-    """As hex: how publications, objects in a folder and generated files are told apart."""
+    """Returns the SHA-256 in hexadecimal. It identifies publications, objects in a folder, and
+    generated files."""
     import hashlib  # loads OpenSSL
 
     found = hashlib.sha256()

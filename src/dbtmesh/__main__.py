@@ -1,6 +1,7 @@
 """python -m dbtmesh COMMAND …: the commands of a member of a dbt mesh.
 
-`scripts/<command>.py` of a member runs the same command; what only workflows call has no script.
+`scripts/<command>.py` of a member runs the same command. Commands that only workflows call have no
+script.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ COMMANDS = {
     "doctor": "find what the mesh relies on and this project lacks",
     "keypair-auth": "create and rotate key pairs (./setup_keypair_auth.sh)",
     "announce": "tell the projects that read this one of a new publication",
-    "check-environment": "refuse to deploy while every branch could",
-    "await-upstream": "wait for the publication that an event told of",
-    "deploy-state": "keep what a deploy made, and fetch it",
+    "check-environment": "fail if other branches could deploy, too",
+    "await-upstream": "wait for the publication that started this deploy",
+    "deploy-state": "store the results of a deploy, and fetch them",
     "notify": "tell people of a failed deploy",
     "pull-request": "comment on a pull request; drop its schema",
     "run-summary": "summarise a run of dbt as Markdown",
@@ -32,7 +33,7 @@ COMMANDS = {
     "update-template": "update this project to a newer version of the template",
     "with-snowflake-token": "run a command with a token of GitHub Actions for Snowflake",
 }
-"""Name of each command, and what it does. Its module is `dbtmesh.commands.<name>`."""
+"""The name of each command, and what it does. Its module is `dbtmesh.commands.<name>`."""
 
 
 def usage() -> str:
@@ -51,7 +52,7 @@ def usage() -> str:
 
 
 def project_folder(start: str) -> str:
-    """The nearest folder, from `start` upwards, that holds mesh.yml; `start` where none does."""
+    """Returns the nearest folder, from `start` upwards, that holds mesh.yml, or else `start`."""
     folder = start
     while not os.path.isfile(os.path.join(folder, "mesh.yml")):
         above = os.path.dirname(folder)
@@ -79,7 +80,7 @@ def run(command: str, words: Sequence[str], root: os.PathLike[str] | str | None 
                 cli.say(*said)
                 return cli.OK
             known = (answers,)
-        from importlib import import_module  # what is above does without: they load much
+        from importlib import import_module  # imported here: these load much
         from pathlib import Path
 
         from dbtmesh import installed

@@ -1,9 +1,9 @@
 """Validates what somebody else wrote: types with limits, and the one way to decode bytes into them.
 
-All that is read from the registry or from a committed file is decoded here, so that no later code
-meets a control character, a date that no calendar has, or nesting that exhausts the stack. What
-does not fit is refused with the field and its value; only prose (descriptions, values of `meta`) is
-kept, with `�` in place of characters that it may not hold.
+Everything that is read from the registry or from a committed file is decoded here. So no later code
+meets a control character, an impossible date, or nesting that exhausts the stack. What does not fit
+is refused, and the message names the field and its value. Only prose (descriptions, values of
+`meta`) is kept, with `�` in place of characters that are not allowed.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ T = TypeVar("T")
 # ── Text ──────────────────────────────────────────────────────────────────────────────
 
 _BIDI = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-"""What turns the direction of the text around it, so that people read something else."""
+"""Characters that turn the direction of the text around them, so that it reads differently."""
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"
-"""Control characters but tab and newline, and line ends that only some programs know."""
+"""Control characters except tab and newline, and line ends that only some programs know."""
 _HIDDEN = r"\U000e0000-\U000e007f"
-"""Tags, which spell ASCII that nobody sees."""
+"""Tag characters, which spell invisible ASCII."""
 
 _NOT_PROSE = re.compile(f"[{_CONTROL}{_BIDI}{_HIDDEN}]")
-# In the UTF-8 of a JSON text as msgspec writes it. That all of the first begin with one byte makes
-# the search a fast one; the second is for what is left of a text without its ASCII.
+# Both search the UTF-8 of a JSON text as msgspec writes it. The first is fast because all of its
+# matches begin with the same byte. The second is for what is left of a text without its ASCII.
 _ACTING_ESCAPE = re.compile(rb"\\(?:u00|[bfr])")
 _ACTING_BYTES = re.compile(
     rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
@@ -42,20 +42,22 @@ _LINE_END = re.compile(r"\r\n?")
 
 
 def prose(text: str) -> str:
-    """Text of several lines, without characters that act on a terminal, a log or the eye."""
+    """Replaces characters in a text of several lines that act on a terminal, a log or the eye."""
     return _NOT_PROSE.sub("\N{REPLACEMENT CHARACTER}", _LINE_END.sub("\n", text))
 
 
 def is_printable(encoded: bytes) -> bool:
-    """Whether all characters of a JSON document are of printable ASCII, but those that are escaped:
-    quotes and control characters always are, and msgspec takes no others."""
+    """Checks whether a JSON document has only printable ASCII, and escapes.
+
+    Quotes and control characters are always escaped: msgspec does not accept others.
+    """
     return encoded.isascii() and b"\x7f" not in encoded
 
 
 def is_clean(encoded: bytes) -> bool:
-    """Whether all texts of a JSON document that msgspec wrote are prose already.
+    """Checks whether `prose` would change no text of a JSON document that msgspec wrote.
 
-    One look at the bytes instead of one at each text; it may say no for one that is.
+    This looks at the bytes once, not at each text. It may return False for a clean document.
     """
     if _ACTING_ESCAPE.search(encoded):
         return False
@@ -69,19 +71,19 @@ _ALIKE = (
     # Cyrillic, Armenian, Cherokee, Coptic, Lisu
     r"\u0400-\u052f\u1c80-\u1c8f\u2de0-\u2dff\ua640-\ua69f\u0531-\u0587\u13a0-\u13ff\uab70-\uabbf"
     r"\u2c80-\u2cff\ua4d0-\ua4ff"
-    # Greek, but for letters that nobody takes for Latin ones, such as μ and Δ
+    # Greek, except letters that nobody takes for Latin ones, such as μ and Δ
     r"ΑΒΕΖΗΙΚΜΝΟΡΤΥΧΆΈΉΊΌΎαγικνορυχάίόύϊϋϲϳϹͿ"
-    # Latin ones of mathematics, and wide ones
+    # Latin letters for mathematics, and full-width ones
     r"\U0001d400-\U0001d7ff\uff21-\uff3a\uff41-\uff5a"
 )
-"""Letters that are taken for Latin ones: a word of both reads like another name."""
+"""Letters that look like Latin ones: a word that mixes both reads like another name."""
 _WORD_OF_ONE = rf"(?:[^\W\d_{_ALIKE}]++|[^\W\d_{_LATIN}]++)(?![^\W\d_])"
 _UNMIXED = rf"(?=(?:[\W\d_]++|{_WORD_OF_ONE})*+\Z)"
 
-# Possessive (`*+`): somebody else chooses the text, and none may take long to refuse. What most
-# texts are made of stands first: a class of few characters is looked up several times as fast.
+# Quantifiers are possessive (`*+`): somebody else chooses the text, and refusing it must not take
+# long. The characters of most texts come first: a small class is matched several times as fast.
 PATTERNS = {
-    # Without characters that nobody sees: two names that look the same have to be the same.
+    # No invisible characters are allowed: names that look the same have to be the same.
     (_LINE := rf"\A[ -~]*+[^\n\t{UNSEEN}]*+\Z"): "is not one line of plain text",
     (_NAME := rf'\A(?!\Z)(?:[ !#-~]*+\Z|{_UNMIXED}[^"\n\t{UNSEEN}]*+\Z)'): "is not a valid name",
     (_WORD := rf"\A(?=\w)(?:[A-Za-z0-9_.+\-]*+\Z|{_UNMIXED}[\w.+\-]*+\Z)"): "is not a valid name",
@@ -103,10 +105,10 @@ PATTERNS = {
 """Pattern → what is wrong with a text that does not match it."""
 
 Prose = Annotated[str, Meta(max_length=100_000)]
-"""Of several lines; cleaned by `prose`."""
+"""Text of several lines. `prose` cleans it."""
 Text = Annotated[str, Meta(max_length=10_000)]
-"""The same, short: for a text where a list of texts or a mapping may stand as well. msgspec 0.22
-corrupts memory where a text with a pattern stands in such a union."""
+"""Short prose, for a union with a list of texts or a mapping. msgspec 0.22 corrupts memory if such
+a union has a text with a pattern."""
 Line = Annotated[str, Meta(pattern=_LINE, max_length=10_000)]
 """One line of text that people read: an owner, a data type."""
 Name = Annotated[str, Meta(pattern=_NAME, max_length=255)]
@@ -114,22 +116,23 @@ Name = Annotated[str, Meta(pattern=_NAME, max_length=255)]
 Word = Annotated[str, Meta(pattern=_WORD, max_length=255)]
 """A name of letters, digits, `_`, `.`, `+` and `-`: a model's, a group's, an adapter's."""
 Version = Annotated[str, Meta(pattern=_WORD, max_length=64)]
-"""Of a model, where it is a text."""
+"""The version of a model, if it is a text."""
 Project = Annotated[str, Meta(pattern=_PROJECT, max_length=255)]
-"""By dbt's own rule, which takes capitals."""
+"""The name of a dbt project, by dbt's own rule, which allows capitals."""
 NodeId = Annotated[str, Meta(pattern=_NODE, max_length=1_000)]
 """A `unique_id`: `model.dbt_up.public_orders`."""
 Commit = Annotated[str, Meta(pattern=_HEX, max_length=64)]
 Digest = Annotated[str, Meta(pattern=_SHA256)]
 Publication = Annotated[str, Meta(pattern=_PUBLICATION)]
-"""A version of the registry, `20260102T030405.678901Z-0123456789ab`: they sort by time."""
+"""A version of a publication, such as `20260102T030405.678901Z-0123456789ab`: they sort by time."""
 Etag = Annotated[str, Meta(pattern=_ETAG, max_length=255)]
-"""Of an object, as a store wrote it; empty where that is not known. It becomes a header."""
+"""The ETag of an object, from its store; empty where it is not known. Requests have it in a
+header."""
 Moment = Annotated[str, Meta(pattern=_MOMENT)]
 """A date, or date and time, in ISO 8601; `moment` and `day` check the calendar."""
 
 Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
-"""As large as every JSON reader takes it."""
+"""An integer that every JSON parser reads exactly."""
 _Leaf = Prose | Whole | float | bool | None
 _Depth1 = Prose | Whole | float | bool | None | list[_Leaf] | dict[Line, _Leaf]
 _Depth2 = Prose | Whole | float | bool | None | list[_Depth1] | dict[Line, _Depth1]
@@ -137,26 +140,28 @@ _Depth3 = Prose | Whole | float | bool | None | list[_Depth2] | dict[Line, _Dept
 _Depth4 = Prose | Whole | float | bool | None | list[_Depth3] | dict[Line, _Depth3]
 _Depth5 = Prose | Whole | float | bool | None | list[_Depth4] | dict[Line, _Depth4]
 Free = dict[Line, _Depth5]
-"""Keys and values that a team has made up (`meta`), nested at most six deep."""
+"""Keys and values that a team chooses (`meta`), nested at most six deep."""
 
 
 def is_name(text: str) -> bool:
-    """Whether a text is a `Name`, of whatever length."""
+    """Checks whether a text is a `Name`, except for its length."""
     return bool(re.match(_NAME, text))
 
 
 def is_mixed(text: str) -> bool:
-    """Whether a word in it has letters of several alphabets that look the same: `оrders`, with a
-    Cyrillic `о`."""
+    """Checks whether a word in a text mixes letters of alphabets that look the same, such as
+    `оrders` with a Cyrillic `о`."""
     return not re.match(_UNMIXED, text)
 
 
 class Unfit(ValueError):
-    """What is wrong with a value, and where it stands in what holds it: `meta: 1 is not valid`."""
+    """A value is not valid. The message says where it is, and what is wrong with it, such as
+    `meta: 1 is not valid`."""
 
 
 def moment(text: str) -> datetime:
-    """The point in time of a `Moment`, in UTC, where it has no zone already. Raises Unfit."""
+    """Returns the time of a `Moment` in UTC, which is also its zone if it has none. Raises
+    Unfit."""
     try:
         when = datetime.fromisoformat(text)
         when = when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
@@ -168,7 +173,7 @@ def moment(text: str) -> datetime:
 
 
 def day(text: str) -> date:
-    """The day of a `Moment`, whatever its zone. Raises Unfit."""
+    """Returns the day of a `Moment`, in its own zone. Raises Unfit."""
     try:
         return datetime.fromisoformat(text).date()
     except ValueError:
@@ -179,7 +184,7 @@ def day(text: str) -> date:
 
 
 def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
-    """The value in a JSON text. Raises Unfit, with the field and the value that are at fault."""
+    """Decodes a JSON text. Raises Unfit, with the field and the value that are at fault."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -191,14 +196,14 @@ def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 MOST_VALUES = 5_000_000
-"""In a JSON text that somebody else wrote: the interface of 100,000 models has fewer. A value takes
-many times the room of its JSON."""
+"""How many values a JSON text that somebody else wrote may hold. The interface of 100,000 models
+has fewer. In memory, a value takes many times the size of its JSON."""
 MOST_EXPLAINED = 500_000
-"""In one of which it is worked out where it is wrong."""
+"""How many values a JSON text may hold for an error in it to be located."""
 
 
 def bounded(body: bytes) -> bytes:
-    """The same JSON text. Raises Unfit where it may hold more than MOST_VALUES."""
+    """Returns the same JSON text. Raises Unfit where it may hold more than MOST_VALUES values."""
     if len(body) > MOST_VALUES and body.count(b",") > MOST_VALUES:
         raise Unfit(f"it holds more than {MOST_VALUES:,} values")
     return body
@@ -210,7 +215,7 @@ _REGEX = re.compile(r"Expected `[^`]*` matching regex (?P<regex>'.*')", re.DOTAL
 
 
 def _explained(body: bytes, kind: Any, error: str) -> str:
-    """msgspec's message with the names of keys, which it leaves out, and with the value."""
+    """Returns msgspec's message with the value, and with the names of keys, which it leaves out."""
     found = _AT.fullmatch(error)
     assert found
     what = found["what"][:1].lower() + found["what"][1:]
@@ -232,9 +237,9 @@ def _explained(body: bytes, kind: Any, error: str) -> str:
 
 
 def _found(whole: Any, kind: Any, error: str, at: re.Match[str]) -> tuple[list[str | int], Any]:
-    """Where the value lies that msgspec's error is about, and the value, or the key itself.
+    """Returns the path to what msgspec's error is about, and the value there, or the key itself.
 
-    Raises LookupError or TypeError where that cannot be told.
+    Raises LookupError or TypeError where it cannot be found.
     """
     path: list[re.Match[str] | None] = [*_STEP.finditer(at["path"] or "")]
     value: Any = whole
@@ -246,20 +251,20 @@ def _found(whole: Any, kind: Any, error: str, at: re.Match[str]) -> tuple[list[s
 
 
 def place(key: str | int) -> str:
-    """A key in a path such as `columns.id.name`."""
+    """Formats a key for a path such as `columns.id.name`."""
     return key if isinstance(key, str) and re.fullmatch(_WORD, key) else shown(key)
 
 
 def _next(
     whole: Any, keys: list[Any], value: Any, step: re.Match[str] | None, kind: Any, error: str
 ) -> str | int:
-    """The key that a step of msgspec's path means."""
+    """Returns the key that a step of msgspec's path stands for."""
     if step is not None and step["field"]:
         return step["field"]
     if step is not None and step["index"]:
         return int(step["index"])
-    # `[...]`, any value of a mapping: the one with which the whole has that error. By halves, for
-    # there may be many.
+    # `[...]` stands for any value of a mapping. A binary search, as there may be many, finds the
+    # one with which the whole has that error.
     candidates = [*value]
     while len(candidates) > 1:
         half = candidates[: len(candidates) // 2]
@@ -273,7 +278,7 @@ def _next(
 
 
 def _with(whole: Any, keys: list[Any], new: Any) -> Any:
-    """A copy of `whole` with another value at that place."""
+    """Returns a copy of `whole` with another value at the path `keys`."""
     if not keys:
         return new
     copy = list(whole) if isinstance(whole, list) else dict(whole)

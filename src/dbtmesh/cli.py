@@ -19,20 +19,20 @@ OK, FAILED, FOUND = 0, 1, 2
 
 
 def say(*lines: str) -> None:
-    """Lines of a command's result, on stdout. Each stays one line, and nothing in it is a command
-    to the terminal or to GitHub Actions, wherever its text comes from."""
+    """Prints lines of a command's result on stdout. Each stays one line, and nothing in it acts as
+    a command to the terminal or to GitHub Actions, whoever wrote the text."""
     terminal.write(*lines)
 
 
 def say_json(data: object) -> None:
-    """The same for programs that read it: JSON, in ASCII."""
-    import json  # few commands have need of it
+    """Prints a command's result on stdout as JSON, in ASCII, for programs."""
+    import json  # few commands need it
 
     say(*json.dumps(data, indent=2).splitlines())
 
 
 def note(text: str) -> None:
-    """Something worth knowing that does not change the result, on stderr."""
+    """Prints on stderr something worth knowing that does not change the result."""
     terminal.write(f"note: {text}", to=sys.stderr)
 
 
@@ -41,13 +41,13 @@ def _error(text: str) -> None:
 
 
 def fail(text: str) -> NoReturn:
-    """Ends the program with what is wrong."""
+    """Prints what is wrong, and ends the program."""
     _error(text)
     sys.exit(FAILED)
 
 
 def explain(error: OSError) -> str:
-    """Which file, and what is wrong with it or with the disk it is on."""
+    """Names the file, and what is wrong with it or with its disk."""
     hint = ": free some space and run it again" if error.errno == errno.ENOSPC else ""
     return f"{error.filename or 'disk'}: {error.strerror or error}{hint}"
 
@@ -77,8 +77,8 @@ def run(command: Callable[[], int]) -> NoReturn:
         sys.stderr.flush()
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.flush()
-        # At once: Snowflake's connector leaves a thread behind that times the interrupted
-        # statement, and Python would wait for it, two minutes.
+        # Exit immediately: Snowflake's connector leaves a thread behind that times the interrupted
+        # statement, and Python would wait two minutes for it.
         os._exit(130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()

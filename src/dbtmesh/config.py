@@ -27,15 +27,16 @@ class Engine(StrEnum):
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DATABASE = re.compile(r'[^"\\{}\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069]{1,255}')
-"""As stored: what the question `upstreams` takes in quotes, too (extensions/answers.py)."""
+"""A database, as Snowflake stores its name. The question `upstreams` accepts the same in quotes
+(extensions/answers.py)."""
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]*")
 DEPLOYMENTS = ("sequential", "independent", "on_demand")
 GITHUB, REGISTRY_ANSWER, ANSWERS_FILE = "github.com", "registry_bucket", ".copier-answers.yml"
-"""Where mesh.yml says nothing."""
+"""The defaults for what mesh.yml does not say."""
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 REGION = re.compile(r"[a-z0-9-]+")
 ACCOUNT = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-"""Of Snowflake: it becomes the beginning of a host's name."""
+"""An account of Snowflake. It becomes the beginning of a host name."""
 FILE = re.compile(r"(?!\.\.?$)[\w. -]+")
 LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 ADDRESS = re.compile(r"[a-z0-9]{2,}://[!-~]{1,1000}")
@@ -43,7 +44,7 @@ SCHEME = re.compile(r"[A-Za-z0-9]{2,}:")
 
 
 def _dev_database(prefix: str) -> str:
-    """Where mesh.yml names no other."""
+    """Returns the default name, where mesh.yml names no other."""
     return f"{prefix}_DEV"
 
 
@@ -52,11 +53,11 @@ def _local_database(prefix: str) -> str:
 
 
 class Upstream(NamedTuple):
-    """A project this member reads, and the databases that its models may lie in.
+    """A project that this member reads, and the databases that may hold its models.
 
-    prod_database: also where it is not called after the prefix. more_databases: others of its own,
-    which mesh.yml names as `databases`. registry: URL of the one that it publishes to, where that
-    is another than this member's.
+    prod_database: its name, which need not begin with the prefix. more_databases: further ones of
+    the project, which mesh.yml names as `databases`. registry: the URL of its registry, if that is
+    not this member's.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Upstream(NamedTuple):
 
     @property
     def databases(self) -> tuple[str, ...]:
-        """All of them, as stored. A publication that names another one is refused."""
+        """All of its databases, as stored. A publication that names another one is refused."""
         dev = _dev_database(self.database_prefix)
         named = (self.prod_database, dev, self.local_database)
         return (*named, *self.more_databases)
@@ -96,14 +97,14 @@ class Member(NamedTuple):
     deploy_branch: str = "main"
     deploy_environment: str = "prod"
     ci_environment: str = "ci"
-    deploy_workflow: str | None = None  # its file; None in a mesh.yml of before 0.3.0
+    deploy_workflow: str | None = None  # its file; None in a mesh.yml from before 0.3.0
     deployment: str = "sequential"
     engine: Engine = Engine.CORE
-    registry: str | None = None  # its URL, where it is no bucket of S3
-    registry_answer: str = REGISTRY_ANSWER  # the one that gives it its place
+    registry: str | None = None  # its URL, if it is not the S3 bucket
+    registry_answer: str = REGISTRY_ANSWER  # the question that asks where the registry is
     azure: Mapping[str, str] = {}
     google: Mapping[str, str] = {}
-    answers_file: str = ANSWERS_FILE  # its name in `root`; another where two templates are
+    answers_file: str = ANSWERS_FILE  # its name in `root`, which differs if there are two templates
 
     @property
     def is_native(self) -> bool:
@@ -111,7 +112,7 @@ class Member(NamedTuple):
 
     @property
     def access(self) -> Access:
-        """What signing in to a registry needs beside its URL."""
+        """What signing in to a registry needs besides its URL."""
         return Access(
             aws_region=self.aws_region,
             encryption=self.encryption,
@@ -123,13 +124,13 @@ class Member(NamedTuple):
 
     @property
     def prod_database(self) -> str:
-        """Of the deployed models, as stored: also where it is not called after the prefix."""
+        """The database of the deployed models, as stored. It need not begin with the prefix."""
         named = self.snowflake.get("prod_database")
         return named if isinstance(named, str) and named else f"{self.database_prefix}_PROD"
 
     @property
     def dev_database(self) -> str:
-        """Of people and pull requests, as stored."""
+        """The database of people and pull requests, as stored."""
         named = self.snowflake.get("dev_database")
         return named if isinstance(named, str) and named else _dev_database(self.database_prefix)
 
@@ -149,7 +150,7 @@ class Member(NamedTuple):
         )
 
     def chosen(self, names: Sequence[str] | None) -> list[Upstream]:
-        """The upstreams of these names, each once; all of them where none is named.
+        """Returns the upstreams of these names, each once, or all upstreams if there are no names.
 
         Raises MeshError where a name is not an upstream's.
         """
@@ -216,7 +217,7 @@ def _member(root: Path, facts: object) -> Member:
         text(snowflake, "account", ACCOUNT)
 
     def databases(entry: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
-        """Prefix, prod database and further ones of an upstream."""
+        """Returns the prefix, the prod database and the further databases of an upstream."""
         prefix = text(entry, "database_prefix")
         prod = text(entry, "database", DATABASE) if entry.get("database") else f"{prefix}_PROD"
         more = entry.get("databases") or []
@@ -271,23 +272,25 @@ def _member(root: Path, facts: object) -> Member:
 
 
 def named_home(root: Path) -> Path:
-    """`mesh_home` as it is named; links may lead it elsewhere."""
+    """Returns the path of `mesh_home` as configured, before links are resolved."""
     return root / os.environ.get("DBT_MESH_HOME", "../.mesh")
 
 
 def mesh_home(root: Path) -> Path:
-    """Folder that the members on this machine share: DuckDB files and the local registry."""
+    """Returns the folder that the members on this machine share: DuckDB files, local registry."""
     return named_home(root).resolve()
 
 
 def laptop_registry(root: Path) -> str:
-    """URL of the registry that the members on this machine share."""
+    """Returns the URL of the registry that the members on this machine share."""
     return (mesh_home(root) / "registry").as_uri()
 
 
 class Location(NamedTuple):
-    """Where a command reads and writes: the registry's root URL, and the environment in it. is_own:
-    it is the one of mesh.yml, named by nobody."""
+    """Where a command reads and writes: the registry's root URL, and the environment in it.
+
+    is_own: whether the registry is that of mesh.yml, because neither flags nor variables name one.
+    """
 
     url: str
     env: str
@@ -302,16 +305,19 @@ class Location(NamedTuple):
 
     @property
     def is_snowflake(self) -> bool:
-        """In Snowflake: what follows the scheme is an account, and there are no folders."""
+        """Whether it is in Snowflake. Its URL then has an account after the scheme, and no
+        folders."""
         return self.url.startswith("snowflake:")
 
 
 def locate(
     member: Member, *, bucket: str | None, registry: str | None, env: str | None
 ) -> Location:
-    """Flags first, then the environment, then mesh.yml, then the registry on this machine.
+    """Finds the registry and the environment that a command means.
 
-    Raises MeshError where the environment's name is none, or it has no registry.
+    Flags come first, then variables of the environment. If neither names a registry, the
+    environment `local` is in the registry on this machine, and any other in that of mesh.yml.
+    Raises MeshError where the environment's name is not valid, or the environment has no registry.
     """
     named = (
         registry
@@ -354,8 +360,11 @@ def locate(
 
 
 def _address(named: str) -> str:
-    """As a URL. Without a scheme it is a folder, and has to look like one: a bucket's name, or a
-    variable that holds something else, is none. Raises MeshError."""
+    """Returns the URL of a registry. Without a scheme it is a folder, and has to look like one.
+
+    Raises MeshError where it does not, such as for a bucket's name, or a variable that holds
+    something else.
+    """
     if scheme := SCHEME.match(named):
         return scheme[0].lower() + named[scheme.end() :]
     if not Path(named).is_absolute() and not named.startswith(("./", "../")):

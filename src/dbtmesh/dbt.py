@@ -17,14 +17,14 @@ from dbtmesh import MeshError, installed
 from dbtmesh.config import Engine
 
 SECONDS = 60
-"""Patience with a question that reads no project."""
+"""The timeout of a command that reads no project."""
 _VERSION = re.compile(r"\b\d+\.\d+\.\d+\S*")
 QUIET = {"DBT_USE_COLORS": "false", "NO_COLOR": "1"}
 
 
 def program(engine: Engine) -> str:
-    """The dbt of this environment, else the first one on PATH; for v2, which may have an
-    environment of its own, the other way round. Raises MeshError where there is none."""
+    """Returns the dbt of this environment, or else the first one on PATH. For dbt v2, which may
+    have an environment of its own, PATH comes first. Raises MeshError where there is none."""
     beside, path = str(Path(sys.executable).parent), os.environ.get("PATH", "")
     places = [path, beside] if engine is Engine.V2 else [beside, path]
     if found := shutil.which("dbt", path=os.pathsep.join(places)):
@@ -36,7 +36,7 @@ def program(engine: Engine) -> str:
 
 
 def version(engine: Engine) -> str | None:
-    """What the dbt of that engine says that it is; None where there is none, or it does not say."""
+    """Returns the version that the engine's dbt reports; None where there is no dbt or version."""
     try:
         done = subprocess.run(
             [program(engine), "--version"],
@@ -55,9 +55,9 @@ def version(engine: Engine) -> str | None:
 
 
 def parse(project: Path, engine: Engine, target: str) -> bytes:
-    """The manifest of a project as dbt reads it now; what lies in its target folder stays.
+    """Returns the manifest of a project as it is now. The project's target folder does not change.
 
-    Raises MeshError with dbt's own reason where it fails.
+    Raises MeshError with dbt's own reason where dbt fails.
     """
     with tempfile.TemporaryDirectory(prefix="dbtmesh.") as folder:
         done = _call(project, engine, "parse", "--target", target, "--target-path", folder)
@@ -68,10 +68,11 @@ def parse(project: Path, engine: Engine, target: str) -> bytes:
 
 
 def compiled(project: Path, engine: Engine, target: str, names: Iterable[str]) -> Mapping[str, str]:
-    """The SQL of models and tests, by unique_id, as far as dbt can compile it here.
+    """Returns the SQL of models and tests, by unique_id, as far as dbt can compile it here.
 
-    `dbt compile` ends with the first that asks the database what is not there. Then the models
-    `names` are run, which goes on with the next: what they read is not there yet, so few are built.
+    `dbt compile` stops at the first node that queries something missing from the database. Then the
+    models `names` are run instead, because a run goes on with the next model. Few of them are
+    built, because what they read does not exist yet.
     """
     with tempfile.TemporaryDirectory(prefix="dbtmesh.") as folder:
         flags = ["--target", target, "--target-path", folder]
@@ -111,8 +112,8 @@ SHOWN = 4
 
 
 def reason(said: str) -> str:
-    """Why dbt failed, in one line: of all that it said, what follows its first error. It may tell
-    of deprecations before and after."""
+    """Returns why dbt failed, in one line: the output from its first error on, without the
+    deprecations that dbt may report before and after."""
     lines = [_TIME.sub("", line.strip()) for line in said.splitlines()]
     lines = [line for line in lines if line.strip("-=")]
     first = next((at for at, line in enumerate(lines) if _ERROR.search(line)), None)

@@ -16,17 +16,17 @@ PATHS: Mapping[str, str] = {
 }
 """Keys of dbt_project.yml → dbt's default folder."""
 OLD: Mapping[str, str] = {"model-paths": "source-paths", "seed-paths": "data-paths"}
-"""The names that keys had before dbt 1.0; dbt Core reads them still, where the new one is not."""
+"""The names that keys had before dbt 1.0. dbt Core still reads them if the new one is missing."""
 
 
 def key_of(settings: Mapping[str, Any], key: str) -> str:
-    """The key as a dbt_project.yml has it."""
+    """Returns the key by the name that a dbt_project.yml uses, which may be the old one."""
     old = OLD.get(key, key)
     return old if key not in settings and old in settings else key
 
 
 def folders(settings: Mapping[str, Any], key: str) -> list[str]:
-    """The folders that a dbt_project.yml names under a key, or dbt's default."""
+    """Returns the folders that a dbt_project.yml names under a key, or dbt's default."""
     named = settings.get(key_of(settings, key))
     if not isinstance(named, list):
         return [PATHS[key]]

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST = 128 * 2**20
-"""Bytes of a file that somebody else may have written: nothing of the mesh has more."""
+"""The limit in bytes for a file that somebody else may have written. No file of the mesh has
+more."""
 
 
 def read_bounded(path: Path, most: int = MOST) -> bytes:
-    """What is in a file. Raises OSError with the file's name where it has more than `most` bytes,
-    or is none, such as a pipe or a device that a link leads to."""
+    """Reads a file. Raises OSError with the file's name where it has more than `most` bytes, or is
+    not a regular file, such as a pipe or a device that a link leads to."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
@@ -28,14 +29,15 @@ def read_bounded(path: Path, most: int = MOST) -> bytes:
 
 
 def read_whole(path: Path) -> bytes:
-    """What is in a file of the project's own, of any size. Raises OSError as `read_bounded`."""
+    """Reads a file of the project's own, of any size. Raises OSError as `read_bounded` does."""
     with opened(path) as file:
         return file.read()
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
-    """A file to be read. Raises OSError where it is none: a pipe would never end."""
+    """Opens a file to read. Raises OSError where it is not a regular file: a pipe would never
+    end."""
     with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         if stat.S_ISDIR(mode):
@@ -46,12 +48,12 @@ def opened(path: Path) -> Iterator[BufferedReader]:
 
 
 def too_large(size: int, most: int) -> str:
-    """Why nothing of it is read."""
+    """Returns the reason why a file is not read."""
     return f"it has {size:,} bytes, and no more than {most:,} are read"
 
 
 def inside(root: Path, path: str) -> Path:
-    """A place below a folder. Raises OSError where a link on the way leads out of the folder."""
+    """Returns a path below a folder. Raises OSError where a link on the way leads out of it."""
     whole = root / path
     if not real(whole.parent).is_relative_to(real(root)):
         raise OSError(errno.ELOOP, "a link leads out of the folder there: remove it", str(whole))
@@ -59,15 +61,15 @@ def inside(root: Path, path: str) -> Path:
 
 
 def real(path: Path) -> Path:
-    """Where links lead; of links that lead in a circle, the place where the circle begins."""
+    """Resolves links. For links that lead in a circle, returns where the circle begins."""
     from pathlib import Path
 
     return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError there
 
 
 def rewrite(path: Path, body: bytes) -> None:
-    """Replaces a file that somebody else made, as `write_whole`: its links, owner and permissions
-    stay. Raises OSError where it is read-only."""
+    """Replaces a file that somebody else made, as `write_whole` does, but keeps its links, owner
+    and permissions. Raises OSError where it is read-only."""
     place = real(path)
     if not place.exists():
         return write_whole(place, body)
@@ -76,13 +78,14 @@ def rewrite(path: Path, body: bytes) -> None:
 
 
 def refuse_read_only(path: Path) -> None:
-    """Raises OSError where a file is there that may not be changed: replacing it would do so."""
+    """Raises OSError where a file is read-only: the permissions do not keep it from being
+    replaced."""
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "it is read-only", str(path))
 
 
 def write_whole(path: Path, body: bytes, like: os.stat_result | None = None) -> None:
-    """Replaces a file at once: whoever reads it, or finds it after a crash, sees old or new, whole.
+    """Replaces a file atomically: readers, also after a crash, see the whole old file or the new.
 
     like: whose owner and permissions the file gets; without it, those of any new file.
     Raises OSError with the file's name (disk full, no permission); the old file is then untouched.
@@ -117,7 +120,7 @@ def _write_whole(path: Path, body: bytes, like: os.stat_result | None) -> None:
 
 
 def _umask() -> int:
-    """The process's umask; mkstemp ignores it, but the file is for everyone who may read it."""
+    """Returns the process's umask. mkstemp makes files that only their owner can read."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

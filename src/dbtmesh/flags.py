@@ -20,7 +20,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
-    """An argument parser whose --help is the command's docstring: summary first, then the rest."""
+    """Returns an argument parser whose --help is the command's docstring."""
     summary, _, rest = doc.strip().partition("\n\n")
     return _Parser(
         prog=_program(sys.argv),
@@ -31,7 +31,8 @@ def parser(doc: str) -> argparse.ArgumentParser:
 
 
 def _program(argv: Sequence[str]) -> str:
-    """How the command was started: `scripts/sync_mesh.py`, or `python -m dbtmesh sync-mesh`."""
+    """Returns how the command was started, such as `scripts/sync_mesh.py`, or `python -m dbtmesh
+    sync-mesh`."""
     path, words = Path(argv[0]), list(argv[1:])
     if path.name == "_mesh.py":  # started by ./setup_keypair_auth.sh, the one shell script
         return "./setup_keypair_auth.sh"
@@ -43,10 +44,8 @@ def _program(argv: Sequence[str]) -> str:
 
 
 def given(text: str) -> str:
-    """A flag's value, never empty: a variable that a shell does not know chooses no default.
-
-    Raises ArgumentTypeError.
-    """
+    """Returns a flag's value. Raises ArgumentTypeError where it is empty: an unset shell variable
+    must not select the default."""
     if not text:
         raise argparse.ArgumentTypeError("its value is empty (a variable that is not set?)")
     return text
@@ -57,21 +56,21 @@ def file(text: str) -> Path:
 
 
 def positive(text: str) -> int:
-    """A flag's whole number from 1 on. Raises ArgumentTypeError."""
+    """Parses a whole number from 1 on. Raises ArgumentTypeError."""
     if not re.fullmatch(r"[1-9][0-9]{0,9}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
 
 
 def add_upstream_flag(arguments: argparse.ArgumentParser) -> None:
-    """Which of the projects that this one reads; see `config.Member.chosen`."""
+    """Adds the flag that selects upstreams; see `config.Member.chosen`."""
     arguments.add_argument(
-        "--upstream", action="append", metavar="U", help="only this one (may be given again)"
+        "--upstream", action="append", metavar="U", help="only this one (may be repeated)"
     )
 
 
 def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
-    """Which registry and which environment; see `config.locate`."""
+    """Adds the flags that select the registry and the environment; see `config.locate`."""
     where = arguments.add_mutually_exclusive_group()
     where.add_argument(
         "--bucket",
@@ -89,13 +88,13 @@ def add_registry_flags(arguments: argparse.ArgumentParser) -> None:
         "--env",
         type=given,
         metavar="E",
-        help="environment (local, prod; $DBT_MESH_ENV; default prod with a registry in a "
-        "cloud that is named here or in the environment, else local)",
+        help="environment (local, prod; $DBT_MESH_ENV; default prod if a flag or a variable names "
+        "a registry in a cloud, else local)",
     )
 
 
 def add_copy_flags(arguments: argparse.ArgumentParser) -> None:
-    """Whether committed copies of what upstreams published will do; see `downstream.keep_going`."""
+    """Adds the flags that allow committed copies of publications; see `downstream.keep_going`."""
     when = arguments.add_mutually_exclusive_group()
     when.add_argument(
         "--offline", action="store_true", help="use the last good copies, and ask no registry"

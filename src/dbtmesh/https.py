@@ -20,7 +20,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 open_here = urllib.request.build_opener(_NoRedirects).open
-"""As urlopen, but what is sent stays where it was sent to."""
+"""As urlopen, but it follows no redirection."""
 
 
 def check_url(name: str, url: str) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 REQUIREMENTS = "requirements.txt"
 AFTER = "requirements-mesh.txt"
-"""What the mesh needs, where requirements.txt is a team's lock: pip takes no line without a hash
-beside one that has one, nor two versions of one package. So it is installed after it."""
+"""The file with what the mesh needs, if requirements.txt is a team's lock. It is installed after
+the lock, because pip accepts no line without a hash beside one that has one, nor two versions of
+one package."""
 REQUIRED = re.compile(
     r"^(?:\./vendor/dbtmesh-(?P<file>[^-\s]+)-py3-none-any\.whl|dbtmesh(?:\[[^]]*\])?==(?P<index>\S+))",
     re.MULTILINE,
@@ -17,7 +18,8 @@ REQUIRED = re.compile(
 
 
 def required(project: Path) -> str | None:
-    """The version that a project requires; None where it names none, or cannot be read."""
+    """Returns the version that a project requires; None where its requirements name none, or cannot
+    be read."""
     for name in (AFTER, REQUIREMENTS):
         try:
             return named_in((project / name).read_text(encoding="utf-8"))
@@ -27,36 +29,36 @@ def required(project: Path) -> str | None:
 
 
 def how(project: Path = Path()) -> str:
-    """The command that installs what a project requires."""
+    """Returns the command that installs what a project requires."""
     files = [REQUIREMENTS, *([AFTER] if (project / AFTER).is_file() else [])]
     return " && ".join(f"pip install -r {name} -c constraints.txt" for name in files)
 
 
 def named_in(requirements: str) -> str | None:
-    """The version that the text of a requirements.txt names."""
+    """Returns the version that the text of a requirements.txt names; None where it names none."""
     found = REQUIRED.search(requirements)
     return (found["file"] or found["index"]) if found else None
 
 
 def vendored(project: Path) -> str | None:
-    """The version of the file in vendor/; None where there is none."""
+    """Returns the version of the wheel in vendor/; None where there is none."""
     wheel = next((project / "vendor").glob("dbtmesh-*-py3-none-any.whl"), None)
     return wheel.name.split("-")[1] if wheel else None
 
 
 def version(package: Path = Path(__file__).parent) -> str | None:
-    """The installed version; None for a checkout that is run as it is.
+    """Returns the installed version; None for a checkout that is not installed.
 
-    Told by the folder beside the package, `dbtmesh-1.2.3.dist-info`, as it is specified
-    (https://packaging.python.org/en/latest/specifications/recording-installed-packages/):
-    importlib.metadata takes longer to import than many a command to run.
+    It is read from the name of the folder beside the package, `dbtmesh-1.2.3.dist-info`
+    (https://packaging.python.org/en/latest/specifications/recording-installed-packages/), because
+    importing importlib.metadata takes longer than running many of the commands.
     """
     info = next(package.parent.glob("dbtmesh-*.dist-info"), None)
     return info.name.removesuffix(".dist-info").partition("-")[2] if info else None
 
 
 def other_than_required(project: Path) -> str | None:
-    """What to say where a command runs with another version than its project requires."""
+    """Returns a note if this is another version than the project requires, else None."""
     wanted, found = required(project), version()
     if not wanted or not found or wanted == found:
         return None

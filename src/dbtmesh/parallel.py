@@ -1,4 +1,4 @@
-"""Makes requests that wait for servers side by side."""
+"""Makes requests to servers in parallel."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST = 8
-"""How many at a time."""
+"""How many requests are made at a time."""
 
 
 def each(one: Callable[[T], R], of: Iterable[T]) -> list[R]:
-    """What `one` returns for each, in their order. Raises what it raises."""
+    """Calls `one` for each item, and returns the results in the items' order. Raises what `one`
+    raises."""
     items = list(of)
     if len(items) < 2:
         return [one(item) for item in items]

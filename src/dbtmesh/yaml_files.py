@@ -9,15 +9,16 @@ from dbtmesh.files import read_bounded
 from dbtmesh.output.words import one_line
 
 MOST = 8 * 2**20
-"""Bytes of a YAML file; PyYAML takes a minute for so many."""
+"""The limit in bytes for a YAML file. PyYAML takes a minute for so many."""
 MOST_VALUES = 1_000_000
-"""With all that aliases stand for."""
+"""The limit for the values in a YAML file, with all that its aliases stand for."""
 LONGEST = 200
-"""Characters of what PyYAML says that are shown."""
+"""How many characters of PyYAML's messages are shown."""
 
 
 class NotYaml(ValueError):
-    """Why a text is not YAML. where: ` (line 3)`, or nothing where that is not known."""
+    """A text is not valid YAML. The message is the reason. where: ` (line 3)`, or empty where that
+    is not known."""
 
     def __init__(self, what: str, line: int | None = None) -> None:
         super().__init__(what)
@@ -25,16 +26,16 @@ class NotYaml(ValueError):
 
 
 def load(body: bytes | str) -> Any:
-    """The value in a YAML text, by its safe types.
+    """Loads a YAML text, with safe types only.
 
-    Raises NotYaml for any other text, also where it nests, or aliases multiply, without end.
+    Raises NotYaml for any other text, also where it nests, or its aliases multiply, without end.
     """
     import yaml
 
     if len(body) > MOST:
         raise NotYaml(f"it has more than {MOST:,} bytes")
     try:
-        # Not by PyYAML's faster loader in C: a text that nests without end ends the process.
+        # Not by PyYAML's faster loader in C: a text that nests without end would crash the process.
         value = yaml.safe_load(body)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -52,8 +53,8 @@ def load(body: bytes | str) -> Any:
 
 
 def mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; an empty one where the file cannot be read or holds anything
-    else, for whoever leaves it to others to say so."""
+    """Returns the mapping in a YAML file; an empty one where the file cannot be read, or holds
+    anything else. Callers leave it to others to report that."""
     try:
         loaded = load(read_bounded(path))
     except (OSError, NotYaml):
@@ -63,15 +64,16 @@ def mapping(path: Path) -> dict[str, Any]:
 
 def _problem(error: Exception) -> str:
     problem = getattr(error, "problem", None)
-    return one_line(problem or "a character that no YAML may hold", LONGEST)
+    return one_line(problem or "a character that YAML does not allow", LONGEST)
 
 
 def _count(value: Any, known: dict[int, int], above: set[int]) -> int:
-    """How many values there are in one, all that aliases stand for counted each time."""
+    """Counts the values in a value, with all that aliases stand for, as often as they are used.
+    Raises NotYaml where there are too many, or where one contains itself."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) in above:
-        raise NotYaml("an alias stands for what it is a part of")
+        raise NotYaml("an alias stands for a value that contains it")
     if id(value) not in known:
         above.add(id(value))
         parts = [*value, *value.values()] if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""The host of the repository and of its CI: a package for each. So far there is GitHub alone.
+"""The hosts of repositories and of CI, one package for each. So far there is only GitHub.
 
 To add a host, write a package beside `github/` with the same parts:
 

@@ -1,5 +1,4 @@
-"""Signs in as a GitHub App, which acts in each repository with a token that is good there and
-nowhere else.
+"""Signs in as a GitHub App, with a token for each repository that is valid nowhere else.
 
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """
@@ -16,12 +15,12 @@ from dbtmesh.ci.github.rest import GitHub
 
 CLIENT_ID, PRIVATE_KEY = "MESH_APP_CLIENT_ID", "MESH_APP_PRIVATE_KEY"
 SKEW, LIFE = 60, 540
-"""Seconds that what the App signs is good before and after now: clocks differ, and GitHub takes
-ten minutes at most."""
+"""Seconds before and after now for which the App's signature is valid. Clocks differ, and GitHub
+accepts ten minutes at most."""
 
 
 class BadApp(MeshError):
-    """It is the App that is at fault, and would be in any repository."""
+    """The App itself is at fault, for all repositories."""
 
 
 class NoToken(rest.Refused):
@@ -30,14 +29,15 @@ class NoToken(rest.Refused):
 
 @dataclass(frozen=True)
 class App:
-    """private_key: in PEM form; never part of a message."""
+    """A GitHub App. private_key: in PEM form; it is never part of a message."""
 
     url: str
     client_id: str
     private_key: str = field(repr=False)
 
     def acting_in(self, repository: str, permission: str) -> GitHub:
-        """The API with a token that has one permission (to write), in one repository, for an hour.
+        """Returns the API with a token that is valid for an hour, for one repository and one
+        permission, to write.
 
         Raises NoToken, BadApp, MeshError.
         """
@@ -74,12 +74,13 @@ class App:
 
 
 def from_environment() -> App | None:
-    """By $MESH_APP_CLIENT_ID and $MESH_APP_PRIVATE_KEY; None where there is no App yet.
+    """Returns the App that $MESH_APP_CLIENT_ID names, with the key $MESH_APP_PRIVATE_KEY. None
+    where there is no App yet.
 
     Raises MeshError.
     """
     client_id = os.environ.get(CLIENT_ID, "").strip()
-    # On one line, as the action create-github-app-token takes it, too.
+    # The key may be on one line, as the action create-github-app-token accepts it, too.
     private_key = os.environ.get(PRIVATE_KEY, "").replace("\\n", "\n").strip()
     if not client_id:
         return None

@@ -1,7 +1,7 @@
 """Finds workflows that GitHub has disabled. Standard library only.
 
-In a public repository it switches those with a schedule off once nothing has happened there for 60
-days, and a commit does not switch them on again:
+In a public repository it disables workflows with a schedule once nothing has happened there for 60
+days, and a commit does not enable them again:
 https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#schedule
 https://docs.github.com/en/rest/actions/workflows#list-repository-workflows
 """
@@ -14,14 +14,17 @@ from dbtmesh.ci.github.rest import Api, pages, understood
 
 
 class State(StrEnum):
-    """Why GitHub does not run a workflow, where no person has decided so."""
+    """The states of workflows that GitHub has disabled, not a person."""
 
     INACTIVITY = "disabled_inactivity"
     FORK = "disabled_fork"
 
 
 def switched_off(api: Api, repository: str) -> list[str]:
-    """Their files, without the folder. The token needs `actions: read`. Raises MeshError."""
+    """Returns the files of the disabled workflows, without their folder.
+
+    The token needs `actions: read`. Raises MeshError.
+    """
     path = f"/repos/{repository}/actions/workflows"
     workflows = [*pages(api, path, "workflows")]
     with understood(f"GET {path}"):

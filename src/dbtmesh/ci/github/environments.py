@@ -21,9 +21,10 @@ from dbtmesh.ci.github.rest import Api, Refused, pages, understood
 NOT_FOUND = 404
 """GitHub's answer for what is not there, and for what a token may not see."""
 THERE = 303
-"""And for a pattern that an environment has already."""
+"""GitHub's answer for a pattern that an environment has already."""
 OPEN, ACCEPTED = "MESH_OPEN_ENVIRONMENT", "accepted"
-"""A repository's variable, and what it says where others may use the environment that deploys."""
+"""A repository's variable, and its value if the team accepts that others can use the environment
+that deploys."""
 
 
 class Limit(Enum):
@@ -38,9 +39,10 @@ class Limit(Enum):
 class Environment:
     """An environment as GitHub has it.
 
-    patterns: of the branches that may use it, where they are named; `tag v*` of tags. protected:
-    the repository's protected branches. reviewers: one of these people and teams has to approve
-    each job. rules: other protection rules, by type, such as `wait_timer`.
+    patterns: of the branches that may use it, if the limit is NAMED; `tag v*` for tags. protected:
+    the repository's protected branches, if the limit is PROTECTED. reviewers: one of these people
+    and teams has to approve each job. rules: the types of other protection rules, such as
+    `wait_timer`.
     """
 
     name: str
@@ -51,10 +53,10 @@ class Environment:
     rules: tuple[str, ...] = ()
 
     def strangers(self, allowed: Iterable[str]) -> tuple[str, ...]:
-        """What can use it beside the branches `allowed`; nothing where it is closed.
+        """Returns what can use it besides the branches `allowed`; empty where it is closed.
 
-        Where no branch has a protection rule, a limit to protected branches is none: GitHub then
-        lets all of them in.
+        If no branch has a protection rule, a limit to protected branches has no effect: GitHub then
+        admits every branch.
         """
         known = set(allowed)
         if self.limit is Limit.NAMED:
@@ -72,7 +74,7 @@ class Environment:
 
 
 class Closing(Enum):
-    """What is to be done with an environment before a secret is in it."""
+    """What to do with an environment before a secret is stored in it."""
 
     NOTHING = "closed already"
     CREATE = "made for its branches only"
@@ -97,7 +99,8 @@ class Repository:
 
 
 def closing(found: Environment | None, allowed: Iterable[str]) -> Closing:
-    """Only what has no rule at all is changed: GitHub takes rules away that a change leaves out."""
+    """Decides what to do with an environment. One that has rules is not changed, because GitHub
+    removes all rules that a change leaves out."""
     if found is None:
         return Closing.CREATE
     if not found.strangers(allowed):
@@ -108,8 +111,11 @@ def closing(found: Environment | None, allowed: Iterable[str]) -> Closing:
 
 
 def allowed_branches(deploy_branch: str, default_branch: str) -> tuple[str, ...]:
-    """Schedules run on the default branch, whichever branch their jobs check out, and GitHub goes
-    by the run."""
+    """Returns the branches that have to be able to use the environment.
+
+    The default branch is one of them: schedules run on it. GitHub looks at the branch of the run,
+    not at the one that a job checks out.
+    """
     return tuple(dict.fromkeys((deploy_branch, default_branch)))
 
 
@@ -129,9 +135,10 @@ def read_repository(api: Api, name: str) -> Repository:
 
 
 def read(api: Api, repository: str, name: str) -> Environment | None:
-    """None where it does not exist, or the token may not see it. Raises MeshError.
+    """Reads an environment; None where it does not exist, or the token may not see it.
 
-    A job's token needs `actions: read`, and `contents: read` for the protected branches.
+    A job's token needs `actions: read`, and `contents: read` for the protected branches. Raises
+    MeshError.
     """
     path = f"/repos/{repository}/environments/{name}"
     try:
@@ -169,7 +176,7 @@ def _patterns(api: Api, path: str) -> tuple[str, ...]:
 
 
 def _names(api: Api, path: str, key: str = "", **query: str) -> tuple[str, ...]:
-    """Of the entries of a list; key: see `pages`. Raises MeshError."""
+    """Returns the names of a list's entries. key: see `pages`. Raises MeshError."""
     listed = [*pages(api, path, key, **query)]
     with understood(f"GET {path}"):
         return tuple(str(each["name"]) for each in listed)
@@ -180,10 +187,11 @@ def _reviewer(who: Any) -> str:
 
 
 def restrict(api: Api, repository: str, name: str, branches: Sequence[str]) -> None:
-    """Makes an environment, or one without rules, usable from the branches only.
+    """Makes an environment that only the branches can use, or limits one without rules to them.
 
-    It is read again, for GitHub does not tell whether patterns go with the limit that they belonged
-    to. Raises MeshError, and then it may be there without the limit.
+    It is read again afterwards, because GitHub does not document whether patterns are removed with
+    the limit that they belonged to. Raises MeshError; then the environment may exist without the
+    limit.
     """
     path = f"/repos/{repository}/environments/{name}"
     policy = {"protected_branches": False, "custom_branch_policies": True}
@@ -197,12 +205,14 @@ def restrict(api: Api, repository: str, name: str, branches: Sequence[str]) -> N
     found = read(api, repository, name)
     strangers = (Limit.NONE.value,) if found is None else found.strangers(branches)
     if strangers:
-        raise MeshError(f"{', '.join(strangers)} can use it still")
+        raise MeshError(f"{', '.join(strangers)} can still use it")
 
 
 def is_accepted(api: Api, repository: str) -> bool:
-    """Whether its people have said that others may use the environment. In a job the workflow hands
-    it on; elsewhere GitHub is asked. Raises MeshError."""
+    """Checks whether the team has accepted that others can use the environment.
+
+    In a job, the workflow passes the variable on. Elsewhere, GitHub is asked. Raises MeshError.
+    """
     if said := os.environ.get(OPEN):
         return said == ACCEPTED
     try:
@@ -218,8 +228,10 @@ def make(api: Api, repository: str, name: str) -> None:
 
 
 def secrets(api: Api, repository: str, name: str | None) -> tuple[str, ...] | None:
-    """Names of the secrets of an environment, or (None) of the whole repository, which every branch
-    may use; None where the token may not see them."""
+    """Returns the names of the secrets of an environment; None where the token may not see them.
+
+    name: None for the secrets of the whole repository, which every branch can use.
+    """
     of = f"environments/{name}/secrets" if name else "actions/secrets"
     try:
         return _names(api, f"/repos/{repository}/{of}", "secrets")
@@ -228,7 +240,7 @@ def secrets(api: Api, repository: str, name: str | None) -> tuple[str, ...] | No
 
 
 def plan_of(api: Api, repository: str) -> str | None:
-    """The plan of the organisation, such as `free` or `team`; None where the token may not see it.
+    """Returns the organisation's plan, such as `free`; None where the token may not see it.
 
     https://docs.github.com/en/rest/orgs/orgs#get-an-organization
     """

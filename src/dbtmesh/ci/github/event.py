@@ -20,10 +20,10 @@ LONGEST_CHAIN = 100
 
 
 def cause() -> Cause:
-    """What started the workflow that this runs in. Outside of one, nothing that is known.
+    """Returns what started the workflow that this runs in. Outside of a workflow it is unknown.
 
-    News comes as inputs of workflow_dispatch, which are empty where a person starts the workflow;
-    from an upstream of before 0.3.0 as the payload of repository_dispatch.
+    News comes as inputs of workflow_dispatch. They are empty if a person starts the workflow. From
+    an upstream with a template before 0.3.0, news comes as the payload of repository_dispatch.
     """
     match os.environ.get("GITHUB_EVENT_NAME"):
         case "workflow_dispatch":
@@ -35,7 +35,7 @@ def cause() -> Cause:
             told = _mapping("client_payload")
             if not told:
                 return Cause()
-            # Members of before this was told name only the project whose news it is.
+            # Older upstreams send no chain, but only the project whose news it is.
             named = told.get("chain")
             chain = named if isinstance(named, list) else [told.get("project")]
             return _cause(chain)
@@ -43,7 +43,10 @@ def cause() -> Cause:
 
 
 def _cause(chain: Iterable[object]) -> Cause:
-    """Of these projects; whoever may start the workflow writes them, and they go on to others."""
+    """Returns the cause with the valid names of a chain, which is passed on to other projects.
+
+    Anybody who can start the workflow can write the chain.
+    """
     names = islice((each for each in chain if isinstance(each, str)), LONGEST_CHAIN)
     return Cause(chain=[name for name in names if NAME.fullmatch(name)])
 
@@ -54,7 +57,7 @@ def _mapping(key: str) -> Mapping[str, Any]:
 
 
 def _event() -> Mapping[str, Any]:
-    """The event of the run, as GitHub keeps it in a file; empty where it cannot be read."""
+    """Reads the event of the run from GitHub's file; empty where it cannot be read."""
     try:
         event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes())
     except (KeyError, OSError, ValueError, RecursionError):

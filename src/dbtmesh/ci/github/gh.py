@@ -1,4 +1,4 @@
-"""Calls GitHub by its command line tool `gh`, as people are signed in to it on their machines.
+"""Calls GitHub by its command line tool `gh`, with the sign-in of the person at this machine.
 
 https://cli.github.com/manual/gh_api and …/gh_secret_set
 """
@@ -33,7 +33,7 @@ class NotHere(MeshError):
 
 @dataclass(frozen=True)
 class Gh:
-    """`gh`, run in a folder, for a GitHub by its host name. An `Api` (dbtmesh.ci.github)."""
+    """`gh`, run in a folder, as an `Api` of dbtmesh.ci.github.rest. server: GitHub's host name."""
 
     folder: Path
     server: str = GITHUB
@@ -62,20 +62,21 @@ class Gh:
         )
 
     def send(self, method: str, path: str, body: bytes = b"") -> tuple[int, Any]:
-        """Status and JSON, None for no content. Raises MeshError where there is no answer."""
+        """Sends a request, and returns the status and the JSON, None for no content. Raises
+        MeshError where there is no answer."""
         command = ["api", "--include", "--method", method, path.lstrip("/")]
         done = self.run([*command, *(["--input", "-"] if body else [])], body)
         head, _, text = done.stdout.decode(errors="replace").replace("\r\n", "\n").partition("\n\n")
         status = _STATUS.match(head)
         if status is None:
-            raise MeshError(f"`gh api` has no answer of GitHub: {complaint(done)}")
+            raise MeshError(f"`gh api` has no answer from GitHub: {complaint(done)}")
         answer = None
         with contextlib.suppress(ValueError, RecursionError):
             answer = json.loads(text) if text.strip() else None
         return int(status[1]), answer
 
     def set_secret(self, name: str, environment: str, repository: str | None, value: bytes) -> None:
-        """Raises MeshError where GitHub does not have it then."""
+        """Raises MeshError where GitHub has not stored the secret."""
         done = self.run(secret_command(name, environment, repository)[1:], value)
         if done.returncode:
             raise MeshError(f"gh says: {complaint(done)}")
@@ -106,9 +107,9 @@ class Gh:
 
 
 def for_gh(server: str) -> dict[str, str]:
-    """The environment in which `gh` speaks to that server; what is set already stays.
+    """Returns the environment variables for `gh` to use that server. Those that are set stay.
 
-    A token for Enterprise Server has a variable of its own, one for ghe.com has not:
+    A token for Enterprise Server has a variable of its own; one for ghe.com does not:
     https://cli.github.com/manual/gh_help_environment
     """
     environment = dict(os.environ)
@@ -122,12 +123,12 @@ def for_gh(server: str) -> dict[str, str]:
 
 
 def secret_command(name: str, environment: str, repository: str | None) -> list[str]:
-    """Takes the secret on standard input: a command line is there for everybody to read."""
+    """Returns a command that reads the secret from standard input: others can see command lines."""
     where = ["--repo", repository] if repository else []
     return ["gh", "secret", "set", name, "--env", environment, *where]
 
 
 def complaint(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The first line of what a command says is wrong."""
+    """Returns the first line of a command's error output, or else its exit status."""
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     return lines[0] if lines else f"exit status {done.returncode}"

@@ -1,4 +1,4 @@
-"""Fetches the token with which GitHub Actions tells other services which job this is.
+"""Fetches the token with which GitHub Actions identifies this job to other services.
 
 https://docs.github.com/en/actions/reference/security/oidc
 """
@@ -17,8 +17,8 @@ _TOKEN = re.compile(r"[!-~]+")
 
 
 def identity_token(audience: str) -> str:
-    """What tells `audience` which job this is, for about five minutes; GitHub leaves it out of the
-    job's log. Raises MeshError.
+    """Returns a token that identifies this job to `audience` for about five minutes. GitHub masks
+    it in the job's log. Raises MeshError.
 
     https://docs.github.com/en/actions/reference/security/oidc
     """
@@ -33,7 +33,7 @@ def identity_token(audience: str) -> str:
     try:
         token = issuer.get(f"&audience={audience}")["value"]
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise LookupError  # it becomes a variable, and a line of the log
+            raise LookupError  # the token becomes a variable, and a command in the log
     except Refused as error:
         raise MeshError(
             "GitHub gives this job no token, asked for at $ACTIONS_ID_TOKEN_REQUEST_URL: it says "

@@ -1,4 +1,4 @@
-"""Finds who could deploy beside the branch that should, from a repository's environment and
+"""Finds who could deploy besides the branch that should, from a repository's environment and
 secrets. Used by `setup_keypair_auth.sh status`, by the deploy workflow, and by the doctor.
 """
 
@@ -17,10 +17,11 @@ PRIVATE_KEYS = ("SNOWFLAKE_PRIVATE_KEY", "MESH_APP_PRIVATE_KEY", "MESH_MAINTENAN
 
 @dataclass(frozen=True)
 class Protection:
-    """What there is. environment: None where it does not exist, or the token may not see it.
-    secrets: names of those of the environment; repository_secrets: of those that every branch may
-    use; None where the token may not see them. plan: of the organisation, None where that is not
-    known. branches: those that may deploy."""
+    """The protection of an environment. name: the environment's name. branches: those that may
+    deploy. environment: None where it does not exist, or the token may not see it. plan: the
+    organisation's, None where it is not known. secrets: the names of the environment's secrets.
+    repository_secrets: the names of those that every branch can use. Both are None where the token
+    may not see them."""
 
     name: str
     branches: tuple[str, ...]
@@ -32,7 +33,7 @@ class Protection:
 
     @property
     def lines(self) -> Iterator[str]:
-        """What there is, for people."""
+        """Lines that describe the protection to people."""
         plan = f"plan {self.plan}" if self.plan else "plan not known"
         yield f"repository {self.repository.name}: {self.repository.visibility}, {plan}"
         if self.environment is None:
@@ -45,7 +46,7 @@ class Protection:
 
     @property
     def problems(self) -> Iterator[str]:
-        """How somebody could deploy who should not."""
+        """Lines that tell how somebody could deploy who should not."""
         found = self.environment
         if found is None:
             yield (
@@ -83,7 +84,9 @@ def _listed(names: tuple[str, ...] | None) -> str:
 def look(
     api: Api, repository: str, environment: str, deploy_branch: str, *, secrets: bool = True
 ) -> Protection:
-    """secrets: ask for their names and for the plan, too, which a job's token may not see.
+    """Reads the protection of an environment.
+
+    secrets: whether to read the names of secrets and the plan, which a job's token may not see.
 
     Raises MeshError where the repository or the environment cannot be read.
     """

@@ -2,8 +2,8 @@
 Pure.
 
 A deploy workflow of 0.3.0 and later is started by `workflow_dispatch`, with the news as its inputs.
-That takes the permission `actions: write`, by which nobody can change code. An older one listens
-to `repository_dispatch` alone, which takes `contents: write`. docs/decisions/013 says why.
+That needs the permission `actions: write`, with which nobody can change code. An older workflow
+listens only to `repository_dispatch`, which needs `contents: write`. docs/decisions/013 says why.
 
 https://docs.github.com/en/rest/actions/workflows#create-a-workflow-dispatch-event
 https://docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event
@@ -27,16 +27,16 @@ from dbtmesh.registry import keys
 from dbtmesh.registry.records import Record
 
 INDEPENDENT = "independent"
-"""The deployment of those that look by themselves, every 15 minutes."""
+"""The deployment of readers that look for changes by themselves, every 15 minutes."""
 PATIENCE = timedelta(days=2)
 EVENT = "mesh_published"
-"""Of repository_dispatch."""
+"""The type of the event of repository_dispatch."""
 Repository = Annotated[str, Meta(pattern=rf"\A(?:{job.REPOSITORY.pattern})\Z")]
 
 
 class Reader(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A project that waits. workflow: the file of its deploys, started on `branch`; None where it
-    is of a template before 0.3.0."""
+    """A project that waits for news. workflow: the file of its deploy workflow, which is started on
+    `branch`; None for a template before 0.3.0."""
 
     project: Project
     repository: Repository
@@ -45,8 +45,8 @@ class Reader(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Announcement(msgspec.Struct):
-    """A publication, and who is told of it. chain: the projects whose news this is, by way of each
-    other. run: the page of the deploy that published it."""
+    """A publication, and who is told of it. chain: the projects that the news came through, this
+    one last. run: the page of the deploy that published it."""
 
     project: Project
     env: Word
@@ -61,7 +61,7 @@ _ANNOUNCEMENT = msgspec.json.Decoder(Announcement)
 
 
 def decode(text: str) -> Announcement:
-    """Raises MeshError."""
+    """Decodes an announcement that another job handed on. Raises MeshError."""
     try:
         return checked.decode(text.encode(), _ANNOUNCEMENT)
     except Unfit as error:
@@ -70,7 +70,8 @@ def decode(text: str) -> Announcement:
 
 @dataclass(frozen=True)
 class Start:
-    """A request to GitHub that starts deploys. permission: what its token may write."""
+    """A request to GitHub that starts deploys. permission: what its token has to be able to
+    write."""
 
     repository: str
     projects: tuple[str, ...]
@@ -80,7 +81,8 @@ class Start:
 
 
 def starts(told: Announcement) -> Iterator[Start]:
-    """By repository. One that has several projects of before 0.3.0 gets one event for them all."""
+    """Yields the requests that start the readers' deploys. All readers of one repository with a
+    template before 0.3.0 share one event."""
     of_before: dict[str, list[str]] = {}
     for reader in sorted(told.readers, key=lambda each: (each.repository, each.project)):
         if not (reader.workflow and reader.branch):
@@ -100,7 +102,7 @@ def starts(told: Announcement) -> Iterator[Start]:
 
 
 def by_event(told: Announcement, repository: str, projects: Sequence[str]) -> Start:
-    """As before 0.3.0; workflows of today listen to it, too."""
+    """Returns the request that was used before 0.3.0. Newer workflows listen to its event, too."""
     payload = {
         "project": told.project,
         "env": told.env,
@@ -116,10 +118,10 @@ def by_event(told: Announcement, repository: str, projects: Sequence[str]) -> St
 
 
 def recipients(records: Iterable[Record], owner: str) -> tuple[list[Reader], list[str]]:
-    """Those that can be told, by name; and why others cannot.
+    """Returns the readers that can be told, and why others cannot.
 
-    What others have written in the registry is taken for nothing but names, and the only workflows
-    that it can start are those that the template calls so.
+    Others have written the records. So nothing but names is taken from them, and only workflows
+    with names of the template's can be started.
     """
     found = []
     notes = []
@@ -145,10 +147,10 @@ def recipients(records: Iterable[Record], owner: str) -> tuple[list[Reader], lis
 
 
 def quiet(records: Iterable[Record], versions: Sequence[str], now: datetime) -> Iterator[str]:
-    """Readers that look for changes by themselves and have not done so for days, and what to do.
+    """Yields a line for each reader that looks for changes by itself and has not done so for days.
 
-    versions: of the publications that there are, oldest first. Nobody starts such a reader, so
-    nobody else would notice that GitHub has switched its workflow off.
+    versions: those of all publications, oldest first. Nobody starts such a reader, so nobody else
+    would notice that GitHub has disabled its workflow.
     """
     for record in records:
         known = record.read_version or ""
@@ -167,5 +169,5 @@ def quiet(records: Iterable[Record], versions: Sequence[str], now: datetime) -> 
 
 
 def deploy_workflows(project: str) -> tuple[str, ...]:
-    """What the deploy workflow of a project may be called: copier.yml, `workflow_prefix`."""
+    """Returns the possible names of a project's deploy workflow (copier.yml, `workflow_prefix`)."""
     return tuple(f"{prefix}deploy.yml" for prefix in ("", "mesh-", f"{project}-"))

@@ -22,13 +22,14 @@ from dbtmesh.output.words import one_line
 TIMEOUT = 20
 ATTEMPTS = 4
 WAIT, LONGEST_WAIT = 0.5, 60.0
-"""Seconds before the second attempt, doubled each time; and at most, whatever GitHub asks for."""
+"""Seconds before the second attempt, doubled each time; and the limit, even if GitHub asks for
+more."""
 PAGE, MOST_PAGES = 100, 1_000
 
 
 class Refused(MeshError):
-    """GitHub answered with an error. status: of HTTP; limited: by a rate limit, so that it may be
-    another answer later."""
+    """GitHub answered with an error. status: the HTTP status. limited: whether a rate limit is the
+    reason, so that a later request may succeed."""
 
     def __init__(self, message: str, status: int, limited: bool = False) -> None:
         super().__init__(message)
@@ -36,16 +37,16 @@ class Refused(MeshError):
 
 
 class Api(Protocol):
-    """GitHub's REST API, by whichever way: `GitHub` with a token, or people's own `gh`.
+    """GitHub's REST API: `GitHub` with a token, or `gh.Gh` with a person's own sign-in.
 
-    Every method raises Refused where GitHub answers with an error, MeshError where it does not
-    answer. What they return is JSON, None for no content.
+    Every method raises Refused where GitHub answers with an error, and MeshError where it does not
+    answer. Every method returns JSON, or None for no content.
     """
 
     def get(self, path: str, **query: str | int) -> Any: ...
 
     def post(self, path: str, body: Mapping[str, Any], *, repeatable: bool = False) -> Any:
-        """`repeatable`: to do it twice does no harm, so it may be tried again after no answer."""
+        """repeatable: doing it twice does no harm, so it is tried again if there is no answer."""
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any: ...
 
@@ -54,16 +55,18 @@ class Api(Protocol):
 
 @contextlib.contextmanager
 def understood(asked: str) -> Iterator[None]:
-    """For taking an answer apart, and nothing else: makes a MeshError of one that is not as GitHub
-    documents it. asked: `GET /repos/…`."""
+    """Raises MeshError if the code within finds an answer that is not as GitHub documents it.
+
+    That code should only take the answer apart. asked: the request, such as `GET /repos/…`.
+    """
     try:
         yield
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError):
-        raise MeshError(f"GitHub answers {asked} with something else: try again later") from None
+        raise MeshError(f"GitHub answers {asked} in another format: try again later") from None
 
 
 def pages(api: Api, path: str, key: str = "", **query: str | int) -> Iterator[dict[str, Any]]:
-    """The entries of a list, page after page. key: of the list, in answers that are more than it.
+    """Yields the entries of a list, page after page. key: the list's, in answers that are mappings.
 
     Raises MeshError.
     """
@@ -79,7 +82,7 @@ def pages(api: Api, path: str, key: str = "", **query: str | int) -> Iterator[di
 
 
 class GitHub:
-    """The API at `url`, with a token. Messages have one line. called: how they name the token."""
+    """The API at `url`, with a token. called: the token's name in messages, which have one line."""
 
     def __init__(self, url: str, token: str, called: str = "GITHUB_TOKEN") -> None:
         self._url, self._token, self._called = url.rstrip("/"), token, called
@@ -131,7 +134,7 @@ class GitHub:
 
     def _headers(self) -> dict[str, str]:
         return {
-            # the second for its OIDC issuer, which is no part of the API
+            # the second is for GitHub's OIDC issuer, which is not part of the API
             "Accept": "application/vnd.github+json, application/json",
             "Authorization": f"Bearer {self._token}",
             "Content-Type": "application/json",
@@ -141,13 +144,13 @@ class GitHub:
 
 
 def _limited(error: urllib.error.HTTPError) -> bool:
-    """Told to wait: by one of GitHub's rate limits."""
+    """Checks whether one of GitHub's rate limits is the reason for an error."""
     told = error.headers.get("Retry-After") or error.headers.get("X-RateLimit-Remaining") == "0"
     return error.code == 429 or (error.code == 403 and bool(told))
 
 
 def _asked_for(error: urllib.error.HTTPError, otherwise: float) -> float:
-    """Seconds to wait, as GitHub says."""
+    """Returns the seconds that GitHub asks to wait, or else `otherwise`."""
     with contextlib.suppress(ValueError):
         return min(float(error.headers.get("Retry-After") or otherwise), LONGEST_WAIT)
     return otherwise
@@ -172,7 +175,7 @@ def _refusal(method: str, path: str, error: urllib.error.HTTPError, token: str) 
 
 
 def from_environment() -> GitHub:
-    """By $GITHUB_API_URL and $GITHUB_TOKEN, as a workflow has them. Raises MeshError."""
+    """Returns the API at $GITHUB_API_URL with $GITHUB_TOKEN, as in a workflow. Raises MeshError."""
     token = os.environ.get("GITHUB_TOKEN", "").strip()
     if not token:
         raise MeshError("GITHUB_TOKEN is not set: give the step `env: GITHUB_TOKEN: …`")
@@ -182,7 +185,7 @@ def from_environment() -> GitHub:
 
 
 def api_url() -> str:
-    """Raises MeshError where it is one that a token must not go to."""
+    """Returns the address of GitHub's API. Raises MeshError where no token may be sent to it."""
     url = os.environ.get("GITHUB_API_URL") or "https://api.github.com"
     https.check_url("GITHUB_API_URL", url)
     return url

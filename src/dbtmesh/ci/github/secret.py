@@ -24,10 +24,10 @@ KEY = "SNOWFLAKE_PRIVATE_KEY"
 class Place:
     """Where GitHub keeps the key of a user that CI signs in as.
 
-    The key that deploys is a secret of the environment `prod`, which GitHub keeps from the
-    workflows of pull requests; theirs is one of the environment `ci`. repository: owner/name; None
-    for that of the folder. branch: the one that deploys, and may use the environment with the
-    repository's default branch; None where every branch may. server: host name of the GitHub.
+    The key that deploys is a secret of the environment `prod`, which workflows of pull requests
+    cannot use. Their key is a secret of the environment `ci`. repository: owner/name; None for that
+    of the folder. branch: the one that deploys. Only this one and the repository's default branch
+    may use the environment; None where every branch may. server: GitHub's host name.
     """
 
     environment: str
@@ -51,18 +51,22 @@ class Place:
         return f"https://{self.server}/{self.repository}/settings/environments"
 
     def by_hand(self, file: Path) -> str:
-        """Setting the secret in a shell; openssl takes a passphrase off, and asks for it."""
+        """Returns the shell command that sets the secret. openssl asks for the key's passphrase,
+        and removes it."""
         command = gh.secret_command(self.name, self.environment, self.repository)
         return f"openssl pkcs8 -in {shlex.quote(str(file))} | {shlex.join(command)}"
 
     def set(self, tool: Gh, value: bytes, say: Callable[[str], None]) -> None:
-        """Closes the environment, then puts the key in. Raises MeshError where GitHub does not have
-        it then."""
+        """Closes the environment, then stores the key in it. Raises MeshError where GitHub has not
+        stored it."""
         self.close_by(tool, say)
         tool.set_secret(self.name, self.environment, self.repository, value)
 
     def close_by(self, tool: Gh, say: Callable[[str], None]) -> None:
-        """As `close`, by whoever is signed in here. Raises MeshError as it does."""
+        """Calls `close` as the person who is signed in here.
+
+        Raises MeshError as `close` does, and where nobody is signed in.
+        """
         try:
             tool.check()
         except MeshError as error:
@@ -75,10 +79,10 @@ class Place:
         self.close(tool, say)
 
     def close(self, api: Api, say: Callable[[str], None]) -> None:
-        """Sees to it that only the branch that deploys can use the environment; says what it did.
+        """Ensures that only the branch that deploys can use the environment, and says what it did.
 
-        Raises MeshError where others can, too, or where that cannot be told; not so where the
-        repository's people have accepted it.
+        Raises MeshError where that cannot be read. Raises MeshError where others can use it, too,
+        unless the team has accepted that.
         """
         try:
             found = environments.read(api, self._repository, self.environment)
@@ -110,7 +114,8 @@ class Place:
         found: Environment | None,
         repository: Repository,
     ) -> bool:
-        """Whether it had to be closed. Raises MeshError where it stays open."""
+        """Closes the environment if it is open, and returns whether it was. Raises MeshError where
+        it stays open."""
         match environments.closing(found, allowed):
             case Closing.NOTHING:
                 return False

@@ -18,22 +18,23 @@ from dbtmesh.output.words import one_line
 LONGEST_SUMMARY = 1_000_000
 """Bytes. GitHub shows nothing of a step's summary that is longer than 1 MiB."""
 MOST_LINES, LONGEST_LINE = 30, 600
-"""Of an output for people; Linux limits an environment variable to 128 KiB."""
+"""The limits of an output that people read: jobs get it as an environment variable, which Linux
+limits to 128 KiB."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 def warning(text: str, title: str = "") -> None:
-    """Shown on the page of the run; elsewhere a line on stdout."""
+    """Shows a warning on the page of the run; elsewhere it is a line on stdout."""
     _annotate("warning", text, title)
 
 
 def notice(text: str) -> None:
-    """As `warning`, of what is no fault."""
+    """Shows a notice as `warning` does, for what is not a fault."""
     _annotate("notice", text, "")
 
 
 def error(text: str, title: str = "") -> None:
-    """As `warning`; the step goes on."""
+    """Shows an error as `warning` does. The step goes on."""
     _annotate("error", text, title)
 
 
@@ -43,17 +44,18 @@ def _annotate(command: str, text: str, title: str) -> None:
 
 
 def mask(secret: str) -> None:
-    """The log shows `***` in its place from here on. Raises ValueError for more than one line,
-    of which the log would show the rest."""
+    """Makes the log show `***` in place of a secret from here on. Raises ValueError for an empty
+    one, and for more than one line, of which the log would show the rest."""
     if not secret.isprintable() or not secret:
         raise ValueError("a secret of more than one line, or none")
-    # On stderr, for stdout may go to a file; in one piece, whatever other threads write.
+    # On stderr, because stdout may go to a file; in one piece, because other threads may write.
     sys.stderr.write(f"::add-mask::{_data(secret, seen=False)}\n")
     sys.stderr.flush()
 
 
 def _data(text: str, *, seen: bool = True) -> str:
-    """seen: for people; what they would not see is escaped for them, too."""
+    """Escapes the text of a command. seen: by people, for whom invisible characters are escaped,
+    too."""
     shown = visible(text) if seen else text
     return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
@@ -63,10 +65,11 @@ def _property(text: str) -> str:
 
 
 def output(**values: str) -> None:
-    """Outputs of the step; nothing outside of a workflow. Raises ValueError for no valid name."""
+    """Sets outputs of the step; does nothing outside of a workflow. Raises ValueError for a name
+    that is not valid."""
     if not (step := os.environ.get("GITHUB_OUTPUT")):
         return
-    # A mark that nobody can guess ends a value, so that none can smuggle in another output.
+    # A mark that nobody can guess ends each value, so that no value can add another output.
     mark = f"end-{os.urandom(16).hex()}"
     for name in values:
         if not _NAME.fullmatch(name):
@@ -77,14 +80,15 @@ def output(**values: str) -> None:
 
 
 def refused(lines: Sequence[str]) -> None:
-    """The output `refused` of the step: which of the projects that this one reads could not be
-    read, and why, a line each. For the alert: jobs get it as an environment variable."""
+    """Sets the output `refused` of the step: which upstreams could not be read, and why, a line
+    each. The job that sends the alert gets it as an environment variable."""
     shown = (visible(one_line(each, LONGEST_LINE)) for each in lines[:MOST_LINES])
     output(refused="\n".join(shown))
 
 
 def summarise(lines: Sequence[str], file: Path | None = None) -> None:
-    """Markdown to `file` (replaced), and to the step's summary as far as there is room in it."""
+    """Writes Markdown to `file`, which is replaced, and appends it to the step's summary as far as
+    there is room."""
     body = "\n".join(lines) + "\n"
     if file:
         file.write_text(body, encoding="utf-8")

@@ -9,7 +9,7 @@ from dbtmesh.ci.github import job, rest
 
 
 class Conclusion(StrEnum):
-    """How a run, or a job of one, ended; those that no code here decides on are left out.
+    """How a run, or a job of one, ended. Conclusions that no code here decides on are left out.
 
     https://docs.github.com/en/rest/actions/workflow-runs
     """
@@ -27,25 +27,26 @@ class Conclusion(StrEnum):
 
     @property
     def tells(self) -> bool:
-        """Whether it says how the deployed branch is: not so of a run that was cancelled."""
+        """Whether it tells how the deployed branch is. A run that was cancelled does not."""
         return self is Conclusion.SUCCESS or self.is_bad
 
 
 def conclusion(text: str | None) -> Conclusion | None:
-    """None for a run that has not ended, or has ended in a way that nothing here decides on."""
+    """Parses a conclusion; None for a run that has not ended, or for one that is left out."""
     return Conclusion(text) if text in list(Conclusion) else None
 
 
 def own_workflow() -> str:
-    """File of the workflow that this runs in."""
+    """Returns the file of the workflow that this runs in; `deploy.yml` outside of a workflow."""
     named = os.environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]
     return named.rpartition("/")[2] or "deploy.yml"
 
 
 def before_this(workflow: str) -> Conclusion | None:
-    """How the run of `workflow` before this one ended, or this one's own earlier attempt.
+    """Returns how the latest earlier attempt of this run ended, or else the run of `workflow`
+    before it.
 
-    Runs that were cancelled or skipped are passed over. None where there is no run before. Raises
+    Runs that were cancelled or skipped are passed over. None where there is no earlier run. Raises
     MeshError.
     """
     api, repository = rest.from_environment(), job.repository()
