@@ -373,7 +373,7 @@ def test_what_is_worth_a_note_only(root: Path) -> None:
     """Sources that a sync wrote, to the check that compares them with what is published."""
     (root / "models/new.yml").write_text("models: []")
     (note,) = examined(root, apart=["models/new.yml"]).notes
-    assert note.startswith("models/new.yml changed since manifest.json was made: `dbt parse` tells")
+    assert note.startswith("models/new.yml changed since manifest.json was made: run `dbt parse`")
     (root / "models/b.sql").write_text("select 1 as id")
     with pytest.raises(MeshError, match=r"project: models/b.sql is new: run"):
         examined(root, apart=["models/new.yml"])
@@ -436,7 +436,7 @@ def test_only_parsed_is_a_note(root: Path) -> None:
     assert build.notes == []
     (note,) = build.unsure
     assert note == (
-        "target/run_results.json is missing: nothing tells whether dbt built the public models"
+        "target/run_results.json is missing: it is not known whether dbt built the public models"
     )
 
 
@@ -467,13 +467,13 @@ def test_what_else_is_worth_knowing(built: Callable[..., Path]) -> None:
     root = built(a_run(schema="other", a="error"), LATER)
     assert "built other relations (another target?)" in examined(root).unsure[0]
     root = built(a_run(a="success", b="levitated"))
-    assert "results of an unknown meaning: b (levitated)" in examined(root).unsure[0]
+    assert "results with an unknown status: b (levitated)" in examined(root).unsure[0]
     root = built(a_run(a="success", b="success"))
     assert (examined(root).notes, examined(root).unsure) == ([], [])
     run = a_run(a="success")
     run["args"]["empty"] = True
     (note,) = examined(built(run)).unsure
-    assert note.endswith("was one with --empty: what it built holds no rows")
+    assert note.endswith("used --empty: the tables that it built have no rows")
 
 
 def test_what_the_last_run_did_not_build(built: Callable[..., Path]) -> None:

@@ -168,7 +168,7 @@ def test_only_parsed_is_published_with_a_note(project: Project, run: Run) -> Non
     status, said, notes = run()
     assert status == 0
     assert "published 1 public model" in said
-    assert "nothing tells whether dbt built the public models" in notes
+    assert "it is not known whether dbt built the public models" in notes
 
 
 def test_a_new_model_that_the_last_run_did_not_build_is_named(project: Project, run: Run) -> None:

@@ -1,3 +1,1 @@
-"""Checks what dbt left in target/ (manifest.json, run_results.json, catalog.json) before it is
-used.
-"""
+"""Checks dbt's artifacts in target/ (manifest.json, run_results.json, catalog.json) before use."""

@@ -1,4 +1,4 @@
-"""Decodes of a manifest what it says of the project's own files and nodes, and nothing else."""
+"""Decodes the parts of a manifest that describe files and nodes, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from dbtmesh.checked import Unfit
 
 
 class Checksum(msgspec.Struct):
-    """Of a file's text. dbt writes no SHA-256 for large seeds (`name` is "path") and generic tests
-    ("none")."""
+    """The checksum of a file's text.
+
+    It is not a SHA-256 for large seeds (`name` is "path") and for generic tests ("none").
+    """
 
     name: str = ""
     checksum: str = ""
@@ -31,7 +33,7 @@ class _Config(msgspec.Struct, rename={"post_hook": "post-hook"}):
 
 
 class Node(msgspec.Struct):
-    """A node, or a macro, of any package. Hooks and code stay as they are written."""
+    """A node or macro of any package. Hooks and code are not decoded."""
 
     package_name: str
     resource_type: str
@@ -63,7 +65,7 @@ class _Metadata(msgspec.Struct):
 
 
 class _Described(msgspec.Struct):
-    """What a YAML or Markdown file describes: a source, an exposure, a block of docs."""
+    """Something that a YAML or Markdown file describes: a source, an exposure, a block of docs."""
 
     package_name: str = ""
     original_file_path: str | None = None
@@ -86,7 +88,7 @@ class Manifest(msgspec.Struct):
 
     @property
     def described(self) -> Iterator[_Described]:
-        """Everything that is made of a file of which dbt keeps no checksum."""
+        """Everything that comes from a file for which dbt records no checksum."""
         for section in (
             *(self.sources, self.exposures, self.metrics, self.semantic_models),
             *(self.saved_queries, self.unit_tests, self.groups, self.docs),
@@ -103,7 +105,7 @@ _MANIFEST = msgspec.json.Decoder(Manifest)
 
 
 def decode(body: bytes, source: str) -> Manifest:
-    """Raises MeshError where the bytes of the file `source` are not a manifest."""
+    """Decodes a manifest. Raises MeshError where the bytes of the file `source` are not one."""
     try:
         return checked.decode(body, _MANIFEST)
     except Unfit as error:
@@ -113,9 +115,9 @@ def decode(body: bytes, source: str) -> Manifest:
 
 
 def files(manifest: Manifest, project: str) -> dict[PurePosixPath, str | None]:
-    """The files that the project's own nodes were made of → the SHA-256 of each.
+    """Maps the files from which the project's own nodes were made to their SHA-256.
 
-    None where dbt recorded no checksum: YAML files, macros, large seeds.
+    None stands for files without a recorded checksum: YAML files, macros, large seeds.
     """
     found: dict[PurePosixPath, str | None] = {}
     for node in _own(manifest, project):
@@ -136,9 +138,10 @@ def files(manifest: Manifest, project: str) -> dict[PurePosixPath, str | None]:
 
 @dataclass(frozen=True)
 class OfPackage:
-    """A file of an installed package, below its folder, as dbt read it.
+    """A file of an installed package, as dbt read it.
 
-    checksum: of the SQL of a model. macros: the text of each macro in it.
+    path: relative to the package's folder. checksum: the SHA-256 of a model's SQL. macros: the text
+    of each macro in the file.
     """
 
     package: str
@@ -148,7 +151,7 @@ class OfPackage:
 
 
 def package_files(manifest: Manifest, project: str) -> list[OfPackage]:
-    """SQL files of other packages, of which dbt recorded a checksum or the text."""
+    """Returns the SQL files of other packages, with the checksum or the text that dbt recorded."""
     found: dict[tuple[str, PurePosixPath], OfPackage] = {}
     for node in (*manifest.nodes.values(), *manifest.macros.values()):
         if node.package_name == project or not node.original_file_path.endswith(".sql"):
@@ -165,7 +168,7 @@ def package_files(manifest: Manifest, project: str) -> list[OfPackage]:
 
 
 def disabled(manifest: Manifest, project: str) -> frozenset[PurePosixPath]:
-    """The files of nodes that are disabled; dbt keeps no checksum of them that has to match."""
+    """Returns the files of disabled nodes, for which dbt records no checksum that has to match."""
     return frozenset(
         _path(node.original_file_path)
         for nodes in manifest.disabled.values()

@@ -1,7 +1,7 @@
 """Adds columns from dbt's catalog to models without a contract, if both files are of the same run.
 
-catalog.json (`dbt docs generate`, or v2's `--write-catalog`) lists the columns that the warehouse
-has, with their types. It is used where dbt wrote it in the run that wrote the manifest, and for the
+catalog.json (`dbt docs generate`, or v2's `--write-catalog`) lists the columns in the warehouse,
+with their types. It is used only if the run that wrote it also wrote the manifest, and only for
 relations that the manifest names.
 """
 
@@ -53,8 +53,11 @@ _CATALOG = msgspec.json.Decoder(_Catalog)
 
 
 def completed(interface: Interface, manifest: Path, invocation: str | None) -> Interface:
-    """The interface with the columns that the catalog beside `manifest` knows of its models without
-    a contract. `invocation`: of the run that wrote the manifest."""
+    """Returns the interface, its models without a contract completed with columns of the catalog.
+
+    manifest: the path of the manifest; the catalog is beside it. invocation: the id of the run that
+    wrote the manifest.
+    """
     open_ended = [uid for uid, node in interface.nodes.items() if not is_enforced(node)]
     catalog = _read(manifest.with_name("catalog.json")) if open_ended else None
     if catalog is None or not invocation or catalog.metadata.invocation_id != invocation:
@@ -75,9 +78,10 @@ def completed(interface: Interface, manifest: Path, invocation: str | None) -> I
 
 
 def _columns(node: Mapping[str, Any], table: _Table, warehouse: Warehouse) -> dict[str, Any]:
-    """Declared columns that exist, with types where they lack them, and then all others.
+    """Returns the declared columns that exist, followed by all other columns of the catalog.
 
-    A declared column that the warehouse does not have stays out: nobody can read it.
+    A declared column without a type gets the catalog's. A declared column that the warehouse does
+    not have is left out, because nobody can read it.
     """
     there = {
         warehouse.key(column.name): column
@@ -103,7 +107,7 @@ def _columns(node: Mapping[str, Any], table: _Table, warehouse: Warehouse) -> di
 
 
 def _is_of(place: _Place, node: Mapping[str, Any], warehouse: Warehouse) -> bool:
-    """Whether a table of the catalog is the relation of a model."""
+    """Checks whether a table of the catalog is the relation of a model."""
     found = (place.database or "", place.schema, place.name)
     return warehouse.place_key(found) == warehouse.place_key(relation(node, warehouse).place)
 

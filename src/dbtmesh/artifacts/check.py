@@ -1,6 +1,4 @@
-"""Checks that target/manifest.json is current, and that the dbt run which built its tables
-succeeded.
-"""
+"""Checks that target/manifest.json is current, and that the run that built its tables succeeded."""
 
 from __future__ import annotations
 
@@ -19,10 +17,10 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Build:
-    """The manifest at hand, and what there is to say of it.
+    """The result of checking a manifest and the last run.
 
-    notes: worth knowing, and no reason to stop. unsure: what is not known of the tables that dbt
-    should have built. judgement: None where no run has left results.
+    notes: lines to print that do not stop anything. unsure: what is not known about the tables that
+    dbt should have built. judgement: None if there are no readable results of a run.
     """
 
     notes: Sequence[str]
@@ -30,7 +28,7 @@ class Build:
     judgement: results.Judgement | None = None
 
     def unbuilt(self, unique_ids: Iterable[str]) -> list[str]:
-        """Those that the last run did not build, as far as that is known."""
+        """Returns those that the last run is known not to have built."""
         judged = self.judgement
         if not judged or judged.elsewhere or judged.run.args.which not in results.BUILDING:
             return []
@@ -48,12 +46,11 @@ def examine(
     allow_stale: bool = False,
     allow_failed: bool = False,
 ) -> Build:
-    """Whether `manifest`, which is the file `path`, is that of the project in `root`.
+    """Checks `manifest`, decoded from the file `path`, and the last run of the project in `root`.
 
-    `first`: unique_ids to name first where nodes failed (the public models). `apart`: files of
-    which it is worth a note only that they have changed. Raises MeshError with
-    the way out where files have changed since dbt read them, unless `allow_stale`, and where the
-    last run failed, unless `allow_failed`.
+    first: unique_ids to name first among failed nodes (the public models). apart: files whose
+    changes are only worth a note. Raises MeshError, with the way out, where files have changed
+    since dbt read them, unless `allow_stale`; and where the last run failed, unless `allow_failed`.
     """
     notes = _stale_notes(root, path, manifest, project, apart, allow_stale)
     results_path = path.with_name("run_results.json")
@@ -62,7 +59,7 @@ def examine(
         run = results.decode(read_whole(results_path), name)
     except FileNotFoundError:
         return Build(
-            notes, [f"{name} is missing: nothing tells whether dbt built the public models"]
+            notes, [f"{name} is missing: it is not known whether dbt built the public models"]
         )
     except MeshError as error:
         if not allow_failed:
@@ -74,10 +71,10 @@ def examine(
 
 
 def stale(root: Path, path: Path, project: str) -> str | None:
-    """What is wrong where the manifest `path` is not that of the project's files as they are.
+    """Returns what has changed if the project's files are newer than the manifest `path`.
 
-    None also where that cannot be told: the file is missing, or not a manifest, which those say who
-    need it.
+    Returns None if nothing has, or if the file is missing or is not a manifest: whoever needs the
+    manifest reports that.
     """
     try:
         manifest = built_manifest.decode(read_whole(path), str(path))
@@ -105,14 +102,14 @@ def _stale_notes(
     notes = []
     if besides := [str(each) for each in found if str(each.path) in apart]:
         notes.append(
-            f"{some(besides, SHOWN)} {path.name} was made: `dbt parse` tells whether the models "
-            "still find what they read"
+            f"{some(besides, SHOWN)} {path.name} was made: run `dbt parse` to check that the "
+            "models still find what they read"
         )
     if unsure:
         names = some([str(each) for each in unsure], SHOWN)
         notes.append(
-            f"{names}: changed at a time in the future, so nothing tells whether {path.name} is"
-            " older"
+            f"{names}: the modification time is in the future, so it is not known whether"
+            f" {path.name} is older"
         )
     if changed:
         what = _older(root, path, changed)
@@ -133,7 +130,7 @@ def _failures(
         return []
 
     def order(uid: str) -> tuple[bool, bool, str]:
-        """What failed by itself comes before what was skipped because of it."""
+        """Puts nodes that failed before those that were skipped because of them."""
         return judgement.failed[uid] == "skipped", uid not in first, uid
 
     nodes = sorted(judgement.failed, key=order)
@@ -146,20 +143,20 @@ def _failures(
 
 def _unsure(judgement: results.Judgement, project: str) -> Iterator[str]:
     run = judgement.run
-    nothing = "nothing tells whether dbt built the public models"
+    nothing = "it is not known whether dbt built the public models"
     if judgement.elsewhere:
         yield f"the last run ({run}) built other relations (another target?): {nothing}"
     elif run.args.which not in results.BUILDING and not judgement.failed:
         yield f"the last command ({run}) builds nothing: {nothing}"
     if run.args.empty is True and judgement.built:
-        yield f"the last run ({run}) was one with --empty: what it built holds no rows"
+        yield f"the last run ({run}) used --empty: the tables that it built have no rows"
     if judgement.unknown:
         listed = [f"{_name(uid, project)} ({how})" for uid, how in judgement.unknown.items()]
-        yield f"the last run ({run}) has results of an unknown meaning: {some(listed, SHOWN)}"
+        yield f"the last run ({run}) has results with an unknown status: {some(listed, SHOWN)}"
 
 
 def _name(unique_id: str, project: str) -> str:
-    """`orders`, `orders.v1`; of what is not a model, its type too: `test unique_orders_id`."""
+    """Returns `orders` or `orders.v1` for a model, else the type too: `test unique_orders_id`."""
     kind, _, rest = unique_id.partition(".")
     name = rest.removeprefix(f"{project}.")
     if kind == "test":

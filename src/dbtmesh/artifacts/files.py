@@ -1,9 +1,9 @@
 """Finds the project's files that have changed since dbt wrote the manifest.
 
 SQL models, seeds, snapshots and tests are compared by the checksums that dbt recorded, so a file
-that was only touched has not changed. dbt records none of YAML files, macros and docs: there the
-file's time of change counts, against that of manifest.json. `generated_at` says nothing: dbt keeps
-an old one when it parses partially.
+that was only touched has not changed. dbt records no checksums of YAML files, macros and docs: for
+these, the modification time is compared with that of manifest.json. `generated_at` cannot be used,
+because dbt keeps the old one after a partial parse.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ALWAYS_NODES: Mapping[str, frozenset[str]] = {
     "model-paths": frozenset((".sql", ".py")),
     "seed-paths": frozenset((".csv",)),
 }
-"""Files of which dbt makes a node, whatever they hold."""
+"""The suffixes of files from which dbt always makes a node."""
 READ = frozenset((".sql", ".py", ".csv", ".yml", ".yaml", ".md"))
 SETTINGS = (
     *("dbt_project.yml", "profiles.yml", ".dbtignore"),
@@ -35,7 +35,7 @@ SETTINGS = (
 
 
 class How(StrEnum):
-    """How a file differs from what dbt read."""
+    """How a file differs from what dbt has read."""
 
     CHANGED = "changed since"
     ADDED = "is new"
@@ -44,7 +44,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True)
 class FileChange:
-    """path: relative to the project."""
+    """A file that differs from what dbt has read. path: relative to the project."""
 
     path: PurePosixPath
     how: How
@@ -55,15 +55,18 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Found:
-    """A file of the project; `seconds`: when it changed, since the epoch; `node`: whether dbt
-    always makes a node of such a file."""
+    """A file of the project.
+
+    seconds: the modification time since the epoch. node: whether dbt always makes a node from such
+    a file.
+    """
 
     seconds: float
     node: bool = False
 
 
 def find(root: Path) -> dict[PurePosixPath, Found]:
-    """The files that dbt would read now.
+    """Returns the files that dbt would read now.
 
     Raises MeshError where dbt_project.yml is missing or is not valid YAML.
     """
@@ -79,7 +82,7 @@ def find(root: Path) -> dict[PurePosixPath, Found]:
             for path in _walk(root, root / folder):
                 if path.suffix.lower() not in READ or (ignored and ignored(path.as_posix())):
                     continue
-                # Without a way to read .dbtignore, a new file may be one that dbt passes over.
+                # If .dbtignore cannot be read, a new file may be one that dbt ignores.
                 node = path.suffix.lower() in ALWAYS_NODES.get(key, ()) and ignored is not None
                 known = found.get(path)
                 seconds = known.seconds if known else (root / path).stat().st_mtime
@@ -96,15 +99,15 @@ def compare(
     written: float,
     now: float,
 ) -> tuple[list[FileChange], list[PurePosixPath]]:
-    """What changed since dbt read the project; and the files of which that cannot be told, because
-    their time lies in the future.
+    """Returns the changes since dbt read the project, and the files for which they are unknown.
 
-    `written`: when manifest.json was; `now`: seconds since the epoch. `read` is asked for files
-    with a checksum only.
+    Those are the files with a modification time in the future. written: the modification time of
+    manifest.json; it and `now` are seconds since the epoch. read: returns a file's bytes; called
+    only for files with a checksum.
     """
     recorded = files(manifest, project)
     passed_over = disabled(manifest, project)
-    # v2 has changed how it makes checksums: one that differs proves nothing there.
+    # v2 has changed how it computes checksums, so a different checksum proves nothing there.
     exact = not manifest.is_v2
     changes = [FileChange(path, How.REMOVED) for path in recorded if path not in found]
     unsure = []
@@ -127,10 +130,10 @@ def compare(
 def changed(
     root: Path, manifest: Manifest, project: str, written: float
 ) -> tuple[list[FileChange], list[PurePosixPath]]:
-    """`compare` with the files in `root`."""
+    """Calls `compare` with the files in `root`, and adds the changes of installed packages."""
     found = find(root)
     for path in files(manifest, project):
-        # A macro of a folder that is not listed, or a file that only dbt knows how to find.
+        # A macro in a folder that is not listed, or a file that only dbt knows how to find.
         if path not in found and (root / path).is_file():
             found[path] = Found((root / path).stat().st_mtime)
     changes, unsure = compare(
@@ -147,15 +150,15 @@ def changed(
 def _of_packages(
     root: Path, manifest: Manifest, project: str, written: float
 ) -> Iterator[FileChange]:
-    """What changed in installed packages: another version of one, or a local one that was edited.
+    """Yields changes in installed packages: a package of another version, or an edited local one.
 
-    A fresh installation of the same files is no change, so their text decides.
+    Files are compared by their text, because a new installation of the same files is not a change.
     """
     named = _settings(root).get("packages-install-path")
     folder = str(named or "dbt_packages")
     for file in package_files(manifest, project):
         if not (root / folder / file.package).is_dir():
-            continue  # dbt's own, or a plugin's
+            continue  # a package of dbt itself, or of a plugin
         shown = PurePosixPath(folder, file.package, file.path)
         path = root / shown
         if not path.is_file():
@@ -178,11 +181,11 @@ def _unix(text: str) -> str:
 
 
 def _has_checksum(body: bytes, checksum: str) -> bool:
-    """Whether a file's text has a checksum of dbt's, whatever its line endings.
+    """Checks whether a file's text has a checksum that dbt recorded, regardless of line endings.
 
-    Before 1.12 dbt takes that of the text without white space around it (dbt.parser.read_files),
-    since then, and in v2, that of the words of SQL with single spaces between them (as 1.12.6 and
-    2.0.0-alpha.4 were seen to do).
+    Before 1.12, dbt computes the checksum of the text without surrounding white space
+    (dbt.parser.read_files). Since 1.12, and in v2, it is that of the words of the SQL with single
+    spaces between them (observed with 1.12.6 and 2.0.0-alpha.4).
     """
     text = body.decode("utf-8", "surrogateescape")
     unix = text.replace("\r\n", "\n").strip()
@@ -194,7 +197,7 @@ def _has_checksum(body: bytes, checksum: str) -> bool:
 
 
 def _walk(root: Path, folder: Path) -> Iterator[PurePosixPath]:
-    """Files beneath a folder as dbt finds them: links to folders are not followed."""
+    """Yields the files below a folder as dbt finds them: links to folders are not followed."""
     for current, _, names in os.walk(folder):
         for name in names:
             path = Path(current, name)
@@ -216,7 +219,10 @@ def _settings(root: Path) -> Mapping[str, Any]:
 
 
 def _ignored(root: Path) -> Callable[[str], bool] | None:
-    """Whether .dbtignore names a path; None where nothing installed can read it."""
+    """Returns a function that tells whether .dbtignore names a path.
+
+    Returns None if no installed package can read that file.
+    """
     path = root / ".dbtignore"
     if not path.is_file():
         return lambda path: False

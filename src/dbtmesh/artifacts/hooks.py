@@ -1,6 +1,6 @@
 """Lists the hooks (on-run-start, post-hook, on-run-end) that a member's dbt runs have to call.
 
-The macros are the template's, and so are the lines of dbt_project.yml that call them:
+The template has the macros, and the lines of dbt_project.yml that call them, in
 template/{{ member }}/ and template/{{ publisher }}/macros/.
 """
 
@@ -13,7 +13,7 @@ from dbtmesh import yaml_files
 
 
 class Hook(Enum):
-    """A macro that dbt_project.yml calls: its name, where, and what happens where it does not."""
+    """A macro that dbt_project.yml calls: its name, its place, and the effect if it is missing."""
 
     ATTACH_STAND_INS = (
         "attach_stand_ins",
@@ -23,19 +23,19 @@ class Hook(Enum):
     CHECK_ENVIRONMENT = (
         "check_mesh_environment",
         "on-run-start",
-        "where the contracts at hand are another target's, each model fails with `does not exist` "
-        "instead of one clear line",
+        "if the local contracts are those of another target, each model fails with `does not "
+        "exist` instead of the run stopping with one clear line",
     )
     REVOKE = (
         "revoke_public_read",
         "on-run-start",
-        "models that are not public any more stay readable while a run builds, and where it fails",
+        "models that are no longer public stay readable during a run, and after it if it fails",
     )
     RECONCILE = (
         "reconcile_public_read",
         "on-run-end",
-        "readers get no SELECT on models that become public, and keep it on those that are not "
-        "public any more",
+        "readers get no SELECT on models that become public, and keep it on those that are no "
+        "longer public",
     )
     GRANT = (
         "grant_public_read",
@@ -48,21 +48,23 @@ class Hook(Enum):
 
     @property
     def line(self) -> str:
-        """What calls it, as dbt_project.yml has it."""
+        """The call of the macro, as dbt_project.yml has it."""
         return f"{{{{ {self.macro}() }}}}"
 
 
 OF_GRANTS = (Hook.REVOKE, Hook.RECONCILE, Hook.GRANT)
-"""Hooks of a publisher, for readers to get and lose SELECT."""
+"""Hooks of a publisher, which grant SELECT to readers and revoke it."""
 
 
 def effect(macro: str) -> str | None:
-    """What happens where no hook calls this macro; None for one that is not a hook's."""
+    """Returns what happens if no hook calls this macro; None if it is not a macro of a hook."""
     return next((hook.effect for hook in Hook if hook.macro == macro), None)
 
 
 def on_run_end(root: Path) -> str:
-    """The hooks at the end of a run that dbt_project.yml names, as text, because a manifest does
-    not have them on every engine; empty where the file cannot be read."""
+    """Returns the on-run-end hooks in dbt_project.yml as text; empty if the file cannot be read.
+
+    They are not taken from the manifest, because not every engine writes them there.
+    """
     hooks = yaml_files.mapping(root / "dbt_project.yml").get("on-run-end")
     return "\n".join(map(str, hooks if isinstance(hooks, list) else [hooks or ""]))

@@ -1,8 +1,8 @@
 """Checks in run_results.json that the models to be published were built.
 
-run_results.json is of one command, and the next one replaces it. It may be older than the manifest
-(`dbt parse` writes none), of a selection, of a command that builds nothing, or of another target;
-what it says of relations that are not those of the manifest is not about them.
+run_results.json belongs to one command, and the next command replaces it. It may be older than the
+manifest (`dbt parse` writes none), or belong to a selection, to a command that builds nothing, or
+to another target. Results about relations that the manifest does not name are therefore ignored.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from dbtmesh.checked import Unfit
 SUCCEEDED = frozenset(("success", "pass", "warn", "no-op", "noop", "reused"))
 FAILED = frozenset(("error", "fail", "runtime error", "partial success", "skipped"))
 BUILDING = frozenset(("build", "run", "seed", "snapshot", "clone", "retry"))
-"""Commands that make relations."""
+"""Commands that create relations."""
 
 
 class Result(msgspec.Struct):
-    """Of one node. relation_name: of models and snapshots, and of tests that store failures."""
+    """The result of one node.
+
+    relation_name: given for models and snapshots, and for tests that store failures.
+    """
 
     unique_id: str
     status: str
@@ -38,7 +41,7 @@ class _Metadata(msgspec.Struct):
 
 
 class _Arguments(msgspec.Struct):
-    """empty: of a run with `--empty`, which builds tables without rows."""
+    """The arguments of a run. empty: true with `--empty`, which builds tables without rows."""
 
     which: str | None = None
     empty: object = None
@@ -50,18 +53,18 @@ class Run(msgspec.Struct):
     args: _Arguments = msgspec.field(default_factory=_Arguments)
 
     def __str__(self) -> str:
-        """`dbt build, 2026-01-02 03:04 UTC`"""
+        """Returns a text such as `dbt build, 2026-01-02 03:04 UTC`."""
         when = (self.metadata.generated_at or "")[:16].replace("T", " ")
         return f"dbt {self.args.which or 'run'}" + (f", {when} UTC" if when else "")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a run tells of a manifest.
+    """What a run's results say about a manifest.
 
-    failed, unknown: unique_id → status, of nodes that did not succeed, and of those whose status
-    has no known meaning. built: nodes whose relation the run made. elsewhere: it made other
-    relations than those of the manifest, so it tells nothing.
+    failed: unique_id → status of the nodes that did not succeed. unknown: the same for those whose
+    status is unknown. built: the nodes whose relation the run created. elsewhere: True if the run
+    created other relations than those of the manifest, so that its results say nothing about it.
     """
 
     run: Run
@@ -76,7 +79,7 @@ _RUN = msgspec.json.Decoder(Run)
 
 
 def decode(body: bytes, source: str) -> Run:
-    """Raises MeshError where the bytes of the file `source` are not a run's results."""
+    """Decodes a run's results. Raises MeshError where the bytes of the file `source` are not."""
     try:
         return checked.decode(body, _RUN)
     except Unfit as error:
@@ -87,11 +90,11 @@ def decode(body: bytes, source: str) -> Run:
 
 
 def judge(run: Run, manifest: Manifest) -> Judgement:
-    """What the run tells of the relations that the manifest names."""
+    """Returns what the run's results say about the relations that the manifest names."""
     known = [
         result
         for result in run.results
-        # What is not in the manifest any more was removed since; hooks are not nodes of it always.
+        # Nodes that the manifest lacks were removed since; but it does not always contain hooks.
         if result.unique_id in manifest.nodes or result.unique_id.startswith("operation.")
     ]
     if run.metadata.invocation_id != manifest.metadata.invocation_id and _elsewhere(
@@ -114,7 +117,7 @@ def judge(run: Run, manifest: Manifest) -> Judgement:
 
 
 def _moved(result: Result, manifest: Manifest) -> bool:
-    """Whether a result is of another relation than the manifest's node of that name."""
+    """Checks whether a result is for another relation than the manifest has for that node."""
     node = manifest.nodes.get(result.unique_id)
     if node is None or node.resource_type == "test":
         return False
@@ -124,13 +127,16 @@ def _moved(result: Result, manifest: Manifest) -> bool:
 
 
 def _bare(relation: str) -> str:
-    """A relation's name without what engines and adapters write in two ways."""
+    """Returns a relation's name without quotes and case, which differ between engines."""
     return relation.replace('"', "").upper()
 
 
 def _elsewhere(results: Iterable[Result], manifest: Manifest) -> bool:
-    """Whether a run was of another target: of all the relations that its results name, the
-    manifest has none. A test names those that it reads in its SQL."""
+    """Checks whether a run was for another target.
+
+    It was if its results name relations, and the manifest has none of them. A test names the
+    relations that it reads in its SQL.
+    """
     named = False
     for result in results:
         node = manifest.nodes.get(result.unique_id)

@@ -1,5 +1,6 @@
-"""Reports what a run of dbt did, from target/run_results.json. Standard library only: alerts use
-it, too.
+"""Reports what a dbt run did, from target/run_results.json.
+
+It uses only the standard library, because alerts use it, too.
 
 Statuses: https://docs.getdbt.com/reference/artifacts/run-results-json
 """
@@ -19,13 +20,13 @@ from dbtmesh.output import markdown
 
 BAD = ("error", "fail", "runtime error", "partial success")
 SHOWN = 30
-"""Nodes that a summary names; the rest is counted."""
+"""The number of nodes that a summary names; the rest are only counted."""
 MORE = re.compile(r"… and (\d+) more")
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node of a run. unique_id: such as model.dbt_up.public_orders; message: dbt's, whole."""
+    """A node of a run. unique_id: such as model.dbt_up.public_orders. message: dbt's, in full."""
 
     unique_id: str
     status: str
@@ -34,13 +35,13 @@ class Node:
 
     @property
     def name(self) -> str:
-        """`model public_orders`; tests have a hash at the end, which tells nobody anything."""
+        """A name such as `model public_orders`, without the hash at the end of a test's name."""
         kind, _, name, *_ = [*self.unique_id.split("."), "", ""]
         return f"{kind} {name}"
 
     @property
     def first_line(self) -> str:
-        """The line of the message that says most: dbt's first is often only where it happened."""
+        """The first informative line of the message: dbt's first may only say where it failed."""
         lines = [line.strip() for line in self.message.splitlines() if line.strip()]
         telling = [line for line in lines if not line.startswith(("Database Error in", "Runtime"))]
         return (telling or lines or [""])[0][:200]
@@ -48,7 +49,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Run:
-    """nodes: in the order in which they ended; elapsed: seconds; dbt: its version, or empty."""
+    """A dbt run. nodes: in the order in which they ended. elapsed: seconds. dbt: its version."""
 
     nodes: Sequence[Node]
     elapsed: float
@@ -56,7 +57,10 @@ class Run:
 
 
 def read(path: Path) -> Run | None:
-    """None where dbt ended before it wrote the file. Raises MeshError where it is another."""
+    """Reads run_results.json; None if dbt stopped before it wrote the file.
+
+    Raises MeshError where the file is not what dbt writes.
+    """
     try:
         loaded = json.loads(path.read_bytes())
         nodes = [
@@ -77,7 +81,7 @@ def read(path: Path) -> Run | None:
 
 
 def _message(result: Mapping[str, Any]) -> str:
-    """dbt's; where dbt v2 says no more of a failed test than `Error`, how many rows it found."""
+    """Returns dbt's message, or the number of failures if dbt v2 says only `Error` or the like."""
     message = str(result.get("message") or "")
     failed = result.get("failures")
     if message in ("Error", "Fail", "Warn") and failed:
@@ -86,22 +90,22 @@ def _message(result: Mapping[str, Any]) -> str:
 
 
 def failures(run: Run | None) -> list[str]:
-    """A line for each node that failed: its name, and why."""
+    """Returns a line for each node that failed: its name, and why."""
     if run is None:
         return []
     return [f"{node.name}: {node.first_line}" for node in run.nodes if node.status in BAD]
 
 
 def named(lines: Sequence[str]) -> list[str]:
-    """SHOWN of the lines, and how many more there are; MORE reads the number."""
+    """Returns the first SHOWN lines, and how many more there are; MORE matches the number."""
     more = len(lines) - SHOWN
     return [*lines[:SHOWN], *([f"… and {more} more"] if more > 0 else [])]
 
 
 def summary(title: str, run: Run | None) -> list[str]:
-    """The run as Markdown."""
+    """Returns the run as Markdown."""
     if run is None:
-        return [f"### {markdown.text(title)}", "", "dbt ended before it had built anything.", ""]
+        return [f"### {markdown.text(title)}", "", "dbt stopped before it built anything.", ""]
     counted = Counter(node.status for node in run.nodes)
     failed = [node for node in run.nodes if node.status in BAD]
     warned = [node for node in run.nodes if node.status == "warn"]

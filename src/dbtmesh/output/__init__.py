@@ -1,4 +1,4 @@
-"""Safe output of untrusted text: one module for each place that it may reach.
+"""Writes untrusted text safely: one module for each kind of output.
 
-Text of other projects goes through the module of its place, or is not written there.
+Text of other projects passes through the module of its output, or is not written there.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# Of git's server, of git itself, of gh and Copier.
+# Errors of a git server, of git itself, of gh and of Copier.
 TELLING = (
     *(r"remote: (error|fatal|ERROR)\b", r"! \[.*rejected\]", r".*: Permission denied \("),
     *(r"(fatal|error)\b", r"\[error\]"),
@@ -12,7 +12,7 @@ TELLING = (
 
 
 def telling_line(output: str) -> str:
-    """The line that says what went wrong: the server's word first, or else the last line."""
+    """Returns the line that says what went wrong: the server's error first, else the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for number, line in enumerate(lines):
         if line.endswith("Encountered an error:"):  # dbt: the kind of error, then which

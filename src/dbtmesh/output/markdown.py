@@ -1,8 +1,9 @@
-"""Writes Markdown: for the summary of a CI step, and the comment on a pull request.
+"""Writes Markdown for the summary of a CI step, and for the comment on a pull request.
 
-What comes from elsewhere goes through text(), code() or fenced(): it is shown as it is. GitHub's
-Markdown: https://github.github.com/gfm/; what it makes of the text after that (mentions of people
-and issues, addresses) no backslash stops, so such a text is broken up by a space without width.
+Text from elsewhere passes through text(), code() or fenced(), so that it is shown literally.
+GitHub's Markdown: https://github.github.com/gfm/. After rendering, GitHub also links mentions of
+people and issues, and addresses. Backslashes do not prevent that, so such texts are broken up by a
+zero-width space.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from collections.abc import Iterable, Sequence
 from dbtmesh.output.escape import visible
 
 _APART = "&#8203;"
-# Markup, wherever it stands.
+# Markup anywhere in a line.
 _MARKUP = re.compile(r"[\\`*_\[\]|~$]")
-# What is markup at the start of a line only.
+# Markup only at the start of a line.
 _START = re.compile(r"^(?:[#+=-]|\d+(?=[.)]))")
-# What GitHub finds in plain text, and links: addresses, people, issues, and the `www.` of old.
+# Places in what GitHub links in plain text: addresses, people, issues, and `www.`.
 _LINKED = re.compile(r"(?i)(?<=:)(?=//)|(?<=@)|(?<=#)(?=\d)|(?<=GH)(?=-\d)|(?<=www)(?=\.)")
 
 
 def text(value: str) -> str:
-    """Text as it is, in one line: no markup, no link, image or mention. Fits into a cell."""
+    """Returns text to show literally, in one line and without links. Fits into a table cell."""
     plain = " ".join(visible(value).split())
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     plain = _MARKUP.sub(r"\\\g<0>", _LINKED.sub(_APART, plain))
@@ -34,16 +35,16 @@ def _first(match: re.Match[str]) -> str:
 
 
 def code(value: str) -> str:
-    """A name in code style, in one line. Fits into a cell."""
+    """Returns a name in code style, in one line. Fits into a table cell."""
     shown = " ".join(visible(value).split())
-    # A backtick would end it, and a bar the cell.
+    # A backtick would end the code, and a bar the cell.
     if shown and not set("`|") & set(shown):
         return f"`{shown}`"
     return f"<code>{text(value)}</code>"
 
 
 def fenced(lines: Iterable[str], language: str = "text") -> list[str]:
-    """A block of lines as they are."""
+    """Returns a code block that shows the lines literally."""
     shown = [visible(line) for whole in lines for line in whole.split("\n")]
     longest = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -51,18 +52,18 @@ def fenced(lines: Iterable[str], language: str = "text") -> list[str]:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Cells are Markdown already."""
+    """Returns a table. The cells must already be Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
 def cut(text: str, size: int, rest: str) -> str:
-    """The text, of which as many lines are left as fit into `size` bytes; `rest`: where to look."""
+    """Returns as many lines of the text as fit into `size` bytes. rest: says where the rest is."""
     body = text.encode()
     if len(body) <= size:
         return text
     note = f"\n\n… cut: {rest}"
     kept = body[: max(size - len(note.encode()), 0)].decode(errors="ignore")
-    # A line may be longer than all of it.
+    # The first line alone may be too long.
     whole = kept.rpartition("\n")[0] or kept
     return whole + note

@@ -1,8 +1,8 @@
-"""Defines the Jinja filters that the files of a member are written with.
+"""Defines the Jinja filters that the template's files use.
 
 Copier loads this module for the template (copier.yml, `_jinja_extensions`), and
-`doctor/template_files.py` renders the same files with it. Copier's interpreter does not have the
-library, so nothing of it is imported here.
+`doctor/template_files.py` renders the same files with it. This module must not import the rest of
+the library, because Copier's interpreter does not have it.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import shlex
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-# Not numbers, nor what YAML 1.1 (dbt, these commands) or 1.2 (GitHub) reads as another type.
+# Text that is neither a number nor another type in YAML 1.1 (dbt, these commands) or 1.2 (GitHub).
 PLAIN_IN_YAML = re.compile(
     r"\.|(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_][\w./-]*", re.I | re.A
 )
 
 
 def yaml_text(text: str) -> str:
-    """A text as a YAML scalar that is read as this text: in quotes where it would not be."""
+    """Returns a YAML scalar that is read as this text, quoted if it needs quotes."""
     return text if PLAIN_IN_YAML.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def shell_word(text: str) -> str:
-    """A text as one word of a command line: in quotes where a shell would read it otherwise."""
+    """Returns a text as one word of a shell command, quoted if it needs quotes."""
     return shlex.quote(text)
 
 
 def stored_name(name: str) -> str:
-    """A name as SQL has it, as Snowflake stores it."""
+    """Returns the name that Snowflake stores for a name as SQL writes it."""
     return name.strip('"')
 
 

@@ -1,6 +1,4 @@
-"""Escapes text for a terminal and for the log of a CI job, so that nothing in it is a command to
-either.
-"""
+"""Escapes text for a terminal and a CI job's log, so that it contains no commands to either."""
 
 from __future__ import annotations
 
@@ -18,16 +16,19 @@ _COMMAND = r"(?m:^(?P<space>[^\S\n]*+):(?=:)|#(?=#\[))"
 
 
 def text(value: str) -> str:
-    r"""Lines as they are. Control characters and such are shown as `\u001b`; the first character of
-    what would be a command for GitHub's runner (`::error::`, `##[error]`) as `\u003a`."""
+    r"""Escapes text of one or more lines.
+
+    Control and invisible characters become escapes such as `\u001b`. So does the first character of
+    a command to GitHub's runner (`::error::`, `##[error]`): it becomes `\u003a` or `\u0023`.
+    """
     seen = visible(value)
-    if "::" in seen or "##[" in seen:  # hardly any; to compile the pattern takes a while
+    if "::" in seen or "##[" in seen:  # rarely; compiling the pattern is slow
         return re.sub(_COMMAND, _first_shown, seen)
     return seen
 
 
 def line(value: str) -> str:
-    r"""The same in one line: a newline is shown as `\u000a`."""
+    r"""Escapes text as `text` does, and newlines as `\u000a`, so that the result is one line."""
     return text(value.replace("\n", "\\u000a"))
 
 
@@ -37,14 +38,14 @@ def _first_shown(match: re.Match[str]) -> str:
 
 
 def write(*lines: str, to: TextIO | None = None) -> None:
-    """Prints lines. to: default stdout."""
+    """Prints escaped lines to a stream, stdout by default."""
     stream = sys.stdout if to is None else to
-    # In one piece, whatever other threads write.
+    # A single write, so that lines of other threads do not come in between.
     stream.write("".join(f"{line(each)}\n" for each in lines))
 
 
 def tolerate() -> None:
-    """Lets stdout and stderr show `?` for what their encoding lacks, instead of failing."""
+    """Makes stdout and stderr print `?` for characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError, ValueError):

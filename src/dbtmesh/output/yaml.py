@@ -1,4 +1,4 @@
-"""Writes YAML for dbt, which renders Jinja in the text of a properties file first of all."""
+"""Writes YAML properties files for dbt, which renders Jinja in their texts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import msgspec
 
 from dbtmesh.output.escape import UNSEEN
 
-# What a YAML reader or Jinja would not give back: a brace that opens something for Jinja (or could,
-# with what comes in after it), the last newline, carriage returns, the other line breaks of
-# YAML 1.1, and characters that no YAML file may hold. And what a reviewer of the file would not
-# see.
+# Text that a YAML reader or Jinja would change: a brace that starts something in Jinja (or could,
+# with the text after it), the last newline, carriage returns, the other line breaks of YAML 1.1,
+# and characters that YAML forbids. Also characters that a reviewer of the file would not see.
 _CHANGED = re.compile(rf'\{{(?![\w "])|\n\Z|[{UNSEEN}]')
 
 
@@ -23,12 +22,12 @@ def _literal(match: re.Match[str]) -> str:
 
 
 def text(value: str) -> str:
-    """Text as dbt will read it back: what is in danger becomes a Jinja literal itself."""
+    """Returns text that dbt reads back unchanged: what would change becomes a Jinja literal."""
     return _CHANGED.sub(_literal, value)
 
 
 class Own(str):
-    """Text of the project's own, whose Jinja dbt is to render."""
+    """A text of the project itself, whose Jinja dbt should render."""
 
     __slots__ = ()
 
@@ -60,17 +59,17 @@ _PLAIN_KEY = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z][a-z_]*
 
 
 def properties(document: Mapping[str, Any]) -> str:
-    """A properties file that gives dbt this document.
+    """Returns a properties file from which dbt reads this document.
 
-    Every text is quoted, so that `yes`, `1_000` or `12:30` stay text for a YAML 1.1 reader, which
-    dbt's is; so is every key that does not look like dbt's own. dbt renders no Jinja in keys.
-    Emitted by rapidyaml: 10,000 tables take it under a second, PyYAML several. Raises ValueError
-    where rapidyaml cannot.
+    Every text is quoted, so that `yes`, `1_000` or `12:30` stay text for a YAML 1.1 reader such as
+    dbt's. Keys are quoted as well, unless they look like dbt's own; dbt renders no Jinja in keys.
+    rapidyaml emits 10,000 tables in less than a second, while PyYAML takes several seconds. Raises
+    ValueError where rapidyaml fails.
     """
     import ryml
 
     tree = ryml.parse_in_arena(msgspec.json.encode(_mapped(document, _plain)))
-    # parsed from JSON, everything would be emitted in JSON's style
+    # without a style, nodes parsed from JSON are emitted in JSON's style
     for node in range(tree.size()):
         if tree.is_container(node):
             tree.set_container_style(node, ryml.BLOCK)
