@@ -58,17 +58,23 @@ class Texts(dict[str, CodeType]):
     def __init__(self, kept: Path | None) -> None:
         """kept: the file that keeps the code; None to keep it only for this process."""
         super().__init__(_kept(kept) if kept else {})
-        self.read = len(self)
-        if kept:
-            atexit.register(self.keep, kept)
+        self.kept = kept
+        self.known = len(self)
+        atexit.register(self.keep)
 
-    def keep(self, file: Path) -> None:
-        if len(self) == self.read:
-            return
-        new = file.with_name(f"{file.name}.{os.getpid()}")
-        with suppress(OSError):  # the next rendering compiles them again
-            new.write_bytes(bc_magic + marshal.dumps({**_kept(file), **self}))
-            new.replace(file)
+    def add(self, key: str, code: CodeType) -> None:
+        """Keeps the code, on disk too once a fifth is new: a process may render many members."""
+        self[key] = code
+        if len(self) > 1.2 * self.known + 10:
+            self.keep()
+
+    def keep(self) -> None:
+        if self.kept and len(self) > self.known:
+            self.known = len(self)
+            new = self.kept.with_name(f"{self.kept.name}.{os.getpid()}")
+            with suppress(OSError):  # the next process compiles them again
+                new.write_bytes(bc_magic + marshal.dumps({**_kept(self.kept), **self}))
+                new.replace(self.kept)
 
 
 def _kept(file: Path) -> dict[str, CodeType]:
@@ -92,7 +98,7 @@ class Once(CodeGenerator):
         if key not in self.texts:
             assert isinstance(self.stream, StringIO)
             super().visit_Template(node, frame)
-            self.texts[key] = compile(self.stream.getvalue(), "<template>", "exec")
+            self.texts.add(key, compile(self.stream.getvalue(), "<template>", "exec"))
             self.stream.seek(0)
             self.stream.truncate()
         self.stream.write(f"exec(environment.code_generator_class.texts[{key!r}])")

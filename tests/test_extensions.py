@@ -137,6 +137,17 @@ def test_texts_stay_compiled_for_the_next_process(
     assert others == file, "nothing else stays there"
 
 
+def test_texts_stay_compiled_for_the_next_rendering_of_a_process(scratch: Path) -> None:
+    environment = Texts(extensions=[Compiled])
+    for number in range(20):
+        environment.from_string(f"{{{{ x }}}} {number}")
+    assert len(compiled) == 20
+    environment = Texts(extensions=[Compiled])
+    for number in range(11):
+        assert environment.from_string(f"{{{{ x }}}} {number}").render(x=1) == f"1 {number}"
+    assert len(compiled) == 20
+
+
 def test_without_a_folder_of_ones_own_nothing_is_kept(scratch: Path) -> None:
     rendered("{{ x }}")
     (folder,) = scratch.iterdir()
