@@ -1,5 +1,7 @@
-"""Builds the text of an alert. Pure; standard library only, as all of this folder: the job that
-alerts installs nothing else.
+"""Builds the text of an alert. Pure.
+
+This folder needs nothing beyond the standard library, because the job that sends alerts installs
+nothing else.
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ SHOWN, LONGEST = 10, 300
 
 @dataclass(frozen=True)
 class Alert:
-    """How a deploy ended. failing: a line for each node; url: of the run; code: who deployed which
-    commit."""
+    """How a deploy ended.
+
+    again: whether the deploy before failed too. failing: a line for each node that failed. url: the
+    URL of the run. code: who deployed which commit.
+    """
 
     project: str
     env: str
@@ -36,9 +41,10 @@ class Alert:
 
 
 def shortened(lines: Iterable[str], secrets: Iterable[str]) -> list[str]:
-    """At most SHOWN lines of printable text without secrets, and how many more there are.
+    """Returns at most SHOWN lines of printable text without secrets, and a line that says how many
+    more there are.
 
-    The last line may be a count of nodes that another job has left out already.
+    The last given line may itself be a count of nodes, which another job has left out.
     """
     secrets = list(secrets)
     clean = ["".join(c if c.isprintable() else " " for c in line).strip() for line in lines]
@@ -51,7 +57,7 @@ def shortened(lines: Iterable[str], secrets: Iterable[str]) -> list[str]:
 
 
 def hidden(text: str, secrets: Iterable[str]) -> str:
-    """A text without these secrets."""
+    """Returns a text with *** in place of these secrets."""
     for secret in secrets:
         text = text.replace(secret, "***")
     return text

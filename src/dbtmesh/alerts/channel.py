@@ -1,4 +1,4 @@
-"""Defines what a channel has: settings, secrets and a way to send."""
+"""Defines a channel: its setting, its secrets and the function that sends."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from dbtmesh.alerts.alert import Alert
 
 Settings = Mapping[str, str]
-"""The environment of the job, which has a channel's variables and secrets."""
+"""The environment of the job, which contains the variables and secrets of the channels."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A way to tell people.
+    """A way to send alerts.
 
-    setting: the variable that switches it on. secrets: variables whose values no message may hold.
-    send: delivers an alert and returns who was told; raises MeshError where it cannot.
+    setting: the variable that switches it on. secrets: the variables whose values no message may
+    contain. send: sends an alert and returns who was told; raises MeshError where that fails.
     """
 
     setting: str
@@ -28,5 +28,5 @@ class Channel:
 
 
 def value(settings: Settings, name: str) -> str:
-    """A setting without blanks around it; empty where it is not set."""
+    """Returns a setting without blanks around it; empty where it is not set."""
     return settings.get(name, "").strip()

@@ -1,4 +1,4 @@
-"""Lists all channels, and sends an alert by those that are on."""
+"""Lists all channels, and sends an alert through those that are switched on."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ CHANNELS: tuple[Channel, ...] = (slack.CHANNEL, email.CHANNEL)
 
 
 def tell(alert: Alert, settings: Settings) -> Iterator[str]:
-    """Tells by every channel that the settings switch on; yields who was told.
+    """Sends an alert through every channel that the settings switch on, and yields who was told.
 
-    Raises MeshError where none is on; or at the end, when all were tried, where one failed.
+    Raises MeshError where no channel is on. If a channel fails, the others are still tried, and
+    MeshError is raised at the end.
     """
     on = [channel for channel in CHANNELS if channel.is_on(settings)]
     if not on:
@@ -34,6 +35,7 @@ def tell(alert: Alert, settings: Settings) -> Iterator[str]:
 
 
 def secrets(settings: Settings) -> list[str]:
-    """Values that no message may hold: of all channels, and GitHub's token."""
+    """Returns the values that no message may contain: the secrets of all channels, and GitHub's
+    token."""
     names = [job.TOKEN_VARIABLE, *(name for channel in CHANNELS for name in channel.secrets)]
     return [secret for name in names if (secret := value(settings, name))]

@@ -1,10 +1,10 @@
-"""Mail, by an SMTP server.
+"""Sends alerts by mail, through an SMTP server.
 
 SMTP_HOST            the server
 SMTP_PORT            587 for STARTTLS (the default), 465 for TLS
-SMTP_USER            where the server asks for one, with SMTP_PASSWORD (secret)
+SMTP_USER            the user, if the server requires one; with SMTP_PASSWORD (secret)
 ALERT_EMAIL_FROM     the sender's address
-ALERT_EMAIL_TO       the recipients', with commas between
+ALERT_EMAIL_TO       the recipients' addresses, separated by commas
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TIMEOUT = 20
 
 
 def message(alert: Alert, sender: str, recipients: str) -> EmailMessage:
-    """Raises MeshError where an address is not valid."""
+    """Returns the mail for an alert. Raises MeshError where an address is not valid."""
     made = EmailMessage()
     for name, given in ((FROM, sender), (TO, recipients)):
         found = [address for _, address in getaddresses([given])]
@@ -36,7 +36,7 @@ def message(alert: Alert, sender: str, recipients: str) -> EmailMessage:
 
 
 def send(alert: Alert, settings: Settings) -> str:
-    """Who was told. Raises MeshError where nobody could be."""
+    """Sends an alert and returns who was told. Raises MeshError where that fails."""
     import smtplib
     import ssl
 
@@ -60,7 +60,7 @@ def send(alert: Alert, settings: Settings) -> str:
             server.send_message(mail)
     except smtplib.SMTPResponseException as error:
         raise MeshError(f"the mail server {host} answers {error.smtp_code}") from None
-    except (OSError, ValueError) as error:  # smtplib's other errors are OSErrors
+    except (OSError, ValueError) as error:  # smtplib's other exceptions are OSErrors
         raise MeshError(f"the mail server {host}: {error}") from None
     return f"{len(getaddresses([recipients]))} by mail"
 

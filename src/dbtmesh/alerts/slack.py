@@ -1,4 +1,6 @@
-"""Slack, by an incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+"""Sends alerts to Slack, through an incoming webhook.
+
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 
 SLACK_WEBHOOK_URL   the webhook's address (secret)
 """
@@ -20,7 +22,10 @@ TIMEOUT, ATTEMPTS, PAUSE = 20, 3, 1.0
 
 
 def message(alert: Alert) -> str:
-    """In Slack's mrkdwn: https://docs.slack.dev/messaging/formatting-message-text"""
+    """Returns the text of an alert in Slack's mrkdwn.
+
+    https://docs.slack.dev/messaging/formatting-message-text
+    """
     sign = ":red_circle:" if alert.failed else ":large_green_circle:"
     link = f"<{_plain(alert.url)}|the run>" if alert.url else ""
     facts = ", ".join(filter(None, (link, _plain(alert.code))))
@@ -29,8 +34,8 @@ def message(alert: Alert) -> str:
 
 
 def _code(text: str) -> str:
-    """In code style, in which Slack makes no links and no emphasis: a line may quote what somebody
-    else has published."""
+    """Returns a text in code style, in which Slack makes no links and no emphasis. The text may
+    quote what somebody else has published."""
     return f"`{_plain(text).replace('`', chr(39))}`"
 
 
@@ -39,7 +44,7 @@ def _plain(text: str) -> str:
 
 
 def send(alert: Alert, settings: Settings) -> str:
-    """Who was told. Raises MeshError where nobody could be."""
+    """Sends an alert and returns who was told. Raises MeshError where that fails."""
     url = value(settings, URL)
     https.check_url(URL, url)
     body = json.dumps({"text": message(alert), "unfurl_links": False}).encode()
@@ -55,7 +60,7 @@ def send(alert: Alert, settings: Settings) -> str:
             with error:
                 problem = f"Slack answers {error.code}"
             if error.code < 500 and error.code != 429:
-                raise MeshError(f"{problem}: is the webhook still there?") from None
+                raise MeshError(f"{problem}: check that the webhook still exists") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             problem = f"no answer from Slack ({getattr(error, 'reason', None) or error})"
         time.sleep(PAUSE * attempt)

@@ -1,4 +1,4 @@
-"""What the library knows of the warehouses that a mesh runs on: adapters, names and data types.
+"""The rules of the warehouses that a mesh runs on: adapters, names and data types.
 
 To add one, start with `adapter.Warehouse`.
 """

@@ -1,7 +1,7 @@
-"""The warehouses that a mesh runs on, by dbt adapter, and how each stores and compares names.
+"""Defines the warehouses that a mesh runs on, and how each stores and compares names.
 
-To add one, add it to `Warehouse` and see whatever asks for a member of it (`git grep Warehouse.`):
-its types are in `types.py`, its literals in `output/sql.py`.
+To add one, add its dbt adapter to `Warehouse`, and check each use of its members (`git grep
+Warehouse.`). Data types are in `types.py`, SQL literals in `output/sql.py`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from dbtmesh.warehouse.names import Place
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-"""DuckDB tells `Ä` and `ä` apart, though not `A` and `a`."""
+"""DuckDB ignores case in ASCII letters only: `A` and `a` are the same name, `Ä` and `ä` are not."""
 
 
 class Warehouse(Enum):
-    """What tells names and types apart: Snowflake, or DuckDB on a laptop and in pull requests."""
+    """The warehouse whose rules apply: Snowflake, or DuckDB on a laptop and in pull requests."""
 
     SNOWFLAKE = "snowflake"
     DUCKDB = "duckdb"
 
     @classmethod
     def of(cls, adapter_type: object) -> Warehouse:
-        """By `metadata.adapter_type` of a manifest; Snowflake where it names none.
+        """Returns the warehouse for a manifest's `metadata.adapter_type`; Snowflake if it is empty.
 
-        Raises MeshError for any other adapter: its names and types are not known.
+        Raises MeshError for any other adapter, because its names and types are not known.
         """
         try:
             return cls(adapter_type or cls.SNOWFLAKE)
@@ -41,14 +41,14 @@ class Warehouse(Enum):
             ) from None
 
     def stored(self, written: str, *, quoted: bool) -> str:
-        """How a name is stored. `written`: without its quotes."""
+        """Returns a name as it is stored. written: the name in SQL, without its quotes."""
         return written.upper() if self is Warehouse.SNOWFLAKE and not quoted else written
 
     def key(self, stored: str) -> str:
-        """Equal for stored names that mean the same object or column, and for no others."""
+        """Returns a key that is equal for stored names of the same object or column only."""
         return stored.translate(_LOWER) if self is Warehouse.DUCKDB else stored
 
     def place_key(self, place: Place) -> Place:
-        """`key` of each part."""
+        """Returns the `key` of each part."""
         database, schema, identifier = place
         return self.key(database), self.key(schema), self.key(identifier)

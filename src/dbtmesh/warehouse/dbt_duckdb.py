@@ -1,8 +1,7 @@
-"""A plugin of dbt-duckdb, which profiles.yml names: what stands in the way of a build on a laptop
-is one line.
+"""Reports in one line why dbt-duckdb cannot open a file. profiles.yml names this plugin.
 
-dbt-duckdb itself ends with a traceback of two hundred lines where another process holds the file,
-and where a project that this one reads is not built on this machine.
+dbt-duckdb itself ends with a traceback of two hundred lines if another process holds the file, or
+if a project that this one reads is not built on this machine.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from dbt_common.exceptions import DbtRuntimeError
 from dbtmesh.warehouse import duckdb_files
 
 LOCAL = "_LOCAL"
-"""How the database of a member ends on a laptop."""
+"""The suffix of a member's database on a laptop."""
 
 
 class Plugin(BasePlugin):
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
-        """Looks before dbt-duckdb connects. Raises DbtRuntimeError."""
+        """Opens each file before dbt-duckdb does. Raises DbtRuntimeError where that fails."""
         for attachment in creds.attach or ():
             path = Path(attachment.path)
             if (attachment.alias or "").endswith(LOCAL):

@@ -17,21 +17,21 @@ Place = tuple[str, str, str]
 """Database, schema and identifier, as stored."""
 
 MAX_LENGTH = 255
-"""Characters of a name; Snowflake's limit."""
+"""How many characters a name has at most. This is Snowflake's limit."""
 
 _PLAIN = re.compile(r"[A-Z_][A-Z0-9_$]*")
 _WRITTEN_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _USUAL = re.compile(
     r"|".join(r"\.".join([f"{q}([A-Za-z_][A-Za-z0-9_$]{{0,254}}){q}"] * 3) for q in ("", '"'))
 )
-"""As nearly all names are: a publication has very many."""
+"""The form of nearly all names. It is tried first, because a publication has very many names."""
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 
 
 class Name(NamedTuple):
-    """One name: as it is stored, and whether it is quoted where it is written.
+    """One name, without its quotes, and whether SQL writes it in quotes.
 
-    A quoted name has to stay quoted even where it looks plain: `"ORDER"` is a word of SQL.
+    A quoted name has to stay quoted even if it looks plain: `ORDER` is a reserved word.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Name(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """Where a model lies."""
+    """The full name of the table or view of a model."""
 
     database: Name
     schema: Name
@@ -58,9 +58,10 @@ class NotAName(ValueError):
 
 
 def parse(dotted: str) -> tuple[Name, ...]:
-    """The parts of a dotted name as written, without their quotes: `db."a.b"` is `db` and `a.b`.
+    """Returns the parts of a dotted name as written, without their quotes: `db` and `a.b` for
+    `db."a.b"`.
 
-    Raises NotAName where the text is something else, or leaves something over.
+    Raises NotAName where the text as a whole is not a dotted name.
     """
     if usual := usual_parts(dotted):
         quoted, names = usual
@@ -80,8 +81,8 @@ def parse(dotted: str) -> tuple[Name, ...]:
 
 
 def usual_parts(dotted: str) -> tuple[bool, tuple[str, str, str]] | None:
-    """The parts of a dotted name of three that need no quotes, and whether all have them; None of
-    any other text."""
+    """Returns whether a dotted name is quoted, and its parts, for names of the usual form: three
+    parts that need no quotes, and all or none of them in quotes. Returns None for other texts."""
     if not (usual := _USUAL.fullmatch(dotted)):
         return None
     first, second, third, *quoted = usual.groups()
@@ -89,34 +90,35 @@ def usual_parts(dotted: str) -> tuple[bool, tuple[str, str, str]] | None:
 
 
 def is_plain(written: str) -> bool:
-    """Whether a name needs no quotes; reserved words aside."""
+    """Checks whether a name needs no quotes. Reserved words are not considered."""
     return len(written) <= MAX_LENGTH and bool(_WRITTEN_PLAIN.fullmatch(written))
 
 
 def is_quotable(name: str) -> bool:
-    """Whether SQL may hold the name in quotes as it is: it has no quote and nothing unseen, nor a
-    brace: dbt renders the text of hooks again, after the name is in it."""
+    """Checks whether a name can be put in quotes unchanged. It must not contain quotes, invisible
+    characters or braces: dbt renders the text of hooks again after the name is inserted."""
     whole = 0 < len(name) <= MAX_LENGTH and name.isprintable()
     return whole and not set('"{}') & set(name)
 
 
 def quoted(stored: str) -> str:
-    """A stored name as an SQL identifier in quotes, on either warehouse."""
+    """Returns a stored name as a quoted SQL identifier, for either warehouse."""
     return '"' + stored.replace('"', '""') + '"'
 
 
 def sql_name(stored: str) -> str:
-    """A stored name as Snowflake prints it and SQL writes it: in quotes only where it needs them.
+    """Returns a stored name as Snowflake prints it and SQL writes it: in quotes only if it needs
+    them.
 
-    Users may be called after an e-mail address.
+    Users may be named after an e-mail address.
     """
     return stored if _PLAIN.fullmatch(stored) else quoted(stored)
 
 
 def canonical(dotted: str) -> str:
-    """A dotted name in SQL as Snowflake stores and prints it: `db."x"` is `DB."x"`, `"DB"` is `DB`.
+    """Returns a dotted name in SQL as Snowflake prints it: `DB."x"` for `db."x"`, `DB` for `"DB"`.
 
-    What is not a name, such as the signature of a function, stays as it is.
+    A text that is not a name, such as the signature of a function, is returned unchanged.
     """
     try:
         parts = parse(dotted)
@@ -126,7 +128,7 @@ def canonical(dotted: str) -> str:
 
 
 class Fields(Protocol):
-    """A model of a manifest, or a part of one, of which single fields are asked."""
+    """A model of a manifest, or a part of one, from which single fields are read."""
 
     def get(self, key: str, /) -> Any: ...
 
@@ -134,10 +136,11 @@ class Fields(Protocol):
 
 
 def relation(node: Fields, warehouse: Warehouse) -> Relation:
-    """Where a model of a manifest lies, by its `relation_name`, else by its fields.
+    """Returns the full name of a model's table or view, by its `relation_name`, else by its fields.
 
-    On DuckDB quotes change nothing but what a word of SQL means, and dbt quotes every name there
-    itself: only what is no plain name is quoted, for a reader on Snowflake would write it as it is.
+    On DuckDB, quotes only matter for reserved words, and dbt itself quotes every name. But a reader
+    on Snowflake would keep the case of a quoted name. So only names that are not plain count as
+    quoted there.
     """
     try:
         written = parse(node.get("relation_name") or "")

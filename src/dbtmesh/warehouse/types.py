@@ -11,11 +11,11 @@ Types are compared by what the warehouse stores, not by their spelling:
 - DuckDB has its own table: there `integer` has 32 bits, `bigint` 64, `decimal` is `decimal(18,3)`,
   and `float` and `double` are two sizes. DuckDB ignores the length of text; it is compared all the
   same, because the same models also run on Snowflake.
-- Where either side is spelled as only Snowflake spells it, both are read as Snowflake's, though
-  they were built on DuckDB.
+- If only Snowflake knows the spelling of one side, both are read as Snowflake's, even if they were
+  built on DuckDB.
 - Types inside other types (`array(integer)`, `integer[]`, `struct(a integer)`) follow the same
-  rules. NOT NULL inside a type counts as a size: readers that take the value apart meet a null
-  where there was none.
+  rules. NOT NULL inside a type counts as a size: if it goes, readers of the inner values may find
+  nulls where there were none.
 - A type that is not in its warehouse's table equals only its own spelling.
 """
 
@@ -40,7 +40,8 @@ class TypeChange(StrEnum):
 
 
 class Type(NamedTuple):
-    """A type by its meaning; `size` of a type that holds others: the sizes of these."""
+    """The meaning of a type. size: its precision, scale, length and collation; for a nested type,
+    the size of each type inside it and whether that is NOT NULL."""
 
     family: str
     size: tuple[Any, ...]
@@ -116,10 +117,10 @@ def _plain(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _split_type(text: str) -> tuple[str, tuple[int, ...], str]:
-    """Name, numbers in parentheses, and collation.
+    """Splits a type into its name, the numbers in parentheses, and its collation.
 
-    The numbers may stand inside the name: `timestamp(3) with time zone`. A type with anything but
-    numbers in parentheses is taken as a name.
+    The numbers may be inside the name: `timestamp(3) with time zone`. If there is anything else in
+    the parentheses, the whole type is taken as a name.
     """
     base, *collation = _COLLATE.split(_plain(text), maxsplit=1)
     base = base.replace(")", ") ").strip()
@@ -132,7 +133,7 @@ def _split_type(text: str) -> tuple[str, tuple[int, ...], str]:
 
 
 class _Inner(NamedTuple):
-    """A type inside another one; `name` is a field's, or empty."""
+    """A type inside another one. name: the name of the field, or empty."""
 
     name: str
     type: str
@@ -141,8 +142,8 @@ class _Inner(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _take_apart(text: str) -> tuple[str, tuple[_Inner, ...]]:
-    """The kind of a nested type and the types inside it (`array(integer)`, `integer[3]`); empty for
-    a plain type."""
+    """Returns the kind of a nested type and the types inside it (`array(integer)`, `integer[3]`);
+    empty ones for a plain type."""
     text = _plain(text)
     if is_too_deep(text):
         return "", ()
@@ -162,11 +163,12 @@ def _take_apart(text: str) -> tuple[str, tuple[_Inner, ...]]:
 
 
 MOST_NESTED = 64
-"""How deep a type is taken apart; one that nests deeper, which no warehouse has, is a name."""
+"""How deep nested types are read. A type that nests deeper, which no warehouse has, is taken as a
+name."""
 
 
 def is_too_deep(text: str) -> bool:
-    """Whether a type nests deeper than MOST_NESTED."""
+    """Checks whether a type nests deeper than MOST_NESTED."""
     if text.count("(") + text.count("[") <= MOST_NESTED:
         return False
     depth = most = 0
@@ -189,7 +191,7 @@ def _split_commas(text: str) -> list[str]:
 
 
 def _only_snowflake(text: str) -> bool:
-    """Whether the type, or a type inside it, is spelled as only Snowflake spells it."""
+    """Checks whether only Snowflake knows the spelling of a type, or of a type inside it."""
     inner = _take_apart(text)[1]
     if inner:
         return any(_only_snowflake(each.type) for each in inner)
@@ -197,7 +199,7 @@ def _only_snowflake(text: str) -> bool:
 
 
 def read_type(text: str, warehouse: Warehouse) -> Type:
-    """The meaning of a type's spelling on `warehouse`; any text is accepted."""
+    """Returns the meaning of a type's spelling on `warehouse`. Any text is accepted."""
     holder, inner = _take_apart(text)
     if inner:
         held = [read_type(each.type, warehouse) for each in inner]
@@ -212,7 +214,7 @@ def _read_plain_type(text: str, warehouse: Warehouse) -> Type:
     plain = _TYPES[warehouse].get(name, Type(name, ()))
     family, default = plain.family, plain.size
     if family == "number":
-        # number(10) is number(10,0), whatever the scale of a bare number is.
+        # number(10) is number(10,0), even where a number without parentheses has another scale.
         sizes = (*sizes, 0) if len(sizes) == 1 else sizes
         family = "decimal" if (sizes or default)[1] else "whole number"
     size = sizes or default
@@ -221,9 +223,9 @@ def _read_plain_type(text: str, warehouse: Warehouse) -> Type:
 
 @lru_cache(maxsize=4096)
 def type_change(old: str | None, new: str | None, warehouse: Warehouse) -> TypeChange | None:
-    """How the declared type `new` differs from `old`; None where both mean the same type.
+    """Returns how the declared type `new` differs from `old`; None if both mean the same type.
 
-    An empty or missing text is a type that is not declared.
+    An empty or missing text means that the type is not declared.
     """
     if old == new or not (old or new):
         return None
@@ -240,5 +242,5 @@ def type_change(old: str | None, new: str | None, warehouse: Warehouse) -> TypeC
 
 
 def same_type(old: str | None, new: str | None, warehouse: Warehouse) -> bool:
-    """Whether two spellings mean one type on `warehouse`, size included."""
+    """Checks whether two spellings mean the same type on `warehouse`, including its size."""
     return type_change(old, new, warehouse) is None
