@@ -468,7 +468,7 @@ def test_what_a_file_of_the_teams_gives_to_everybody_is_meant(team: Team) -> Non
     assert "FROM ROLE PUBLIC" not in said
     assert "Everybody has" not in team.access("plan")
     found = team.access("verify")
-    assert "note     USAGE ON DATABASE DBT_UP_PROD TO ROLE PUBLIC: so snowflake/ says" in found
+    assert "note     USAGE ON DATABASE DBT_UP_PROD TO ROLE PUBLIC: everybody has it" in found
     matrix_ = team.access("matrix")
     assert "| `PUBLIC` |  | `DBT_UP_PROD` (database) | USAGE |" in matrix_
     assert "nothing to `PUBLIC`" not in matrix_

@@ -261,7 +261,7 @@ def test_round_trips_grow_with_consumers_and_not_with_models(world: World) -> No
 def test_a_producer_that_leaves_takes_its_readers_roles_along(world: World) -> None:
     """Last: it takes all of them down, the producer first."""
     said = world.members["dbt_up"].ok(ACCESS, "teardown", *ON, "--yes")
-    assert "warning: these roles read its public models, and cannot any more: " in said
+    assert "warning: these roles can no longer read its public models: " in said
     assert "DBT_DOWN_LOOM_ROLE" in said
     for name in ("dbt_down_loom", "dbt_down"):
         world.members[name].ok(ACCESS, "teardown", *ON, "--yes")

@@ -143,13 +143,13 @@ def test_a_future_grant_that_a_role_may_not_give_has_a_hint(role: str, sql: str)
     (step,) = sqlscript.read_steps({"snowflake/05_own.sql": f"USE ROLE {role};\n{sql};\n"})
     hint = report.hint(step)
     lacks = {
-        "USERADMIN": "a future grant takes MANAGE GRANTS",
-        "SECURITYADMIN": "a future grant to a database role takes USAGE on its database",
+        "USERADMIN": "a future grant needs MANAGE GRANTS",
+        "SECURITYADMIN": "a future grant to a database role needs USAGE on its database",
     }
     to_database_role = " TO DATABASE ROLE " in sql
     if " ON FUTURE " in sql and (role == "USERADMIN" or (role in lacks and to_database_role)):
         assert hint
-        assert hint.startswith(f"snowflake/05_own.sql:2: {lacks[role]}, which {role} has not")
+        assert hint.startswith(f"snowflake/05_own.sql:2: {lacks[role]}, which {role} does not")
         assert f"write `USE ROLE ACCOUNTADMIN;` above it, and `USE ROLE {role};` below" in hint
     else:
         assert hint is None

@@ -1,4 +1,4 @@
-"""Reads an account: what exists, and who was granted what."""
+"""Reads which objects exist in an account, and who was granted what."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from dbtmesh.snowflake.statements import AUTHENTICATION_POLICY, Verb
 from dbtmesh.warehouse.names import sql_name
 
 MAX_ROWS = 10_000
-"""What a SHOW of objects returns at most."""
+"""How many rows a SHOW of objects returns at most."""
 
 
 def read_live(session: Session, steps: Sequence[Step], names: Names) -> Live:
-    """What the account says of everything that steps touch.
+    """Returns the state of everything in the account that the steps touch.
 
-    The number of round trips depends on that of steps and of consumers, never on that of models.
-    Raises MeshError.
+    The number of round trips depends on the numbers of steps and consumers, never on the number of
+    models. Raises MeshError.
     """
     objects = _objects(session, steps, names)
     for thing, row in list(objects.items()):
@@ -47,7 +47,8 @@ def read_live(session: Session, steps: Sequence[Step], names: Names) -> Live:
 
 
 def _with_kind(grant: Grant, kinds: Mapping[str, str]) -> Grant:
-    """SHOW GRANTS calls some views tables (bcr-2371); SHOW OBJECTS knows better."""
+    """Corrects the kind of a relation, because SHOW GRANTS calls some views tables (bcr-2371). SHOW
+    OBJECTS, which gave `kinds`, does not."""
     if grant.scope is Scope.ONE and grant.on.kind in RELATIONS and grant.on.name in kinds:
         return grant._replace(on=Object(kinds[grant.on.name], grant.on.name))
     return grant
@@ -57,7 +58,8 @@ def _with_kind(grant: Grant, kinds: Mapping[str, str]) -> Grant:
 
 
 def _objects(session: Session, steps: Sequence[Step], names: Names) -> dict[Object, Row]:
-    """Everything that steps name, and the database roles by which others read the member."""
+    """Returns all objects that the steps name, and the database roles with which other projects
+    read the member, each with its row of SHOW."""
     named = {step.object for step in steps if step.object and not step.grants}
     granted = {grant.container for step in steps for grant in step.grants}
     granted |= set(prerequisites(steps))
@@ -84,7 +86,8 @@ def _in_account(session: Session, thing: Object) -> Iterator[tuple[Object, Row]]
     if thing.kind == "NETWORK POLICY":
         rows = session.rows("SHOW NETWORK POLICIES")
     else:
-        # Only ACCOUNTADMIN sees monitors. An underscore in LIKE is any character: callers compare.
+        # Only ACCOUNTADMIN sees monitors. An underscore in LIKE matches any character, so callers
+        # compare the names.
         role = "ACCOUNTADMIN" if thing.kind == "RESOURCE MONITOR" else "SECURITYADMIN"
         pattern = thing.name.strip('"').replace("'", "''")
         rows = session.rows(f"SHOW {plural(thing.kind)} LIKE '{pattern}'", role)
@@ -92,7 +95,7 @@ def _in_account(session: Session, thing: Object) -> Iterator[tuple[Object, Row]]
 
 
 def _inside(session: Session, kind: str, container: str) -> dict[Object, Row]:
-    """Objects of a kind in a database or schema; none where there is no such container."""
+    """Returns the objects of a kind in a database or schema; none where that does not exist."""
     where = "DATABASE" if len(parts_of(container)) == 1 else "SCHEMA"
     try:
         rows = session.rows(f"SHOW {plural(kind)} IN {where} {container}")
@@ -109,13 +112,15 @@ def _inside(session: Session, kind: str, container: str) -> dict[Object, Row]:
 
 
 def _details(session: Session, thing: Object, steps: Sequence[Step]) -> Row:
-    """Properties that steps set of an object and SHOW does not list, where the account tells."""
+    """Returns the properties of an object that the steps set and its SHOW does not list, as far as
+    the account shows them."""
     setting = [step for step in steps if step.verb is Verb.ALTER and step.object == thing]
     asked = {name: step.role for step in setting for name in step.properties}
     found: dict[str, str] = {}
 
     def ask(sql: str, role: str) -> list[Row] | None:
-        """As the role that sets it, or, as long as it is somebody else's, as one that sees all."""
+        """Asks as the role that sets the property. While the object belongs to somebody else, asks
+        as ACCOUNTADMIN, which sees everything. Returns None where both fail."""
         try:
             return session.rows(sql, role)
         except Refused:
@@ -131,7 +136,7 @@ def _details(session: Session, thing: Object, steps: Sequence[Step]) -> Row:
         found["WAREHOUSES"] = ", ".join(sorted(map(sql_name, names)))
     making = [step for step in steps if step.verb is Verb.CREATE and step.object == thing]
     if thing.kind == "VIEW" and making:
-        # Of a secure view it is shown to those alone who have the role that owns it.
+        # SHOW VIEWS shows the query of a secure view only to the role that owns the view.
         shown = ask(f"SHOW VIEWS IN SCHEMA {thing.container}", making[0].role) or ()
         found |= next(({"text": row["text"]} for row in shown if _place(row) == thing.name), {})
     if thing.kind == "WAREHOUSE" and asked:
@@ -161,12 +166,13 @@ def _monitor_of(warehouse: Row) -> str:
 
 
 def _place(row: Row) -> str:
-    """The name of what a line of SHOW is about, if it lies in a schema."""
+    """Returns the full name of the object in a row of SHOW, for objects that lie in a schema."""
     return ".".join(sql_name(row[key]) for key in ("database_name", "schema_name", "name"))
 
 
 def _identity(row: Row) -> str:
-    """As CREATE USER has it, of a row of SHOW USER WORKLOAD IDENTITY AUTHENTICATION METHODS."""
+    """Returns a row of SHOW USER WORKLOAD IDENTITY AUTHENTICATION METHODS in the form that CREATE
+    USER takes."""
     try:
         more = json.loads(row["additional_info"])
     except (KeyError, ValueError):
@@ -181,8 +187,10 @@ def _identity(row: Row) -> str:
 def _contents(
     session: Session, steps: Sequence[Step], objects: Mapping[Object, Row], names: Names
 ) -> tuple[dict[tuple[str, str], frozenset[Object]], dict[Object, str]]:
-    """What is in the databases and schemas that steps grant ALL of something in, and in the
-    member's prod databases; and the owner of each relation."""
+    """Returns the contents of some databases and schemas, and the owner of each relation in them.
+
+    These are the member's prod databases, and those in which steps grant on ALL objects of a kind.
+    """
     found: dict[tuple[str, str], frozenset[Object]] = {}
     owners: dict[Object, str] = {}
     everything = {
@@ -206,8 +214,8 @@ def _contents(
 
 
 def list_relations(session: Session, container: Object) -> dict[Object, str] | None:
-    """Tables and views of a database or schema, with their owners; None where there are more than
-    one SHOW tells."""
+    """Returns the tables and views of a database or schema with their owners; None where there are
+    more than one SHOW lists."""
     rows = session.rows(f"SHOW OBJECTS IN {container}")
     if len(rows) >= MAX_ROWS:
         return None
@@ -222,7 +230,7 @@ def list_relations(session: Session, container: Object) -> dict[Object, str] | N
 
 
 def _relation_kind(row: Row) -> str:
-    """The kind as GRANT has it: TRANSIENT, hybrid and such are tables."""
+    """Returns the kind of a relation as GRANT names it: transient and hybrid tables are tables."""
     for kind in ("DYNAMIC TABLE", "ICEBERG TABLE"):
         if row.get(f"is_{kind.split()[0].lower()}") in ("Y", "true"):
             return kind
@@ -236,11 +244,11 @@ def _relation_kind(row: Row) -> str:
 def _grants(
     session: Session, steps: Sequence[Step], objects: Mapping[Object, Row], names: Names
 ) -> Iterable[Grant]:
-    """Grants to the member's roles and users, of its roles, on what is its own to enter, and those
-    that steps give.
+    """Yields the grants to the member's roles and users, the grants of its roles, the grants on its
+    databases, schemas and warehouse, and those that the steps give.
 
-    Whoever reads a table needs USAGE on its database, so grants on databases show every outsider
-    without a look at each table.
+    To read a table, a role needs USAGE on its database. So the grants on databases show every role
+    of others, and no table has to be looked at.
     """
     consumers = [
         thing
@@ -251,7 +259,8 @@ def _grants(
     own = [thing for thing in created if thing.kind == "DATABASE ROLE" and names.owns(thing)]
     own = [thing for thing in own if thing not in names.readers]
     roles = [names.role, names.dev_role, names.public_read, *own, *consumers]
-    # Its own roles in the databases of others: what they may read is decided there.
+    # The member's own roles in the databases of others are left out of `to`: what they may read is
+    # decided there.
     of = [*roles, *names.readers]
     to = [*roles, names.service_user, names.ci_user]
     containers = [Object("DATABASE", name) for name in (*names.all_prod, names.dev)]
@@ -263,7 +272,7 @@ def _grants(
         if grant.scope is Scope.FUTURE:
             future.append(grant.container)
         elif grant.to in ADMIN_ROLES | {PUBLIC} and grant.scope is Scope.ONE:
-            # They hold too much to list.
+            # These roles hold too many grants to list, so the object's grants are listed instead.
             (of if grant.on.kind in ("ROLE", "DATABASE ROLE") else on).append(grant.on)
         else:
             to.append(grant.to)
@@ -286,7 +295,7 @@ def _grants(
 
 
 def _shown(session: Session, sql: str) -> list[Row]:
-    """Rows; none where the object is not there."""
+    """Returns the rows of a SHOW; none where the object does not exist."""
     try:
         return session.rows(sql)
     except Refused as error:
@@ -300,7 +309,7 @@ def _kind(text: str) -> str:
 
 
 def _grantee(row: Row, database: str) -> Object:
-    """Database roles are shown without their database."""
+    """Returns the grantee in a row. A database role is shown without its database: `database`."""
     kind, name = _kind(row.get("granted_to") or row["grant_to"]), row["grantee_name"]
     if kind == "DATABASE ROLE" and len(parts_of(canonical(kind, name))) == 1:
         name = f"{database}.{name}"
@@ -308,20 +317,20 @@ def _grantee(row: Row, database: str) -> Object:
 
 
 def _grant_to(row: Row, to: Object) -> Grant:
-    """A line of SHOW GRANTS TO ROLE, or of SHOW GRANTS TO USER, which has the role by itself, and
-    before bcr-1803 nothing else."""
+    """Reads a row of SHOW GRANTS TO ROLE or TO USER. The latter names the role in a column of its
+    own, and before bcr-1803 nothing else."""
     kind = _kind(row.get("granted_on", "ROLE"))
     name = row.get("role") or row["name"]
     return Grant(row.get("privilege", "USAGE"), Object(kind, canonical(kind, name)), to)
 
 
 def _grant_on(row: Row, on: Object) -> Grant:
-    """A line of SHOW GRANTS ON."""
+    """Reads a row of SHOW GRANTS ON."""
     return Grant(row["privilege"], on, _grantee(row, on.database))
 
 
 def _grant_of(row: Row, thing: Object) -> Grant:
-    """A line of SHOW GRANTS OF ROLE."""
+    """Reads a row of SHOW GRANTS OF ROLE."""
     return Grant("USAGE", thing, _grantee(row, thing.database))
 
 

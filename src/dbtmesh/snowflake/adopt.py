@@ -1,8 +1,8 @@
 """Plans how `apply --adopt` takes over objects that exist and differ from the SQL. Pure.
 
-CREATE … IF NOT EXISTS changes nothing that exists. So a plan compares owners, managed access and
-the comments that say who made an object, and adds the statements that the SQL files leave out.
-Those that take over what is somebody else's are run by `apply --adopt` only.
+CREATE … IF NOT EXISTS does not change an existing object. So a plan compares owners, managed access
+and the comments that say who made an object, and adds the statements that the SQL files lack. Only
+`apply --adopt` runs those that take over objects of somebody else.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ OTHER_NAMES = (
     "copier update --trust --skip-answered --ask database_prefix --ask prod_database --ask "
     "dev_database --ask role --ask service_user --ask warehouse"
 )
-"""Names that were answered once do not follow from another prefix."""
+"""Asks for every name: names that were answered once do not change with the prefix."""
 Built = Collection[str] | None
 """Names of the relations that dbt builds in prod; None where no manifest of prod is at hand."""
 
 
 @dataclass(frozen=True)
 class Existing:
-    """An object that the steps create and that is there already.
+    """An object that the steps create and that exists already.
 
-    step: that creates it. owner: the role that has it; wanted: the one that the steps leave it to.
-    given: the step that transfers its ownership, if one does.
+    row: its row of SHOW. step: the step that creates it. wanted: the role that owns it after all
+    steps. given: the step that transfers its ownership, if one does.
     """
 
     thing: Object
@@ -58,17 +58,17 @@ class Existing:
 
     @property
     def owner(self) -> str:
-        """Empty where SHOW does not tell."""
+        """The role that owns it; empty where SHOW does not tell."""
         return sql_name(self.row["owner"]) if self.row.get("owner") else ""
 
     @property
     def has_other_owner(self) -> bool:
-        """Whether neither the role that creates it nor the one that gets it owns it."""
+        """Whether its owner is neither the role that creates it nor the one that is to own it."""
         return self.owner not in ("", self.wanted, self.step.role)
 
 
 def existing(steps: Sequence[Step], live: Live) -> list[Existing]:
-    """What the steps create and is there already."""
+    """Returns the objects that the steps create and that exist already."""
     given = {
         grant.on: step
         for step in steps
@@ -89,10 +89,10 @@ def existing(steps: Sequence[Step], live: Live) -> list[Existing]:
 
 
 def foreign_of(found: Iterable[Existing], names: Names, live: Live) -> frozenset[Object]:
-    """The objects that are somebody else's: neither made nor taken over by the project.
+    """Returns the objects that are somebody else's: the project neither made nor adopted them.
 
-    The comment tells, where the SQL gives one; else the owner, unless that is an administrator. A
-    schema is so with its database.
+    That is so if the SQL sets a comment and the object has another one, or if its owner is neither
+    a role of the SQL nor an administrator. A schema is somebody else's if its database is.
     """
     found = list(found)
     foreign = {each.thing for each in found if _is_foreign(each, names, live)}
@@ -107,7 +107,7 @@ def foreign_of(found: Iterable[Existing], names: Names, live: Live) -> frozenset
 def _is_foreign(each: Existing, names: Names, live: Live) -> bool:
     if each.thing.kind == "RESOURCE MONITOR":
         return _is_foreign_monitor(each, names, live)
-    # Schemas are the database's, and were made without a comment once.
+    # A schema belongs to its database. Earlier versions made schemas without a comment.
     marks = "COMMENT" in each.step.properties and each.thing.kind != "SCHEMA"
     if marks and not _is_marked(each.comment, names.project):
         return True
@@ -119,8 +119,11 @@ def _is_marked(comment: str, project: str) -> bool:
 
 
 def _is_foreign_monitor(each: Existing, names: Names, live: Live) -> bool:
-    """Monitors have no comment. The project's is the one of its warehouse; or one that guards
-    nothing and is as the SQL makes it, as after an apply that was interrupted."""
+    """Checks whether a resource monitor is somebody else's. Monitors have no comment.
+
+    The project's monitor guards only the project's warehouse; or it guards nothing and has the
+    quota of the SQL, as after an interrupted apply.
+    """
     warehouse = live.objects.get(names.warehouse, {}).get("comment", "")
     if each.row["WAREHOUSES"] == names.warehouse.name and _is_marked(warehouse, names.project):
         return False
@@ -129,7 +132,7 @@ def _is_foreign_monitor(each: Existing, names: Names, live: Live) -> bool:
 
 
 def refuse_what_cannot_be_adopted(found: Iterable[Existing], names: Names) -> None:
-    """Raises MeshError where an object has to stay with whoever has it."""
+    """Raises MeshError where an object cannot be adopted."""
     for each in found:
         why = _not_to_be_had(each, names)
         if why:
@@ -161,7 +164,7 @@ def _said(each: Existing) -> str:
 def refuse_to_drop(
     steps: Iterable[Step], found: Iterable[Existing], live: Live, names: Names
 ) -> None:
-    """Raises MeshError where steps would drop what is not the project's."""
+    """Raises MeshError where the steps would drop an object that is not the project's."""
     found = list(found)
     foreign = foreign_of(found, names, live)
     known = {each.thing: each for each in found}
@@ -179,32 +182,34 @@ def refuse_to_drop(
 
 
 def refuse_unasked(changes: Iterable[Change], found: Iterable[Existing], names: Names) -> None:
-    """Raises MeshError where changes would take over what is somebody else's."""
+    """Raises MeshError where the changes would take over objects of somebody else."""
     adopting = [change for change in changes if change.adopts]
     if not adopting:
         return
     touched = {thing for change in adopting for thing in _touched(change.step)}
     each = next((each for each in found if each.thing in touched), None)
-    if each is None:  # tables that dbt builds, in a schema of its own
+    if each is None:  # tables that dbt builds, in a schema of the project
         change = adopting[0]
         what = f"{change.step.grants[0].where} is {change.differences[0].current}'s"
     else:
         what = f"{each.thing} exists and is not {names.project}'s ({_said(each)})"
     raise MeshError(
         f"{what}: nothing was changed. `scripts/snowflake_access.py apply --adopt` takes over what "
-        f"`plan` marks so; to leave it alone, choose other names (`{OTHER_NAMES}`)"
+        f"`plan` marks with `adopt`; to leave it alone, choose other names (`{OTHER_NAMES}`)"
     )
 
 
-# ── What brings it there ──────────────────────────────────────────────────────────────
+# ── The changes ───────────────────────────────────────────────────────────────────────
 
 
 def plan_all(steps: Sequence[Step], live: Live, names: Names, built: Built) -> list[Change]:
-    """What the steps would change, and what brings existing objects to where the SQL has them.
+    """Returns what the steps would change, and the changes that bring existing objects in line with
+    the SQL.
 
-    First who owns what, then the SQL, then what needs the roles that the SQL makes. Future grants
-    of ownership go before all: with them a managed access schema keeps its owner. Tables change
-    hands before their schema is managed: after that they go to roles below its owner only.
+    First come transfers of ownership, then the SQL, then what needs the roles that the SQL creates.
+    Future grants of ownership are revoked before all others: a schema with managed access cannot
+    change its owner while they exist. Tables are transferred before their schema gets managed
+    access: after that, only roles below its owner can get them.
     https://docs.snowflake.com/en/sql-reference/sql/grant-privilege
     """
     found = existing(steps, live)
@@ -219,7 +224,7 @@ def plan_all(steps: Sequence[Step], live: Live, names: Names, built: Built) -> l
         last += _definition(each, each.thing in foreign)
     taken, added = _future(steps, found, foreign, live)
     last += added
-    # what others had may be on what has gone since
+    # grants that others had may be on relations that do not exist any more
     there = [s for s in steps if not (s.file == KEPT_FILE and is_about_what_is_gone(s, live))]
     changes = [
         replace(change, adopts=True) if _touches(change.step, foreign) else change
@@ -229,7 +234,7 @@ def plan_all(steps: Sequence[Step], live: Live, names: Names, built: Built) -> l
 
 
 def _touches(step: Step, foreign: Collection[Object]) -> bool:
-    """Whether a step changes one of the objects, or what it may do."""
+    """Checks whether a step changes one of the objects, or grants on it or to it."""
     return not _touched(step).isdisjoint(foreign)
 
 
@@ -277,16 +282,16 @@ def _managed_access(each: Existing, foreign: bool) -> Iterator[Change]:
         return
     step = _generated(
         each.step,
-        "ACCOUNTADMIN",  # has both what it takes: the schema's ownership and MANAGE GRANTS
+        "ACCOUNTADMIN",  # has both that this needs: the schema's ownership and MANAGE GRANTS
         f"ALTER {each.thing} ENABLE MANAGED ACCESS",
-        "Only the owner of the schema grants on what is in it, not whoever created it.",
+        "Only the owner of the schema grants on its objects, not the role that created them.",
     )
     yield Change(step, Effect.SET, (Difference(MANAGED_ACCESS, current, wanted),), adopts=foreign)
 
 
 def _definition(each: Existing, foreign: bool) -> Iterator[Change]:
-    """A view that is there with another query, or shows its query to all, which no CREATE … IF NOT
-    EXISTS changes. Nothing where the account does not show it."""
+    """Yields the change of a view whose query, or whose SECURE, differs from the SQL: CREATE … IF
+    NOT EXISTS does not change that. Yields nothing where the account does not show the query."""
     wanted, current = view(each.step.statement), view(each.row.get("text", ""))
     if wanted is None or current is None:
         return
@@ -308,8 +313,8 @@ def _definition(each: Existing, foreign: bool) -> Iterator[Change]:
 def _relations(
     found: Iterable[Existing], foreign: Collection[Object], live: Live, built: Built
 ) -> Iterator[Change]:
-    """Tables and views that dbt builds and another role owns. Where it is not known what dbt
-    builds, all that lie in a schema that is taken over."""
+    """Yields transfers of the tables and views that dbt builds and another role owns. If it is not
+    known what dbt builds, transfers all in the schemas that are taken over."""
     for each in found:
         if each.thing.kind != "SCHEMA" or each.given is None:
             continue
@@ -331,14 +336,14 @@ def _relations(
                     each.given,
                     "SECURITYADMIN",
                     f"GRANT OWNERSHIP ON {place} TO ROLE {each.wanted} COPY CURRENT GRANTS",
-                    "dbt replaces what it builds, which takes its ownership.",
+                    "dbt replaces what it builds, and has to own it for that.",
                 )
                 adopts = each.thing in foreign or not admins
                 yield Change(step, Effect.SET, (difference,), adopts)
 
 
 def _by_kind(things: Iterable[Object], live: Live) -> dict[str, dict[str, list[Object]]]:
-    """Kind → owner → relations."""
+    """Groups relations: kind → owner → relations."""
     kinds: dict[str, dict[str, list[Object]]] = defaultdict(lambda: defaultdict(list))
     for thing in sorted(things):
         kinds[thing.kind][live.owners[thing]].append(thing)
@@ -351,8 +356,12 @@ def _future(
     foreign: Collection[Object],
     live: Live,
 ) -> tuple[list[Change], list[Change]]:
-    """Future grants of others on the member's schemas: such as give what dbt builds to somebody
-    else are revoked, and the member's own are repeated where some shadow those on the database."""
+    """Returns two lists of changes, about the future grants of others on the member's schemas.
+
+    The first revokes those that would make somebody else the owner of what dbt builds. The second
+    repeats the member's own future grants on schemas where those of others shadow the ones on the
+    database.
+    """
     origins = {each.thing: each.step for each in found}
     wanted = {grant for step in steps for grant in step.grants if grant.scope is Scope.FUTURE}
     on_schemas = [
@@ -370,7 +379,7 @@ def _future(
                 origins[grant.container],
                 grant.administrator,
                 f"REVOKE OWNERSHIP ON {grant.where} FROM {grant.to}",
-                f"Else what dbt builds there would be {grant.to.name}'s.",
+                f"Otherwise {grant.to.name} would own what dbt builds there.",
             )
             revoked.append(Change(step, Effect.REVOKE, adopts=True))
     added: list[Change] = []

@@ -1,8 +1,8 @@
-"""Finds what everybody has on a project's objects, by the role PUBLIC, and what ends it. Pure.
+"""Finds what everybody has on a project's objects, through the role PUBLIC, and revokes it. Pure.
 
-An adoption keeps what others were granted, and that may be what all of a company reads by. So a
-plan shows it, and `apply --revoke-public` alone takes it away. Where a file in snowflake/ of the
-team's own grants it, it is meant.
+An adoption keeps what others were granted. A whole company may depend on grants to PUBLIC, so a
+plan only shows them, and only `apply --revoke-public` revokes them. A grant in one of the team's
+own files in snowflake/ is intended, and stays.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ FLAG = "--revoke-public"
 def closing(
     steps: Sequence[Step], foreign: Collection[Object], live: Live, names: Names
 ) -> list[Change]:
-    """Revokes what PUBLIC has on what is the project's, or would be by an adoption.
+    """Returns the changes that revoke what PUBLIC has on the project's objects, and on those that
+    an adoption would make its own.
 
-    foreign: what is somebody else's still.
+    foreign: the objects that are still somebody else's.
     """
     wanted = expected(steps, None)
     found = excess(wanted, live, names)
     ends = [grant for grant in found if grant.to == PUBLIC and revocable(grant, names)]
-    # future grants that were repeated on a schema, because those shadowed them
+    # Future grants that were repeated on a schema only because grants to PUBLIC shadowed those on
+    # its database.
     after = excess(wanted, without(live, ends), names) if ends else []
     made = {step.object: step for step in steps if step.verb is Verb.CREATE}
     return [
@@ -41,12 +43,12 @@ def closing(
 
 
 def without(live: Live, grants: Collection[Grant]) -> Live:
-    """An account as it is once grants are revoked."""
+    """Returns the account's state after these grants are revoked."""
     return replace(live, grants=live.grants.difference(grants))
 
 
 def meant(wanted: Expected) -> list[Grant]:
-    """What files in snowflake/ grant to everybody."""
+    """Returns what the files in snowflake/ grant to everybody."""
     return sorted(grant for grant in wanted.grants if grant.to == PUBLIC)
 
 
@@ -61,7 +63,7 @@ def _revoking(
     statement = f"REVOKE {grant.subject} FROM {grant.to}"
     is_public = grant.to == PUBLIC
     why = (
-        "Everybody has it, by the role PUBLIC. Nothing of the mesh is for everybody."
+        "Everybody has it, through the role PUBLIC. Nothing of the mesh is for everybody."
         if is_public
         else "No other future grant on the schema shadows the one on its database any more."
     )
@@ -73,7 +75,7 @@ def _revoking(
         or naming.is_adopted(names.project, live.objects.get(thing, {}).get("comment", ""))
         for thing in _around(grant)
     )
-    # what an adoption has taken over, a teardown gives back as it was
+    # A teardown gives adopted objects back as they were, so this is recorded as an adoption too.
     return Change(step, Effect.REVOKE, (difference,), adopts=taken and is_public)
 
 

@@ -1,4 +1,4 @@
-"""Compares what a member's roles should have with what they have on an account. Pure."""
+"""Compares the grants that a member's roles should have with those on an account. Pure."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from dbtmesh.snowflake.sqlscript import Step
 from dbtmesh.snowflake.statements import Verb
 
 Public = Mapping[Object, frozenset[str] | None]
-"""Relations with `access: public` → the projects that they are for; None: all of them."""
+"""Relations with `access: public` → the projects that may read them; None: all projects."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a member's roles should have.
+    """The grants that a member's roles should have.
 
-    public: None where no manifest of prod is at hand, in which case SELECT is not judged. created:
-    objects that the steps make.
+    public: the public models. It is None without a manifest of prod; then grants of SELECT are not
+    checked. created: the objects that the steps create.
     """
 
     grants: frozenset[Grant]
@@ -44,7 +44,7 @@ class Expected:
 
 
 def expected(steps: Iterable[Step], public: Public | None) -> Expected:
-    """What the steps give in the end: a later one may take what an earlier one gave."""
+    """Returns what the steps grant in the end: a later step may revoke what an earlier one gave."""
     grants: dict[Grant, None] = {}
     created = set()
     for step in steps:
@@ -58,8 +58,8 @@ def expected(steps: Iterable[Step], public: Public | None) -> Expected:
 
 
 def readable(public: Public | None, live: Live, names: Names) -> dict[Object, set[str]]:
-    """The database roles by which others read the member, as far as they are set up → the names
-    of the relations that are for them."""
+    """Returns the names of the public relations that each reader may read. The readers are the
+    database roles with which others read the member, as far as they exist."""
     meant: dict[str | None, set[str]] = defaultdict(set)
     for thing, named in (public or {}).items():
         for project in (None,) if named is None else named:
@@ -72,7 +72,7 @@ def readable(public: Public | None, live: Live, names: Names) -> dict[Object, se
 
 
 def missing_select(wanted: Expected, live: Live, names: Names) -> list[Grant]:
-    """SELECT that readers should have on public models that are built, and have not."""
+    """Returns the grants of SELECT that readers lack on public models that are built."""
     built = {
         thing.name: thing
         for kind in RELATIONS
@@ -88,7 +88,8 @@ def missing_select(wanted: Expected, live: Live, names: Names) -> list[Grant]:
 
 
 def excess(wanted: Expected, live: Live, names: Names) -> list[Grant]:
-    """Grants to the member's roles and users, or on its objects, that nothing accounts for."""
+    """Returns the grants to the member's roles and users, or on its objects, that nothing accounts
+    for."""
     meant = readable(wanted.public, live, names)
     own = {names.role, names.dev_role, names.service_user, names.ci_user, *meant}
     return sorted(
@@ -102,15 +103,18 @@ def excess(wanted: Expected, live: Live, names: Names) -> list[Grant]:
 
 
 def _is_own(grant: Grant, names: Names, meant: Mapping[Object, set[str]]) -> bool:
-    """Whether a grant is on what is the member's."""
+    """Checks whether a grant is on one of the member's objects."""
     return names.owns(grant.container) or grant.on in meant
 
 
 def _is_others_still(
     grant: Grant, own: AbstractSet[Object], wanted: Expected, live: Live, names: Names
 ) -> bool:
-    """Whether it concerns what an adoption leaves as it is: a schema beside the project's own, in a
-    database that it has not made; and what a role that it took over owns elsewhere."""
+    """Checks whether a grant concerns something that an adoption leaves as it is.
+
+    That is a schema beside the project's own, in a database that the project did not make. It is
+    also what an adopted role owns outside the project's objects.
+    """
     if grant.to in own:
         comment = live.objects.get(grant.to, {}).get("comment", "")
         elsewhere = grant.privilege == "OWNERSHIP" and not names.owns(grant.container)
@@ -126,9 +130,10 @@ def _is_others_still(
 
 
 def _as_ownership(grant: Grant, live: Live) -> Grant:
-    """The owner of a schema with managed access is shown with MANAGE GRANTS on it, too, which comes
-    with the ownership; of anybody else it is a privilege that was given.
+    """Returns the grant of OWNERSHIP for MANAGE GRANTS on a schema, where the grantee is its owner.
 
+    SHOW GRANTS lists MANAGE GRANTS too for the owner of a schema with managed access. For anybody
+    else it is a privilege that was granted.
     https://docs.snowflake.com/en/sql-reference/sql/show-grants
     """
     ownership = grant._replace(privilege="OWNERSHIP")
@@ -140,7 +145,7 @@ def _as_ownership(grant: Grant, live: Live) -> Grant:
 def _accounted_for(
     grant: Grant, wanted: Expected, meant: Mapping[Object, set[str]], names: Names
 ) -> bool:
-    """meant: as `readable` has it."""
+    """Checks whether a grant is wanted or allowed. meant: what `readable` returns."""
     if _is_wanted(grant, wanted):
         return True
     if grant.to == PUBLIC:
@@ -148,34 +153,36 @@ def _accounted_for(
     if grant.scope is not Scope.ONE:
         return False
     if grant.to in wanted.created and grant.on == Object("DATABASE", grant.to.container):
-        return grant.privilege == "USAGE"  # which a database role has from the start
+        return grant.privilege == "USAGE"  # a database role has it from the start
     if grant.privilege == "OWNERSHIP":
         return _rightful_owner(grant, wanted, names)
     if grant.to in meant:
         if wanted.public is None:
-            registry = Object("SCHEMA", names.mesh)  # is not dbt's to build
+            registry = Object("SCHEMA", names.mesh)  # dbt does not build it
             in_registry = registry in wanted.created and grant.on.is_in(registry)
             return grant.on.database == names.prod and not in_registry
         return _published(grant, meant[grant.to], names)
     if _shows_a_reader(grant, wanted, names):
         return True
     if grant.on == names.dev_role or grant.on in meant:
-        # Which projects read it, and who works on it, is decided elsewhere; not its own deploys.
+        # Who works on the project and which projects read it is decided elsewhere. But its own
+        # deploys, and other database roles, should not get these roles.
         return grant.to not in (names.service_user, names.role) and grant.to.kind != "DATABASE ROLE"
     # Other projects may share the warehouse.
     return grant.on == names.warehouse and grant.privilege == "USAGE"
 
 
 def _shows_a_reader(grant: Grant, wanted: Expected, names: Names) -> bool:
-    """Whether a reader of this project granted its own `mesh_reads` to this project, which sees by
-    that role what the reader has recorded."""
+    """Checks whether a reader of this project granted its own `mesh_reads` to this project. With
+    that role the project sees what the reader has recorded."""
     publishes = any(thing.container == names.mesh for thing in wanted.created)
     is_a_readers = grant.on == mesh_reads(grant.on.database) and grant.on != names.mesh_reads
     return publishes and is_a_readers and grant.to in (names.role, names.dev_role)
 
 
 def _is_wanted(grant: Grant, wanted: Expected) -> bool:
-    """By itself, by GRANT ALL, or by a grant on all or future objects of what it is in."""
+    """Checks whether a grant is wanted by itself, by GRANT ALL, or by a grant on all or future
+    objects of its schema or database."""
     parts = grant.on.parts if grant.scope is Scope.ONE else ()
     same = [grant.key]
     for depth in range(1, len(parts)):
@@ -188,8 +195,8 @@ def _is_wanted(grant: Grant, wanted: Expected) -> bool:
 
 
 def _repeats(grant: Grant, wanted: Expected, live: Live) -> bool:
-    """Whether a future grant on a schema repeats the wanted one on its database, because somebody
-    else's on that schema shadows it."""
+    """Checks whether a future grant on a schema repeats the wanted one on its database, because a
+    future grant of somebody else on that schema shadows it."""
     if grant.scope is not Scope.FUTURE or not grant.on.container:
         return False
     on_database = grant._replace(on=Object(grant.on.kind, grant.on.container))
@@ -201,8 +208,8 @@ def _repeats(grant: Grant, wanted: Expected, live: Live) -> bool:
 
 
 def _rightful_owner(grant: Grant, wanted: Expected, names: Names) -> bool:
-    """dbt owns what it builds; admin roles own what they made; who may create in a schema owns what
-    it creates there."""
+    """Checks whether the grantee may own the object. The member's roles own what dbt builds, admin
+    roles own what they made, and a role that may create in a schema owns what it creates there."""
     inside = len(grant.on.parts) > 1
     if grant.to == names.role:
         return inside and grant.on.database in names.all_prod
@@ -214,8 +221,8 @@ def _rightful_owner(grant: Grant, wanted: Expected, names: Names) -> bool:
 
 
 def _published(grant: Grant, meant: set[str], names: Names) -> bool:
-    """SELECT on what is for the reader, and USAGE on the schemas of that, and on its database,
-    which a database role has from the start."""
+    """Checks whether a reader may have a grant: SELECT on the relations for it, USAGE on their
+    schemas, and USAGE on the database, which a database role has from the start."""
     if grant.privilege == "SELECT":
         return grant.on.name in meant
     containers = {names.prod, *(".".join(parts_of(name)[:-1]) for name in meant)}
@@ -223,7 +230,7 @@ def _published(grant: Grant, meant: set[str], names: Names) -> bool:
 
 
 def remedy(grant: Grant, names: Names) -> str:
-    """The statement that ends a grant. Ownership cannot be revoked, only given to another."""
+    """Returns the statement that ends a grant. Ownership cannot be revoked, only transferred."""
     if grant.privilege == "OWNERSHIP" and grant.scope is Scope.ONE:
         owner = names.dev_role if grant.on.database == names.dev else names.role
         return f"GRANT OWNERSHIP ON {grant.where} TO {owner} COPY CURRENT GRANTS"
@@ -235,11 +242,12 @@ def revocation(grant: Grant) -> str:
         if grant.on.kind in ("ROLE", "DATABASE ROLE"):
             return f"REVOKE {grant.on} FROM {grant.to}"
         if grant.on.kind in RELATIONS:
-            # Without a kind, because SHOW GRANTS does not always tell the object's: bcr-2371.
+            # Without a kind, because SHOW GRANTS does not always tell the right one: bcr-2371.
             return f"REVOKE SELECT ON {grant.on.name} FROM {grant.to}"  # noqa: S608
     return f"REVOKE {grant.privilege} ON {grant.where} FROM {grant.to}"
 
 
 def revocable(grant: Grant, names: Names) -> bool:
-    """Whether `verify --fix` takes it back: on the member's own objects; ownership stays."""
+    """Checks whether `verify --fix` revokes a grant: only on the member's own objects, and never
+    ownership."""
     return grant.privilege != "OWNERSHIP" and names.owns(grant.container)

@@ -1,4 +1,4 @@
-"""Reads the SQL files of a member's folder snowflake/ as steps, and writes those of an adoption."""
+"""Reads the SQL files in a member's folder snowflake/ as steps, and writes those of an adoption."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def _folder(member: Member) -> Path:
 
 
 def read_steps(member: Member) -> list[Step]:
-    """The statements that set the member up, in the order of the files' names. Raises MeshError."""
+    """Returns the statements that set the member up, in the order of the file names. Raises
+    MeshError."""
     folder = _folder(member)
     files = sorted(set(folder.glob("*.sql")) - {folder / TEARDOWN, folder / GIVE_BACK})
     if not files:
@@ -28,12 +29,13 @@ def read_steps(member: Member) -> list[Step]:
 
 
 def read_teardown(member: Member) -> list[Step]:
-    """The statements that drop what the member made. Raises MeshError."""
+    """Returns the statements that drop what the member made. Raises MeshError."""
     return _read([_folder(member) / TEARDOWN])
 
 
 def read_give_back(member: Member) -> list[Step]:
-    """The statements that give back what it took over; none where that is nothing."""
+    """Returns the statements that give back what the member took over; none if it took nothing.
+    Raises MeshError."""
     file = _folder(member) / GIVE_BACK
     return _read([file]) if file.exists() else []
 
@@ -51,9 +53,9 @@ def _read(files: Sequence[Path]) -> list[Step]:
 
 
 def write_adoption(member: Member, give_back: str, kept: str) -> list[str]:
-    """Adds to the files that an adoption leaves; the names of those that it wrote.
+    """Appends to the files that an adoption leaves, and returns the names of those it wrote.
 
-    give_back: SQL that takes the adoption back. kept: SQL that gives others what they have.
+    give_back: SQL that undoes the adoption. kept: SQL that grants others what they have.
     """
     wrote = []
     for name, header, text in (

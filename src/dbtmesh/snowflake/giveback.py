@@ -1,8 +1,8 @@
 """Writes the script with which a teardown gives adopted objects back as they were. Pure.
 
-`apply --adopt` writes the statements that take back each of its changes to what exists. A teardown
-runs them instead of dropping such an object. What others had been granted is written as SQL, too,
-so that it is expected from then on, and an auditor reads it.
+`apply --adopt` writes the statements that undo each of its changes to existing objects. A teardown
+runs them instead of dropping such an object. The grants of others are written as SQL too, so that
+`verify` expects them from then on, and auditors can read them.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from dbtmesh.snowflake.statements import (
 from dbtmesh.warehouse.names import sql_name
 
 GIVE_BACK, KEPT = "98_give_back.sql", "05_grants_of_others.sql"
-"""Files of snowflake/ that an adoption writes."""
+"""The files in snowflake/ that an adoption writes."""
 KEPT_FILE = f"snowflake/{KEPT}"
 
 GIVE_BACK_HEADER = f"""\
--- What `apply --adopt` took over, as it was before. Only `teardown` runs this, and it drops nothing
--- of it. Commit it, with {KEPT} beside it.
+-- Gives back what `apply --adopt` took over, as it was before. Only `teardown` runs this file, and
+-- drops none of these objects. Commit it together with {KEPT}.
 """
 KEPT_HEADER = """\
--- What others had been granted on what `apply --adopt` took over, and keep. Delete what they should
--- not have: `verify --fix` revokes it then.
+-- Grants of others on what `apply --adopt` took over, which they keep. Delete those that they
+-- should not have: then `verify --fix` revokes them.
 """
 
 Line = tuple[str, str]
@@ -55,11 +55,12 @@ Line = tuple[str, str]
 def give_back(
     changes: Sequence[Change], dropped: AbstractSet[Object], live: Live, earlier: Iterable[Step]
 ) -> str:
-    """SQL that takes back changes that are about to be made to what exists; empty for none.
+    """Returns SQL that undoes changes that an adoption is about to make; empty where it makes none.
 
-    dropped: objects that a teardown drops. earlier: what the script holds already: how it was
-    before the first adoption counts. Tables and views come last: in a managed access schema they go
-    to nobody but the schema's owner and roles below it.
+    dropped: the objects that a teardown drops. earlier: the statements that the script holds
+    already. They are not repeated, because the state before the first adoption counts.
+    Ownership of tables and views comes last: in a schema with managed access, only the schema's
+    owner and roles below it can get them.
     https://docs.snowflake.com/en/sql-reference/sql/grant-privilege
     """
     known = {_subject(step.meaning) for step in earlier}
@@ -85,7 +86,7 @@ def _gives_relations(meaning: Meaning) -> bool:
 
 
 def script(lines: Iterable[Line]) -> str:
-    """SQL that runs each statement with its role."""
+    """Returns SQL that runs each statement with its role."""
     return "".join(
         f"\nUSE ROLE {role};\n" + "".join(f"{statement};\n" for _, statement in statements)
         for role, statements in groupby(lines, key=lambda line: line[0])
@@ -93,7 +94,8 @@ def script(lines: Iterable[Line]) -> str:
 
 
 def _subject(meaning: Meaning) -> tuple[object, ...]:
-    """What a statement is about: two of the same subject would undo each other."""
+    """Returns what a statement is about. Two statements with the same subject would undo each
+    other."""
     owned = [(g.on, g.scope) for g in meaning.grants if g.privilege == "OWNERSHIP"]
     return (meaning.object, tuple(meaning.properties), tuple(owned) or meaning.grants)
 
@@ -109,7 +111,7 @@ def _inverse(change: Change, live: Live, dropped: AbstractSet[Object]) -> Iterat
         for grant in step.grants:
             if grant.privilege == "OWNERSHIP":
                 yield from _to_former_owner(grant, live)
-            elif not dropped & {grant.to, grant.on}:  # else it goes with the object
+            elif not dropped & {grant.to, grant.on}:  # else it ends with the object
                 yield from ((one.administrator, revocation(one)) for one in _new_ones(grant, live))
 
 
@@ -130,13 +132,13 @@ def _literal(text: str) -> str:
 
 
 NAMES = ("RESOURCE_MONITOR", "NETWORK_POLICY")
-"""Properties that are names of objects."""
+"""Properties whose values are names of objects."""
 LISTS = ("_LIST", "_METHODS", "_ROLES")
-"""How the names of properties end that are lists of texts."""
+"""The endings of the names of properties whose values are lists of texts."""
 
 
 def _value(each: Difference) -> str:
-    """A value as SHOW and DESC print it, as ALTER … SET takes it."""
+    """Returns a value, as SHOW and DESC print it, in the form that ALTER … SET takes."""
     shown = each.current
     if shown.startswith("("):
         return shown
@@ -149,7 +151,8 @@ def _value(each: Difference) -> str:
 
 
 def _to_former_owner(grant: Grant, live: Live) -> Iterator[Line]:
-    """The most frequent owner of all at once, and the others by name."""
+    """Yields transfers to the former owners: all objects at once to the most frequent one, then the
+    others by name."""
 
     def transfer(where: str, owner: str) -> Line:
         return "SECURITYADMIN", f"GRANT OWNERSHIP ON {where} TO ROLE {owner} COPY CURRENT GRANTS"
@@ -158,7 +161,7 @@ def _to_former_owner(grant: Grant, live: Live) -> Iterator[Line]:
         shown = live.objects.get(grant.on, {}).get("owner")
         if owner := live.owners.get(grant.on) or (shown and sql_name(shown)):
             yield transfer(str(grant.on), owner)
-        return  # what has none is made only now
+        return  # an object without an owner does not exist yet
     inside = [t for t in live.owners if t.kind == grant.on.kind and t.container == grant.on.name]
     former = {thing: live.owners[thing] for thing in sorted(inside)}
     for most, _ in Counter(former.values()).most_common(1):
@@ -169,7 +172,7 @@ def _to_former_owner(grant: Grant, live: Live) -> Iterator[Line]:
 
 
 def _new_ones(grant: Grant, live: Live) -> list[Grant]:
-    """What a grant would give that is not held yet."""
+    """Returns the single grants that a grant would add."""
     held = live.keys()
     if grant.scope is not Scope.ALL:
         return [] if is_held(grant, live, held) else [grant]
@@ -182,10 +185,11 @@ def _new_ones(grant: Grant, live: Live) -> list[Grant]:
 
 
 def kept(excess: Iterable[Grant], foreign: Collection[Object]) -> str:
-    """SQL that gives what others have on objects that are taken over, or in them.
+    """Returns SQL that grants what others have on objects that are taken over, or in them, and what
+    an adopted role or user has elsewhere.
 
-    And what a role or user that is taken over has elsewhere. excess: grants that nothing accounts
-    for. What PUBLIC has stays, too, but no file says that it should: see `everybody`.
+    excess: the grants that nothing accounts for. Grants to PUBLIC are left out: they stay too, but
+    no file should say that they are wanted (see `everybody`).
     """
     found = []
     for grant in excess:
@@ -201,11 +205,12 @@ def kept(excess: Iterable[Grant], foreign: Collection[Object]) -> str:
 def teardown_steps(
     drops: Sequence[Step], given_back: Sequence[Step], live: Live, names: Names
 ) -> list[Step]:
-    """What takes a project off an account: what it took over is given back, the rest is dropped.
+    """Returns the steps that remove a project from an account: they give back what it took over,
+    and drop the rest.
 
-    First schemas, then what was built since in them, of which some was there before and had other
-    owners. Last come comments, which tell until then what was taken over, and the owners of
-    databases.
+    Schemas are given back first, then what was built in them since, then the relations that had
+    other owners before. After the drops come the owners of databases and other account objects, and
+    the comments, which tell until then what was taken over.
     """
     there = [step for step in given_back if not is_about_what_is_gone(step, live)]
     early = [step for step in there if not _is_last(step)]
@@ -221,10 +226,10 @@ def teardown_steps(
 def without_taken_over(
     drops: Sequence[Step], given_back: Iterable[Step], live: Live, names: Names
 ) -> list[Step]:
-    """The steps but those that would drop what was taken over, or what holds some of it, or a
-    schema that has no comment of the project's.
+    """Returns the steps without those that would drop an adopted object, or an object that contains
+    one, or a schema without the project's comment.
 
-    Raises MeshError where something was taken over and it is not known how it was before.
+    Raises MeshError where the script lacks an adopted object, so that its former state is unknown.
     """
     taken = taken_over(given_back)
     left = []
@@ -236,8 +241,8 @@ def without_taken_over(
         comment = live.objects.get(thing, {}).get("comment", "")
         if naming.is_adopted(names.project, comment) and thing not in taken:
             raise MeshError(
-                f"{thing} was taken over by {names.project}, and snowflake/{GIVE_BACK}, which says "
-                "how it was before, lacks it: nothing was changed. Bring that file back from git"
+                f"{thing} was taken over by {names.project}, but snowflake/{GIVE_BACK} does not "
+                "say how to give it back: nothing was changed. Bring that file back from git"
             )
         holds = any(each == thing or each.is_in(thing) for each in taken)
         if not holds and (thing.kind != "SCHEMA" or naming.made(names.project, comment)):
@@ -246,7 +251,7 @@ def without_taken_over(
 
 
 def taken_over(given_back: Iterable[Step]) -> frozenset[Object]:
-    """The objects that the script gives back."""
+    """Returns the objects that the script gives back."""
     return frozenset(
         thing
         for step in given_back
@@ -261,7 +266,7 @@ def _is_last(step: Step) -> bool:
 
 
 def is_about_what_is_gone(step: Step, live: Live) -> bool:
-    """Whether a step is on a table or view that is not there any more."""
+    """Checks whether a step grants on a table or view that does not exist any more."""
     on = [g.on for g in step.grants if g.scope is Scope.ONE and g.on.kind in RELATIONS]
     return any(thing not in live.owners and _is_listed(thing, live) for thing in on)
 
@@ -271,8 +276,8 @@ def _is_listed(thing: Object, live: Live) -> bool:
 
 
 def _built_since(given_back: Sequence[Step], live: Live, names: Names) -> Iterator[Step]:
-    """Ownership of what the project built in databases that it took over, to the former owner of
-    the schema, or of the database. What a role has that it took over, too, that keeps."""
+    """Yields transfers of what the project built in databases that it took over, to the former
+    owner of the schema or the database. An adopted role keeps what it owns."""
     taken = taken_over(given_back)
     former = {
         thing: Object("ROLE", sql_name(live.objects[thing]["owner"]))
@@ -303,7 +308,8 @@ def _built_since(given_back: Sequence[Step], live: Live, names: Names) -> Iterat
 
 
 def _place_of(thing: Object, own: AbstractSet[Object], live: Live) -> str:
-    """All relations of that kind in its schema at once, where all of them are the project's."""
+    """Returns what a transfer of a relation is on: all relations of its kind in its schema, if the
+    project owns all of them, else this one."""
     mine = {role.name for role in own}
     alike = [t for t in live.owners if (t.kind, t.container) == (thing.kind, thing.container)]
     if alike and all(live.owners[each] in mine for each in alike):

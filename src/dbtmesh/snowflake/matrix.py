@@ -1,4 +1,4 @@
-"""Builds the access matrix: who may do what, as a table. Pure."""
+"""Builds the access matrix: a table of who may do what. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dbtmesh.snowflake.objects import Grant, Object, Scope
 
 
 def matrix(wanted: Expected, names: Names) -> list[dict[str, str]]:
-    """A row {role, who, object, privileges} for each role and object."""
+    """Returns a row {role, who, object, privileges} for each role and object."""
     cells: dict[tuple[Object, str], set[str]] = defaultdict(set)
     who: dict[Object, set[str]] = defaultdict(set, {names.public_read: {"other projects"}})
     who[names.mesh_reads] = {"projects that it reads"}
@@ -56,9 +56,9 @@ def markdown(rows: Sequence[Mapping[str, str]], names: Names) -> str:
     lines = ["| role | who | object | privileges |", "|---|---|---|---|"]
     is_public = any(row["role"] == PUBLIC.name for row in rows)
     nothing = (
-        "Nothing else. `PUBLIC` is everybody"
+        "Nothing else is granted. `PUBLIC` is everybody"
         if is_public
-        else "Nothing else, and nothing to `PUBLIC`"
+        else "Nothing else is granted, and nothing to `PUBLIC`"
     )
     for row in rows:
         lines.append(f"| `{row['role']}` | {row['who']} | {row['object']} | {row['privileges']} |")

@@ -1,4 +1,4 @@
-"""Finds what dbt builds in prod and what of it is public, from the manifest of a prod run."""
+"""Finds what dbt builds in prod, and which of it is public, in the manifest of a prod run."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ BUILT = frozenset({"model", "seed", "snapshot"})
 
 @dataclass(frozen=True)
 class Models:
-    """Relations of prod, by the manifest of a prod run.
+    """The relations in prod, by the manifest of a prod run.
 
-    public: those with `access: public`. built: names of all that dbt builds. lacking: hooks of
-    grants that its dbt_project.yml lacks.
+    public: the relations with `access: public`. built: the names of all relations that dbt builds.
+    lacking: the hooks for grants that dbt_project.yml does not call.
     """
 
     public: Public
@@ -59,7 +59,8 @@ def path_of(member: Member) -> Path:
 
 
 def read_built(member: Member, names: Names) -> Collection[str] | None:
-    """Names of what dbt builds in prod; None where that is not known here."""
+    """Returns the names of the relations that dbt builds in prod; None where target/ does not hold
+    the manifest of a prod run."""
     try:
         nodes = checked.decode(path_of(member).read_bytes(), _MANIFEST).nodes
     except (OSError, Unfit):
@@ -68,9 +69,10 @@ def read_built(member: Member, names: Names) -> Collection[str] | None:
 
 
 def read_models(manifest: Path | None, member: Member, names: Names) -> Models | None:
-    """By the file, else by target/manifest.json; None where that is not of a prod run.
+    """Reads the models from the manifest, or from target/manifest.json if none is given.
 
-    Raises MeshError where a manifest cannot be read, or the one that was named is missing.
+    Returns None where target/manifest.json is missing, or the manifest is not of a prod run. Raises
+    MeshError where the manifest is not valid, or the given one is missing.
     """
     if not member.publishes:
         return Models({}, read_built(member, names) or ())
@@ -113,7 +115,7 @@ def _built(nodes: dict[str, _Node]) -> frozenset[str]:
 
 
 def _called(nodes: dict[str, _Node], project: str) -> Iterator[Hook]:
-    """Hooks of grants that the project's dbt_project.yml names."""
+    """Yields the hooks for grants that the project's dbt_project.yml calls."""
     for node in nodes.values():
         if node.package_name != project:
             continue

@@ -1,7 +1,7 @@
 """Derives a member's names on Snowflake: its databases, roles, users and warehouse. Pure.
 
-The names come from mesh.yml, where the template writes them; what follows a rule that other members
-rely on (PUBLIC_READ, READ_<PROJECT>, the comment that marks what a project made) is told here.
+The template writes the names to mesh.yml. This module defines the names that follow a rule on which
+other members rely: PUBLIC_READ, READ_<PROJECT>, and the comment that marks what a project made.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dbtmesh.warehouse.names import MAX_LENGTH, sql_name
 
 PLAIN = re.compile(r"[A-Z_][A-Z0-9_]{0,254}")
 PUBLIC_READ = "PUBLIC_READ"
-"""The database role by which every project reads the public models of a prod database."""
+"""The database role with which every project reads the public models of a prod database."""
 MESH = "MESH"
-"""The schema of a prod database that a registry in Snowflake keeps there."""
+"""The schema of a prod database that holds its part of a registry in Snowflake."""
 PUBLIC = Object("ROLE", "PUBLIC")
 ADMIN_ROLES = frozenset(
     Object("ROLE", name) for name in ("ACCOUNTADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN")
@@ -27,11 +27,12 @@ ADMIN_ROLES = frozenset(
 
 @dataclass(frozen=True)
 class Names:
-    """What a member is called on Snowflake.
+    """The names of a member's objects on Snowflake.
 
-    prod: the database of deployed models, the public ones among them; more_prod: others that some
-    lie in. warehouse: also where it is another project's. upstreams: their prod databases. readers:
-    the member's own roles in these, in their order.
+    prod: the database of deployed models, including the public ones. more_prod: other databases in
+    which some of them lie. warehouse: the warehouse that it uses, which may be another project's.
+    upstreams: the prod databases of the upstreams. readers: the member's own roles in these
+    databases, in the same order.
     """
 
     project: str
@@ -50,7 +51,7 @@ class Names:
 
     @property
     def mesh(self) -> str:
-        """The schema of the registry, where that is in Snowflake."""
+        """The schema of the registry, if that is in Snowflake."""
         return f"{self.prod}.{MESH}"
 
     @property
@@ -65,7 +66,7 @@ class Names:
         return name in (*self.all_prod, self.dev)
 
     def owns(self, thing: Object) -> bool:
-        """Whether the member's own SQL makes this object, or what it lies in."""
+        """Checks whether the member's own SQL creates this object, or its database."""
         if thing in self.readers:
             return True
         if thing.kind in ("DATABASE", "SCHEMA", "DATABASE ROLE") or thing.kind in RELATIONS:
@@ -76,9 +77,10 @@ class Names:
 
 
 def names_of(member: Member) -> Names:
-    """The member's names on Snowflake, as SQL has them, from mesh.yml, which has them as stored.
+    """Returns the member's names on Snowflake from mesh.yml, in the form that SQL takes.
 
-    Raises MeshError where one of them is missing or is not a valid name.
+    mesh.yml holds the names as they are stored. Raises MeshError where one of them is missing or is
+    not a valid name.
     """
     prefix, given = member.database_prefix, member.snowflake
 
@@ -88,7 +90,7 @@ def names_of(member: Member) -> Names:
         return value
 
     def stored(value: object, key: str) -> str:
-        """The name as SQL has it: in quotes where it needs them."""
+        """Returns the name as SQL takes it: in quotes where it needs them."""
         is_name = isinstance(value, str) and value.isprintable() and '"' not in value
         if not is_name or not 0 < len(str(value)) <= MAX_LENGTH:
             raise _wrong(key, value, "a Snowflake name, as it is stored")
@@ -135,22 +137,23 @@ def _wrong(key: str, value: object, what: str) -> MeshError:
 
 
 def public_read(database: str) -> Object:
-    """The role by which every project reads the public models of a prod database."""
+    """Returns the role with which every project reads the public models of a prod database."""
     return Object("DATABASE ROLE", f"{database}.{PUBLIC_READ}")
 
 
 def mesh_reads(database: str) -> Object:
-    """The role by which upstreams of a project see what it reads of them, in its own database."""
+    """Returns the role, in a project's own database, with which its upstreams see what it reads of
+    them."""
     return Object("DATABASE ROLE", f"{database}.MESH_READS")
 
 
 def reader_name(project: str) -> str:
-    """The name of the role that a consumer has in each database that it reads."""
+    """Returns the name of the role that a consumer has in each database that it reads."""
     return f"READ_{project.upper()}"
 
 
 def reader_role(database: str, project: str) -> Object:
-    """The role of one consumer in a database that it reads, for models that name it."""
+    """Returns the role of one consumer in a database that it reads, for models limited to it."""
     return Object("DATABASE ROLE", f"{database}.{reader_name(project)}")
 
 
@@ -158,27 +161,27 @@ MARK = "dbt mesh: "
 
 
 def marker(project: str) -> str:
-    """The comment on objects that a project made."""
+    """Returns the comment on objects that a project made."""
     return f"{MARK}{project}"
 
 
 def adopted(project: str, comment: str) -> str:
-    """The comment on objects that a project took over, after the one that they had."""
+    """Returns the comment on an object that a project took over. It begins with the former one."""
     return f"{comment} [{marker(project)}, adopted]".lstrip()
 
 
 def made(project: str, comment: str) -> bool:
-    """Whether a project made the object with this comment."""
+    """Checks whether a project made the object with this comment."""
     return comment == marker(project)
 
 
 def is_adopted(project: str, comment: str) -> bool:
-    """Whether a project took over the object with this comment."""
+    """Checks whether a project took over the object with this comment."""
     return comment.endswith(adopted(project, ""))
 
 
 def belongs_to_another(project: str, comment: str) -> bool:
-    """Whether another project of the mesh made or took over the object with this comment."""
+    """Checks whether another project of the mesh made or took over the object with this comment."""
     return MARK in comment and not (made(project, comment) or is_adopted(project, comment))
 
 
@@ -186,13 +189,13 @@ _MARKED = re.compile(rf"{MARK}(\w+)|.*\[{MARK}(\w+), adopted\]", re.DOTALL)
 
 
 def marked(comment: str) -> str | None:
-    """The project that made or took over the object with this comment; None where none did."""
+    """Returns the project that made or took over the object with this comment; None if none did."""
     found = _MARKED.fullmatch(comment)
     return (found[1] or found[2]) if found else None
 
 
 def consumer_of(role: Object, comment: str, database: str) -> str | None:
-    """The project whose reader role in a database this is; None where it is nobody's."""
+    """Returns the project whose reader role in a database this is; None for any other role."""
     project = comment.removeprefix(MARK)
     made_by_it = made(project, comment) and role == reader_role(database, project)
     return project if made_by_it else None

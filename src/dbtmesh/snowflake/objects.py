@@ -1,6 +1,6 @@
 """Defines the objects of a Snowflake account, and grants on them. Pure.
 
-Names are canonical: as SHOW prints them, quoted only where they have to be.
+Names are canonical: as SHOW prints them, and quoted only where necessary.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ RELATIONS = frozenset(
         "SEMANTIC VIEW",
     }
 )
-"""Kinds of what can be selected from; they share one namespace in a schema."""
+"""The kinds that can be selected from; they share one namespace in a schema."""
 OVERLOADED = frozenset({"FUNCTION", "PROCEDURE"})
-"""Kinds whose names have the types of their arguments with them."""
+"""The kinds whose names include the types of their arguments."""
 ACCOUNT_KINDS = frozenset(
     {"DATABASE", "INTEGRATION", "NETWORK POLICY", "RESOURCE MONITOR", "ROLE", "USER", "WAREHOUSE"}
 )
@@ -45,7 +45,7 @@ SCHEMA_KINDS = (
 KINDS = ACCOUNT_KINDS | DATABASE_KINDS | SCHEMA_KINDS
 
 ALL_PRIVILEGES = "ALL"
-"""What GRANT ALL gives, all at once; SHOW lists each of them."""
+"""Stands for all privileges that GRANT ALL gives; SHOW lists each of them."""
 EACH_OF_ALL = {
     "DATABASE": frozenset({"USAGE", "MODIFY", "MONITOR", "CREATE SCHEMA"}),
     "SCHEMA": frozenset({"USAGE", "MODIFY", "MONITOR", "CREATE TABLE", "CREATE VIEW"}),
@@ -54,14 +54,15 @@ EACH_OF_ALL = {
     "VIEW": frozenset({"SELECT", "REFERENCES"}),
     "STAGE": frozenset({"USAGE"}),
 }
-"""By kind, privileges that GRANT ALL gives on every account; for other kinds, at least one.
+"""Privileges that GRANT ALL gives on every account, by kind. For a kind that is not listed, any
+privilege counts as the result of GRANT ALL.
 
 https://docs.snowflake.com/en/user-guide/security-access-control-privileges
 """
 
 
 class Object(NamedTuple):
-    """Something on Snowflake, by its kind and its canonical name. ACCOUNT has an empty name."""
+    """An object on Snowflake, by its kind and its canonical name. ACCOUNT has an empty name."""
 
     kind: str
     name: str
@@ -76,16 +77,16 @@ class Object(NamedTuple):
 
     @property
     def database(self) -> str:
-        """The first part of its name: the database that it is, or is in, where it is in one."""
+        """The first part of its name: the database that it is, or that it lies in, if any."""
         return self.parts[0]
 
     @property
     def container(self) -> str:
-        """Its name without the last part: the schema or the database that it is in."""
+        """Its name without the last part: the schema or the database that it lies in."""
         return ".".join(self.parts[:-1])
 
     def is_in(self, container: Object) -> bool:
-        """Whether this is the container, or lies in it."""
+        """Checks whether this is the container, or lies in it."""
         return self.parts[: len(container.parts)] == container.parts and (
             self.kind not in ACCOUNT_KINDS or self == container
         )
@@ -96,7 +97,7 @@ ACCOUNT = Object("ACCOUNT", "")
 
 @lru_cache(maxsize=65536)
 def parts_of(name: str) -> tuple[str, ...]:
-    """The canonical parts of a canonical name: a quoted part may hold a dot."""
+    """Returns the canonical parts of a canonical name. A quoted part may contain a dot."""
     name, signature = _split_signature(name)
     try:
         parts = [stored.sql_name(part.text) for part in stored.parse(name)]
@@ -106,8 +107,11 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 
 def canonical(kind: str, written: str) -> str:
-    """A name as SQL or SHOW GRANTS has it, as it is stored; of a function with the types of its
-    arguments, which SHOW GRANTS has in quotes and with the arguments' names."""
+    """Returns the canonical form of a name in SQL or in SHOW GRANTS.
+
+    The name of a function includes the types of its arguments. SHOW GRANTS writes them in quotes,
+    with the names of the arguments.
+    """
     if kind not in OVERLOADED:
         return stored.canonical(written)
     shown = re.fullmatch(r'(.+\.)"([^"(]+)(\(.*\)):.*"', written)
@@ -124,12 +128,12 @@ def _split_signature(name: str) -> tuple[str, str]:
 
 
 def container_kind(name: str) -> str:
-    """Whether a container's name is that of a database or of a schema."""
+    """Returns the kind of a container, DATABASE or SCHEMA, by its name."""
     return "DATABASE" if len(parts_of(name)) == 1 else "SCHEMA"
 
 
 class Scope(StrEnum):
-    """What a grant is on: one object, or all or all future ones of a kind in a container."""
+    """What a grant is on: one object, or all existing or future ones of a kind in a container."""
 
     ONE = "ONE"
     ALL = "ALL"
@@ -153,9 +157,9 @@ class Grant(NamedTuple):
 
     @property
     def where(self) -> str:
-        """What it is on, as SQL has it.
+        """What it is on, as SQL writes it.
 
-        Hybrid tables are tables there, and materialized views are given away as views:
+        SQL calls hybrid tables tables, and transfers the ownership of materialized views as views:
         https://docs.snowflake.com/en/sql-reference/sql/grant-ownership
         """
         kind = "TABLE" if self.on.kind == "HYBRID TABLE" else self.on.kind
@@ -167,31 +171,31 @@ class Grant(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """What GRANT and REVOKE name: a role, or a privilege on something."""
+        """What GRANT and REVOKE name: a role, or a privilege on an object."""
         is_membership = self.on.kind in ("ROLE", "DATABASE ROLE") and self.privilege == "USAGE"
         return str(self.on) if is_membership else f"{self.privilege} ON {self.where}"
 
     @property
     def container(self) -> Object:
-        """The object that the grant is on, or the container of those that it is on."""
+        """The object that the grant is on, or the container of the objects that it is on."""
         if self.scope is Scope.ONE:
             return self.on
         return Object(container_kind(self.on.name), self.on.name)
 
     @property
     def administrator(self) -> str:
-        """The role that gives and takes it, whoever owns what it is on.
+        """The role that can grant and revoke it, whoever owns the object.
 
-        Managing grants is enough for what exists. A future grant to a database role takes USAGE on
-        its database besides, which ACCOUNTADMIN has through SYSADMIN, and SECURITYADMIN has not:
+        For existing objects, MANAGE GRANTS is enough. A future grant to a database role also needs
+        USAGE on its database, which ACCOUNTADMIN has through SYSADMIN, and SECURITYADMIN lacks:
         https://docs.snowflake.com/en/sql-reference/sql/grant-privilege
         """
         return "ACCOUNTADMIN" if self.scope is Scope.FUTURE else "SECURITYADMIN"
 
     @property
     def key(self) -> Grant:
-        """Equal for grants that are the same to Snowflake: relations share one namespace, and the
-        kind that SHOW GRANTS tells is not always the object's (bcr-2371)."""
+        """A form that is equal for grants that are the same to Snowflake. Relations share one
+        namespace, and SHOW GRANTS does not always tell their real kind (bcr-2371)."""
         if self.scope is Scope.ONE and self.on.kind in RELATIONS:
             return self._replace(on=Object("TABLE", self.on.name))
         return self

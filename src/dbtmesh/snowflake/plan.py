@@ -1,4 +1,4 @@
-"""Finds what the SQL files change on an account. Pure: steps and an account in, changes out."""
+"""Finds what the SQL files would change on an account. Pure: steps and account in, changes out."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from dbtmesh.snowflake.statements import MANAGED_ACCESS, Verb
 
 @dataclass(frozen=True)
 class Live:
-    """What an account says, as far as a member's steps touch it.
+    """The state of an account, as far as a member's steps touch it.
 
-    objects: what exists, with the columns that SHOW prints, and in upper case what had to be asked
-    for separately: parameters, policies, the warehouses of a monitor. contents: (kind, database or
-    schema) → what is in there; missing where that is not known. owners: the role of each relation
-    in contents.
+    objects: the objects that exist, with the columns that SHOW prints. Properties that had to be
+    asked for separately are in upper case: parameters, policies, the warehouses of a monitor.
+    contents: (kind, database or schema) → its objects of that kind; missing where they are not
+    known. owners: the role that owns each relation in contents.
     """
 
     objects: Mapping[Object, Mapping[str, str]]
@@ -36,12 +36,13 @@ class Live:
     owners: Mapping[Object, str] = field(default_factory=dict)
 
     def keys(self) -> frozenset[Grant]:
-        """Of its grants; see Grant.key."""
+        """Returns the keys of the grants; see Grant.key."""
         return frozenset(grant.key for grant in self.grants)
 
 
 class Effect(Enum):
-    """What a step would do to the account. AGAIN: the account does not tell whether it has to."""
+    """What a step would do to the account. *_AGAIN: the account does not tell whether the step is
+    still needed."""
 
     CREATE = "new"
     SET = "set"
@@ -54,13 +55,13 @@ class Effect(Enum):
 
     @property
     def is_certain(self) -> bool:
-        """Whether the account differs from what the step says; else it may be as it says."""
+        """Whether the account certainly differs from what the step says."""
         return self not in (Effect.SET_AGAIN, Effect.GRANT_AGAIN, Effect.RUN)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A property that has another value than the SQL says; an empty text for none."""
+    """A property with another value than the SQL says. An empty text stands for no value."""
 
     name: str
     current: str
@@ -74,7 +75,7 @@ class Difference:
 class Change:
     """A step that would change something.
 
-    adopts: it takes over what exists and is not the member's, which has to be asked for.
+    adopts: whether it takes over objects that are not the member's, which needs --adopt.
     """
 
     step: Step
@@ -84,12 +85,12 @@ class Change:
 
     @property
     def what(self) -> str:
-        """In words: `new`, `grant`, `AUTO_SUSPEND 600 → 60`, …"""
+        """The change in words: `new`, `grant`, `AUTO_SUSPEND 600 → 60`, …"""
         return ", ".join(map(str, self.differences)) or self.effect.value
 
 
 def plan(steps: Iterable[Step], live: Live | None = None) -> list[Change]:
-    """What the steps would change: all of them where nothing is known of the account."""
+    """Returns what the steps would change. Without `live`, that is what all of them do."""
     if live is None:
         return [Change(step, _WITHOUT_ACCOUNT[step.verb]) for step in steps]
     held = live.keys()
@@ -98,7 +99,8 @@ def plan(steps: Iterable[Step], live: Live | None = None) -> list[Change]:
 
 
 def _standing(steps: Sequence[Step]) -> list[Step]:
-    """Without what a later step undoes: a grant that is taken back, or what is granted again."""
+    """Returns the steps without those that a later one undoes: a grant that is revoked later, or a
+    revocation that is granted again."""
     found = []
     after: dict[Grant, Verb] = {}
     for step in reversed(steps):
@@ -124,11 +126,11 @@ _WITHOUT_ACCOUNT = {
 
 
 def _change(step: Step, live: Live, held: frozenset[Grant]) -> Change | None:
-    """What a step would change; None where that is nothing."""
+    """Returns what a step would change; None where it changes nothing."""
     row = live.objects.get(step.object) if step.object else None
     match step.verb:
         case Verb.CREATE:
-            # IF NOT EXISTS changes nothing that exists: see adopt for how that differs.
+            # IF NOT EXISTS does not change an existing object; `adopt` compares that.
             return None if row is not None else Change(step, Effect.CREATE)
         case Verb.DROP:
             return None if row is None else Change(step, Effect.DROP)
@@ -156,11 +158,12 @@ def _granting(step: Step, live: Live, held: frozenset[Grant]) -> Change | None:
 
 
 def is_held(grant: Grant, live: Live, held: frozenset[Grant]) -> bool | None:
-    """Whether the account has a grant; None where it does not tell. held: keys of what it has."""
+    """Checks whether the account has a grant. Returns None where the account does not tell. held:
+    the keys of its grants."""
     if grant.scope is Scope.ALL:
         inside = live.contents.get((grant.on.kind, grant.on.name))
         if inside is None:
-            # Of a database or schema that does not exist yet, or holds more than SHOW lists.
+            # The database or schema does not exist yet, or holds more than SHOW lists.
             return None if grant.container in live.objects else False
         ones = [Grant(grant.privilege, each, grant.to) for each in inside]
         return all(_is_held(one, held) for one in ones)
@@ -181,7 +184,8 @@ def _is_held(grant: Grant, held: frozenset[Grant]) -> bool:
 # Properties that SHOW prints under another name.
 _COLUMNS = {"WAREHOUSE_SIZE": "size", MANAGED_ACCESS: "options"}
 _SIZES = {"2XLARGE": "XXLARGE", "3XLARGE": "XXXLARGE"}
-# Sets of words, however SHOW and DESC print them: a list, JSON, a struct of which more is shown.
+# Values that are compared as sets of words, because SHOW and DESC print them in several forms: as a
+# list, as JSON, or as a struct with more in it.
 _LISTS = re.compile(r"[(\[{]")
 _WORD = re.compile(r"[\w./:@+-]+")
 
@@ -197,7 +201,7 @@ def _setting(step: Step, row: Mapping[str, str]) -> Change | None:
 
 
 def differing(properties: Mapping[str, str], row: Mapping[str, str]) -> tuple[Difference, ...]:
-    """The properties that an object has otherwise, as far as the account tells."""
+    """Returns the properties whose values on the account differ, as far as it shows them."""
     found = []
     for name, wanted in properties.items():
         current = current_value(name, row)
@@ -207,7 +211,7 @@ def differing(properties: Mapping[str, str], row: Mapping[str, str]) -> tuple[Di
 
 
 def current_value(name: str, row: Mapping[str, str]) -> str | None:
-    """The value of a property as the account shows it; None where it does not tell."""
+    """Returns the value of a property as the account shows it; None where it does not."""
     value = row.get(name, row.get(_COLUMNS.get(name, name.lower())))
     if name == MANAGED_ACCESS and value is not None:
         return str("MANAGED ACCESS" in value.upper()).upper()
@@ -216,14 +220,14 @@ def current_value(name: str, row: Mapping[str, str]) -> str | None:
 
 def _same(name: str, current: str, wanted: str) -> bool:
     if _LISTS.match(wanted):
-        # What is shown of a struct may have defaults in it; of a list it is all.
+        # A struct may be shown with defaults in it, but a list is shown as it was set.
         have, want = (set(words(text.upper())) for text in (current, wanted))
         return want <= have if "=" in wanted else want == have
     return _plain(name, current) == _plain(name, wanted)
 
 
 def words(text: str) -> list[str]:
-    """What a list holds, however SHOW and DESC print it."""
+    """Returns the items of a list, in whichever form SHOW and DESC print it."""
     return _WORD.findall(text)
 
 
@@ -238,14 +242,15 @@ def _plain(name: str, value: str) -> str:
     return text.removesuffix(".00")
 
 
-# ── What has to be as it is before anything is changed ────────────────────────────────
+# ── What has to exist before anything is changed ──────────────────────────────────────
 
 
 PREREQUISITES = frozenset({"WAREHOUSE", "DATABASE", "SCHEMA", "DATABASE ROLE"})
 
 
 def prerequisites(steps: Sequence[Step]) -> list[Object]:
-    """What steps grant on, or to, and none of them creates: other projects', and loaders'."""
+    """Returns the objects that steps grant on or to and none of them creates: those of other
+    projects, and the roles of loaders."""
     made = {step.object for step in steps if step.verb is Verb.CREATE}
     grants = [grant for step in steps for grant in step.grants]
     needed = [grant.container for grant in grants if grant.container.kind in PREREQUISITES]
@@ -264,7 +269,7 @@ def check_prerequisites(steps: Sequence[Step], live: Live) -> None:
 
 
 def _remedy(thing: Object, steps: Sequence[Step]) -> str:
-    """Who has to make what is missing, and how."""
+    """Returns a sentence that says who has to create what is missing, and how."""
     there = "has to make it: run `scripts/snowflake_access.py apply` there first, then here"
     match thing.kind:
         case "DATABASE ROLE":
@@ -273,17 +278,18 @@ def _remedy(thing: Object, steps: Sequence[Step]) -> str:
             return f"Its owner {there}"
         case "ROLE" if _is_of_upstream(thing, steps):
             return (
-                f"Its project {there}; a role of an upstream that has another name is named by "
+                f"Its project {there}. If the upstream's role has another name, name it with "
                 "`copier update --trust --skip-answered --ask upstream_roles`"
             )
         case "ROLE":
             return "Create it, or correct the file of snowflake/ that grants to it"
         case _:
-            return "Its owner has to make it: run this again then"
+            return "Its owner has to make it: then run this again"
 
 
 def _is_of_upstream(role: Object, steps: Sequence[Step]) -> bool:
-    """Whether it is to see what this project reads, as none but roles of upstreams are."""
+    """Checks whether the steps let a role see what this project reads. Only roles of upstreams get
+    that."""
     grants = [grant for step in steps for grant in step.grants if grant.to == role]
     return any(
         grant.on.kind == "DATABASE ROLE" and grant.on == mesh_reads(grant.on.database)

@@ -1,4 +1,4 @@
-"""Runs statements as each role on an account, of which some must fail and others must not."""
+"""Runs statements as each role on an account. Some of them must fail, and others must not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Probe:
-    """One statement, tried as a role. why: it was not tried."""
+    """A statement that is tried as a role. why: the reason why it was not tried."""
 
     role: str
     statement: str
@@ -45,10 +45,11 @@ class Probe:
 
 
 def run(session: Session, names: Names, grants: Collection[Grant]) -> list[Probe]:
-    """Tries one relation of each schema, so that it costs the same whatever is built.
+    """Tries statements on one relation of each schema, so that the cost does not grow with the
+    number of models.
 
-    grants: of the member, as the account has them. No statement changes anything, whether it is
-    allowed or not.
+    grants: the member's grants on the account. No statement changes anything, whether it is allowed
+    or not.
     """
     probes = []
     warehouses: dict[str, str] = {}
@@ -70,7 +71,7 @@ def _questions(
     for thing in _one_of_each_schema(thing for thing in built if thing.kind == "TABLE"):
         yield people, _delete(thing), Outcome.DENIED
     for thing in built:
-        if thing.kind == "TABLE" and thing.container == names.mesh:  # what was written stays
+        if thing.kind == "TABLE" and thing.container == names.mesh:  # rows are only inserted here
             yield deploys, _select(thing), Outcome.ALLOWED
             yield deploys, _update(thing), Outcome.DENIED
             yield deploys, _delete(thing), Outcome.DENIED
@@ -89,7 +90,7 @@ def _questions(
             yield consumer.name, _select(thing), Outcome.DENIED
 
 
-# Names as SHOW gives them: quoted where they have to be.
+# The names come from SHOW, quoted where necessary.
 def _select(thing: Object) -> str:
     return f"SELECT * FROM {thing.name} LIMIT 0"  # noqa: S608
 
@@ -117,7 +118,7 @@ def _one_of_each_schema(relations: Iterable[Object]) -> list[Object]:
 
 
 def _readable(session: Session, *roles: Object) -> set[str]:
-    """Names of the relations that database roles may read."""
+    """Returns the names of the relations that these database roles may read."""
     found = set()
     for role in roles:
         try:
@@ -129,8 +130,8 @@ def _readable(session: Session, *roles: Object) -> set[str]:
 
 
 def _consumers(names: Names, grants: Collection[Grant]) -> dict[Object, set[str]]:
-    """Roles of other projects that read this one → names of the relations that are theirs to read,
-    by the database roles that they have."""
+    """Returns the names of the relations that each role of another project may read, through the
+    database roles that it has."""
     given: dict[Object, set[str]] = defaultdict(set)
     for grant in grants:
         if grant.privilege == "SELECT" and grant.to.kind == "DATABASE ROLE":
@@ -144,7 +145,7 @@ def _consumers(names: Names, grants: Collection[Grant]) -> dict[Object, set[str]
 
 
 def _warehouse(session: Session, role: str) -> str:
-    """A warehouse that the role may use; empty where there is none, or no such role."""
+    """Returns a warehouse that the role may use; empty where there is none, or no such role."""
     try:
         rows = session.rows(f"SHOW GRANTS TO ROLE {role}")
     except Refused:
@@ -154,7 +155,7 @@ def _warehouse(session: Session, role: str) -> str:
 
 
 def _try(session: Session, role: str, statement: str, warehouse: str) -> tuple[Outcome, str]:
-    """Whether Snowflake allows a statement; else why that cannot be told."""
+    """Tries a statement, and returns its outcome and the reason where it could not be tried."""
     try:
         session.use(role)
     except MeshError:

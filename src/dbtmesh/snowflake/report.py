@@ -17,16 +17,16 @@ from dbtmesh.snowflake.sqlscript import Step
 from dbtmesh.snowflake.statements import Verb
 
 LACKING = {
-    "SECURITYADMIN": "a future grant to a database role takes USAGE on its database",
-    "USERADMIN": "a future grant takes MANAGE GRANTS",
+    "SECURITYADMIN": "a future grant to a database role needs USAGE on its database",
+    "USERADMIN": "a future grant needs MANAGE GRANTS",
 }
-"""What roles of the account lack for future grants: sql-reference/sql/grant-privilege."""
+"""What some roles of the account lack for future grants: sql-reference/sql/grant-privilege."""
 
 # ── A plan ────────────────────────────────────────────────────────────────────────────
 
 
 def plan_lines(changes: Sequence[Change]) -> Iterator[str]:
-    """A table of the changes, and their SQL as it can be run by hand."""
+    """Yields a table of the changes, and their SQL, which can be run by hand."""
     if not changes:
         yield "Nothing to change: the account is as snowflake/ says."
         return
@@ -55,10 +55,11 @@ def plan_lines(changes: Sequence[Change]) -> Iterator[str]:
 
 
 def public_lines(closing: Sequence[Change], project: str) -> Iterator[str]:
-    """What everybody has, which a plan leaves as it is until somebody says otherwise."""
+    """Yields what everybody has on the project's objects. A plan leaves it as it is unless
+    --revoke-public is given."""
     if not closing:
         return
-    yield f"Everybody has this of what is {project}'s, by the role PUBLIC, and keeps it:"
+    yield f"Everybody has this on objects of {project}, through the role PUBLIC, and keeps it:"
     role = ""
     for change in closing:
         if change.step.role != role:
@@ -66,8 +67,8 @@ def public_lines(closing: Sequence[Change], project: str) -> Iterator[str]:
             yield f"USE ROLE {role};"
         yield f"{change.step.statement};"
     yield (
-        f"`apply {everybody.FLAG}` runs this, with --adopt where that is to come first. What is "
-        "meant for everybody, say in a file of your own: GRANT … TO ROLE PUBLIC"
+        f"`apply {everybody.FLAG}` runs this; add --adopt if that is to come first. If something "
+        "is meant for everybody, say so in a file of your own: GRANT … TO ROLE PUBLIC"
     )
 
 
@@ -76,7 +77,7 @@ def what(change: Change) -> str:
 
 
 def as_data(change: Change) -> dict[str, Any]:
-    """A change as JSON: {file, line, role, verb, object, statement, why, change, adopts}."""
+    """Returns a change as JSON: file, line, role, verb, object, statement, why, change, adopts."""
     step = change.step
     return {
         "file": step.file,
@@ -92,7 +93,7 @@ def as_data(change: Change) -> dict[str, Any]:
 
 
 def title(step: Step) -> str:
-    """A statement in a few words."""
+    """Returns a statement in a few words."""
     if step.grants:
         privileges = ", ".join(grant.privilege for grant in step.grants)
         one, word = step.grants[0], "FROM" if step.verb is Verb.REVOKE else "TO"
@@ -103,7 +104,8 @@ def title(step: Step) -> str:
 
 
 def hint(step: Step) -> str | None:
-    """What to write where Snowflake refuses a grant because of the role that gives it."""
+    """Returns advice for a future grant that Snowflake refuses because of the role that gives it;
+    None for any other step."""
     future = [grant for grant in step.grants if grant.scope is Scope.FUTURE]
     if not future or step.role not in LACKING:
         return None
@@ -113,7 +115,7 @@ def hint(step: Step) -> str | None:
         if not future:
             return None
     return (
-        f"{step.place}: {takes}, which {step.role} has not got by itself: write"
+        f"{step.place}: {takes}, which {step.role} does not have by itself: write"
         f" `USE ROLE {future[0].administrator};` above it, and `USE ROLE {step.role};` below"
     )
 
@@ -125,10 +127,10 @@ def hint(step: Step) -> str | None:
 class Findings:
     """How an account differs from the SQL and the public models.
 
-    missing: steps that are not as the SQL says. unpublished: SELECT that readers lack, and
-    lacking: the hooks whose absence is the cause. extra: what nothing accounts for, as far as it
-    was not revoked. everybodys: what files in snowflake/ give to PUBLIC. probes: what was tried, as
-    it should be or not.
+    missing: the changes that the account needs to be as the SQL says. unpublished: the grants of
+    SELECT that readers lack. lacking: the hooks whose absence causes that. extra: the grants that
+    nothing accounts for and that were not revoked. revoked: those that were. everybodys: the grants
+    to PUBLIC in the files of snowflake/. probes: the statements that were tried.
     """
 
     missing: Sequence[Change]
@@ -145,7 +147,8 @@ class Findings:
         return not (self.missing or self.unpublished or self.extra or wrong)
 
     def as_data(self) -> dict[str, Any]:
-        """As JSON: {missing, extra, revoked, everybody: texts, probes: [{role, statement, …}]}."""
+        """Returns JSON: {missing, extra, revoked, everybody: texts, probes: [{role, statement,
+        expected, outcome, why}]}."""
         return {
             "missing": [_missing(change) for change in self.missing]
             + [str(grant) for grant in self.unpublished],
@@ -170,7 +173,7 @@ class Findings:
         if self.missing:
             adopts = any(change.adopts for change in self.missing)
             command = "apply --adopt" if adopts else "apply"
-            yield f"         `scripts/snowflake_access.py {command}` brings it there"
+            yield f"         `scripts/snowflake_access.py {command}` makes these changes"
         for grant in self.unpublished:
             yield f"missing  {grant}"
         if self.unpublished and self.lacking:
@@ -186,7 +189,7 @@ class Findings:
             whose = "--fix runs it" if own else "not this project's: ask its owner"
             yield f"         {expected.remedy(grant, names)};  ({whose})"
         for grant in self.everybodys:
-            yield f"note     {grant}: so snowflake/ says, and everybody has it"
+            yield f"note     {grant}: everybody has it, because snowflake/ says so"
         for probe in self.probes:
             yield f"{'WRONG  ' if probe.is_wrong else 'ok     '}  {probe}"
         if not self.probes:
@@ -203,7 +206,7 @@ def _missing(change: Change) -> str:
 
 
 def bereft(changes: Sequence[Change], live: Live, names: Names) -> list[str]:
-    """Who else loses something."""
+    """Returns warnings about the roles of others that lose access."""
     own = (names.role, names.dev_role)
     dropped = {change.step.object for change in changes if change.step.verb is Verb.DROP}
     holders = {
@@ -220,17 +223,17 @@ def bereft(changes: Sequence[Change], live: Live, names: Names) -> list[str]:
         names.warehouse: f"use {names.warehouse.name}",
     }
     return [
-        f"warning: these roles {losses[thing]}, and cannot any more: {', '.join(roles)}"
+        f"warning: these roles can no longer {losses[thing]}: {', '.join(roles)}"
         for thing, roles in holders.items()
         if roles
     ]
 
 
 def locked_out(changes: Sequence[Change], live: Live) -> list[str]:
-    """Users that sign in by a password now, and cannot as what they become."""
+    """Returns warnings about users whose password stops working once they are of TYPE = SERVICE."""
     return [
         f"{change.step.object} has a password, which no longer works once it is of TYPE = SERVICE: "
-        "whatever signs in with it needs a key, or another user"
+        "programs that sign in with it need a key, or another user"
         for change in changes
         for each in change.differences
         if each.name == "TYPE"

@@ -1,4 +1,4 @@
-"""Signs in to Snowflake, and runs statements."""
+"""Signs in to Snowflake and runs statements."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SIGNING_IN = {
     "network_timeout": 120,
     "platform_detection_timeout_seconds": 0.0,
 }
-"""Seconds. The connector's own defaults retry for much longer, and ask the clouds at each sign-in
-whether it runs in one of them, which it tells Snowflake; 0 leaves that out (its release notes)."""
+"""Seconds. By default, the connector retries for much longer. It also finds out at each sign-in in
+which cloud it runs, and tells Snowflake; 0 turns that off (see its release notes)."""
 AUDIENCE = "snowflakecomputing.com"
-"""What Snowflake expects in a token of an OIDC issuer unless a user is told another:
+"""The audience that Snowflake expects in an OIDC token, unless a user is set up with another:
 https://docs.snowflake.com/en/user-guide/workload-identity-federation"""
 
 MISSING, INSUFFICIENT = frozenset({2003, 2043}), 3001
@@ -35,7 +35,7 @@ MISSING, INSUFFICIENT = frozenset({2003, 2043}), 3001
 
 Row = Mapping[str, str]
 
-# Where the environment names what the connector calls something else.
+# Environment variables, and the connector's parameters that they set.
 ENVIRONMENT = {
     "SNOWFLAKE_ACCOUNT": "account",
     "SNOWFLAKE_USER": "user",
@@ -58,19 +58,20 @@ class Refused(MeshError):
 
     @property
     def is_missing(self) -> bool:
-        """Whether the object does not exist, as far as the role may see."""
+        """Whether the object does not exist, or the role may not see it."""
         return self.number in MISSING
 
     @property
     def is_denied(self) -> bool:
-        """Whether the role lacks a privilege; Snowflake hides what a role may not see at all."""
+        """Whether the role lacks a privilege. Snowflake says that an object does not exist if the
+        role may not see it."""
         return self.is_missing or self.number == INSUFFICIENT
 
 
 class Session:
-    """A connection that switches roles, and has no secondary ones.
+    """A connection that switches roles, and uses no secondary roles.
 
-    `sent` counts statements: round trips are what takes time here.
+    `sent` counts the statements, because round trips take most of the time here.
     """
 
     def __init__(self, connection: SnowflakeConnection, name: str) -> None:
@@ -87,30 +88,31 @@ class Session:
 
     @property
     def role(self) -> str:
-        """The role that statements run with now."""
+        """The current role."""
         return str(self._connection.role)
 
     @property
     def reach(self) -> dict[str, Any]:
-        """Parameters that lead to this account, for a sign-in as somebody else."""
+        """The connection parameters of this account, for a sign-in as another user."""
         names = ("account", "host", "port", "_protocol")
         return {name.strip("_"): getattr(self._connection, name) for name in names}
 
     def use(self, role: str) -> None:
-        """Raises MeshError, naming the role and how to get it, where the user has not got it."""
+        """Switches to a role. Raises MeshError where the user lacks it, with how to get it."""
         if role == self._role:
             return
         try:
             self._run(f"USE ROLE {role}")
         except Refused:
             raise MeshError(
-                f"{self.user} ({self.name}) has no role {role}, which this needs: a person with "
-                f"ACCOUNTADMIN grants it by GRANT ROLE {role} TO USER {self.user}, or runs this"
+                f"{self.user} ({self.name}) has no role {role}, which this needs: have somebody "
+                f"with ACCOUNTADMIN run GRANT ROLE {role} TO USER {self.user}, or this command"
             ) from None
         self._role = role
 
     def rows(self, sql: str, role: str = "SECURITYADMIN") -> list[Row]:
-        """What a statement answers; column names in lower case, values as text, NULL as ''.
+        """Runs a statement and returns its rows: column names in lower case, values as text, NULL
+        as ''.
 
         SECURITYADMIN sees every object of an account, because it may manage all grants:
         https://docs.snowflake.com/en/sql-reference/sql/show-objects#usage-notes
@@ -124,7 +126,8 @@ class Session:
         ]
 
     def run(self, sql: str, role: str) -> None:
-        """Raises Refused, or MeshError where the role or the connection is missing."""
+        """Runs a statement. Raises Refused, or MeshError where the role or the connection is
+        missing."""
         self.use(role)
         self._run(sql)
 
@@ -151,7 +154,7 @@ def _text(value: object) -> str:
 
 
 def _first_lines(message: str) -> str:
-    """An error of Snowflake's as one line."""
+    """Returns an error of Snowflake's as one line."""
     return one_line(message, 300)
 
 
@@ -159,7 +162,7 @@ def _first_lines(message: str) -> str:
 
 
 def is_configured(connection: str | None) -> bool:
-    """Is there anything to connect with: a named connection, or one in the environment?"""
+    """Checks whether there is a connection to use: a named one, or one in the environment."""
     return bool(
         connection
         or os.environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME")
@@ -168,10 +171,10 @@ def is_configured(connection: str | None) -> bool:
 
 
 def connect(connection: str | None, account: str | None) -> Session:
-    """Signs in by a connection of connections.toml, or by what the environment says.
+    """Signs in with a connection of connections.toml, or with what the environment says.
 
-    account: of mesh.yml; where the connection is for another one, nothing is done there.
-    Raises MeshError.
+    account: the account in mesh.yml. Raises MeshError, also where the connection is for another
+    account.
     """
     opened, name = open_personal(connection, account, {})
     return Session(opened, name)
@@ -180,8 +183,10 @@ def connect(connection: str | None, account: str | None) -> Session:
 def open_personal(
     connection: str | None, account: str | None, options: Mapping[str, Any]
 ) -> tuple[SnowflakeConnection, str]:
-    """The connector's connection that `connect` makes, and what to call it. options: parameters
-    that count more than what is configured. Raises MeshError."""
+    """Signs in like `connect`, and returns the connector's connection and its name for messages.
+
+    options: parameters that override the configured ones. Raises MeshError.
+    """
     if not is_configured(connection):
         raise MeshError(
             "no connection to Snowflake: name one of ~/.snowflake/connections.toml in "
@@ -205,13 +210,16 @@ def open_personal(
 
 
 def as_host(account: str) -> str:
-    """An account as the name of its host has it, so that two spellings compare."""
+    """Returns an account as its host name spells it, so that two spellings can be compared."""
     return account.upper().replace("_", "-")
 
 
 def can_be_one(account: str, other: str) -> bool:
-    """Whether two identifiers can be of one account. A region, a cloud or `privatelink` behind them
-    changes nothing; of a locator and a name nobody but Snowflake can tell."""
+    """Checks whether two identifiers can be of the same account.
+
+    A region, cloud or `privatelink` after them is ignored. Only Snowflake knows whether a locator
+    and a name are of the same account, so they can be.
+    """
     one, another = (each.partition(".")[0] for each in (account, other))
     return as_host(one) == as_host(another) or ("-" in one) != ("-" in another)
 
@@ -219,10 +227,11 @@ def can_be_one(account: str, other: str) -> bool:
 def sign_in_with_key(
     user: str, key: RSAPrivateKey, reach: Mapping[str, Any], role: str | None = None
 ) -> Session:
-    """A session of a user, by one of its keys. reach: of another session, or `reach_of`. role: to
-    be named where the key is bound to one (ROLE_RESTRICTION): Snowflake refuses any other.
+    """Signs in as a user with one of its keys.
 
-    Raises Refused where Snowflake does not accept the key, else MeshError.
+    reach: `reach` of another session, or what `reach_of` returns. role: the role to which the key
+    is bound, if it is (ROLE_RESTRICTION): Snowflake refuses any other.
+    Raises Refused where Snowflake does not accept the key, and MeshError for any other failure.
     """
     name = f"key of {user}"
     parameters = {**reach, "user": user, "private_key": key}
@@ -231,7 +240,7 @@ def sign_in_with_key(
 
 
 def sign_in_as(member: Member, target: str) -> Session:
-    """A session as dbt has it by a target of profiles.yml, `ci` or `prod`, with that one's role.
+    """Signs in as dbt does with a target of profiles.yml, `ci` or `prod`, and uses its role.
 
     Raises MeshError.
     """
@@ -244,8 +253,10 @@ def sign_in_as(member: Member, target: str) -> Session:
 def open_as(
     member: Member, target: str, options: Mapping[str, Any]
 ) -> tuple[SnowflakeConnection, str]:
-    """The connector's connection that `sign_in_as` makes, and what to call it. options: parameters
-    besides. Raises MeshError."""
+    """Signs in like `sign_in_as`, and returns the connector's connection and its name for messages.
+
+    options: additional parameters. Raises MeshError.
+    """
     names = names_of(member)
     user, role = {
         "ci": (names.ci_user.name, names.dev_role.name),
@@ -271,7 +282,7 @@ def open_as(
 
 
 def _workload_token() -> str:
-    """One of now in a job of GitHub's that may ask for it, else the one in the environment."""
+    """Returns a new token in a GitHub job that may request one, else the one in the environment."""
     if job.has_identity():
         from dbtmesh.ci.github import oidc
 
@@ -280,18 +291,19 @@ def _workload_token() -> str:
         return token
     raise MeshError(
         "SNOWFLAKE_TOKEN is not set, and only a job of GitHub Actions gets one: run this in one, "
-        "by python -m dbtmesh with-snowflake-token. On this machine, as for a move into Snowflake, "
-        "it takes a key of deploys: `copier update --trust --skip-answered --data auth=key_pair`"
+        "with python -m dbtmesh with-snowflake-token. On this machine, for example to move a "
+        "registry into Snowflake, sign in with a key of the deploys instead: `copier update "
+        "--trust --skip-answered --data auth=key_pair`"
     )
 
 
 def _key_of(user: str) -> RSAPrivateKey:
-    """The key itself from $SNOWFLAKE_PRIVATE_KEY, as CI has it, else from its file."""
+    """Reads a user's key from $SNOWFLAKE_PRIVATE_KEY, where CI has it, else from its file."""
     from dbtmesh.snowflake.keypair import files, rsa_keys
 
     passphrase = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
     if text := os.environ.get("SNOWFLAKE_PRIVATE_KEY", "").strip():
-        if "-----" not in text:  # dbt takes base64 alone, too
+        if "-----" not in text:  # dbt also accepts the base64 alone
             text = f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----"
         return rsa_keys.parse_private(text.encode(), Path("SNOWFLAKE_PRIVATE_KEY"), passphrase)
     named = os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH")
@@ -300,7 +312,8 @@ def _key_of(user: str) -> RSAPrivateKey:
 
 
 def reach_of(account: str | None) -> dict[str, Any]:
-    """Parameters that lead to the account of the environment, else to this one; {} without any."""
+    """Returns the connection parameters of the account that the environment names, else of this
+    one; {} without any account."""
     names = ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_HOST", "SNOWFLAKE_PORT", "SNOWFLAKE_PROTOCOL")
     found = {ENVIRONMENT[name]: os.environ[name] for name in names if os.environ.get(name)}
     return {"account": account, **found} if account or "account" in found else {}
@@ -328,7 +341,8 @@ def _from_environment(account: str | None) -> dict[str, Any]:
 
 
 def _sign_in(parameters: dict[str, Any], name: str) -> SnowflakeConnection:
-    """Raises Refused where Snowflake says no, else MeshError; in one line, whatever goes wrong."""
+    """Signs in. Raises Refused where Snowflake refuses, and MeshError for any other failure. Each
+    message is one line."""
     try:
         import snowflake.connector
         from snowflake.connector.errors import DatabaseError, Error, OperationalError
@@ -340,10 +354,10 @@ def _sign_in(parameters: dict[str, Any], name: str) -> SnowflakeConnection:
         return snowflake.connector.connect(**{**SIGNING_IN, **parameters})
     except Error as error:
         message = f"could not sign in ({name}): {_first_lines(error.msg or str(error))}"
-        # An OperationalError is a DatabaseError, too, and means that there was no answer.
+        # OperationalError is a subclass of DatabaseError, but means that there was no answer.
         if isinstance(error, DatabaseError) and not isinstance(error, OperationalError):
             raise Refused(message, error.errno) from None
         raise MeshError(message) from None
     except (OSError, TypeError, ValueError) as error:
-        # The connector passes on what reading a key or connections.toml raises.
+        # The connector does not catch what reading a key or connections.toml raises.
         raise MeshError(f"could not sign in ({name}): {_first_lines(str(error))}") from None

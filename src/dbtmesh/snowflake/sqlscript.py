@@ -1,8 +1,7 @@
-"""Reads the SQL files of snowflake/ as data: every statement with its place, its role and its
-meaning.
+"""Reads the SQL files of snowflake/ as data: each statement with its place, role and meaning. Pure.
 
-What the files say is what counts: plan, matrix and verify are derived from them, so a statement
-that a member adds there is planned, shown and expected like those of the template. Pure.
+The plan, the matrix and `verify` are derived from these files. So a statement that a member adds is
+planned, shown and expected like those of the template.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dbtmesh.snowflake.objects import Grant, Object
 from dbtmesh.snowflake.statements import Meaning, Verb, understand
 from dbtmesh.warehouse.names import canonical
 
-# Comments, strings and quoted names may hold a semicolon; $$…$$ is a body of a script.
+# Comments, strings and quoted names may contain semicolons; $$…$$ encloses the body of a script.
 TOKEN = re.compile(
     r"""(?P<comment>--[^\n]*|//[^\n]*|/\*.*?\*/)
       | (?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"|\$\$.*?\$\$)
@@ -27,9 +26,9 @@ TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Step:
-    """One statement of a file, and what it says.
+    """One statement of a file, and its meaning.
 
-    role: the admin role that it runs under. why: the comment above it.
+    role: the admin role that runs it. why: the comment above it.
     """
 
     file: str
@@ -61,10 +60,11 @@ class Step:
 
 
 def read_steps(scripts: Mapping[str, str]) -> list[Step]:
-    """Every statement of the files, in the order given, but USE ROLE, which is the steps' role.
+    """Returns the statements of the files, in the given order. USE ROLE is no step of its own, but
+    the role of those after it.
 
-    scripts: file name → text. Raises MeshError, with file and line, where an update has left marks
-    of a conflict, or where no USE ROLE says under which role a statement runs.
+    scripts: file name → text. Raises MeshError, with file and line, where an update has left the
+    markers of a conflict, or where there is no USE ROLE before a statement.
     """
     steps = []
     for file, text in scripts.items():
@@ -87,20 +87,20 @@ _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?\r?$", re.MULTILINE)
 
 
 def refuse_conflicts(file: str, text: str) -> None:
-    """Raises MeshError at the first line that a merge has left for somebody to decide."""
+    """Raises MeshError at the first marker of a merge conflict."""
     if found := _CONFLICT.search(text):
         line = text.count("\n", 0, found.start()) + 1
         raise MeshError(
-            f"{file}:{line}: `{found[0][:40]}` is the mark of a merge conflict: keep one of the "
-            "two sides and delete the marks, or `scripts/doctor.py --fix --take yours|template`"
+            f"{file}:{line}: `{found[0][:40]}` is a marker of a merge conflict: keep one of the "
+            "two sides and delete the markers, or `scripts/doctor.py --fix --take yours|template`"
         )
 
 
 def split(text: str) -> Iterator[tuple[int, str, str]]:
-    """(line, comment above, statement) of every statement, the semicolon left out.
+    """Yields (line, comment above, statement) for each statement, without its semicolon.
 
-    `snowflake.connector.util_text.split_statements` has neither lines nor comments, and importing
-    the connector takes a second; the tests hold the two to the same statements.
+    `snowflake.connector.util_text.split_statements` returns neither lines nor comments, and
+    importing the connector takes a second. Tests check that both find the same statements.
     """
     start = at = 0
     comment: list[str] = []
@@ -119,7 +119,7 @@ def split(text: str) -> Iterator[tuple[int, str, str]]:
                 yield found
             start, comment = token.end(), []
         elif token["comment"] and not text[start : token.start()].strip():
-            # Blank lines part a comment from what it is about: the header of a file, for one.
+            # A blank line separates a comment, such as a file's header, from what follows.
             if "\n\n" in text[at : token.start()]:
                 comment = []
             comment.append(token["comment"].lstrip("-/* ").rstrip("*/ "))

@@ -1,6 +1,7 @@
-"""Parses SQL statements of set-up scripts by a closed grammar. Pure.
+"""Parses the SQL statements of set-up scripts with a closed grammar. Pure.
 
-A statement that no rule knows has the verb OTHER: it is run and shown, and nothing is derived.
+A statement that no rule matches has the verb OTHER: it is shown and run, but nothing is derived
+from it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dbtmesh.snowflake.objects import (
 
 
 class Verb(Enum):
-    """What a statement does; OTHER is one that the grammar does not know."""
+    """What a statement does. OTHER: the grammar does not know it."""
 
     CREATE = "CREATE"
     ALTER = "ALTER"
@@ -41,10 +42,11 @@ AUTHENTICATION_POLICY = "AUTHENTICATION POLICY"
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a statement says.
+    """The meaning of a statement.
 
-    properties: that it sets, by name, as written; UNSET as an empty text. grants: that it gives, or
-    takes where the verb is REVOKE. if_exists: it does nothing where the object is missing.
+    object: the object that it is about. properties: name → value of each property that it sets, as
+    written; an empty text for UNSET. grants: the grants that it gives, or that it takes if the verb
+    is REVOKE. if_exists: whether it has IF EXISTS, or IF NOT EXISTS for CREATE.
     """
 
     verb: Verb = Verb.OTHER
@@ -60,8 +62,11 @@ _VALUE = r"""\((?:[^()']|'(?:[^']|'')*')*\)|'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")+"|
 
 
 def _rule(pattern: str) -> re.Pattern[str]:
-    """A pattern in which a blank is any white space. {kind}, {kinds}, {name}, {function} and
-    {grantee} are groups: a kind of object, its plural, a name, one with types, a grantee."""
+    """Compiles a rule, in which a space matches any white space.
+
+    {kind}, {kinds}, {name}, {function} and {grantee} are groups: a kind of object, its plural, a
+    name, a name with types of arguments, and a grantee.
+    """
     kinds = sorted(KINDS, key=len, reverse=True)
     text = pattern.replace("{kinds}", f"({'|'.join(map(plural, kinds))})")
     text = text.replace("{kind}", f"({'|'.join(kinds)})").replace("{name}", f"({_NAME})")
@@ -97,7 +102,7 @@ _SINGULAR = {plural(kind): kind for kind in KINDS}
 
 
 def understand(statement: str) -> Meaning:
-    """What a statement says, without its semicolon."""
+    """Returns the meaning of a statement, which is given without its semicolon."""
     word = statement.split(None, 1)[0].upper() if statement.strip() else ""
     if word == "CREATE" and (found := _CREATE.fullmatch(statement)):
         return Meaning(
@@ -125,8 +130,10 @@ def understand(statement: str) -> Meaning:
 
 
 class View(NamedTuple):
-    """What a CREATE VIEW says. query: its words and signs, so that lines and capitals do not count;
-    the name, the columns and the comment are told by themselves."""
+    """A view, as CREATE VIEW defines it, without its name, columns and comment.
+
+    query: its words and signs, so that line breaks and upper or lower case do not matter.
+    """
 
     secure: bool
     query: tuple[str, ...]
@@ -138,7 +145,8 @@ _SIGN = re.compile(
 
 
 def view(statement: str) -> View | None:
-    """Of a CREATE VIEW, as it is written or as SHOW VIEWS has it; None of any other."""
+    """Reads a CREATE VIEW, as written in SQL or as SHOW VIEWS prints it. Returns None for any other
+    statement."""
     found = (sign for sign in _SIGN.findall(statement) if not sign.startswith(("--", "/*")))
     signs = [sign if sign[0] in "'\"" else sign.upper() for sign in found]
     if signs[:1] != ["CREATE"] or "AS" not in signs:
@@ -154,7 +162,7 @@ _CREATE_VIEW = _rule("CREATE(?: OR REPLACE)?((?: SECURE)? VIEW)(?: IF NOT EXISTS
 
 
 def replacing(statement: str) -> str:
-    """A CREATE VIEW as the one that replaces a view, and keeps what was granted on it."""
+    """Returns a CREATE VIEW as CREATE OR REPLACE, which keeps the grants on the view."""
     return _CREATE_VIEW.sub(r"CREATE OR REPLACE\1 \2\n  COPY GRANTS", statement, count=1)
 
 

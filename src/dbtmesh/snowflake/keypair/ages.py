@@ -1,14 +1,14 @@
 """Sets how old keys may become. The numbers depend on each other and on a schedule.
 
-template/.github/workflows/…maintenance.yml.jinja rotates the keys of CI every quarter (job `keys`).
+The job `keys` of template/.github/workflows/…maintenance.yml.jinja rotates CI's keys every quarter.
 """
 
 from __future__ import annotations
 
 ROTATE_AFTER_DAYS = 90
-"""Age of a key from which `status` asks for a rotation."""
+"""The age of a key from which `status` asks for a rotation."""
 EXPIRY_DAYS = 120
-"""Age at which Snowflake stops accepting a named key pair: a month after `status` began to ask, and
-later than any quarter's end."""
+"""The age at which Snowflake stops accepting a named key pair: a month after `status` begins to
+ask, and longer than a quarter."""
 GRACE_HOURS = 168
-"""How long a named key pair works after its rotation began, should nobody finish that."""
+"""How long the replaced key of a named key pair still works if nobody finishes the rotation."""

@@ -1,5 +1,6 @@
-"""Finds the GitHub environment that keeps a user's key, or whose jobs sign in without one; and
-closes the one that deploys before they can.
+"""Finds the GitHub environment that keeps a user's key, or whose jobs sign in without one.
+
+It also protects the environment that deploys before its jobs can sign in without a key.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dbtmesh.snowflake.plan import Change
 
 
 def place_of(names: Names, member: Member, user: str) -> Place | None:
-    """Where GitHub keeps the key of one of CI's two users; a person's key is nobody else's."""
+    """Returns where GitHub keeps the key of one of CI's two users; None for a person's key."""
     if user == names.service_user.name:
         environment, branch = member.deploy_environment, member.deploy_branch
     elif user == names.ci_user.name:
@@ -28,10 +29,9 @@ def place_of(names: Names, member: Member, user: str) -> Place | None:
 def close_before(
     changes: Iterable[Change], member: Member, names: Names, say: Callable[[str], None]
 ) -> None:
-    """Sees to it that only the branch that deploys can use its environment, where one of these
-    changes lets jobs of it sign in without a key. Raises MeshError where that cannot be done, or
-    be told."""
-    # also where the account does not tell whether they may already
+    """Restricts the environment that deploys to its branch, if one of these changes lets its jobs
+    sign in without a key. Raises MeshError where that fails or cannot be checked."""
+    # also true where the account does not tell whether they may sign in already
     let_in = any(
         change.step.object == names.service_user and "WORKLOAD_IDENTITY" in change.step.properties
         for change in changes
@@ -43,6 +43,6 @@ def close_before(
         place.close_by(Gh(member.root, member.github_server), say)
     except MeshError as error:
         raise MeshError(
-            f"nothing was changed, for it lets jobs of {place.environment} sign in: {error}\n"
-            "Run this again then, or with --no-github where somebody has seen to it"
+            f"nothing was changed, because it would let jobs of {place.environment} sign in: "
+            f"{error}\nThen run this again, or with --no-github if somebody has restricted it"
         ) from None

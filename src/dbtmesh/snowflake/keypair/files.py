@@ -4,10 +4,10 @@
     <USER>.next.p8   a new key, until Snowflake has accepted a sign-in with it
     <USER>.old.p8    the key before it, until CI has the new one and Snowflake forgot this one
 
-They are for their owner alone, and never in a git work tree, one `git add` from the remote. Links
-are followed once, to where the key really is. From then on each access opens the folder, looks
-whether that very folder is in a work tree, and reads or writes in it: nothing that happens to a
-path in between leads elsewhere.
+Only their owner can read the files. They are never in a git working tree, where one `git add` would
+be enough to share them. Links are followed once, to the place of the key. From then on, each access
+opens the folder, checks that this folder is not in a working tree, and reads or writes in it. So a
+path that changes in between does not lead anywhere else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from dbtmesh import MeshError
 
 HAS_HANDLES = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
-"""Whether files can be opened by their folder's handle: everywhere but on Windows."""
+"""Whether files can be opened relative to a folder's handle: everywhere but on Windows."""
 READABLE_BY_OTHERS, WRITABLE_BY_OTHERS = 0o077, 0o022
 
 
@@ -37,13 +37,14 @@ class File(Enum):
 
 @dataclass(frozen=True)
 class KeyFiles:
-    """The three files of a user. current: where the key in use really is."""
+    """The three files of a user. current: the place of the key in use, with all links resolved."""
 
     current: Path
 
     @classmethod
     def at(cls, path: Path) -> KeyFiles:
-        """Of a path as people write it. Raises MeshError where it leads into a work tree."""
+        """Returns the files for a path as people write it. Raises MeshError where it leads into a
+        working tree."""
         real = Path(os.path.realpath(path.expanduser()))
         for folder in real.parents:
             if (folder / ".git").exists():
@@ -57,7 +58,7 @@ class KeyFiles:
         return os.path.lexists(self.path(which))
 
     def read(self, which: File) -> bytes:
-        """Raises MeshError where it is missing, a link, or others may read it, too."""
+        """Reads a file. Raises MeshError where it is missing or a link, or others may read it."""
         path = self.path(which)
         try:
             with self._folder() as folder:
@@ -68,14 +69,14 @@ class KeyFiles:
             raise _unreadable(path, error) from None
 
     def write(self, which: File, content: bytes) -> None:
-        """At once: the file is never there in part, and never for others to read.
+        """Writes a file atomically, so that it never exists in part, and others can never read it.
 
         Raises MeshError, OSError.
         """
         path = self.path(which)
         scratch = path.with_name(f".{path.name}.tmp")
         with self._folder(to_write=True) as folder:
-            _remove(scratch, folder)  # of a run that was killed
+            _remove(scratch, folder)  # left by a run that was killed
             try:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
                 with os.fdopen(_open(scratch, flags, folder), "wb") as file:
@@ -98,22 +99,22 @@ class KeyFiles:
             _rename(self.path(File.NEXT), self.path(File.CURRENT), folder)
 
     def forget(self, which: File) -> None:
-        """Raises MeshError, OSError."""
+        """Deletes a file. Raises MeshError, OSError."""
         with self._folder(to_write=True) as folder:
             _remove(self.path(which), folder)
 
     def make_folder(self) -> Path:
-        """The folder, made for its owner alone where it is missing. Raises OSError."""
+        """Returns the folder. Creates it for its owner alone if it is missing. Raises OSError."""
         folder = self.current.parent
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
 
     @contextlib.contextmanager
     def _folder(self, *, to_write: bool = False) -> Iterator[int | None]:
-        """A handle of the folder, checked; None where there are no such handles.
+        """Checks the folder and yields a handle of it; None on a platform without such handles.
 
-        Raises MeshError where it is in a work tree, or others could put their own files in it;
-        OSError.
+        Raises MeshError where the folder is in a working tree, or others could put files in it, and
+        OSError where it cannot be opened.
         """
         if to_write:
             self.make_folder()
@@ -139,7 +140,7 @@ class KeyFiles:
 
 
 def default_file(user: str) -> Path:
-    """`~/.snowflake/keys/<USER>.p8`, where profiles.yml looks for it."""
+    """Returns `~/.snowflake/keys/<USER>.p8`, where profiles.yml looks for the key."""
     return keys_folder() / f"{re.sub(r'[^A-Za-z0-9_.@-]', '_', user)}.p8"
 
 
@@ -148,9 +149,9 @@ def keys_folder() -> Path:
 
 
 def read_private(path: Path) -> bytes:
-    """The bytes of a key file that somebody names.
+    """Reads a key file that somebody names.
 
-    Raises MeshError where it is missing, unreadable, or others may read it, too.
+    Raises MeshError where it is missing or unreadable, or others may read it.
     """
     try:
         return _read(path, os.open(path, os.O_RDONLY))
@@ -161,7 +162,8 @@ def read_private(path: Path) -> bytes:
 
 
 def is_in_work_tree(folder: int) -> bool:
-    """Whether a folder, by its handle, is in a git work tree: it, or one above, has a `.git`."""
+    """Checks whether a folder, given by its handle, is in a git working tree: it, or a folder above
+    it, contains a `.git`."""
     current = os.dup(folder)
     try:
         while True:
@@ -184,7 +186,7 @@ def is_in_work_tree(folder: int) -> bool:
 
 
 def _open(path: Path, flags: int, folder: int | None) -> int:
-    """For its owner alone where it is made, and never by way of a link."""
+    """Opens a file, but does not follow a link. A new file is readable by its owner alone."""
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     where: Path | str = path if folder is None else path.name
     return os.open(where, flags, 0o600, dir_fd=folder)
@@ -216,14 +218,14 @@ def _refuse_readable(path: Path, found: os.stat_result) -> None:
     mode = stat.S_IMODE(found.st_mode)
     if os.name == "posix" and mode & READABLE_BY_OTHERS:
         raise MeshError(
-            f"{path} can be read by others (mode {mode:04o}): whoever did has the key; "
+            f"{path} can be read by others (mode {mode:04o}), who may have the key: "
             f"`chmod 600 {path}`, then rotate it"
         )
 
 
 def _in_work_tree(path: Path, folder: Path) -> MeshError:
     return MeshError(
-        f"{path} is inside the git repository {folder}: keys live outside; name another place "
+        f"{path} is inside the git repository {folder}: name a place outside of any repository "
         "with --key-file"
     )
 

@@ -1,4 +1,4 @@
-"""Opens the key files of a user, and asks for the passphrase where one needs it."""
+"""Opens the key files of a user, and asks for their passphrase if they need one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ PASSPHRASE = "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"  # noqa: S105 - the name of a va
 
 
 class Passphrase:
-    """Asked for once, and only where a key needs it; from the environment or the terminal."""
+    """The passphrase of a user's keys, from the environment or the terminal. It is asked for once,
+    and only if a key needs it."""
 
     def __init__(self, for_new_keys: bool) -> None:
         self.for_new_keys = for_new_keys
@@ -31,7 +32,8 @@ class Passphrase:
         return self._known
 
     def of_new_key(self) -> str | None:
-        """Raises MeshError where there is nobody to ask, or the two answers differ."""
+        """Returns the passphrase for a new key; None for a key without one. Raises MeshError where
+        there is nobody to ask, or the two answers differ or are empty."""
         if not self.for_new_keys or self._known:
             return self._known if self.for_new_keys else None
         if not sys.stdin.isatty():
@@ -51,7 +53,7 @@ class KeyRing:
         self._parsed: dict[bytes, RSAPrivateKey] = {}
 
     def key(self, which: File) -> RSAPrivateKey:
-        """Raises MeshError where there is none, or it cannot be read."""
+        """Reads a key. Raises MeshError where it is missing or cannot be read."""
         pem, path = self.files.read(which), self.files.path(which)
         if pem not in self._parsed:
             passphrase = self._passphrase.of(path) if rsa_keys.is_encrypted(pem) else None
@@ -62,7 +64,8 @@ class KeyRing:
         return rsa_keys.fingerprint(self.key(which)) if self.files.exists(which) else None
 
     def generate(self) -> RSAPrivateKey:
-        """Writes the next key; encrypted where that is asked for, or the key in use is."""
+        """Generates and writes the next key. It is encrypted if that is asked for, or if the key in
+        use is."""
         if self.files.exists(File.CURRENT) and rsa_keys.is_encrypted(self.files.read(File.CURRENT)):
             self._passphrase.for_new_keys = True
         passphrase = self._passphrase.of_new_key()

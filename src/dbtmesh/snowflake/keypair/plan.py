@@ -1,8 +1,8 @@
 """Decides the next step of creating or rotating a user's key pair. Pure.
 
-Making and rotating a key are one state machine. `next_step` looks only at what there is, the
-fingerprints that Snowflake accepts and the files that lie here, so a run that was killed between
-any two steps is taken up where it stopped by running the same command again.
+Creating and rotating a key are one state machine. `next_step` looks only at the fingerprints that
+Snowflake accepts and at the files on this machine. So if a run is killed between any two steps,
+running the same command again continues where it stopped.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from enum import Enum, auto
 from dbtmesh import MeshError
 
 NEW = "a new key"
-"""In a plan, the fingerprint of a key that is yet to be made."""
+"""In a plan, stands for the fingerprint of a key that is not generated yet."""
 
 
 class Step(Enum):
-    """One step of making or rotating a key. Each can be repeated without harm."""
+    """One step of creating or rotating a key. Each can be repeated without harm."""
 
     GENERATE = auto()  # write a new key to <USER>.next.p8
     REGISTER = auto()  # tell Snowflake the public half of the newest key here
@@ -27,21 +27,22 @@ class Step(Enum):
     HAND_OVER = auto()  # give <USER>.p8 to CI
     RETIRE = auto()  # Snowflake forgets <USER>.old.p8
     FORGET = auto()  # delete <USER>.old.p8
-    UNSET_OTHER = auto()  # Snowflake forgets a key that is not here
+    UNSET_OTHER = auto()  # Snowflake forgets a key whose file is not here
     DONE = auto()
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What there is: keys in the account, files here, and what this run has done or is asked to.
+    """The keys in the account, the files here, and what this run has done or is asked to do.
 
-    registered: fingerprint by the slot or name under which Snowflake accepts it.
-    capacity: how many keys Snowflake takes of this user.
-    current, next, old: fingerprints of the files, where they are there.
-    renew: a rotation is asked for and has not begun.
-    unset_others: keys that are not here are lost, and to be unset.
-    signed_in, handed_over: this run has seen to it for the current key; neither can be told from
-    outside. nobody_to_tell: no CI has the key, so that it is handed over as it is.
+    registered: the slot or name of each accepted key → its fingerprint.
+    capacity: how many keys Snowflake accepts for this user.
+    current, next, old: the fingerprints of the files; None where a file is missing.
+    renew: whether a rotation is asked for and has not begun.
+    unset_others: whether keys without a file here are lost and have to be unset.
+    signed_in, handed_over: whether this run has signed in with the current key, and handed it over
+    to CI. The account and the files do not show that.
+    nobody_to_tell: whether no CI needs the key, so that it counts as handed over.
     """
 
     registered: Mapping[str, str]
@@ -65,16 +66,16 @@ class Situation:
 
     @property
     def others(self) -> dict[str, str]:
-        """Registered keys of which there is no file here."""
+        """The registered keys without a file here."""
         here = {self.current, self.next, self.old}
         return {name: key for name, key in self.registered.items() if key not in here}
 
 
 def next_step(now: Situation) -> Step:
-    """The one thing to do in this situation. At every moment Snowflake accepts a key that works:
-    a key is retired, or unset, only after a sign-in with the one that replaces it, and after CI
-    has that.
+    """Returns the one step to do in this situation.
 
+    Snowflake accepts a working key at every moment. A key is retired or unset only after a sign-in
+    with the key that replaces it, and only after CI has that key.
     Raises MeshError where only a person can know what to do.
     """
     if now.next in now.accepted:
@@ -102,7 +103,7 @@ def next_step(now: Situation) -> Step:
 
 
 def after(now: Situation, step: Step) -> Situation:
-    """What there is after a step that went well."""
+    """Returns the situation after a step that succeeds."""
     match step:
         case Step.GENERATE:
             return replace(now, next=NEW, renew=False)
@@ -131,7 +132,7 @@ def after(now: Situation, step: Step) -> Situation:
 
 
 def plan(now: Situation) -> Iterator[Step]:
-    """All steps from here on, as far as each goes well. Raises MeshError as `next_step` does."""
+    """Yields all steps from here on, if each succeeds. Raises MeshError where `next_step` does."""
     while (step := next_step(now)) is not Step.DONE:
         yield step
         now = after(now, step)
@@ -145,7 +146,7 @@ def _when_there_is_room(now: Situation, step: Step) -> Step:
             f"both of the user's key slots are taken ({_listed(now.registered)}): if the ones that "
             "are not here are lost, add --unset-others"
         )
-    # Not before the key that stays has been seen to work, and CI has it.
+    # Keys are unset only after a sign-in with the key that stays, and after CI has that key.
     if now.current in now.accepted:
         if not now.signed_in:
             return Step.SIGN_IN

@@ -1,4 +1,4 @@
-"""Creates or rotates one user's key: looks, does the next step, looks again."""
+"""Creates or rotates one user's key: it looks at the situation, does the next step, and repeats."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from dbtmesh.snowflake.keypair.user import User
 
 
 def shown(path: Path) -> str:
-    """As people write it."""
+    """Returns a path as people write it, with ~ for the home folder."""
     inside = path.is_relative_to(Path.home())
     return f"~/{path.relative_to(Path.home())}" if inside else str(path)
 
 
 class Rotation:
-    """place: where CI gets the key, None where there is none that does. renew: replace the key in
-    use, unless a rotation was begun, which is finished first. unset_others: see plan.Situation."""
+    """The creation or rotation of a key.
+
+    place: where CI gets the key; None if no CI needs it. renew: whether to replace the key in use.
+    If a rotation was begun before, that one is finished instead. unset_others: see plan.Situation.
+    """
 
     def __init__(
         self,
@@ -47,8 +50,11 @@ class Rotation:
         self.failed: MeshError | None = None
 
     def run(self) -> int:
-        """Raises MeshError where a step fails; what was done before it stays done. Where GitHub
-        does not take a key that nothing depends on yet, the rest is done all the same."""
+        """Does all steps. Raises MeshError where one fails; the steps before it stay done.
+
+        If GitHub does not accept a key and no other key depends on that, the other steps are still
+        done, and the error is raised at the end.
+        """
         if self.goes_on:
             cli.say("going on with the rotation that was begun")
         perform: dict[Step, Callable[[Situation], None]] = {
@@ -75,7 +81,7 @@ class Rotation:
         return cli.OK
 
     def show(self) -> int:
-        """Says what `run` would do. Raises MeshError as it does."""
+        """Prints what `run` would do. Raises MeshError where `plan.next_step` does."""
         described = {
             Step.GENERATE: f"make a key ({shown(self.files.path(File.NEXT))})",
             Step.REGISTER: f"register it ({self.user.name})",
@@ -130,7 +136,7 @@ class Rotation:
         cli.say(f"signed in   as {self.user.name} with {path}")
 
     def hand_over(self, now: Situation) -> None:
-        """Without its passphrase: one that lay beside the key would protect nothing."""
+        """Gives the key to GitHub without a passphrase, which would protect nothing beside it."""
         assert self.place is not None
         try:
             self.place.set(self.github, rsa_keys.private_pem(self.ring.key(File.CURRENT)), cli.say)
@@ -142,15 +148,15 @@ class Rotation:
                     f"GitHub does not have the new key, so the old one stays valid: {by_hand}\n"
                     "Then (or if there is no CI yet) run this again with --no-github"
                 ) from None
-            if now.others and self.unset_others:  # one of which is what CI has, for all we know
+            if now.others and self.unset_others:  # CI may have one of these other keys
                 raise MeshError(
                     f"GitHub does not have the new key, so no other key is unset: {by_hand}\n"
-                    "Then run this again with --no-github; the file dies with a runner of CI, so "
-                    "there run it again once GitHub takes secrets"
+                    "Then run this again with --no-github. A runner of CI loses the key's file, so "
+                    "there run this again once GitHub accepts secrets"
                 ) from None
             said = f"GitHub does not have the key: {by_hand}"
             if isinstance(error, NotHere) and self.place.repository is None:
-                self.left.append(said)  # no repository has any part in this yet
+                self.left.append(said)  # there is no repository yet
             else:
                 advice = "Then (or if there is no CI) run this again with --no-github"
                 self.failed = MeshError(f"{said}\n{advice}")

@@ -1,4 +1,4 @@
-"""Makes, reads and writes RSA keys in the forms that Snowflake's clients and SQL take."""
+"""Generates, reads and writes RSA keys in the forms that Snowflake's clients and SQL take."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:  # cryptography takes as long to import as Python to start
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 KEY_BITS = 3072
-"""128 bits of security, which NIST SP 800-57 accepts beyond 2030; Snowflake asks for 2048. 4096
-bits make every sign-in's signature twice as slow and are in the same class."""
+"""3072 bits give 128 bits of security, which NIST SP 800-57 accepts beyond 2030. Snowflake requires
+2048. 4096 bits are in the same class of security, and make each sign-in's signature twice as slow.
+"""
 SHORTEST = 2048
 
 
@@ -25,7 +26,8 @@ def generate() -> RSAPrivateKey:
 
 
 def private_pem(key: RSAPrivateKey, passphrase: str | None = None) -> bytes:
-    """PKCS#8, which Snowflake's clients read; encrypted where there is a passphrase."""
+    """Returns a key as PKCS#8, which Snowflake's clients read; encrypted if there is a
+    passphrase."""
     from cryptography.hazmat.primitives import serialization as s
 
     encryption: s.KeySerializationEncryption = s.NoEncryption()
@@ -41,12 +43,13 @@ def public_der(key: RSAPublicKey) -> bytes:
 
 
 def public_text(key: RSAPrivateKey) -> str:
-    """The public half as ALTER USER takes it: base64 without header, footer and line breaks."""
+    """Returns the public key as ALTER USER takes it: base64 without header, footer and line
+    breaks."""
     return base64.b64encode(public_der(key.public_key())).decode()
 
 
 def fingerprint(key: RSAPrivateKey) -> str:
-    """As DESC USER shows it."""
+    """Returns a key's fingerprint as DESC USER shows it."""
     digest = hashlib.sha256(public_der(key.public_key())).digest()
     return f"SHA256:{base64.b64encode(digest).decode()}"
 
@@ -56,9 +59,10 @@ def is_encrypted(pem: bytes) -> bool:
 
 
 def parse_private(pem: bytes, path: Path, passphrase: str | None = None) -> RSAPrivateKey:
-    """The key in a file's bytes. `path` is for the message.
+    """Parses the bytes of a key file. `path` is for messages.
 
-    Raises MeshError where they hold something else, or the passphrase is missing or wrong.
+    Raises MeshError where they are not an RSA private key of at least SHORTEST bits, or the
+    passphrase is missing or wrong.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

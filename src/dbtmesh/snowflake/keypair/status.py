@@ -1,4 +1,4 @@
-"""Reports the state of a user's key: here, in the account, and in GitHub."""
+"""Reports the state of a user's keys on this machine, in the account and on GitHub."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ DAY = 86400  # seconds
 
 @dataclass
 class Status:
-    """lines: what there is; attention: what somebody has to see to; notes: what is not known."""
+    """What was found. lines: the facts. attention: what somebody has to fix. notes: what is not
+    known."""
 
     lines: list[str] = field(default_factory=list)
     attention: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def show(self) -> int:
-        """Prints it; exit status 2 where something needs attention."""
+        """Prints it and returns the exit status, which is 2 if something needs attention."""
         cli.say(*self.lines, *(f"attention  {line}" for line in self.attention))
         for line in self.notes:
             cli.note(line)
@@ -36,7 +37,8 @@ class Status:
 
 
 def of_key(user: User, ring: KeyRing, max_age: int) -> Status:
-    """max_age: days from which a rotation is asked for. Raises MeshError."""
+    """Reports on a user that signs in with a key. max_age: the age in days from which a rotation is
+    asked for. Raises MeshError."""
     files = ring.files
     here: dict[str, str] = {}
     found = Status([f"user       {user.name}"])
@@ -81,7 +83,8 @@ def of_key(user: User, ring: KeyRing, max_age: int) -> Status:
 
 
 def of_workload_identity(user: User) -> Status:
-    """There is no key; how the user is set up, where there is a connection. Raises MeshError."""
+    """Reports on a user that signs in without a key: how the account has set it up, if there is a
+    connection. Raises MeshError."""
     if user.session is None:
         return Status()
     properties = user.properties()
@@ -100,7 +103,7 @@ def of_workload_identity(user: User) -> Status:
 
 
 def of_github(place: Place, github: Gh) -> Status:
-    """Who can use the environment that the user signs in from."""
+    """Reports who can use the GitHub environment from which the user signs in."""
     try:
         github.check()
         looked = protection.look(

@@ -1,5 +1,6 @@
-"""Reads and changes a user's keys in the account: in the two slots that every user has, or as
-named key pairs.
+"""Reads and changes a user's keys in the account.
+
+They are in the two slots that every user has, or are named key pairs.
 
 https://docs.snowflake.com/en/user-guide/key-pair-auth
 https://docs.snowflake.com/en/sql-reference/sql/alter-user-add-key-pair, …-rotate-key-pair and
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from dbtmesh.snowflake.session import Row, Session
 
 SLOTS = ("RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2")
-"""Properties of a user that hold a public key each, on every account."""
+"""The properties of a user that each hold a public key, on every account."""
 LISTED_SLOTS = {"PUBLIC_KEY_1": SLOTS[0], "PUBLIC_KEY_2": SLOTS[1]}
-"""What SHOW USER KEY PAIRS calls them."""
+"""The slots by their names in SHOW USER KEY PAIRS."""
 
 PAIR = "MESH"
-"""Name of our key pair on accounts that have named ones (since July 2026), which can be many,
-are bound to one role, and expire."""
+"""The name of our key pair on accounts that have named ones (since July 2026). A user can have many
+of them; each expires, and can be bound to one role."""
 MOST_PAIRS = 10
 HASH = "SHA256:"
 
@@ -39,10 +40,11 @@ HASH = "SHA256:"
 def registered_keys(
     properties: Mapping[str, str | None], pairs: Iterable[Mapping[str, object]]
 ) -> dict[str, str]:
-    """Fingerprints that Snowflake accepts for a user, by slot or name.
+    """Returns the fingerprints that Snowflake accepts for a user, by slot or name.
 
-    properties: of DESC USER. pairs: rows of SHOW USER KEY PAIRS, which may list the slots, too. The
-    documentation does not tell whether fingerprints there begin with SHA256:, so both are read.
+    properties: what DESC USER shows. pairs: the rows of SHOW USER KEY PAIRS, which may list the
+    slots too. It is not documented whether fingerprints there begin with SHA256:, so both forms are
+    read.
     """
     # DESC USER writes an absent value as the word null.
     slots = {
@@ -69,10 +71,10 @@ def set_slot_sql(user: str, slot: str, key: RSAPrivateKey) -> str:
 
 
 def add_pair_sql(user: str, key: RSAPrivateKey, role: str | None, *, replaces: bool) -> str:
-    """Registers a named key pair; `replaces`: there is one, which lives on for GRACE_HOURS.
+    """Returns the statement that registers a named key pair.
 
-    role: the only one that a session signed in with this key can have; it has to be named when
-    signing in.
+    role: the only role that a session with this key can have; it has to be named when signing in.
+    replaces: whether there is a key pair already. Its key stays valid for GRACE_HOURS.
     """
     alter, public = f"ALTER USER {sql_name(user)}", f"PUBLIC_KEY = '{rsa_keys.public_text(key)}'"
     if replaces:
@@ -85,16 +87,16 @@ def add_pair_sql(user: str, key: RSAPrivateKey, role: str | None, *, replaces: b
 
 
 def remove_sql(user: str, name: str) -> str:
-    """Takes a key from a user, by slot or name."""
+    """Returns the statement that removes a user's key, by slot or name."""
     verb = f"UNSET {name}" if name in SLOTS else f"REMOVE KEY PAIR {sql_name(name)}"
     return f"ALTER USER {sql_name(user)} {verb}"
 
 
 class User:
-    """One user as the account knows it, through a session that may change it.
+    """A user in the account, and a session that may change it.
 
-    session: None where there is no connection; then nothing is known of the user. role: the one
-    that it signs in with, and that a named key pair is bound to; None: its default role.
+    session: None without a connection; then nothing is known of the user. role: the role with which
+    it signs in, and to which a named key pair is bound; None: its default role.
     """
 
     def __init__(self, session: Session | None, name: str, role: str | None = None) -> None:
@@ -104,9 +106,9 @@ class User:
         self._pair_names: frozenset[str] = frozenset()
 
     def properties(self) -> dict[str, str] | None:
-        """DESC USER, without what is not set; None where it is refused.
+        """Returns the properties in DESC USER that are set; None where DESC USER is refused.
 
-        Whether a role may describe a user that it does not own is not documented.
+        It is not documented whether a role may describe a user that it does not own.
         """
         assert self.session is not None
         try:
@@ -116,9 +118,9 @@ class User:
         return {row["property"]: row["value"] for row in rows if row["value"] not in ("", "null")}
 
     def registered(self) -> dict[str, str]:
-        """Fingerprints of the user's keys by slot or name; none without a connection.
+        """Returns the fingerprints of the user's keys by slot or name; none without a connection.
 
-        Raises MeshError where there is no such user, or the role may not see it.
+        Raises MeshError where the user does not exist, or the role may not see it.
         """
         if self.session is None:
             return {}
@@ -133,7 +135,8 @@ class User:
         return registered_keys(properties or {}, pairs)
 
     def _named_pairs(self, session: Session) -> list[Row]:
-        """SHOW USER KEY PAIRS; accounts that do not know it are asked once."""
+        """Returns the rows of SHOW USER KEY PAIRS. An account that does not know that statement is
+        asked only once."""
         if self._knows_named_pairs:
             try:
                 user = sql_name(self.name)
@@ -144,11 +147,11 @@ class User:
 
     @property
     def capacity(self) -> int:
-        """How many keys it can have, as far as is known by now."""
+        """How many keys the user can have, as far as is known by now."""
         return MOST_PAIRS if self._knows_named_pairs else len(SLOTS)
 
     def register(self, key: RSAPrivateKey, registered: Mapping[str, str]) -> str:
-        """Tells Snowflake a public key, and gives its slot or name. Raises MeshError."""
+        """Registers a public key, and returns its slot or name. Raises MeshError."""
         if self._knows_named_pairs:
             replaces = PAIR in self._pair_names
             self._change(add_pair_sql(self.name, key, self.role, replaces=replaces))
@@ -159,23 +162,24 @@ class User:
         return slot
 
     def remove(self, name: str) -> None:
-        """Raises MeshError."""
+        """Removes a key by its slot or name. Raises MeshError."""
         self._change(remove_sql(self.name, name))
 
     def _change(self, sql: str) -> None:
-        """Runs a statement, or shows it to be run by somebody who may. Raises MeshError then."""
+        """Runs a statement. If that is not possible, prints it for an administrator to run, and
+        raises MeshError."""
         why = "there is no connection to Snowflake (--connection NAME)"
         if self.session is not None:
             try:
                 self.session.run(sql, self.session.role)
                 return
             except Refused as error:
-                why = f"Snowflake did not do it for {self.session.role} ({error})"
+                why = f"Snowflake refused this statement to {self.session.role} ({error})"
         cli.say("", "USE ROLE USERADMIN;", f"{sql};", "")
         raise MeshError(f"{why}: have an administrator run the above, then run this again")
 
     def sign_in(self, key: RSAPrivateKey) -> None:
-        """Signs in as the user with a key. Raises MeshError where Snowflake refuses."""
+        """Signs in as the user with a key. Raises MeshError where that fails."""
         from dbtmesh.snowflake import session as snowflake
 
         assert self.session is not None
@@ -183,6 +187,6 @@ class User:
             snowflake.sign_in_with_key(self._login, key, self.session.reach, self.role).close()
         except Refused as error:
             raise MeshError(
-                f"Snowflake does not let {self.name} in with this key; a network policy or a wrong "
-                f"clock has that effect, too: {error}"
+                f"Snowflake does not let {self.name} in with this key (a network policy or a wrong "
+                f"clock can also be the reason): {error}"
             ) from None
