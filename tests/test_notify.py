@@ -212,7 +212,9 @@ def test_slack_that_is_gone_or_elsewhere(member: Member, channel: Slack) -> None
     member.ok(NOTIFY, *FAILED, "--strict")
     assert len(channel.messages) == 1
     channel.statuses = [404]
-    assert "Slack answers 404: check that the webhook" in member.refused(NOTIFY, *FAILED, "--strict")
+    assert "Slack answers 404: check that the webhook" in member.refused(
+        NOTIFY, *FAILED, "--strict"
+    )
     with slack() as other:
         channel.statuses, channel.location = [307], other.url
         assert "Slack answers 307" in member.refused(NOTIFY, *FAILED, "--strict")
