@@ -276,5 +276,5 @@ def test_a_model_whose_last_day_comes(mesh: Mesh, tmp_path: Path, days: int, whe
     summary = tmp_path / "summary.md"
     done = mesh.loom.run(VALIDATE, "--summary", summary)
     assert done.returncode == 0
-    assert f"which is deprecated on {day} ({when}): ask its owners what follows" in done.stderr
+    assert f"which is deprecated on {day} ({when}): ask its owners what replaces it" in done.stderr
     assert "| warning | dbt\\_down\\_loom.stg\\_public\\_orders reads" in summary.read_text()

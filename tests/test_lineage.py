@@ -301,7 +301,7 @@ def test_deprecations_are_told_and_do_not_fail(mesh: Mesh, day: str, when: str) 
     assert f"reads up.customers_v1, which is deprecated on {day} (" in customers
     assert when in customers
     assert customers.endswith("move to customers_v2")
-    assert orders.endswith("ask its owners what follows")
+    assert orders.endswith("ask its owners what replaces it")
 
 
 # orders became two versions, as the gate's way out has it: what was published is the latest one.

@@ -146,7 +146,7 @@ def test_what_cannot_be_told_is_said(facts: Facts) -> None:
     assert plan.notes == (
         "source erp.bare declares no columns, so nothing can read it here: declare them with their "
         "data_type, or commit sample rows as samples/erp/bare.csv",
-        "source erp.untyped has types without a stand-in, shape (no such type): text",
+        "source erp.untyped has types that DuckDB lacks, so text is used: shape (no such type)",
     )
     assert [len(table.columns) for table in plan.tables["LANDING"]] == [1, 3]
 
@@ -212,7 +212,7 @@ def test_a_sample_fills_what_is_not_declared(facts: Facts) -> None:
     kinds = {column.name: column.type for column in table.columns}
     assert kinds == {"ID": "VARCHAR", "day": "DATE", "note": "VARCHAR", "amount": "DECIMAL(4, 1)"}
     assert table.rows == [("1", "2026-01-02", None, None)]
-    assert plan.notes == ("source erp.s does not tell the type of note: text",)
+    assert plan.notes == ("source erp.s declares no type, so text is used: note",)
 
 
 def test_what_needs_no_stand_in(facts: Facts) -> None:
@@ -227,7 +227,7 @@ def test_what_needs_no_stand_in(facts: Facts) -> None:
     )
     plan = own_sources.plan(body, facts)
     assert plan.tables == {}
-    assert plan.notes == ("source erp.odd lies in database '../x': it has no stand-in",)
+    assert plan.notes == ("source erp.odd gets no stub: its database '../x' needs a quoted name",)
 
 
 def test_a_sample_that_cannot_be_read_is_named(facts: Facts) -> None:

@@ -109,11 +109,11 @@ def test_without_the_file_nothing_changes() -> None:
         (b"sources: [{name: dbt_up, database: X}]", "source dbt_up has `database`, which the"),
         (
             b"sources: [{name: dbt_up, tables: [{name: orders, identifier: x}]}]",
-            "table orders has `identifier`, which the upstream says",
+            "table orders has `identifier`, which the upstream defines",
         ),
         (
             b"sources: [{name: dbt_up, tables: [{name: t, columns: [{name: c, quote: true}]}]}]",
-            "column c has `quote`, which the upstream says: what you can add are data_tests, tests",
+            "column c has `quote`, which the upstream defines: you can add data_tests, tests",
         ),
         (b"sources: [{name: dbt_up, config: 1}]", "`config` of source dbt_up is not a mapping"),
         (

@@ -1,4 +1,4 @@
-"""What a project that reads other projects does: sync, sources, stub tables, lineage, records.
+"""Serves projects that read other projects: sync, sources, stub tables, lineage, records.
 
-Everything here works from interfaces that were published and checked (`manifest.interface`).
+Everything here works on interfaces that were published and validated (`manifest.interface`).
 """

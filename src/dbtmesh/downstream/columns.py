@@ -1,9 +1,11 @@
 """Finds which columns of other projects' models a compiled query reads. Pure.
 
-By sqlglot, which is imported here only. Two things count as read: every column that the query
-names, used later or not, because a warehouse binds each of them; and what a step takes by `*`, as
-far as a later step uses it. What cannot be told counts as "all columns": a record that says too
-much makes an upstream ask once too often, one that says too little breaks somebody.
+Two kinds of columns count as read: every column that the query names, used later or not, because a
+warehouse resolves each of them; and the columns that a step selects by `*`, if a later step uses
+them. Where the columns cannot be determined, all of them count: a record with too many columns
+makes an upstream ask once too often, but one with too few breaks somebody.
+
+Import this module only where it is needed: it imports sqlglot.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from dbtmesh.warehouse.names import Place
 
 @dataclass(frozen=True)
 class Listed:
-    """The columns of a relation, as the warehouse stores them. whole: there are no others."""
+    """The columns of a relation, as the warehouse stores them. whole: whether these are all."""
 
     columns: Sequence[str]
     whole: bool = True
@@ -34,9 +36,10 @@ class Listed:
 
 @dataclass
 class _Reading:
-    """What is found of one relation.
+    """What a query reads of one relation.
 
-    known: sqlglot's spelling of each listed column → how it is stored.
+    known: maps sqlglot's spelling of each listed column to its stored name. whole: whether these
+    are all. named: the columns that the query names. by_star: whether the query selects `*`.
     """
 
     known: Mapping[str, str]
@@ -45,7 +48,7 @@ class _Reading:
     by_star: bool = False
 
     def may_be(self, column: str) -> bool:
-        """Whether a column that is named without its table can be of this relation."""
+        """Checks whether a column that is named without its table may be in this relation."""
         return not self.whole or column in self.known
 
     def stored(self, columns: set[str]) -> set[str]:
@@ -55,7 +58,7 @@ class _Reading:
 def read_columns(
     sql: str, relations: Mapping[Place, Listed], warehouse: Warehouse
 ) -> dict[Place, set[str] | None]:
-    """The columns that `sql` reads of each relation; None for all of them, known or not."""
+    """Maps each relation to the columns that `sql` reads of it; None for all, known or not."""
     unknown: dict[Place, set[str] | None] = dict.fromkeys(relations)
     dialect = warehouse.value
     readings = {
@@ -85,7 +88,7 @@ def read_columns(
 
 
 def _named(tree: exp.Expr, readings: Mapping[Place, _Reading]) -> set[Place]:
-    """Notes each column that the query names, and each `*`; the relations that it reads at all."""
+    """Notes each column that the query names, and each `*`. Returns the relations that it reads."""
     read: set[Place] = set()
     attributed: set[int] = set()
     for scope in traverse_scope(tree):
@@ -109,7 +112,7 @@ def _named(tree: exp.Expr, readings: Mapping[Place, _Reading]) -> set[Place]:
                 for column in node.args.get("using") or ():
                     _note_loose(column.name, tables.values())
     for node in tree.find_all(exp.Column):
-        if id(node) not in attributed:  # in a place that is no scope of its own
+        if id(node) not in attributed:  # it is outside of every scope
             _note_loose(node.name, readings.values())
     if any(_place(table) in readings for table in tree.find_all(exp.Table)) and not read:
         raise ValueError("a relation is read outside of every scope")
@@ -122,16 +125,16 @@ def _note(
     tables: Mapping[str, _Reading],
     readings: Mapping[Place, _Reading],
 ) -> None:
-    """Notes one column where it belongs: to the table it names, else to all that may have it."""
+    """Notes a column for the table that it names, or else for all tables that may have it."""
     if not column.table:
         candidates = [*_visible(scope, readings)]
-        if column.name in tables:  # a whole row, by the name of its table
+        if column.name in tables:  # the name of a table stands for its whole row
             tables[column.name].by_star = True
         _note_loose(column.name, candidates)
         return
     parts = [part.name for part in column.parts]
     at = _table_among(parts, scope)
-    if at is None:  # not a table: a field of a column that holds a structure
+    if at is None:  # none of the parts is a table: it is a field of a structured column
         _note_loose(parts[0], _visible(scope, readings))
         return
     source = _source(scope, parts[at])
@@ -143,8 +146,10 @@ def _note(
 
 
 def _table_among(parts: Sequence[str], scope: Scope) -> int | None:
-    """Which part of `schema.table.column.field` is the table: the last one but the column's, if
-    that is one, else the first."""
+    """Returns the index of the table in `schema.table.column.field`; None if no part is one.
+
+    The last part but one takes precedence; otherwise the first part that is a table counts.
+    """
     last = len(parts) - 2
     return next((at for at in (last, *range(last)) if _source(scope, parts[at]) is not None), None)
 
@@ -156,8 +161,8 @@ def _note_loose(column: str, candidates: Any) -> None:
 
 
 def _visible(scope: Scope, readings: Mapping[Place, _Reading]) -> Iterator[_Reading]:
-    """Relations whose columns a query may name without their table: its own, and those of the
-    queries around it."""
+    """Yields relations whose columns a query may name without their table: its own, and those of
+    the queries around it."""
     at: Scope | None = scope
     while at:
         for source in at.sources.values():
@@ -169,10 +174,13 @@ def _visible(scope: Scope, readings: Mapping[Place, _Reading]) -> Iterator[_Read
 def _taken_by_star(
     tree: exp.Expr, readings: Mapping[Place, _Reading], dialect: str
 ) -> dict[Place, set[str]]:
-    """What steps take by `*` and later ones name, for the relations whose columns are known."""
+    """Returns the known columns that steps select by `*` and later steps name.
+
+    Returns all known columns if that cannot be determined.
+    """
     everything = {place: set(reading.known) for place, reading in readings.items()}
     if tree.find(exp.SetOperation) or any(map(_renames, tree.walk())):
-        return everything  # their columns go by their position
+        return everything  # columns are matched by their position
     for select in tree.find_all(exp.Select):
         for projection in select.expressions:
             if not projection.is_star:
@@ -193,7 +201,7 @@ def _taken_by_star(
         return everything
     taken: dict[Place, set[str]] = {}
     needed: dict[int, set[str]] = {}
-    for scope in reversed(scopes):  # each after those that read it
+    for scope in reversed(scopes):  # each scope after the scopes that read it
         whole = scope.is_root or bool(scope.expression.args.get("distinct"))
         dropped = {
             id(node)
@@ -214,7 +222,7 @@ def _taken_by_star(
 
 
 _NAMED = "named"
-"""Mark on what a query selects by its name; what lacks it is of an expanded `*`."""
+"""The mark of projections that a query names. Those without it come from an expanded `*`."""
 
 
 def _projections(scope: Scope) -> list[exp.Expr]:
@@ -226,7 +234,7 @@ def _is_named(projection: exp.Expr) -> bool:
 
 
 def _source(scope: Scope, name: str) -> exp.Table | Scope | None:
-    """What a name stands for in a query: one of its own sources, or of the queries around it."""
+    """Returns the source that a name stands for: the query's own, or that of a query around it."""
     at: Scope | None = scope
     while at:
         if name in at.sources:
@@ -241,15 +249,15 @@ def _has_star(tree: exp.Expr) -> bool:
 
 
 def _is_star(node: exp.Expr) -> bool:
-    """A `*` that stands for columns (that of `count(*)` does not), or a whole row by its table."""
+    """Checks for a `*` that stands for columns, unlike `count(*)`, or for a table's whole row."""
     if isinstance(node, exp.Star):
         return not isinstance(node.parent, exp.Count)
     return isinstance(node, exp.TableColumn)
 
 
 def _is_opaque(node: exp.Expr) -> bool:
-    """Columns that nobody names: pivots, natural joins, `* exclude (…)`, `columns('…')`, `$1`,
-    and those of a table that a query names anew, `orders as o (a, b)`."""
+    """Checks for columns that are not named: pivots, natural joins, `* exclude (…)`,
+    `columns('…')`, `$1`, and a table with renamed columns, `orders as o (a, b)`."""
     if isinstance(node, exp.Join):
         return bool(node.method)
     if isinstance(node, exp.Star):
@@ -260,8 +268,10 @@ def _is_opaque(node: exp.Expr) -> bool:
 
 
 def _renames(node: object) -> bool:
-    """Names for the columns of a table or query, by their position: `orders as o (a, b)`. What a
-    function returns has such names always."""
+    """Checks for new names, by position, of a table's or query's columns: `orders as o (a, b)`.
+
+    Functions do not count: their results always have such names.
+    """
     if not isinstance(node, exp.TableAlias) or not node.columns:
         return False
     return isinstance(node.parent, exp.Table | exp.CTE | exp.Subquery)
@@ -272,5 +282,5 @@ def _place(table: exp.Table) -> Place:
 
 
 def _spelled(place: Place, warehouse: Warehouse) -> Place:
-    """As sqlglot spells it once identifiers are normalized."""
+    """Returns a place as sqlglot spells it once identifiers are normalized."""
     return warehouse.place_key(place)

@@ -1,4 +1,4 @@
-"""Builds this project's record of what it reads of each upstream, and keeps it in the registry."""
+"""Builds this project's record of what it reads of each upstream, and writes it to the registry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dbtmesh.downstream.columns import Listed
 
 ATTEMPTS = 5
-"""How often to write against other deploys of this project; hardly ever are there any."""
+"""How often to retry while other deploys of this project write the record, which is rare."""
 
 
 _REFERENCE = re.compile(rb"\b(?:ref|source)\s*\(")
@@ -43,7 +43,7 @@ class _Config(Settings, rename={"pre_hook": "pre-hook", "post_hook": "post-hook"
 
     @property
     def hooks_read(self) -> bool:
-        """Whether SQL before or after the model reads anything; dbt does not keep it compiled."""
+        """Whether the model's hooks read anything. dbt does not keep their compiled SQL."""
         return any(_REFERENCE.search(bytes(hooks)) for hooks in (self.pre_hook, self.post_hook))
 
 
@@ -58,14 +58,14 @@ class _Group(msgspec.Struct):
 
 
 class _Given(msgspec.Struct):
-    """Rows for one input of a unit test."""
+    """The rows for one input of a unit test."""
 
     input: str | None = None
     rows: list[dict[str, Any]] | str | None = None
 
 
 class _Entry(msgspec.Struct):
-    """What an entry of any section says of its owner."""
+    """The fields of an entry of any section that name its owner. given: a unit test's inputs."""
 
     group: str | None = None
     config: _Config | None = None
@@ -74,7 +74,7 @@ class _Entry(msgspec.Struct):
 
 
 class _Reader(Linked):
-    """What a node says of its owner, of what it reads and, once compiled, of which columns."""
+    """The fields of a node that tell its owner, what it reads and, once compiled, which columns."""
 
     compiled_code: str | None = None
     raw_code: str | None = None
@@ -85,7 +85,7 @@ class _Reader(Linked):
 
 
 class Readers(msgspec.Struct):
-    """The part of a full manifest that a record is made of."""
+    """The part of a full manifest from which a record is made."""
 
     nodes: dict[str, _Reader]
     exposures: dict[str, _Entry] = {}
@@ -97,14 +97,14 @@ class Readers(msgspec.Struct):
     groups: dict[str, _Group] = {}
 
     def entry(self, uid: str) -> _Reader | _Entry:
-        """Raises KeyError where no section has it."""
+        """Returns an entry of any section. Raises KeyError where no section has it."""
         for section in lineage.READING:
             if found := getattr(self, section).get(uid):
                 return found  # type: ignore[no-any-return]
         raise KeyError(uid)
 
     def owners(self, uid: str) -> Iterator[str]:
-        """Who answers for a node: its group's owner, else what its `meta: owner` says."""
+        """Yields the owner of a node: that of its group, or else its `meta: owner` or `owner`."""
         node = self.entry(uid)
         in_group = node.group or (node.config and node.config.group)
         for group in self.groups.values():
@@ -123,7 +123,7 @@ _READERS = msgspec.json.Decoder(Readers)
 
 
 def readers(body: bytes) -> Readers:
-    """Raises MeshError where the manifest in `body` cannot be read."""
+    """Decodes the manifest in `body`. Raises MeshError where it cannot be decoded."""
     try:
         return checked.decode(body, _READERS)
     except Unfit as error:
@@ -131,13 +131,13 @@ def readers(body: bytes) -> Readers:
 
 
 def uncompiled(found: Iterable[lineage.Edge], nodes: Readers) -> list[str]:
-    """Readers whose SQL dbt has not compiled, so that their columns cannot be told."""
+    """Returns readers whose SQL dbt has not compiled, so that their columns are unknown."""
     uids = dict.fromkeys(edge.node for edge in found if edge.node in nodes.nodes)
     return [uid for uid in uids if nodes.nodes[uid].compiled_code is None]
 
 
 def _feeds(reading: Iterable[str], nodes: Readers, project: str) -> dict[str, list[str]]:
-    """The project's public models that are made of each of these nodes: the nearest ones."""
+    """Maps each private node in `reading` to the nearest public models that are built from it."""
     below: dict[str, list[str]] = {}
     public = []
     for uid, node in nodes.nodes.items():
@@ -160,7 +160,10 @@ def records(
     published: Mapping[str, lineage.Published],
     warehouse: Warehouse,
 ) -> list[Record]:
-    """One for each project in `published`; every edge has to resolve. Without its dates."""
+    """Returns a record, without dates, for each project in `published`.
+
+    Every edge has to resolve.
+    """
     by_node: dict[str, list[tuple[lineage.Edge, Mapping[str, Any]]]] = {}
     for edge in found:
         model = published[edge.upstream].model(edge)
@@ -209,8 +212,10 @@ def _columns(
     edges: Iterable[tuple[lineage.Edge, Mapping[str, Any]]],
     warehouse: Warehouse,
 ) -> dict[Place, set[str] | None]:
-    """The columns that are read at each place, by the names in the upstream's interface; a place
-    that is left out, or None: all of them."""
+    """Maps each place to the columns that are read there, as the upstream's interface names them.
+
+    A place that is missing, or mapped to None, stands for all of its columns.
+    """
     edges = list(edges)
     if isinstance(reader, _Entry):
         return _given_columns(reader.given or (), edges)
@@ -234,7 +239,7 @@ def _columns(
         for place, seen in read.items():
             read[place] = _in_other_runs(seen, listed[place], reader.raw_code or "", warehouse)
     for edge, model in edges:
-        # what dbt itself filters by, when it runs the batches of the reader
+        # dbt itself filters by this column when it runs the reader's batches
         event_time = (model.get("config") or {}).get("event_time")
         seen = read.get(edge.place)
         if event_time and seen is not None and reader.config.incremental_strategy == "microbatch":
@@ -248,8 +253,11 @@ def _columns(
 def _in_other_runs(
     seen: set[str] | None, listed: Listed, raw_code: str, warehouse: Warehouse
 ) -> set[str] | None:
-    """What an incremental model may read in any run: its SQL is compiled for this one, and the
-    first run has other SQL than those that follow. So each column that its text names counts."""
+    """Returns the columns that an incremental model may read in any run.
+
+    Its SQL is compiled for one run only, and that of the first run differs from that of later runs.
+    So each listed column whose name is in the model's text counts.
+    """
     if seen is None or not listed.whole:
         return None
     words = set(re.findall(r"\w+", raw_code.upper()))
@@ -257,7 +265,7 @@ def _in_other_runs(
 
 
 def lists_all_columns(model: Mapping[str, Any]) -> bool:
-    """Whether the interface lists every column of a model: dbt holds it to that by a contract."""
+    """Checks whether the interface lists every column of a model: a contract guarantees that."""
     contract = model.get("contract") or (model.get("config") or {}).get("contract") or {}
     return bool(contract.get("enforced"))
 
@@ -265,7 +273,7 @@ def lists_all_columns(model: Mapping[str, Any]) -> bool:
 def _given_columns(
     given: Iterable[_Given], edges: Iterable[tuple[lineage.Edge, Mapping[str, Any]]]
 ) -> dict[Place, set[str] | None]:
-    """The columns for which a unit test gives values: each has to be there, or it fails."""
+    """Returns the columns for which a unit test gives values: it fails if one does not exist."""
     by_input = {lineage.given_name(each.input): each.rows for each in given}
     found: dict[Place, set[str] | None] = {}
     for edge, model in edges:
@@ -278,7 +286,10 @@ def _given_columns(
 
 
 def dated(record: Record, old: Record | None, now: datetime) -> Record | None:
-    """The record with its dates; None where `old` says the same already."""
+    """Returns the record with its dates; None if there is nothing to write.
+
+    That is so if `old` has the same content, or if there are neither reads nor an old record.
+    """
     today = now.isoformat(timespec="seconds")
     since = {read.model: read.since or old.recorded_at for read in old.reads} if old else {}
     new = msgspec.structs.replace(
@@ -294,9 +305,9 @@ def dated(record: Record, old: Record | None, now: datetime) -> Record | None:
 
 
 def plan(store: registry.Store, upstream: str, record: Record) -> tuple[Record | None, str | None]:
-    """What to write now, if anything, and the ETag of what it replaces.
+    """Returns the record to write, if there is one, and the ETag of the object that it replaces.
 
-    A record that cannot be read is replaced: the new one says all there is to say.
+    An old record that cannot be read is replaced, because the new one is complete.
     """
     key = keys.record(upstream, str(record.env), record.consumer)
     try:
@@ -311,7 +322,7 @@ def plan(store: registry.Store, upstream: str, record: Record) -> tuple[Record |
 
 
 def keep(store: registry.Store, upstream: str, record: Record) -> Record | None:
-    """Writes the record where it says something new; what was written. Raises MeshError."""
+    """Writes the record if its content is new, and returns what was written. Raises MeshError."""
     key = keys.record(upstream, str(record.env), record.consumer)
     for _ in range(ATTEMPTS):
         new, etag = plan(store, upstream, record)
@@ -326,8 +337,10 @@ def keep(store: registry.Store, upstream: str, record: Record) -> Record | None:
 
 
 def former(store: registry.Store, env: str, consumer: str, current: Iterable[str]) -> list[str]:
-    """Projects that are no longer read, where the registry holds a record of this one all the
-    same: also those that mesh.yml does not name any more."""
+    """Returns projects that are no longer read, but still have a record of this project.
+
+    They include projects that mesh.yml no longer names.
+    """
     known = set(current)
     folders = (name.rstrip("/") for name in store.children("") if name.endswith("/"))
     projects = sorted(islice(filter(NAME.fullmatch, folders), keys.MOST_PROJECTS))

@@ -1,7 +1,7 @@
-"""Maps the types that models and sources declare to DuckDB's, for stub tables. Pure.
+"""Maps the data types that models and sources declare to DuckDB's, for stub tables. Pure.
 
-Values hold what a contract asks for: never null, and different in every row, so that keys are
-unique. Snowflake's semi-structured types become JSON.
+The values in stub tables satisfy contracts: they are never null, and different in every row where
+the type allows it, so that keys are unique. Snowflake's semi-structured types become JSON.
 """
 
 from __future__ import annotations
@@ -47,20 +47,22 @@ _SIMPLE = {
 _NOT_NULL = re.compile(r"(?<!\s)\s+not\s+null\b", re.IGNORECASE)
 _HEAD = re.compile(r"[^(<]*")
 SHOWN = 80
-"""Characters of a type in a note."""
+"""The number of characters of a type that a note shows."""
 ANY = '"NULL"'
-"""DuckDB's type of a null, which it takes for any other: of a column that no one gave a type."""
+"""DuckDB's type of null, for columns without a declared type: it is accepted as any other type."""
 LONGEST = 1_000
-"""Characters of a type that is read whole. Of a longer one, an array or object, the kind counts."""
+"""The largest number of characters of a type that is parsed. For a longer one, such as an array or
+object, only the kind is used."""
 LONGEST_NESTED = 60
-"""Characters of a nested type of DuckDB's, which takes milliseconds a column to fill a deeper one:
-`MAP(VARCHAR, MAP(VARCHAR, MAP(VARCHAR, DECIMAL(38, 9)[])))`. What is longer becomes JSON."""
+"""The largest number of characters of a nested DuckDB type, such as
+`MAP(VARCHAR, MAP(VARCHAR, MAP(VARCHAR, DECIMAL(38, 9)[])))`. DuckDB takes milliseconds to fill a
+column of a deeper type. A longer type becomes JSON."""
 _SIZE = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
 class Column:
-    """type: DuckDB's; value: SQL of what row number `i` holds."""
+    """A column of a stub table. type: DuckDB's. value: the SQL of the value in row number `i`."""
 
     name: str
     type: str
@@ -69,33 +71,36 @@ class Column:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a stand-in. untyped: names of those without a type; foreign: of those with a
-    type that DuckDB has nothing for, and the type. Both become text."""
+    """The columns of a stub table.
+
+    untyped: the names of columns without a declared type. foreign: the names and types of columns
+    whose type has no equivalent in DuckDB. Both become text.
+    """
 
     columns: tuple[Column, ...]
     untyped: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
 
     def notes(self, what: str) -> Iterable[str]:
-        """What the declaration leaves open, one line each."""
+        """Yields a line for each kind of gap in the declaration."""
         if self.untyped:
-            yield f"{what} does not tell the type of {some(self.untyped)}: text"
+            yield f"{what} declares no type, so text is used: {some(self.untyped)}"
         if self.foreign:
-            yield f"{what} has types without a stand-in, {some(self.foreign)}: text"
+            yield f"{what} has types that DuckDB lacks, so text is used: {some(self.foreign)}"
 
 
 def columns(what: str, declared: Iterable[Mapping[str, Any]], warehouse: Warehouse) -> Columns:
-    """Stand-ins for declared columns, each with `name` and perhaps `data_type`.
+    """Returns the stub columns for declared ones, each with `name` and perhaps `data_type`.
 
-    what: the model or source, for errors. warehouse: whose types they are.
-    Raises MeshError where two names differ in case only, which DuckDB does not tell apart.
+    what: the model or source, for errors. warehouse: the one for which the types are declared.
+    Raises MeshError where two names differ only in case, which DuckDB ignores.
     """
     found: dict[str, Column] = {}
     untyped, foreign = [], []
     for column in declared:
         name, data_type = str(column["name"]), column.get("data_type")
         if Warehouse.DUCKDB.key(name) in found:
-            raise MeshError(f"{what}: column {name} is there twice, on DuckDB")
+            raise MeshError(f"{what}: two columns are called {name}: DuckDB ignores case")
         kind = _parsed(data_type, warehouse)
         if not data_type:
             untyped.append(name)
@@ -106,7 +111,7 @@ def columns(what: str, declared: Iterable[Mapping[str, Any]], warehouse: Warehou
 
 
 def column_of(name: str, kind: exp.DataType | None) -> Column:
-    """The stand-in for a column; text where it has no type."""
+    """Returns the stub for a column; text if it has no type."""
     kind = kind or exp.DataType.build("varchar")
     own = _duckdb_type(kind)
     own = own if len(own) <= LONGEST_NESTED else "JSON"
@@ -115,13 +120,15 @@ def column_of(name: str, kind: exp.DataType | None) -> Column:
 
 @lru_cache(maxsize=1_000)
 def _parsed(data_type: str | None, warehouse: Warehouse) -> exp.DataType | None:
-    """The type; None for one that neither this warehouse nor another knows: what is published
-    from a laptop was declared for Snowflake."""
+    """Parses a type; None if neither this warehouse nor another one knows it.
+
+    The others are tried because a publication from a laptop has types declared for Snowflake.
+    """
     if not data_type or is_too_deep(data_type):
         return None
     if len(data_type) > LONGEST:
         data_type = _HEAD.findall(data_type)[0]
-    # An array that rules out nulls is beyond the parser; no stand-in has any.
+    # sqlglot cannot parse NOT NULL inside a type. Stub tables contain no nulls anyway.
     data_type = _NOT_NULL.sub("", data_type)
     for each in (warehouse, *(other for other in Warehouse if other is not warehouse)):
         try:
@@ -137,7 +144,7 @@ def _parsed(data_type: str | None, warehouse: Warehouse) -> exp.DataType | None:
 
 
 def _known(kind: exp.DataType) -> bool:
-    """Whether it has a stand-in, and all that it holds too."""
+    """Checks whether a type, and each type inside it, has an equivalent in DuckDB."""
     if kind.this in (_T.ARRAY, _T.MAP):
         return all(_known(each) for each in kind.expressions if isinstance(each, exp.DataType))
     return kind.this in _SIMPLE or kind.this in (_T.DECIMAL, _T.VECTOR)
@@ -167,7 +174,7 @@ def _sizes(kind: exp.DataType, default: tuple[int, int]) -> tuple[int, int]:
 
 
 def _value(name: str, kind: exp.DataType, declared: str) -> str:
-    """SQL of what row `i` holds: never null, and not what another row holds."""
+    """Returns the SQL of the value in row `i`: never null, and unique where the type allows it."""
     if declared.endswith("[]"):
         return "[]"
     if declared.startswith("MAP"):
@@ -180,7 +187,7 @@ def _value(name: str, kind: exp.DataType, declared: str) -> str:
         precision, scale = _sizes(kind, (18, 3))
         if precision - scale >= 6:
             return "i"
-        # ten to the precision is one more than fits
+        # 10**precision is the smallest number that does not fit
         number = "i" if precision >= 6 else f"(i % {10**precision})"
         return f"{number} / power(10, {scale})"
     return {

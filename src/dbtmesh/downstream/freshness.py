@@ -20,9 +20,10 @@ DBT_SAYS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, '' for the publication itself, and what was seen.
+    """The age of a publication or of its data.
 
-    stale: somebody has to be told.
+    what: what was checked; '' for the publication itself. seen: the result, as text. stale: whether
+    somebody has to be told.
     """
 
     upstream: str
@@ -35,7 +36,7 @@ class Finding:
 
 
 def hours(text: str) -> float:
-    """An age on the command line. Raises ValueError."""
+    """Parses an age in hours from the command line. Raises ValueError."""
     number = float(text)
     if not 0 <= number < 1_000_000:  # nor nan
         raise ValueError
@@ -43,11 +44,15 @@ def hours(text: str) -> float:
 
 
 def publication(upstream: str, generated_at: datetime, max_age: float, now: datetime) -> Finding:
-    """One dated ahead of the clock counts as stale: no later build takes its place."""
+    """Checks the age of a publication.
+
+    A publication dated in the future counts as stale, because no later build replaces it.
+    """
     if generated_at > now + AHEAD:
         ahead = (generated_at - now) / timedelta(hours=1)
-        seen = f"is dated {ahead:.1f} hours ahead of the clock, so nobody knows how old it is"
-        return Finding(upstream, "", f"{seen}: its owners publish with --rollback", stale=True)
+        seen = f"is dated {ahead:.1f} hours ahead of the clock, so its age is not known"
+        way_out = "ask its owners to publish with --rollback"
+        return Finding(upstream, "", f"{seen}: {way_out}", stale=True)
     return _aged(upstream, "", "built", generated_at, max_age, now)
 
 
@@ -67,10 +72,11 @@ def data(
     max_age: float,
     now: datetime,
 ) -> list[Finding]:
-    """Of each relation that is read, by what INFORMATION_SCHEMA.TABLES says of it.
+    """Checks the age of each relation that is read, by its row in INFORMATION_SCHEMA.TABLES.
 
-    Of a view that tells only when it was made, which says nothing of its data. A table's age is the
-    least it can be: statements that change no row, and Snowflake's own work on it, count as well.
+    For a view, that row only tells when the view was created, which says nothing about its data.
+    The age of a table is a lower bound: LAST_ALTERED also changes with statements that change no
+    rows, and with Snowflake's own maintenance.
     """
     known = {(row["table_catalog"], row["table_schema"], row["table_name"]): row for row in rows}
     findings = []
@@ -90,7 +96,7 @@ def data(
 
 
 def of_dbt(document: Any) -> list[Finding]:
-    """What `dbt source freshness` has found (target/sources.json), by its own thresholds.
+    """Returns what `dbt source freshness` found (target/sources.json), by its own thresholds.
 
     Raises MeshError where the document is something else.
     """

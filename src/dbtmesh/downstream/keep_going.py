@@ -1,6 +1,4 @@
-"""Implements `--keep-going`: in place of a faulty publication, a deploy uses the last good copy of
-an earlier one.
-"""
+"""Implements `--keep-going`: a deploy uses the last good copy instead of a faulty publication."""
 
 from __future__ import annotations
 
@@ -17,14 +15,18 @@ if TYPE_CHECKING:
 
 
 def is_upstreams_fault(error: Exception) -> bool:
-    """Whether the fault is in what one upstream published, which is refused or cannot be read. A
-    registry that is out of reach is a fault of none."""
+    """Checks whether the cause is what one upstream published: it is refused or cannot be read.
+
+    A registry that is out of reach is not the fault of an upstream.
+    """
     return isinstance(error, MeshError) and not isinstance(error, OutOfReach)
 
 
 def deployable_copy(root: Path, upstream: Upstream) -> Interface | None:
-    """The interface in the copy; None where a deploy cannot do with it: it is missing, unreadable,
-    or of the stand-ins of a laptop."""
+    """Reads the interface in the copy; None if a deploy cannot use it.
+
+    That is so if the copy is missing, unreadable, or describes stub tables on a laptop.
+    """
     from dbtmesh.manifest.interface import STUB
 
     copy = committed.known(root, upstream)

@@ -1,18 +1,18 @@
-"""Records what a sync read and asked, for the next one to begin with.
+"""Records what a sync read and asked, so that the next sync can start with the same requests.
 
-Most syncs find nothing new. Where all that the last one read lies as it lay then, the next one has
-to ask the registry what that one asked, and no more: what reads flags, YAML and manifests takes
-longer to load than the answer takes to come, and so does pathlib. Where anything is another, or an
-answer is not `not modified`, the sync goes the whole way, and takes the answers along.
+Most syncs find nothing new. If everything that the last sync read is unchanged, the next one only
+repeats the requests to the registry. It does not load the modules that read flags, YAML and
+manifests, nor pathlib, because that takes longer than the registry takes to answer. If a file has
+changed, or an answer is not `not modified`, a full sync follows, which reuses the answers.
 
 state/.sync.json   the record (`LastSync`); it belongs to this machine
 
-A file is the same by what git and make go by: its inode, its size and its times. Nobody chooses
-these, so that a record which was committed or copied is of no use; one that looks at less than it
-has to is none.
+A file counts as unchanged if its inode, size and times are the same, as for git and make. Nobody
+can choose these, so a record that was committed or copied has no effect. A record that does not
+cover all necessary files is ignored.
 """
 
-# Annotations are no texts here: see registry/store.py.
+# No `from __future__ import annotations` here: see registry/store.py.
 
 import json
 import os
@@ -33,15 +33,15 @@ VARIABLES = (
     *("DBT_MESH_REGISTRY", "DBT_MESH_BUCKET", "DBT_MESH_ENV", "DBT_MESH_HOME"),
     *("DBT_LOOM_CONFIG", "AZURE_CLIENT_ID"),
 )
-"""Of the environment, what a sync looks at. What a store signs in with, that reads each time."""
+"""Environment variables that a sync reads, except those that a store reads itself to sign in."""
 
 Marks = dict[str, list[int] | None]
-"""Path of a file → what changes when it does; None where there is none."""
+"""Maps the path of a file to what changes whenever the file does; None if there is no file."""
 Answer = Stored | Exception | None
 
 
 class Asked(NamedTuple):
-    """What was asked of the registry, and what it holds."""
+    """A request to the registry, and the version and ETag that it holds."""
 
     upstream: str
     version: str
@@ -50,15 +50,18 @@ class Asked(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Files and folders, and the marks of the files there."""
+    """Files and folders, and the marks of all files in them."""
 
     places: list[str]
     marks: Marks
 
 
 class LastSync(NamedTuple):
-    """told: see `told`. home: a path, and where links lead it to. seen: what was read. registry,
-    elsewhere, access: as `open_routed` takes them, but for the member."""
+    """The record of a sync.
+
+    told: see `told`. home: a path, and the same path with its links resolved. seen: what was read.
+    registry, elsewhere, access: the arguments of `open_routed`, without the member.
+    """
 
     told: list[object]
     home: list[str]
@@ -70,13 +73,13 @@ class LastSync(NamedTuple):
 
 
 def told(folder: str, words: Sequence[str]) -> list[object]:
-    """What a sync is told, beside files: where it is, its flags, the environment."""
+    """Returns the inputs of a sync besides files: its folders, its flags, the environment."""
     variables = [f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ]
     return [folder, os.getcwd(), LIBRARY, variables, [*words]]
 
 
 def see(places: list[str]) -> Seen:
-    """How each file at these places, or below them, lies there."""
+    """Returns the marks of each file at these places or below them."""
     found: Marks = {}
     folders = []
     for place in places:
@@ -84,7 +87,7 @@ def see(places: list[str]) -> Seen:
             folders.append(place)
         else:
             found[place] = _mark(place)
-    for folder in folders:  # which grows
+    for folder in folders:  # the list grows meanwhile
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -107,13 +110,15 @@ def _mark(path: str) -> list[int] | None:
 
 
 def unchanged(upstream: str, version: str) -> str:
-    """What is said of an upstream that has nothing new."""
+    """Returns the line to print for an upstream with nothing new."""
     return f"{upstream}: unchanged ({version})"
 
 
 def ask(folder: str, words: Sequence[str]) -> dict[Asked, Answer]:
-    """What the registry says to what the last sync asked; nothing where this is another sync, or
-    anything that it reads is not as it was."""
+    """Repeats the requests of the last sync, and returns the registry's answers.
+
+    Returns nothing if this sync has other inputs than the last one, or a file has changed.
+    """
     try:
         last = _read(folder)
         if (
@@ -125,7 +130,7 @@ def ask(folder: str, words: Sequence[str]) -> dict[Asked, Answer]:
             return {}
         store = open_routed(last.registry, last.elsewhere, last.access)
     except (OSError, MeshError, ValueError, TypeError, LookupError, RecursionError):
-        return {}  # of a record that is damaged, too: that costs time only
+        return {}  # also for a damaged record, which only costs time
 
     def answer(asked: Asked) -> Answer:
         try:
@@ -137,13 +142,13 @@ def ask(folder: str, words: Sequence[str]) -> dict[Asked, Answer]:
 
 
 def nothing_new(answers: Mapping[Asked, Answer]) -> list[str]:
-    """What is said where there is nothing new; empty where there may be."""
+    """Returns the lines to print if there is nothing new; empty if there may be something."""
     same = answers and all(isinstance(each, NotModified) for each in answers.values())
     return [unchanged(each.upstream, each.version) for each in answers] if same else []
 
 
 class Answered:
-    """A store that was asked some of it already: it gives those answers first, each once."""
+    """A store with some answers known in advance: it returns each of those once."""
 
     def __init__(self, store: Reader, answers: Mapping[Asked, Answer]) -> None:
         self.url, self._store = store.url, store
@@ -160,7 +165,7 @@ class Answered:
 
 
 def _read(folder: str) -> LastSync:
-    """The record. Raises OSError, ValueError, TypeError or RecursionError where there is none."""
+    """Reads the record. Raises OSError, ValueError, TypeError or RecursionError without one."""
     with open(f"{folder}/{KEPT}", "rb") as file:
         kept = LastSync(*json.load(file))
     return kept._replace(
@@ -173,8 +178,11 @@ def _read(folder: str) -> LastSync:
 
 
 def keep(root: "Path", last: LastSync, before: Seen, wrote: Iterable[str]) -> None:
-    """Leaves a record for the next sync, unless something else was written since `before`, when
-    nothing had been read yet. wrote: what this sync wrote, below the root. Raises OSError."""
+    """Writes a record for the next sync, unless other files have changed since `before`.
+
+    before: the files before this sync read anything. wrote: the paths that it wrote, relative to
+    the root. Raises OSError.
+    """
     from dbtmesh.files import inside, write_whole
 
     ours = {str(root / path) for path in wrote}

@@ -21,10 +21,11 @@ from dbtmesh.warehouse.names import Place, relation
 
 @dataclass(frozen=True)
 class Edge:
-    """One node of this project reads one model of another.
+    """One node of this project that reads one model of another.
 
-    node: unique_id of the reader; upstream: the project read; name: what the reader calls the
-    model; model: unique_id in the upstream, where the reader knows it; place: what it will read.
+    node: the unique_id of the reader. upstream: the project that is read. name: the reader's name
+    for the model. model: the model's unique_id in the upstream, if the reader knows it. place: the
+    relation that the reader will read.
     """
 
     node: str
@@ -46,10 +47,10 @@ class _Given(msgspec.Struct):
 
 
 class _Reader(msgspec.Struct):
-    """As much of anything in a manifest as tells what it reads.
+    """The fields of an entry in a manifest that tell what it reads.
 
-    given: a unit test's inputs, and sources: what a function's SQL names (dbt 1.11), which
-    `depends_on` does not name.
+    given: the inputs of a unit test. sources: those that a function's SQL names (dbt 1.11).
+    `depends_on` contains neither.
     """
 
     unique_id: str
@@ -69,7 +70,7 @@ class _Config(msgspec.Struct):
 
 
 class _Node(_Reader, kw_only=True):
-    """As much of a node or a source as tells where it lies, too."""
+    """The fields of a node or source that also tell its relation."""
 
     name: str
     resource_type: str
@@ -94,11 +95,11 @@ READING = (
     *("unit_tests", "functions"),
 )
 """Sections of a manifest whose entries read models. Snapshots, analyses, seeds and data tests are
-among the nodes."""
+in `nodes`."""
 
 
 class Manifest(msgspec.Struct):
-    """The part of a full manifest that lineage is about; all of it takes ten times as long."""
+    """The part of a full manifest that lineage needs. To decode all takes ten times as long."""
 
     metadata: _Metadata
     nodes: dict[str, _Node]
@@ -112,7 +113,7 @@ class Manifest(msgspec.Struct):
 
     @property
     def readers(self) -> Iterator[_Reader]:
-        """Everything that may read a model: a test holds READING to what dbt writes."""
+        """Everything that may read a model. A test compares READING with what dbt writes."""
         for section in READING:
             yield from getattr(self, section).values()
 
@@ -122,7 +123,7 @@ _MANIFEST = msgspec.json.Decoder(Manifest)
 
 
 def read(body: bytes, project: str) -> Manifest:
-    """The manifest in `body`. Raises MeshError where it is none, or another project's."""
+    """Decodes a manifest. Raises MeshError where it is invalid, or that of another project."""
     try:
         manifest = checked.decode(body, _MANIFEST)
     except Unfit as error:
@@ -133,9 +134,9 @@ def read(body: bytes, project: str) -> Manifest:
 
 
 def edges(manifest: Manifest, member: Member) -> list[Edge]:
-    """Every edge across projects: through a source (native) or through ref (loom).
+    """Returns every edge to another project: through a source (native) or through `ref` (loom).
 
-    A source that lies in a database of an upstream is an edge too, whatever it is called.
+    A source in a database of an upstream is an edge as well, regardless of its name.
     """
     warehouse = Warehouse.of(manifest.metadata.adapter_type)
     targets = {
@@ -157,7 +158,7 @@ def edges(manifest: Manifest, member: Member) -> list[Edge]:
 
 
 def _inputs(reader: _Reader, manifest: Manifest) -> Iterator[str]:
-    """What a unit test gives rows for, as far as its model reads it."""
+    """Yields the parents of a unit test's model for which the test gives rows."""
     if not reader.given:
         return
     wanted = {given_name(each.input) for each in reader.given}
@@ -184,7 +185,7 @@ def _by_name(manifest: Manifest) -> dict[tuple[str | None, str], list[str]]:
 def _sources(
     reader: _Reader, named: Mapping[tuple[str | None, str], list[str]], manifest: Manifest
 ) -> Iterator[str]:
-    """The sources that its SQL names: its own package's, where others have one of that name."""
+    """Yields the sources that a function's SQL names. Those of its own package take precedence."""
     for each in reader.sources if isinstance(reader.sources, list) else ():
         alike = named.get(tuple(each), []) if isinstance(each, list) else []
         own = [uid for uid in alike if manifest.sources[uid].package_name == reader.package_name]
@@ -195,15 +196,20 @@ _INPUT = re.compile(r"""(?:ref|source)\(\s*['"]([^'"]+)['"]\s*,\s*['"]([^'"]+)['
 
 
 def given_name(text: str | None) -> tuple[str, str] | None:
-    """Project or source, and name, of a unit test's input: `ref('up', 'orders')`; None for one of
-    the project's own models."""
+    """Returns project or source, and name, of a unit test's input: `ref('up', 'orders')`.
+
+    Returns None for one of the project's own models, such as `ref('orders')`.
+    """
     match = _INPUT.search(text or "")
     return (match[1], match[2]) if match else None
 
 
 def _is_external(node: _Node, member: Member) -> bool:
-    """Whether a model is another project's: a plugin put it there, without a file, or a sync
-    defined it for references in properties files (`downstream.references`)."""
+    """Checks whether a model is another project's.
+
+    Either a plugin added it, so that it has no file, or a sync defined it for references in
+    properties files (`downstream.ref_packages`).
+    """
     if node.resource_type != "model" or node.package_name == member.project:
         return False
     upstreams = {upstream.name for upstream in member.upstreams}
@@ -211,14 +217,16 @@ def _is_external(node: _Node, member: Member) -> bool:
 
 
 Target = tuple[str, str, str | None, Place]
-"""Upstream, what the reader calls the model, its unique_id if known, and where it lies."""
+"""The upstream, the reader's name for the model, its unique_id if known, and its relation."""
 
 
 def source_targets(
     manifest: Manifest, member: Member, warehouse: Warehouse
 ) -> Iterator[tuple[str, Target]]:
-    """Sources that a sync wrote, and those that lie in a database of an upstream, whatever they are
-    called. A source that only bears an upstream's name is the project's own."""
+    """Yields sources that a sync wrote, and those in a database of an upstream, with their target.
+
+    Their names do not matter: a source that only has the name of an upstream is the project's own.
+    """
     owners = {
         database.upper(): upstream.name
         for upstream in member.upstreams
@@ -252,10 +260,10 @@ def _mapping(node: _Node) -> dict[str, Any]:
 
 
 class Published:
-    """What one upstream publishes, found by what a reader knows of it.
+    """The models that one upstream publishes, to look up by what a reader knows of them.
 
-    reader: the warehouse that the reader's manifest is for. Parsed for DuckDB, it does not tell
-    upper case from lower case, wherever the upstream has published from.
+    reader: the warehouse for which the reader's manifest was parsed. For DuckDB, case is ignored in
+    comparisons, even if the upstream has published from another warehouse.
     """
 
     def __init__(self, interface: Interface, reader: Warehouse | None = None) -> None:
@@ -269,8 +277,11 @@ class Published:
         return relation(node, self._warehouse).place
 
     def model(self, edge: Edge) -> Mapping[str, Any] | None:
-        """The model that the edge means: the one it names, else the one that lies there, as does
-        a version of a model that had none; else what that name means now."""
+        """Returns the model that an edge refers to; None if there is none.
+
+        The model is found by its unique_id, else by its relation, else by its name. The relation
+        finds a version of a model that had no versions before.
+        """
         node = self.interface.nodes.get(edge.model) if edge.model else None
         return node or self._places.get(self._key(edge.place)) or self._names.get(edge.name)
 
@@ -278,8 +289,11 @@ class Published:
         return self._key(self.place(node)) == self._key(place)
 
     def way_out(self, node: Mapping[str, Any], reader: str) -> Mapping[str, Any] | None:
-        """The version that a reader of a deprecated one can move to: the latest, else the newest;
-        None where every other one is older, deprecated as well, or not for this reader."""
+        """Returns the version to which the reader of a deprecated one can move.
+
+        It is the latest version, or else the newest. Returns None if every other version is older,
+        deprecated as well, or not shared with this reader.
+        """
         others = [
             each
             for each in self.interface.nodes.values()
@@ -307,10 +321,10 @@ def _age(node: Mapping[str, Any]) -> versions.Order:
 def problems(
     found: Iterable[Edge], published: Mapping[str, Published], member: Member
 ) -> list[str]:
-    """What is wrong with each edge, one line each: a model that is not published, or not any
-    more, or that lies elsewhere by now. Empty where every edge resolves.
+    """Returns a line for each edge that does not resolve.
 
-    `published`: by project, for each that mesh.yml names as an upstream.
+    Its model is not published, no longer published, not shared with this project, or has moved.
+    published: by project, for each upstream in mesh.yml.
     """
     lines = []
     for edge in found:
@@ -352,17 +366,17 @@ def _why(edge: Edge, upstream: Published) -> str:
 def deprecations(
     found: Iterable[Edge], published: Mapping[str, Published], member: Member, today: date
 ) -> list[str]:
-    """One line for each model in use that its owner has given a date to."""
+    """Returns a line for each model in use that has a deprecation date."""
     lines = {}
     for edge in found:
         upstream = published.get(edge.upstream)
         node = upstream.model(edge) if upstream else None
         if node and node.get("deprecation_date"):
-            # dbt writes midnight in the zone of the machine that parsed it: only the day counts
+            # dbt writes midnight in the time zone where it parsed the file: only the day counts
             until = date.fromisoformat(str(node["deprecation_date"])[:10])
             left = (until - today).days
             when = f"in {left} days" if left >= 0 else f"{-left} days ago"
-            way_out = "ask its owners what follows"
+            way_out = "ask its owners what replaces it"
             if node.get("version") is not None and upstream:
                 to = upstream.way_out(node, member.project)
                 there_is_none = "there is no newer version to move to yet: ask its owners"

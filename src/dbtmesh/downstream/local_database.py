@@ -1,7 +1,7 @@
 """Reads and writes the DuckDB files of a laptop that hold stub tables.
 
-What a stand-in is made of comes out of a registry. So its SQL runs in a DuckDB that reads and
-writes no other file and loads no extension, and that keeps these settings.
+Stub tables are made from the content of a registry. So their SQL runs in a DuckDB that cannot
+access other files or load extensions, and whose settings are locked.
 https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
 """
 
@@ -28,10 +28,10 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 
 
 def write_new(path: Path, tables: Iterable[Table], rows: int) -> None:
-    """A new database in place of the old one, whole or not at all.
+    """Writes a new database in place of the old one, completely or not at all.
 
-    rows: how many to make up for each table. Raises MeshError that names the column that DuckDB
-    refuses, or the file that cannot be written.
+    rows: the number of rows to generate for each table. Raises MeshError, which names the column
+    that DuckDB refuses, or the file that cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
@@ -45,9 +45,9 @@ def write_new(path: Path, tables: Iterable[Table], rows: int) -> None:
 
 
 def add(path: Path, tables: Iterable[Table], rows: int) -> list[Table]:
-    """Makes those tables that are missing, and stand-ins that are there again; all or none.
+    """Creates missing stub tables, and replaces existing ones, all of them or none.
 
-    What was really built stays. Returns what was made. Raises MeshError as `write_new`.
+    Tables that were really built stay. Returns what was created. Raises MeshError like `write_new`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path) as connection:
@@ -76,7 +76,10 @@ _RELATIONS = (
 
 
 def really_built(path: Path) -> str | None:
-    """The name of a table or view in a database that is no stand-in, if there is one."""
+    """Returns the name of a table or view that is not a stub; None if there is none.
+
+    Raises MeshError where the database cannot be read.
+    """
     if not path.exists():
         return None
     try:
@@ -116,7 +119,7 @@ def _make(connection: duckdb.DuckDBPyConnection, tables: Iterable[Table], rows: 
 def _refused(
     connection: duckdb.DuckDBPyConnection, table: Table, rows: int
 ) -> tuple[str, str] | None:
-    """The first column that DuckDB cannot fill, if it is for one, and what it says."""
+    """Returns the first column that DuckDB cannot fill, with its error; None if it can fill all."""
     import duckdb
 
     with contextlib.suppress(duckdb.Error):

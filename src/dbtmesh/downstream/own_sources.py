@@ -1,13 +1,13 @@
-"""Builds stub tables for a project's own sources, which a loader brings to Snowflake, and which a
-laptop and credential-free CI do not have.
+"""Builds stub tables for a project's own sources.
 
-Made of the columns that the source declares and that the project's SQL reads, and of sample rows
-where the project has some:
+A loader brings these sources to Snowflake, so a laptop and CI without credentials do not have them.
+A stub table has the columns that the source declares and that the project's SQL reads, and sample
+rows if the project has some:
 
     samples/<source>/<table>.csv    with a header; committed
 
-A source that the project itself builds, such as one on a seed, needs none, nor does what another
-project publishes.
+A source that the project itself builds, such as one on a seed, needs no stub table, and neither
+does what another project publishes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dbtmesh.warehouse.names import Place, is_plain, relation
 
 DUCKDB = Warehouse.DUCKDB
 _NAMES = re.compile(r"""['"]([^'"]+)['"]""")
-"""Of `source('erp', 'orders')` and `ref('orders')`, as a unit test names its inputs."""
+"""The names in `source('erp', 'orders')` or `ref('orders')`, as a unit test has for its inputs."""
 _SOURCES = re.compile(rb"^\s*['\"]?sources['\"]?\s*:", re.MULTILINE)
 
 
@@ -86,9 +86,12 @@ _DOCUMENT = msgspec.json.Decoder(_Document)
 
 @dataclass(frozen=True)
 class Plan:
-    """tables: by the database that they are read from, as the sources name it. notes: what is left
-    open, or left out. guessed: how many tables do not declare all columns with a type, and readers:
-    the models that read these."""
+    """The stub tables to make.
+
+    tables: by database, as the sources name it. notes: lines about gaps in the declarations.
+    guessed: the number of tables that have no sample and do not declare all columns with a type.
+    readers: the models that read these tables.
+    """
 
     tables: Mapping[str, tuple[Table, ...]]
     notes: tuple[str, ...]
@@ -97,8 +100,10 @@ class Plan:
 
 
 def declares_any(root: Path) -> bool:
-    """Whether the project's files, or its packages', declare a source that no sync wrote. Only then
-    is it worth asking dbt which."""
+    """Checks whether files of the project or of its packages declare a source that no sync wrote.
+
+    Only then does dbt have to be asked for the sources.
+    """
     models = folders(yaml_files.mapping(root / "dbt_project.yml"), "model-paths")
     for folder in (*models, "dbt_packages", "snapshots", "seeds"):
         for path in (root / folder).rglob("*.y*ml"):
@@ -111,8 +116,10 @@ def declares_any(root: Path) -> bool:
 
 
 def file_of(home: Path, member: Member, database: str) -> Path:
-    """The DuckDB file that stands in for a database. The macro `attach_stand_ins` attaches it; the
-    member's own is attached already."""
+    """Returns the DuckDB file that stands in for a database.
+
+    The macro `attach_stand_ins` attaches it; that of the member's own database is attached already.
+    """
     own = member.local_database
     if DUCKDB.key(database) == DUCKDB.key(own):
         return home / f"{own}.duckdb"
@@ -120,10 +127,10 @@ def file_of(home: Path, member: Member, database: str) -> Path:
 
 
 def plan(manifest: bytes, member: Member, compiled: Mapping[str, str] | None = None) -> Plan:
-    """Stand-ins for the sources that something in the project reads. manifest: as dbt parses it for
-    the target on DuckDB; compiled: SQL by unique_id, which tells columns that nobody declares.
+    """Plans the stub tables of the sources that the project reads.
 
-    Raises MeshError where the manifest, or a sample, cannot be read.
+    manifest: as dbt parses it for the target on DuckDB. compiled: SQL by unique_id, to find columns
+    that are not declared. Raises MeshError where the manifest, or a sample, cannot be read.
     """
     parsed = lineage.read(manifest, member.project)
     theirs = {uid for uid, _ in lineage.source_targets(parsed, member, DUCKDB)}
@@ -148,7 +155,9 @@ def plan(manifest: bytes, member: Member, compiled: Mapping[str, str] | None = N
         if DUCKDB.place_key(place) in built:
             continue
         if not is_plain(database):
-            notes.append(f"{source.called} lies in database {database!r}: it has no stand-in")
+            notes.append(
+                f"{source.called} gets no stub: its database {database!r} needs a quoted name"
+            )
             continue
         has_sample = (member.root / _sample(source)).is_file()
         typed = source.columns and all(each.data_type for each in source.columns.values())
@@ -173,7 +182,7 @@ def _place(node: _Source | _Query) -> Place:
 
 
 def _undeclared(document: _Document, compiled: Mapping[str, str]) -> undeclared.Found:
-    """What is read of the sources; nothing where no SQL is compiled."""
+    """Returns the columns that are read of the sources; empty if no SQL is compiled."""
     if not compiled:
         return {}
     queries = {
@@ -205,7 +214,7 @@ def _sample(source: _Source) -> str:
 def _table(
     root: Path, source: _Source, schema: str, name: str, read_here: Mapping[str, str | None]
 ) -> tuple[Table, list[str]]:
-    """The stand-in, and what is left open. read_here: columns that the project's SQL reads."""
+    """Returns the stub table, and notes on gaps. read_here: the columns that SQL reads."""
     kinds = {DUCKDB.key(column): kind for column, kind in read_here.items()}
     declared = [
         {"name": each.name, "data_type": each.data_type or kinds.get(DUCKDB.key(each.name))}
@@ -236,8 +245,11 @@ def _table(
 
 
 def _sampled(path: Path, shown: str, declared: Columns, table: Table) -> tuple[Table, list[str]]:
-    """The stand-in with the rows of a sample. Its columns have the type that is declared, else the
-    one that the sample's values have; declared columns that it lacks are null."""
+    """Returns the stub table with the rows of a sample, and notes on gaps.
+
+    Its columns have the declared type, or else that of the sample's values. Declared columns that
+    the sample lacks are null.
+    """
     import duckdb
 
     try:

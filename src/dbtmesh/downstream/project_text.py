@@ -1,8 +1,8 @@
 """Finds references to other projects in the text of a dbt project's files, as dbt would.
 
-Besides the project's own folders that is the text of its packages: a macro of one may refer to an
-upstream as well. Packages that are declared but not installed here cannot be read, which `look`
-says: what was written for them has to stay.
+It reads the project's own folders and its packages, because a macro of a package may refer to an
+upstream as well. Packages that are declared but not installed cannot be read. `look` reports that,
+because what was written for them has to stay.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from dbtmesh import dbt_paths, yaml_files
 
 PROJECT = "dbt_project.yml"
 PACKAGES = ("packages.yml", "dependencies.yml")
-"""Where a project declares its packages."""
+"""The files in which a project declares its packages."""
 _OWN = re.compile(rb"\bmacro\s+ref\s*\(")
 _VARIABLE = re.compile(
     rb"\bref\s*\(\s*(?:\*|[A-Za-z_](?:[\w.]|\([^()]*\)|\[[^][]*\])*\s*,(?!\s*v(?:ersion)?\s*=))"
 )
-"""A `ref` of two arguments, whose project only a run knows; or of any number."""
+"""A `ref` with two arguments, the first of them an expression, so that only a run knows the
+project; or one with `*` arguments, of unknown number."""
 
 
 class Project(NamedTuple):
-    """What the text of a dbt project says about references.
+    """What the text of a dbt project says about references. All paths are relative to the project.
 
     macros: the folder for macros. packages: where dbt installs packages. used: whether any text
-    refers, or may refer, to a model of an upstream. hidden: whether there are packages whose text
-    is not here. inputs: (project, model, version) of the references that dbt Core looks up by
-    itself, in properties files. own: the file in which the team overrides `ref` itself. deaf:
-    packages that do so, and name an upstream in a `ref`: theirs, which dbt Core prefers in their
-    models, knows of none. All paths are relative to the project.
+    refers, or may refer, to a model of an upstream. hidden: whether there are packages that are not
+    installed. inputs: (project, model, version) of the references in properties files that dbt Core
+    resolves without the macro `ref`. own: the file in which the team overrides `ref` itself. deaf:
+    packages that override `ref`, too, and refer to an upstream. In their models dbt Core prefers
+    their own `ref`, which does not know the upstream.
     """
 
     macros: str
@@ -45,11 +46,11 @@ class Project(NamedTuple):
 
 
 def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project:
-    """Reads the project's own text, which dbt_project.yml says where to find, and its packages'.
+    """Reads the text of the project, in the folders that dbt_project.yml names, and its packages.
 
-    generated: the name of a file among the macros that is not the team's.
+    generated: the name of the generated file among the macros, which is ignored.
     """
-    settings = yaml_files.mapping(root / PROJECT)  # dbt says what is wrong with it
+    settings = yaml_files.mapping(root / PROJECT)  # dbt reports what is wrong with it
     project = Project(macros=_folders(settings, "macro-paths")[0], packages=_installed(settings))
     if not upstreams:
         return project
@@ -69,7 +70,7 @@ def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project
     local, installed, hidden = _packages(root, project.packages)
     deaf = []
     for folder in (*local, *installed):
-        # what others publish for many projects has references of two arguments for its own ends
+        # packages of others have references with two arguments for their own purposes
         patterns = (literal, _VARIABLE) if folder in local else (literal,)
         texts = [text for _, text in _texts(folder, yaml_files.mapping(folder / PROJECT))]
         used = used or any(pattern.search(text) for text in texts for pattern in patterns)
@@ -81,7 +82,7 @@ def look(root: Path, upstreams: Collection[str], generated: str = "") -> Project
 
 
 def reads(root: Path, upstream: str) -> bool:
-    """Whether the project's own text names an upstream in a `source` or a `ref`."""
+    """Checks whether the project's own text names an upstream in a `source` or a `ref`."""
     call = re.compile(
         rb"\b(?:source|ref)\s*\(\s*['\"]" + re.escape(upstream).encode() + rb"['\"]\s*,"
     )
@@ -94,7 +95,10 @@ def _folders(settings: Mapping[str, Any], key: str) -> list[str]:
 
 
 def _texts(root: Path, settings: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """What dbt may render: path below the root, and content. Hooks are in dbt_project.yml, too."""
+    """Yields the path, relative to the root, and the content of each file that dbt may render.
+
+    dbt_project.yml is included because it may contain hooks.
+    """
     if (root / PROJECT).is_file():
         yield PROJECT, (root / PROJECT).read_bytes()
     for folder in _own_folders(root, settings):
@@ -109,7 +113,7 @@ def _own_folders(root: Path, settings: Mapping[str, Any]) -> list[Path]:
 
 
 def places(root: Path) -> Iterator[Path]:
-    """The files and folders that `look` reads."""
+    """Yields the files and folders that `look` reads."""
     yield from (root / name for name in PACKAGES)
     for folder in (
         root,
@@ -123,7 +127,7 @@ def places(root: Path) -> Iterator[Path]:
 
 
 def _declared(root: Path) -> list[dict[str, Any]]:
-    """The packages of a project."""
+    """Returns the packages that a project declares."""
     return [
         each
         for name in PACKAGES
@@ -133,13 +137,13 @@ def _declared(root: Path) -> list[dict[str, Any]]:
 
 
 def _installed(settings: Mapping[str, Any]) -> str:
-    """Where dbt installs packages."""
+    """Returns the folder in which dbt installs packages."""
     named = settings.get("packages-install-path")
     return named if isinstance(named, str) else "dbt_packages"
 
 
 def _packages(root: Path, installed: str) -> tuple[list[Path], list[Path], bool]:
-    """Folders of packages that are local, of the others, and whether there are more of these."""
+    """Returns the folders of local packages, those of others, and whether any are missing."""
     declared = _declared(root)
     local = [root / str(each["local"]) for each in declared if "local" in each]
     here = {path.resolve() for path in local if (path / PROJECT).is_file()}
@@ -153,7 +157,7 @@ def _packages(root: Path, installed: str) -> tuple[list[Path], list[Path], bool]
 
 
 def _looked_up(text: bytes, upstreams: Collection[str]) -> Iterator[tuple[str, str, str | None]]:
-    """The references in a properties file that dbt Core resolves without a macro."""
+    """Yields the references in a properties file that dbt Core resolves without a macro."""
     names = "|".join(map(re.escape, upstreams))
     reference = re.compile(
         rf"\bref\s*\(\s*['\"]({names})['\"]\s*,\s*['\"]([\w.-]+)['\"]"
@@ -171,11 +175,12 @@ def _looked_up(text: bytes, upstreams: Collection[str]) -> Iterator[tuple[str, s
 _RENDERED = {"data_tests", "tests", "pre-hook", "pre_hook", "post-hook", "post_hook"}
 """Keys in properties files whose values dbt Core renders with the project's macros."""
 _NO_MODELS = {"description", "meta", "semantic_models"}
-"""Keys of what refers to no model of a package: a semantic model needs one with a relation."""
+"""Keys whose values never refer to a model of a generated package. A semantic model, for example,
+needs a model with a relation."""
 
 
 def _places(properties: Any) -> Iterator[str]:
-    """All texts, such as an input of a unit test, but for those that are rendered or prose."""
+    """Yields all texts, such as inputs of unit tests, except under the keys listed above."""
     if isinstance(properties, str):
         yield properties
     elif isinstance(properties, list):

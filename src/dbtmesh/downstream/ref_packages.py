@@ -1,15 +1,14 @@
-"""Writes packages by which unit tests and exposures on dbt Core can refer to other projects'
-models.
+"""Writes packages so that unit tests and exposures on dbt Core can refer to other projects' models.
 
 dbt Core looks up `input: ref('<project>', '<model>')` of a unit test, and what an exposure depends
-on, among models, and does not call the macro `ref`. So a sync writes a package of the upstream's
-name, with an ephemeral model for each: it is found there, and no run builds it.
+on, among models, without calling the macro `ref`. So a sync writes a package with the upstream's
+name, and in it an ephemeral model for each of them: dbt finds that model, and no run builds it.
 
-state/<upstream>/refs/   the package. Commit it, as the rest of state/
-packages.yml             names it, where the project has no packages of its own; else the team does
-dbt_packages/<upstream>  a link to it, as `dbt deps` makes one: so nothing has to be installed
+state/<upstream>/refs/   the package. Commit it, like the rest of state/
+packages.yml             lists it if the project has no packages of its own; else the team lists it
+dbt_packages/<upstream>  a link to it, like that of `dbt deps`, so that nothing has to be installed
 
-dbt v2 calls the macro there, too, and needs none of it.
+dbt v2 calls the macro in these places, too, and needs no package.
 """
 
 from __future__ import annotations
@@ -33,10 +32,13 @@ PACKAGES = "packages.yml"
 
 
 class Plan(NamedTuple):
-    """packages: the upstreams that get a package → its files by path below `folder_of`. stale:
-    upstreams whose package is to go. installed: the folder of dbt's packages. declared: the
-    content of packages.yml; None where that is the team's, or of no use. unnamed: what the team
-    has to add to its own packages."""
+    """The packages to write and to remove.
+
+    packages: maps each upstream with a package to its files, by path relative to `folder_of`.
+    stale: upstreams whose package is removed. installed: the folder of dbt's packages. declared:
+    the content of packages.yml; None if that file is the team's, or not needed. unnamed: the
+    folders that the team has to add to its own packages.
+    """
 
     packages: Mapping[str, Mapping[str, bytes]]
     stale: tuple[str, ...]
@@ -46,12 +48,12 @@ class Plan(NamedTuple):
 
 
 def folder_of(upstream: str) -> str:
-    """Where a package lies, below the member's root."""
+    """Returns the folder of a package, relative to the member's root."""
     return f"state/{upstream}/refs"
 
 
 def plan(member: Member, project: Project) -> Plan:
-    """What the references in properties files need. Raises OSError."""
+    """Plans the packages that references in properties files need. Raises OSError."""
     packages: dict[str, Mapping[str, bytes]] = {}
     names = [upstream.name for upstream in member.upstreams]
     needed = member.is_native and member.engine is Engine.CORE and not project.own
@@ -80,7 +82,7 @@ def _declaration(upstreams: Iterable[str]) -> bytes:
 
 
 def _own_packages(root: Path, upstreams: Iterable[str]) -> list[str] | None:
-    """The local packages among those that the team declares; None where it declares none."""
+    """Returns the local packages among those that the team declares; None if it declares none."""
     for name in (PACKAGES, "dependencies.yml"):
         listed = yaml_files.mapping(root / name).get("packages")
         if isinstance(listed, list) and listed:
@@ -95,7 +97,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def apply(root: Path, plan: Plan) -> None:
-    """Raises OSError where a file cannot be written."""
+    """Writes and removes the packages. Raises OSError where a file cannot be written."""
     for upstream in plan.stale:
         _remove(inside(root, folder_of(upstream)))
         _unlink(root / plan.installed / upstream)
@@ -119,12 +121,12 @@ def apply(root: Path, plan: Plan) -> None:
 
 
 def _link(link: Path, folder: Path) -> None:
-    """As `dbt deps` installs a local package; a copy where the system has no links."""
+    """Installs a local package as `dbt deps` does: a link, or a copy if links are not supported."""
     if link.is_symlink() and link.resolve() == folder.resolve():
         return
     _unlink(link)
     if link.exists():
-        return  # somebody's own package of that name
+        return  # another package with that name
     link.parent.mkdir(parents=True, exist_ok=True)
     try:
         link.symlink_to(folder.resolve(), target_is_directory=True)
@@ -144,14 +146,16 @@ def _unlink(link: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    import shutil  # loads much, and most syncs change nothing
+    import shutil  # slow to import, and most syncs change nothing
 
     shutil.rmtree(folder)
 
 
 def package(interface: Interface, inputs: Iterable[tuple[str, str | None]]) -> Mapping[str, bytes]:
-    """A dbt package with an ephemeral model for each input that is published: path → content.
-    Pure. inputs: (model, version)."""
+    """Returns the files of a dbt package with an ephemeral model for each published input. Pure.
+
+    inputs: pairs of model and version. The result maps each path to its content.
+    """
     from dbtmesh.manifest.interface import reader_name
     from dbtmesh.warehouse.names import relation
 
@@ -175,7 +179,7 @@ def package(interface: Interface, inputs: Iterable[tuple[str, str | None]]) -> M
             models[reader_name(node)] = node
             if latest := spelled.get(f"{model}.v{node.get('latest_version')}"):
                 models[reader_name(latest)] = latest
-        # else dbt says that there is no such input
+        # otherwise dbt reports that there is no such input
     for name, node in sorted(models.items()):
         database, schema, identifier = relation(node, interface.warehouse)
         where = ", ".join(

@@ -1,11 +1,10 @@
-"""Merges what a project adds to the sources that a sync writes: data tests, freshness and
-configuration.
+"""Merges a project's additions into generated sources: data tests, freshness and configuration.
 
     mesh_sources/<upstream>.yml
 
-The generated file is not to be edited, and dbt takes no second definition of a source. So the
-project writes what it adds into this file, in dbt's own words for sources, and a sync puts it into
-the generated one. It lies where dbt does not look.
+The generated file must not be edited, and dbt does not accept a second definition of a source. So
+the project writes its additions into this file, in dbt's syntax for sources, and a sync merges them
+into the generated file. dbt itself does not read this folder.
 
     sources:
       - name: dbt_up
@@ -35,16 +34,16 @@ _KEYS = {
     "table": {"name", "config", "columns", *_LOADED, *_TESTS},
     "column": {"name", *_TESTS},
 }
-"""What may be added, and where. All else is the upstream's to say."""
+"""The keys that may be added at each level. All others are defined by the upstream."""
 
 
 def path(upstream: str) -> str:
-    """Where the file lies, below the member's root."""
+    """Returns the path of the file, relative to the member's root."""
     return f"mesh_sources/{upstream}.yml"
 
 
 def read(root: Path, upstream: str) -> bytes:
-    """The file's text; empty where there is none. Raises OSError where it cannot be read."""
+    """Reads the file; empty if there is none. Raises OSError where it cannot be read."""
     try:
         return read_bounded(root / path(upstream))
     except FileNotFoundError:
@@ -54,9 +53,9 @@ def read(root: Path, upstream: str) -> bytes:
 def merged(
     document: Mapping[str, Any], text: bytes, upstream: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """The generated document with what the file adds, and a note on what it adds to nothing.
+    """Returns the generated document with the file's additions, and notes on unknown tables.
 
-    Raises MeshError where the file is not what it is to be.
+    Raises MeshError where the file is not valid.
     """
     if not text:
         return dict(document), []
@@ -73,7 +72,7 @@ def merged(
             if table is None:
                 notes.append(
                     f"{path(upstream)} adds to {more['name']}, which {upstream} does not publish "
-                    "to this project (any more): take it out of there"
+                    "to this project (any more): remove it from that file"
                 )
                 continue
             _merge(table, more)
@@ -87,7 +86,7 @@ def merged(
 
 
 def _merge(holder: dict[str, Any], addition: Mapping[str, Any]) -> None:
-    """Adds what is the project's to say; tags, and what the sync itself notes in `meta`, stay."""
+    """Merges an addition. Generated tags, and the keys of `meta` that the sync writes, stay."""
     for key in (*_LOADED, *_TESTS):
         if key in addition:
             holder[key] = addition[key]
@@ -122,8 +121,8 @@ def _parsed(text: bytes, upstream: str) -> list[dict[str, Any]]:
                 raise wrong(f"an entry in `{key}` of {where} has no `name`")
             if foreign := sorted(map(str, each.keys() - _KEYS[kind])):
                 raise wrong(
-                    f"{kind} {name} has `{foreign[0]}`, which the upstream says: what you can add "
-                    f"are {', '.join(sorted(_KEYS[kind] - {'name'}))}"
+                    f"{kind} {name} has `{foreign[0]}`, which the upstream defines: you can add "
+                    f"{', '.join(sorted(_KEYS[kind] - {'name'}))}"
                 )
             config = each.get("config") or {}
             for key, value in (("config", config), ("config.meta", _meta(config))):

@@ -18,7 +18,7 @@ HEADER = """\
 
 
 def shared(interface: Interface, reader: str) -> tuple[Interface, frozenset[str]]:
-    """The interface as `reader` may use it, and the names of models that are for others only."""
+    """Returns the interface as `reader` may use it, and the names of models only for others."""
     withheld = {
         uid: node
         for uid, node in interface.models.items()
@@ -28,11 +28,11 @@ def shared(interface: Interface, reader: str) -> tuple[Interface, frozenset[str]
 
 
 def for_loom(interface: Interface) -> tuple[Interface, frozenset[str]]:
-    """The interface without models that dbt-loom cannot read, and the names of these.
+    """Returns the interface without models that dbt-loom cannot read, and the names of these.
 
-    On Snowflake dbt writes the relation of a model that dbt-loom injects without quotes, whatever
-    its name: one that needs them would be another relation, or other SQL. Nor may a publication
-    say that it is of DuckDB to get around that.
+    On Snowflake, dbt writes the relation of a model that dbt-loom injects without quotes. A name
+    that needs quotes would become another relation, or other SQL. The rule holds for DuckDB as
+    well, because otherwise a publication could evade it by claiming to be of DuckDB.
     """
     quoted = {
         uid: node
@@ -47,7 +47,7 @@ def for_loom(interface: Interface) -> tuple[Interface, frozenset[str]]:
 def _without(
     interface: Interface, left_out: Mapping[str, Fields]
 ) -> tuple[Interface, frozenset[str]]:
-    """The interface without these of its models, and their names."""
+    """Returns the interface without these models, and their names."""
     if not left_out:
         return interface, frozenset()
     kept = {uid: node for uid, node in interface.nodes.items() if uid not in left_out}
@@ -55,8 +55,10 @@ def _without(
 
 
 def sources(interface: Interface) -> dict[str, Any]:
-    """The interface as the content of a dbt properties file: a source for each database and
-    schema, a table for each name that a reader may use."""
+    """Returns the content of a dbt properties file for the interface.
+
+    It has a source for each database and schema, and a table for each name that a reader may use.
+    """
     places: dict[tuple[Name, Name], list[dict[str, Any]]] = {}
     for name, node in reader_names(interface.models):
         database, schema, identifier = relation(node, interface.warehouse)
@@ -73,7 +75,7 @@ def sources(interface: Interface) -> dict[str, Any]:
 
 
 def unlisted(interface: Interface) -> list[str]:
-    """Columns that the sources do not list, as `model.column`: by their names."""
+    """Returns the columns, as `model.column`, that the sources omit because of their names."""
     return [
         f"{name}.{column['name']}"
         for name, node in reader_names(interface.models)
@@ -135,7 +137,7 @@ def _column(column: Fields) -> dict[str, Any]:
     own = {key: value for key in keys if (value := column.get(key))}
     if "description" in own:
         own["description"] = dbt_docs.escaped(own["description"])
-    # without `config` neither is given: see `manifest.decode`
+    # `meta` and `tags` only exist together with `config`: see `manifest.decode`
     if column.get("config"):
         config: dict[str, Any] = {}
         if meta := _upstream_meta(column):
@@ -148,16 +150,18 @@ def _column(column: Fields) -> dict[str, Any]:
 
 
 def _upstream_meta(holder: Fields) -> dict[str, Any]:
-    """`meta` of a model or column, under a key of its own: at the top it could tell the reader's
-    dbt what to do. dbt-duckdb reads a source from where `meta.external_location` says, and packages
-    set masking policies by the `meta` of columns."""
+    """Returns the `meta` of a model or column under a key of its own.
+
+    At the top level, it could control the reader's dbt: dbt-duckdb reads a source from the location
+    in `meta.external_location`, and packages set masking policies by the `meta` of columns.
+    """
     meta = (holder.get("config") or {}).get("meta") or holder.get("meta")
     return {"upstream_meta": meta} if meta else {}
 
 
 SNOWFLAKE_ONLY = "snowflake_only"
-"""Tag on what only Snowflake can build. It is about building, so readers do not get it: a reader on
-DuckDB has a stand-in."""
+"""The tag of models that only Snowflake can build. Readers do not get it, because it only concerns
+building: a reader on DuckDB has a stub table."""
 
 
 def _tags(holder: Fields) -> list[str]:
@@ -168,7 +172,7 @@ def _tags(holder: Fields) -> list[str]:
 
 
 def to_yaml(document: Mapping[str, Any], upstream: str) -> bytes:
-    """The properties file, the same bytes for the same interface."""
+    """Returns the properties file. The same interface always gives the same bytes."""
     try:
         text = yaml.properties(document)
     except ValueError as error:

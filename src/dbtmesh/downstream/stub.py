@@ -17,17 +17,17 @@ from dbtmesh.warehouse.adapter import Warehouse
 from dbtmesh.warehouse.names import quoted, relation
 
 MARK = "stub of "
-"""How the comment on each stand-in begins: what lacks it was really built."""
+"""The beginning of the comment on each stub table. A table without it was really built."""
 NO_COLUMNS = (Column("_no_columns_known", "BOOLEAN", "true"),)
-"""Of a stand-in for a relation whose columns nobody lists: a table has one at least."""
+"""The columns of a stub if no columns are listed: a table needs at least one."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A stand-in for one relation.
+    """A stub table for one relation.
 
-    of: the model or source, for errors. comment: what it was made of, behind MARK. rows: sample
-    rows in the order of the columns; None: rows are made up.
+    of: the model or source, for errors. comment: what the table was made from; it follows MARK.
+    rows: sample rows in the order of the columns; None if rows are generated.
     """
 
     of: str
@@ -42,7 +42,7 @@ class Table:
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
     def statements(self, rows: int) -> Iterator[str]:
-        """SQL that makes the table, with so many rows made up; sample rows go in after it."""
+        """Yields the SQL that creates the table with generated rows, or empty for sample rows."""
         yield f"create schema if not exists {quoted(self.schema)}"
         values = ", ".join(
             f"{_filled(column, rows)} as {quoted(column.name)}" for column in self.columns
@@ -54,7 +54,7 @@ class Table:
         yield f"comment on table {self.place} is {comment}"
 
     def trials(self, rows: int) -> Iterator[tuple[str, str]]:
-        """Each column by itself, to find the one that DuckDB refuses: its name and type, SQL."""
+        """Yields each column's name and type, and SQL to test whether DuckDB refuses the column."""
         for column in self.columns:
             yield (
                 f"{self.of}.{column.name} ({column.type})",
@@ -63,7 +63,7 @@ class Table:
 
 
 def _filled(column: Column, rows: int) -> str:
-    """SQL of what a row holds; of a column of any type it is text, where there are rows."""
+    """Returns the SQL of a column's value. For type ANY it is text, or null without rows."""
     if column.type == ANY:
         return f"cast({column.value} as varchar)" if rows else "null"
     return f"cast({column.value} as {column.type})"
@@ -71,10 +71,10 @@ def _filled(column: Column, rows: int) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything to be made of one upstream.
+    """Everything to make for one upstream.
 
     interface: as if the upstream had been built and published on this machine.
-    notes: what the interface leaves open.
+    notes: lines about gaps in the interface.
     """
 
     interface: Interface
@@ -83,25 +83,27 @@ class Plan:
 
 
 def plan(published: Interface, database: str) -> Plan:
-    """Stand-ins for all models, in `database`, the local one that this project attaches.
+    """Plans stub tables for all models, in `database`, the local one that this project attaches.
 
-    Raises MeshError where DuckDB cannot hold what Snowflake can: names that differ in case only.
+    Raises MeshError where names differ only in case: Snowflake distinguishes them, DuckDB does not.
     """
     project = published.project
-    version = str(published.notes.get(STUB) or published.version)  # of a stub it is the same
+    version = str(published.notes.get(STUB) or published.version)  # a stub of a stub keeps it
     tables: dict[tuple[str, str], Table] = {}
     nodes: dict[str, Mapping[str, Any]] = {}
     notes: list[str] = []
     if unsure := [each.model for each in partial(published.manifest) if not each.complete]:
         notes.append(
             f"without an enforced contract: {some(unsure)}. A column that they do not list is not "
-            "in their stubs, though it may be on Snowflake"
+            "in their stubs, even if it exists on Snowflake"
         )
     for uid, node in published.nodes.items():
         _, schema, name = relation(node, Warehouse.DUCKDB).place
         place = Warehouse.DUCKDB.key(schema), Warehouse.DUCKDB.key(name)
         if place in tables:
-            raise MeshError(f"{project}: two models lie at {schema}.{name} on DuckDB")
+            raise MeshError(
+                f"{project}: two models are {schema}.{name} on DuckDB, which ignores case"
+            )
         found = columns(node["name"], (node.get("columns") or {}).values(), published.warehouse)
         notes += found.notes(node["name"])
         if not found.columns:

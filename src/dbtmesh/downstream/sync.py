@@ -1,6 +1,6 @@
 """Plans the changes that a sync of an upstream makes to this project, and applies them.
 
-A plan is made of what the registry holds and what lies in the project; only `apply` writes.
+A plan is made from the registry's content and the project's files; only `apply` writes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dbtmesh.files import inside, write_whole
 from dbtmesh.registry import latest
 from dbtmesh.registry import store as registry
 
-# What reads a manifest is imported where there is one to read: most syncs find nothing new.
+# Modules that read manifests are imported only where they are needed: most syncs find nothing new.
 
 
 class Content(NamedTuple):
-    """What an interface holds for this project, and how that differs from the last copy.
+    """What an interface contains for this project, and how that differs from the last copy.
 
-    models: how many public models it has. withheld: names of models that are shared with other
-    projects only. added, removed: names that come and go; none without a copy to compare with.
+    models: the number of public models. withheld: the names of models that are shared only with
+    other projects. added, removed: names of models; empty if there is no copy to compare with.
     """
 
     models: int
@@ -37,9 +37,9 @@ class Content(NamedTuple):
 class Plan(NamedTuple):
     """What a sync of one upstream changes.
 
-    note: what was seen, to be kept last. files: path below the root → content, for each file that
-    differs from what is there. content: None where the registry holds nothing new. remarks: what
-    the project should know.
+    note: what the sync saw; it is written last. files: maps paths, relative to the root, to the
+    content of each file that differs. content: None if the registry has nothing new. remarks: lines
+    to print.
     """
 
     upstream: str
@@ -50,8 +50,11 @@ class Plan(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An upstream that could not be synced. kept: version of the copy that stays, if any.
-    is_upstreams_fault: see `keep_going`. is_unpublished: whether there is no publication yet."""
+    """An upstream that could not be synced.
+
+    kept: the version of the copy that stays, if there is one. is_upstreams_fault: see `keep_going`.
+    is_unpublished: whether there is no publication yet.
+    """
 
     upstream: str
     reason: str
@@ -67,7 +70,7 @@ class Failure(NamedTuple):
 def plans(
     member: Member, upstreams: Iterable[str], plan: Callable[[str], Plan]
 ) -> list[Plan | Failure]:
-    """The plan of each upstream, made side by side. One that fails does not stop the others."""
+    """Plans the sync of each upstream, in parallel. One that fails does not stop the others."""
 
     def attempt(upstream: str) -> Plan | Failure:
         try:
@@ -89,12 +92,12 @@ def plans(
 def from_registry(
     member: Member, store: registry.Reader, place: Location, version: str | None, upstream: str
 ) -> Plan:
-    """A plan to bring in the latest publication, or `version`.
+    """Plans to bring in the latest publication, or `version`.
 
-    Raises MeshError where the registry does not have it, is out of reach or holds something else.
+    Raises MeshError where the registry does not have it, is out of reach, or has something else.
     """
-    # in a job of CI a note can only be from the repository: somebody has put it there, and with it
-    # the sync would take their files for those that it wrote
+    # In CI, a note can only come from the repository, where somebody has put it. It would make the
+    # sync take that person's files for those that it wrote.
     last = None if job.is_here() else committed.note(member.root, upstream)
     asked = (store.url, place.env, version, _made_by(member, upstream))
     same = last is not None and (last.url, last.env, last.pinned, last.generator) == asked
@@ -112,8 +115,10 @@ def from_registry(
 
 
 def from_copy(member: Member, upstream: str) -> Plan:
-    """A plan that makes do with the last good copy: files made of it that were edited or lost are
-    made again. Raises MeshError where there is no copy, or it was edited."""
+    """Plans to use the last good copy: generated files that were edited or lost are written again.
+
+    Raises MeshError where there is no copy, or it was edited.
+    """
     copy = committed.read(member.root, member.upstream(upstream))
     last = committed.note(member.root, upstream)
     return _plan(
@@ -126,7 +131,7 @@ def from_copy(member: Member, upstream: str) -> Plan:
 
 
 def _paths(member: Member, upstream: str) -> list[str]:
-    """What a sync writes: dbt-loom reads the interface itself, others need sources."""
+    """Returns the files that a sync writes. dbt-loom reads the interface; others need sources."""
     copy = [committed.manifest_path(upstream)]
     return copy if member.kind == "loom" else [*copy, committed.sources_path(upstream)]
 
@@ -138,7 +143,7 @@ def _plan(
     env: str,
     version: str | None,
 ) -> Plan:
-    """Works out the files that a publication becomes."""
+    """Generates the files for a publication, and compares them with those of the project."""
     from dbtmesh.downstream import sources
     from dbtmesh.manifest.interface import reader_names
 
@@ -148,7 +153,7 @@ def _plan(
     if member.kind == "loom":
         published, unreadable = sources.for_loom(published)
         remarks = [
-            f"{name} is left out: its place needs quotes, and dbt-loom writes none"
+            f"{name} is left out: its relation needs quotes, which dbt-loom does not write"
             for name in sorted(unreadable)
         ]
     files = {committed.manifest_path(upstream): published.body}
@@ -186,26 +191,27 @@ def _plan(
 
 
 def apply(root: Path, plan: Plan) -> None:
-    """Writes the files, and last what was seen: interrupted before that, the next sync asks for
-    the whole interface again. Raises OSError where a file cannot be written."""
+    """Writes the files, and the note last. Raises OSError where a file cannot be written.
+
+    If this is interrupted before the note is written, the next sync downloads the interface again.
+    """
     for path, content in plan.files.items():
         write_whole(inside(root, path), content)
     committed.keep_note(root, plan.upstream, plan.note)
 
 
 def paths(plan: Plan) -> list[str]:
-    """What `apply` writes, below the root."""
+    """Returns the paths that `apply` writes, relative to the root."""
     return [*plan.files, committed.note_path(plan.upstream)]
 
 
 def _made_by(member: Member, upstream: str) -> str:
-    """Digest of what the files are made with, beside the publication."""
+    """Returns a digest of everything from which files are made, except the publication."""
     return sha256(generator().encode() + source_additions.read(member.root, upstream))
 
 
 def generator() -> str:
-    """Digest of the code that makes the files: what an update of the template has mended is made
-    again."""
+    """Returns a digest of the code that makes the files, so that new code makes them again."""
     library = Path(__file__).parents[1]
     folders = (library / name for name in ("manifest", "downstream", "warehouse", "output"))
     code = (path for each in folders for path in sorted(each.glob("*.py")))

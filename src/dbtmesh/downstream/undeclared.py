@@ -1,8 +1,8 @@
-"""Columns that a project's compiled SQL reads of tables whose columns nobody declares. Pure.
+"""Finds columns that a project's compiled SQL reads of tables that do not declare them. Pure.
 
-A laptop has no loader to ask. What the models name tells enough for an empty stand-in: the columns,
-and which of them are times, for DuckDB has to know that before it calls a function of theirs. A
-column of any other use needs no type: DuckDB takes a null for whatever is asked.
+A laptop has no loader to ask. The SQL of the models tells enough for an empty stub table: the
+columns, and which of them are times or numbers, because DuckDB has to know that to choose a
+function. Columns with other uses need no type, because DuckDB accepts null as any type.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from dbtmesh.warehouse.names import Place
 
 DUCKDB = Warehouse.DUCKDB
 DIALECTS = (DUCKDB.value, Warehouse.SNOWFLAKE.value)
-"""What is compiled for a laptop is often Snowflake's all the same; it fails later, by its name."""
+"""The dialects to try. SQL that is compiled for a laptop is often Snowflake's nevertheless. Then it
+fails later, with an error that names the model."""
 TIMES = (exp.TimeUnit, exp.Extract, exp.DateTrunc, exp.LastDay, exp.Year, exp.Month, exp.Day)
-"""Functions that DuckDB has for several types of time, and cannot choose between for a null."""
+"""Functions that DuckDB has for several types of time. For a null it cannot choose one of them."""
 SUMS = (exp.Div, exp.Mul, exp.Mod, exp.Sum, exp.Avg, exp.Round, exp.Abs)
 TIME, NUMBER, TEXT = "timestamp", "double", "varchar"
 KINDS: Mapping[type, str] = {bool: "boolean", int: "bigint", float: "double"}
-"""Of a value in a unit test's row, which dbt casts to the type of the column."""
+"""The types of values in a unit test's rows, which dbt casts to the type of the column."""
 
 Origin = tuple[Place, str]
 Seen = set[tuple[int, str, str]]
-"""Steps that were looked at: models may be read by very many ways."""
+"""Steps that were visited: there may be very many paths to a model."""
 Found = dict[Place, dict[str, str | None]]
-"""By table: its columns as they are written first, with a type where one is known."""
+"""Maps each table to its columns, as first spelled, with their types; None for an unknown type."""
 
 
 @dataclass
 class _Reading:
-    """queries: the models that the SQL reads, by their place; found: so far."""
+    """The columns found so far. queries: the SQL of models by their relations."""
 
     queries: Mapping[Place, Scope]
     found: Found
@@ -49,7 +50,7 @@ class _Reading:
             self._add(*origin, kind)
 
     def give(self, place: Place, column: str, kind: str | None) -> None:
-        """What a unit test has in a column of a table, or of a model."""
+        """Adds a column for which a unit test has a value, of a table or of a model."""
         query = self.queries.get(place)
         origins = self._through(query, column, set()) if query else [(place, column)]
         for origin in origins:
@@ -57,13 +58,14 @@ class _Reading:
                 self._add(*origin, kind)
 
     def settle(self, place: Place) -> None:
-        """Gives a type to each column that a unit test's input has: dbt casts its rows to it."""
+        """Gives type text to untyped columns of the tables upstream of a unit test's input, because
+        dbt casts the test's rows to the columns' types."""
         for table in self._tables(place, set()):
             for name, kind in self.found.get(table, {}).items():
                 self.found[table][name] = kind or TEXT
 
     def _tables(self, place: Place, seen: set[Place]) -> Iterator[Place]:
-        """The wanted tables below a model."""
+        """Yields the wanted tables that a model reads, directly or through other models."""
         if place in self.found:
             yield place
         elif place not in seen and (query := self.queries.get(place)):
@@ -77,7 +79,8 @@ class _Reading:
         columns[name] = columns.get(name) or kind
 
     def _origins(self, scope: Scope, table: str, column: str, seen: Seen) -> Iterator[Origin]:
-        """The table that a column comes from, through steps and models that pass it on as it is."""
+        """Yields the table and column from which a column comes, through steps and models that do
+        not change it."""
         if (step := (id(scope), table, column)) in seen:
             return
         seen.add(step)
@@ -117,10 +120,10 @@ def read(
     declared: Mapping[Place, Iterable[str]],
     given: Sequence[tuple[Place, Any]] = (),
 ) -> Found:
-    """What the SQL of models, each by its place, and of tests reads of tables.
+    """Returns the columns that SQL reads of tables.
 
-    declared: the tables, with the columns that they declare. given: the rows of unit tests, each
-    with the table or model that they stand for.
+    queries: the SQL of models and tests, by place. declared: the tables, with the columns that they
+    declare. given: the rows of unit tests, each with the table or model that they stand for.
     """
     trees = {place: tree for place, sql in queries.items() if (tree := _parsed(sql)) is not None}
     roots = {place: root for place, tree in trees.items() if (root := _scope(tree)) is not None}
