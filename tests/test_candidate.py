@@ -362,7 +362,9 @@ def test_models_without_a_contract_are_named(project: Project, run: Run) -> None
     assert status == 0
     assert "without an enforced contract: sales. They may have more or fewer" in notes
     run()
-    assert run("--check")[1] == "the public interface is unchanged, as far as it is listed\n"
+    assert (
+        run("--check")[1] == "the public interface is unchanged, as far as its columns are listed\n"
+    )
 
 
 def test_strict_refuses_models_without_a_contract(project: Project, run: Run) -> None:
@@ -440,7 +442,9 @@ def test_a_column_that_is_read_and_not_listed(project: Project, run: Run) -> Non
     project.record("dbt_down", read=read)
     # the model's SQL is as it was: nothing to ask of anybody
     project.build(open_ended(), generated_at=LATER)
-    assert run("--check")[1] == "the public interface is unchanged, as far as it is listed\n"
+    assert (
+        run("--check")[1] == "the public interface is unchanged, as far as its columns are listed\n"
+    )
     checksum = {"name": "sha256", "checksum": sha256(b"select 1")}
     project.build(open_ended(raw_code="select 1", checksum=checksum), generated_at=LATER)
     status, said, _ = run("--check")

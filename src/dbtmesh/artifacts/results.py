@@ -79,7 +79,7 @@ _RUN = msgspec.json.Decoder(Run)
 
 
 def decode(body: bytes, source: str) -> Run:
-    """Decodes a run's results. Raises MeshError where the bytes of the file `source` are not."""
+    """Decodes a run's results. Raises MeshError where the file `source` is not valid."""
     try:
         return checked.decode(body, _RUN)
     except Unfit as error:

@@ -25,7 +25,7 @@ class Content(NamedTuple):
     """What an interface contains for this project, and how that differs from the last copy.
 
     models: the number of public models. withheld: the names of models that are shared only with
-    other projects. added, removed: names of models; empty if there is no copy to compare with.
+    other projects. added, removed: names of models that are new or gone; empty without a last copy.
     """
 
     models: int

@@ -116,8 +116,8 @@ def _way_out(finding: Finding, node: Node) -> str:
         )
     else:
         new_version = (
-            f"make the change in a new version of {name} and keep {model} as it is, latest_version"
-            " too, with a deprecation_date"
+            f"make the change in a new version of {name}, keep {model} and latest_version"
+            f" unchanged, and give {model} a deprecation_date"
         )
     advice = ruling.way_out.format(
         model=model, before=text(finding.before), new_version=new_version

@@ -60,7 +60,7 @@ class Verdict:
         if self.first:
             return "nothing to compare with: nobody reads it yet"
         if any(not each.complete for each in self.partial):
-            return "the public interface is unchanged, as far as it is listed"
+            return "the public interface is unchanged, as far as its columns are listed"
         return "the public interface is unchanged"
 
 

@@ -46,7 +46,7 @@ def told(root: Path, manifest: bytes, project: str) -> str | None:
     try:
         decoded = checked.decode(manifest, _MANIFEST)
     except Unfit:
-        return None  # whoever publishes the manifest reports what is wrong with it
+        return None  # the invalid part is not published: see `manifest.decode`
     if not decoded.metadata.dbt_version.startswith("2."):
         return None
     hidden: dict[str, set[str]] = defaultdict(set)  # file → models that are not public there

@@ -1,10 +1,10 @@
 """Checks a publication that is byte for byte what this library writes, without rebuilding it. Pure.
 
-Nearly all publications are. Nothing in them has to be left out, cleaned or respelled, so they are
-decoded once, into types that msgspec checks while it decodes. This costs less than decoding into
-plain values, which happens only where they are needed (`Interface.manifest`). For a publication in
-doubt, `read` returns None; `manifest.decode` then reads everything that is allowed, and says what
-is wrong with the rest.
+Nearly all publications are of this kind. Nothing in them has to be left out, cleaned or respelled,
+so they are decoded once, into types that msgspec checks while it decodes. This costs less than
+decoding into plain values, which happens only where they are needed (`Interface.manifest`). For a
+publication in doubt, `read` returns None; `manifest.decode` then reads everything that is allowed,
+and says what is wrong with the rest.
 """
 
 from __future__ import annotations
