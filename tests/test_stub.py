@@ -208,7 +208,7 @@ def test_what_cannot_be_stubbed_is_told(one: Member, folder: Place, publish: Pub
     assert "has published nothing" in one.refused(STUB, *folder.flags)
     assert "give 0 to 1000" in one.refused(STUB, *folder.flags, "--rows", "-1")
     publish(folder, on_snowflake(a="integer", A="integer"))
-    assert "column A is there twice" in one.refused(STUB, *folder.flags)
+    assert "two columns are called A" in one.refused(STUB, *folder.flags)
     assert not list(home(one).glob("*LOCAL*"))
     shown = one.refused(STUB, *folder.flags, "--dry-run")
     assert "column A" in shown
