@@ -139,7 +139,7 @@ IN_UPSTREAM: dict[str, tuple[Break, str, list[str], str]] = {
     "1 column gone that nobody reads": (
         without("customer_name"),
         "column_removed  public_orders.customer_name  column is gone",
-        ["nobody reads it"],
+        ["no consumer has recorded that it reads it"],
         "make the change in a version 2",
     ),
     "2 column renamed": (
