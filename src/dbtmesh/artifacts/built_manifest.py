@@ -100,7 +100,7 @@ class Manifest(msgspec.Struct):
         return (self.metadata.dbt_version or "").startswith("2.")
 
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _MANIFEST = msgspec.json.Decoder(Manifest)
 
 

@@ -48,7 +48,7 @@ class _Catalog(msgspec.Struct):
     nodes: dict[str, _Table]
 
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _CATALOG = msgspec.json.Decoder(_Catalog)
 
 

@@ -74,7 +74,7 @@ class Judgement:
     elsewhere: bool = False
 
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _RUN = msgspec.json.Decoder(Run)
 
 

@@ -118,7 +118,7 @@ class Readers(msgspec.Struct):
             yield named
 
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _READERS = msgspec.json.Decoder(Readers)
 
 

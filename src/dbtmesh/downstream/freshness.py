@@ -38,7 +38,7 @@ class Finding:
 def hours(text: str) -> float:
     """Parses an age in hours from the command line. Raises ValueError."""
     number = float(text)
-    if not 0 <= number < 1_000_000:  # nor nan
+    if not 0 <= number < 1_000_000:  # also refuses nan
         raise ValueError
     return number
 

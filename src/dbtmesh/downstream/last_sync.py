@@ -96,7 +96,7 @@ def see(places: list[str]) -> Seen:
                             folders.append(entry.path)
                     elif not entry.path.endswith(f"/{KEPT}"):
                         found[entry.path] = _mark(entry.path)
-        except OSError:  # it may not be read
+        except OSError:  # the folder cannot be read
             found[folder] = None
     return Seen(places, found)
 

@@ -118,7 +118,7 @@ class Manifest(msgspec.Struct):
             yield from getattr(self, section).values()
 
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _MANIFEST = msgspec.json.Decoder(Manifest)
 
 

@@ -80,7 +80,7 @@ class _Document(msgspec.Struct):
     unit_tests: dict[str, _UnitTest] = {}
 
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _DOCUMENT = msgspec.json.Decoder(_Document)
 
 

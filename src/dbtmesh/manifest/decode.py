@@ -92,7 +92,7 @@ class Linked(Probe):
     depends_on: _DependsOn | None = None
 
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _DOCUMENT = msgspec.json.Decoder(Document)
 _LINKED = msgspec.json.Decoder(Linked)
 

@@ -178,7 +178,7 @@ class PublishedGroup(Group, total=False):
     original_file_path: Required[Literal[""]]
 
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 NODE = msgspec.json.Decoder(Node)
 GROUP = msgspec.json.Decoder(Group)
 METADATA = msgspec.json.Decoder(Metadata)

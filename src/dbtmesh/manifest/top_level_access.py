@@ -34,7 +34,7 @@ class _Manifest(msgspec.Struct):
     nodes: dict[str, _Node] = {}
 
 
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _MANIFEST = msgspec.json.Decoder(_Manifest)
 
 

@@ -137,7 +137,7 @@ class Node(Fields, kw_only=True):
 
 
 _CONSTRAINTS = msgspec.json.Decoder(Annotated[list[Constraint], Meta(min_length=1)])
-# Made here, not on first use: msgspec crashes where several threads meet a type for the first time.
+# Built at import: msgspec crashes if several threads use a type for the first time.
 _DOCUMENT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
     msgspec.defstruct(
         "Document",

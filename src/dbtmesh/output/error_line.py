@@ -15,7 +15,7 @@ def telling_line(output: str) -> str:
     """Returns the line that says what went wrong: the server's error first, else the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for number, line in enumerate(lines):
-        if line.endswith("Encountered an error:"):  # dbt: the kind of error, then which
+        if line.endswith("Encountered an error:"):  # dbt writes the error on the next two lines
             return ": ".join(lines[number + 1 : number + 3])
     for pattern in TELLING:
         for line in lines:
