@@ -21,7 +21,7 @@ CONTAINER = r"[a-z0-9](?:-?[a-z0-9]){2,62}"
 
 
 class AzureStore(CloudStore):
-    """Blobs of a container: az://<storage account>/<container>/<prefix>."""
+    """A store of blobs in a container: az://<storage account>/<container>/<prefix>."""
 
     service, kind, sign_in = "Azure", "container", "az login"
 
@@ -50,14 +50,14 @@ def _sign_in(url: str, access: Access) -> dict[str, Any]:
     """Returns the client's options for GitHub's token in its jobs, else for the credentials in the
     environment, else for the person's `az login`. Raises MeshError where there is none of them."""
     if access.azure_tenant and access.azure_client and is_in_job():
-        from dbtmesh.registry import cloud_sign_in  # loads much
+        from dbtmesh.registry import cloud_sign_in  # slow to import
 
         return {
             "credential_provider": cloud_sign_in.azure(access.azure_tenant, access.azure_client)
         }
     if any(os.environ.get(f"AZURE_{key}") for key in KEYS) or os.environ.get("IDENTITY_ENDPOINT"):
         return {}
-    import shutil  # loads much
+    import shutil  # slow to import
 
     if not shutil.which("az"):
         raise MeshError(

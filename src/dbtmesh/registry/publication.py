@@ -74,7 +74,7 @@ def published(
 
 
 def _incomparable(error: MeshError) -> MeshError:
-    return MeshError(f"{error}, with --allow-breaking, for it cannot be compared")
+    return MeshError(f"{error}, with --allow-breaking, because it cannot be compared")
 
 
 def publish(

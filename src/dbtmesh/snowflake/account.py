@@ -288,7 +288,7 @@ def _grants(
             if thing in objects or thing not in created:
                 for row in _shown(session, f"SHOW {direction} {thing}"):
                     yield read(row, thing)
-    for row in _shown(session, f"SHOW GRANTS TO {PUBLIC}"):  # of the whole account
+    for row in _shown(session, f"SHOW GRANTS TO {PUBLIC}"):  # on objects of the whole account
         grant = _grant_to(row, PUBLIC)
         if names.owns(grant.container):
             yield grant

@@ -49,8 +49,8 @@ FAULTS = {
         MISSING,
         Fault(
             MeshError,
-            "it is not there for your role: has that project run its snowflake/01 to 03 with "
-            "registry: snowflake, and this project its 03?",
+            "it is not there for your role: check that its project has run its snowflake/01 to 03 "
+            "with registry: snowflake, and this project its 03",
         ),
     ),
     INSUFFICIENT: Fault(
@@ -85,7 +85,7 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """Signs in when the first statement is sent. Threads may share it."""
+    """A connection that signs in when the first statement is sent. Threads may share it."""
 
     def __init__(self, account: str, access: Access) -> None:
         self._account, self._access = account, access

@@ -360,7 +360,7 @@ class SnowflakeStore:
 
     def _databases(self, seen: Collection[str], where: str) -> list[str]:
         """Returns the databases in which the role sees one of these relations of a registry."""
-        from dbtmesh.snowflake import account  # loads much
+        from dbtmesh.snowflake import account  # slow to import
 
         found: set[str] = set()
         for relation in seen:
@@ -370,7 +370,7 @@ class SnowflakeStore:
                     f"{where}: your role sees {len(listed):,} relations named {relation}, and "
                     "Snowflake lists no more: use one that sees fewer databases (SNOWFLAKE_ROLE)"
                 )
-            # created_on, name, kind, database_name, schema_name
+            # The columns are created_on, name, kind, database_name and schema_name.
             kind = "VIEW" if relation == sql.PUBLISHED else "TABLE"  # as snowflake/01 creates it
             wanted = (relation, kind, MESH)
             found |= {str(row[3]) for row in listed if (row[1], row[2], row[4]) == wanted}
