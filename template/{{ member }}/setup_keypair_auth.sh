@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Key pairs that CI, or a person, signs in to Snowflake with: create, rotate, status; --help says more.
+# Manages the key pairs with which CI, or a person, signs in to Snowflake: create, rotate, status (see --help).
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)

@@ -3,8 +3,8 @@
 
 {#-
   The contracts of other projects name the databases of one environment: those on a laptop
-  (<PREFIX>_LOCAL) or those on Snowflake (<PREFIX>_PROD). Stops before the first model where
-  they are not this target's, which would otherwise be a "does not exist" in every model.
+  (<PREFIX>_LOCAL) or those on Snowflake (<PREFIX>_PROD). If they do not fit the target, this stops
+  the run before the first model. Otherwise every model would fail with "does not exist".
 -#}
 {% macro check_mesh_environment() %}
     {%- if execute -%}
@@ -17,7 +17,7 @@
                 {%- do read.update({parent: true}) -%}
             {%- endfor -%}
         {%- endfor -%}
-        {#- dbt-loom has more of them than models read. -#}
+        {#- dbt-loom adds all public models, also those that no model reads. -#}
         {%- for node in graph.nodes.values()
             if node.resource_type == 'model' and node.package_name not in (project_name, 'dbt')
             and not node.raw_code and node.access == 'public' and node.unique_id in read -%}
@@ -40,8 +40,8 @@
 
 
 {#-
-  On DuckDB: what stands in for this project's own sources (scripts/stub_mesh.py), for each database
-  that they name. A source in the target's own database needs nothing.
+  On DuckDB, attaches the stub tables of this project's own sources (scripts/stub_mesh.py): one file
+  for each database that the sources name. A source in the target's own database needs none.
 -#}
 {% macro attach_stand_ins() %}
     {%- if execute and target.type == 'duckdb' -%}

@@ -1,10 +1,11 @@
 {#-
   The comment behind every statement, as JSON for an auditor to parse
-  (snowflake/audit/who_did_what.sql). dbt's own has no run of CI in it.
+  (snowflake/audit/who_did_what.sql). dbt's own comment does not name the run of CI.
 
-  dbt asks for it before it connects, so it is here that a missing account is told: what Snowflake's
-  drivers say then names no way out. dbt Core has no `exceptions` here, but shows what a variable
-  that is not set is called. On dbt v2 an account is never empty: see profiles.yml.
+  dbt calls this macro before it connects, so a missing account is reported here: the errors of
+  Snowflake's drivers would not say what to do. dbt Core has no `exceptions` in this macro, but its
+  error shows the name of a variable that is not set. On dbt v2 an account is never empty: see
+  profiles.yml.
 -#}
 {% macro query_comment(node) %}
     {%- if target.type == 'snowflake' and target.account in ('', 'not-answered-yet')

@@ -1,4 +1,4 @@
-"""Starts a command of the mesh with the library that this Python has: see requirements.txt."""
+"""Runs a command of the mesh with the library that this Python has: see requirements.txt."""
 
 import os
 import sys

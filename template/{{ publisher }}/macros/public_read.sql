@@ -1,6 +1,6 @@
 {#-
   Other projects read this one through database roles of its prod database
-  (snowflake/03_grant_mesh_access.sql). What those may read follows what models say of themselves:
+  (snowflake/03_grant_mesh_access.sql). What a role may read follows from the models' own settings:
 
     access: public                                              PUBLIC_READ, which every project has
     access: public, with meta: {consumers: [dbt_finance]}       READ_DBT_FINANCE and the like, which
@@ -11,20 +11,20 @@
                             other consumers. So what a run builds is never readable by mistake,
                             whether the run is partial, fails or is killed.
     grant_public_read       after a public model is built, grants SELECT on it
-    reconcile_public_read   at the end of a run, does the first again, and grants what is missing on
-                            models that this run has built, or that a reader could read when it
-                            began. A model that becomes public is not readable before it is built as
-                            one: what lies there until then was made when it was private.
+    reconcile_public_read   at the end of a run, revokes again, and grants what is missing on models
+                            that this run has built, or that a reader could read when it began. A
+                            model that becomes public is not readable before it is built again:
+                            until then its table is the one that was built when it was private.
 
-  Where a run has nothing to build, it calls no hook: the deploy workflow runs the first by itself
-  before each build (`dbt run-operation revoke_public_read --target prod`).
+  A run that has nothing to build calls no hook. Therefore the deploy workflow also runs the first
+  macro by itself before each build (`dbt run-operation revoke_public_read --target prod`).
 
   CREATE OR REPLACE keeps grants on some accounts (BCR-2433) and drops them on others, and dbt's own
-  `grants` cannot revoke from a database role. All three do nothing outside of prod. Where nothing
+  `grants` cannot revoke from a database role. All three do nothing outside of prod. If nothing
   changed, a run costs two SHOW for each role and one for their list, however many models there are.
 
   Snowflake's documentation does not say whether a role may SHOW the grants of a database role that it
-  has not got. If it may not, a deploy stops before it builds anything.
+  does not have. If it may not, a deploy stops before it builds anything.
 -#}
 
 {% macro revoke_public_read() %}
@@ -64,7 +64,7 @@
 {% endmacro %}
 
 
-{#- Database role → what it may read, as stored name → [the public model, the name's last part]. -#}
+{#- Returns, by database role, what it may read: stored name → [the public model, the name's last part]. -#}
 {% macro wanted_readers() %}
     {%- set wanted = {public_read_role(): {}} -%}
     {%- for role in consumer_roles().values() -%}
@@ -81,8 +81,8 @@
 {% endmacro %}
 
 
-{#- Revokes what a role should not read; the names that are left, of schemas and of relations. What it
-    could read is kept for the end of the run (`graph` is the one thing that all hooks of a run share). -#}
+{#- Revokes what a role should not read. Returns the names of schemas and relations that it keeps. What it
+    could read before is stored in `graph` for the end of the run: hooks of a run share nothing else. -#}
 {% macro revoke_from_reader(role, wanted) %}
     {%- set schemas, left, read = schemas_of(role, wanted), [], graph.get('mesh_read', []) -%}
     {%- for row in run_query('show grants to database role ' ~ role) -%}
@@ -91,7 +91,7 @@
             {%- do read.append(name) -%}
         {%- endif -%}
         {%- if is_of_registry(name, privilege, row['granted_by']) -%}
-            {#- contracts, which snowflake/03 lets it read -#}
+            {#- the contracts, which snowflake/03 grants -#}
         {%- elif kind == 'DATABASE ROLE' -%}
             {%- do change_reader('revoke database role ' ~ name ~ ' from', role) -%}
         {%- elif (kind == 'SCHEMA' and privilege == 'USAGE' and name in schemas)
@@ -109,8 +109,8 @@
 {% endmacro %}
 
 
-{#- Whether this is a privilege on the schema of a registry in Snowflake, or on its view of contracts.
-    SYSADMIN owns both; a schema of that name that deploys own is the project's. -#}
+{#- Checks whether this is a privilege on the schema of a registry in Snowflake, or on its view of
+    contracts. SYSADMIN owns both. A schema of that name that the deploy role owns is the project's. -#}
 {% macro is_of_registry(name, privilege, granted_by) %}
     {%- set schema = stored_name(target.database ~ '.MESH') -%}
     {{ return(
@@ -121,8 +121,8 @@
 
 
 {#- Grants what a role should read and does not hold: what this run has built, and what a reader could
-    read when it began. The names of the other models that are there: they were made before they were
-    public, or before there was a reader. -#}
+    read when it began. Returns the names of the other existing models: they were built before they were
+    public, or before they had this reader. -#}
 {% macro grant_to_reader(role, wanted, held, built) %}
     {%- set waiting, read = [], graph.get('mesh_read', []) -%}
     {%- for schema in schemas_of(role, wanted) if schema not in held -%}
@@ -152,8 +152,8 @@
 {% endmacro %}
 
 
-{#- Schemas that a role has to enter: those of what it reads, and for PUBLIC_READ the schema of the target
-    (snowflake/03). -#}
+{#- Returns the schemas that a role needs USAGE on: those of what it reads, and for PUBLIC_READ the
+    target's schema (snowflake/03). -#}
 {% macro schemas_of(role, wanted) %}
     {%- set found = [] -%}
     {%- if role == public_read_role() -%}
@@ -232,8 +232,8 @@
 {% endmacro %}
 
 
-{#- The projects that a model names in its `meta.consumers`; none: it is for all of them. As
-    shared_with() of scripts/mesh/interface.py has it, for contracts. -#}
+{#- Returns the projects that a model names in its `meta.consumers`, or none if it is for all projects.
+    The library reads it in the same way for contracts. -#}
 {% macro named_consumers(node) %}
     {%- set named = (node.config.meta or node.meta or {}).get('consumers') -%}
     {%- if named is none -%}
@@ -247,8 +247,8 @@
 {% endmacro %}
 
 
-{#- Models of other packages, such as those that dbt-loom injects, are not this project's to grant; a
-    database role holds privileges on what is in its own database only. -#}
+{#- Checks whether a model is this project's, and not of a package or injected by dbt-loom, and is in
+    the target's database: a database role holds privileges only on objects of its own database. -#}
 {% macro is_public_here(node) %}
     {{ return(
         node.resource_type == 'model' and node.package_name == project_name
@@ -258,9 +258,10 @@
 {% endmacro %}
 
 
-{#- Where readers find a model, as [relation name, identifier]: its own, and for the latest version the
-    view without a suffix that dbt makes where `latest_version_pointer` is on, which is no node. Where
-    nothing is said that is so in v2 only. The flag is among the arguments in 1.12, among the flags in v2. -#}
+{#- Returns where readers find a model, as [relation name, identifier]: its own relation, and for the
+    latest version the view without a suffix, which is not a node. dbt makes that view if
+    `latest_version_pointer` is enabled; by default only v2 enables it. dbt 1.12 has the flag among its
+    arguments, v2 among its flags. -#}
 {% macro relations_of(node) %}
     {%- set found = [[node.relation_name, node.alias]] -%}
     {%- set pointer = node.config.get('latest_version_pointer') or {} -%}
@@ -281,7 +282,7 @@
 {% endmacro %}
 
 
-{#- A name as SHOW GRANTS prints it: what is not quoted is stored in upper case. -#}
+{#- Returns a name as SHOW GRANTS prints it: without quotes it is stored in upper case. -#}
 {% macro stored_name(relation_name) %}
     {%- set parts = [] -%}
     {%- for quoted, plain in modules.re.findall('"((?:[^"]|"")+)"|([^."]+)', relation_name) -%}
