@@ -1,15 +1,14 @@
 """GitHub Actions on this machine: workflows executed by `act`, without containers.
 
-Every `run` step is the real one. Actions from elsewhere are stubs, small composite actions that do
-what the job needs of them: `checkout` clones the repository at the ref it is told, `setup-python`
-gives an environment that has all packages but the members' library, which the job installs
-(tests/job_python.py),
-`configure-aws-credentials` assumes the role with a token of the issuer in tests/aws_world.py,
-`create-github-app-token` gives a token of the stand-in for GitHub's API, `upload-artifact` copies
-files.
+Every `run` step is the real one. Actions of other repositories are stubs: small composite actions
+that do what a job needs. `checkout` clones the repository at the given ref. `setup-python` provides
+an environment with all packages except the members' library, which the job installs
+(tests/job_python.py). `configure-aws-credentials` assumes the role with a token of the issuer in
+tests/aws_world.py. `create-github-app-token` returns a token of the stand-in for GitHub's API.
+`upload-artifact` copies files.
 
-What act cannot show: events and their types, `on:` filters, concurrency, environments and their
-protection, `permissions:`, cron, OIDC tokens of GitHub's own, caches, and that a hosted runner has
+act cannot show: events and their types, `on:` filters, concurrency, environments and their
+protection, `permissions:`, cron, GitHub's own OIDC tokens, caches, and that a hosted runner has
 what a step expects (gh, git).
 """
 
@@ -32,9 +31,9 @@ from tests.warm import COMMANDS, server, tools
 from tests.warm.client import TEXT_ALONE
 
 PASSED = ("AWS_", "DBT_", "GIT_", "PATH", "LANG", "LC_")
-"""What steps get of the tests' own environment; in another language no dbt begins warm."""
+"""Variables of the tests' environment that steps get. In another language, no dbt starts warm."""
 UNKNOWN = re.compile(r"\n +(queue: max|deployment: false)$", re.MULTILINE)
-"""What GitHub has learnt after act's schema; both are about what act does not do anyway."""
+"""Keys that are newer than act's schema. act does not implement what they are about anyway."""
 USES = re.compile(r"uses: ([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 
 CHECKOUT = """
@@ -61,8 +60,9 @@ else
 fi
 echo "commit=$commit" >> "$GITHUB_OUTPUT"
 """
-"""As the action does it: one commit, or all with tags, on a branch where a branch is named. What is
-sent is not made smaller first, nor taken apart into files. Other jobs copy the one commit."""
+"""Clones as the action does: one commit, or all commits with tags, on a branch if one is named. To
+save time, git neither compresses what it sends nor unpacks it into files, and other jobs copy the
+same commit."""
 
 PYTHON = """
 folder=$(mktemp -d)
@@ -73,7 +73,7 @@ echo "$folder/bin" >> "$GITHUB_PATH"
 NODE = """#!/bin/sh
 echo "$0"
 """
-"""act asks for it in each job, and no stub needs it."""
+"""A program `node`, for which act asks in each job. No stub needs it."""
 
 AWS = """
 cd "$ACTIONS_TESTS"
@@ -134,8 +134,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of a workflow, as act tells it. log: of act, with what it knows of each line; printed:
-    what GitHub would show of it; jobs: name → result."""
+    """A run of a workflow.
+
+    log: act's log, one JSON object a line.
+    printed: the part of it that GitHub would show.
+    jobs: the result of each job, by name.
+    """
 
     status: int
     log: str
@@ -148,7 +152,7 @@ class Run:
         return self.status == 0
 
     def __str__(self) -> str:
-        """Results by step, with what those that failed have printed."""
+        """Returns the result of each step, with the output of those that failed."""
         lines = [f"status {self.status}, jobs {dict(self.jobs)}"]
         for step in self.steps:
             lines.append(f"{step.result or 'not run':8} {step.job}: {step.name}")
@@ -165,7 +169,7 @@ class Run:
 
 @dataclass
 class Actions:
-    """Where workflows run. environment: of every step; artifacts: what runs have uploaded."""
+    """Runs workflows. environment: variables of every step. artifacts: what runs have uploaded."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -188,8 +192,10 @@ class Actions:
         packages: Path | None = None,
         **environment: str,
     ) -> Run:
-        """Runs a workflow of the repository, at the commit that is checked out there. packages: a
-        folder that a job's Python has before those of the tests."""
+        """Runs a workflow of the repository, at the commit that is checked out there.
+
+        packages: a folder that comes before the tests' packages on the path of a job's Python.
+        """
         self.number += 1
         place = self.folder / f"run{self.number}"
         place.mkdir(parents=True)
@@ -212,7 +218,7 @@ class Actions:
             "ACTIONS_ENVIRONMENTS": json.dumps(_environments(text)),
             "GITHUB_RUN_ID": str(1000 + self.number),
             TEXT_ALONE: "1",  # act gives steps a terminal
-            "PIP_NO_INDEX": "1",  # everything else is installed already; nothing more may be
+            "PIP_NO_INDEX": "1",  # everything else is installed, and nothing may be downloaded
             **environment,
         }
         (place / "env").write_text(_dotenv(inherited))
@@ -252,7 +258,7 @@ class Actions:
         return program
 
     def _stub(self, action: str) -> Path:
-        """The stub as a git repository, which is what act expects."""
+        """Writes the stub of an action, and returns its folder for act's --local-repository."""
         folder = self.folder / "stubs" / action
         if not folder.exists():
             folder.mkdir(parents=True)
@@ -273,7 +279,7 @@ class Actions:
 
 
 def _environments(text: str) -> dict[str, str]:
-    """Job → the environment that it names, which is part of its subject."""
+    """Returns the environment of each job, which is part of the subject of its token."""
     jobs = yaml.safe_load(text)["jobs"]
     named = {name: job["environment"] for name, job in jobs.items() if "environment" in job}
     return {name: e if isinstance(e, str) else e["name"] for name, e in named.items()}
@@ -284,7 +290,7 @@ def _dotenv(values: Mapping[str, str]) -> str:
 
 
 def _read(status: int, log: str) -> Run:
-    """act's log: one JSON object a line; steps are told apart by job and step id."""
+    """Parses act's log, one JSON object a line. Job and step id identify a step."""
     lines = list(_lines(log))
     steps: dict[tuple[str, str], dict[str, Any]] = {}
     jobs: dict[str, str] = {}

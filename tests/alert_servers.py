@@ -1,6 +1,6 @@
-"""A mail server and a Slack webhook on loopback, for alerts to arrive at.
+"""A mail server and a Slack webhook on loopback that receive alerts.
 
-What they cannot show: that Slack renders a message as meant, or that a mail is not taken for spam.
+They cannot show that Slack renders a message as intended, or that a mail is not treated as spam.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _serving(server: socketserver.BaseServer) -> Iterator[None]:
 
 @dataclass
 class Slack:
-    """messages: what was posted; statuses: to answer next, 200 when there are none left."""
+    """messages: what was posted. statuses: the next responses' statuses; after these, 200."""
 
     url: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -81,8 +81,11 @@ def slack() -> Iterator[Slack]:
 
 @dataclass
 class Mails:
-    """port: of the server; certificate: to trust. messages: with their recipients, and whether
-    they came encrypted and signed in."""
+    """A mail server.
+
+    certificate: the file to trust.
+    received: messages, their recipients, whether TLS was used, and whether the client signed in.
+    """
 
     port: int = 0
     certificate: Path = Path()
@@ -91,7 +94,7 @@ class Mails:
 
 
 class _Session(socketserver.StreamRequestHandler):
-    """As much of SMTP as smtplib speaks."""
+    """The part of SMTP that smtplib uses."""
 
     mails: Mails
     context: ssl.SSLContext
@@ -167,14 +170,14 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
     def handle_error(self, *_: object) -> None:
-        """A client that did not like what it saw has gone; its test says what comes of that."""
+        """Ignores that a client has disconnected, for example because of the certificate."""
 
 
 @contextlib.contextmanager
 def mail_server(
     folder: Path, *, starttls: bool = True, implicit: bool = False, password: str = ""
 ) -> Iterator[Mails]:
-    """implicit: TLS from the first byte, as on port 465."""
+    """Runs a mail server. implicit: TLS from the first byte, as on port 465."""
     mails = Mails(certificate=folder / "certificate.pem", password=password)
     key = _certificate(mails.certificate, folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -187,7 +190,7 @@ def mail_server(
 
 
 def _certificate(path: Path, folder: Path) -> Path:
-    """Of 127.0.0.1, signed by itself; its key's file."""
+    """Writes a self-signed certificate for 127.0.0.1. Returns the file of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,22 +1,24 @@
-"""AWS for tests: the roles of rendered members on a real S3 server, and GitHub's OIDC tokens.
+"""Stands in for AWS: the roles of rendered members on a real S3 server, and GitHub's OIDC tokens.
 
     stacks = [stack(member.path) for member in (dbt_up, dbt_down)]
     with running(folder, stacks) as aws:
         dbt_up.ok(PUBLISH, **aws.environment(aws.role("dbt_up"), subject("acme/dbt-up")))
 
-The policies are those of each member's aws/registry.yml with CloudFormation's functions resolved:
-what a role may do, and who may assume it, is decided by SeaweedFS, as its STS and IAM read them.
-Where it is blind a proxy in front of it decides, by `allows` below and the same documents:
+The policies are those of each member's aws/registry.yml, with CloudFormation's functions resolved.
+The STS and IAM of SeaweedFS, the server, decide by them what a role may do and who may assume it.
+For what SeaweedFS does not support, a proxy in front of it decides, by `allows` below and the same
+documents:
 
 - conditions on BLIND keys. The server gets a policy without them, and the proxy refuses what only
   such a condition forbids.
-- a role that may not list an object by its name gets 403 for one that is not there, not 404.
+- a role that may not list an object by its name gets 403 instead of 404 if the object is missing.
 
-It knows the subject and the audience of a token as `oidc:sub` and `oidc:aud`, so these two keys of
-the trust policies are renamed for it. The bucket's policy is the proxy's business too: its denial
-of plain HTTP would close the server to all (tests/test_aws_registry.py installs it to see that).
+The server knows the subject and the audience of a token as `oidc:sub` and `oidc:aud`, so these two
+keys of the trust policies are renamed for it. The proxy also applies the bucket's policy, whose
+denial of plain HTTP would close the server to all (tests/test_aws_registry.py installs it to see
+that).
 
-In a workflow the stub of aws-actions/configure-aws-credentials does what the action does: it asks
+In a workflow, the stub of aws-actions/configure-aws-credentials does what the action does. It asks
 the issuer for a token ($ACTIONS_ID_TOKEN_REQUEST_URL, see `workflow_environment`), and STS for
 credentials (`python -m tests.aws_world ROLE_ARN` prints them as lines for $GITHUB_ENV).
 """
@@ -56,7 +58,7 @@ AUDIENCE = "sts.amazonaws.com"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
 GITHUB = "token.actions.githubusercontent.com:"
 BLIND = frozenset({"s3:delimiter", "s3:if-none-match"})
-TOKEN = "a job's own"  # what GitHub gives a job to ask for its OIDC token
+TOKEN = "a job's own"  # the bearer token with which a job requests its OIDC token
 
 Document = dict[str, Any]
 
@@ -84,14 +86,14 @@ _Loader.add_multi_constructor("!", _function)
 
 @dataclass(frozen=True)
 class Stack:
-    """A template with values for its parameters: what CloudFormation would create of it."""
+    """A template with values for its parameters, from which CloudFormation would create a stack."""
 
     template: Document
     parameters: Mapping[str, str]
 
     @classmethod
     def of(cls, text: str, **given: str) -> Stack:
-        """Raises KeyError for a parameter that is neither given nor has a default."""
+        """Makes a stack. Raises KeyError for a parameter that is not given and has no default."""
         template = yaml.load(text, _Loader)
         declared = template["Parameters"]
         unknown = given.keys() - declared.keys()
@@ -107,7 +109,7 @@ class Stack:
 
     @functools.cached_property
     def resources(self) -> dict[str, Document]:
-        """Properties of what is created, by logical name."""
+        """The properties of the resources that are created, by logical name."""
         return {
             name: self._resolve(resource["Properties"])
             for name, resource in self.template["Resources"].items()
@@ -149,7 +151,7 @@ class Stack:
                 return self._named(name)
             case {"Fn::Sub": str(text)}:
                 named = re.sub(r"\$\{([^!}]+)\}", lambda found: self._named(found[1]), text)
-                return named.replace("${!", "${")  # what IAM fills in, as CloudFormation leaves it
+                return named.replace("${!", "${")  # variables that CloudFormation leaves to IAM
             case {"Fn::If": [condition, yes, no]}:
                 return self._resolve(yes if self._holds(condition) else no)
         return {key: self._resolve(each) for key, each in value.items()}
@@ -172,7 +174,7 @@ class Stack:
 
 
 def stack(member: Path, **parameters: str) -> Stack:
-    """The stack of a rendered member, by its folder."""
+    """Returns the stack of the rendered member in a folder."""
     return Stack.of((member / "aws" / "registry.yml").read_text(), **parameters)
 
 
@@ -182,7 +184,7 @@ def stack(member: Path, **parameters: str) -> Stack:
 def allows(
     policies: Sequence[Document], action: str, resource: str, context: Mapping[str, str]
 ) -> bool:
-    """Do the policies allow it? As AWS decides, for the part of its language that is used here."""
+    """Checks whether the policies allow it, as AWS does, for the part of IAM that is used here."""
     found = {
         statement["Effect"]
         for policy in policies
@@ -219,7 +221,7 @@ def listed(value: Any) -> list[Any]:
 
 
 def known_to_server(policy: Document) -> Document:
-    """The policy without what the server is blind for: it is to allow more, never less."""
+    """Returns the policy without BLIND conditions, so that it allows more, but never less."""
     statements = []
     for statement in policy["Statement"]:
         condition = {
@@ -237,7 +239,7 @@ def known_to_server(policy: Document) -> Document:
 
 @dataclass(frozen=True)
 class Permission:
-    """One action on one pattern of keys; of s3:ListBucket, of prefixes."""
+    """One action on one pattern of keys, or for s3:ListBucket of prefixes."""
 
     action: str
     key: str
@@ -248,7 +250,7 @@ class Permission:
 
 @dataclass(frozen=True)
 class Role:
-    """A role of a stack; trust: who may assume it; policy: what it may do."""
+    """A role of a stack. trust: who may assume it. policy: what it may do."""
 
     arn: str
     trust: Document
@@ -259,7 +261,7 @@ class Role:
         return self.arn.rpartition("/")[2]
 
     def permissions(self) -> list[Permission]:
-        """Everything that the policy permits, down to the pattern of keys."""
+        """Returns everything that the policy permits, one pattern of keys each."""
         return [
             Permission(action, key)
             for statement in self.policy["Statement"]
@@ -269,7 +271,7 @@ class Role:
         ]
 
     def without(self, permission: Permission, name: str) -> Role:
-        """A role of another name that lacks one permission of this."""
+        """Returns a role of another name that lacks one permission of this role."""
         statements = []
         for statement in self.policy["Statement"]:
             actions, keys = listed(statement["Action"]), _keys(statement)
@@ -286,7 +288,7 @@ class Role:
         return Role(arn, self.trust, {**self.policy, "Statement": statements})
 
     def configuration(self) -> tuple[Document, Document]:
-        """The role and its policy as the server's configuration has them."""
+        """Returns the role and its policy for the server's configuration."""
         trust = json.loads(json.dumps(self.trust).replace(f'"{GITHUB}', '"oidc:'))
         role = {
             "roleName": self.name,
@@ -306,7 +308,7 @@ def _keys(statement: Document) -> list[str]:
 
 
 def _narrowed(statement: Document, action: str, keys: list[str]) -> Document:
-    """The statement for one action and fewer keys."""
+    """Returns the statement for only one action and these keys."""
     if action == "s3:ListBucket":
         return {**statement, "Condition": {"StringLike": {"s3:prefix": keys}}}
     bucket = listed(statement["Resource"])[0].partition("/")[0]
@@ -319,8 +321,10 @@ def _narrowed(statement: Document, action: str, keys: list[str]) -> Document:
 def subject(
     repository: str, environment: str = "prod", *, ids: tuple[int, int] | None = None
 ) -> str:
-    """Who GitHub says a job of the environment is; `ids`: of owner and repository, as it names
-    repositories that are younger than July 2026."""
+    """Returns the subject of a token for a job of the environment.
+
+    ids: those of owner and repository, which GitHub adds for repositories since July 2026.
+    """
     owner, name = repository.split("/")
     if ids:
         owner, name = f"{owner}@{ids[0]}", f"{name}@{ids[1]}"
@@ -328,11 +332,14 @@ def subject(
 
 
 class Issuer:
-    """A stand-in for GitHub's OIDC provider. It gives anybody a token for any subject, where
-    GitHub decides by the job that asks.
+    """A stand-in for GitHub's OIDC provider.
 
-    name: who its tokens say has issued them; given: those that were asked for over HTTP;
-    lifetimes: seconds of the next ones, then 300; refuses_after: so many were given.
+    It gives anybody a token for any subject. GitHub derives the subject from the job that asks.
+
+    name: the issuer that its tokens name.
+    given: the tokens that were requested over HTTP.
+    lifetimes: seconds that the next tokens are valid; after these, 300.
+    refuses_after: the number of tokens after which it refuses.
     """
 
     def __init__(self, url: str) -> None:
@@ -409,12 +416,12 @@ def issuing() -> Iterator[Issuer]:
 
 
 class Refused(Exception):
-    """STS gives nobody credentials for this."""
+    """Raised where STS refuses credentials."""
 
 
 @dataclass
 class Aws:
-    """S3 and STS at `url`, the roles by their ARNs, and the policy of the bucket."""
+    """S3 and STS at `url`, the roles by ARN, and the bucket's policy."""
 
     url: str
     s3: S3
@@ -423,23 +430,23 @@ class Aws:
     bucket_policy: Document
 
     def role(self, project: str, *, ci: bool = False) -> str:
-        """ARN of a project's role, where its answers leave the name to the template."""
+        """Returns the ARN of a project's role, under the template's default name."""
         name = f"dbt-mesh-{project.replace('_', '-')}{'-ci' if ci else ''}"
         return f"arn:aws:iam::{ACCOUNT}:role/{name}"
 
     def assume(self, role: str, token: str) -> dict[str, str]:
-        """Credentials as environment variables, for a token of GitHub's. Raises Refused."""
+        """Returns credentials as environment variables, for a token of GitHub's. Raises Refused."""
         return assume(self.url, role, token) | {
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_REGION": "us-east-1",
         }
 
     def environment(self, role: str, subject: str) -> dict[str, str]:
-        """What a job exports who is `subject` and has assumed the role. Raises Refused."""
+        """Returns the variables of a job of that subject in that role. Raises Refused."""
         return self.assume(role, self.issuer.token(subject))
 
     def workflow_environment(self, subject: str) -> dict[str, str]:
-        """What a runner exports for a job that may ask for a token; and where AWS is."""
+        """Returns the variables of a job that may request a token, and the URLs of AWS."""
         asked = urllib.parse.urlencode({"subject": subject})
         return {
             "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.issuer.url}/token?{asked}",
@@ -458,7 +465,7 @@ def _sts(endpoint: str) -> Any:
 
 
 def assume(endpoint: str, role: str, token: str) -> dict[str, str]:
-    """Raises Refused."""
+    """Assumes a role. Returns its credentials as environment variables. Raises Refused."""
     try:
         answer = _sts(endpoint).assume_role_with_web_identity(
             RoleArn=role, RoleSessionName="GitHubActions", WebIdentityToken=token
@@ -474,7 +481,7 @@ def assume(endpoint: str, role: str, token: str) -> dict[str, str]:
 
 
 def client(environment: Mapping[str, str]) -> Any:
-    """A client of S3 for who has exported this."""
+    """Returns a client of S3 with the credentials of an environment."""
     return s3_server.session().client(
         "s3",
         endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
@@ -487,8 +494,10 @@ def client(environment: Mapping[str, str]) -> Any:
 
 @contextlib.contextmanager
 def running(folder: Path, stacks: Sequence[Stack], *, roles: Sequence[Role] = ()) -> Iterator[Aws]:
-    """Runs AWS with the roles of the stacks and these further ones, in one bucket, s3_server's
-    BUCKET; the server's data lie in `folder`."""
+    """Runs S3 and STS with one bucket, s3_server's BUCKET, for the roles of the stacks and `roles`.
+
+    The server's data are in `folder`.
+    """
     buckets = {stack.parameters["RegistryBucket"] for stack in stacks}
     assert buckets == {BUCKET}, f"members of another registry: {buckets}"
     every = [*(role for stack in stacks for role in stack.roles()), *roles]
@@ -520,7 +529,7 @@ def _configuration(issuer: Issuer, roles: Sequence[Role]) -> Document:
         },
         "providers": [
             {
-                "name": PROVIDER,  # by which the trust policies call it
+                "name": PROVIDER,  # the name in the trust policies
                 "type": "oidc",
                 "enabled": True,
                 "config": {
@@ -537,7 +546,7 @@ def _configuration(issuer: Issuer, roles: Sequence[Role]) -> Document:
 
 
 def _as_aws(aws: Aws, request: Request, forward: Callable[[], Answer]) -> Answer | None:
-    """Answers as AWS does where the server is blind; see the top."""
+    """Answers as AWS would where the server does not: see the module's docstring."""
     role = aws.roles.get(_role_of(request))
     asked = request_of(request)
     if role is None or asked is None:
@@ -561,7 +570,7 @@ def _as_aws(aws: Aws, request: Request, forward: Callable[[], Answer]) -> Answer
 
 
 def _role_of(request: Request) -> str:
-    """The role of a session; the server has given out its token, and checks it."""
+    """Returns the role of a session. The server has issued the session's token, and checks it."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     parts = headers.get("x-amz-security-token", "").split(".")
     if len(parts) != 3:
@@ -571,10 +580,10 @@ def _role_of(request: Request) -> str:
 
 
 def request_of(request: Request) -> tuple[str, str, dict[str, str]] | None:
-    """What a request asks S3 for: action, resource and condition keys."""
+    """Returns action, resource and condition keys of a request to S3."""
     address = urllib.parse.urlsplit(request.path)
     bucket, _, key = urllib.parse.unquote(address.path).lstrip("/").partition("/")
-    context = {"aws:SecureTransport": "true"}  # as far as the proxy's answers go
+    context = {"aws:SecureTransport": "true"}  # the proxy does not apply that condition
     resource = f"arn:aws:s3:::{bucket}"
     if not bucket:
         return None
@@ -598,7 +607,8 @@ def request_of(request: Request) -> tuple[str, str, dict[str, str]] | None:
 def main() -> None:
     """Assumes a role with the job's own token, as aws-actions/configure-aws-credentials does.
 
-    A run here has one subject for all its jobs: its environment is that of the job."""
+    All jobs of a run share one subject here, so its environment is replaced by the job's.
+    """
     (role,) = sys.argv[1:]
     environment = json.loads(os.environ["ACTIONS_ENVIRONMENTS"])[os.environ["GITHUB_JOB"]]
     address = re.sub(

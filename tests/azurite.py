@@ -1,7 +1,7 @@
-"""Azurite, Microsoft's emulator of Azure Storage, for the tests of the registry on Azure: it checks
-signatures and conditions. `python -m tests.azurite` installs it into this environment, with npm.
+"""Runs Azurite, Microsoft's emulator of Azure Storage, for the tests of the registry on Azure.
 
-Where it cannot be installed its tests are skipped, which they say; in CI they fail.
+Azurite checks signatures and conditions. `python -m tests.azurite` installs it into this
+environment, with npm. Where it cannot be installed, its tests are skipped; in CI they fail.
 """
 
 from __future__ import annotations
@@ -31,20 +31,22 @@ RELEASE = "3.35.0"  # the last that runs on node 20
 HOME = Path(sys.prefix) / "azurite"
 PROGRAM = HOME / "node_modules/azurite/dist/src/blob/main.js"
 INSTALLED_WITHIN = 600
-"""Seconds. It takes twenty."""
+"""Seconds. Usually it takes twenty."""
 ACCOUNT, CONTAINER = "meshaccount", "mesh"
 KEY = base64.b64encode(b"a key of the tests").decode()
 
 
 @dataclass(frozen=True)
 class Azure:
-    """The server, with one container. `url`: of the server, or of a proxy in front of it."""
+    """The server, with one container. url: its own, or that of a proxy in front of it."""
 
     url: str
 
     def environment(self, identity: str = "admin", **others: str) -> dict[str, str]:
-        """What somebody exports who signs in as `identity`: with the key of the account, or as
-        `consumer` or `pull_request` with a signature that may read only."""
+        """Returns what somebody exports to sign in as `identity`.
+
+        `consumer` and `pull_request` have a signature that may only read, others the account's key.
+        """
         sign_in = {"AZURE_STORAGE_ACCOUNT_KEY": KEY}
         if identity in ("consumer", "pull_request"):
             until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
@@ -62,8 +64,8 @@ class Azure:
 
 
 def make() -> None:
-    """Installs it. Raises SubprocessError where npm fails, or waits as for a certificate that
-    it does not know, and FileNotFoundError where there is no npm."""
+    """Installs Azurite. Raises FileNotFoundError where there is no npm, and SubprocessError where
+    npm fails or takes too long, as it does for a certificate that it does not trust."""
     what = ["--no-audit", "--no-fund", "--ignore-scripts", f"azurite@{RELEASE}"]
     subprocess.run(
         ["npm", "install", "--silent", "--prefix", HOME, *what],

@@ -1,4 +1,4 @@
-"""Rendered members and how to run their commands, shared by all tests."""
+"""Provides rendered members, and runs their commands, for all tests."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ from tests.warm.serve import SELDOM
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
-# Nothing of the machine the tests run on: neither its mesh, nor its AWS, nor its git settings.
+# Tests use nothing of the machine they run on: not its mesh, its AWS or its git settings.
 for name in list(os.environ):
     if name.startswith(("DBT_", "AWS_", "SNOWFLAKE_", "GIT_", "GITHUB_", "COPIER_")):
         del os.environ[name]
-# Python keeps what it compiles, this one and those that tests start: else each does it again.
+# Python keeps compiled files, in this process and in those that tests start. Otherwise each process
+# would compile them again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 os.environ |= {
@@ -44,7 +45,7 @@ os.environ |= {
     "GIT_COMMITTER_NAME": "Test",
     "GIT_COMMITTER_EMAIL": "test@example.com",
     "AWS_EC2_METADATA_DISABLED": "true",
-    # the connector asks the clouds at each sign-in whether it runs there, for statistics alone
+    # at each sign-in the connector asks the clouds whether it runs there, only for statistics
     "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -54,7 +55,7 @@ os.environ |= {
 
 @cache
 def questions() -> Mapping[str, Any]:
-    """Questions of copier.yml by key, computed answers left out."""
+    """Returns the questions of copier.yml by key, without computed answers."""
     loaded = yaml.load((ROOT / "copier.yml").read_text(), yaml.CSafeLoader)
     return {
         key: details
@@ -64,15 +65,14 @@ def questions() -> Mapping[str, Any]:
 
 
 def program(command: str) -> list[str]:
-    """How people start `scripts/….py`, a command of the library, or `dbt`."""
+    """Returns how people start `scripts/….py`, a command of the library, or `dbt`."""
     if command in COMMANDS:
         return [sys.executable, "-m", "dbtmesh", command]
     return ["dbt"] if command == "dbt" else [sys.executable, command]
 
 
 def use_git_of_tests(folder: Path) -> None:
-    """Git that does not look after each commit for what it could tidy up, and puts no samples into
-    new repositories."""
+    """Configures git to skip maintenance after commits, and sample files in new repositories."""
     for name in ("hooks", "info"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     settings = folder.with_name("gitconfig")
@@ -81,7 +81,7 @@ def use_git_of_tests(folder: Path) -> None:
 
 
 def pytest_configure() -> None:
-    """For tests alone: a bench measures what people have."""
+    """Speeds up this process. Only tests do that: a bench measures what people have."""
     memory.use()
     use_git_of_tests(shared.folder() / "git")  # before there are other processes
     gc.freeze()
@@ -89,8 +89,10 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Of `-n auto`: one more than there are processors. A tenth of their time tests wait, for a
-    server, a browser or a time that has to pass."""
+    """Returns one worker more than there are processors, for `-n auto`.
+
+    Tests spend a tenth of their time waiting for a server, a browser, or for time to pass.
+    """
     processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     return (processors or 1) + 1
 
@@ -102,9 +104,10 @@ def pytest_sessionfinish() -> None:
 
 @dataclass(frozen=True)
 class Member:
-    """A rendered member, and how its people run its commands.
+    """A rendered member, whose commands a test runs as its team would.
 
-    path: the member's folder; environment: what they have exported.
+    path: the member's folder.
+    environment: the variables that the team has exported.
     """
 
     path: Path
@@ -124,7 +127,7 @@ class Member:
         return done
 
     def ok(self, command: str, *arguments: str | Path, **environment: str) -> str:
-        """Runs a script, which has to succeed; what it printed."""
+        """Runs a script, which has to succeed. Returns what it printed."""
         done = self.run(command, *arguments, **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -132,7 +135,8 @@ class Member:
     def refused(
         self, command: str, *arguments: str | Path, status: int = 1, **environment: str
     ) -> str:
-        """Runs a script that has to end with `status` and one or two lines; those lines."""
+        """Runs a script that has to end with `status`, and returns what it says: errors have one or
+        two lines."""
         done = self.run(command, *arguments, **environment)
         text = done.stderr if status == 1 else done.stdout
         assert done.returncode == status, done.stdout + done.stderr
@@ -142,7 +146,7 @@ class Member:
         return text
 
     def files(self) -> dict[str, bytes]:
-        """Every file of the member by its path, without what dbt and Python leave behind."""
+        """Returns the member's files by path, without what dbt and Python leave behind."""
         skipped = {"target", "logs", "__pycache__", ".git", ".user.yml"}
         return {
             str(path.relative_to(self.path)): path.read_bytes()
@@ -153,19 +157,19 @@ class Member:
 
 @pytest.fixture(scope="session")
 def template() -> Source:
-    """This repository as it is, as if it were released. It is everybody's, in all processes."""
+    """This repository with its changes, as if it were released. All processes share it."""
     return Source(str(shared.once("template", versions.snapshot)), versions.newest())
 
 
 @pytest.fixture(scope="session")
 def line_of_versions() -> Path:
-    """The template's repository with all versions. It is everybody's: clone it to change it."""
+    """The template's repository with all versions. Tests share it: clone it to change it."""
     return shared.once("releases", versions.build)
 
 
 @pytest.fixture(scope="session")
 def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """The same as a folder without versions, which Copier reads where it is, and clones nothing."""
+    """The template as a folder without versions, which Copier reads in place, without a clone."""
     folder = tmp_path_factory.mktemp("template") / "folder"
     folder.mkdir()
     versions.copy_working_tree(folder)
@@ -173,7 +177,7 @@ def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def dbt_of(release: str) -> engines.Dbt:
-    """A dbt of that release (tests.engines.ALL); where there is none here the test is skipped."""
+    """Returns a dbt of that release (tests.engines.ALL), or skips the test if it is not here."""
     found = engines.found(release)
     if found is None:
         why = f"no dbt {release} here: python -m tests.engines makes it, where it can"
@@ -184,9 +188,11 @@ def dbt_of(release: str) -> engines.Dbt:
 
 
 def quickest(driver: str) -> engines.Dbt | None:
-    """The dbt for what is built, but not for the sake of the engine: v2 takes a tenth of the time.
-    None where it, or its driver, is not here: dbt Core builds then, which the summary says; in CI
-    they have to be here."""
+    """Returns the dbt for tests that are not about the engine: v2, which takes a tenth of the time.
+
+    It returns None if v2 or its driver is not here. Then dbt Core builds, and the summary says so.
+    In CI both have to be here.
+    """
     if not (engines.found(engines.V2) and dbt_v2.has_driver(driver)) and not os.environ.get("CI"):
         return None
     assert dbt_v2.has_driver(driver), f"python -m tests.engines brings the ADBC driver of {driver}"
@@ -194,13 +200,13 @@ def quickest(driver: str) -> engines.Dbt | None:
 
 
 def answers_for(dbt: engines.Dbt | None) -> dict[str, str]:
-    """For a member that runs on it."""
+    """Returns the answers for a member that runs on this dbt."""
     return {"engine": dbt.engine if dbt else Engine.CORE}
 
 
 @pytest.fixture(scope="session")
 def quick() -> dict[str, str]:
-    """Answers for members on DuckDB that are built, but not for the sake of the engine."""
+    """Answers for members on DuckDB that are built in tests that are not about the engine."""
     return answers_for(quickest("duckdb"))
 
 
@@ -219,8 +225,8 @@ JOURNEYS = """
     workload_identity workflows members lineage prompts library own_sources snowflake_v2 sources
     stub breakages
 """.split()
-"""Modules whose tests go a long way, with real members, dbt, stores or workflows; longest first.
-They have the marker `journey`, and start first, so that no worker ends alone."""
+"""Modules with long tests, with real members, dbt, stores or workflows; longest first. They have
+the marker `journey`, and start first, so that no worker is left running alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -247,8 +253,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def own_aws_session() -> None:
-    """boto3 keeps the credentials that it was first used with, which are another test's."""
-    boto3: Any = sys.modules.get("boto3")  # not loaded for those that need none
+    """Resets boto3, which would keep the credentials of the test that used it first."""
+    boto3: Any = sys.modules.get("boto3")  # a test that does not need it does not load it
     if boto3:
         boto3.DEFAULT_SESSION = None
 
@@ -260,7 +266,7 @@ Render = Callable[..., Member]
 def render_into(template: Source, copie_session: Copie) -> Render:
     """render_into(folder, **answers) → Member; members in one folder share its .mesh.
 
-    A member of the same answers is rendered once, and copied from then on.
+    A member is rendered only once for the same answers, and then copied.
     """
 
     def render(folder: Path, **answers: Any) -> Member:
@@ -287,7 +293,7 @@ def render_into(template: Source, copie_session: Copie) -> Render:
 
 @pytest.fixture
 def render(render_into: Render, tmp_path: Path) -> Render:
-    """render(kind=…, **answers) → Member in a folder of the test's own."""
+    """render(kind=…, **answers) → Member in the test's own folder."""
 
     def render(**answers: Any) -> Member:
         names = {"upstream": "dbt_up", "native": "dbt_down", "loom": "dbt_down_loom"}

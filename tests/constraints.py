@@ -1,4 +1,4 @@
-"""The members' pins, taken from this repository's: `make constraints` renews both."""
+"""Derives the members' pins from this repository's. `make constraints` renews both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OURS = ROOT / "constraints.txt"
 MEMBERS = ROOT / "template/{{ member }}/constraints.txt.jinja"
 REQUIREMENTS = ROOT / "template/{{ member }}/requirements.txt.jinja"
 LIBRARY = "dbtmesh[s3,azure,gcs,snowflake,publisher,reader]"
-"""The line for the wheel in a member's `vendor/`, with all of its extras."""
+"""The requirement that stands for the wheel in a member's `vendor/`, with all of its extras."""
 WORKFLOWS_INSTALL = ["copier", "copier-template-extensions", "PyYAML", "sqlfluff"]
 DBT = re.compile(r"^dbt-core==(.+)$", re.MULTILINE)
 HEADER = """\
@@ -27,7 +27,7 @@ HEADER = """\
 
 
 def required(template: str) -> list[str]:
-    """What members of any kind require: every line of their requirements.txt, whatever its `if`."""
+    """Returns what members of all kinds require: each line of their file, without its `if`."""
     lines = (line.strip() for line in template.splitlines())
     library = ("./vendor/", "dbtmesh[")
     packages = (LIBRARY if line.startswith(library) else line for line in lines)
@@ -35,7 +35,7 @@ def required(template: str) -> list[str]:
 
 
 def with_dependencies(requirements: Iterable[str]) -> set[str]:
-    """Names of all that these pull in, as it is installed here."""
+    """Returns the names of these packages and all of their dependencies, as installed here."""
     wanted = [Requirement(each) for each in requirements]
     seen: set[tuple[str, str]] = set()
     while wanted:
@@ -51,12 +51,12 @@ def with_dependencies(requirements: Iterable[str]) -> set[str]:
 
 
 def for_members(pins: str, requirements: Iterable[str]) -> str:
-    """The lines of a constraints file that concern these requirements, as a file of its own.
+    """Returns the members' file: the lines of a constraints file for these requirements.
 
     Raises LookupError where a package has no pin.
     """
     lines = {canonicalize_name(line.partition("==")[0]): line for line in pins.splitlines()}
-    # `make constraints` leaves these out: they are of the environment, not of a project
+    # `make constraints` leaves these out, because they belong to the environment, not to a project
     names = with_dependencies(requirements) - {"pip", "setuptools", "dbtmesh"}
     if missing := names - lines.keys():
         raise LookupError(f"no pin in {OURS.name}: {', '.join(sorted(missing))}")
@@ -64,7 +64,7 @@ def for_members(pins: str, requirements: Iterable[str]) -> str:
 
 
 def derived() -> str:
-    """What the members' file has to be: our pins, and dbt's of the engine that they chose."""
+    """Returns what the members' file has to be: our pins, with dbt's for the chosen engine."""
     wanted = required(REQUIREMENTS.read_text(encoding="utf-8")) + WORKFLOWS_INSTALL
     text = for_members(OURS.read_text(encoding="utf-8"), wanted)
     return DBT.sub(

@@ -1,9 +1,9 @@
-"""The engines that members run on, for the tests: `python -m tests.engines` makes them all.
+"""Provides the engines that members run on in tests: `python -m tests.engines` installs them all.
 
-Each has an environment below the one that runs this: `.venv/engines/1.10` and so on. Those of
-dbt Core hold only what differs from this environment, which they see as well; v2 is a binary.
-`make test` makes them. Where one cannot be made (v2 needs a binary for the machine, and npm for
-its driver), its tests are skipped, which the summary says; in CI they fail.
+Each has an environment below the one that runs this code: `.venv/engines/1.10` and so on. Those of
+dbt Core contain only packages that differ from this environment, whose packages they also see; v2
+is a binary. `make test` installs them. If one cannot be installed (v2 needs a binary for the
+machine, and npm for its driver), its tests are skipped, and the summary says so; in CI they fail.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from tests.job_pip import site_of
 
 PINS = {
     "1.10": ("dbt-core==1.10.23", "sqlparse==0.5.4"),
-    # without dbt-core-experimental-parser, whose build fetches a binary
+    # without dbt-core-experimental-parser, whose build downloads a binary
     "1.12": ("dbt-core==1.12.6", "metricflow==0.213.0"),
 }
-"""What an environment of a dbt Core holds, by release; the rest is this environment's."""
+"""The packages in an environment of dbt Core, by release. The rest comes from this environment."""
 OURS = "1.11"
 """The release of dbt Core in this environment."""
 V2 = "v2"
@@ -38,19 +38,19 @@ ALL = ("1.10", OURS, "1.12", V2)
 
 @dataclass(frozen=True)
 class Dbt:
-    """A dbt to run members on. release: one of ALL; program: its path."""
+    """A dbt to run members on. release: one of ALL. program: its path."""
 
     release: str
     program: Path
 
     @property
     def engine(self) -> Engine:
-        """What a member that runs on it answers."""
+        """The answer `engine` of a member that runs on it."""
         return Engine.V2 if self.release == V2 else Engine.CORE
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a member's commands and their own calls of dbt; dbt Core begins warm."""
+        """Variables for a member's commands and their own calls of dbt. dbt Core starts warm."""
         path = os.pathsep.join([str(self.folder), str(self.program.parent), os.environ["PATH"]])
         if self.release == V2:
             return {"PATH": path, "DBT_LOAD_STANDARD_SNOWFLAKE_DRIVER": "1"}
@@ -58,21 +58,21 @@ class Dbt:
 
     @property
     def folder(self) -> Path:
-        """Where shells find it; dbt Core begins warm."""
+        """The folder where shells find it. dbt Core starts warm."""
         return (self.program if self.release == V2 else self.server.program("dbt")).parent
 
     @property
     def server(self) -> warm.Server:
-        """Of a dbt Core, one that has been imported."""
+        """The server that has imported this dbt Core."""
         python = Path(sys.executable) if self.release == OURS else self.program.with_name("python")
         return warm.server(warm.DBT, python)
 
     def run_all(
         self, folder: Path, environment: Mapping[str, str], *commands: str
     ) -> list[tuple[int, str]]:
-        """Runs commands of dbt in a project, one after the other: exit status and output of each.
+        """Runs commands of dbt in a project, in order. Returns exit status and output of each.
 
-        Those of dbt Core begin warm: most of a process's five seconds are imports.
+        Commands of dbt Core start warm, because imports take most of a process's five seconds.
         """
         whole = {**os.environ, **environment, **self.environment}
         ended = []
@@ -87,7 +87,7 @@ class Dbt:
 
 
 def found(release: str) -> Dbt | None:
-    """The dbt of that release, where its environment has been made."""
+    """Returns the dbt of that release, or None if its environment has not been made."""
     if release == OURS:
         return Dbt(release, Path(sys.executable).parent / "dbt")
     if release == V2:
@@ -111,7 +111,7 @@ def make(release: str) -> None:
     home = dbt_v2.folder() / release
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
-    # a `.pth` file's lines that start with `import` are run, so that files of that kind count there
+    # Python runs lines of a `.pth` file that start with `import`; this one reads `.pth` files there
     lines = (f"import site; site.addsitedir({folder!r})" for folder in site.getsitepackages())
     (site_of(home) / "shared.pth").write_text("\n".join(lines))
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
@@ -122,7 +122,7 @@ def make(release: str) -> None:
 
 
 def main() -> int:
-    """Makes what is missing; exit status 1 in CI where that fails."""
+    """Installs what is missing. Returns 1 in CI if that fails."""
     failed = False
     for release in ALL:
         if not found(release):

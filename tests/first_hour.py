@@ -1,8 +1,8 @@
-"""A person at a terminal who types what a guide says, and what they count.
+"""Simulates a person at a terminal who types what a guide says, and counts the commands.
 
 The guides' code blocks are the only source of commands. A second installation would take minutes
-and teach nothing: `python3 -m venv` makes a folder here whose programs are those of the tests, and
-`pip` and `pipx` look whether the files are there that they are told to install from.
+and prove nothing. So `python3 -m venv` here makes a folder with the tests' programs, and `pip` and
+`pipx` only check that the files exist from which they should install.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ printf 'PATH="%s:$PATH"\\n' "$PWD" > activate
 
 
 def blocks(guide: str, heading: str) -> list[list[str]]:
-    """The commands of each code block below a heading of a guide, comments left out."""
+    """Returns the commands of each code block below a heading of a guide, without comments."""
     guide = re.sub(r"```bash.*?```", _without_comments, guide, flags=re.DOTALL)
     _, found, rest = f"\n{guide}".partition(f"\n{heading}\n")
     assert found, heading
@@ -54,7 +54,7 @@ def _without_comments(block: re.Match[str]) -> str:
 
 @dataclass
 class Person:
-    """commands: lines that were typed; questions: that were answered; stumbles: what went wrong."""
+    """A person. commands: lines typed. questions: questions answered. stumbles: what went wrong."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -106,8 +106,10 @@ class Person:
         return folder
 
     def types(self, command: str, *answers: tuple[str, str]) -> str:
-        """Types a line, and answers what is asked: a part of each question, and the keys. What was
-        shown."""
+        """Types a line and answers its questions. Returns what was shown.
+
+        answers: a part of each question, and the keys to type.
+        """
         self.commands += 1
         self.shell.sendline(command)
         said = ""
@@ -131,7 +133,7 @@ class Person:
 
 
 def stated(who: str) -> tuple[int, int, list[str]]:
-    """What the README says that this kind of person needs: commands, questions, and no stumble."""
+    """Returns what the README says that this person needs: commands, questions, and no stumbles."""
     row = re.search(
         rf"^\| {who}[^|]*\|[^|]*\| (\d+) \| (\d+) \|$", (ROOT / "README.md").read_text(), re.M
     )
@@ -140,7 +142,10 @@ def stated(who: str) -> tuple[int, int, list[str]]:
 
 
 def git_settings(folder: Path, **addresses: str) -> dict[str, str]:
-    """Git as Ada has set it up; what is at an address lies on this machine instead."""
+    """Returns variables for git as Ada has configured it.
+
+    addresses: by URL, the place on this machine that replaces it.
+    """
     file = folder / "gitconfig"
     known = [f'[url "{place}"]\n\tinsteadOf = {url}' for url, place in addresses.items()]
     user = "[user]\n\tname = Ada\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main"

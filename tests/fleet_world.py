@@ -1,4 +1,4 @@
-"""A fleet on this machine: members with real git remotes on disk, and a stand-in for `gh`."""
+"""Provides a fleet on this machine: members with git remotes on disk, and a stand-in for `gh`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.mesh_world import public
 from tests.versions import git
 from tests.warm import programs, run
 
-# Only what fleet asks of it: `pr list` and `pr create`, told apart by the repository's remote.
+# Only what the fleet needs: `pr list` and `pr create`, for the repository of the clone's remote.
 FAKE_GH = """#!{python}
 import json, os, subprocess, sys
 from pathlib import Path
@@ -48,7 +48,7 @@ elif sys.argv[1:3] == ["pr", "list"]:
 
 @dataclass(frozen=True)
 class World:
-    """folder/clones holds the members' clones, folder/remotes what they push to."""
+    """A fleet. `folder/clones` holds the members' clones, `folder/remotes` their remotes."""
 
     folder: Path
     template: Path
@@ -62,9 +62,9 @@ class World:
         return self.folder / "remotes" / f"{name}.git"
 
     def member(self, name: str, tag: str, *, shared: str | None = None, **answers: Any) -> Path:
-        """A member as its people have it: rendered, committed, pushed.
+        """Makes a member as a team has it: rendered, committed, pushed. Returns its clone.
 
-        shared: the repository in which it has a folder; without one it has its own.
+        shared: the repository in which it has a folder; by default it has its own repository.
         """
         clone = self.clones / (shared or name)
         source = rendering.Source(str(self.template), tag)
@@ -83,7 +83,7 @@ class World:
         return clone
 
     def _publish(self, clone: Path) -> None:
-        """Gives the clone the remote that it is a clone of."""
+        """Makes a remote from the clone, as if the clone had been made from it."""
         remote = self.remote(clone.name)
         git(self.folder, "clone", "--quiet", "--bare", str(clone), str(remote))
         git(clone, "remote", "add", "origin", str(remote))
@@ -95,7 +95,7 @@ class World:
         (clone / ".venv/bin").symlink_to(programs())
 
     def contract(self, name: str, upstream: str) -> None:
-        """What a member reads of another project, as it has committed it."""
+        """Commits to a member the interface of another project that it reads."""
         columns = ["order_id", "customer_id", "country_code", "ordered_on", "is_revenue"]
         columns += ["net_amount", "customer_order_number"]
         node = public(upstream, "public_orders", columns)
@@ -110,7 +110,7 @@ class World:
         git(clone, "push", "--quiet", "origin", "main")
 
     def edit(self, name: str, path: str, old: str, new: str) -> None:
-        """An edit that the team has pushed."""
+        """Edits a file, commits and pushes it, as the team would."""
         file = self.clones / name / path
         text = file.read_text()
         assert old in text, (path, old)
@@ -118,13 +118,13 @@ class World:
         self.push(self.clones / name)
 
     def branch(self, name: str) -> str:
-        """The commit of the update's branch on the remote; empty where there is none."""
+        """Returns the commit of the update's branch on the remote; empty if there is none."""
         return git(
             self.remote(name), "for-each-ref", "--format=%(objectname)", "refs/heads/template"
         )
 
     def pull_requests(self, repository: str) -> list[dict[str, str]]:
-        """What `gh pr create` was told, and the state, the oldest first."""
+        """Returns the arguments of each `gh pr create`, and the state, oldest first."""
         path = self.folder / "gh" / f"{repository}.json"
         return json.loads(path.read_text()) if path.exists() else []
 
@@ -149,7 +149,7 @@ class World:
         return [sys.executable, "-m", "fleet", *map(str, command)]
 
     def fleet(self, *arguments: str | Path, status: int = 0) -> str:
-        """What the command printed on stdout; it has to end with `status`."""
+        """Runs a command, which has to end with `status`. Returns its standard output."""
         done = run(self.command(*arguments), ROOT, self.environment(), timeout=600)
         assert done.returncode == status, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
@@ -162,7 +162,7 @@ class World:
 
 @contextmanager
 def world(folder: Path, template: Path) -> Iterator[World]:
-    """An empty fleet of the template, whose releases `versions.build` made."""
+    """Makes an empty fleet of the template, whose releases `versions.build` made."""
     for name in ("clones", "remotes", "gh", "bin", ".mesh"):
         (folder / name).mkdir(parents=True)
     fake = folder / "bin" / "gh"

@@ -1,9 +1,9 @@
-"""A stand-in for Google Cloud Storage: what its XML API documents of conditions, as far as a
-registry uses it. No emulator of the registries of packages has conditions on generations.
+"""A stand-in for Google Cloud Storage: the part of its XML API that a registry uses, as documented.
 
-It has PUT with x-goog-if-generation-match, GET and HEAD with If-None-Match, list-type=2, and
-bearer tokens that may read and write below prefixes. What stays unproven: Google's own limits
-(about one write a second to one object), its sign-in, and that it answers in these words.
+No packaged emulator has conditions on generations. This one has PUT with
+x-goog-if-generation-match, GET and HEAD with If-None-Match, list-type=2, and bearer tokens that may
+read and write below prefixes. It cannot prove Google's own limits (about one write a second to one
+object), its sign-in, or the wording of its errors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 BUCKET = "mesh"
-# token → prefixes that it may read, and write; `admin` may all
+# token → prefixes that it may read, and those that it may write; `admin` may access everything
 RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "admin": (("",), ("",)),
     "consumer": (("registry/",), ()),
@@ -32,12 +32,12 @@ RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Gcs:
-    """The server, with one bucket."""
+    """The server, which has one bucket."""
 
     url: str
 
     def environment(self, identity: str = "admin", **others: str) -> dict[str, str]:
-        """What somebody exports who signs in as `identity`."""
+        """Returns what somebody exports to sign in as `identity`."""
         return {
             "GOOGLE_BASE_URL": self.url,
             "GOOGLE_ALLOW_HTTP": "true",
@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _tag(there: tuple[int, bytes]) -> str:
-    """Google's is of the content for small objects: two generations may have the same."""
+    """Returns an ETag of the content, like Google's for small objects: generations can share it."""
     return f'"{hashlib.md5(there[1]).hexdigest()}"'
 
 
@@ -159,7 +159,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, *_: object) -> None:
-        """A client that was killed has gone away."""
+        """Ignores that a client was killed."""
 
 
 @contextlib.contextmanager

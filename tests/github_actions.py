@@ -1,9 +1,9 @@
-"""GitHub Actions in the stand-in for GitHub's API (tests/github_api.py): which event starts which
-workflow, and what the jobs do that the conformance run asks with. The sources are in
-tests/github_rules.py.
+"""GitHub Actions in the stand-in for GitHub's API (tests/github_api.py).
 
-It runs the steps that it knows (`true`, `gh api`, an upload of an artifact), at once; of others it
-says so. tests/workflow_world.py runs the workflows of members, by act.
+It decides which event starts which workflow, and runs the jobs of the conformance run's workflows.
+The sources of the rules are in tests/github_rules.py. It runs the steps that it knows (`true`,
+`gh api`, an upload of an artifact) at once, and raises an error for others. tests/workflow_world.py
+runs the workflows of members, by act.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ _ALWAYS_START = ("repository_dispatch", "workflow_dispatch")
 
 @dataclass
 class Workflow:
-    """A workflow file of a repository, as of a branch. inputs: of its workflow_dispatch, None where
-    it does not listen to that. state: `active`, or why GitHub does not run it. events, jobs: of the
-    file, where there is one."""
+    """A workflow file of a repository, on a branch.
+
+    inputs: those of its workflow_dispatch; None if it has no such trigger.
+    state: `active`, or why GitHub does not run it.
+    events, jobs: those of the file, if there is one.
+    """
 
     branch: str = "main"
     inputs: tuple[str, ...] | None = None
@@ -40,13 +43,13 @@ class Workflow:
     @classmethod
     def of(cls, text: str, branch: str) -> Workflow:
         given = yaml.safe_load(text)
-        events = given[True]  # `on`, as YAML 1.1 has it
+        events = given[True]  # the key `on`, which YAML 1.1 reads as true
         dispatch = events.get("workflow_dispatch", {}) or {}
         inputs = tuple(dispatch.get("inputs", ())) if "workflow_dispatch" in events else None
         return cls(branch, inputs, "active", events, given["jobs"])
 
     def listens(self, event: str, kind: str, branch: str) -> bool:
-        """kind: of a repository_dispatch."""
+        """Checks whether an event starts it. kind: the type of a repository_dispatch."""
         if event not in self.events or self.state != "active":
             return False
         given = self.events[event] or {}
@@ -63,7 +66,7 @@ class Actions:
     repository: Repository
 
     def happened(self, event: str, by: str, branch: str, kind: str = "") -> None:
-        """What an event starts. by: the login of who made it happen."""
+        """Starts the workflows that listen to an event. by: the login of the user who caused it."""
         for file, workflow in self.repository.workflows.items():
             if not workflow.listens(event, kind, branch):
                 continue
@@ -73,7 +76,7 @@ class Actions:
                 self._note(file, event, branch, "action_required")
 
     def start(self, file: str, event: str, branch: str) -> int:
-        """The number of the run, which has ended."""
+        """Runs a workflow to its end. Returns the number of the run."""
         number = self._note(file, event, branch, None)
         self._jobs(self.repository.runs[file][0], self.repository.workflows[file])
         return number
@@ -151,5 +154,5 @@ class Actions:
         return self.api.asked_by(token, method, path, body or None)
 
     def _upload(self, run: dict[str, Any], name: str) -> None:
-        """Attempts of a run share its artifacts."""
+        """Uploads an artifact. All attempts of a run share its artifacts."""
         self.repository.artifacts.setdefault(run["id"], []).append(name)

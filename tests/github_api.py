@@ -1,14 +1,14 @@
 """A stand-in for GitHub's REST API on loopback, as far as members' workflows use it.
 
-It checks the token, what the token may do and in which repositories, and notes every request. Of
-an App it knows the public key: it checks signature and claims of what the App signs, and gives
-tokens for what it asks, within what it was installed for.
+It checks the token, the token's permissions and its repositories, and records every request. It
+knows the public key of an App, checks signature and claims of the App's JWTs, and issues tokens
+within what the App is installed for.
 
-Each rule has its source in tests/github_rules.py, and a question of the conformance run
-(tests/conformance/github); what this cannot show is there, too.
+Each rule has its source in tests/github_rules.py, which also lists what this stand-in cannot show,
+and a question of the conformance run (tests/conformance/github).
 
-A pytest plugin: `pytest_plugins = "tests.github_api"` gives a module the fixture `github`. Its
-helpers are imported too, which is too early for pytest: PYTEST_DONT_REWRITE.
+A pytest plugin: `pytest_plugins = "tests.github_api"` gives a module the fixture `github`. Tests
+import its helpers before pytest could rewrite it: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ APP = "Iv1.app"
 
 @cache
 def app_key() -> tuple[str, RSAPublicKey]:
-    """The private key of the App APP, as GitHub gives it to people, and its public half."""
+    """Returns the private key of the App APP, in GitHub's format, and its public key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     form = serialization.PrivateFormat.TraditionalOpenSSL
     pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
@@ -51,7 +51,7 @@ def app_key() -> tuple[str, RSAPublicKey]:
 
 @dataclass(frozen=True)
 class Token:
-    """Whose a token is, what it may do, and in which repositories (None: in all).
+    """A token, with its owner, its permissions and its repositories (None: all).
 
     permissions: as in a workflow, such as {"contents": "write", "actions": "read"}.
     """
@@ -69,7 +69,7 @@ class Token:
 
 @dataclass
 class Installation:
-    """An App in repositories of an owner, with the permissions that the owner gave it."""
+    """An installation of an App in repositories of an owner, with the permissions it was given."""
 
     client_id: str
     repositories: frozenset[str]
@@ -83,7 +83,7 @@ LONGEST_JWT = 600
 
 @dataclass(frozen=True)
 class Request:
-    """A request, and the status it was answered with."""
+    """A request and the status of its response."""
 
     method: str
     path: str
@@ -98,7 +98,7 @@ class Request:
 
 @dataclass
 class Fault:
-    """What is answered instead to `times` requests that match `METHOD /path`, after so many."""
+    """The response to `times` requests that match `METHOD /path`, after the first `after`."""
 
     pattern: re.Pattern[str]
     status: int
@@ -109,17 +109,22 @@ class Fault:
 
 
 NEWS = ("project", "version", "digest", "chain")
-"""Inputs of a deploy workflow that waits for others."""
+"""Inputs of the deploy workflow of a project that reads others."""
 
 
 @dataclass
 class Repository:
-    """What the API knows of a repository. comments: by number of the issue or pull request;
-    pulls: number → state; runs: of workflow files, newest first; an archived one is read only.
-    workflows: by file; started: what workflow_dispatch was sent, with the workflow; refs: commits
-    of those that were made here; files: of the default branch; heads: branches of pull requests;
-    artifacts: names, by run; jobs: of its last attempt; attempts: earlier ones of runs; is_empty:
-    without a commit."""
+    """What the API knows of a repository.
+
+    comments: by the number of the issue or pull request.
+    pulls: the state of each pull request, by number. heads: their branches.
+    runs: by workflow file, newest first. jobs: of a run's last attempt. attempts: earlier ones.
+    is_archived: an archived repository is read-only.
+    workflows: by file. started: the bodies of workflow_dispatch, with the workflow.
+    refs: commits of refs that were created here. files: of the default branch.
+    artifacts: names, by run.
+    is_empty: whether it has no commit.
+    """
 
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
@@ -150,10 +155,13 @@ Answer = tuple[int, Any]
 
 
 class GitHubApi:
-    """The API, for as long as the `with` block lasts.
+    """The API, which runs as long as the `with` block.
 
-    repositories: by full name, each to be added before it is asked for; tokens: by text; apps:
-    public keys by client id; installations: of Apps, by number; issued: tokens of Apps, in order.
+    repositories: by full name. A test has to add each before it is requested.
+    tokens: by text.
+    apps: public keys by client id.
+    installations: of Apps, by number.
+    issued: tokens of Apps, in order.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -195,8 +203,7 @@ class GitHubApi:
         return text
 
     def install(self, *repositories: str, **may: str) -> Installation:
-        """Installs the App in repositories of one owner, which are there then, and so are their
-        deploy workflows."""
+        """Installs the App in repositories of one owner, with their deploy workflows."""
         permissions = {name.replace("_", "-"): level for name, level in may.items()}
         made = Installation(APP, frozenset(repositories), permissions)
         for name in repositories:
@@ -206,7 +213,7 @@ class GitHubApi:
         return made
 
     def environment(self, repository: str, token: str = TOKEN, **others: str) -> dict[str, str]:
-        """What a step of a workflow of the repository finds."""
+        """Returns the variables of a step in a workflow of the repository."""
         return {
             "GITHUB_API_URL": self.url,
             "GITHUB_SERVER_URL": "https://github.com",
@@ -225,22 +232,22 @@ class GitHubApi:
         body: Any = None,
         **headers: str,
     ) -> None:
-        """Answers the next requests that match with an error, such as
+        """Answers the next matching requests with an error, such as
         fail("POST .*/dispatches", 403, Retry_After="0")."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         body = {"message": "injected"} if body is None else body
         self._faults.append(Fault(re.compile(pattern), status, times, named, body, after))
 
     def number(self) -> int:
-        """One that nothing has yet."""
+        """Returns an unused number."""
         return next(self._ids)
 
     def job_token(self, repository: str, permissions: Mapping[str, str]) -> Token:
-        """GITHUB_TOKEN of a job."""
+        """Returns GITHUB_TOKEN of a job."""
         return Token(dict(permissions), frozenset({repository}))
 
     def asked_by(self, token: Token, method: str, path: str, body: Any) -> int:
-        """The status that a job is answered with, while the job is run here."""
+        """Sends a request of a job that runs in this process. Returns the status."""
         query = dict(parse_qsl(urlsplit(path).query))
         request = Request(method, urlsplit(path).path, query, body, "")
         try:
@@ -251,7 +258,7 @@ class GitHubApi:
         return status
 
     def seen(self, method: str = "") -> list[str]:
-        """Requests as `METHOD /path status`, in order."""
+        """Returns the requests as `METHOD /path status`, in order."""
         return [str(each) for each in self.requests if each.method.startswith(method)]
 
     # -- answering --------------------------------------------------------------------------
@@ -317,7 +324,7 @@ class GitHubApi:
         raise Refused(404, "Not Found")
 
     def _app(self, signed: str) -> str:
-        """The client id of the App that has signed a JWT, minutes ago at most.
+        """Returns the client id of the App that signed a JWT, if it is at most minutes old.
 
         https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
         """
@@ -364,7 +371,7 @@ class GitHubApi:
         return 201, {"token": text, "permissions": may, "repositories": sorted(names)}
 
     def _organisation(self, owner: str, token: Token) -> Answer:
-        """The plan is for owners alone."""
+        """Returns an organisation. It shows its plan only to owners."""
         found = [each for name, each in self.repositories.items() if name.startswith(f"{owner}/")]
         if not found or found[0].settings.of_a_person:
             raise Refused(404, "Not Found")
@@ -602,7 +609,7 @@ class GitHubApi:
 
 
 def _settings(serve: Callable[..., Any], key: str = "", status: int = 200) -> Callable[..., Answer]:
-    """A route of tests/github_environments.py. key: of a list in the answer."""
+    """Returns a route to tests/github_environments.py. key: the key of a list in the response."""
 
     def route(_: GitHubApi, found: Repository, __: Token, request: Request, *rest: str) -> Answer:
         body = (request.body,) if request.method in ("PUT", "POST") else ()
@@ -639,7 +646,7 @@ def _secrets(settings: Settings, environment: str | None = None) -> list[dict[st
 def _put_secret(
     _: GitHubApi, found: Repository, __: Token, request: Request, environment: str, key: str
 ) -> Answer:
-    """The stand-in for `gh secret set` sends it open; GitHub's own sends it encrypted."""
+    """Sets a secret, which the stand-in for `gh` sends in the clear, and the real one encrypted."""
     had = github_environments.known(found.settings, environment).secrets.keys() | set()
     value = request.body.get("value") or request.body["encrypted_value"]
     github_environments.set_secret(found.settings, environment, key, value)
@@ -651,12 +658,12 @@ _ENVIRONMENT = rf"{_REPO}/environments/([^/]+)"
 _Serve = Callable[..., Answer]
 _TALK = "issues or pull-requests"
 _SECRETIVE = {"administration", "environments", "secrets", "variables"}
-"""Permissions that reading takes in a public repository, too."""
+"""Permissions that reading requires in a public repository, too."""
 _APP_ROUTES: list[tuple[str, str, _Serve]] = [
     ("GET", f"{_REPO}/installation", GitHubApi._installation),
     ("POST", r"/app/installations/([0-9]+)/access_tokens", GitHubApi._issue),
 ]
-"""By what an App has signed; all others by a token."""
+"""Routes for an App's JWT. All others require a token."""
 _ROUTES: list[tuple[str, str, str, str, _Serve]] = [
     ("GET", _REPO, "metadata", "read", _repository),
     ("GET", f"{_REPO}/branches", "contents", "read", _branches),
@@ -789,7 +796,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _chunks(self) -> bytes:
-        """As `gh` sends what it is given on standard input."""
+        """Reads a chunked body, which `gh` sends for its standard input."""
         sent = b""
         while size := int(self.rfile.readline(), 16):
             sent += self.rfile.read(size)

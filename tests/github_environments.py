@@ -1,5 +1,7 @@
-"""Environments in the stand-in for GitHub's API (tests/github_api.py): their limits, what each
-plan has, and that a job which names one makes it. The sources are in tests/github_rules.py.
+"""Environments in the stand-in for GitHub's API (tests/github_api.py).
+
+It models their limits, what each plan supports, and that a job creates the environment it names.
+The sources of the rules are in tests/github_rules.py.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ NAMED = {"protected_branches": False, "custom_branch_policies": True}
 LONGEST_WAIT, MOST_REVIEWERS = 43_200, 6
 """Minutes; people and teams."""
 PUBLIC_KEY = {"key_id": "1", "key": "CQ" + "A" * 41 + "="}
-"""What secrets are encrypted by: a point of Curve25519, its base. Nothing here reads them again."""
+"""The key that encrypts secrets: the base point of Curve25519. Nothing here decrypts them."""
 _AT = "2026-01-01T00:00:00Z"
 _SECRET = re.compile(r"(?!GITHUB_)[A-Z_][A-Z0-9_]*", re.IGNORECASE)
 
 
 class Refused(Exception):
-    """An answer that is an error."""
+    """Raised for a response that is an error."""
 
     def __init__(self, status: int, message: str) -> None:
         self.status, self.message = status, message
@@ -28,8 +30,12 @@ class Refused(Exception):
 
 @dataclass
 class Environment:
-    """policy: as in the API, None for no limit; patterns: of NAMED, as type and name; reviewers: as
-    the API shows them."""
+    """An environment.
+
+    policy: as in the API; None for no limit.
+    patterns: type and name of each pattern, for the policy NAMED.
+    reviewers: as the API shows them.
+    """
 
     policy: dict[str, bool] | None = None
     patterns: list[tuple[str, str]] = field(default_factory=list)
@@ -60,9 +66,13 @@ class Environment:
 
 @dataclass
 class Settings:
-    """What a repository's owner has set. plan: of the owner: free, team (as Pro of a person) or
-    enterprise; actions_open_pulls: GitHub Actions may open pull requests; their_pulls_wait: and the
-    workflows of these wait for approval, as they do now; before, they did not run at all."""
+    """The settings of a repository.
+
+    plan: the owner's plan: free, team (which stands for a person's Pro, too) or enterprise.
+    actions_open_pulls: whether GitHub Actions may open pull requests.
+    their_pulls_wait: whether the workflows of these pull requests wait for approval, as they do
+    now. Before, they did not run at all.
+    """
 
     visibility: str = "public"
     plan: str = "team"
@@ -90,12 +100,12 @@ class Settings:
         return made
 
     def job_names(self, name: str) -> None:
-        """What a job does that names an environment: one that is not there is made, open to all."""
+        """Creates the environment that a job names, if it does not exist, open to all branches."""
         if found(self, name) is None:
             self.environments[name] = Environment()
 
     def may_use(self, name: str, branch: str) -> bool:
-        """Whether a run of a branch gets the environment's secrets, and its subject."""
+        """Checks whether a run of a branch gets the environment's secrets and its subject."""
         key = found(self, name)
         here = None if key is None else self.environments[key]
         if here is None or here.policy is None or not self.has_environments:
@@ -106,7 +116,7 @@ class Settings:
 
 
 def matches(pattern: str, branch: str) -> bool:
-    """As Ruby's File.fnmatch with FNM_PATHNAME: only `**/` goes beyond a slash."""
+    """Matches like Ruby's File.fnmatch with FNM_PATHNAME: only `**/` matches across a slash."""
     first, _, rest = pattern.partition("/")
     head, slash, tail = branch.partition("/")
     if first == "**" and rest:
@@ -126,7 +136,7 @@ def get_repository(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def found(settings: Settings, name: str) -> str | None:
-    """The environment's name as it was given first."""
+    """Returns the environment's name as it was first written; None if there is none."""
     return next((each for each in settings.environments if each.lower() == name.lower()), None)
 
 
@@ -151,8 +161,10 @@ def delete(settings: Settings, name: str) -> None:
 
 
 def put(settings: Settings, name: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    """Creates or replaces: what the body leaves out is taken away. One that the plan refuses rules
-    is there then all the same."""
+    """Creates or replaces an environment. What the body leaves out is removed.
+
+    If the plan does not allow its rules, the environment is created nevertheless.
+    """
     body = body or {}
     policy = body.get("deployment_branch_policy")
     if policy and policy["protected_branches"] == policy["custom_branch_policies"]:
@@ -224,5 +236,5 @@ def variable(settings: Settings, name: str) -> dict[str, str]:
 
 
 def names(secrets: Iterable[str]) -> list[dict[str, str]]:
-    """Never their values."""
+    """Lists secrets by name, never with their values."""
     return [{"name": name, "created_at": _AT, "updated_at": _AT} for name in sorted(secrets)]

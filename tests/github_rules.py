@@ -1,4 +1,4 @@
-"""Where each rule of the stand-in for GitHub (tests/github_api.py) comes from."""
+"""Names the source of each rule of the stand-in for GitHub (tests/github_api.py)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _ACTIONS_SETTINGS = (
 
 
 class Rule(Documented):
-    """The rules that the stand-in answers by."""
+    """The rules that the stand-in follows."""
 
     MADE_BY_JOB = Source(
-        "a job that names an environment which does not exist makes it, without any rule",
+        "a job that names an environment which does not exist creates it, without any rule",
         _MANAGE,
         "github_environments.Settings.job_names",
     )
     ENVIRONMENT_SHOWN = Source(
-        "an environment is shown with its rules, and with which branches may deploy; null is all",
+        "an environment is shown with its rules and its branch policy; null means all branches",
         "rest/deployments/environments",
         "github_environments.Environment.as_json",
     )
@@ -39,13 +39,13 @@ class Rule(Documented):
         "an environment that has rules is never changed; one that was limited is read again",
     )
     NAMES_IGNORE_CASE = Source(
-        "names of environments do not tell upper from lower case",
+        "names of environments are not case-sensitive",
         f"{_MANAGE}#creating-an-environment",
         "github_environments.found",
     )
     PATTERNS = Source(
         "patterns of branches and tags belong to an environment that is limited to named ones: "
-        "404 elsewhere, 303 for one that is there",
+        "404 for others, 303 for a pattern that exists",
         "rest/deployments/branch-policies",
         "github_environments.add_pattern",
     )
@@ -55,12 +55,12 @@ class Rule(Documented):
         "github_environments.matches",
     )
     BRANCH_REFUSED = Source(
-        "a job of a branch that its environment does not let in fails before it begins",
+        "a job fails before it begins if its environment does not allow its branch",
         _DEPLOYMENTS,
         "github_environments.Settings.may_use",
     )
     PROTECTED_BRANCHES = Source(
-        "a limit to protected branches is none where no branch is protected",
+        "a limit to protected branches has no effect if no branch is protected",
         _DEPLOYMENTS,
         "github_environments.Settings.may_use",
     )
@@ -71,13 +71,13 @@ class Rule(Documented):
         "github_environments.put",
     )
     FREE_REFUSES = Source(
-        "a private repository of the Free plan makes the environment all the same, and refuses "
+        "a private repository of the Free plan creates the environment nevertheless, and refuses "
         "its rules with 422",
         "https://github.com/integrations/terraform-provider-github/issues/1311",
         "github_environments.put",
     )
     WAIT_TIMER = Source(
-        "a wait timer has 43,200 minutes at most, and reviewers are six",
+        "a wait timer has at most 43,200 minutes, and there are at most six reviewers",
         "rest/deployments/environments",
         "github_environments.put",
     )
@@ -97,38 +97,38 @@ class Rule(Documented):
         "github_environments.set_secret",
     )
     REPOSITORY_SHOWN = Source(
-        "a repository tells its visibility and its default branch",
+        "a repository shows its visibility and its default branch",
         "rest/repos/repos",
         "github_environments.get_repository",
     )
     PLAN_TOLD = Source(
-        "an organisation tells its plan to its owners",
+        "an organisation shows its plan to its owners",
         "rest/orgs/orgs",
         "github_api.GitHubApi._organisation",
     )
     DISPATCH_UNHEARD = Source(
-        "a repository_dispatch is answered with success also where no workflow listens",
+        "a repository_dispatch is answered with success even if no workflow listens",
         "rest/repos/repos",
         "github_api.GitHubApi._dispatch",
     )
     DISPATCH_LIMITS = Source(
-        "a repository_dispatch has a type of 100 characters and ten properties at most",
+        "a repository_dispatch has a type of at most 100 characters and at most ten properties",
         "rest/repos/repos",
         "github_api.GitHubApi._dispatch",
     )
     WORKFLOW_DISPATCH = Source(
-        "a workflow_dispatch needs a workflow that listens, a ref that exists and inputs that it "
-        "has; then it may tell its run",
+        "a workflow_dispatch needs a workflow that listens, a ref that exists and inputs that the "
+        "workflow has; it can return the run",
         "rest/actions/workflows",
         "github_api.GitHubApi._start",
     )
     DISABLED = Source(
-        "a workflow that is switched off is not started, and says so",
+        "a disabled workflow is not started, and the response says so",
         "https://github.com/benc-uk/workflow-dispatch/issues/72",
         "github_api.GitHubApi._start",
     )
     REFS = Source(
-        "a ref is made once, by its whole name",
+        "a ref is created once, by its full name",
         "rest/git/refs",
         "github_api.GitHubApi._make_ref",
     )
@@ -139,7 +139,7 @@ class Rule(Documented):
         "github_api.GitHubApi._route",
     )
     TOKEN_STARTS_NOTHING = Source(
-        "what a job's token does starts no workflow, but for repository_dispatch and "
+        "what a job's token does starts no workflow, except by repository_dispatch and "
         "workflow_dispatch",
         _TOKEN,
         "github_actions.Actions.happened",
@@ -160,12 +160,12 @@ class Rule(Documented):
         "github_api.GitHubApi._put_file",
     )
     ATTEMPTS = Source(
-        "a run that is run again keeps its number, and its first attempt can be read",
+        "a rerun keeps the number of the run, and its first attempt can be read",
         "rest/actions/workflow-runs",
         "github_actions.Actions.again",
     )
     ARTIFACT_NAMES = Source(
-        "attempts of a run share its artifacts: one name in both is there twice",
+        "attempts of a run share its artifacts: a name that two attempts use is there twice",
         "https://github.com/actions/deploy-pages/issues/338",
         "github_actions.Actions._upload",
     )
@@ -186,4 +186,4 @@ BEYOND = {
     "GitHub Apps: what an installed App may do": "an owner has to install one",
     "rate limits": "reaching one blocks other users of the account",
 }
-"""What the stand-in cannot show → why a conformance run does not ask it either."""
+"""What the stand-in cannot show, and why a conformance run does not ask about it either."""

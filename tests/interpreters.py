@@ -1,4 +1,4 @@
-"""Interpreters that have some packages and no others, made of what is installed here."""
+"""Makes interpreters that have only some of the packages that are installed here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.job_pip import site_of
 
 
 def interpreter(folder: Path, *distributions: str) -> Path:
-    """A Python of its own that has these distributions and what they need; its executable."""
+    """Makes a Python with only these distributions and their dependencies. Returns its program."""
     base = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
     run([base, "-m", "venv", "--without-pip", folder], check=True)
     site = site_of(folder)

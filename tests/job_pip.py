@@ -1,7 +1,7 @@
-"""pip in a job of a workflow: `job_pip.py KNOWN PACKAGES REAL_PIP WORD [WORD ...]`.
+"""Stands in for pip in a job of a workflow: `job_pip.py KNOWN PACKAGES REAL_PIP WORD [WORD ...]`.
 
-What pip does for a job it does for the next one that asks the same of the same files as well: it is
-run once, and what it installed is linked from then on. A package lies in one place for all.
+The real pip runs once for the same arguments and files. For later jobs, what it installed is linked
+into their environments, so that each package is stored only once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 COLD = "python-cold"
-"""The program of a job's environment that is Python itself."""
+"""The program in a job's environment that is the real Python."""
 REAL_PIP = """
 import runpy, sys
 path = sys.path[:]
@@ -25,11 +25,11 @@ import pip
 sys.path[:] = path
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
-"""The tests' own, which looks for packages where the environment does."""
+"""Runs the tests' own pip, which finds packages on the environment's path."""
 REQUIREMENTS = "requirements.txt"
-"""The file that names others: wheels of the library."""
+"""The file that names other files: wheels of the library."""
 PACKAGES, SHIM = "packages.pth", "pip.py"
-"""What an environment begins with: where it finds packages, and this as the module `pip`."""
+"""Files of a new environment: its path for packages, and this module as `pip`."""
 CACHE = "__pycache__"
 
 
@@ -39,7 +39,7 @@ def site_of(environment: Path) -> Path:
 
 
 def read(words: Sequence[str]) -> Iterator[Path]:
-    """The files, in the folder it is run in, that pip reads for `words`."""
+    """Yields the files that pip reads for `words`, relative to the current folder."""
     for word in words:
         path = Path(word.partition("[")[0])
         if path.is_file():
@@ -49,16 +49,17 @@ def read(words: Sequence[str]) -> Iterator[Path]:
 
 
 def install(known: Path, packages: str, real_pip: Path, words: list[str]) -> int:
-    """Does what pip does for `words`, in the environment of this process; its exit status.
+    """Does what pip does for `words` in the environment of this process. Returns the exit status.
 
-    known: a folder, with what it did before; packages: a name for what the environment finds;
-    real_pip: the folder that `pip` is in.
+    known: the folder of what it has installed before.
+    packages: a name for the packages that the environment has from the start.
+    real_pip: the folder that contains `pip`.
     """
     home = Path(sys.prefix)
     site = site_of(home)
     stamp = site / "installed"
     key = hashlib.sha256(stamp.read_bytes() if stamp.exists() else b"")
-    if "--no-deps" not in words:  # else it looks at no other package
+    if "--no-deps" not in words:  # with it, pip looks at no other package
         key.update(packages.encode())
     key.update("\0".join(words).encode())
     for path in read(words):
@@ -72,8 +73,8 @@ def install(known: Path, packages: str, real_pip: Path, words: list[str]) -> int
                 copy(kept, path)
         there = set(site.iterdir())
         line = [str(home / "bin" / COLD), "-c", REAL_PIP, str(real_pip), *words]
-        # whether the packages of the tests go together is not asked each time; what is imported
-        # Python compiles, once for all
+        # pip need not check each time that the tests' packages are compatible, and Python compiles
+        # what it imports, once for all
         flags = ["--no-warn-conflicts", "--no-compile"]
         done = subprocess.run([*line, *flags], check=False)
         if done.returncode:
@@ -84,7 +85,7 @@ def install(known: Path, packages: str, real_pip: Path, words: list[str]) -> int
         for path in site.iterdir():
             if path.name not in (PACKAGES, SHIM, CACHE):
                 (new / path.name).symlink_to(keep(path, known))
-        with contextlib.suppress(OSError):  # of jobs that run side by side the first
+        with contextlib.suppress(OSError):  # of jobs that run in parallel, the first one wins
             new.rename(before)
     for path in before.iterdir():
         remove(site / path.name)
@@ -93,7 +94,7 @@ def install(known: Path, packages: str, real_pip: Path, words: list[str]) -> int
 
 
 def keep(path: Path, known: Path) -> Path:
-    """A copy in `known`, for all of the same content."""
+    """Returns the copy in `known`, which is shared by all packages of the same content."""
     content = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file() and file.parent.name != CACHE:

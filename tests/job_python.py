@@ -1,8 +1,8 @@
-"""What setup-python and the cache of pip are to a job of a workflow: Python with every package that
-the tests have, but the members' library. pip installs into it and nowhere else.
+"""Provides a job's Python in place of setup-python and the cache of pip.
 
-The tests keep one environment, which a job copies. Its Python begins warm (tests/warm), with the
-library that the job has installed; its pip is tests/job_pip.py.
+It has all packages of the tests, except the members' library. pip installs only into it. The tests
+keep one environment, which a job copies. Its Python starts warm (tests/warm), with the library that
+the job has installed; its pip is tests/job_pip.py.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ exec {client} "${{0%/*}}/{cold}" "$@"
 
 @cache
 def _place() -> tempfile.TemporaryDirectory[str]:
-    """Is gone when the process ends."""
+    """Makes a folder that is removed when the process ends."""
     return tempfile.TemporaryDirectory(prefix="job")
 
 
 @cache
 def environment(first: Path | None = None) -> Path:
-    """The environment to copy. first: a folder of packages before those of the tests."""
+    """Makes the environment to copy. first: a folder of packages that come before the tests'."""
     folder = Path(tempfile.mkdtemp(dir=_place().name))
     known = shared.folder() / "pip"
     known.mkdir(exist_ok=True)
@@ -47,7 +47,7 @@ def environment(first: Path | None = None) -> Path:
     packages = [str(first)] if first else []
     packages += [path for path in sys.path if path.endswith("site-packages")]
     site = site_of(folder)
-    # Not as a `.pth` of its own: what an editable installation put there stays unread.
+    # Plain paths, so that Python does not read the `.pth` files of editable installations in them.
     (site / PACKAGES).write_text("\n".join(packages))
     pip = find_spec("pip")
     assert pip

@@ -1,4 +1,4 @@
-"""What tests of key pairs and hooks run against: an account, a laptop, and GitHub's `gh`."""
+"""Provides an account, a laptop and GitHub's `gh` for tests of key pairs and hooks."""
 
 from __future__ import annotations
 
@@ -110,14 +110,16 @@ fi
 
 
 def gh_standin(log: Path) -> str:
-    """The text of the stand-in for `gh`, which notes what it is asked in `log`. A shell script:
-    Python starts more slowly."""
+    """Returns the stand-in for `gh`, which records its calls in `log`.
+
+    It is a shell script, because Python starts more slowly.
+    """
     bash = shutil.which("bash")
     return f"#!{bash}\nlog={shlex.quote(str(log))} person={shlex.quote(PERSON)}\n{GH_STANDIN}"
 
 
 def add_users(standin: Standin, *users: str, prefix: str = "DBT_UP") -> None:
-    """The users of a member as its SQL makes them, as far as signing in goes."""
+    """Adds the users of a member as its SQL does, as far as they are needed to sign in."""
     for user in users or (f"{prefix}_SVC", f"{prefix}_CI_SVC"):
         role = f"{prefix}_DEV_ROLE" if user.endswith("_CI_SVC") else f"{prefix}_ROLE"
         standin.model.run_script(
@@ -128,7 +130,7 @@ def add_users(standin: Standin, *users: str, prefix: str = "DBT_UP") -> None:
 
 
 class TeamLaptop(Laptop):
-    """A laptop with a clone of a member, and perhaps `gh`."""
+    """A laptop with a clone of a member, with or without `gh`."""
 
     def __init__(self, home: Path, member: Member, standin: Standin) -> None:
         super().__init__(home, standin)
@@ -153,7 +155,7 @@ class TeamLaptop(Laptop):
         gh.chmod(0o755)
 
     def path_without_gh(self) -> str:
-        """What a PATH leads to on every machine; some have `gh` there."""
+        """A PATH with the machine's programs, but without `gh`, which some machines have."""
         folder = Path(tempfile.mkdtemp(dir=self.home))
         for program in Path("/usr/bin").iterdir():
             if program.name != "gh":
@@ -167,7 +169,7 @@ class TeamLaptop(Laptop):
 
     @property
     def github_key(self) -> str | None:
-        """Fingerprint of the key that GitHub has as the secret of the user that deploys."""
+        """The fingerprint of the key that GitHub has as the secret of deploys."""
         given = [
             c["given"]
             for c in self.gh_calls
@@ -184,7 +186,7 @@ class TeamLaptop(Laptop):
         return {"DBT_MESH_PYTHON": str(python), KEY_BITS: "2048"}
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Starts ./setup_keypair_auth.sh, and does not wait for it. KILL ends it like SIGKILL."""
+        """Starts ./setup_keypair_auth.sh without waiting for it. KILL ends it like SIGKILL."""
         return subprocess.Popen(
             self.command(*arguments, "--connection", "admin"),
             cwd=self.member.path,
@@ -210,17 +212,17 @@ class TeamLaptop(Laptop):
         return Result(done.returncode, done.stdout, done.stderr)
 
     def ok(self, *arguments: str, connection: str | None = "admin", **environment: str) -> str:
-        """What a command prints that has to succeed."""
+        """Runs a command that has to succeed. Returns its output."""
         done = self.keypair(*arguments, connection=connection, **environment)
         assert done.status == 0, done.out + done.err
         return done.out
 
     def refused(self, *arguments: str, connection: str | None = "admin", **environment: str) -> str:
-        """The one or two lines of a command that has to fail."""
+        """Runs a command that has to fail. Returns its error of one or two lines."""
         return self.keypair(*arguments, connection=connection, **environment).refusal
 
     def has_a_key(self, github: bool = True) -> None:
-        """As `create` leaves things behind, without the time that it takes."""
+        """Brings about the state that `create` leaves behind, but faster."""
         key = rsa_key("laptop")
         self.file().parent.mkdir(parents=True, mode=0o700)
         self.file().write_text(key.private_pem)
@@ -237,7 +239,7 @@ class TeamLaptop(Laptop):
         return self.keys / f"{user}{word and '.'}{word}.p8"
 
     def accepted(self, user: str = "DBT_UP_SVC") -> set[str]:
-        """Fingerprints of the keys that the account lets a user sign in with, as of now."""
+        """Returns the fingerprints of the keys with which a user can sign in now."""
         thing = self.standin.model.account.things[Ref("USER", (user,))]
         now = self.standin.model.clock()
         texts = [thing.properties.get(slot) for slot in ("RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2")]
@@ -262,7 +264,7 @@ class Result:
 
     @property
     def refusal(self) -> str:
-        """The one or two lines on which a command ends that failed."""
+        """The error of a failed command: one or two lines."""
         assert self.status == 1, self.out + self.err
         assert 1 <= len(self.err.strip().splitlines()) <= 2, self.err
         return self.err
@@ -270,8 +272,10 @@ class Result:
 
 @cache
 def fingerprint(pem: bytes, passphrase: bytes | None = None) -> str:
-    """Worked out here again, to check the one of the library. That a key is sound the library
-    checks itself, which takes a tenth of a second."""
+    """Computes a fingerprint independently, to check the library's.
+
+    It skips the validation of the key, which takes a tenth of a second and which the library does.
+    """
     key = serialization.load_pem_private_key(pem, passphrase, unsafe_skip_rsa_key_validation=True)
     public = key.public_key()
     der = public.public_bytes(
@@ -285,7 +289,7 @@ def mode(path: Path) -> int:
 
 
 def on_every_request(standin: Standin, look: Callable[[str], None]) -> None:
-    """Calls `look` after each sign-in and statement, before the client has its answer."""
+    """Calls `look` after each sign-in and statement, before the client gets its response."""
     for kind in ("sign_in", "query"):
         answer = getattr(standin, kind)
 

@@ -1,4 +1,4 @@
-"""Format, lint and types over everything that is Python, shell or a workflow: `make lint`."""
+"""Checks format, lint and types of all Python, shell scripts and workflows: `make lint`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BIN = Path(sys.executable).parent
 
 
 def commands() -> Iterator[list[str | Path]]:
-    """What has to succeed."""
+    """Yields the commands that have to succeed."""
     yield ["ruff", "format", "--check", "."]
     yield ["ruff", "check", "."]
     yield ["mypy", "src", "fleet", "tests", "extensions", *sorted((ROOT / "hooks").glob("*.py"))]

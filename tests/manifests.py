@@ -1,7 +1,7 @@
-"""Synthetic dbt manifests (v12), valid to the letter and cheap to build at any size.
+"""Makes synthetic dbt manifests (v12), which are fully valid and cheap to make at any size.
 
-What must not leave its project (SQL, hooks, macros, environment variables, ids of users, names of
-private models) holds the word SECRET, so that a test can look for it in the bytes.
+Everything that must not leave its project (SQL, hooks, macros, environment variables, ids of users,
+names of private models) contains the word SECRET, so that a test can look for it in the bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SECTIONS = (
     *("group_map", "saved_queries", "semantic_models", "unit_tests", "functions", "docs"),
 )
 
-# About 3 kB, as models have it in projects that are worth a benchmark.
+# About 3 kB, a realistic size for the models of large projects.
 SQL = (
     f"-- {SECRET}\n"
     + "select a.id, a.name, b.amount * 100 as cents from a join b using (id)\n" * 20
@@ -36,10 +36,10 @@ def manifest(
     generated_at: str = GENERATED_AT,
     nodes: dict[str, Any] | None = None,
 ) -> bytes:
-    """The manifest of a project with `models` models, of which the first `public` are public.
+    """Returns a manifest of a project with `models` models, of which the first `public` are public.
 
     Public models are called public_0, public_1, …, the others private_0, …, and each reads the
-    one before it. `nodes`: further nodes by unique_id, or others in their place.
+    one before it. nodes: more nodes by unique_id, or replacements.
     """
     built: dict[str, Any] = {}
     for number in range(models):
@@ -75,7 +75,7 @@ def manifest(
 
 
 def model(project: str, name: str, *, columns: int = 3, adapter: str = "duckdb") -> dict[str, Any]:
-    """A protected table as dbt 1.11 writes it for target prod, on either engine."""
+    """Returns a protected table as dbt 1.11 writes it for target prod, on either adapter."""
     database = f"{project.upper()}_PROD"
     parts = [database, "MARTS", name]
     relation = [f'"{part}"' for part in parts] if adapter == "duckdb" else parts

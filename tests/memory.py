@@ -1,7 +1,7 @@
-"""Temporary files in memory, where the machine has room for them there.
+"""Puts temporary files into memory, if the machine has room for them there.
 
-The tests make and remove a million small files. On some file systems the kernel takes longer for
-that than the tests for all else.
+The tests make and remove a million small files. On some file systems the kernel needs more time for
+that than the tests for everything else.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ FOLDER = Path("/dev/shm")
 ROOM = 4 << 30
 """Bytes that have to be free. The tests need less than a tenth of that at a time."""
 CHOSEN = ("TMPDIR", "TEMP", "TMP", "PYTEST_DEBUG_TEMPROOT")
-"""Variables by which a person says where temporary files go."""
+"""Variables with which a person chooses where temporary files go."""
 
 
 def has_room(folder: Path) -> bool:
-    """Whether the tests can write there, run what they write, and not fill it."""
+    """Checks whether the tests can write to the folder, run programs there, and not fill it."""
     if not os.access(folder, os.W_OK | os.X_OK):
         return False
     there = os.statvfs(folder)
@@ -26,6 +26,6 @@ def has_room(folder: Path) -> bool:
 
 
 def use() -> None:
-    """For this process and all that it starts. Whoever has chosen another place keeps it."""
+    """Sets the folder for this process and all that it starts, unless a person has chosen one."""
     if not any(name in os.environ for name in CHOSEN) and has_room(FOLDER):
         os.environ["TMPDIR"] = tempfile.tempdir = str(FOLDER)

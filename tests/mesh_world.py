@@ -1,4 +1,4 @@
-"""Registries to draw: a shop's mesh with everything that can be the matter, and large ones."""
+"""Makes registries to draw: a shop's mesh with every kind of problem, and large ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ OWNERS = {"crm": "crm", "shop": "commerce", "web": "growth", "warehouse_ops": "l
 OWNERS |= {"finance": "controlling", "customer_360": "data-platform"}
 WITHOUT_CONTRACT = {"page_views", "stock_levels"}
 DEPRECATED = {"customers.v1": 38, "margins": 120}
-# consumer: what it reads of whom, and which of its nodes do
+# consumer: which columns it reads of which upstream, and the nodes that read them
 READS: dict[str, dict[str, dict[str, list[str]]]] = {
     "finance": {
         "shop": {
@@ -83,7 +83,7 @@ READS: dict[str, dict[str, dict[str, list[str]]]] = {
         "shop": {"products": ["similar_products"], "order_lines": ["similar_products"]},
     },
 }
-# project: private models, and public ones that read them; each with what it reads of the project
+# project: private models, and public ones that read them, each with what it reads of the project
 PRIVATE: dict[str, dict[str, list[str]]] = {
     "finance": {
         "stg_returns": [],
@@ -96,7 +96,7 @@ PRIVATE: dict[str, dict[str, list[str]]] = {
         "order_lines": ["int_valued_baskets"],
     },
 }
-# reader that is not public: the public models that are made of it
+# by reader that is not public: the public models that are built on it
 FEEDS = {"finance": {"stg_returns": ["revenue_daily"]}}
 
 
@@ -105,7 +105,7 @@ def unique_id(project: str, name: str) -> str:
 
 
 def shop(root: Path) -> Path:
-    """Nine projects: versions, hubs, and models deprecated, missing, unused, uncontracted."""
+    """Writes nine projects: versions, hubs; deprecated, missing, unused, uncontracted models."""
     for project, models in SHOP.items():
         if models:
             write(root, project, "latest/manifest.json", _publication(project, models))
@@ -150,7 +150,7 @@ def _publication(project: str, models: dict[str, list[str]]) -> bytes:
 
 
 def public(project: str, name: str, columns: list[str]) -> dict[str, Any]:
-    """A public model; `name` may say its version (`customers.v2`, the latest of two)."""
+    """Returns a public model. `name` may include a version (`customers.v2`, the latest of two)."""
     stem, _, version = name.partition(".v")
     node = model(project, stem, columns=0, adapter="snowflake")
     node |= {"access": "public", "unique_id": unique_id(project, name)}
@@ -209,13 +209,13 @@ def write(root: Path, project: str, key: str, body: bytes | str) -> None:
 
 
 def large(root: Path, *, projects: int = 50, models: int = 1000, columns: int = 10) -> Path:
-    """`projects` projects in five layers; each reads eight models of each of four before it.
+    """Writes `projects` projects in five layers, each of which reads eight models of four others.
 
-    All of them have the interface of the first with another name, which is quick to write.
+    All of them have the interface of the first under another name, which is quick to write.
     """
     name = "team_{:02}".format
     first = manifest(name(0), models=models, public=models, columns=columns, adapter="snowflake")
-    # each would need a digest of its own, and none at all is fine
+    # each would need another digest, and an interface without one is valid
     body = re.sub(rb',"DBT_MESH_DIGEST":"[0-9a-f]{64}"', b"", extract(first, name(0)).body)
     chance = random.Random(7)
     for number in range(projects):

@@ -1,4 +1,4 @@
-"""Members, places for a registry and faults, shared by the tests of publishing and syncing.
+"""Provides members, registries and faults for the tests of publishing and syncing.
 
 A pytest plugin, as tests/s3_server.py is (PYTEST_DONT_REWRITE).
 """
@@ -76,13 +76,16 @@ def down(originals: dict[str, Member], tmp_path: Path) -> Member:
 
 
 def exporting(member: Member, **environment: str) -> Member:
-    """The member, where its people have exported this too."""
+    """Returns the member with these variables exported, too."""
     return replace(member, environment={**member.environment, **environment})
 
 
 def build(member: Member, body: bytes) -> None:
-    """Puts a manifest where dbt would. Where it is one, with the files that dbt would have made it
-    of, and the results of a run that succeeded."""
+    """Writes a manifest where dbt would.
+
+    If it is valid, this also writes the files from which dbt would have made it, and the results of
+    a run that succeeded.
+    """
     target = member.path / "target"
     target.mkdir(exist_ok=True)
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
@@ -118,7 +121,7 @@ def _lay_out(root: Path, document: dict[str, Any]) -> None:
 
 
 def at(minute: int, **options: object) -> bytes:
-    """The manifest of a build of dbt_up that many minutes into a day."""
+    """Returns the manifest of a build of dbt_up that many minutes into a day."""
     when = f"2026-02-03T{minute // 60:02}:{minute % 60:02}:00.000000Z"
     return manifest(generated_at=when, **options)  # type: ignore[arg-type]
 
@@ -143,7 +146,7 @@ Process = subprocess.Popen[str]
 
 @dataclass(frozen=True)
 class Place:
-    """A registry of a test's own, and how to look into it past the code under test."""
+    """A registry of one test, which it can inspect without the code under test."""
 
     url: str
     environment: dict[str, str]
@@ -181,7 +184,7 @@ class Place:
         path.write_bytes(body)
 
     def history(self, project: str = "dbt_up") -> list[str]:
-        """Versions of the project, oldest first."""
+        """Returns the versions of the project, oldest first."""
         start = f"{project}/prod/history/"
         return sorted(
             key.split("/")[3]
@@ -196,7 +199,7 @@ def folder_place(tmp_path: Path) -> Place:
 
 
 def s3_place(s3: S3, url: str | None = None, identity: str = "admin") -> Place:
-    """`url`: of a proxy to go through."""
+    """Returns a registry on S3. url: the URL of a proxy to use."""
     prefix = uuid.uuid4().hex
     environment = s3.environment(identity)
     if url:
@@ -206,7 +209,7 @@ def s3_place(s3: S3, url: str | None = None, identity: str = "admin") -> Place:
 
 @pytest.fixture(params=["file", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Each test that takes it runs on both stores."""
+    """A registry. Each test that uses it runs on both stores."""
     if request.param == "file":
         return folder_place(tmp_path)
     return s3_place(request.getfixturevalue("s3"))
@@ -219,7 +222,7 @@ def folder(tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="session")
 def mesh() -> SimpleNamespace:
-    """Modules of the library that the tests of publishing and syncing look into."""
+    """Modules and functions of the library that the tests of publishing and syncing use."""
     return SimpleNamespace(
         config=config,
         extract=extract,
@@ -235,14 +238,16 @@ Publish = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def publish(mesh: SimpleNamespace) -> Publish:
-    """publish(place, manifest, project="dbt_up") → version: what the command does, in a tenth of
-    its time, for tests that are about what comes after."""
+    """publish(place, manifest, project="dbt_up") → version.
+
+    It does what the command does in a tenth of the time, for tests of what comes afterwards.
+    """
 
     def publish(place: Place, body: bytes, project: str = "dbt_up") -> str:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in place.environment.items():
                 patch.setenv(name, value)
-            if place.s3:  # past the proxy
+            if place.s3:  # without the proxy
                 patch.setenv("AWS_ENDPOINT_URL_S3", place.s3.url)
             store = mesh.registry.open_store(place.url)
             state = mesh.registry.open_store(place.url.rpartition("/")[0] + "/state")
@@ -257,7 +262,7 @@ def publish(mesh: SimpleNamespace) -> Publish:
 
 @pytest.fixture(scope="session")
 def shimmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH: Python runs $MESH_SHIM in it before anything else."""
+    """A folder for PYTHONPATH. With it, Python first runs the code in $MESH_SHIM."""
     folder = tmp_path_factory.mktemp("shim")
     (folder / "sitecustomize.py").write_text("import os\nexec(os.environ['MESH_SHIM'])\n")
     return folder
@@ -265,7 +270,7 @@ def shimmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Shim:
-    """Faults of the machine, as environment variables for a command."""
+    """Simulates faults of the machine by environment variables of a command."""
 
     folder: Path
 
@@ -278,12 +283,14 @@ class Shim:
         }
 
     def hurried(self) -> dict[str, str]:
-        """Waiting between attempts takes no time."""
+        """Returns variables that skip the waiting between attempts."""
         return self("import time; time.sleep = lambda seconds: None")
 
     def at_call(self, name: str, number: int, do: str) -> dict[str, str]:
-        """`do` happens at the call with that number of a function of `os`: `kill before`,
-        `kill after`, or an error such as ENOSPC."""
+        """Returns variables for a fault at the call `number` of a function of `os`.
+
+        do: `kill before`, `kill after`, or an error such as ENOSPC.
+        """
         return self(
             f"""
 import errno, os
@@ -310,7 +317,7 @@ def shim(shimmed: Path) -> Shim:
 
 
 def writes_on_condition_only(store: Store) -> None:
-    """What every store promises of reads and writes. store: an empty one."""
+    """Checks what every store promises about reads and writes. store: an empty one."""
     assert store.read(STATE) is None
     assert store.etag(STATE) is None
     for nothing in ('"nothing"', '1:"nothing"'):

@@ -1,4 +1,4 @@
-"""Members of tagged versions: rendered once for all processes, and copied from then on."""
+"""Renders members of tagged versions, once for all processes, and then copies them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ def render(
     *,
     committed: bool = False,
 ) -> None:
-    """Puts a member into `folder`, which may have others. source: of a tag that stays as it is;
-    committed: in a repository of its own."""
-    # a project that is given no name has its folder's
+    """Puts a member into `folder`, which may contain others.
+
+    source: a tag that does not change.
+    committed: whether to make a repository with a commit of it.
+    """
+    # without the answer project_name, the name of the folder is part of what is rendered
     name = "member" if "project_name" in answers else folder.name
     key = [name, dict(answers), answers_file, committed]
 

@@ -1,8 +1,9 @@
-"""A real S3 server for tests (SeaweedFS: it checks signatures, conditions and who may do what), and
-a proxy in front of it that misbehaves as networks and servers do.
+"""Runs a real S3 server for tests, and a proxy in front of it that fails as networks do.
+
+The server is SeaweedFS, which checks signatures, conditions and permissions.
 
 A pytest plugin: `pytest_plugins = "tests.s3_server"` gives a module the fixtures `s3` and `proxy`.
-Its helpers are imported too, which is too early for pytest: PYTEST_DONT_REWRITE.
+Tests import its helpers before pytest could rewrite it: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from botocore.config import Config
 
 WEED = Path(sys.executable).parent / "weed"
 BUCKET = "mesh"
-# What the README's bucket policy says, of two members; `admin` sets up and looks.
+# The permissions in the README's bucket policy, for two members. `admin` sets up and inspects.
 IDENTITIES = {
     "admin": ["Admin", "Read", "Write", "List"],
     "consumer": [f"Read:{BUCKET}/registry/*"],
@@ -49,18 +50,18 @@ PORTS = (
 
 @cache
 def session() -> Any:
-    """What botocore knows of a service is read once."""
+    """Returns a session, in which botocore reads the description of a service only once."""
     return boto3.session.Session()
 
 
 @dataclass(frozen=True)
 class S3:
-    """The server, with a versioned bucket."""
+    """The server, which has a versioned bucket."""
 
     url: str
 
     def environment(self, identity: str = "admin", **others: str) -> dict[str, str]:
-        """What somebody exports who signs in as `identity`."""
+        """Returns what somebody exports to sign in as `identity`."""
         return {
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ACCESS_KEY_ID": identity,
@@ -69,7 +70,7 @@ class S3:
         }
 
     def client(self) -> Any:
-        """Of `admin`."""
+        """Returns the client of `admin`."""
         return self._client
 
     @cached_property
@@ -84,11 +85,11 @@ class S3:
         )
 
     def keys(self, prefix: str) -> list[str]:
-        """Keys below `prefix/`, without it."""
+        """Returns the keys below `prefix/`, without the prefix."""
         return [key.removeprefix(f"{prefix}/") for key in self.stored(f"{prefix}/")]
 
     def stored(self, prefix: str) -> dict[str, str]:
-        """MD5 of each object whose key begins so."""
+        """Returns the MD5 of each object whose key begins with the prefix."""
         listed = self.client().list_objects_v2(Bucket=BUCKET, Prefix=prefix)
         return {each["Key"]: each["ETag"].strip('"') for each in listed.get("Contents", [])}
 
@@ -100,14 +101,14 @@ class S3:
         self.client().put_object(Bucket=BUCKET, Key=key, Body=body)
 
     def versions(self, key: str) -> int:
-        """How often the object has been written."""
+        """Counts how often the object has been written."""
         listed = self.client().list_object_versions(Bucket=BUCKET, Prefix=key)
         return len(listed.get("Versions", []))
 
 
 @contextlib.contextmanager
 def running(folder: Path, *options: str) -> Iterator[S3]:
-    """Runs the server, with its data in `folder`; `options`: of `weed mini`."""
+    """Runs the server, with its data in `folder`. options: more options of `weed mini`."""
     config = folder / "identities.json"
     config.write_text(
         json.dumps(
@@ -148,9 +149,9 @@ def running(folder: Path, *options: str) -> Iterator[S3]:
         _prepare(server, process, folder / "log")
         yield server
     finally:
-        process.kill()  # it takes seconds to stop otherwise, and the data are thrown away
+        process.kill()  # stopping takes seconds, and the data are thrown away
         process.wait()
-        for port in ports.values():  # it leaves its Unix sockets behind
+        for port in ports.values():  # the server leaves its Unix sockets behind
             for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 path.unlink(missing_ok=True)
 
@@ -189,7 +190,7 @@ def free_ports(number: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Request:
-    """One request that the proxy has seen; `number` counts from 1."""
+    """One request that the proxy has seen. number: counts from 1."""
 
     number: int
     method: str
@@ -203,7 +204,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the proxy answers. `sent`: after so many bytes of the body it resets the connection."""
+    """The proxy's response. sent: the bytes of the body after which it resets the connection."""
 
     status: int
     headers: Mapping[str, str]
@@ -214,7 +215,7 @@ class Answer:
         return replace(self, sent=sent)
 
     def altered(self, body: bytes) -> Answer:
-        """Another body, as if the server had meant it: no checksum, the matching length."""
+        """Returns another body that looks genuine: without a checksum, with the matching length."""
         headers = {
             name: value
             for name, value in self.headers.items()
@@ -231,7 +232,7 @@ def error(status: int, code: str, message: str = "") -> Answer:
 
 
 Rule = Callable[[Request, Callable[[], Answer]], Answer | None]
-"""Gets a request and a function that forwards it; returns the answer, or None to reset the
+"""Takes a request and a function that forwards it. Returns the response, or None to reset the
 connection instead."""
 
 
@@ -240,7 +241,7 @@ def transparent(_: Request, forward: Callable[[], Answer]) -> Answer:
 
 
 class Server(Protocol):
-    """What a proxy may stand in front of: it signs requests in a way that a proxy may pass on."""
+    """A server for which a proxy can forward requests, whose signatures stay valid."""
 
     @property
     def url(self) -> str: ...
@@ -250,7 +251,7 @@ class Server(Protocol):
 
 @dataclass
 class Proxy:
-    """A proxy in front of the server; `rule` may be changed at any time."""
+    """A proxy in front of the server. `rule` can be changed at any time."""
 
     server: Server
     url: str
@@ -268,7 +269,7 @@ class Proxy:
         return self.s3.environment(identity, **others) | {"AWS_ENDPOINT_URL_S3": self.url}
 
     def seen(self) -> list[str]:
-        """The requests' methods, in order."""
+        """Returns the requests' methods, in order."""
         return [request.method for request in self.requests]
 
     def answer(
@@ -286,7 +287,7 @@ class Proxy:
     def _forward(self, request: Request) -> Answer:
         connection = http.client.HTTPConnection(self.server.url.removeprefix("http://"), timeout=30)
         with contextlib.closing(connection):
-            # the Host header stays that of the proxy: it is part of what was signed
+            # the Host header stays the proxy's, because the signature covers it
             connection.putrequest(
                 request.method, request.path, skip_host=True, skip_accept_encoding=True
             )
@@ -325,14 +326,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body[: answer.sent])
         if answer.sent is not None:
             self.wfile.flush()
-            time.sleep(0.05)  # what was sent arrives before the reset, which would discard it
+            time.sleep(0.05)  # lets what was sent arrive: the reset would discard it
             self._reset()
 
     def _reset(self) -> None:
         linger = struct.pack("ii", 1, 0)  # close with a reset, not in good order
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.close_connection = True
-        # closing it is not enough: the handler's own files hold the socket open
+        # closing the socket is not enough, because the handler's own files keep it open
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, self.connection.fileno())
         os.close(nothing)
@@ -348,12 +349,12 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, *_: object) -> None:
-        """A client that was killed has gone away; its test says what has to come of that."""
+        """Ignores that a client was killed; its test checks the consequences."""
 
 
 @contextlib.contextmanager
 def proxied(in_front_of: Server) -> Iterator[Proxy]:
-    """A proxy in front of the server."""
+    """Runs a proxy in front of the server."""
     handler = type("Handler", (_Handler,), {})
     server = _Server(("127.0.0.1", 0), handler)
     proxy = Proxy(in_front_of, f"http://127.0.0.1:{server.server_address[1]}")
@@ -370,7 +371,7 @@ def proxied(in_front_of: Server) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """One server for all the tests of a worker; each takes a prefix of its own."""
+    """One server for all tests of a worker; each test uses its own prefix."""
     with running(tmp_path_factory.mktemp("s3")) as server:
         yield server
 

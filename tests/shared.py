@@ -1,5 +1,7 @@
-"""What all processes of one run of the tests share: a folder. The first makes it, and removes it
-when it ends."""
+"""Provides a folder that all processes of one run of the tests share.
+
+The first process makes it, and removes it when that process ends.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER, OWNER = "TESTS_SHARED", "TESTS_SHARED_BY"
-"""Variables with the folder, and with the process that made it."""
+"""Variables that hold the folder, and the id of the process that made it."""
 
 
 def folder() -> Path:
@@ -25,7 +27,7 @@ def folder() -> Path:
 
 
 def owner() -> int:
-    """The process that made the folder."""
+    """Returns the id of the process that made the folder."""
     folder()
     return int(os.environ[OWNER])
 
@@ -36,7 +38,7 @@ def is_mine() -> bool:
 
 @contextmanager
 def alone(what: str) -> Iterator[Path]:
-    """A path in the folder that stands for `what`, while no other process has it."""
+    """Yields the path in the folder for `what`, while no other process uses it."""
     name = hashlib.sha256(what.encode()).hexdigest()[:16]
     with (folder() / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -44,11 +46,13 @@ def alone(what: str) -> Iterator[Path]:
 
 
 def once(what: str, make: Callable[[Path], object]) -> Path:
-    """What the first process that asks for it makes, at the path that `make` gets; the others wait.
-    It is everybody's: copy it to change it."""
+    """Returns the path of `what`, which the first process makes with `make`; others wait for it.
+
+    All processes share it: copy it to change it.
+    """
     with alone(what) as path:
         if not path.exists():
-            new = path.with_suffix(".new")  # stays where making it fails
+            new = path.with_suffix(".new")  # stays there if `make` fails
             make(new)
             new.rename(path)
     return path

@@ -1,4 +1,4 @@
-"""What tests of access on Snowflake run against: rendered members, the model, a laptop."""
+"""Provides rendered members, the model and a laptop for tests of access on Snowflake."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def render_demo(render_into: Render, folder: Path) -> dict[str, Member]:
 
 
 def scripts_of(member: Member) -> dict[str, str]:
-    """The SQL that sets a member up, by file name, in order."""
+    """Returns the SQL that sets up a member, by file name, in order."""
     files = sorted(member.path.glob("snowflake/0*.sql"))
     return {f"snowflake/{file.name}": file.read_text() for file in files}
 
@@ -71,7 +71,7 @@ ACCESS = "scripts/snowflake_access.py"
 
 
 class _Cursor:
-    """Of a connection straight to the pure model: no server, no network, no data."""
+    """A cursor that runs statements directly on the pure model, without server, network or data."""
 
     def __init__(self, connection: ModelConnection) -> None:
         self._connection = connection
@@ -97,7 +97,7 @@ class _Cursor:
 
 
 class ModelConnection:
-    """What Session needs of the connector's connection."""
+    """The part of the connector's connection that Session needs, on the model."""
 
     def __init__(self, model: Model, user: str = ADMIN, statements: Any = None) -> None:
         self.model, self.user = model, user
@@ -116,14 +116,16 @@ class ModelConnection:
 
 
 def model_session(model: Model, user: str = ADMIN, statements: Any = None) -> Session:
-    """A real session, on the model."""
+    """Returns a real Session on the model."""
     connection = cast("SnowflakeConnection", ModelConnection(model, user, statements))
     return Session(connection, "connection admin")
 
 
 class Account:
-    """An account, and the people of members who work on it: scripts/snowflake_access.py runs in
-    this process, which is a tenth of the time."""
+    """An account on which teams run scripts/snowflake_access.py.
+
+    The script runs in this process, which takes a tenth of the time.
+    """
 
     def __init__(self, **model: Any) -> None:
         self.model = Model(**model)
@@ -132,7 +134,7 @@ class Account:
 
     @classmethod
     def of(cls, standin: Standin) -> Account:
-        """The stand-in's: who builds there is given rights here."""
+        """Returns the stand-in's account, so that grants here apply to builds there."""
         made = cls()
         made.model, made.statements = standin.model, standin.statements
         return made
@@ -143,7 +145,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Desk(Member):
-    """A member, and an account that its people are connected to."""
+    """A member whose team is connected to an account."""
 
     account: Account
 
@@ -174,14 +176,14 @@ class Desk(Member):
 
 @dataclass
 class World:
-    """A stand-in with members that are set up, and a laptop with the keys of their users."""
+    """A stand-in in which members are set up, and a laptop with the keys of their users."""
 
     standin: Standin
     laptop: Laptop
     members: dict[str, Member]
 
     def readable(self, role: str, database: str = "DBT_UP_PROD") -> set[str]:
-        """Relations of a database that a role can select from."""
+        """Returns the relations of a database that a role can select from."""
         return {
             fact.object.removeprefix(f"{database}.")
             for fact in matrix(self.standin.model)
@@ -190,11 +192,11 @@ class World:
         }
 
     def names_in(self, database: str, schema: str) -> set[str]:
-        """Tables and views of a schema."""
+        """Returns the tables and views of a schema."""
         return {name for where, name in self.relations(database) if where == schema}
 
     def relations(self, database: str) -> set[tuple[str, ...]]:
-        """Tables and views of a database: schema and name."""
+        """Returns schema and name of the tables and views of a database."""
         return {
             thing.ref.name[1:]
             for kind in ("TABLE", "VIEW")
@@ -203,12 +205,12 @@ class World:
         }
 
     def clones_into(self, schema: str) -> list[str]:
-        """The statements that cloned something into a schema."""
+        """Returns the statements that cloned something into a schema."""
         sent = (record.sql for record in self.standin.statements)
         return [sql for sql in sent if " clone " in sql.lower() and schema in sql]
 
     def query_comments(self, user: str) -> list[dict[str, Any]]:
-        """What the comments of a user's statements tell of the project, run and model."""
+        """Returns the comments of a user's statements, which name project, run and model."""
         return [
             json.loads(found[1])
             for record in self.standin.statements
@@ -217,7 +219,7 @@ class World:
         ]
 
     def denied(self, user: str) -> list[str]:
-        """Statements of a user that the stand-in refused for want of a privilege."""
+        """Returns the statements of a user that the stand-in refused for lack of a privilege."""
         return [
             f"{record.sql}: {record.error}"
             for record in self.standin.statements
@@ -226,8 +228,10 @@ class World:
 
 
 def write_models(member: Member, **models: str) -> None:
-    """Models by name, as `access materialisation [schema] [for consumer,consumer]`; those that are
-    not named are gone."""
+    """Writes models, given as `access materialization [schema] [for consumer,consumer]` by name.
+
+    It removes all other models.
+    """
     folder = member.path / "models/marts"
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.glob("*"):
@@ -242,9 +246,10 @@ def write_models(member: Member, **models: str) -> None:
 
 
 def make_world(folder: Path, members: dict[str, Member], *, kept: bool = False) -> Iterator[World]:
-    """Each member is set up by a command of its own; what is asked later about access is asked in
-    this process. kept: the account is after the behaviour changes BCR-2433 and bcr-2371, else
-    before both."""
+    """Sets up members, each by its own command. Later questions about access run in this process.
+
+    kept: whether the account has the behaviour changes BCR-2433 and bcr-2371.
+    """
     with Standin(copy_grants_on_replace=kept, exact_kinds=kept) as standin:
         laptop = Laptop(folder / "home", standin)
         environment = {

@@ -1,4 +1,4 @@
-"""Registries in the stand-in of Snowflake: accounts in which projects have their schema MESH.
+"""Provides registries in the stand-in for Snowflake, in which projects have their schema MESH.
 
 A pytest plugin, as tests/s3_server.py is.
 """
@@ -55,7 +55,7 @@ _numbers = itertools.count(1)
 
 @cache
 def _databases() -> jinja2.Template:
-    """snowflake/01 of the template."""
+    """Returns snowflake/01 of the template."""
     folder = Path(__file__).parents[1] / "template" / "{{ member }}" / "snowflake"
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     text = (folder / "01_create_databases_and_warehouses.sql.jinja").read_text(encoding="utf-8")
@@ -63,7 +63,7 @@ def _databases() -> jinja2.Template:
 
 
 def schema_of(member: Member) -> str:
-    """The databases of a member that publishes and reads, as its snowflake/01 makes them."""
+    """Returns the SQL of snowflake/01 for a member that publishes and reads."""
     database = member.prod_database
     return _databases().render(
         project_name=member.project,
@@ -82,7 +82,7 @@ def schema_of(member: Member) -> str:
 
 
 def project_of(name: str, database: str, *upstreams: Member) -> Member:
-    """A member of the mesh, as its mesh.yml would say."""
+    """Returns a member as loaded from its mesh.yml."""
     prefix = PROJECTS[name]
     return Member(
         root=Path("/nowhere") / database,
@@ -107,7 +107,7 @@ def project_of(name: str, database: str, *upstreams: Member) -> Member:
 
 @dataclass(frozen=True)
 class Account:
-    """The stand-in, with the roles of three projects, and for each test databases of its own."""
+    """The stand-in with the roles of three projects. Each test has its own databases."""
 
     standin: Standin
 
@@ -121,21 +121,21 @@ class Account:
                 pass
 
     def govern(self, sql: str) -> None:
-        """As an administrator; of the data it changes nothing, so that nobody has to sign in."""
+        """Runs SQL as an administrator. It changes no data, so nobody has to sign in."""
         self.standin.model.run_script(sql)
 
     def project(self, name: str, *upstreams: Member) -> Member:
-        """A project with a database of its own, which reads these."""
+        """Sets up a project with its own database, which reads these upstreams."""
         member = project_of(name, f"{PROJECTS[name]}_{next(_numbers)}", *upstreams)
         self.set_up(member)
         return member
 
     def join(self, prefix: str) -> None:
-        """Roles, a service user and a warehouse."""
+        """Creates roles, a service user and a warehouse."""
         self.govern(PROJECT.format(prefix=prefix, key=rsa_key().public))
 
     def set_up(self, member: Member) -> None:
-        """The database of a project that has joined, and what it reads."""
+        """Creates the database of a project that has joined, and grants what it reads."""
         own = member.database_prefix
         self.run(schema_of(member))
         self.govern(GRANTS.format(db=member.prod_database, role=f"{own}_ROLE"))
@@ -148,7 +148,7 @@ class Account:
             )
 
     def environment(self, identity: str = "admin") -> dict[str, str]:
-        """Of a job that deploys; `consumer` is one without a key that is known."""
+        """Returns the variables of a job that deploys. `consumer` has a key that is not known."""
         key = rsa_key() if identity == "admin" else rsa_key(identity)
         return {
             **self.standin.reach,
@@ -161,7 +161,7 @@ class Account:
         return open_store(self.url + root, Access(member=member))
 
     def withdrawn(self, member: Member) -> set[str]:
-        """Versions of a project that were taken back at least once."""
+        """Returns the versions of a project that were withdrawn at least once."""
         with self.standin.admin_connection("SYSADMIN") as admin:
             admin.cursor().execute(f"USE WAREHOUSE {member.database_prefix}_WH")
             found = admin.cursor().execute(
@@ -171,7 +171,7 @@ class Account:
             return {str(version) for (version,) in found or ()}
 
     def sent(self, since: int = 0) -> Sequence[str]:
-        """What clients have sent since so many statements."""
+        """Returns the statements that clients have sent after the first `since`."""
         return [record.sql for record in self.standin.statements[since:]]
 
 
@@ -186,7 +186,7 @@ def snowflake_account() -> Iterator[Account]:
 
 @pytest.fixture
 def account(snowflake_account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """Where a job that deploys finds it."""
+    """The account, with the variables of a job that deploys."""
     for name, value in snowflake_account.environment().items():
         monkeypatch.setenv(name, value)
     signed_out()
@@ -194,7 +194,7 @@ def account(snowflake_account: Account, monkeypatch: pytest.MonkeyPatch) -> Acco
 
 
 def signed_out() -> None:
-    """The next statement signs in anew."""
+    """Makes the next statement sign in again."""
     connection._SHARED.clear()
 
 

@@ -1,7 +1,7 @@
-"""Where the rules of a stand-in for a service come from: each names the page that documents it.
+"""Defines the rules of a stand-in for a service. Each names the page that documents it.
 
-A rule without a page is an assumption: the documentation leaves it open, and the product leans on
-it as little as it can. `tests/conformance` asks the service itself about each.
+A rule without a page is an assumption: the documentation does not say, and the library relies on it
+as little as possible. `tests/conformance` asks the service itself about each rule.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ from enum import Enum
 
 @dataclass(frozen=True)
 class Source:
-    """says: the rule. page: where it is documented; empty for an assumption. where: the function
-    of the stand-in that has it. leaned_on: what the product does about an assumption."""
+    """A rule and its source.
+
+    says: the rule.
+    page: where it is documented; empty for an assumption.
+    where: the function of the stand-in that implements it.
+    leaned_on: how the library deals with an assumption.
+    """
 
     says: str
     page: str
@@ -39,14 +44,14 @@ class Documented(Enum):
 
     @property
     def url(self) -> str:
-        """The address of the page; empty for an assumption."""
+        """The URL of the page; empty for an assumption."""
         if not self.page or self.page.startswith("https://"):
             return self.page
         return f"{self.site}{self.page}"
 
     @property
     def site(self) -> str:
-        """What the paths of the pages are below."""
+        """The URL to which the pages' paths are relative."""
         raise NotImplementedError
 
     @property

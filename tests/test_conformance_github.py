@@ -304,7 +304,7 @@ def test_what_cannot_be_taken_away_is_told(
     api: GitHubApi, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.fail(f"DELETE .*/environments/{PREFIX}-closed", 403, times=9)
-    with pytest.raises(Stopped, match="not everything could be taken away"):
+    with pytest.raises(Stopped, match="not everything could be removed"):
         by_hand(api)
     told = capsys.readouterr().err
     assert f"by hand:\n  DELETE /repos/{HERE}/environments/{PREFIX}-closed: 403" in told

@@ -368,7 +368,7 @@ def test_a_view_asks_which_database_roles_the_session_has(
     admin(standin, "REVOKE DATABASE ROLE UP_PROD.PUBLIC_READ FROM ROLE UP_ROLE")
     assert run(deployer, asked) == []
     view = "SELECT NAME FROM NAMES WHERE IS_DATABASE_ROLE_IN_SESSION('PUBLIC_READ')"
-    with pytest.raises(ProgrammingError, match="what is no column"):
+    with pytest.raises(ProgrammingError, match="something other than a column"):
         run(deployer, f"CREATE VIEW BY_LITERAL AS {view}")
 
 

@@ -1,10 +1,10 @@
-"""Three members and everything that their workflows sign in to.
+"""Provides three members and everything that their workflows sign in to.
 
-Each lives in a repository of its own (`mesh`), or all of them in folders of one (`shared`).
+Each is in a repository of its own (`mesh`), or all of them are in folders of one (`shared`).
 
-S3 is a real server that knows each member's roles (tests/aws_world.py); Snowflake and GitHub's API
-are stand-ins on loopback, named in tests/snowflake_standin and tests/github_api.py, and Slack is a
-server that keeps what it is sent. Workflows run by `act` (tests/actions.py).
+S3 is a real server that knows each member's roles (tests/aws_world.py). Snowflake and GitHub's API
+are stand-ins on loopback (tests/snowflake_standin and tests/github_api.py). Slack is a server that
+keeps what it receives. `act` runs the workflows (tests/actions.py).
 
 A pytest plugin: `pytest_plugins = "tests.workflow_world"` gives a module the fixtures.
 """
@@ -41,7 +41,7 @@ from tests.warm import tools
 
 ORGANISATION = "acme"
 TOKEN, APP_TOKEN = "ghs_job", "ghs_app"
-"""Of a job, and of the stub of create-github-app-token."""
+"""The tokens of a job, and of the stub of create-github-app-token."""
 DEPLOYMENTS = {"dbt_up": "on_demand", "dbt_down": "sequential", "dbt_down_loom": "on_demand"}
 
 
@@ -53,7 +53,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 class Slack:
-    """A stand-in for Slack: a webhook that keeps the texts it is sent."""
+    """A stand-in for Slack: a webhook that keeps the texts it receives."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -84,15 +84,14 @@ class Slack:
 
 @dataclass(frozen=True)
 class Installed:
-    """A dbt that a member's jobs have. packages: what `pip install --requirement requirements.txt`
-    finds installed."""
+    """A dbt for a member's jobs. packages: the packages that `pip install` finds installed."""
 
     dbt: engines.Dbt
     packages: Path
 
     @property
     def answers(self) -> dict[str, Any]:
-        """What the member needs to have answered."""
+        """The answers that the member needs."""
         answers: dict[str, Any] = {"engine": self.dbt.engine.value}
         if self.dbt.release == engines.V2:
             answers["github_pages"] = False  # needs dbt Core
@@ -100,18 +99,18 @@ class Installed:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of each step. dbt Core and the tools that are Python begin warm."""
+        """Variables of each step. dbt Core and tools in Python start warm."""
         path = os.pathsep.join([str(self.dbt.folder), str(tools()), os.environ["PATH"]])
         return {**self.dbt.environment, "PATH": path}
 
 
 Dbts = Mapping[str, Installed]
-"""By member. One that is not in it has the dbt of this environment."""
+"""The dbt of each member. Other members have the dbt of this environment."""
 
 
 @dataclass
 class Mesh:
-    """The members by name, and what they sign in to. variables: of their repositories."""
+    """The members by name, and what they sign in to. variables: those of their repositories."""
 
     snowflake: World
     aws: aws_world.Aws
@@ -129,18 +128,18 @@ class Mesh:
         return f"{name}-{file}" if self.is_shared else file
 
     def environment(self, name: str, which: str) -> str:
-        """GitHub's: `prod` or `ci` of a member."""
+        """Returns the GitHub environment `prod` or `ci` of a member."""
         return f"{which}-{name}" if self.is_shared else which
 
     def checkout(self, name: str) -> Path:
-        """The clone that the member is in."""
+        """Returns the clone that contains the member."""
         return self.folder(name).parent if self.is_shared else self.folder(name)
 
     def folder(self, name: str) -> Path:
         return self.snowflake.members[name].path
 
     def commit(self, name: str, files: Mapping[str, str] | None = None) -> str:
-        """Changes files of a member, by their path, and commits; the commit."""
+        """Changes files of a member, by their path, and commits. Returns the commit."""
         for path, text in (files or {}).items():
             (self.folder(name) / path).write_text(text)
         git(self.folder(name), "add", "--all")
@@ -148,14 +147,14 @@ class Mesh:
         return git(self.folder(name), "rev-parse", "HEAD")
 
     def sync(self, name: str) -> None:
-        """A member commits what it reads, as its people do."""
+        """Syncs what a member reads and commits it, as its team does."""
         where = ("--registry", f"s3://{BUCKET}/registry", "--env", "prod")
         member = self.snowflake.members[name]
         member.ok("scripts/sync_mesh.py", *where, **self.aws.s3.environment())
         self.commit(name)
 
     def deploy(self, name: str, event: str, payload: Mapping[str, Any] | None = None) -> Run:
-        """Runs deploy.yml; GitHub remembers how it ended."""
+        """Runs deploy.yml, and records its end in the stand-in for GitHub."""
         run = self.run(name, "deploy.yml", event, payload, environment="prod")
         conclusion = "failure" if "failure" in run.jobs.values() else "success"
         known = self.github.repository(self.repository(name))
@@ -173,8 +172,12 @@ class Mesh:
         without: tuple[str, ...] = (),
         **more: str,
     ) -> Run:
-        """environment: prod or ci, whose secrets and subject the jobs have; None: a fork's have
-        neither. without: secrets that nobody has set."""
+        """Runs a workflow of a member.
+
+        environment: prod or ci, whose secrets and subject the jobs have; None for a fork, whose
+        jobs have neither.
+        without: secrets that are not set.
+        """
         repository = self.repository(name)
         secrets = {"GITHUB_TOKEN": TOKEN}
         if environment:
@@ -200,7 +203,7 @@ class Mesh:
         )
 
     def told(self, name: str) -> dict[str, Any]:
-        """With what the deploy of a member was started last, as it sees it."""
+        """Returns the inputs with which the deploy of a member was last started, as its event."""
         file = self.workflow(name, "deploy.yml")
         started = self.github.repository(self.repository(name)).started
         return next(
@@ -208,13 +211,13 @@ class Mesh:
         )
 
     def told_by_event(self, name: str) -> dict[str, Any]:
-        """The same as an upstream of a template before 0.3.0 sends it."""
+        """Returns the same as an upstream of a template before 0.3.0 sends it."""
         news = self.told(name)["inputs"]
         payload = {**news, "chain": news["chain"].split(","), "consumers": [name], "env": "prod"}
         return {"action": "mesh_published", "client_payload": payload}
 
     def rows(self, relation: str) -> list[tuple[Any, ...]]:
-        """Everything in a relation, as an administrator sees it."""
+        """Returns all rows of a relation, as an administrator sees them."""
         with self.snowflake.standin.connect(
             user=ADMIN, password=PASSWORD, role="ACCOUNTADMIN", warehouse="DBT_UP_WH"
         ) as connection:
@@ -223,13 +226,13 @@ class Mesh:
             return [tuple(row) for row in cursor.fetchall()]
 
     def schemas(self, database: str) -> set[str]:
-        """Schemas of a database that dbt has made."""
+        """Returns the schemas of a database that dbt has made."""
         things = self.snowflake.standin.model.account.of_kind("SCHEMA")
         names = {thing.ref.name[1] for thing in things if thing.ref.name[0] == database}
         return names - {"PUBLIC", "INFORMATION_SCHEMA"}
 
     def objects(self, prefix: str) -> dict[str, str]:
-        """Digests of what is in the bucket, by key."""
+        """Returns digests of the objects in the bucket, by key."""
         return {
             key: hashlib.sha256(self.aws.s3.get(f"{prefix}/{key}")).hexdigest()
             for key in self.aws.s3.keys(prefix)
@@ -260,7 +263,7 @@ class PullRequest:
         }
 
     def push(self, action: str = "synchronize", **more: Any) -> Run:
-        """What runs when something is pushed, or the pull request is closed."""
+        """Runs the workflow for a push, or for the end of the pull request."""
         repository = self.mesh.github.repository(self.mesh.repository(self.name))
         repository.pulls[self.number] = "closed" if action == "closed" else "open"
         environment = None if self.fork else "ci"
@@ -275,7 +278,7 @@ class PullRequest:
         return [comment["body"] for comment in repository.comments.get(self.number, [])]
 
     def edit(self, path: str, old: str, new: str) -> None:
-        """Commits a change of a file that holds `old`."""
+        """Replaces `old` in a file, which has to contain it, and commits."""
         text = (self.mesh.folder(self.name) / path).read_text()
         assert old in text
         self.mesh.commit(self.name, {path: text.replace(old, new)})
@@ -300,8 +303,10 @@ def answers_of(name: str, is_shared: bool, dbts: Dbts | None = None) -> dict[str
 
 
 def on_v2(*names: str) -> Dbts:
-    """dbt v2 for these members: where the engine is not the subject it is the quicker one. Nothing
-    where it, or its driver for Snowflake, is not here; in CI it has to be."""
+    """Returns dbt v2 for these members, because it is faster where the engine does not matter.
+
+    Returns nothing if it, or its driver for Snowflake, is not here; in CI it has to be.
+    """
     dbt = quickest("snowflake")
     if dbt is None:
         return {}
@@ -310,7 +315,7 @@ def on_v2(*names: str) -> Dbts:
 
 @pytest.fixture(scope="module")
 def mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    """All three. What a loom reader needs dbt Core for, and pages of docs, dbt Core does."""
+    """All three members. The loom reader has dbt Core, which also makes pages of docs."""
     folder = tmp_path_factory.mktemp("mesh")
     yield from of_repositories(render_into, folder, (*DEPLOYMENTS,), on_v2("dbt_up", "dbt_down"))
 
@@ -325,7 +330,7 @@ def quick_mesh(render_into: Render, tmp_path_factory: pytest.TempPathFactory) ->
 def of_repositories(
     render_into: Render, folder: Path, names: Sequence[str], dbts: Dbts
 ) -> Iterator[Mesh]:
-    """Each member in a repository of its own."""
+    """Makes a repository for each member."""
     members = {name: render_into(folder / name, **answers_of(name, False, dbts)) for name in names}
     for made in opened(folder, members, False, dbts):
         for name in members:
@@ -335,8 +340,8 @@ def of_repositories(
 
 @pytest.fixture(scope="module")
 def shared(template: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    """As in the architecture: one repository, whose branch upstream/dbt_up deploys the upstream,
-    and main the others."""
+    """One repository, as in the architecture: its branch upstream/dbt_up deploys the upstream, and
+    main the others."""
     folder = tmp_path_factory.mktemp("shared")
     dbts = on_v2("dbt_up", "dbt_down")
     members = {}
@@ -347,7 +352,7 @@ def shared(template: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         if name == "dbt_down_loom":
             answers["deployment"] = "independent"
         answers_file = f"{name}/.copier-answers.yml"
-        # with its library, which jobs install
+        # runs the hooks, because jobs install the library
         rendering.render(template, folder / "one", answers, answers_file, tasks=True)
         shutil.copytree(folder / "one", folder / "mesh", dirs_exist_ok=True)
         members[name] = Member(folder / "mesh" / name, {})
@@ -388,7 +393,7 @@ def opened(folder: Path, members: dict[str, Member], is_shared: bool, dbts: Dbts
                 workflows[file] = Workflow(own[0] if own else "main", NEWS)
             level = "write" if is_shared else "read"
             github.token(TOKEN, contents="read", actions=level, pull_requests="write")
-            # of the App of maintenance, as `keys` asks for it
+            # the maintenance App's token, with the permissions that the job `keys` requests
             github.token(
                 APP_TOKEN, actions="read", contents="read", environments="write", secrets="write"
             )

@@ -1,4 +1,4 @@
-"""The design's budgets as ratios, measured in one run: `python -m tests.bench` (make bench).
+"""Measures the design's budgets as ratios in one run: `python -m tests.bench` (make bench).
 
-Each module here registers benches by name (see `lab.bench`); a new module is found by itself.
+Each module here registers benches by name (see `lab.bench`). New modules are found automatically.
 """

@@ -1,4 +1,4 @@
-"""python -m tests.bench [names…]: the design's budgets as ratios, in one table."""
+"""python -m tests.bench [names…]: measures the design's budgets as ratios, and prints one table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.bench.lab import BENCHES, Figure, Lab
 
 
 def discover() -> None:
-    """Has every module here register its benches."""
+    """Imports every module here, which registers its benches."""
     for module in pkgutil.iter_modules(bench.__path__):
         if module.name != "__main__":
             importlib.import_module(f"tests.bench.{module.name}")
@@ -33,16 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tests.bench",
         description=__doc__,
-        epilog="A budget that is missed is shown; it is no failure unless --strict. Exit status: "
-        "0 measured, 1 a bench crashed, 2 a budget is missed (--strict). `make test`, which has 10 "
-        "minutes on two cores, is not measured here: it prints its time at its end. Rendering is "
-        "measured on the processor. Temporary files are in memory where there is room for them, as "
-        "the tests' are; for those on a disk, set TMPDIR.",
+        epilog="A missed budget is shown, and is a failure only with --strict. Exit status: "
+        "0 measured, 1 a bench crashed, 2 a budget is missed (--strict). The budget of `make "
+        "test`, 10 minutes on two cores, is not measured here: it prints its time at its end. "
+        "Rendering is measured as processor time. Temporary files are in memory if they fit, like "
+        "those of the tests; set TMPDIR to have them on a disk.",
     )
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHES)}")
-    parser.add_argument("--runs", type=int, default=5, help="of each process (default 5)")
-    parser.add_argument("--strict", action="store_true", help="exit 2 where a budget is missed")
-    parser.add_argument("--json", action="store_true", help="figures as JSON instead of a table")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"benches: {', '.join(BENCHES)}")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each process (default 5)")
+    parser.add_argument("--strict", action="store_true", help="exit with 2 if a budget is missed")
+    parser.add_argument("--json", action="store_true", help="print figures as JSON, not as a table")
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - BENCHES.keys():
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def measure(names: list[str], runs: int, progress: Console) -> tuple[list[Figure], list[str]]:
-    """The figures of the benches, and the names of those that crashed."""
+    """Runs benches. Returns their figures, and the names of those that crashed."""
     figures, crashed = [], []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         status = stack.enter_context(progress.status("…"))

@@ -1,4 +1,4 @@
-"""Planning the access of many members: their SQL read, and every statement made a step."""
+"""Measures planning the access of many members: reading their SQL, and making steps of it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.snowflake_members import ACCESS, ACCOUNT, Account
 ON = ("--connection", "admin")
 SCHEMAS = ("RAW", "STAGING", "MARTS")
 
-# Timed inside, without the start of Python, which would flatter the ratio; and on the processor,
-# because what else runs would blur it.
+# Timed inside the process, because the start of Python would make the ratio look better, and as
+# processor time, because other processes would distort it.
 PLAN = """
 import sys, time
 from pathlib import Path
@@ -44,7 +44,7 @@ def access_plan(lab: Lab) -> Iterator[Figure]:
 
 @bench
 def live_plan(lab: Lab) -> Iterator[Figure]:
-    """Statements that a plan sends to an account (the stand-in), with few and with many models."""
+    """Counts statements that a plan sends to the stand-in, with few and with many models."""
     account = Account()
     up = account.on(lab.member(lab.folder / "live" / "dbt_up", snowflake_account=ACCOUNT))
     up.ok(ACCESS, "apply", *ON, "--yes")

@@ -1,4 +1,4 @@
-"""`fleet update` against `copier update` of the same members in turn, and `fleet status`."""
+"""Compares `fleet update` with `copier update` of each member in turn; measures `fleet status`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import BIN, ROOT
 from tests.versions import git
 
 MEMBERS = int(os.environ.get("BENCH_MEMBERS", "10"))
-"""50 is what the budget is about, and takes some minutes: BENCH_MEMBERS=50."""
+"""The budget is about 50 members, which take some minutes: BENCH_MEMBERS=50."""
 STATUS_MEMBERS = 500
 KINDS = ("upstream", "native", "loom")
 
@@ -31,7 +31,7 @@ class Fleet:
         return sorted(self.clones.iterdir())
 
     def reset(self) -> None:
-        """As if none of them had been updated."""
+        """Undoes all updates."""
         for member in self.members:
             git(member, "reset", "--quiet", "--hard")
             git(member, "clean", "--quiet", "-dfx")
@@ -41,7 +41,7 @@ class Fleet:
 
 
 def fleet_of(folder: Path, size: int) -> Fleet:
-    """Members of all kinds, of the version before the newest."""
+    """Makes members of all kinds, from the version before the newest."""
     fleet = Fleet(folder / "template", folder / "clones")
     versions.build(fleet.template)
     git(fleet.template, "gc", "--quiet")
@@ -62,7 +62,7 @@ def command(fleet: Fleet, *arguments: str) -> Process:
 
 @bench
 def fleet_update(lab: Lab) -> Iterator[Figure]:
-    """Side by side on two cores, with one clone of the template."""
+    """Updates members in parallel on two cores, with one clone of the template."""
     fleet = lab.once("fleet", lambda folder: fleet_of(folder, MEMBERS))
     each = f'"{BIN / "copier"}" update {" ".join(FLAGS)}'
     in_turn = f'for member in */; do (cd "$member" && {each}) || exit 1; done'
@@ -77,7 +77,7 @@ def fleet_update(lab: Lab) -> Iterator[Figure]:
 
 @bench
 def fleet_status(lab: Lab) -> Iterator[Figure]:
-    """Of many clones. Repositories on GitHub take one question for a hundred."""
+    """Reads many clones. For repositories on GitHub, one request reads a hundred."""
     fleet = lab.once("fleet", lambda folder: fleet_of(folder, MEMBERS))
     clones = lab.folder / "many"
     if not clones.exists():
@@ -86,7 +86,7 @@ def fleet_status(lab: Lab) -> Iterator[Figure]:
             original = fleet.members[number % MEMBERS]
             (clones / f"m{number}").mkdir()
             (clones / f"m{number}" / ".git").symlink_to(original / ".git")
-            answers = ".copier-answers.yml"  # which has to be a file itself
+            answers = ".copier-answers.yml"  # it must not be a link
             shutil.copy(original / answers, clones / f"m{number}" / answers)
     where: list[Word] = ["--clones", clones, "--template", fleet.template, "--json"]
     measured, baseline = lab.compare(

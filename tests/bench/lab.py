@@ -1,4 +1,4 @@
-"""What a bench measures with: processes run in turns, medians, and figures to hold to a budget."""
+"""Tools of benches: they run processes in turns, take medians, and compare figures with budgets."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from tests import conftest, s3_server, versions
 class Figure:
     """One line of the table: seconds, MB or a count, against a baseline or a fixed limit.
 
-    ratio: of the two medians, unless there is no baseline; budget: what the ratio, or without a
-    baseline the measured value, may be at most; None where there is no budget for it.
+    ratio: the measured median divided by the baseline's; None without a baseline.
+    budget: the maximum of the ratio, or of the measured value without a baseline; None if there is
+    no budget.
     """
 
     what: str
@@ -59,7 +60,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Lab:
-    """Where benches work. folder: scratch; runs: of each process; say: tells what goes on."""
+    """Where benches work. runs: how often each process runs. say: shows what is going on."""
 
     folder: Path
     runs: int
@@ -68,7 +69,7 @@ class Lab:
     _kept: dict[str, Any] = field(default_factory=dict)
 
     def once(self, name: str, make: Callable[[Path], Any]) -> Any:
-        """What several benches share, made in a folder of its own by the first that asks."""
+        """Returns what several benches share. The first that asks makes it, in its own folder."""
         if name not in self._kept:
             self.say(f"preparing {name}")
             folder = self.folder / name.replace(" ", "_")
@@ -78,7 +79,7 @@ class Lab:
 
     @property
     def template(self) -> Source:
-        """This repository as it is."""
+        """This repository with its uncommitted changes, as a release of the template."""
         made = self.once("template", lambda folder: versions.snapshot(folder / "template"))
         return Source(str(made), versions.newest())
 
@@ -99,8 +100,11 @@ class Lab:
     def compare(
         self, what: str, *processes: Process, clock: Callable[[], float] = time.perf_counter
     ) -> list[float]:
-        """The median seconds of each process. They take turns, so that all of them see the same
-        machine; a first round, which fills caches, does not count."""
+        """Returns the median seconds of each process.
+
+        The processes take turns, so that all of them see the same load on the machine. A first
+        round, which fills caches, does not count.
+        """
         rounds: list[list[float]] = [[] for _ in processes]
         for number in range(self.runs + 1):
             self.say(f"{what}: run {number} of {self.runs}" if number else f"{what}: warming up")
@@ -112,9 +116,12 @@ class Lab:
         return [statistics.median(measured[1:]) for measured in rounds]
 
     def pairs(self, what: str, one: Process, other: Process) -> tuple[float, float]:
-        """Processor time of two processes that differ by little: the median of `other`, and that
-        times the median ratio of pairs, of which each sees the same machine. There are PAIRS for
-        each run, and the two take turns at being first."""
+        """Compares the processor time of two processes that differ only a little.
+
+        Returns the time of `one`, which is the median of `other` times the median ratio of pairs,
+        and the median of `other`. Both of a pair see the same load on the machine. There are PAIRS
+        pairs for each run, and the two processes take turns at running first.
+        """
         ratios, baselines = [], []
         for number in range(self.runs * PAIRS + 1):
             self.say(f"{what}: pair {number} of {self.runs * PAIRS}" if number else what)
@@ -135,19 +142,22 @@ PAIRS = 3
 
 
 def on_processors() -> float:
-    """A clock of what has run so far, with all that it has started. For what waits for nobody, but
-    starts so many processes and writes so many files that what else runs would blur it."""
+    """Returns the processor time so far of all processes that this one has started.
+
+    It is the clock for work that waits for nothing, but starts so many processes and writes so many
+    files that the load on the machine would distort the elapsed time.
+    """
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     return spent.ru_utime + spent.ru_stime
 
 
 def environment() -> dict[str, str]:
-    """Of a process that is measured: with Python files compiled once, as pip leaves them."""
+    """Returns the environment of measured processes. They keep compiled Python, as pip does."""
     return {key: each for key, each in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
 def run(process: Process, *wrapper: str | Path) -> str:
-    """Runs the process once; what it printed. Raises RuntimeError with that where it fails."""
+    """Runs the process once and returns its output. Raises RuntimeError with it where it fails."""
     done = subprocess.run(
         [*map(str, wrapper), *map(str, process.command)],
         cwd=process.folder,
@@ -163,8 +173,8 @@ def run(process: Process, *wrapper: str | Path) -> str:
     return done.stdout
 
 
-# A process starts with the peak of the one that forked it, which is large here: hence another one
-# in between. Linux counts in KiB, macOS in bytes.
+# The peak of a process starts with that of the process that forked it, which is large here. So
+# there is a small process in between. Linux counts in KiB, macOS in bytes.
 PEAK = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True)
@@ -174,7 +184,7 @@ print(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
 def peak_memory(process: Process) -> float:
-    """The most memory, in MB, that the process has at a time."""
+    """Returns the peak memory of the process in MB."""
     process.before()
     return float(run(process, *python(PEAK)).splitlines()[-1])
 
@@ -191,6 +201,6 @@ BENCHES: dict[str, Bench] = {}
 
 
 def bench(function: Bench) -> Bench:
-    """Registers a bench under its function's name; it yields its figures as it gets them."""
+    """Registers a bench under its function's name. A bench yields its figures as it gets them."""
     BENCHES[function.__name__] = function
     return function

@@ -1,4 +1,4 @@
-"""What dbt-loom costs at parse time."""
+"""Measures what dbt-loom costs at parse time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ READERS = 20
 TESTED = """
 models: [{name: reads_0, columns: [{name: column_0, data_tests: [not_null]}]}]
 """
-"""A data test, as every project has one: without any, dbt compares each model with each."""
+"""A data test, because every project has one: without any, dbt compares each model with each."""
 
 
 def project(lab: Lab, folder: Path) -> Member:
-    """A loom member with 20 models, each of which reads one of the upstream."""
+    """Makes a loom member with 20 models, each of which reads one of the upstream's."""
     member = lab.member(folder, kind="loom", upstreams="dbt_up", starter=False)
     for number in range(READERS):
         path = folder / "models" / f"reads_{number}.sql"
@@ -29,7 +29,7 @@ def project(lab: Lab, folder: Path) -> Member:
 
 
 def without_mesh(member: Member, folder: Path) -> Member:
-    """The same project, with models of its own where it read the upstream's."""
+    """Copies the project, with models of its own in place of the upstream's."""
     shutil.copytree(member.path, folder)
     (folder / "dbt_loom.config.yml").unlink()
     (folder / "dependencies.yml").unlink()
@@ -46,7 +46,7 @@ def parse(member: Member) -> Process:
 
 @bench
 def loom(lab: Lab) -> Iterator[Figure]:
-    """Parsing a downstream of a large upstream."""
+    """Parses a downstream of a large upstream."""
     for models in (1_000, 10_000):
         folder = lab.folder / f"loom{models}"
         up = lab.member(folder / "dbt_up", kind="upstream", starter=False)

@@ -1,4 +1,4 @@
-"""Drawing the mesh, beside dbt-multidocs on the same manifests."""
+"""Compares drawing the mesh with dbt-multidocs on the same manifests."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ PROJECTS, MODELS = 50, 1_000
 
 
 def multidocs(lab: Lab) -> Path | None:
-    """The folder with dbt-multidocs, or None where it cannot be had. Not in our environment: dbt
-    imports every package there whose name begins with `dbt_`."""
+    """Returns the folder with dbt-multidocs, or None where it cannot be installed.
+
+    It is not in our environment, because dbt imports every package whose name begins with `dbt_`.
+    """
 
     def install(folder: Path) -> Path | None:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
@@ -31,7 +33,7 @@ def multidocs(lab: Lab) -> Path | None:
 
 @bench
 def mesh_map(lab: Lab) -> Iterator[Figure]:
-    """The page of a large mesh."""
+    """Draws the page of a large mesh."""
     folder = lab.once(
         "large mesh",
         lambda folder: (
@@ -42,7 +44,7 @@ def mesh_map(lab: Lab) -> Iterator[Figure]:
     flags = ("--registry", registry.as_uri(), "--env", "prod", "--output", folder / "mesh.html")
     ours = Process([sys.executable, "-m", "fleet", "map", *flags], ROOT)
     what = f"map of {PROJECTS} x {MODELS:,} public models"
-    # half a minute for a round of both: the median of three tells enough
+    # a round of both takes half a minute, and the median of three is good enough
     lab = replace(lab, runs=min(lab.runs, 3))
     peer = multidocs(lab)
     if peer is None:

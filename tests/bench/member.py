@@ -1,4 +1,4 @@
-"""What a member holds, and what a fix of the library's logic changes in one. Counts, not times."""
+"""Counts the files of a member, and what a fix of the library's logic changes in a member."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = {
     "native hub": (34, ["kind=native", "publishes=true"]),
     "loom hub": (34, ["kind=loom", "publishes=true"]),
 }
-"""The budget of each kind, and the answers that make one."""
+"""The budget of each kind, and the answers that make a member of it."""
 OWN = ("models/", "seeds/", ".github/workflows/")
 FIXED = "src/dbtmesh/gate/rules.py"
 
@@ -33,7 +33,7 @@ def rendered(template: Path, target: Path, version: str, *data: str) -> Path:
 
 @bench
 def member(lab: Lab) -> Iterator[Figure]:
-    """Files of a member of each kind, without its models, seeds and workflows."""
+    """Counts the files of a member of each kind, without its models, seeds and workflows."""
     template = lab.once("this repository", this_repository)
     for kind, (budget, data) in KINDS.items():
         folder = lab.folder / f"files_{kind.replace(' ', '_')}"
@@ -44,7 +44,7 @@ def member(lab: Lab) -> Iterator[Figure]:
 
 @bench
 def fix(lab: Lab) -> Iterator[Figure]:
-    """What a fix of the library's logic changes in a member, by `copier update`."""
+    """Counts what `copier update` changes in a member for a fix of the library's logic."""
     template = lab.once("this repository", this_repository)
     project = rendered(template, lab.folder / "fixed", RELEASES[1], "kind=upstream")
     library = template / FIXED

@@ -1,4 +1,5 @@
-"""What `ref('<project>', …)` costs a native member, against `source`, and what dbt v2 gains."""
+"""Measures what `ref('<project>', …)` costs a native member, compared with `source`, and compares
+the demo on dbt v2 with the one on dbt Core."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ BUDGETS = {engines.OURS: 2.2, engines.V2: 1.15}
 
 
 def reader(lab: Lab, folder: Path, dbt: engines.Dbt, by: str) -> Member:
-    """A native member with a model for each of the upstream's."""
+    """Makes a native member with a model for each of the upstream's."""
     answers = {"kind": "native", "upstreams": "dbt_up", "starter": False, "engine": dbt.engine}
     member = lab.member(folder, **answers)
     (folder / "models").mkdir()
@@ -38,7 +39,7 @@ def parse(member: Member, dbt: engines.Dbt) -> Process:
 
 @bench
 def references(lab: Lab) -> Iterator[Figure]:
-    """Parsing a native downstream of a thousand models, by `ref` and by `source`."""
+    """Parses a native downstream of a thousand models, by `ref` and by `source`."""
     for release, budget in BUDGETS.items():
         if dbt := engines.found(release):
             folder = lab.folder / f"references_{release}"
@@ -59,8 +60,10 @@ def references(lab: Lab) -> Iterator[Figure]:
 
 
 def for_ref(readers: list[Member]) -> Iterator[Path]:
-    """Generated files for `ref` in the reader that has none. They are what costs time, and the
-    other reader has them, or else this looks in the wrong places."""
+    """Yields generated files for `ref` in the reader that does not use `ref`.
+
+    These files cost time. The other reader must have some; otherwise this looks in wrong places.
+    """
     by_ref, without = (
         [
             path
@@ -75,7 +78,7 @@ def for_ref(readers: list[Member]) -> Iterator[Path]:
 
 @bench
 def demo_engines(lab: Lab) -> Iterator[Figure]:
-    """The demo on dbt v2 and on dbt Core, without what renders it."""
+    """Runs the demo on dbt v2 and on dbt Core, without the rendering."""
     if not engines.found(engines.V2):
         return
     words = [sys.executable, "-m", "fleet", "demo", "--folder"]

@@ -1,4 +1,4 @@
-"""Sync, publish, the contract gate and lineage, on large manifests."""
+"""Measures sync, publish, the contract gate and lineage on large manifests."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ connection = snowflake.connector.connect(
 connection.cursor().execute("SELECT ENV FROM DBT_UP_PROD.MESH.PUBLISHED LIMIT 1").fetchall()
 """
 
-# The private state is the member's own copy of what it was given; moving it says nothing about
-# the publication. So it is left out, in the same process with the same imports.
+# The private state is a copy of the manifest for the member itself, and uploading it says nothing
+# about the publication. So it is left out, in the same process with the same imports.
 PUBLISH_WITHOUT_STATE = """
 import runpy, sys
 from dbtmesh.registry import publication
@@ -95,7 +95,7 @@ sys.path.insert(0, "scripts")
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
-# The same sync, with nothing checked of what was downloaded.
+# The same sync, without any check of what was downloaded.
 SYNC_UNCHECKED = """
 import runpy, sys
 from datetime import datetime
@@ -141,7 +141,7 @@ assert len(changes) > 1000
 
 @dataclass(frozen=True)
 class Large:
-    """A publisher of large interfaces, its reader, and where they meet on S3."""
+    """A publisher of large interfaces and its reader, with the environment of their S3 registry."""
 
     up: Member
     down: Member
@@ -179,7 +179,7 @@ def megabytes(path: Path) -> str:
 
 
 def fastest_parser(lab: Lab, path: Path) -> tuple[str, Process]:
-    """The JSON library that parses the file fastest, and a process that does only that."""
+    """Returns the JSON library that parses the file fastest, and a process that does only that."""
     parsers = [Process(python(code, path), lab.folder) for code in PARSE.values()]
     runs = lab.compare("parse", *parsers)
     each = zip(PARSE, parsers, runs, strict=True)
@@ -189,14 +189,14 @@ def fastest_parser(lab: Lab, path: Path) -> tuple[str, Process]:
 
 @bench
 def stores(lab: Lab) -> Iterator[Figure]:
-    """A sync with nothing changed, of each store, and one bare request of the same client, on the
-    processor: how often a store is asked is counted by tests.
+    """Compares a sync without changes, for each store, with one bare request of the same client.
 
-    Both by a Python that has the library as members have it. That of this repository takes longer
-    to start than obstore, and has loaded by then half of what the command would have to.
+    It compares processor time; tests count the requests. Both use a Python in which the library is
+    installed as members have it. This repository's Python takes longer to start than obstore, and
+    has then loaded half of what the command needs.
 
-    The client of a folder is the library's own, as boto3 is that of S3: no other reads a folder on
-    the condition of a digest, which is an object's ETag there.
+    The client of a folder is the library's own, because no other reads a file on the condition of
+    its digest, which is the ETag there.
     """
     mesh, members_python = members(lab), python_of_members(lab)
     lab.say("publishing")
@@ -224,7 +224,7 @@ def stores(lab: Lab) -> Iterator[Figure]:
 
 
 def python_of_members(lab: Lab) -> Path:
-    """A Python with what members install, and nothing else."""
+    """Makes a Python with what members install, and nothing else."""
 
     def make(folder: Path) -> Path:
         made = interpreter(folder / "venv", *CLIENTS, *NEEDED)
@@ -244,7 +244,7 @@ COMPILED = shutil.ignore_patterns("__pycache__")
 
 @dataclass(frozen=True)
 class Store:
-    """A registry for the bench. bare: code and arguments of one request, in its environment."""
+    """A registry for the bench. bare: returns code and arguments of one request."""
 
     registry: str
     environment: dict[str, str]
@@ -312,7 +312,7 @@ def in_a_folder(lab: Lab, _: Large) -> Store:
 
 @bench
 def sync(lab: Lab) -> Iterator[Figure]:
-    """Of a large upstream that has changed."""
+    """Syncs a large upstream that has changed."""
     mesh = members(lab)
     for models in (1_000, 10_000):
         lab.say(f"publishing {models} models")
@@ -349,8 +349,10 @@ def sync(lab: Lab) -> Iterator[Figure]:
 
 @bench
 def checks(lab: Lab) -> Iterator[Figure]:
-    """What checking a large publication adds to a sync of it, by each kind of reader and of each
-    kind of store: on the processor, in pairs of runs, for it is a few hundredths of a second."""
+    """Measures what checking a large publication adds to a sync, for each kind of reader and store.
+
+    It is a few hundredths of a second, so it is measured as processor time, in pairs of runs.
+    """
     mesh = members(lab)
     loom = lab.member(lab.folder / "loom_reader", kind="loom", upstreams="dbt_up", starter=False)
     for public in (1_000, 10_000):
@@ -372,7 +374,7 @@ def checks(lab: Lab) -> Iterator[Figure]:
 
 
 def forgotten(reader: Member) -> None:
-    """As before its first sync."""
+    """Brings a reader back to the state before its first sync."""
     for name in ("state", "models"):
         shutil.rmtree(reader.path / name / "dbt_up", ignore_errors=True)
     (reader.path / "models" / "_mesh_dbt_up.yml").unlink(missing_ok=True)
@@ -380,7 +382,7 @@ def forgotten(reader: Member) -> None:
 
 @bench
 def publish(lab: Lab) -> Iterator[Figure]:
-    """A manifest of 60 MB, over the publication before it."""
+    """Publishes a manifest of 60 MB where there is an earlier publication."""
     mesh = members(lab)
     body = manifest(models=7_700, public=770, columns=COLUMNS)
     path = mesh.publish(body, "large")
@@ -390,7 +392,7 @@ def publish(lab: Lab) -> Iterator[Figure]:
     first = datetime.fromisoformat(GENERATED_AT)
 
     def build_again() -> None:
-        # what the next build of the same models leaves behind
+        # the manifest of the next build of the same models
         again = f"{first + timedelta(minutes=next(minutes)):%Y-%m-%dT%H:%M:%S.%fZ}"
         path.write_bytes(body.replace(GENERATED_AT.encode(), again.encode(), 1))
 
@@ -415,7 +417,7 @@ def publish(lab: Lab) -> Iterator[Figure]:
 
 @bench
 def lineage(lab: Lab) -> Iterator[Figure]:
-    """The edges of a reader of 60 MB to an upstream's 100 public models."""
+    """Validates the edges of a 60 MB manifest to an upstream's 100 public models."""
     mesh = members(lab)
     up = manifest(models=1_000, public=100, columns=COLUMNS)
     mesh.publish(up, "lineage")
@@ -446,7 +448,7 @@ def lineage(lab: Lab) -> Iterator[Figure]:
 
 @bench
 def contract(lab: Lab) -> Iterator[Figure]:
-    """The gate on two interfaces of 10,000 public models, of which one in ten has changed."""
+    """Compares two interfaces of 10,000 public models, of which one in ten has changed."""
     mesh = members(lab)
     local = lab.folder / "gate"
     before = manifest(models=10_000, public=10_000, columns=COLUMNS)

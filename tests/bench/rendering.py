@@ -1,4 +1,4 @@
-"""Rendering and updating members, against a Copier template of two files."""
+"""Compares rendering and updating members with a Copier template of two files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TWO_FILES = {
 }
 
 RELEASES = ("v9.0.0", "v9.0.1")
-"""Later than all that have migrations of their own, as the next release will be."""
+"""Later than all versions with migrations of their own, as the next release will be."""
 
 RENDER = """
 import sys
@@ -52,7 +52,7 @@ def two_files(folder: Path) -> Path:
 
 
 def this_repository(folder: Path) -> Path:
-    """A clone with the working tree's changes, as if they were released."""
+    """Makes a clone with the working tree's changes, as if they were released."""
     git(folder, "clone", "--quiet", "--no-tags", str(ROOT), ".")
     for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(
         "\0"
@@ -80,7 +80,7 @@ def release(template: Path, changed: Path) -> None:
 
 @bench
 def render(lab: Lab) -> Iterator[Figure]:
-    """One member, and the three of the demo mesh."""
+    """Renders one member, and the three of the demo mesh."""
     ours = lab.once("this repository", this_repository)
     theirs = lab.once("template of two files", two_files)
 
@@ -114,7 +114,7 @@ def render(lab: Lab) -> Iterator[Figure]:
 
 @bench
 def update(lab: Lab) -> Iterator[Figure]:
-    """A member from one tag to the next."""
+    """Updates a member from one tag to the next."""
 
     def process(template: Path, *flags: str) -> Process:
         project = lab.folder / f"update_{template.name}"
@@ -128,7 +128,7 @@ def update(lab: Lab) -> Iterator[Figure]:
             git(project, "reset", "--quiet", "--hard")
             git(project, "clean", "--quiet", "-dfx")
 
-        # as a person does it, who reads what changed
+        # not quiet, like a person who reads what changed
         return Process([COPIER, "update", "--trust", "--defaults"], project, before=reset)
 
     ours = lab.once("this repository", this_repository)

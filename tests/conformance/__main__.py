@@ -1,4 +1,4 @@
-"""`make conformance CONNECTION=…` or `REPOSITORY=…`: see the package."""
+"""`make conformance CONNECTION=…` or `REPOSITORY=…`: see the package's docstring."""
 
 from __future__ import annotations
 
@@ -33,8 +33,12 @@ OK, FAILED, FOUND = 0, 1, 2
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that is about to begin. says: what it will do, for people; lines: every statement or
-    request; ask: does it, and calls what it is given with the number of each of `steps`."""
+    """A run that is about to start.
+
+    says: what it will do, for people.
+    lines: every statement or request.
+    ask: runs it, and calls its argument with the number of each step.
+    """
 
     service: Service
     says: str
@@ -44,17 +48,23 @@ class Plan:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Exit status: 0 the account answers as the stand-in, 2 otherwise, 1 it was not asked."""
+    """Exits with 0 if the account answers as the stand-in, 2 if not, 1 if it was not asked."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.conformance",
         description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--connection", metavar="NAME", help="of ~/.snowflake/connections.toml")
-    parser.add_argument("--repository", metavar="OWNER/NAME", help="that `gh` may read and write")
+    parser.add_argument(
+        "--connection", metavar="NAME", help="a connection of ~/.snowflake/connections.toml"
+    )
+    parser.add_argument(
+        "--repository", metavar="OWNER/NAME", help="a repository that `gh` may read and write"
+    )
     parser.add_argument("--report", type=Path, default=Path("conformance.md"), metavar="FILE")
-    parser.add_argument("--dry-run", action="store_true", help="print all that is sent; no account")
-    parser.add_argument("--yes", action="store_true", help="do not ask before it begins")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only print what would be sent; needs no account"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask before it starts")
     given = parser.parse_args(words)
     if given.connection and given.repository:
         parser.error("one at a time: --connection or --repository")
@@ -78,7 +88,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("interrupted: everything that was created is taken away again", file=sys.stderr)
+        print("interrupted: everything that was created is removed again", file=sys.stderr)
         return 130
 
 
@@ -125,9 +135,9 @@ def _of_github(repository: str) -> Plan:
     return Plan(
         GITHUB,
         f"This asks {len(GITHUB.questions)} questions of {repository}, by `gh`, as you are signed "
-        "in: you have to\nadminister it, and `gh` needs the scope `workflow`. It makes "
-        f"environments, secrets,\na branch and workflows, all named {prefix}-…,\nand takes them "
-        "away at the end. An empty repository gets a README, which stays. Jobs run\nfor about 15 "
+        "in: you have to\nadminister it, and `gh` needs the scope `workflow`. It creates "
+        f"environments, secrets,\na branch and workflows, all named {prefix}-…,\nand removes them "
+        "at the end. An empty repository gets a README, which stays. Jobs run\nfor about 15 "
         "minutes of GitHub Actions. It is meant for a repository that holds nothing else.",
         map(requests.Run(repository, prefix, shown).text, requests.requests()),
         len(REQUESTS),

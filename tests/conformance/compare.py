@@ -1,4 +1,4 @@
-"""What the stand-in answers, and where an account differs from it."""
+"""Compares the answers of an account with those of the stand-in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.conformance.script import NOT_ASKED, Answer, Answers, Question, See, 
 
 @dataclass(frozen=True)
 class Difference:
-    """A question that an account answers otherwise than the stand-in."""
+    """A question that an account and the stand-in answer differently."""
 
     question: Question
     expected: Answer
@@ -20,7 +20,7 @@ class Difference:
 
 
 def behaviour_of(service: Service, answers: Answers) -> tuple[Any, Answers]:
-    """The behaviour that an account's answers tell, and what the stand-in of that answers."""
+    """Returns the behaviour that an account's answers show, and the answers of such a stand-in."""
     behaviour = service.behaviour()
     ours = service.expected(behaviour)
     deciding = [question for question in service.questions if question.decides]
@@ -35,19 +35,19 @@ def behaviour_of(service: Service, answers: Answers) -> tuple[Any, Answers]:
 
 
 def _switched(behaviour: Any, by: Sequence[Question]) -> Any:
-    """The behaviour with the other position of each switch that these questions decide."""
+    """Returns the behaviour with each switch flipped that these questions decide."""
     return replace(behaviour, **{each.decides: not getattr(behaviour, each.decides) for each in by})
 
 
 def agree(question: Question, answered: Answer, ours: Answer) -> bool:
-    """Whether an account answers as the stand-in, which need not show every column there is."""
+    """Checks whether the answers agree. The stand-in need not show every column of the service."""
     if question.see is See.COLUMNS:
         return answered.number == ours.number and set(ours.cells) <= set(answered.cells)
     return answered == ours
 
 
 def differences(service: Service, answers: Answers, ours: Answers) -> list[Difference]:
-    """Questions that either does not answer are left out."""
+    """Returns the differences. It leaves out questions that one of the two does not answer."""
     return [
         Difference(question, ours[question.name], answers[question.name])
         for question in service.questions
@@ -62,7 +62,7 @@ def _is_answered(answers: Mapping[str, Answer], question: Question) -> bool:
 
 
 def in_words(question: Question, answer: Answer, other: Answer) -> str:
-    """An answer, as far as it differs from the other one."""
+    """Describes an answer, as far as it differs from the other one."""
     if answer.number:
         number = "" if question.see is See.REFUSED else f" with {question.refusal(answer.number)}"
         return f"refused{number}"

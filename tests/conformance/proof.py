@@ -1,4 +1,4 @@
-"""Writes the tables of docs/proof.md: what the tests cover, and the one list of what they assume.
+"""Writes the tables of docs/proof.md: what the tests cover, and what they assume.
 
 python -m tests.conformance.proof      writes the tables into the page
 """
@@ -24,8 +24,13 @@ PAGE = Path(__file__).parents[2] / "docs/proof.md"
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that the README says. executed: what the tests run; leaves: what they do not cover;
-    rules: of the stand-in that it rests on; pages: of other services that document it."""
+    """Something that the README says.
+
+    executed: what the tests run.
+    leaves: what they do not cover.
+    rules: the rules of the stand-in on which it relies.
+    pages: documentation of other services.
+    """
 
     says: str
     executed: str
@@ -178,13 +183,13 @@ CLAIMS = (
 
 
 def questions(rule: Documented) -> list[str]:
-    """Names of the questions that prove a rule on an account."""
+    """Returns the names of the questions that check a rule on an account."""
     asked: tuple[Question, ...] = (*STATEMENTS, *REQUESTS)
     return [question.name for question in asked if question.rule is rule]
 
 
 def _asked(rules: Iterable[Documented]) -> str:
-    """The first question of each rule; the run's report has them all."""
+    """Returns the first question of each rule; a run's report has all of them."""
     return ", ".join(f"`{questions(rule)[0]}`" for rule in rules) or "–"
 
 
@@ -195,7 +200,7 @@ def _documented(claim: Claim) -> str:
 
 
 def _title(page: str) -> str:
-    """The end of its path; of an issue on GitHub also where it is."""
+    """Returns the end of a page's path, and for an issue on GitHub the repository, too."""
     parts = page.rstrip("/").split("/")
     return f"{parts[-3]}#{parts[-1]}" if parts[-2] == "issues" else parts[-1]
 
@@ -214,7 +219,7 @@ def claims() -> str:
 
 
 def assumptions() -> str:
-    """One list for all stand-ins."""
+    """Returns one table of the assumptions of all stand-ins."""
     lines = [
         "| service | not documented: whether | therefore | conformance check |",
         "|---|---|---|---|",
@@ -230,7 +235,7 @@ def assumptions() -> str:
 
 
 def beyond() -> str:
-    """What neither the stand-ins nor a conformance run shows."""
+    """Returns the table of what neither the stand-ins nor a conformance run can show."""
     lines = ["| service | not modelled | no conformance check, because |", "|---|---|---|"]
     lines += [
         f"| {service} | {what} | {why} |"
@@ -241,7 +246,7 @@ def beyond() -> str:
 
 
 def page(text: str) -> str:
-    """The page with the tables of today."""
+    """Returns the page with current tables."""
     for name, table in (("claims", claims()), ("assumptions", assumptions()), ("beyond", beyond())):
         text = re.sub(
             rf"(<!-- {name} -->\n).*?(\n<!-- end -->)",

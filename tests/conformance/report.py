@@ -1,6 +1,6 @@
-"""The report of a run, to attach to an issue: no names, no account, nothing of anybody's.
+"""Writes the report of a run, to attach to an issue. It contains no names and no account.
 
-It ends with all answers as JSON, which `read` takes back: a report that somebody sent is laid in
+It ends with all answers as JSON, which `read` parses. A report that somebody sent goes into
 `reports/`, and a test compares it with the stand-in.
 """
 
@@ -23,7 +23,7 @@ _JSON = re.compile(r"^```json\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 @dataclass(frozen=True)
 class Report:
-    """behaviour: of the account, by switch; lacks: what it refused to set up."""
+    """A report. behaviour: the account's switches. lacks: what the account refused to set up."""
 
     service: str
     version: str
@@ -33,8 +33,10 @@ class Report:
 
 
 def clean(service: Service, answers: Answers, ours: Answers) -> dict[str, Answer]:
-    """Answers in which every text is one that the script, the stand-in or the service gave:
-    whatever else an account shows is its own, and is not told."""
+    """Returns answers that contain only texts of the script, the stand-in or the service.
+
+    Any other text in an account's answers is the account's own, and is left out.
+    """
     told = (c for answer in ours.values() for cells in answer.cells for c in cells)
     known = {*_COMMON, *service.known, *told}
 
@@ -44,7 +46,7 @@ def clean(service: Service, answers: Answers, ours: Answers) -> dict[str, Answer
     columns = {question.name for question in service.questions if question.see is See.COLUMNS}
     return {
         name: answer
-        if name in columns  # names of columns are the service's
+        if name in columns  # the service chooses the names of columns
         else Answer(answer.number, tuple(tuple(map(tell, cells)) for cells in answer.cells))
         for name, answer in answers.items()
     }
@@ -73,7 +75,7 @@ def markdown(
     ]
     for each in found:
         question = each.question
-        source = question.rule.page or "an assumption: the documentation does not tell"
+        source = question.rule.page or "an assumption: the documentation does not say"
         lines += [
             f"## {question.name}",
             "",
@@ -93,7 +95,7 @@ def markdown(
 
 
 def read(text: str) -> Report:
-    """Raises ValueError where it is no report."""
+    """Parses a report. Raises ValueError where it is not a report."""
     found = _JSON.search(text)
     if found is None:
         raise ValueError("no answers: a report ends with a block of JSON")

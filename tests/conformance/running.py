@@ -1,4 +1,4 @@
-"""A run: what it gathers, and that it takes everything away again, whatever happens."""
+"""Defines what a run collects, and makes sure that it removes everything again in any case."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from tests.conformance.script import Answer
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, a termination, and a terminal that is closed."""
+"""The signals of Ctrl-C, of a termination, and of a terminal that is closed."""
 
 
 class Stopped(Exception):
-    """The run cannot go on: why."""
+    """Raised with the reason where a run cannot go on."""
 
 
 @dataclass
 class Asked:
-    """What an account answered, by question; what it refused to set up."""
+    """What a run collects. answers: by question. lacks: what the account refused to set up."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     lacks: set[str] = field(default_factory=set)
@@ -27,8 +27,10 @@ class Asked:
 
 @contextlib.contextmanager
 def cleaned_up(clean_up: Callable[[], None]) -> Iterator[None]:
-    """Cleans up after the block, an error in it, Ctrl-C, a termination and the end of the terminal;
-    no second one of these stops that."""
+    """Cleans up after the block, also after an error, Ctrl-C, a termination or a closed terminal.
+
+    Further signals do not interrupt the clean-up.
+    """
     before = {each: signal.signal(each, _interrupt) for each in ENDS}
     try:
         yield

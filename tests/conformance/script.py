@@ -1,4 +1,4 @@
-"""What questions of any service have in common, and what their answers are."""
+"""Defines questions and answers, as far as they are the same for all services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.sources import Documented
 
 
 class See(Enum):
-    """What of an answer counts."""
+    """The part of an answer that is compared."""
 
     NUMBER = "whether it is refused, and with which number"
     REFUSED = "whether it is refused"
@@ -24,7 +24,8 @@ NOT_ASKED = -1
 
 @dataclass(frozen=True, order=True)
 class Answer:
-    """number: 0 where it was done, else the error's; NOT_ASKED. cells: columns or rows, sorted."""
+    """An answer. number: 0 for success, an error's number, or NOT_ASKED. cells: sorted columns or
+    rows."""
 
     number: int
     cells: tuple[tuple[str, ...], ...] = ()
@@ -34,7 +35,7 @@ Answers = Mapping[str, Answer]
 
 
 class Question(Protocol):
-    """decides: the switch of the stand-in's behaviour that the answer tells; both are right."""
+    """A question. decides: the switch of the stand-in that the answer sets; both are correct."""
 
     @property
     def name(self) -> str: ...
@@ -46,17 +47,21 @@ class Question(Protocol):
     def decides(self) -> str: ...
     @property
     def asked(self) -> str:
-        """How it is asked, in Markdown."""
+        """The statement or request, in Markdown."""
 
     def refusal(self, number: int) -> str:
-        """The number of an error, as the service writes it."""
+        """Returns the number of an error as the service writes it."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """behaviour: a dataclass of switches, in which accounts differ and are right; expected: what
-    the stand-in of such an account answers; known: texts that a report may hold;
-    switches_are_independent: no switch changes the answer that decides another."""
+    """A service that is compared with its stand-in.
+
+    behaviour: a dataclass of switches, for documented differences between accounts.
+    expected: returns the answers of a stand-in with that behaviour.
+    known: texts that a report may contain.
+    switches_are_independent: whether no switch changes the answer that decides another.
+    """
 
     name: str
     questions: Sequence[Question]

@@ -1,9 +1,9 @@
 """A stand-in for Snowflake: fakesnow on loopback, behind an authoriser with a closed grammar.
 
-Who may do what is decided by a model of Snowflake's access rules (`model`, pure: SQL in, answers
-out), data by fakesnow (`engine`), and both are served to the real connector and to real
+A model of Snowflake's access rules decides who may do what (`model`, pure: SQL in, answers out).
+fakesnow handles the data (`engine`). Both are served to the real connector and to real
 dbt-snowflake (`server`). A statement that the grammar does not know is an error ("stand-in:
-unknown statement"), so that nothing passes because nobody looked.
+unknown statement"), so that nothing passes unchecked.
 
     with Standin(copy_grants_on_replace=True) as standin:
         with standin.admin_connection() as admin:
@@ -14,11 +14,11 @@ unknown statement"), so that nothing passes because nobody looked.
     model = Model()                      # the same without a server
     model.run_script(Path("snowflake/01.sql").read_text())
 
-What it shows is model-checked, not Snowflake. `sources` says where each rule and each column is
-documented, which rules are assumptions, and what cannot be shown; docs/proof.md is made of it.
-Where the documentation leaves room, the model takes the reading that refuses more: USAGE, not any
-privilege, opens a database and a schema; only ACCOUNTADMIN grants global privileges; CREATE … IF
-NOT EXISTS needs the privilege to create. Numbers of rarer errors are guesses.
+What it proves holds for the model, not for Snowflake itself. `sources` says where each rule and
+each column is documented, which rules are assumptions, and what cannot be shown; docs/proof.md is
+generated from it. If the documentation is ambiguous, the model follows the stricter reading: only
+USAGE opens a database and a schema; only ACCOUNTADMIN grants global privileges; CREATE … IF NOT
+EXISTS needs the privilege to create. Numbers of rare errors are guesses.
 
 `python -m tests.conformance` asks an account the same questions.
 """

@@ -1,7 +1,8 @@
-"""The state of an account, and the questions of access one can ask of it.
+"""The state of an account, and queries about access to it.
 
-Nothing here parses, serves or decides on statements; it holds objects and grants and knows the
-rules by which they add up: ownership, the role hierarchy, database roles, future grants.
+This module does not parse, serve or authorise statements. It holds objects and grants, and
+implements the rules that combine them: ownership, the role hierarchy, database roles and future
+grants.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class Account:
         return (thing for ref, thing in self.things.items() if ref.kind == kind)
 
     def relation(self, name: Name) -> Ref | None:
-        """The table or view of that full name: they share a namespace."""
+        """The table or view of that full name. Tables and views share a namespace."""
         for kind in RELATION_KINDS:
             if Ref(kind, name) in self.things:
                 return Ref(kind, name)
@@ -253,8 +254,8 @@ class Account:
     def sees(self, roles: frozenset[Ref], ref: Ref) -> bool:
         """Whether an object exists for these roles: they own it or have any privilege on it.
 
-        The names of roles and users are no secret in an account, nor are database roles to who has
-        any privilege on the database (docs, SHOW DATABASE ROLES).
+        Everybody in an account sees the names of roles and users. Whoever has any privilege on a
+        database sees its database roles (docs, SHOW DATABASE ROLES).
         """
         if ref not in self.things:
             return False
@@ -271,8 +272,8 @@ class Account:
     def manages_grants(self, roles: frozenset[Ref], ref: Ref) -> bool:
         """MANAGE GRANTS, or ownership of the managed access schema that an object is in.
 
-        MANAGE GRANTS is of the account, or of a database or schema with what is in it (docs,
-        user-guide/container-manage-grants-intro). It does not reach into the shared database.
+        MANAGE GRANTS is on the account, or on a database or schema with its contents (docs,
+        user-guide/container-manage-grants-intro). It does not extend to the shared database.
         """
         if ref.kind != "USER" and ref.name[:1] == SNOWFLAKE.name:
             return False

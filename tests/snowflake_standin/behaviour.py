@@ -1,4 +1,4 @@
-"""In what accounts differ: behaviour changes that are on or off, and what nobody documents."""
+"""How accounts differ: behaviour changes that are on or off, and undocumented behaviour."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass
 class Behaviour:
-    """What an account does, where accounts differ.
+    """The behaviour of an account, as far as accounts differ.
 
     copy_grants_on_replace: CREATE OR REPLACE copies grants; BCR-2433, bundle 2026_08.
     named_key_pairs: the account knows ``ALTER USER … ADD KEY PAIR``; since 2026-07-15.
-    exact_kinds: SHOW GRANTS tells the kind of a relation, and database roles without their
-    database, whatever its form; bcr-2371, bundle 2026_06.
+    exact_kinds: all forms of SHOW GRANTS show the kind of a relation, and database roles without
+    their database; bcr-2371, bundle 2026_06.
     user_privileges: SHOW GRANTS TO USER has the columns of privileges; bcr-1803, bundle 2025_01.
     container_manage_grants: MANAGE GRANTS can be given on a database or schema; a public preview
     that an account opts in to, user-guide/container-manage-grants-intro.
-    describes_users: MONITOR on a user is enough to describe it, which the docs do not tell.
-    shows_foreign_database_roles: whoever sees a database may ask what its database roles were
-    granted, which the docs do not tell.
+    describes_users: MONITOR on a user is enough to describe it, which is not documented.
+    shows_foreign_database_roles: whoever sees a database may SHOW GRANTS of its database roles,
+    which is not documented.
     parallel_inserts: other statements run between what an INSERT … SELECT reads and what it writes,
-    as READ COMMITTED allows: sql-reference/transactions. Off, for it takes time.
+    as READ COMMITTED allows: sql-reference/transactions. It is off by default, as it takes time.
     """
 
     copy_grants_on_replace: bool = False

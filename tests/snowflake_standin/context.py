@@ -18,7 +18,7 @@ _session_ids = itertools.count(1)
 
 @dataclass
 class Session:
-    """What a statement's meaning depends on; names as stored."""
+    """The state of a session on which the meaning of statements depends; names as stored."""
 
     user: str
     role: str
@@ -133,7 +133,7 @@ class Context:
         return ref
 
     def reachable(self, ref: Ref) -> bool:
-        """USAGE around an object; whoever manages grants may name any object."""
+        """Whether the session has USAGE around an object, or manages its grants."""
         return self.account.may_enter(self.roles, ref) or self.account.manages_grants(
             self.roles, ref
         )

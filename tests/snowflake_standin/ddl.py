@@ -14,7 +14,7 @@ from .relations import analyse
 from .vocabulary import RELATION_KINDS
 
 _KEYS = ("RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2")
-# docs.snowflake.com/user-guide/admin-user-management: a service has no password and no face.
+# docs.snowflake.com/user-guide/admin-user-management: properties that a service user cannot have.
 _NOT_FOR_SERVICES = (
     "PASSWORD",
     "MUST_CHANGE_PASSWORD",
@@ -98,7 +98,7 @@ def _row(ctx: Context, privilege: str, on: Ref, to: Ref, *, option: bool = False
 
 def _create_relation(ctx: Context, statement: st.Create) -> Decision:
     if statement.grants == "IGNORE" and not ctx.behaviour.copy_grants_on_replace:
-        # The clause came with BCR-2433; an account without it does not know the word.
+        # BCR-2433 introduced the clause; an account without it does not know the word.
         raise errors.syntax_error("IGNORE")
     kind = statement.kind
     ref = Ref(kind, ctx.resolve(kind, statement.name).name)
@@ -164,7 +164,7 @@ def _copied_grants(
 
 
 def _sources(ctx: Context, statement: st.Create, ref: Ref) -> tuple[frozenset[Name], Ref | None]:
-    """Check what the new relation is made from; full names read, and the table cloned."""
+    """Check the sources of a new relation. Return the full names read, and the table cloned."""
     if statement.body is not None:
         access = analyse(statement.body)
         if access.target is not None:
@@ -192,7 +192,7 @@ def _sources(ctx: Context, statement: st.Create, ref: Ref) -> tuple[frozenset[Na
 
 
 def _check_properties(ctx: Context, ref: Ref, new: st.Properties, current: st.Properties) -> None:
-    """What the values of properties refer to, and who may set them."""
+    """Check what the values of properties refer to, and who may set them."""
     if ref.kind == "USER":
         _check_user(ctx, ref, new, current)
     monitor = new.get("RESOURCE_MONITOR")
@@ -216,7 +216,7 @@ def _check_user(ctx: Context, ref: Ref, new: st.Properties, current: st.Properti
     for key in _KEYS:
         if new.get(key) is not None:
             check_public_key(str(new[key]))
-    if after.get("TYPE") == "SERVICE":  # what it had before stays, and is of no use
+    if after.get("TYPE") == "SERVICE":  # values that were set before remain without effect
         for word in _NOT_FOR_SERVICES:
             if new.get(word) is not None:
                 raise errors.invalid(f"Cannot set {word} on a user of type SERVICE: {ref.name[0]}")
@@ -335,7 +335,7 @@ def _swap(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
 
 
 def _operate(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
-    """docs: a warehouse; a dynamic table (user-guide/dynamic-tables/privileges)."""
+    """Suspend, resume or refresh: docs, warehouses, and user-guide/dynamic-tables/privileges."""
     ctx.require(ref, ("OPERATE",))
     if statement.action == "REFRESH":
         return lambda: None
@@ -356,7 +356,7 @@ def _manage_access(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], 
 
 
 def _owner_only(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
-    """Columns and clustering: the data engine carries them out."""
+    """Change columns or clustering, which the data engine carries out."""
     ctx.require_owner(ref)
     return lambda: None
 

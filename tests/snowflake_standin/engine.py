@@ -49,11 +49,11 @@ IN_SESSION = "IS_DATABASE_ROLE_IN_SESSION"
 LEAVES_RELATIONS = (
     *(st.Use, st.UseSecondaryRoles, st.AlterSession, st.Show, st.ShowGrants, st.Describe),
 )
-"""Statements after which every name means what it did before; who asks, and where from, is part of
-what a prepared query is known by."""
+"""Statements that do not change what any name refers to. The key of a prepared query includes
+the user, the roles and the current schema."""
 _QUERY = re.compile(r"(\s|--.*\n|/\*(?s:.*?)\*/)*(select|with)\b", re.IGNORECASE)
 _TRANSLATED: dict[tuple[object, ...], str] = {}
-"""Queries as the data engine takes them, by what they are without the names of databases."""
+"""Queries translated for the data engine, by their text without the names of databases."""
 _MERGE_ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 _DESCRIBE = """
     SELECT column_name,
@@ -86,7 +86,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A query as the data engine takes it. into: of an INSERT, the table and its columns."""
+    """A query translated for the data engine. into: an INSERT's table and its columns."""
 
     sql: str
     into: str
@@ -95,7 +95,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Rows of a query, or those that are to be inserted `into` a table."""
+    """Rows of a query, or rows to insert `into` a table."""
 
     into: str
     rows: Any
@@ -103,7 +103,7 @@ class Chosen:
 
 
 class Engine:
-    """One in-memory database for all sessions of a stand-in, from when one of them has data."""
+    """One in-memory database for all sessions of a stand-in, made when the first needs data."""
 
     def __init__(self) -> None:
         self._connections: dict[int, FakeSnowflakeConnection] = {}
@@ -115,7 +115,7 @@ class Engine:
         fake = FakeSnow()
         # fakesnow's own functions, where sessions without a current database look for them.
         fake.duck_conn.execute(macros.creation_sql("memory"))
-        # tables are small: to share the work takes longer than to do it
+        # tables are small, so that more threads would take longer
         fake.duck_conn.execute("SET threads TO 1")
         return fake
 
@@ -159,7 +159,7 @@ class Engine:
             self._transaction(ctx.session, statement.action)
             return None
         if not isinstance(statement, st.Data) and ctx.session.id in self._transactions:
-            self._transaction(ctx.session, "COMMIT")  # DDL commits what is open
+            self._transaction(ctx.session, "COMMIT")  # DDL commits an open transaction
         answer = None
         for sql in _engine_sql(ctx, statement):
             answer = self._execute(ctx.session, sql, bindings)
@@ -168,8 +168,10 @@ class Engine:
     def chosen(
         self, ctx: Context, statement: st.Statement, bindings: dict[str, Any] | None
     ) -> Chosen | None:
-        """The rows of an authorised query, or of one with bound values in an INSERT, which `answer`
-        writes later; None for all else. Translated once: that takes longer than running it.
+        """The rows of an authorised query, or those of an INSERT with bound values, which `answer`
+        writes later; None for other statements.
+
+        A query is translated only once, because that takes longer than running it.
 
         Raises:
             SnowflakeError: what the engine found wrong with it.
@@ -187,7 +189,7 @@ class Engine:
         key = (statement.sql, *who, *map(type, values))
         cursor = self._cursor(session)
         if known := self._prepared.get(key):
-            with contextlib.suppress(duckdb.Error):  # told below
+            with contextlib.suppress(duckdb.Error):  # reported below
                 rows = cursor._duck_conn.execute(known.sql, values).to_arrow_table()
                 return Chosen(known.into, rows, known.rowtype)
         tree, into = _full_names(ctx, analyse(statement.sql)), ""
@@ -201,11 +203,11 @@ class Engine:
         known_as = (_renamed(sql, names), *map(type, values))
         if translated := _TRANSLATED.get(known_as):
             own = _renamed(translated, {other: name for name, other in names.items()})
-            with contextlib.suppress(duckdb.Error):  # told below
+            with contextlib.suppress(duckdb.Error):  # reported below
                 rows = cursor._duck_conn.execute(own, values).to_arrow_table()
                 shape = cursor._duck_conn.execute(f"DESCRIBE {own}", values).fetchall()
                 prepared = Prepared(own, into, describe_as_rowtype(shape))
-                if values:  # else what it asks of the account itself is in its text
+                if values:  # without values, answers about the account are part of its text
                     self._prepared[key] = prepared
                 return Chosen(into, rows, prepared.rowtype)
         answer = self._fetch(cursor, tree, sql, bindings)
@@ -216,7 +218,7 @@ class Engine:
         return Chosen(into, cursor._arrow_table, answer.rowtype)
 
     def answer(self, chosen: Chosen) -> Answer:
-        """To a query; to an INSERT how many rows it has inserted, which it does."""
+        """Answer a query. Carry out an INSERT, and answer how many rows it has inserted."""
         rows = chosen.rows
         if not chosen.into:
             return _encoded(rows, chosen.rowtype)
@@ -226,7 +228,7 @@ class Engine:
         return replace(answer_of(Result((column,), ((rows.num_rows,),))), statement_type=INSERT)
 
     def _transaction(self, session: Session, action: str) -> None:
-        """BEGIN twice, and COMMIT without BEGIN, are no errors in Snowflake."""
+        """Begin or end a transaction. As in Snowflake, doing so twice is not an error."""
         if (action == "BEGIN") == (session.id in self._transactions):
             return
         self._cursor(session).execute(action)
@@ -239,7 +241,7 @@ class Engine:
         return answer_of(Result(tuple(Column(name) for name in DESCRIBED), rows))
 
     def _run_container(self, ctx: Context, statement: st.Create | st.Drop) -> None:
-        """Databases and schemas, outside of any session, so that none has them in use."""
+        """Create or drop databases and schemas outside of any session, so that none uses them."""
         name = ctx.resolve(statement.kind, statement.name).name
         if isinstance(statement, st.Drop):
             if statement.kind == "DATABASE":
@@ -299,8 +301,11 @@ class Engine:
 
 
 def _renamed(sql: str, names: dict[str, str]) -> str:
-    """With other databases. Translating a query takes longer than running it, and is the same for
-    each database of one shape."""
+    """The query with other databases.
+
+    Translating a query takes longer than running it, and gives the same result for databases of the
+    same structure.
+    """
     for name, other in names.items():
         sql = sql.replace(name, other)
     return sql
@@ -404,7 +409,7 @@ def _engine_sql(ctx: Context, statement: st.Statement) -> list[str]:
 
 
 def _stored_as(kind: str) -> str:
-    """What the data engine has for a kind of relation."""
+    """The kind of relation that the data engine has for a kind of Snowflake's."""
     return "TABLE" if kind in SHOWN_AS_TABLES else "VIEW"
 
 
@@ -492,8 +497,10 @@ def _full_names(ctx: Context, access: Access, home: Name | None = None) -> exp.E
 
 
 def _view_of_session(ctx: Context, name: Name) -> str | None:
-    """The query of a view that asks which database roles the session has; the data engine's own
-    view, made without a session, answers that it has none."""
+    """The query of a view that depends on the session's database roles, for this session.
+
+    The data engine's own view was created without a session, and would always see no roles.
+    """
     ref = ctx.account.relation(name)
     if ref is None or IN_SESSION not in ctx.thing(ref).body.upper():
         return None
@@ -513,13 +520,16 @@ def _view_of_session(ctx: Context, name: Name) -> str | None:
 
 
 def _role_in_session(node: exp.Expr, roles: tuple[str, ...]) -> exp.Expr:
-    """IS_DATABASE_ROLE_IN_SESSION: of a column, which has names without their database. Outside of
-    a view that is asked by its full name it depends on the database in use, which is not done."""
+    """Replace IS_DATABASE_ROLE_IN_SESSION of a column, which holds names without their database.
+
+    Outside of a view that is queried by its full name, the function depends on the current
+    database, which is not implemented.
+    """
     if not isinstance(node, exp.Anonymous) or node.name.upper() != IN_SESSION:
         return node
     (asked,) = node.expressions
     if not isinstance(asked, exp.Column):
-        raise errors.unknown_statement(f"{IN_SESSION} of what is no column")
+        raise errors.unknown_statement(f"{IN_SESSION} of something other than a column")
     if not roles:
         return exp.false()
     return exp.In(this=asked.copy(), expressions=[exp.Literal.string(role) for role in roles])

@@ -17,7 +17,7 @@ class SnowflakeError(Exception):
 
 
 def unknown_statement(sql: str, why: str = "") -> SnowflakeError:
-    """The closed grammar: what it does not know is refused, never ignored."""
+    """The error of the closed grammar: it refuses what it does not know, and never ignores it."""
     shown = " ".join(sql.split())[:200]
     return SnowflakeError(
         1003, "42000", f"stand-in: unknown statement{f' ({why})' if why else ''}: {shown}"
@@ -25,17 +25,17 @@ def unknown_statement(sql: str, why: str = "") -> SnowflakeError:
 
 
 def syntax_error(text: str) -> SnowflakeError:
-    """Of a word that is none of Snowflake's, or that nothing here has a source for."""
+    """The error for a word that Snowflake does not know, or that the stand-in has no source for."""
     return SnowflakeError(
         1003,
         "42000",
         f"SQL compilation error:\nsyntax error line 1 unexpected '{text}'. "
-        "(stand-in: Snowflake does not know it, or nothing here has a source for it)",
+        "(stand-in: Snowflake does not know it, or the stand-in has no source for it)",
     )
 
 
 def not_authorized(kind: str, name: Name) -> SnowflakeError:
-    """Missing and forbidden look the same, so that names cannot be probed."""
+    """The error for missing and for forbidden objects alike, so that names cannot be probed."""
     label = _label(kind)
     sqlstate = "42S02" if label == "Object" else "02000"
     return SnowflakeError(
@@ -46,7 +46,7 @@ def not_authorized(kind: str, name: Name) -> SnowflakeError:
 
 
 def no_such_object() -> SnowflakeError:
-    """Of statements that operate on an object (ALTER, USE, SHOW … IN); it names nothing."""
+    """The error of statements that operate on an object (ALTER, USE, SHOW … IN); it has no name."""
     return SnowflakeError(
         2043,
         "02000",
@@ -96,7 +96,7 @@ def unknown_function(name: str) -> SnowflakeError:
 
 
 def invalid(message: str) -> SnowflakeError:
-    """A value Snowflake refuses; the number is a general one where ours is not known."""
+    """The error for a value that Snowflake refuses; its number is a general one if not known."""
     return SnowflakeError(1008, "22023", f"SQL compilation error:\n{message}")
 
 

@@ -1,4 +1,4 @@
-"""Faults that tests ask for: errors, lost connections and delays at chosen statements."""
+"""Injects faults: errors, lost connections and delays at chosen statements."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ class ConnectionDropped(Exception):
 
 @dataclass
 class Fault:
-    """What happens to statements that match; `seconds` of delay come before anything else.
+    """What happens to statements that match. A delay of `seconds` comes first.
 
-    between: after what an INSERT reads and before it writes; after: once it is done."""
+    between: called after an INSERT has read and before it writes.
+    after: whether the fault comes after the statement has run.
+    """
 
     pattern: re.Pattern[str]
     nth: int | None
@@ -62,8 +64,10 @@ class Faults:
         self._add(pattern, nth, drop=True, after=True)
 
     def meanwhile(self, pattern: str, do: Callable[[], object], *, nth: int | None = 1) -> None:
-        """Something happens between what an INSERT … SELECT reads and what it writes: with the
-        switch `parallel_inserts`."""
+        """Call `do` after an INSERT … SELECT has read and before it writes.
+
+        It needs the switch `parallel_inserts`.
+        """
         self._add(pattern, nth, between=do)
 
     def delay(self, pattern: str, seconds: float, *, nth: int | None = None) -> None:
@@ -99,7 +103,7 @@ class Faults:
         self._happen(sql, lambda fault: not fault.after and fault.between is None)
 
     def between(self, sql: str) -> None:
-        """Let happen what comes between an INSERT's reads and writes."""
+        """Let the faults between an INSERT's reads and writes happen."""
         self._happen(sql, lambda fault: fault.between is not None)
 
     def after(self, sql: str) -> None:

@@ -1,4 +1,4 @@
-"""What tests of the stand-in and tests that use it need again and again."""
+"""Keys and SQL that many tests of the stand-in, and many that use it, need."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rsa_key(name: str = "default", bits: int = 2048) -> Key:
 
 
 def producer_sql(prefix: str = "UP", public_key: str | None = None) -> str:
-    """A producer as the template sets it up: a deploying role and a role that reads along."""
+    """SQL for a producer as the template sets it up: a deploy role, a dev role and a reader."""
     key = f"RSA_PUBLIC_KEY = '{public_key or rsa_key().public}'"
     return f"""
         USE ROLE USERADMIN;

@@ -1,4 +1,4 @@
-"""The closed grammar: one statement's text to one `statements.Statement`, or an error."""
+"""The closed grammar: parses a statement's text into a `statements.Statement`, or fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CREATE_MODIFIERS = frozenset(
 
 @cache
 def parse(sql: str) -> st.Statement:
-    """Parse one statement. What it says stays: clients ask the same again and again.
+    """Parse one statement. The result is cached, because clients often repeat statements.
 
     Raises:
         SnowflakeError: 001003, for a statement, word or property that the grammar lacks.
@@ -320,7 +320,7 @@ class _Parser:
         return self._list(word, names=shape == vocab.NAMES)
 
     def _named_in_string(self) -> str:
-        """``'my_role'`` names MY_ROLE, and ``'"my_role"'`` my_role."""
+        """The name in a string: ``'my_role'`` names MY_ROLE, and ``'"my_role"'`` my_role."""
         text = self._string()
         try:
             return ".".join(parse_name(text))
@@ -509,7 +509,7 @@ class _Parser:
             return None
         explicit = self._skip("COLUMN")
         if not explicit and any(self._is(word) for word in vocab.NO_COLUMNS):
-            raise self._unknown(f"{verb} of what is no column")
+            raise self._unknown(f"{verb} of something other than a column")
         items = self._items()
         if any(vocab.ON_COLUMNS & set(item.upper().split()) for item in items):
             raise self._unknown("policies and tags")
@@ -517,7 +517,7 @@ class _Parser:
         return st.Alter(kind, name, "COLUMNS", if_exists, changes=changes)
 
     def _items(self) -> list[str]:
-        """Texts between the commas that are in no parentheses, up to the end."""
+        """Texts between commas outside of parentheses, up to the end."""
         found: list[str] = []
         depth = 0
         start = end = self._next()

@@ -69,7 +69,7 @@ def _targets(ctx: Context, on: st.Securable) -> list[Ref]:
 
 
 def _expand(privileges: tuple[str, ...], kind: str) -> list[str]:
-    """ALL stands for every privilege of the kind but OWNERSHIP."""
+    """The privileges that a statement names. ALL is every privilege of the kind but OWNERSHIP."""
     if not privileges:
         return sorted(PRIVILEGES[kind] - NOT_IN_ALL)
     for privilege in privileges:
@@ -84,7 +84,7 @@ def _check_preview(ctx: Context) -> None:
 
 
 def _check_database_role(to: Ref, on: Ref) -> None:
-    """A database role holds privileges on its database and what is in it, no more.
+    """A database role holds privileges only on its database and on objects in it.
 
     docs.snowflake.com/user-guide/security-access-control-overview, "Database roles"; the
     number of the error is not documented.
@@ -97,21 +97,21 @@ def _check_database_role(to: Ref, on: Ref) -> None:
 
 
 def _check_privilege(ctx: Context, statement: st.Grant, privilege: str, on: Ref, to: Ref) -> None:
-    """docs, GRANT <privileges>: what database roles take of a database, and READ before WRITE on a
-    stage; the numbers of the errors are not documented."""
+    """Check rules of docs, GRANT <privileges>: the privileges on a database that database roles can
+    hold, and READ before WRITE on a stage. The numbers of the errors are not documented."""
     if statement.revoke:
         return
     if (to.kind, on.kind) == ("DATABASE_ROLE", "DATABASE") and privilege not in OF_DATABASE_ROLES:
         raise errors.invalid(f"{privilege} cannot be granted to database role {render(to.name)}")
     reads = "READ" in statement.privileges or ctx.account.holds(frozenset({to}), "READ", on)
     if (on.kind, privilege) == ("STAGE", "WRITE") and statement.privileges and not reads:
-        raise errors.invalid("WRITE on a stage takes READ")
+        raise errors.invalid("WRITE on a stage requires READ")
 
 
 def _may_grant(ctx: Context, privilege: str, on: Ref) -> bool:
     account = ctx.account
     if on == ACCOUNT:
-        # Only ACCOUNTADMIN gives global privileges away; it has them all WITH GRANT OPTION.
+        # Only ACCOUNTADMIN grants global privileges: it has all of them WITH GRANT OPTION.
         return _has_option(ctx, privilege, on)
     if privilege == "IMPORTED PRIVILEGES":
         return _has_option(ctx, privilege, on)
@@ -130,7 +130,7 @@ def _has_option(ctx: Context, privilege: str, on: Ref) -> bool:
 
 
 def _grantor(ctx: Context, on: Ref) -> str:
-    """A grant made through MANAGE GRANTS is recorded as one of the owner."""
+    """The recorded grantor: a grant through MANAGE GRANTS counts as the owner's."""
     thing = ctx.account.things.get(on)
     if thing is None or thing.owner is None or on == ACCOUNT:
         return ctx.session.role
@@ -141,7 +141,7 @@ def _grant_future(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref
     on = statement.on
     container = ctx.existing(on.container, on.name)
     _check_database_role(to, container)
-    # docs: future grants take MANAGE GRANTS, or the owner of a managed access schema.
+    # docs: future grants require MANAGE GRANTS, or ownership of a managed access schema.
     allowed = ctx.account.manages_grants(ctx.roles, container) or (
         container.kind == "SCHEMA"
         and ctx.thing(container).managed_access
@@ -196,11 +196,11 @@ def _check_future_owner(ctx: Context, kind: str, container: Ref, to: Ref) -> Non
     thing = ctx.thing(container)
     below = ctx.account.reach(thing.owner) - {thing.owner} if thing.owner else frozenset()
     if thing.managed_access and to not in below:
-        raise errors.invalid(f"{to} is no subordinate of the owner of a managed access schema")
+        raise errors.invalid(f"{to} is not a subordinate of the owner of a managed access schema")
 
 
 def grant_role(ctx: Context, statement: st.GrantRole) -> Decision:
-    """``GRANT [DATABASE] ROLE``: by its owner or whoever manages grants."""
+    """``GRANT [DATABASE] ROLE``, by its owner or a role that manages grants."""
     account = ctx.account
     granted = ctx.resolve(statement.role.kind, statement.role.name)
     to = ctx.resolve(statement.to.kind, statement.to.name)
@@ -239,7 +239,7 @@ def grant_ownership(ctx: Context, statement: st.GrantOwnership) -> Decision:
         _check_database_role(to, ref)
         owned = ctx.account.owns(ctx.roles, ref)
         manages = ctx.account.manages_grants(ctx.roles, ref)
-        # docs, GRANT OWNERSHIP: COPY takes MANAGE GRANTS, or the new owner among the active roles.
+        # docs, GRANT OWNERSHIP: COPY requires MANAGE GRANTS, or the new owner as an active role.
         if not manages and not (owned and (statement.current_grants != "COPY" or to in ctx.roles)):
             raise errors.insufficient(ref.kind, ref.name)
         _refuse_dependent_grants(ctx, ref, to, statement)
@@ -260,7 +260,7 @@ def grant_ownership(ctx: Context, statement: st.GrantOwnership) -> Decision:
 
 
 def _owned_targets(ctx: Context, on: st.Securable) -> list[Ref]:
-    """docs, GRANT OWNERSHIP: materialized views are views there, and have no form of their own."""
+    """docs, GRANT OWNERSHIP: it treats materialized views as views, and has no form for them."""
     if on.kind == "MATERIALIZED_VIEW":
         raise errors.syntax_error("MATERIALIZED")
     if on.kind != "VIEW":
@@ -277,7 +277,7 @@ def _check_managed_owner(ctx: Context, on: Ref, to: Ref) -> None:
         return
     owner = ctx.thing(Ref("SCHEMA", on.name[:2])).owner
     if owner is None or to not in ctx.account.reach(owner):
-        raise errors.invalid(f"{to} is no subordinate of the owner of a managed access schema")
+        raise errors.invalid(f"{to} is not a subordinate of the owner of a managed access schema")
 
 
 def _refuse_future_owners(ctx: Context, schema: Ref) -> None:

@@ -1,7 +1,7 @@
-"""INFORMATION_SCHEMA and SNOWFLAKE.ACCOUNT_USAGE: queries that stand for their views.
+"""INFORMATION_SCHEMA and SNOWFLAKE.ACCOUNT_USAGE: queries that replace their views.
 
 The data engine knows nothing of owners and grants, so what a role sees in INFORMATION_SCHEMA
-comes from the model. ACCOUNT_USAGE has the columns that audits read, and never a row.
+comes from the model. ACCOUNT_USAGE has the columns that audits read, and no rows.
 """
 
 from __future__ import annotations

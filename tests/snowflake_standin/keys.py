@@ -1,4 +1,4 @@
-"""Public keys as Snowflake takes them, and the named key pairs of users."""
+"""Public keys in Snowflake's format, and the named key pairs of users."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RESERVED = ("PUBLIC_KEY_1", "PUBLIC_KEY_2")
 
 
 def check_public_key(text: str) -> None:
-    """Refuse what is not the base64 of a DER-encoded public key: RSA of 2048 bits or more, or EC.
+    """Refuse text that is not a DER-encoded public key in base64: RSA of at least 2048 bits, or EC.
 
     Raises:
         SnowflakeError: with Snowflake's wording, "New public key rejected by current policy".
@@ -116,14 +116,14 @@ def alter_key_pair(ctx: Context, statement: st.KeyPair) -> Decision:
 
 
 def forget_expired(pairs: dict[str, KeyPair], now: float) -> None:
-    """docs, SHOW USER KEY PAIRS: those that were rotated out are there until they expire."""
+    """Remove expired pairs. docs, SHOW USER KEY PAIRS: rotated ones remain until they expire."""
     for name, pair in [*pairs.items()]:
         if pair.rotated_to and pair.expires_at is not None and pair.expires_at <= now:
             del pairs[name]
 
 
 def require_authentication_methods(ctx: Context, user: Ref) -> None:
-    """What concerns the key pairs of another user takes one privilege, or ownership.
+    """Require the privilege, or ownership, that statements on another user's key pairs need.
 
     docs: sql-reference/sql/show-user-key-pairs, "Access control requirements".
     """
@@ -165,7 +165,7 @@ def _change(ctx: Context, pairs: dict[str, KeyPair], statement: st.KeyPair) -> N
             created_on=ctx.now,
             created_by=ctx.session.user,
         )
-        # The documentation gives no default for the hours; 24 is that of access tokens.
+        # The documentation names no default for the hours; 24 is that of access tokens.
         hours = given.get("EXPIRE_ROTATED_KEY_PAIR_AFTER_HOURS", 24)
         assert isinstance(hours, int)
         old.disabled = hours == 0

@@ -1,4 +1,4 @@
-"""A person's machine, as far as Snowflake is concerned."""
+"""A person's machine, as far as it is needed to sign in to Snowflake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .server import PASSWORD, Standin
 
 
 class Laptop:
-    """A home with a connection `admin` to a stand-in, and perhaps the keys of service users."""
+    """A home with a connection `admin` to a stand-in, and optionally the keys of service users."""
 
     def __init__(self, home: Path, standin: Standin) -> None:
         self.home = home
@@ -24,24 +24,24 @@ class Laptop:
         return self.home / ".snowflake/keys"
 
     def connection(self, name: str, **parameters: object) -> None:
-        """Adds a connection; `parameters` come before what leads to the account."""
+        """Adds a connection. `parameters` override those that lead to the account."""
         file = self.home / ".snowflake/connections.toml"
         with os.fdopen(os.open(file, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600), "a") as text:
             text.write(self.standin.connections_toml(**{name: parameters}))
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to be on this machine and to find its connections."""
+        """The variables of a process that runs on this machine and finds its connections."""
         return {
             "HOME": str(self.home),
             "SNOWFLAKE_HOME": str(self.home / ".snowflake"),
-            # The connector's, of what else is installed beside it here.
+            # The connector warns of the versions of other packages that are installed here.
             "PYTHONWARNINGS": "ignore",
         }
 
     def give_keys(self, *users: str) -> None:
-        """What setup_keypair_auth.sh does, in short; of a user that is not there yet, the half of
-        it that needs no account."""
+        """Does in short what setup_keypair_auth.sh does. For a user that does not exist yet, it
+        does the half that needs no account."""
         self.keys.mkdir(mode=0o700, exist_ok=True)
         for user in users:
             key = rsa_key(user)

@@ -33,7 +33,7 @@ class Token(NamedTuple):
 
     @property
     def upper(self) -> str:
-        """For comparing with keywords; a quoted identifier or a string is never one."""
+        """The text for comparison with keywords; empty for quoted identifiers and strings."""
         return self.text.upper() if self.kind in ("word", "symbol") else ""
 
     @property
@@ -53,7 +53,7 @@ def tokens(sql: str) -> list[Token]:
     """Tokens without blanks and comments.
 
     Raises:
-        SnowflakeError: 001003 for text that is no token, e.g. a quote that is never closed.
+        SnowflakeError: 001003 for text that is not a token, e.g. a quote that is never closed.
     """
     return list(_tokens(sql))
 

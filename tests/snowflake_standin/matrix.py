@@ -11,7 +11,8 @@ from .names import ACCOUNT, Ref, render
 from .vocabulary import RELATION_KINDS
 
 READS = "can select"
-"""Not a privilege: SELECT, USAGE around the relation, and a view's owner that can read behind."""
+"""More than a privilege: SELECT, USAGE around the relation, and for a view an owner that can read
+what the view reads."""
 
 _KINDS = ("DATABASE", "SCHEMA", *RELATION_KINDS, "WAREHOUSE")
 

@@ -47,10 +47,10 @@ class Model:
         self.add_admin(ADMIN, "ACCOUNTADMIN")
 
     def add_admin(self, user: str, *roles: str, password: str | None = None) -> None:
-        """A person who was there before, with these roles, the first of them by default.
+        """Add an existing person with these roles, of which the first is the default.
 
-        Without secondary roles, unlike most people: so a statement that runs under another
-        admin role than it says it needs fails here.
+        Unlike most people, this one has no secondary roles. So a statement fails that needs
+        another admin role than the one it names.
         """
         ref = Ref("USER", (user,))
         properties: dict[str, st.Value] = {
@@ -66,7 +66,7 @@ class Model:
             self.account.grant(row)
 
     def add_object(self, kind: str, name: str, owner: str = "ACCOUNTADMIN") -> None:
-        """An object that was there before, such as an integration or someone else's database."""
+        """Add an existing object, such as an integration or someone else's database."""
         self.account.add(Thing(Ref(kind, parse_name(name)), role(owner), {}, self.clock()))
 
     # -- running SQL ----------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Model:
         """Authorise a statement without doing it.
 
         Raises:
-            SnowflakeError: when the session may not, or what it names is not there.
+            SnowflakeError: when the session may not run it, or an object does not exist.
         """
         ctx = self.context(session)
         match statement:
@@ -182,11 +182,11 @@ class Model:
 
 
 _analysed = functools.lru_cache(512)(analyse)
-"""Not to be changed: a statement that comes again is parsed once."""
+"""Parses a repeated statement only once. Callers must not change the result."""
 
 
 def _data(ctx: Context, access: Access) -> Decision:
-    """A query or DML: every relation it reads, what it writes, and a warehouse to run on."""
+    """Authorise a query or DML: every relation it reads, what it writes, and a warehouse."""
     for name in sorted(access.reads):
         ctx.require_read(name)
     if access.target is not None:

@@ -43,7 +43,7 @@ def parse_name(text: str) -> Name:
     """Stored name of an SQL identifier such as ``db."Mixed".t``.
 
     Raises:
-        ValueError: when the text is no (qualified) identifier.
+        ValueError: when the text is not a (qualified) identifier.
     """
     parts: list[str] = []
     position = 0

@@ -36,7 +36,7 @@ class Access:
 
     @property
     def needs_warehouse(self) -> bool:
-        """A query over a relation and every DML computes; SELECT of constants does not."""
+        """Whether it needs a warehouse. Queries of relations and DML do, constants do not."""
         return bool(self.nodes)
 
 

@@ -1,4 +1,4 @@
-"""Rows of a model's answer, by column."""
+"""Makes answers of the model from rows by column."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _TIMEOUT = 15  # seconds a client of `Standin.account` waits before it gives up
 
 @dataclass(frozen=True)
 class Record:
-    """One sign-in (``sql`` is empty) or statement, as it was asked and how it ended."""
+    """One sign-in (``sql`` is empty) or statement, as the client sent it, and how it ended."""
 
     user: str
     role: str
@@ -92,7 +92,7 @@ class Standin:
         self._engine.close()
 
     def stop(self) -> None:
-        """Be gone from the network; clients get "connection refused". Safe to call twice."""
+        """Leave the network: clients get "connection refused". Safe to call twice."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -218,7 +218,7 @@ class Standin:
     def _run_side_by_side(
         self, session: Session, sql: str, bindings: dict[str, Any] | None
     ) -> Answer:
-        """One statement at a time, but for what may come between an INSERT's reads and writes."""
+        """Run one statement at a time, except that others may run inside an INSERT … SELECT."""
         statement = parse(sql)
         with self._lock:
             decision = self.model.decide(session, statement)
@@ -238,7 +238,7 @@ class Standin:
         decision: Decision,
         bindings: dict[str, Any] | None,
     ) -> Answer:
-        """Change the data, then the model, as was authorised: an error leaves both alone."""
+        """Change the data, then the model, as authorised. An error leaves both unchanged."""
         answer = None
         if not decision.settled:
             answer = self._engine.run(self.model.context(session), statement, bindings)
@@ -291,7 +291,7 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of ours."""
+        """Ignore that a client has disconnected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -310,7 +310,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         except Exception as error:
-            # else the client would wait for an answer, and nobody would know why
+            # without a response, the client would wait, and nobody would know why
             answer = _refusal(SnowflakeError(603, "XX000", f"stand-in: it failed: {error!r}"))
         payload = json.dumps(answer).encode()
         self.send_response(200)
@@ -336,7 +336,7 @@ class _Handler(BaseHTTPRequestHandler):
             return standin.query(self._token(), body)
         if path == "/session" and "delete" in query:
             return standin.sign_out(self._token())
-        # Heartbeats, aborted queries and telemetry need no more than a nod.
+        # Heartbeats, aborted queries and telemetry only need a success.
         return _success(None)
 
     def _token(self) -> str:

@@ -28,7 +28,7 @@ def show(ctx: Context, statement: st.Show) -> Result:
         return _parameters(ctx, statement)
     if statement.kind == "KEY_PAIR":
         return _key_pairs(ctx, statement)
-    if statement.kind == "USER_FUNCTION":  # there are none: dbt asks for them
+    if statement.kind == "USER_FUNCTION":  # dbt asks for them, and there are none
         _scope(ctx, statement)
         return result(_USER_FUNCTION, ())
     listing = _LISTINGS.get(statement.kind)
@@ -49,10 +49,10 @@ def show(ctx: Context, statement: st.Show) -> Result:
 
 
 def _told(ctx: Context, thing: Thing, row: Row) -> Row:
-    """Without what a role is not told.
+    """The row without what the session's roles may not see.
 
-    docs, SHOW USERS: names, and the rest to their owner and to who manages grants.
-    docs, user-guide/dynamic-tables/privileges: some fields take MONITOR.
+    docs, SHOW USERS: only the owner and roles that manage grants see more than a user's name.
+    docs, user-guide/dynamic-tables/privileges: some fields require MONITOR.
     """
     ref = thing.ref
     if ref.kind == "USER" and not (
@@ -65,9 +65,9 @@ def _told(ctx: Context, thing: Thing, row: Row) -> Row:
 
 
 def _scope(ctx: Context, statement: st.Show) -> list[Thing]:
-    """All objects of the kind where the statement looks.
+    """All objects of the kind in the scope of the statement.
 
-    Without IN, SHOW looks in the session's schema or database, else in the whole account.
+    Without IN, that is the session's schema or database, or else the whole account.
     """
     kinds = _KINDS_IN.get(statement.kind, (statement.kind,))
     session, within = ctx.session, statement.within
@@ -84,7 +84,7 @@ def _scope(ctx: Context, statement: st.Show) -> list[Thing]:
     return [ctx.thing(r) for r in refs]
 
 
-# docs: sql-reference/sql/show-objects, show-tables and show-views: what else they list.
+# docs: sql-reference/sql/show-objects, show-tables and show-views list more than one kind.
 _KINDS_IN = {
     "OBJECT": RELATION_KINDS,
     "TABLE": tuple(kind for kind in RELATION_KINDS if kind in SHOWN_AS_TABLES),
@@ -104,7 +104,7 @@ def _matches(statement: st.Show, thing: Thing) -> bool:
 
 
 def like(pattern: str, text: str) -> bool:
-    """SHOW … LIKE: ``%`` and ``_``, whatever the case."""
+    """Whether a text matches SHOW … LIKE, which has ``%`` and ``_`` and ignores case."""
     parts = {"%": ".*", "_": "."}
     regex = "".join(parts.get(c, re.escape(c)) for c in pattern)
     return re.fullmatch(regex, text, re.IGNORECASE | re.DOTALL) is not None
@@ -140,13 +140,13 @@ def _yes_no(value: bool) -> str:
 def _relation(ctx: Context, thing: Thing) -> Row:
     kind, given = thing.ref.kind, thing.properties
     table = kind in SHOWN_AS_TABLES
-    # docs, user-guide/views-secure: those who have the role that owns it see the definition.
+    # docs, user-guide/views-secure: only sessions with the owner role see the definition.
     hidden = given.get("SECURE") and thing.owner not in ctx.roles
     return {
         "text": "" if hidden else thing.written,
         "reserved": "",
         "change_tracking": "OFF",
-        "kind": "TABLE" if table else "VIEW",  # of materialized views, too: docs, SHOW OBJECTS
+        "kind": "TABLE" if table else "VIEW",  # also for materialized views: docs, SHOW OBJECTS
         "rows": 0 if table else None,
         "bytes": 0 if table else None,
         "cluster_by": "",
@@ -476,7 +476,7 @@ def _key_pairs(ctx: Context, statement: st.Show) -> Result:
 
 
 def describe(ctx: Context, statement: st.Describe) -> Result:
-    """DESCRIBE of what is no relation; columns of relations are the data engine's."""
+    """DESCRIBE of objects that are not relations; the data engine describes relations."""
     if statement.kind == "USER":
         return _describe_user(ctx, statement)
     ref = ctx.existing(statement.kind, statement.name)

@@ -73,7 +73,7 @@ def show_grants(ctx: Context, statement: st.ShowGrants) -> Result:
 
 
 def _general(ctx: Context, row: Row) -> Row:
-    """Before bcr-2371 this form called views tables."""
+    """The row, in which views are called tables before bcr-2371."""
     views = {kind for kind in RELATION_KINDS if kind.endswith("VIEW")}
     if not ctx.behaviour.exact_kinds and row["granted_on"] in views:
         return {**row, "granted_on": "TABLE"}
@@ -96,7 +96,7 @@ def _grantee(ctx: Context, ref: Ref) -> Ref:
 
 
 def _tells(ctx: Context, grantee: Ref) -> bool:
-    """Whether a role is told what a database role holds that it has not got: not documented."""
+    """Whether a session may see what a database role holds. Without the role: not documented."""
     return (
         grantee.kind != "DATABASE_ROLE"
         or ctx.behaviour.shows_foreign_database_roles
@@ -114,13 +114,13 @@ def _grants_on(ctx: Context, ref: Ref) -> Result:
         *_owners(thing),
         *({**_grant_row(r), "grantee_name": name(r.to)} for r in ctx.account.grants_on(found)),
     ]
-    # docs, SHOW GRANTS and bcr-1397: what is in a managed access schema has no grant options
+    # docs, SHOW GRANTS and bcr-1397: objects in a managed access schema have no grant options
     no_option = {"grant_option": "false"} if ctx.account.in_managed_schema(found) else {}
     return result(_GRANT, ({**row, **no_option} for row in rows))
 
 
 def _owners(thing: Thing) -> Iterator[Row]:
-    """Ownership; of a managed access schema its owner is shown with MANAGE GRANTS, too.
+    """Rows for ownership. The owner of a managed access schema also has a row MANAGE GRANTS.
 
     docs: release-notes/bcr-bundles/2023_08/bcr-1397
     """
@@ -135,7 +135,7 @@ def _grantee_name(to: Ref) -> str:
 
 
 def _name_before(to: Ref) -> str:
-    """Before bcr-2371 this form named database roles with their database."""
+    """The name as before bcr-2371, when this form named database roles with their database."""
     return render(to.name)
 
 

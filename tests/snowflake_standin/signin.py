@@ -20,7 +20,7 @@ _AUDIENCE = "snowflakecomputing.com"
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sends to sign in; names as written by the user."""
+    """A client's request to sign in; names as the user wrote them."""
 
     data: Mapping[str, object]
     role: str | None = None
@@ -30,7 +30,7 @@ class Request:
 
 
 def sign_in(model: Model, request: Request) -> Session:
-    """Check who signs in, and open a session.
+    """Check the credentials, and open a session.
 
     Raises:
         SnowflakeError: 390100 (password), 390101 (disabled), 390144 (token), 390189 (role).
@@ -69,9 +69,9 @@ def _by_password(model: Model, request: Request) -> tuple[Thing, str | None]:
 
 
 def _by_key_pair(model: Model, request: Request) -> tuple[Thing, str | None]:
-    """The token says who it is, must be signed by one of that user's keys, and name the key.
+    """The token names the user, and must be signed by one of that user's keys and name the key.
 
-    Clients send LOGIN_NAME or leave it out (the Go driver does): the token counts.
+    LOGIN_NAME does not count: some clients leave it out (the Go driver does).
     docs.snowflake.com/developer-guide/sql-api/authenticating, "Using key-pair authentication".
     """
     token = str(request.data.get("TOKEN") or "")
@@ -131,9 +131,9 @@ def _signed_by(token: str, key: str, subject: str) -> bool:
 
 
 def _by_unchecked_workload_token(model: Model, request: Request) -> tuple[Thing, str | None]:
-    """Issuer, subject, audience and age only: the token's signature is NOT checked here.
+    """Check issuer, subject, audience and age. The token's signature is NOT checked here.
 
-    Snowflake fetches the issuer's keys; a stand-in on loopback has nobody to ask.
+    Snowflake fetches the issuer's keys; a stand-in on loopback has no issuer to ask.
     """
     refused = SnowflakeError(390144, "08001", "Workload identity token is invalid.")
     try:
@@ -183,7 +183,7 @@ def _session(model: Model, user: Thing, request: Request, restriction: str | Non
 
 
 def _place(model: Model, session: Session, user: Thing, request: Request) -> None:
-    """Warehouse, database and schema: what cannot be used is left unset, not refused."""
+    """Set warehouse, database and schema. One that cannot be used is left unset, not refused."""
     ctx = model.context(session)
 
     def usable(ref: Ref) -> bool:

@@ -1,7 +1,7 @@
-"""Where each rule of the stand-in, and each column that it shows, comes from.
+"""Names the source of each rule of the stand-in, and of each column that it shows.
 
-Pages are paths below docs.snowflake.com, or addresses of public evidence. A rule without a page is
-an assumption: the documentation leaves it open. `tests/conformance` asks an account about each.
+Pages are paths below docs.snowflake.com, or URLs of public evidence. A rule without a page is an
+assumption: the documentation does not say. `tests/conformance` asks an account about each.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ _PRIVILEGES = "user-guide/security-access-control-privileges"
 
 
 class Rule(Documented):
-    """The rules that the model decides by."""
+    """The rules of the model."""
 
     USAGE_OPENS = Source(
-        "a relation is reached with USAGE on its database and on its schema",
+        "a relation can be used only with USAGE on its database and on its schema",
         _PRIVILEGES,
         "account.Account.may_enter",
     )
     HIDDEN_IS_MISSING = Source(
-        "what a role may not see does not exist for it: 002003, or 002043 where it operates on it",
+        "an object that a role may not see does not exist for it: 002003, or 002043 to operate",
         "user-guide/security-access-control-considerations",
         "context.Context.existing",
     )
     PRIVILEGE_NEEDED = Source(
-        "what a role sees and may not do is refused with 003001",
+        "a missing privilege on an object that the role sees is error 003001",
         _PRIVILEGES,
         "context.Context.require",
     )
     ADMIN_ROLES = Source(
-        "each administrator does its own: USERADMIN users and roles, SYSADMIN databases and "
+        "each administrator role has its task: USERADMIN users and roles, SYSADMIN databases and "
         "warehouses, SECURITYADMIN grants",
         _CONTROL,
         "account._bootstrap",
@@ -43,7 +43,7 @@ class Rule(Documented):
         "context.Context.require_warehouse",
     )
     MANAGED_ACCESS = Source(
-        "in a managed access schema its owner grants, and owners of what is in it do not",
+        "in a managed access schema the schema's owner grants, and the objects' owners cannot",
         _CONFIGURE,
         "granting._may_grant",
     )
@@ -53,19 +53,19 @@ class Rule(Documented):
         "show_grants._owners",
     )
     MANAGE_GRANTS_INSIDE = Source(
-        "MANAGE GRANTS can be given on one schema, where the account opted in to that preview",
+        "MANAGE GRANTS can be granted on one schema, if the account opted in to that preview",
         "user-guide/container-manage-grants-intro",
         "account.Account.manages_grants",
     )
     FUTURE_USAGE = Source(
-        "a future grant to a database role takes USAGE on its database besides MANAGE GRANTS; one "
+        "a future grant to a database role needs USAGE on its database besides MANAGE GRANTS; one "
         "to another role does not",
         "sql-reference/sql/grant-privilege",
         "granting._require_usage_for",
     )
     FUTURE_OWNER = Source(
-        "a schema or database has one future owner of a kind; in a managed access schema it is a "
-        "role below the schema's owner, who stays as long as there is one",
+        "a schema or database has at most one future owner of a kind; in a managed access schema "
+        "it is below the schema's owner, which cannot change while there is a future owner",
         "sql-reference/sql/grant-privilege",
         "granting._check_future_owner",
     )
@@ -85,18 +85,18 @@ class Rule(Documented):
         "ddl.create",
     )
     DATABASE_ROLE_INSIDE = Source(
-        "a database role holds privileges in its own database only",
+        "a database role holds privileges only in its own database",
         _CONTROL,
         "granting._check_database_role",
     )
     DATABASE_ROLE_GRANTED = Source(
-        "a database role goes to roles, database roles of the same database, and users, and is "
-        "taken back by REVOKE DATABASE ROLE, not by REVOKE USAGE",
+        "a database role is granted to roles, database roles of the same database, and users, and "
+        "is revoked by REVOKE DATABASE ROLE, not by REVOKE USAGE",
         "sql-reference/sql/revoke-database-role",
         "granting.grant_role",
     )
     DATABASE_ROLE_NAMES = Source(
-        "who has any privilege on a database sees the names of its database roles",
+        "whoever has any privilege on a database sees the names of its database roles",
         "sql-reference/sql/show-database-roles",
         "account.Account.sees",
     )
@@ -114,23 +114,23 @@ class Rule(Documented):
         "SYSADMIN, which owns databases and database roles, grants them",
     )
     REPLACE_COPIES = Source(
-        "CREATE OR REPLACE copies grants (BCR-2433) or drops them, unless COPY GRANTS says it",
+        "CREATE OR REPLACE copies grants (BCR-2433) or drops them, unless it has COPY GRANTS",
         "release-notes/bcr-bundles/2026_08/bcr-2433",
         "ddl._copied_grants",
     )
     REPLACE_OWNER = Source(
-        "replacing takes ownership of what is replaced, and the right to create",
+        "replacing an object requires its ownership, and the privilege to create",
         "sql-reference/sql/create-table",
         "ddl._create_relation",
     )
     KINDS_SHOWN = Source(
-        "SHOW GRANTS tells the kind of a relation and names database roles without their database, "
+        "SHOW GRANTS shows the kind of a relation and names database roles without their database, "
         "in each of its forms since bcr-2371",
         "release-notes/bcr-bundles/2026_06/bcr-2371",
         "show_grants._general",
     )
     KIND_LEFT_OUT = Source(
-        "GRANT and REVOKE of SELECT take a relation without its kind",
+        "GRANT and REVOKE of SELECT accept a relation without its kind",
         "sql-reference/sql/grant-privilege",
         "grammar._Parser._securable",
     )
@@ -145,18 +145,18 @@ class Rule(Documented):
         "granting._grantor",
     )
     SECONDARY_ROLES = Source(
-        "secondary roles add up, all of a user's unless told otherwise, and create nothing",
+        "secondary roles add privileges, by default of all of a user's roles, but create nothing",
         _CONTROL,
         "context.Context.require_create",
     )
     OWNERSHIP = Source(
-        "ownership moves with COPY or REVOKE CURRENT GRANTS where there are grants; COPY takes "
+        "ownership of an object with grants moves by COPY or REVOKE CURRENT GRANTS; COPY needs "
         "MANAGE GRANTS, or the new owner among the active roles",
         "sql-reference/sql/grant-ownership",
         "granting.grant_ownership",
     )
     MANAGED_OWNER = Source(
-        "what is in a managed access schema is given to roles below the schema's owner only",
+        "an object in a managed access schema can only be given to roles below the schema's owner",
         "sql-reference/sql/grant-privilege",
         "granting._check_managed_owner",
     )
@@ -167,20 +167,20 @@ class Rule(Documented):
         "`apply --adopt` gives tables to their new owner before it switches managed access on",
     )
     MATERIALIZED_OWNER = Source(
-        "a materialized view is given away as a view",
+        "ownership of a materialized view is granted as of a view",
         "sql-reference/sql/grant-ownership",
         "granting._owned_targets",
     )
     DROPPED_ROLE = Source(
-        "what a dropped role owned is the role's that dropped it",
+        "what a dropped role owned passes to the role that dropped it",
         "sql-reference/sql/drop-role",
         "ddl._drop",
     )
     ROLE_CYCLE = Source(
-        "roles are not granted in circles", "sql-reference/sql/grant-role", "granting.grant_role"
+        "roles cannot be granted in circles", "sql-reference/sql/grant-role", "granting.grant_role"
     )
     ALL_OBJECTS = Source(
-        "GRANT … ON ALL reaches what is there",
+        "GRANT … ON ALL applies to existing objects",
         "sql-reference/sql/grant-privilege",
         "granting._targets",
     )
@@ -196,17 +196,17 @@ class Rule(Documented):
         "engine._view_of_session",
     )
     READ_COMMITTED = Source(
-        "a statement sees what was committed before it began, and INSERTs run side by side",
+        "a statement sees what was committed before it began, and INSERTs run in parallel",
         "sql-reference/transactions",
         "engine.Engine.chosen",
     )
     TEMPORARY = Source(
-        "a temporary table does not take CREATE TABLE",
+        "a temporary table does not require CREATE TABLE",
         "sql-reference/sql/create-table",
         "ddl._create_relation",
     )
     INFORMATION_SCHEMA = Source(
-        "INFORMATION_SCHEMA shows what the role has a privilege on",
+        "INFORMATION_SCHEMA shows objects on which the role has a privilege",
         "sql-reference/info-schema",
         "information._visible",
     )
@@ -222,7 +222,7 @@ class Rule(Documented):
         "show._relation",
     )
     USERS_TOLD = Source(
-        "SHOW USERS tells everybody the names, and the rest to a user's owner and to who manages "
+        "SHOW USERS shows everybody the names, and the rest to a user's owner and to who manages "
         "grants",
         "sql-reference/sql/show-users",
         "show._told",
@@ -267,7 +267,7 @@ class Rule(Documented):
         "ddl._check_properties",
     )
     POLICIES = Source(
-        "a policy that is set on a user is not dropped, nor is the database that it is in",
+        "a policy that is set on a user cannot be dropped, nor can the database that it is in",
         "sql-reference/sql/drop-authentication-policy",
         "ddl._refuse_when_attached",
     )
@@ -312,13 +312,13 @@ COLUMNS = {
             *("INTEGRATIONS", "PARAMETERS", "USER KEY PAIRS", "USER FUNCTIONS"),
         )
     },
-    # the page lacks them; Snowflake's own provider for Terraform reads them
+    # the documentation lacks them; Snowflake's own provider for Terraform reads them
     "SHOW DATABASE ROLES": "https://github.com/snowflakedb/terraform-provider-snowflake/blob/main/"
     "pkg/sdk/database_role.go",
     "DESCRIBE USER": "sql-reference/sql/desc-user",
     "DESCRIBE TABLE": "sql-reference/sql/desc-table",
 }
-"""Statement → the page that documents its columns."""
+"""The page that documents the columns of each statement."""
 
 BEYOND = {
     "network and authentication policies: they do not decide who signs in": "a test could lock "
@@ -332,4 +332,4 @@ BEYOND = {
         "the template creates none"
     ),
 }
-"""What the stand-in cannot show → why a conformance run does not ask it either."""
+"""What the stand-in cannot show, and why a conformance run does not ask about it either."""

@@ -1,4 +1,4 @@
-"""What a statement says, once parsed: plain data, nothing is resolved or checked yet."""
+"""Parsed statements: plain data, in which nothing is resolved or checked yet."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ KeyPairAction = Literal["ADD", "ROTATE", "MODIFY", "REMOVE"]
 
 @dataclass(frozen=True)
 class Create:
-    """``CREATE``; ``body`` and ``columns`` keep the SQL that the data engine needs, ``written``
-    of a relation all of it."""
+    """``CREATE``. ``body`` and ``columns`` keep the SQL that the data engine needs; ``written`` is
+    the whole statement, for a relation."""
 
     kind: str
     name: Name
@@ -39,7 +39,7 @@ class Create:
 class Alter:
     """``ALTER``; ``action`` is a keyword such as SET, UNSET, RENAME, SUSPEND, COLUMNS.
 
-    ``changes`` are the changes of columns, one each, e.g. ``ADD COLUMN a int``.
+    ``changes`` holds one entry for each change of a column, e.g. ``ADD COLUMN a int``.
     """
 
     kind: str
@@ -75,7 +75,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Securable:
-    """What a GRANT is on: one object, or all or future objects of a kind in a container.
+    """The object of a GRANT: one object, or all or future objects of a kind in a container.
 
     ``kind`` is empty for ``GRANT SELECT ON name``, which may be a table or a view.
     """
@@ -115,7 +115,7 @@ class GrantOwnership:
 
 @dataclass(frozen=True)
 class Use:
-    """``USE kind name``; kind is ROLE, WAREHOUSE, DATABASE, SCHEMA or empty (either of the two)."""
+    """``USE kind name``; kind is ROLE, WAREHOUSE, DATABASE, SCHEMA, or empty for the last two."""
 
     kind: str
     name: Name
@@ -136,7 +136,7 @@ class ShowGrants:
 
 @dataclass(frozen=True)
 class Show:
-    """``SHOW kinds …``; ``kind`` is singular, ``within`` where to look."""
+    """``SHOW kinds …``; ``kind`` is singular, and ``within`` is the scope."""
 
     kind: str
     like: str | None = None

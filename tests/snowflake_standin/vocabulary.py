@@ -42,8 +42,8 @@ ACCOUNT_KINDS = frozenset(
 DATABASE_KINDS = frozenset({"SCHEMA", "DATABASE_ROLE"})
 KINDS = SCHEMA_KINDS | ACCOUNT_KINDS | DATABASE_KINDS
 
-# Kinds whose grants only ever concern objects the stand-in does not have, so that
-# `GRANT … ON FUTURE …` and SHOW of them are known but empty.
+# Kinds of which the stand-in has no objects: it knows `GRANT … ON FUTURE …` and SHOW for them,
+# which find nothing.
 EMPTY_KINDS = frozenset({"FUNCTION", "PROCEDURE", "STREAM", "TASK", "PIPE"})
 
 # docs: sql-reference/sql/grant-privilege, schemaPrivileges, as far as dbt projects create it.
@@ -138,11 +138,11 @@ PRIVILEGES: dict[str, frozenset[str]] = {
     "PIPE": frozenset({"MONITOR", "OPERATE"}),
 }
 
-# docs: sql-reference/sql/grant-privilege, "Database roles": what of a database they take.
+# docs: sql-reference/sql/grant-privilege, "Database roles": their privileges on a database.
 OF_DATABASE_ROLES = frozenset({"CREATE SCHEMA", "MODIFY", "MONITOR", "USAGE"})
-# What GRANT ROLE writes and what nobody can grant by name.
+# What GRANT ROLE grants, and no GRANT can name.
 NOT_BY_GRANT = frozenset({"ROLE", "DATABASE_ROLE"})
-# What ALL leaves out.
+# Privileges that ALL leaves out.
 NOT_IN_ALL = frozenset({"IMPORTED PRIVILEGES", "MANAGE GRANTS"})
 
 SESSION_PARAMETERS = frozenset(
@@ -314,9 +314,9 @@ NO_COLUMNS = (
     *("CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN", "ROW", "ALL", "SEARCH", "AGGREGATION"),
     *("JOIN", "STORAGE", "PARTITION"),
 )
-"""What ALTER TABLE adds and drops that is no column: sql-reference/sql/alter-table."""
+"""What ALTER TABLE adds and drops besides columns: sql-reference/sql/alter-table."""
 ON_COLUMNS = frozenset({"MASKING", "PROJECTION", "TAG"})
-"""What it sets on columns, and the stand-in does not know."""
+"""What ALTER TABLE sets on columns and the stand-in does not support."""
 CREATE_ONLY = {"WAREHOUSE": frozenset({"INITIALLY_SUSPENDED"})}
 
 STRUCT_FIELDS: dict[str, frozenset[str]] = {

@@ -1,9 +1,9 @@
-"""The template's line of versions, as a git repository that members are updated from.
+"""Makes a git repository with the template's versions, from which members are updated.
 
-Tags may not travel with a checkout, so each released version is kept here as `v1.2.3.tar.xz`: what
-Copier reads of it. `make keep-version` adds one before it is tagged. `older` adds two that never
-were, from before the first: they hold what a line of versions comes to have, renames and removed
-files, other questions and other defaults. The newest version is the working tree.
+A checkout may lack tags, so this package keeps what Copier reads of each released version as
+`v1.2.3.tar.xz`. `make keep-version` adds one before it is tagged. `older` adds two invented
+versions before the first. They contain what changes between versions: renamed and removed files,
+other questions and other defaults. The newest version is the working tree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.versions import older
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
 PARTS = ("CHANGELOG.md", "copier.yml", "extensions", "hooks", "src", "template")
-"""What Copier reads of the template, and so what a version is."""
+"""What Copier reads of the template. A version consists of these."""
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -35,24 +35,26 @@ def numbers(tag: str) -> tuple[int, ...]:
 
 
 def kept() -> list[str]:
-    """Tags of the released versions, oldest first."""
+    """Returns the tags of the released versions, oldest first."""
     return sorted((path.name.removesuffix(".tar.xz") for path in FOLDER.glob("v*.xz")), key=numbers)
 
 
 def earlier() -> list[str]:
-    """Tags that members are updated from, oldest first."""
+    """Returns the tags that members are updated from, oldest first."""
     return [*older.VERSIONS, *kept()]
 
 
 def newest() -> str:
-    """The tag that the working tree gets: the minor version after the last released one."""
+    """Returns the tag of the working tree: the next minor version after the last released one."""
     major, minor, _ = numbers(kept()[-1])
     return f"v{major}.{minor + 1}.0"
 
 
 def keep(tag: str, ref: str) -> Path:
-    """Keeps what Copier reads of a commit as version `tag`. Raises ValueError where that was
-    released: what it held then is what members have."""
+    """Keeps what Copier reads of a commit as version `tag`.
+
+    Raises ValueError where that version was released, because members have what it held then.
+    """
     path = FOLDER / f"{tag}.tar.xz"
     if tag in git(ROOT, "tag", "--list", tag).split():
         raise ValueError(f"{tag} is released (there is the tag): set the next in pyproject.toml")
@@ -63,7 +65,7 @@ def keep(tag: str, ref: str) -> Path:
 
 
 def archive(ref: str) -> bytes:
-    """Of what Copier reads, as far as the commit has it."""
+    """Returns a tar archive of what Copier reads, as far as the commit has it."""
     there = git(ROOT, "ls-tree", "--name-only", ref, "--", *PARTS).splitlines()
     done = subprocess.run(
         ["git", "archive", "--format=tar", ref, *there], cwd=ROOT, check=True, capture_output=True
@@ -72,7 +74,7 @@ def archive(ref: str) -> bytes:
 
 
 def files(tar: bytes) -> dict[str, tuple[bytes, int]]:
-    """Contents and modes by path: what two archives of the same version agree on."""
+    """Returns contents and modes by path, which are equal in two archives of the same version."""
     with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
         return {
             each.name: (opened.extractfile(each).read(), each.mode & 0o111)  # type: ignore[union-attr]
@@ -99,7 +101,7 @@ def build(repository: Path) -> None:
 
 
 def snapshot(repository: Path) -> Path:
-    """Makes the repository with the newest version alone: the working tree, tagged."""
+    """Makes the repository with only the newest version: the working tree, tagged."""
     repository.mkdir(parents=True)
     git(repository, "init", "--quiet", "--initial-branch=main")
     copy_working_tree(repository)

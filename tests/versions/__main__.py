@@ -1,8 +1,8 @@
 """python -m tests.versions keep v1.2.3 [REF] | check v1.2.3
 
-keep: what Copier reads of the commit REF (default HEAD) as a released version, for the tests.
-check: is that what the commit HEAD holds, and do pyproject.toml and CHANGELOG.md agree? Prints the
-changelog's entry.
+keep: keeps what Copier reads of the commit REF (default HEAD) as a released version, for the tests.
+check: checks that the kept version is that of the commit HEAD, and that pyproject.toml and
+CHANGELOG.md agree. Prints the changelog's entry.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def problems(tag: str) -> Iterator[str]:
-    """Why the commit HEAD cannot be released as `tag`."""
+    """Yields the reasons why the commit HEAD cannot be released as `tag`."""
     version = tag.removeprefix("v")
     named = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     if named != version:
@@ -53,7 +53,7 @@ def problems(tag: str) -> Iterator[str]:
 
 
 def entry(tag: str) -> str:
-    """What the changelog says of the version."""
+    """Returns the changelog's entry for the version."""
     version = re.escape(tag.removeprefix("v"))
     pattern = rf"^## {version} .*?(?=^## |\Z)"
     found = re.search(pattern, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE | re.DOTALL)

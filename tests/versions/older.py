@@ -1,8 +1,7 @@
-"""Two versions that never were, made from the first released one, and what has changed since.
+"""Makes two invented versions from the first released one, and the changes since then.
 
-Each change is what some release will do; the newest version gets the migrations and the changelog
-entries that belong to it. Once released versions have a change of the same sort between them, its
-stand-in here can go.
+Each change is one that some release will make. The newest version gets the migrations and changelog
+entries for it. Once released versions have a change of the same kind, the invented one can go.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ CHANGED_DEFAULT = ("auto_suspend", 120)
 
 
 def rename(layer: str, names: tuple[str, str], template: Path) -> None:
-    """The file that has the second name has the first one still."""
+    """Gives a file its old name. names: the old and the new one."""
     old, new = names
     (template / layer / new).rename(template / layer / old)
 
@@ -35,7 +34,7 @@ def add(path: str, text: str, template: Path) -> None:
 
 
 def begin_with(path: str, line: str, template: Path) -> None:
-    """The file has a line before all others that it has not any more."""
+    """Adds a first line to a file, which newer versions do not have."""
     (template / path).write_text(line + (template / path).read_text())
 
 
@@ -46,13 +45,13 @@ def replace(path: str, pattern: str, text: str, template: Path) -> None:
 
 
 def do_not_ask(question: str, template: Path) -> None:
-    """The question is not one yet: what depends on it sees its default."""
+    """Removes a question: what depends on it sees its default."""
     block = rf"(\n{question}:.*?)(\n\n)"
     replace("copier.yml", block, r"\1\n  when: false\2", template)
 
 
 def ask_as(old: str, new: str, template: Path) -> None:
-    """The question `new` is called `old`."""
+    """Gives the question `new` its old name."""
     for path in (template / "copier.yml", *template.glob("template/**/*.jinja")):
         path.write_text(re.sub(rf"\b{new}\b", old, path.read_text()))
 
@@ -61,7 +60,7 @@ def default(question: str, value: int, template: Path) -> None:
     replace("copier.yml", rf"(\n{question}:.*?\n  default: )\d+", rf"\g<1>{value}", template)
 
 
-# what differs from the first released version in both
+# how both versions differ from the first released one
 COMMON: Sequence[Change] = (
     partial(rename, "template", RENAMED_MACRO),
     partial(rename, "template/{{ upstream }}/{{ starter_models }}", RENAMED_STARTER),
@@ -85,7 +84,7 @@ VERSIONS: Mapping[str, Sequence[Change]] = {
 
 
 def teach_the_newest(template: Path, tag: str, since: str) -> None:
-    """What the newest version says of all this: its migrations, and the changelog's entry.
+    """Adds the migrations and the changelog's entry of these changes to the newest version.
 
     since: the version that made the changes.
     """

@@ -1,8 +1,8 @@
-"""A template of a few files, in a line of versions.
+"""Makes versions of a template of a few files.
 
-For what is done with members whatever they hold: their updates take less than half the time. What
-the fleet knows of a member is here: its answers, its folder in its repository, files that every
-version changes, and what a version says of itself.
+It is for tests that do not depend on what members contain: updates take less than half the time. It
+has what the fleet knows of a member: its answers, its folder in its repository, files that every
+version changes, and the changelog.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Python that has imported already what a command imports, for the tests.
+"""Runs commands of the tests in a Python that has already imported what they need.
 
-Most of what a short command costs is importing: five seconds for dbt, one for Snowflake's
-connector. A server imports it once, and forks for each command (tests.warm.serve). The fork runs
-the script or the module in the folder and with the environment, the input and the output that a
-process of its own would have, and ends as one. What one command leaves in memory no other sees.
+Imports take most of the time of a short command: five seconds for dbt, one for Snowflake's
+connector. A server imports them once, and forks for each command (tests.warm.serve). The fork runs
+the script or module in the folder, and with the environment, input and output, of a separate
+process, and ends like one. No command sees what another leaves in memory. "Starts warm" means this.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.warm.client import PYTHON, TEXT_ALONE, request
 READY_AFTER = 120
 """Seconds that the server may take to import everything."""
 SERVER = ".warm"
-"""Suffix of the files that hold the processes of servers."""
+"""Suffix of the files that hold the process ids of servers."""
 BIN = Path(sys.executable).parent
 CLIENT = Path(__file__).with_name("client.py")
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,18 +36,18 @@ ROOT = Path(__file__).resolve().parents[2]
 DBT = ("dbt.cli.main", "dbt.adapters.duckdb", "dbt.adapters.snowflake", "dbt_loom")
 COMMANDS = (
     *("boto3", "botocore.session", "cryptography.hazmat.primitives.asymmetric.rsa", "msgspec"),
-    *("requests", "snowflake.connector", "yaml"),  # of members
-    "pytest",  # of tests.aws_world, in jobs
+    *("requests", "snowflake.connector", "yaml"),  # for members
+    "pytest",  # for tests.aws_world, in jobs
     "multiprocessing.spawn",  # keeps the Python that it starts, and passes what a fork cannot have
     *("copier", "copier_template_extensions", "plumbum.cli", "questionary", "rich.live"),
 )
-"""What each kind of server imports, the library aside."""
+"""What each kind of server imports, besides the library."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server. folder: holds its Unix socket, and programs for shells; python: what runs
-    it."""
+    """A running server. folder: holds its Unix socket and programs for shells. python: its
+    interpreter."""
 
     folder: Path
     python: Path
@@ -66,7 +66,7 @@ class Server:
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command line of this Python: the program, and `-m module` or a script.
 
-        given: its standard input. Raises TimeoutExpired, having ended it.
+        given: its standard input. Raises TimeoutExpired after it has ended the command.
         """
         with (
             tempfile.TemporaryFile("w+") as stdin,
@@ -93,9 +93,9 @@ class Server:
             return subprocess.CompletedProcess([*words], status, stdout.read(), stderr.read())
 
     def program(self, name: str, *, nested: str = "") -> Path:
-        """A program for shells, which does what the one of that name does in this environment.
+        """Returns a program for shells that does what the environment's program of that name does.
 
-        nested: a folder of this server's for it. What it starts of that folder begins warm, too.
+        nested: a folder of this server for it. Programs of that folder that it starts start warm.
         """
         path = self.folder / (nested or "bin") / name
         if not path.exists():
@@ -104,18 +104,20 @@ class Server:
             variable = f"os.environ[{PYTHON!r}] = {str(path)!r}" if nested else ""
             new = path.with_name(f"{name}.{os.getpid()}")
             new.write_text(
-                # no shell, which would say where it is itself ($PWD)
+                # not a shell script: a shell would set $PWD
                 f"#!{sys.executable} -IS\nimport os, sys\nsys.path.append({str(CLIENT.parent)!r})\n"
                 f"import client\n{variable}\nclient.main(*{words!r}, *sys.argv[1:])\n"
             )
             new.chmod(0o755)
-            new.rename(path)  # whole, for those who share it
+            new.rename(path)  # atomically, because processes share it
         return path
 
 
 def start(modules: Sequence[str], python: Path, owner: int) -> tuple[Server, int]:
-    """A server that has imported `modules` and the library, and its process. It ends when it is
-    terminated, or the process `owner` has ended, and removes its folder."""
+    """Starts a server that imports `modules` and the library. Returns it and its process id.
+
+    It ends when it is terminated or when the process `owner` has ended, and removes its folder.
+    """
     # the path of a socket has to be short
     server = Server(Path(tempfile.mkdtemp(dir="/tmp", prefix="warm")), python)
     command = [str(python), "-m", "tests.warm.serve", server.address, str(owner), *modules]
@@ -132,8 +134,10 @@ def start(modules: Sequence[str], python: Path, owner: int) -> tuple[Server, int
 
 @cache
 def server(modules: tuple[str, ...], python: Path = Path(sys.executable)) -> Server:
-    """One for all processes of a run of the tests, from when it is first asked for. python: that of
-    another environment, whose programs it then runs."""
+    """Returns the server that all processes of a run of the tests share; the first call starts it.
+
+    python: the Python of another environment, whose programs it then runs.
+    """
     with shared.alone(SERVER + "\0".join([str(python), *modules])) as place:
         if not place.exists():
             made, process = start(modules, python, shared.owner())
@@ -150,8 +154,11 @@ def run(
     timeout: float = 300,
     given: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command without a terminal; one of this environment's Python, or its dbt, begins with
-    everything imported, and so do those that it starts. environment: by default the tests' own."""
+    """Runs a command without a terminal.
+
+    Commands of this environment's Python or dbt start warm, and so do those that they start.
+    environment: by default that of the tests.
+    """
     environment = os.environ if environment is None else environment
     line = [*map(str, words)]
     line[0] = shutil.which(line[0], path=environment.get("PATH")) or line[0]
@@ -171,8 +178,10 @@ def run(
 
 
 def programs(dbt: Server | None = None) -> Path:
-    """A folder with `python`, `dbt` and `copier` that begin warm, as an environment has one. dbt:
-    of another release than this environment's."""
+    """Returns a folder with `python`, `dbt` and `copier` that start warm, like an environment's.
+
+    dbt: the server of another release than this environment's.
+    """
     dbt = dbt or server(DBT)
     python = server(COMMANDS).program("python", nested=dbt.folder.name)
     with contextlib.suppress(FileExistsError):
@@ -183,17 +192,17 @@ def programs(dbt: Server | None = None) -> Path:
 
 
 def nested(dbt: Server | None = None) -> dict[str, str]:
-    """Variables for commands that start Python, or the dbt beside it: theirs begins warm too."""
+    """Returns variables for commands that start Python, or the dbt beside it, to start it warm."""
     return {PYTHON: str(programs(dbt) / "python")}
 
 
 def at_terminal() -> dict[str, str]:
-    """The same for a command in a terminal in which nobody presses Ctrl-C while it runs."""
+    """Returns the same for a command in a terminal in which nobody presses Ctrl-C while it runs."""
     return {**nested(), TEXT_ALONE: "1"}
 
 
 def tools() -> Path:
-    """A folder with `dbt` and `sqlfluff` that begin warm."""
+    """Returns a folder with `dbt` and `sqlfluff` that start warm."""
     dbt = server(DBT).program("dbt")
     sqlfluff = dbt.with_name("sqlfluff")
     with contextlib.suppress(FileExistsError):

@@ -1,6 +1,6 @@
-"""A command line for tests.warm.serve: `client.py ADDRESS PROGRAM [WORD ...]` ends as it ends.
+"""Runs a command in tests.warm.serve: `client.py ADDRESS PROGRAM [WORD ...]` ends as it does.
 
-It imports little: shells start it in place of the program.
+It imports little, because shells start it in place of the program.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import sys
 from collections.abc import Mapping, Sequence
 
 PYTHON = "TESTS_WARM_PYTHON"
-"""Variable with what `sys.executable` is in a command, where it is not Python itself."""
+"""Variable with the value of `sys.executable` in a command, if that is not the real Python."""
 TEXT_ALONE = "TESTS_WARM_TEXT_ALONE"
-"""Variable that says that a terminal, if there is one, passes text alone: its signals, such as that
+"""Variable that says that a terminal, if there is one, only passes text. Its signals, such as that
 of Ctrl-C while a command runs, reach no process that the command has started."""
 
 
 KILL = signal.SIGUSR1
-"""Ends the command as SIGKILL does, which nobody can pass on."""
+"""Ends the command like SIGKILL, which cannot be passed on."""
 ENDS = {int(KILL): signal.SIGKILL}
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, KILL)
 
@@ -31,7 +31,7 @@ def request(
     words: Sequence[str],
     environment: Mapping[bytes, bytes],
 ) -> None:
-    """Asks the server to run a command. descriptors: its standard input, output and error."""
+    """Requests that the server runs a command. descriptors: standard input, output and error."""
     parts = [os.fsencode(folder), *map(os.fsencode, words)]
     parts += [name + b"=" + value for name, value in environment.items()]
     body = b"\0".join(parts)
@@ -40,10 +40,10 @@ def request(
 
 
 def main(address: str, *words: str) -> None:
-    # what a terminal does with its processes no server can do
+    # a server cannot do what a terminal does with its processes
     if any(map(os.isatty, range(3))) and TEXT_ALONE not in os.environ:
         os.execv(words[0], words)
-    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until there is one to pass them to
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until there is a process to pass them to
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address)
         request(connection, (0, 1, 2), os.getcwd(), words, os.environb)  # noqa: PTH109

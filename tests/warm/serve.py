@@ -1,4 +1,4 @@
-"""The server of tests.warm: `python -m tests.warm.serve ADDRESS OWNER MODULE [MODULE ...]`."""
+"""Runs the server of tests.warm: `python -m tests.warm.serve ADDRESS OWNER MODULE [MODULE ...]`."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from typing import NoReturn
 from tests.warm.client import PYTHON
 
 LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
-"""Variables that Python takes its encoding from when it starts, as it does from those that begin
-with PYTHON: a fork comes too late for them. The first that is set counts."""
+"""Variables from which Python takes its encoding when it starts. For a fork it is too late for
+these and for those that begin with PYTHON. The first that is set counts."""
 UTF_8 = {"C", "POSIX", "C.UTF-8", "C.utf8"}
-"""Where Python's encoding is UTF-8, its own or that of the locale."""
+"""Locales in which Python's encoding is UTF-8."""
 QUIET = ("PYTHONWARNINGS", "ignore")
-"""The one of them that can be made up for."""
+"""The only variable of Python that a fork can still apply."""
 KEY_BITS = "TESTS_WARM_KEY_BITS"
-"""Variable with the length of key pairs that the library makes: with 2048 bits instead of 3072 one
-is made in a fifth of the time, and checked in a third, each time that it is read."""
+"""Variable with the length of key pairs that the library makes: with 2048 bits instead of 3072,
+making one takes a fifth of the time, and checking it, at each read, a third."""
 LIBRARY = "dbtmesh"
 LIVE = 1
-"""Seconds between two looks at whether those for whom the server runs are still there."""
+"""Seconds between checks whether the clients and the owner of the server still exist."""
 SELDOM = (50_000, 20, 50)
-"""How often Python looks for garbage: a command ends before it has much."""
+"""Thresholds of the garbage collection: a command ends before it has much garbage."""
 HARMLESS = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
-"""Those that change nothing of what a command does."""
+"""Variables that do not change what a command does."""
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ exposures: [{name: e, type: dashboard, owner: {name: Ada}, depends_on: [ref('m')
 
 
 def parse_once() -> None:
-    """What dbt makes of its own classes when it first needs them, two seconds' worth, stays."""
+    """Makes dbt build from its classes what it otherwise builds on first use, in two seconds."""
     from dbt.adapters.factory import reset_adapters
     from dbt.adapters.snowflake.connections import SnowflakeCredentials
     from dbt.cli.main import dbtRunner
@@ -85,8 +85,8 @@ def parse_once() -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
         where = ["--project-dir", folder, "--profiles-dir", folder, "--log-level-file", "none"]
-        for target in ("snowflake", "local", "local"):  # the last with what the one before kept
-            # dbt's static parser starts threads, which no fork has: it would wait for them for ever
+        for target in ("snowflake", "local", "local"):  # the last reuses what the second kept
+            # dbt's static parser starts threads, which a fork lacks and would wait for forever
             command = ["--quiet", "--no-static-parser", "parse", "--target", target, *where]
             done = dbtRunner().invoke(command)
             if not done.success:
@@ -98,12 +98,12 @@ def parse_once() -> None:
 
 def import_all(package: str) -> None:
     for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-        if not found.name.endswith(".__main__"):  # runs, or is run
+        if not found.name.endswith(".__main__"):  # importing it may run it
             importlib.import_module(found.name)
 
 
 def make_clients_once() -> None:
-    """What boto3 imports for a client, and knows of a service, stays."""
+    """Makes boto3 import what a client needs, and read the descriptions of services."""
     import boto3
 
     for service in ("s3", "sts"):
@@ -111,19 +111,18 @@ def make_clients_once() -> None:
 
 
 def lint_once() -> None:
-    """sqlfluff's rules and grammar stay."""
+    """Makes sqlfluff load its rules and grammar."""
     from sqlfluff.api import simple
 
     simple.lint("select 1\n", dialect="snowflake")
 
 
 def render_once() -> None:
-    """What Copier and Jinja make of the template's questions and paths when they first need it
-    stays."""
+    """Makes Copier and Jinja compile the template's questions and paths."""
     import copier
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a tree with changes that are not committed
+        warnings.simplefilter("ignore")  # Copier warns of uncommitted changes
         for kind in ("upstream", "native"):
             copier.run_copy(
                 str(ROOT),
@@ -149,21 +148,21 @@ def warm_up(modules: Sequence[str]) -> None:
         make_clients_once()
         lint_once()
         render_once()
-        forget("snowflake")  # it looks for its settings when it is imported
-    forget("tests")  # a command may have a package of that name
+        forget("snowflake")  # it reads its settings when it is imported
+    forget("tests")  # a command may have another package of that name
 
 
 def forget(package: str) -> None:
-    """Has it imported anew; what it imports itself stays."""
+    """Makes a package be imported again. What it imports itself stays imported."""
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
 
 
 def unseekable() -> None:
-    """Makes standard output and error anew, as those of a pipe.
+    """Opens standard output and error again, as streams of a pipe.
 
-    A stream remembers whether it can seek from when it was made, here by a test whose output is
-    captured in a file; `reconfigure` then fails in a command that writes into a pipe.
+    A stream remembers from its creation whether it can seek. Here a test created it, whose output
+    is captured in a file. `reconfigure` would then fail in a command that writes to a pipe.
     """
     reading, writing = os.pipe()
     for name in ("stdout", "stderr"):
@@ -186,11 +185,11 @@ def unseekable() -> None:
 
 
 def serve(address: str, owner: int, modules: Sequence[str]) -> None:
-    """Serves until it is told to end, or the process `owner` has."""
+    """Serves until it is terminated, or the process `owner` has ended."""
     unseekable()
     gc.disable()
     warm_up(modules)
-    gc.freeze()  # no fork looks at what was imported, so that they share its memory
+    gc.freeze()  # forks do not scan what was imported, so that they share its memory
     gc.set_threshold(*SELDOM)
     gc.enable()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -225,7 +224,7 @@ def is_there(process: int) -> bool:
 
 
 def begin(listening: socket.socket, running: dict[int, socket.socket]) -> None:
-    """Runs the next command in a fork, and says in which."""
+    """Runs the next command in a fork, and sends the client the fork's process id."""
     connection, _ = listening.accept()
     outputs: Sequence[int] = ()
     try:
@@ -233,7 +232,7 @@ def begin(listening: socket.socket, running: dict[int, socket.socket]) -> None:
         with connection.makefile("rb") as lines:
             count, length = map(int, lines.readline().split())
             folder, *rest = map(os.fsdecode, lines.read(length).split(b"\0"))
-    except (OSError, ValueError):  # who asked has given up
+    except (OSError, ValueError):  # the client has given up
         connection.close()
     else:
         process = os.fork()
@@ -250,7 +249,7 @@ def begin(listening: socket.socket, running: dict[int, socket.socket]) -> None:
 def command(
     folder: str, words: list[str], variables: Sequence[str], outputs: Sequence[int]
 ) -> NoReturn:
-    """In a fork of its own: is the command from here to its end."""
+    """Runs the command in its fork, until the fork ends."""
     try:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):
@@ -258,13 +257,13 @@ def command(
         environment = dict(each.split("=", 1) for each in variables)
         become(folder, environment, outputs)
         os._exit(status_of(words, environment))
-    finally:  # nothing of it may go on as the server
+    finally:  # the fork must not go on as the server
         traceback.print_exc()
         os._exit(1)
 
 
 def answer(running: dict[int, socket.socket]) -> None:
-    """Says how each command ended that has."""
+    """Sends the exit status of each command that has ended."""
     while running:
         process, status = os.waitpid(-1, os.WNOHANG)
         if not process:
@@ -274,13 +273,15 @@ def answer(running: dict[int, socket.socket]) -> None:
 
 
 def say(connection: socket.socket, number: int) -> None:
-    with contextlib.suppress(OSError):  # who asked may have given up
+    with contextlib.suppress(OSError):  # the client may have given up
         connection.sendall(f"{number}\n".encode())
 
 
 def status_of(words: list[str], environment: dict[str, str]) -> int:
-    """Runs the program, and does what Python does at its end, but for freeing all memory: to look
-    at each object once more takes longer than many a command."""
+    """Runs the program, and does what Python does at exit, except for freeing all memory.
+
+    Visiting each object once more would take longer than many commands.
+    """
     status: object = None
     try:
         run(words, environment)
@@ -316,7 +317,7 @@ def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> 
     BEFORE = at_start(dict(os.environ))
     os.environ.clear()
     os.environ.update(environment)
-    if plumbum := sys.modules.get("plumbum"):  # it keeps both from when it was imported
+    if plumbum := sys.modules.get("plumbum"):  # it has kept both since it was imported
         plumbum.local.env.clear()
         plumbum.local.env.update(environment)
         plumbum.local.cwd.chdir(folder)
@@ -333,26 +334,24 @@ def become(folder: str, environment: dict[str, str], outputs: Sequence[int]) -> 
 
 
 def fork_only(method: str | None = None) -> BaseContext:
-    """In place of `multiprocessing.get_context`: a process that would have to import everything
-    begins with what this one has."""
+    """Replaces `multiprocessing.get_context`: processes start with the imports of this one."""
     return CONTEXT("fork")
 
 
 def contents(version: Path) -> dict[str, bytes]:
-    """The library and the members' files of a version of the template."""
+    """Returns the library and the members' files of a version of the template."""
     paths = [*(version / "src" / LIBRARY).rglob("*.py"), *(version / "template").rglob("*")]
     return {str(path.relative_to(version)): path.read_bytes() for path in paths if path.is_file()}
 
 
 def is_of_another_version(script: Path) -> bool:
-    """Whether it is a hook of a version of the template whose library, which it imports, is not the
-    one that is here."""
+    """Checks whether it is a hook of another version of the template, which imports its library."""
     version = script.resolve().parents[1]
     return (version / "src" / LIBRARY).is_dir() and contents(version) != HERE
 
 
 def enter(home: Path) -> None:
-    """Has the packages of another environment of this Python, and nothing of the library yet."""
+    """Switches to the packages of another environment of this Python, and forgets the library."""
     sys.prefix = sys.exec_prefix = str(home)
     sys.executable = str(home / "bin/python")
     editable = {str(ROOT), str(ROOT / "src")}
@@ -380,7 +379,7 @@ def at_start(environment: dict[str, str]) -> dict[str, str]:
 
 
 def run(words: list[str], environment: dict[str, str]) -> None:
-    """The program, as Python runs it: a script of this environment, or Python itself."""
+    """Runs a program like Python would: a script of this environment, or Python itself."""
     program, *arguments = words
     if Path(program).name.startswith("python"):
         if arguments[:1] == ["-B"]:

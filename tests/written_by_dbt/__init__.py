@@ -1,12 +1,12 @@
-"""Manifests that releases of dbt have written, as publishers have them.
+"""Provides manifests that releases of dbt have written, as publishers have them.
 
-`project.yml` has one of everything that a publication or its readers have to get right; the folders
-in its `models` say which releases take what is inside. Each release built it on DuckDB:
+`project.yml` has one of everything that a publication or its readers have to get right. The folders
+in its `models` name the releases that support what is inside. Each release built it on DuckDB:
 
     python -m tests.written_by_dbt 1.8 /path/to/an/environment/bin/dbt
 
-1.8 is dbt-core 1.8.9 with dbt-duckdb 1.8.4, 1.9 is 1.9.4 with 1.9.3; the others are those of
-tests/engines.py. Left out are the macros of dbt itself, the path of the project and the user's id.
+1.8 is dbt-core 1.8.9 with dbt-duckdb 1.8.4, and 1.9 is 1.9.4 with 1.9.3; the others are those of
+tests/engines.py. The manifests leave out dbt's own macros, the project's path and the user's id.
 """
 
 from __future__ import annotations
@@ -28,33 +28,35 @@ CORE = ("1.8", "1.9", "1.10", "1.11", "1.12")
 V2 = "v2"
 RELEASES = (*CORE, V2)
 SECRET = "swordfish"
-"""In all that is not published: SQL, hooks, private names, expressions, environment variables."""
+"""A word in all that is not published: SQL, hooks, private names, expressions, environment
+variables."""
 PLACE = "/srv/shop"
-"""Stands for the folder in which the project was built."""
+"""Replaces the folder in which the project was built."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 @cache
 def manifest(release: str) -> bytes:
-    """What that release wrote."""
+    """Returns the manifest that a release wrote."""
     return lzma.decompress((FOLDER / f"{release}.json.xz").read_bytes())
 
 
 @cache
 def _project() -> Mapping[str, str]:
-    """Its files by path; in one file, because who renders a member checks out all that is here."""
+    """Returns the project's files by path. They are in one file, because rendering a member checks
+    out every file of this repository."""
     loaded: dict[str, str] = yaml.safe_load((FOLDER / "project.yml").read_text())
     return loaded
 
 
 def _part(path: str) -> str | None:
-    """The folder of models that a file is in."""
+    """Returns the folder of models that contains a file, or None."""
     first, *rest = path.split("/")
     return rest[0] if first == "models" and len(rest) > 1 else None
 
 
 def is_for(release: str, part: str) -> bool:
-    """Whether a release takes a folder of models."""
+    """Checks whether a release supports a folder of models."""
     if release == V2:
         return part != "core"
     later = CORE[CORE.index(release) + 1 :]
@@ -62,7 +64,7 @@ def is_for(release: str, part: str) -> bool:
 
 
 def lay_out(release: str, folder: Path) -> None:
-    """Puts the project into a folder, as far as the release takes it, and takes out the rest."""
+    """Writes the project into a folder, as far as the release supports it, and removes the rest."""
     for name, text in _project().items():
         path, part = folder / name, _part(name)
         if part and not is_for(release, part):
@@ -73,7 +75,7 @@ def lay_out(release: str, folder: Path) -> None:
 
 
 def make(release: str, program: Path) -> None:
-    """Has a dbt build the project, and keeps its manifest. Raises CalledProcessError."""
+    """Builds the project with a dbt, and keeps the manifest. Raises CalledProcessError."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve() / "shop"
         lay_out(release, folder)

@@ -1,4 +1,4 @@
-"""python -m tests.written_by_dbt RELEASE PROGRAM"""
+"""python -m tests.written_by_dbt RELEASE PROGRAM: writes the manifest of a release of dbt."""
 
 import sys
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What GitHub is asked, as requests of `gh`."""
+"""The questions for GitHub, as requests of `gh`."""

@@ -1,4 +1,4 @@
-"""Asks a repository, real or not, the script's requests, and takes everything away again."""
+"""Sends the script's requests to a repository, real or not, and removes everything again."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ from tests.conformance.running import Asked, Stopped, cleaned_up
 from tests.conformance.script import NOT_ASKED, Answer, See
 
 LOOKS, PAUSE = 120, 5.0
-"""How often it looks at what is not ready, and the seconds between."""
+"""How often it checks what is not ready, and the seconds in between."""
 GONE = 404
 
 
 class Asks(Protocol):
-    """How requests are sent."""
+    """Sends requests."""
 
     def send(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
-        """Status and JSON. Raises MeshError where there is no answer."""
+        """Returns status and JSON. Raises MeshError where there is no response."""
 
     def set_secret(self, name: str, environment: str, repository: str) -> bool:
-        """Whether it could be set, to something that is no secret."""
+        """Sets a secret to a value that is not secret. Returns whether that was possible."""
 
 
 @dataclass
 class Run:
-    """The names of one run, by placeholder, and what is captured on the way. repository:
-    owner/name; prefix: of all that it creates."""
+    """The names of one run, by placeholder, with what is captured from responses.
+
+    repository: owner/name.
+    prefix: the prefix of all names that the run creates.
+    """
 
     repository: str
     prefix: str
@@ -64,14 +67,14 @@ class Run:
         return self.text(json.dumps(body).replace('"{id}"', number)).encode()
 
     def neutral(self, value: object) -> str:
-        """A value without the run's names."""
+        """Returns a value with placeholders instead of the run's names."""
         text = str(value).replace(self.prefix, "{p}")
         whole = {self.names.get("branch"): "{branch}", self.names.get("me"): "{me}"}
         return whole.get(text, text)
 
 
 def requests() -> Iterator[str]:
-    """Every request of a run, in order; those that are repeated once."""
+    """Yields every request of a run, in order; a repeated one only once."""
     yield "GET /user"
     yield "GET /repos/{r}"
     yield "GET /repos/{r}/git/ref/heads/{branch}"
@@ -90,7 +93,7 @@ def ask(
     progress: Callable[[int], None] = lambda _: None,
     pause: float = PAUSE,
 ) -> Asked:
-    """Asks everything, and cleans up after that, an error, Ctrl-C or a termination.
+    """Asks everything, and cleans up at the end, also after an error, Ctrl-C or a termination.
 
     Raises:
         Stopped: where it cannot go on, or something is left.
@@ -104,11 +107,13 @@ def ask(
 
 
 def _begin(asks: Asks, run: Run) -> None:
-    """Reads who asks and where; an empty repository gets its first commit. Raises MeshError."""
+    """Reads user and repository. An empty repository gets its first commit. Raises MeshError."""
     _, me = asks.send("GET", "/user", b"")
     status, here = asks.send("GET", f"/repos/{run.repository}", b"")
     if status >= 300:
-        raise Stopped(f"GitHub answers {status} for {run.repository}: it is not there, or not seen")
+        raise Stopped(
+            f"GitHub answers {status} for {run.repository}: it does not exist or is hidden"
+        )
     run.names |= {"me": str(at(me, "login")), "id": str(at(me, "id"))}
     run.names["branch"] = str(at(here, "default_branch"))
     status, _ = asks.send("GET", run.text("/repos/{r}/git/ref/heads/{branch}"), b"")
@@ -177,7 +182,7 @@ def _answer(question: Question, run: Run, status: int, answer: Any) -> Answer:
 
 
 def _clean_up(asks: Asks, run: Run, pause: float) -> None:
-    """Takes away all that the run may have made; a second time what could not yet go."""
+    """Removes all that the run may have made, and retries what could not be removed yet."""
     left: list[str] = []
     for attempt in range(3):
         if attempt:
@@ -185,13 +190,13 @@ def _clean_up(asks: Asks, run: Run, pause: float) -> None:
         left = [line for away in CLEAN_UP for line in _take_away(asks, run, away)]
         if not left:
             return
-    print(f"what is left in {run.repository} has to be taken away by hand:", file=sys.stderr)
+    print(f"what is left in {run.repository} has to be removed by hand:", file=sys.stderr)
     print(*(f"  {line}" for line in left), sep="\n", file=sys.stderr)
-    raise Stopped("not everything could be taken away")
+    raise Stopped("not everything could be removed")
 
 
 def _take_away(asks: Asks, run: Run, away: Away) -> Iterator[str]:
-    """What is left."""
+    """Removes entries of a list. Yields those that are left."""
     try:
         for entry in _entries(asks, run, away):
             names = {key: str(value) for key, value in entry.items()}

@@ -1,4 +1,4 @@
-"""The questions, in the order in which they are asked; all about what they make themselves."""
+"""The questions, in the order in which they are asked. They are only about what they create."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _refs() -> Iterable[Step]:
 
 
 def _job(name: str, rule: Rule) -> Question:
-    """How a job of the run ended."""
+    """Asks how a job of the run ended."""
     return _rows(
         *(f"job-{name}", rule, "actions/runs/{run}/jobs?per_page=100", "conclusion"),
         of="jobs",
@@ -311,4 +311,4 @@ CLEAN_UP = (
     ),
     Away("git/matching-refs/heads/{p}", "", "ref", (("DELETE", "git/{ref}", None),)),
 )
-"""In this order: nothing starts any more before what has run is taken away."""
+"""In this order, so that nothing can start any more before the runs are removed."""

@@ -1,8 +1,8 @@
-"""What a script of requests is made of.
+"""Defines the steps of a script of requests.
 
-In paths and bodies {p} is the run's own name, {r} the repository, {owner} its owner, {branch} its
-default branch, {me} and {id} who asks; others are captured from answers. A path without a slash at
-its beginning is one of the repository.
+Placeholders in paths and bodies: {p} is the run's own name, {r} the repository, {owner} its owner,
+{branch} its default branch, {me} and {id} the login and id of the user. Others are captured from
+responses. A path without a leading slash is relative to the repository.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from tests.conformance.script import See
 from tests.github_rules import Rule
 
 SECRET = "gh secret set"
-"""Not a request, but the command: the path is a name and an environment."""
+"""In place of a method: this command of `gh`. The path is then a name and an environment."""
 
 
 @dataclass(frozen=True)
 class SetUp:
-    """A request that has to succeed. file: text that is sent as the body's `content`. gives: it may
-    be refused, and then what `needs` that is not asked. captures: names → where in the answer.
-    until: where in the answer, and what has to be there; it is asked again until then."""
+    """A request that has to succeed.
+
+    file: text to send as the body's `content`.
+    gives: what it makes possible. It may be refused; then steps that need this are left out.
+    needs: what another step has to have given.
+    captures: names, and the paths of their values in the response.
+    until: a path in the response and its expected value. The request is repeated until then.
+    """
 
     method: str
     path: str
@@ -46,8 +51,12 @@ class SetUp:
 
 @dataclass(frozen=True)
 class Question(SetUp):
-    """A request whose answer is compared. of: where its rows are; where: only rows in which a key
-    has a value; keep: keys, where rows count."""
+    """A request whose response is compared.
+
+    of: the path of its rows.
+    where: a key and a value, to compare only rows with that value.
+    keep: the keys of rows to compare.
+    """
 
     name: str = ""
     rule: Rule = Rule.ENVIRONMENT_SHOWN
@@ -70,8 +79,10 @@ Step = SetUp | Question
 
 @dataclass(frozen=True)
 class Away:
-    """What is to be taken away: the entries of a list in whose `key` there is the run's name, each
-    by these requests, with its keys in their paths and bodies."""
+    """What to remove: the entries of a list whose `key` contains the run's name.
+
+    Each is removed by these requests, with the entry's values in paths and bodies.
+    """
 
     list: str
     of: str
@@ -86,7 +97,7 @@ class Away:
 
 
 def at(answer: Any, path: str) -> Any:
-    """What is at a path such as `jobs.0.name`; None where nothing is."""
+    """Returns the value at a path such as `jobs.0.name`; None if there is none."""
     for part in filter(None, path.split(".")):
         if isinstance(answer, list):
             answer = answer[int(part)] if part.isdigit() and int(part) < len(answer) else None

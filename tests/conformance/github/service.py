@@ -1,4 +1,4 @@
-"""GitHub, as the conformance run compares it with the stand-in."""
+"""Defines GitHub as a service that a conformance run compares with the stand-in."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ HERE = "acme/conformance"
 
 @dataclass(frozen=True)
 class Behaviour:
-    """In what accounts differ. private: the repository is; rules_if_private: the plan closes
-    environments there (Pro, Team, Enterprise); approvals_if_private: and has reviewers and timers
-    (Enterprise); organisation: of the owner, else a person; actions_open_pulls: a setting;
-    their_pulls_wait: workflows of such pull requests wait for approval, or do not run at all."""
+    """Differences between accounts.
+
+    private: whether the repository is private.
+    rules_if_private: whether the plan has branch policies there (Pro, Team, Enterprise).
+    approvals_if_private: whether it also has reviewers and timers there (Enterprise).
+    organisation: whether the owner is an organisation, not a person.
+    actions_open_pulls: whether the setting lets Actions open pull requests.
+    their_pulls_wait: whether workflows of such pull requests wait for approval, or do not run.
+    """
 
     private: bool = False
     rules_if_private: bool = True
@@ -36,7 +41,7 @@ class Behaviour:
 
 
 class ByGh:
-    """Sends requests by people's own `gh`, in the way the product does."""
+    """Sends requests with the user's own `gh`, in the same way as the library."""
 
     def __init__(self, server: str) -> None:
         self._gh = Gh(Path.cwd(), server)
@@ -76,7 +81,7 @@ class ByHand:
 
 
 def repository_of(api: GitHubApi, behaviour: Behaviour) -> Repository:
-    """An empty repository of an account like that, and a token of an administrator."""
+    """Makes an empty repository in an account of that behaviour, and an administrator's token."""
     api.token(ASKER, login="ada", everything="write")
     made = api.repository(HERE)
     made.is_empty = True

@@ -1,6 +1,6 @@
-"""The workflows by which a repository is asked what only its jobs can do.
+"""The workflows that ask a repository what only its jobs can do.
 
-They hold no secret, and read and write nothing but what the run made.
+They hold no secret, and read and write only what the run has made.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _TOKEN = "        env: {GH_TOKEN: '${{ github.token }}'}\n"
 
 
 def _job(name: str, *commands: str, needs: str = "", **permissions: str) -> str:
-    """permissions: of GITHUB_TOKEN, which the commands have."""
+    """Returns a job. permissions: those of GITHUB_TOKEN, which the commands use."""
     given = ", ".join(f"{key.replace('_', '-')}: {level}" for key, level in permissions.items())
     more = f"    permissions: {{{given}}}\n"
     if needs:

@@ -1,1 +1,1 @@
-"""What Snowflake is asked, as SQL."""
+"""The questions for Snowflake, as SQL."""

@@ -1,4 +1,4 @@
-"""Asks an account, real or not, the script's questions, and takes everything away again."""
+"""Asks an account, real or not, the script's questions, and drops everything again."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.snowflake_standin.fixtures import rsa_key
 
 Connect = Callable[[], SnowflakeConnection]
 SECONDS = 20 * 60
-"""What a run may take: a third of a credit on an XSMALL warehouse, if it never sleeps."""
+"""The limit of a run: a third of a credit of an XSMALL warehouse, if it never suspends."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The names of one run. prefix: of all that it creates; user: who asks, as SQL has it."""
+    """The names of one run. prefix: of all that it creates. user: the current user, as in SQL."""
 
     prefix: str
     user: str
 
     def sql(self, text: str) -> str:
-        """A statement of the script, with its names."""
+        """Returns a statement of the script with the run's names."""
         keys = {
             f"{{key{n}}}": rsa_key(f"conformance {n}").public
             for n in range(1, 5)
@@ -44,13 +44,13 @@ class Run:
         return step.role if step.role in ADMINS else f"{self.prefix}_{step.role}"
 
     def neutral(self, value: object) -> str:
-        """A cell without the run's names."""
+        """Returns a cell with placeholders instead of the run's names."""
         text = str(value).replace(self.prefix, "{p}")
         return "{me}" if text == self.user.strip('"') else text
 
 
 def statements(run: Run) -> Iterator[str]:
-    """Every statement of a run, in order."""
+    """Yields every statement of a run, in order."""
     role = ""
     yield "USE SECONDARY ROLES NONE"
     for step in SCRIPT:
@@ -63,7 +63,7 @@ def statements(run: Run) -> Iterator[str]:
 
 
 def ask(connect: Connect, run: Run, progress: Callable[[int], None] = lambda _: None) -> Asked:
-    """Asks everything, and cleans up after that, an error, Ctrl-C or a termination.
+    """Asks everything, and cleans up at the end, also after an error, Ctrl-C or a termination.
 
     Raises:
         Stopped: where it cannot go on, or something is left.
@@ -127,7 +127,7 @@ def _cells(
 
 
 def _clean_up(connection: SnowflakeConnection, connect: Connect, run: Run) -> None:
-    """Drops all that the run may have created; once more by a new connection, where one is lost."""
+    """Drops all that the run may have created. If that fails, a new connection tries once more."""
     left: list[str] = []
     for attempt in (connection, None):
         try:

@@ -1,4 +1,4 @@
-"""Who may grant: managed access, future grants, database roles."""
+"""Asks who may grant: managed access, future grants, database roles."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ DATABASE_ROLES: tuple[Step, ...] = (
         f"SELECT NAME FROM {_NAMES}_VIEW",
         "name",
     ),
-    # who may add and read changes nothing, as the role that deploys in a registry
+    # a role with SELECT and INSERT only, as a deploy role has in a registry, cannot change rows
     *set_up("OWN", f"GRANT SELECT, INSERT ON TABLE {_NAMES} TO ROLE {{p}}_NONE"),
     *(
         Question(f"who-adds-{name}", Rule.PRIVILEGE_NEEDED, "NONE", sql)

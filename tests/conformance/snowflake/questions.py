@@ -1,4 +1,4 @@
-"""The questions, in the order in which they are asked; all about what they make themselves."""
+"""The questions, in the order in which they are asked. They are only about what they create."""
 
 from __future__ import annotations
 
@@ -31,4 +31,4 @@ CLEAN_UP = (
     *(f"DROP RESOURCE MONITOR IF EXISTS {{p}}_{name}" for name in ("RM", "RM2")),
     *(f"DROP ROLE IF EXISTS {{p}}_{name}" for name in ("OWN", "READ", "NONE", "DELE", "X")),
 )
-"""As ACCOUNTADMIN, which the others' roles are below."""
+"""Run as ACCOUNTADMIN, which has all the other roles."""

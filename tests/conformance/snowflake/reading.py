@@ -1,4 +1,4 @@
-"""What a run makes for itself, and who may read and change it."""
+"""Creates the objects of a run, and asks who may read and change them."""
 
 from __future__ import annotations
 

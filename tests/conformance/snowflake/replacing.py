@@ -1,4 +1,4 @@
-"""What a replacement keeps, what is shown, secondary roles, other kinds of relations."""
+"""Asks what a replacement keeps, what SHOW shows, and about secondary roles and relation kinds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a script of questions is made of.
+"""Defines the steps of a script of statements.
 
-In statements {p} is the run's own name, {me} the user who asks, {key1} and so on public keys. A
-role without an administrator's name is one of the run's: OWN is {p}_OWN.
+Placeholders in statements: {p} is the run's own name, {me} the current user, {key1} and so on are
+public keys. A role that is not an administrator's is the run's own: OWN means {p}_OWN.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from tests.snowflake_standin.sources import Rule
 
 @dataclass(frozen=True)
 class SetUp:
-    """A statement that has to succeed. gives: it may be refused, and then what `needs` that is not
-    asked."""
+    """A statement that has to succeed.
+
+    gives: what it makes possible. It may be refused; then steps that need this are left out.
+    needs: what another step has to have given.
+    """
 
     role: str
     sql: str
@@ -26,8 +29,11 @@ class SetUp:
 
 @dataclass(frozen=True)
 class Question:
-    """A statement whose answer is compared. keep: columns, where rows count. decides: the switch of
-    the stand-in (`Behaviour`) that the answer tells; both answers are right."""
+    """A statement whose answer is compared.
+
+    keep: the columns of rows to compare.
+    decides: the switch of the stand-in (`Behaviour`) that the answer sets; both are correct.
+    """
 
     name: str
     rule: Rule

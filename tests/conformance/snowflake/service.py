@@ -1,4 +1,4 @@
-"""Snowflake, as the conformance run compares it with the stand-in."""
+"""Defines Snowflake as a service that a conformance run compares with the stand-in."""
 
 from __future__ import annotations
 

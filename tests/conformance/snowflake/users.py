@@ -1,4 +1,4 @@
-"""Users and their keys, the columns of answers, and what ends a run."""
+"""Asks about users, their keys and the columns of SHOW; ends with ownership and policies."""
 
 from __future__ import annotations
 
