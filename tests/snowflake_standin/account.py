@@ -93,7 +93,7 @@ class FutureGrant:
 
 
 def parent_of(ref: Ref) -> Ref | None:
-    """The schema or database that an object is in."""
+    """Returns the schema or database that an object is in."""
     if ref.kind in SCHEMA_KINDS:
         return Ref("SCHEMA", ref.name[:2])
     if ref.kind in DATABASE_KINDS:
@@ -121,7 +121,7 @@ class Account:
             self._children.setdefault(parent, {})[thing.ref] = None
 
     def remove(self, ref: Ref) -> None:
-        """Remove an object with all it contains and every grant on or to it."""
+        """Removes an object with all it contains and every grant on or to it."""
         for child in self.children(ref):
             self.remove(child)
         for row in [*self.grants_on(ref), *self.grants_to(ref)]:
@@ -132,7 +132,7 @@ class Account:
         self.things.pop(ref, None)
 
     def rename(self, old: Ref, new: Ref) -> None:
-        """Rename an object that contains none; its grants and its owner stay."""
+        """Renames an object that contains none; its grants and its owner stay."""
         rows = self.grants_on(old)
         thing = self.things[old]
         self.remove(old)
@@ -157,7 +157,7 @@ class Account:
         return (thing for ref, thing in self.things.items() if ref.kind == kind)
 
     def relation(self, name: Name) -> Ref | None:
-        """The table or view of that full name. Tables and views share a namespace."""
+        """Returns the table or view of that full name. Tables and views share a namespace."""
         for kind in RELATION_KINDS:
             if Ref(kind, name) in self.things:
                 return Ref(kind, name)
@@ -180,15 +180,15 @@ class Account:
         self._reach.clear()
 
     def grants_on(self, ref: Ref) -> list[GrantRow]:
-        """Explicit grants on an object, ownership aside."""
+        """Returns the explicit grants on an object, ownership aside."""
         return list(self._on.get(ref, {}).values())
 
     def grants_to(self, ref: Ref) -> list[GrantRow]:
-        """Explicit grants to a role or user, ownership aside."""
+        """Returns the explicit grants to a role or user, ownership aside."""
         return list(self._to.get(ref, {}).values())
 
     def future_for(self, ref: Ref) -> list[FutureGrant]:
-        """The future grants a new object gets.
+        """Returns the future grants a new object gets.
 
         Those on its schema shadow those on its database for the same kind of object
         (docs.snowflake.com/user-guide/security-access-control-configure, "Future grants"). Those of
@@ -206,7 +206,7 @@ class Account:
     # -- questions ------------------------------------------------------------------------
 
     def reach(self, start: Ref) -> frozenset[Ref]:
-        """All roles whose privileges a role (or the roles of a user) has, itself included."""
+        """Returns all roles whose privileges a role or a user has, the role itself included."""
         known = self._reach.get(start)
         if known is None:
             seen = {PUBLIC, start} if start.kind == "ROLE" else {PUBLIC}
@@ -224,7 +224,7 @@ class Account:
         return thing is not None and thing.owner in frozenset(roles)
 
     def holds(self, roles: frozenset[Ref], privilege: str, ref: Ref) -> bool:
-        """Whether any of the roles has the privilege on the object itself.
+        """Checks whether any of the roles has the privilege on the object itself.
 
         Parents are not looked at; `allows` does.
         """
@@ -243,7 +243,7 @@ class Account:
         )
 
     def _imported(self, roles: frozenset[Ref], ref: Ref) -> bool:
-        """IMPORTED PRIVILEGES on the shared database SNOWFLAKE reads everything in it."""
+        """Checks whether roles read it by IMPORTED PRIVILEGES on the shared database SNOWFLAKE."""
         if ref.kind == "DATABASE_ROLE" or ref.name[:1] != SNOWFLAKE.name:
             return False
         if ref.kind not in SCHEMA_KINDS and ref.kind not in ("SCHEMA", "DATABASE"):
@@ -252,7 +252,7 @@ class Account:
         return any(("IMPORTED PRIVILEGES", to) in rows for to in roles)
 
     def sees(self, roles: frozenset[Ref], ref: Ref) -> bool:
-        """Whether an object exists for these roles: they own it or have any privilege on it.
+        """Checks whether an object exists for these roles: they own it or have any privilege on it.
 
         Everybody in an account sees the names of roles and users. Whoever has any privilege on a
         database sees its database roles (docs, SHOW DATABASE ROLES).
@@ -270,9 +270,9 @@ class Account:
         return any(to in roles for _, to in self._on.get(ref, {}))
 
     def manages_grants(self, roles: frozenset[Ref], ref: Ref) -> bool:
-        """MANAGE GRANTS, or ownership of the managed access schema that an object is in.
+        """Checks for MANAGE GRANTS, or ownership of the managed access schema around an object.
 
-        MANAGE GRANTS is on the account, or on a database or schema with its contents (docs,
+        MANAGE GRANTS can be on the account, or on a database or schema with its contents (docs,
         user-guide/container-manage-grants-intro). It does not extend to the shared database.
         """
         if ref.kind != "USER" and ref.name[:1] == SNOWFLAKE.name:
@@ -295,7 +295,7 @@ class Account:
         return ref.kind in SCHEMA_KINDS and schema is not None and schema.managed_access
 
     def may_enter(self, roles: frozenset[Ref], ref: Ref) -> bool:
-        """USAGE on the database and schema around an object."""
+        """Checks for USAGE on the database and schema around an object."""
         parent = parent_of(ref)
         while parent is not None:
             if not self.holds(roles, "USAGE", parent):
@@ -304,18 +304,18 @@ class Account:
         return True
 
     def allows(self, roles: frozenset[Ref], privilege: str, ref: Ref) -> bool:
-        """The privilege on the object and USAGE on what is around it."""
+        """Checks for the privilege on the object and USAGE on what is around it."""
         return self.holds(roles, privilege, ref) and self.may_enter(roles, ref)
 
     def privileges(self, roles: frozenset[Ref], ref: Ref) -> frozenset[str]:
-        """Effective privileges on the object itself; all of its kind and OWNERSHIP for owners."""
+        """Returns effective privileges on the object; all of its kind and OWNERSHIP for owners."""
         if self.owns(roles, ref):
             return PRIVILEGES[ref.kind] | {"OWNERSHIP"}
         return frozenset(p for p in PRIVILEGES[ref.kind] if self.holds(roles, p, ref))
 
 
 def _bootstrap(account: Account) -> None:
-    """What every account starts with: the system roles and the imported database."""
+    """Adds what every account starts with: the system roles and the imported database."""
 
     def grant(privilege: str, on: Ref, to: Ref) -> None:
         account.grant(GrantRow(privilege, on, to, option=True, by="", created_on=0.0))

@@ -94,7 +94,7 @@ class Context:
     # -- names ----------------------------------------------------------------------------
 
     def resolve(self, kind: str, name: Name) -> Ref:
-        """Fill up a name with the session's database and schema.
+        """Fills up a name with the session's database and schema.
 
         Raises:
             SnowflakeError: 090105 or 090106 when the session has none.
@@ -120,7 +120,7 @@ class Context:
         return value
 
     def relation(self, name: Name, *kinds: str) -> Ref:
-        """The table or view of a name, as far as the session can see it.
+        """Returns the table or view of a name, as far as the session can see it.
 
         Raises:
             SnowflakeError: 002003 when it is missing, hidden, or its schema is closed.
@@ -133,13 +133,13 @@ class Context:
         return ref
 
     def reachable(self, ref: Ref) -> bool:
-        """Whether the session has USAGE around an object, or manages its grants."""
+        """Checks whether the session has USAGE around an object, or manages its grants."""
         return self.account.may_enter(self.roles, ref) or self.account.manages_grants(
             self.roles, ref
         )
 
     def existing(self, kind: str, name: Name, *, operate: bool = False) -> Ref:
-        """An object that the session can see.
+        """Returns an object that the session can see.
 
         Raises:
             SnowflakeError: 002043 for statements that operate on it, else 002003.
@@ -157,7 +157,7 @@ class Context:
     # -- requirements ---------------------------------------------------------------------
 
     def require(self, ref: Ref, privileges: Iterable[str]) -> None:
-        """All of these privileges on an object and USAGE around it.
+        """Requires all of these privileges on an object, and USAGE around it.
 
         Raises:
             SnowflakeError: 002003 when the session cannot see it, else 003001.
@@ -172,7 +172,7 @@ class Context:
         self.require(ref, ("OWNERSHIP",))
 
     def require_create(self, kind: str, container: Ref) -> None:
-        """The privilege to create something, which only the primary role can bring.
+        """Requires the privilege to create something, which only the primary role can bring.
 
         docs.snowflake.com/user-guide/security-access-control-overview, "Secondary roles".
         """
@@ -183,18 +183,18 @@ class Context:
             raise errors.insufficient(container.kind, container.name)
 
     def require_admin(self, kind: str, name: Name = ()) -> None:
-        """What only ACCOUNTADMIN may do and nobody can delegate."""
+        """Requires ACCOUNTADMIN, for what nobody can delegate."""
         if ACCOUNTADMIN not in self.roles:
             raise errors.insufficient(kind, name)
 
     def require_warehouse(self) -> None:
-        """A running query needs a warehouse that the role may use: 000606."""
+        """Requires a warehouse that the role may use, which a running query needs: 000606."""
         name = self.session.warehouse
         if name is None or not self.account.holds(self.roles, "USAGE", Ref("WAREHOUSE", (name,))):
             raise errors.no_warehouse()
 
     def require_read(self, name: Name) -> Ref | None:
-        """SELECT on a relation; for a view, its owner's rights on what the view reads.
+        """Requires SELECT on a relation; for a view, its owner's rights on what the view reads.
 
         Returns None for INFORMATION_SCHEMA, which needs USAGE on the database alone.
         """
@@ -219,7 +219,7 @@ class Context:
 
 
 def readable_by_owner(account: Account, view: Ref, name: Name) -> bool:
-    """Whether a view's owner may read what the view's definition names, at any depth."""
+    """Checks whether a view's owner may read what the view's definition names, at any depth."""
     owner = account.things[view].owner
     if owner is None:
         return True

@@ -65,7 +65,7 @@ def create(ctx: Context, statement: st.Create) -> Decision:
 
 
 def _enter(ctx: Context, ref: Ref) -> None:
-    """A new database, schema or warehouse becomes the session's current one."""
+    """Makes a new database, schema or warehouse the session's current one."""
     session = ctx.session
     if ref.kind == "WAREHOUSE":
         session.warehouse = ref.name[0]
@@ -76,7 +76,7 @@ def _enter(ctx: Context, ref: Ref) -> None:
 
 
 def _add(ctx: Context, ref: Ref, properties: st.Properties) -> Thing:
-    """Add an object that the primary role owns, with the future grants of its kind."""
+    """Adds an object that the primary role owns, with the future grants of its kind."""
     thing = Thing(ref, ctx.primary, dict(properties), ctx.now)
     ctx.account.add(thing)
     _grant_future(ctx, thing)
@@ -150,7 +150,7 @@ def _create_relation(ctx: Context, statement: st.Create) -> Decision:
 def _copied_grants(
     ctx: Context, statement: st.Create, old: Ref | None, source: Ref | None
 ) -> Ref | None:
-    """The object whose grants the new one takes over instead of future grants, if any.
+    """Returns the object whose grants the new one takes over instead of future grants, if any.
 
     docs, CREATE TABLE (COPY GRANTS): the replaced table goes before the cloned one.
     BCR-2433: grants of a replaced object are copied by default, without future grants.
@@ -164,7 +164,7 @@ def _copied_grants(
 
 
 def _sources(ctx: Context, statement: st.Create, ref: Ref) -> tuple[frozenset[Name], Ref | None]:
-    """Check the sources of a new relation. Return the full names read, and the table cloned."""
+    """Checks the sources of a new relation. Returns the full names read, and the table cloned."""
     if statement.body is not None:
         access = analyse(statement.body)
         if access.target is not None:
@@ -192,7 +192,7 @@ def _sources(ctx: Context, statement: st.Create, ref: Ref) -> tuple[frozenset[Na
 
 
 def _check_properties(ctx: Context, ref: Ref, new: st.Properties, current: st.Properties) -> None:
-    """Check what the values of properties refer to, and who may set them."""
+    """Checks what the values of properties refer to, and who may set them."""
     if ref.kind == "USER":
         _check_user(ctx, ref, new, current)
     monitor = new.get("RESOURCE_MONITOR")
@@ -335,7 +335,7 @@ def _swap(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
 
 
 def _operate(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
-    """Suspend, resume or refresh: docs, warehouses, and user-guide/dynamic-tables/privileges."""
+    """Suspends, resumes or refreshes: docs, warehouses, user-guide/dynamic-tables/privileges."""
     ctx.require(ref, ("OPERATE",))
     if statement.action == "REFRESH":
         return lambda: None
@@ -356,13 +356,13 @@ def _manage_access(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], 
 
 
 def _owner_only(ctx: Context, statement: st.Alter, ref: Ref) -> Callable[[], None]:
-    """Change columns or clustering, which the data engine carries out."""
+    """Changes columns or clustering, which the data engine carries out."""
     ctx.require_owner(ref)
     return lambda: None
 
 
 def _set_policy(ctx: Context, statement: st.Alter, ref: Ref, policy: Ref) -> Decision:
-    """Attach a policy to a user or the account, or detach it."""
+    """Attaches a policy to a user or the account, or detaches it."""
     apply = f"APPLY {policy.kind.replace('_', ' ')}"
     on_account = ctx.account.holds(ctx.roles, apply, ACCOUNT)
     attached = None
@@ -436,7 +436,7 @@ def drop(ctx: Context, statement: st.Drop) -> Decision:
 
 
 def _container_exists(ctx: Context, ref: Ref) -> bool:
-    """IF EXISTS forgives a missing object, not a missing schema or database around it."""
+    """Checks that a container exists: IF EXISTS forgives only a missing object inside it."""
     container = parent_of(ref)
     if container is None:
         return True
@@ -467,7 +467,7 @@ def _drop(ctx: Context, ref: Ref) -> None:
 
 
 def _refuse_when_attached(ctx: Context, ref: Ref) -> None:
-    """A policy in use cannot be dropped, nor a schema or database with one in it.
+    """Refuses to drop a policy in use, or a schema or database with one in it.
 
     docs, DROP NETWORK POLICY and DROP AUTHENTICATION POLICY; the number is a guess.
     """

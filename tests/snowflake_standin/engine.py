@@ -133,7 +133,7 @@ class Engine:
             self._fake.duck_conn.close()
 
     def end(self, session: Session) -> None:
-        """Drop a session's temporary relations and its connection."""
+        """Drops a session's temporary relations and its connection."""
         for ref in session.temporary:
             self._catalog.execute(f"DROP {_stored_as(ref.kind)} IF EXISTS {_quoted(ref.name)}")
         if connection := self._connections.pop(session.id, None):
@@ -142,7 +142,7 @@ class Engine:
     def run(
         self, ctx: Context, statement: st.Statement, bindings: dict[str, Any] | None
     ) -> Answer | None:
-        """Carry out what an authorised statement does to data; None when it does nothing.
+        """Carries out what an authorised statement does to data; None when it does nothing.
 
         Raises:
             SnowflakeError: what the engine found wrong with it.
@@ -168,7 +168,7 @@ class Engine:
     def chosen(
         self, ctx: Context, statement: st.Statement, bindings: dict[str, Any] | None
     ) -> Chosen | None:
-        """The rows of an authorised query, or those of an INSERT with bound values, which `answer`
+        """Returns the rows of a query, or those of an INSERT with bound values, which `answer`
         writes later; None for other statements.
 
         A query is translated only once, because that takes longer than running it.
@@ -218,7 +218,7 @@ class Engine:
         return Chosen(into, cursor._arrow_table, answer.rowtype)
 
     def answer(self, chosen: Chosen) -> Answer:
-        """Answer a query. Carry out an INSERT, and answer how many rows it has inserted."""
+        """Answers a query. Carries out an INSERT, and answers how many rows it has inserted."""
         rows = chosen.rows
         if not chosen.into:
             return _encoded(rows, chosen.rowtype)
@@ -228,7 +228,7 @@ class Engine:
         return replace(answer_of(Result((column,), ((rows.num_rows,),))), statement_type=INSERT)
 
     def _transaction(self, session: Session, action: str) -> None:
-        """Begin or end a transaction. As in Snowflake, doing so twice is not an error."""
+        """Begins or ends a transaction. As in Snowflake, doing so twice is not an error."""
         if (action == "BEGIN") == (session.id in self._transactions):
             return
         self._cursor(session).execute(action)
@@ -241,7 +241,7 @@ class Engine:
         return answer_of(Result(tuple(Column(name) for name in DESCRIBED), rows))
 
     def _run_container(self, ctx: Context, statement: st.Create | st.Drop) -> None:
-        """Create or drop databases and schemas outside of any session, so that none uses them."""
+        """Creates or drops databases and schemas outside of sessions, so that none uses them."""
         name = ctx.resolve(statement.kind, statement.name).name
         if isinstance(statement, st.Drop):
             if statement.kind == "DATABASE":
@@ -301,7 +301,7 @@ class Engine:
 
 
 def _renamed(sql: str, names: dict[str, str]) -> str:
-    """The query with other databases.
+    """Returns the query with other databases.
 
     Translating a query takes longer than running it, and gives the same result for databases of the
     same structure.
@@ -359,7 +359,7 @@ def _encoded(table: Any, rowtype: list[Any], statement_type: int = 0) -> Answer:
 
 
 def answer_of(result: Result) -> Answer:
-    """An answer of the model in the form of the connector's protocol."""
+    """Returns an answer of the model in the form of the connector's protocol."""
     rowtype = [
         {
             "name": column.name,
@@ -409,7 +409,7 @@ def _engine_sql(ctx: Context, statement: st.Statement) -> list[str]:
 
 
 def _stored_as(kind: str) -> str:
-    """The kind of relation that the data engine has for a kind of Snowflake's."""
+    """Returns the kind of relation that the data engine has for a kind of Snowflake's."""
     return "TABLE" if kind in SHOWN_AS_TABLES else "VIEW"
 
 
@@ -433,7 +433,7 @@ def _create(ctx: Context, statement: st.Create) -> list[str]:
 
 
 def _column_names(columns: str) -> str:
-    """``(A COMMENT 'x', "b")`` without the comments, which DuckDB has no place for."""
+    """Returns ``(A COMMENT 'x', "b")`` without the comments, which DuckDB does not support."""
     parts = tokens(columns)
     names = [t.text for before, t in itertools.pairwise(parts) if before.text in "(,"]
     return f"({', '.join(names)})"
@@ -463,7 +463,7 @@ def _alter(ctx: Context, statement: st.Alter) -> list[str]:
 
 
 def _overwrite(tree: exp.Expr) -> list[exp.Expr]:
-    """INSERT OVERWRITE of a table from itself: fakesnow would empty it before it is read."""
+    """Splits INSERT OVERWRITE of a table from itself: fakesnow would empty it before reading."""
     if not (isinstance(tree, exp.Insert) and tree.args.get("overwrite")):
         return [tree]
     table, query = tree.find(exp.Table), tree.expression
@@ -476,7 +476,7 @@ def _overwrite(tree: exp.Expr) -> list[exp.Expr]:
 
 
 def _full_names(ctx: Context, access: Access, home: Name | None = None) -> exp.Expr:
-    """A query or DML with full names; ``home`` is the schema of the view it defines."""
+    """Returns a query or DML with full names; ``home`` is the schema of the view it defines."""
     for table, name in access.nodes:
         full = ctx.resolve("", name).name if home is None else (*home[: 3 - len(name)], *name)
         if system_view := stand_in_for(ctx, full):
@@ -497,7 +497,7 @@ def _full_names(ctx: Context, access: Access, home: Name | None = None) -> exp.E
 
 
 def _view_of_session(ctx: Context, name: Name) -> str | None:
-    """The query of a view that depends on the session's database roles, for this session.
+    """Returns the query of a view that depends on the session's database roles, for this session.
 
     The data engine's own view was created without a session, and would always see no roles.
     """
@@ -520,7 +520,7 @@ def _view_of_session(ctx: Context, name: Name) -> str | None:
 
 
 def _role_in_session(node: exp.Expr, roles: tuple[str, ...]) -> exp.Expr:
-    """Replace IS_DATABASE_ROLE_IN_SESSION of a column, which holds names without their database.
+    """Replaces IS_DATABASE_ROLE_IN_SESSION of a column with names that lack their database.
 
     Outside of a view that is queried by its full name, the function depends on the current
     database, which is not implemented.
@@ -536,7 +536,7 @@ def _role_in_session(node: exp.Expr, roles: tuple[str, ...]) -> exp.Expr:
 
 
 def _replace_by_query(table: exp.Table, sql: str) -> None:
-    """Put a subquery where a table stood, under the name by which its columns are called."""
+    """Puts a subquery in place of a table, under the name by which its columns are called."""
     query = sqlglot.parse_one(sql, dialect="snowflake")
     assert isinstance(query, exp.Query)
     alias = table.args.get("alias") or exp.TableAlias(this=table.this.copy())
@@ -585,7 +585,7 @@ def _constant(ctx: Context, node: exp.Expr, *, in_view: bool) -> exp.Expr:
 
 
 def _name_columns(tree: exp.Expr) -> None:
-    """Name the columns of a query that have no alias as Snowflake does, by their text."""
+    """Names the columns of a query that have no alias as Snowflake does, by their text."""
     if isinstance(tree, exp.Select):
         named = [
             column

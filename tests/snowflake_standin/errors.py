@@ -17,7 +17,7 @@ class SnowflakeError(Exception):
 
 
 def unknown_statement(sql: str, why: str = "") -> SnowflakeError:
-    """The error of the closed grammar: it refuses what it does not know, and never ignores it."""
+    """Returns the closed grammar's error: it refuses what it does not know, and ignores nothing."""
     shown = " ".join(sql.split())[:200]
     return SnowflakeError(
         1003, "42000", f"stand-in: unknown statement{f' ({why})' if why else ''}: {shown}"
@@ -25,7 +25,7 @@ def unknown_statement(sql: str, why: str = "") -> SnowflakeError:
 
 
 def syntax_error(text: str) -> SnowflakeError:
-    """The error for a word that Snowflake does not know, or that the stand-in has no source for."""
+    """Returns the error for a word that Snowflake does not know, or that has no source here."""
     return SnowflakeError(
         1003,
         "42000",
@@ -35,7 +35,7 @@ def syntax_error(text: str) -> SnowflakeError:
 
 
 def not_authorized(kind: str, name: Name) -> SnowflakeError:
-    """The error for missing and for forbidden objects alike, so that names cannot be probed."""
+    """Returns the error for missing and for forbidden objects, so that names cannot be probed."""
     label = _label(kind)
     sqlstate = "42S02" if label == "Object" else "02000"
     return SnowflakeError(
@@ -46,7 +46,7 @@ def not_authorized(kind: str, name: Name) -> SnowflakeError:
 
 
 def no_such_object() -> SnowflakeError:
-    """The error of statements that operate on an object (ALTER, USE, SHOW … IN); it has no name."""
+    """Returns the error of statements that operate on an object (ALTER, USE, …), without a name."""
     return SnowflakeError(
         2043,
         "02000",
@@ -96,7 +96,7 @@ def unknown_function(name: str) -> SnowflakeError:
 
 
 def invalid(message: str) -> SnowflakeError:
-    """The error for a value that Snowflake refuses; its number is a general one if not known."""
+    """Returns the error for a refused value; its number is a general one if not known."""
     return SnowflakeError(1008, "22023", f"SQL compilation error:\n{message}")
 
 

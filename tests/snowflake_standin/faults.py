@@ -49,22 +49,22 @@ class Faults:
         sqlstate: str = "42501",
         message: str = "SQL access control error:\nInsufficient privileges (injected)",
     ) -> None:
-        """Answer the n-th matching statement (every one, if None) with a Snowflake error.
+        """Answers the n-th matching statement (every one, if None) with a Snowflake error.
 
         An SQL error, not an HTTP 500: on those the connector retries for minutes.
         """
         self._add(pattern, nth, error=SnowflakeError(errno, sqlstate, message))
 
     def drop_connection(self, pattern: str, *, nth: int | None = 1) -> None:
-        """Close the connection before the statement runs; the connector will try again."""
+        """Closes the connection before the statement runs; the connector will try again."""
         self._add(pattern, nth, drop=True)
 
     def lose_answer(self, pattern: str, *, nth: int | None = 1) -> None:
-        """Close the connection once the statement has run; the connector will send it again."""
+        """Closes the connection once the statement has run; the connector will send it again."""
         self._add(pattern, nth, drop=True, after=True)
 
     def meanwhile(self, pattern: str, do: Callable[[], object], *, nth: int | None = 1) -> None:
-        """Call `do` after an INSERT … SELECT has read and before it writes.
+        """Calls `do` after an INSERT … SELECT has read and before it writes.
 
         It needs the switch `parallel_inserts`.
         """
@@ -94,7 +94,7 @@ class Faults:
             )
 
     def before(self, sql: str) -> None:
-        """Let the faults for a statement happen.
+        """Lets the faults for a statement happen.
 
         Raises:
             SnowflakeError: an injected error.
@@ -103,11 +103,11 @@ class Faults:
         self._happen(sql, lambda fault: not fault.after and fault.between is None)
 
     def between(self, sql: str) -> None:
-        """Let the faults between an INSERT's reads and writes happen."""
+        """Lets the faults between an INSERT's reads and writes happen."""
         self._happen(sql, lambda fault: fault.between is not None)
 
     def after(self, sql: str) -> None:
-        """Let the answer get lost.
+        """Lets the answer get lost.
 
         Raises:
             ConnectionDropped: an injected loss of the connection.

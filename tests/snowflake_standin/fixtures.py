@@ -21,7 +21,7 @@ class Key:
 
 @cache
 def rsa_key(name: str = "default", bits: int = 2048) -> Key:
-    """A key pair for tests; the same name gives the same pair in one run."""
+    """Returns a key pair for tests; the same name gives the same pair in one run."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     der, pem = (
         private.private_bytes(
@@ -36,7 +36,7 @@ def rsa_key(name: str = "default", bits: int = 2048) -> Key:
 
 
 def producer_sql(prefix: str = "UP", public_key: str | None = None) -> str:
-    """SQL for a producer as the template sets it up: a deploy role, a dev role and a reader."""
+    """Returns SQL for a producer like the template's: deploy role, dev role and a reader."""
     key = f"RSA_PUBLIC_KEY = '{public_key or rsa_key().public}'"
     return f"""
         USE ROLE USERADMIN;

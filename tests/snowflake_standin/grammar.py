@@ -22,7 +22,7 @@ _CREATE_MODIFIERS = frozenset(
 
 @cache
 def parse(sql: str) -> st.Statement:
-    """Parse one statement. The result is cached, because clients often repeat statements.
+    """Parses one statement. The result is cached, because clients often repeat statements.
 
     Raises:
         SnowflakeError: 001003, for a statement, word or property that the grammar lacks.
@@ -55,7 +55,7 @@ class _Parser:
         return token
 
     def _is(self, *words: str) -> bool:
-        """Whether the next tokens are these keywords or symbols."""
+        """Checks whether the next tokens are these keywords or symbols."""
         found = (self._peek(i) for i in range(len(words)))
         return all(t is not None and t.upper == w for t, w in zip(found, words, strict=True))
 
@@ -114,7 +114,7 @@ class _Parser:
         return self._name(_parts(kind))
 
     def _kind(self, *, plural: bool = False) -> str | None:
-        """The kind of object named next, in the singular or the plural; None when unknown."""
+        """Reads the kind of object named next, in singular or plural; None when unknown."""
         for kind in _ALL_KINDS:
             if self._skip(*(vocab.plural(kind) if plural else vocab.kind_words(kind))):
                 return kind
@@ -242,7 +242,7 @@ class _Parser:
         return self._sql[first.start : last.end]
 
     def _parenthesised(self) -> str:
-        """Text of a balanced ``( … )``, with its parentheses."""
+        """Returns the text of a balanced ``( … )``, with its parentheses."""
         start = self._peek()
         self._expect("(")
         depth = 1
@@ -320,7 +320,7 @@ class _Parser:
         return self._list(word, names=shape == vocab.NAMES)
 
     def _named_in_string(self) -> str:
-        """The name in a string: ``'my_role'`` names MY_ROLE, and ``'"my_role"'`` my_role."""
+        """Reads the name in a string: ``'my_role'`` is MY_ROLE, and ``'"my_role"'`` my_role."""
         text = self._string()
         try:
             return ".".join(parse_name(text))
@@ -328,7 +328,7 @@ class _Parser:
             raise syntax_error(text) from None
 
     def _dashed_word(self) -> str:
-        """``XSMALL``, ``'x-small'`` or ``X-SMALL``."""
+        """Reads ``XSMALL``, ``'x-small'`` or ``X-SMALL``."""
         token = self._next()
         text = token.value.upper()
         while self._skip("-"):
@@ -490,7 +490,7 @@ class _Parser:
         return alter("SET", properties=properties)
 
     def _alter_relation(self, kind: str, name: Name, if_exists: bool) -> st.Alter | None:
-        """The forms of ALTER TABLE that the data engine carries out; None for the others."""
+        """Parses the forms of ALTER TABLE that the data engine carries out; None for others."""
         if kind == "TABLE" and self._skip("SWAP", "WITH"):
             return st.Alter(kind, name, "SWAP", if_exists, new_name=self._name())
         clustering = (
@@ -712,7 +712,7 @@ class _Parser:
 
 
 def _parts(kind: str) -> int:
-    """How many parts a fully qualified name of this kind has."""
+    """Returns how many parts a fully qualified name of this kind has."""
     if kind in vocab.SCHEMA_KINDS or kind in vocab.EMPTY_KINDS:
         return 3
     return 2 if kind in vocab.DATABASE_KINDS else 1

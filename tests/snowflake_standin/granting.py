@@ -69,7 +69,7 @@ def _targets(ctx: Context, on: st.Securable) -> list[Ref]:
 
 
 def _expand(privileges: tuple[str, ...], kind: str) -> list[str]:
-    """The privileges that a statement names. ALL is every privilege of the kind but OWNERSHIP."""
+    """Returns the named privileges. ALL is every privilege of the kind except OWNERSHIP."""
     if not privileges:
         return sorted(PRIVILEGES[kind] - NOT_IN_ALL)
     for privilege in privileges:
@@ -84,7 +84,7 @@ def _check_preview(ctx: Context) -> None:
 
 
 def _check_database_role(to: Ref, on: Ref) -> None:
-    """A database role holds privileges only on its database and on objects in it.
+    """Checks that a database role gets privileges only on its database and objects in it.
 
     docs.snowflake.com/user-guide/security-access-control-overview, "Database roles"; the
     number of the error is not documented.
@@ -97,8 +97,8 @@ def _check_database_role(to: Ref, on: Ref) -> None:
 
 
 def _check_privilege(ctx: Context, statement: st.Grant, privilege: str, on: Ref, to: Ref) -> None:
-    """Check rules of docs, GRANT <privileges>: the privileges on a database that database roles can
-    hold, and READ before WRITE on a stage. The numbers of the errors are not documented."""
+    """Checks which privileges on a database a database role can hold, and READ before WRITE on a
+    stage: docs, GRANT <privileges>. The numbers of the errors are not documented."""
     if statement.revoke:
         return
     if (to.kind, on.kind) == ("DATABASE_ROLE", "DATABASE") and privilege not in OF_DATABASE_ROLES:
@@ -130,7 +130,7 @@ def _has_option(ctx: Context, privilege: str, on: Ref) -> bool:
 
 
 def _grantor(ctx: Context, on: Ref) -> str:
-    """The recorded grantor: a grant through MANAGE GRANTS counts as the owner's."""
+    """Returns the recorded grantor: a grant through MANAGE GRANTS counts as the owner's."""
     thing = ctx.account.things.get(on)
     if thing is None or thing.owner is None or on == ACCOUNT:
         return ctx.session.role
@@ -175,8 +175,8 @@ def _grant_future(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref
 
 
 def _require_usage_for(ctx: Context, statement: st.Grant | st.GrantOwnership, to: Ref) -> None:
-    """docs, GRANT <privileges>, "Access control requirements": who manages grants needs USAGE on
-    the database of a database role that gets a future grant, and nothing more for other roles."""
+    """Requires USAGE on the database of a database role that gets a future grant, and nothing more
+    for other roles: docs, GRANT <privileges>, "Access control requirements"."""
     gives = isinstance(statement, st.GrantOwnership) or not statement.revoke
     database = Ref("DATABASE", to.name[:1])
     if to.kind == "DATABASE_ROLE" and gives and not ctx.account.holds(ctx.roles, "USAGE", database):
@@ -184,8 +184,8 @@ def _require_usage_for(ctx: Context, statement: st.Grant | st.GrantOwnership, to
 
 
 def _check_future_owner(ctx: Context, kind: str, container: Ref, to: Ref) -> None:
-    """docs, GRANT <privileges>, "Restrictions and limitations" of future grants; the numbers of
-    the errors are not documented."""
+    """Checks the "Restrictions and limitations" of future grants: docs, GRANT <privileges>. The
+    numbers of the errors are not documented."""
     owners = [
         each.to
         for each in ctx.account.future
@@ -200,7 +200,7 @@ def _check_future_owner(ctx: Context, kind: str, container: Ref, to: Ref) -> Non
 
 
 def grant_role(ctx: Context, statement: st.GrantRole) -> Decision:
-    """``GRANT [DATABASE] ROLE``, by its owner or a role that manages grants."""
+    """Decides on ``GRANT [DATABASE] ROLE``, by its owner or a role that manages grants."""
     account = ctx.account
     granted = ctx.resolve(statement.role.kind, statement.role.name)
     to = ctx.resolve(statement.to.kind, statement.to.name)
@@ -260,7 +260,7 @@ def grant_ownership(ctx: Context, statement: st.GrantOwnership) -> Decision:
 
 
 def _owned_targets(ctx: Context, on: st.Securable) -> list[Ref]:
-    """docs, GRANT OWNERSHIP: it treats materialized views as views, and has no form for them."""
+    """Returns the objects of GRANT OWNERSHIP, which treats materialized views as views."""
     if on.kind == "MATERIALIZED_VIEW":
         raise errors.syntax_error("MATERIALIZED")
     if on.kind != "VIEW":
@@ -271,8 +271,8 @@ def _owned_targets(ctx: Context, on: st.Securable) -> list[Ref]:
 
 
 def _check_managed_owner(ctx: Context, on: Ref, to: Ref) -> None:
-    """docs, GRANT <privileges>: in a managed access schema ownership goes to roles below the owner
-    of the schema; that it goes to the owner itself is an assumption."""
+    """Checks that ownership in a managed access schema goes to a role below the schema's owner:
+    docs, GRANT <privileges>. That it can go to the owner itself is an assumption."""
     if not ctx.account.in_managed_schema(on):
         return
     owner = ctx.thing(Ref("SCHEMA", on.name[:2])).owner
@@ -281,15 +281,15 @@ def _check_managed_owner(ctx: Context, on: Ref, to: Ref) -> None:
 
 
 def _refuse_future_owners(ctx: Context, schema: Ref) -> None:
-    """docs, GRANT <privileges>, "Restrictions and limitations": a managed access schema keeps its
-    owner as long as it has future grants of OWNERSHIP; the number is not documented."""
+    """Refuses a new owner for a managed access schema that has future grants of OWNERSHIP: docs,
+    GRANT <privileges>, "Restrictions and limitations". The number is not documented."""
     future = [f for f in ctx.account.future if f.container == schema and f.privilege == "OWNERSHIP"]
     if future and ctx.thing(schema).managed_access:
         raise errors.invalid(f"{render(schema.name)} has future grants of OWNERSHIP: revoke them")
 
 
 def _refuse_dependent_grants(ctx: Context, ref: Ref, to: Ref, statement: st.GrantOwnership) -> None:
-    """Without COPY or REVOKE CURRENT GRANTS, an object with grants keeps its owner."""
+    """Refuses a new owner for an object with grants, without COPY or REVOKE CURRENT GRANTS."""
     rows = [
         row
         for row in ctx.account.grants_on(ref)

@@ -111,7 +111,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
 
 
 def stand_in_for(ctx: Context, name: Name) -> str | None:
-    """A query to read instead of a system view; None for every other relation.
+    """Returns a query to read instead of a system view; None for other relations.
 
     Raises:
         SnowflakeError: 001003 for a system view that is not modelled.

@@ -26,7 +26,7 @@ _RESERVED = ("PUBLIC_KEY_1", "PUBLIC_KEY_2")
 
 
 def check_public_key(text: str) -> None:
-    """Refuse text that is not a DER-encoded public key in base64: RSA of at least 2048 bits, or EC.
+    """Refuses text that is not base64 of a DER public key: RSA of 2048 bits or more, or EC.
 
     Raises:
         SnowflakeError: with Snowflake's wording, "New public key rejected by current policy".
@@ -42,7 +42,7 @@ def check_public_key(text: str) -> None:
 
 
 def public_key(text: str) -> RSAPublicKey | EllipticCurvePublicKey:
-    """The key behind the property's text, with or without the PEM lines around it.
+    """Returns the key behind the property's text, with or without the PEM lines around it.
 
     Raises:
         ValueError: what is wrong with it.
@@ -73,7 +73,7 @@ def _der(text: str) -> bytes:
 
 
 def alter_key_pair(ctx: Context, statement: st.KeyPair) -> Decision:
-    """``ALTER USER … ADD | ROTATE | MODIFY | REMOVE KEY PAIR``.
+    """Decides on ``ALTER USER … ADD | ROTATE | MODIFY | REMOVE KEY PAIR``.
 
     docs.snowflake.com/sql-reference/sql/alter-user-add-key-pair and its siblings, July 2026;
     on an account without the feature these words are a syntax error.
@@ -116,14 +116,14 @@ def alter_key_pair(ctx: Context, statement: st.KeyPair) -> Decision:
 
 
 def forget_expired(pairs: dict[str, KeyPair], now: float) -> None:
-    """Remove expired pairs. docs, SHOW USER KEY PAIRS: rotated ones remain until they expire."""
+    """Removes expired pairs; docs, SHOW USER KEY PAIRS: rotated ones remain until then."""
     for name, pair in [*pairs.items()]:
         if pair.rotated_to and pair.expires_at is not None and pair.expires_at <= now:
             del pairs[name]
 
 
 def require_authentication_methods(ctx: Context, user: Ref) -> None:
-    """Require the privilege, or ownership, that statements on another user's key pairs need.
+    """Requires the privilege, or ownership, for statements on another user's key pairs.
 
     docs: sql-reference/sql/show-user-key-pairs, "Access control requirements".
     """

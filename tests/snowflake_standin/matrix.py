@@ -29,7 +29,7 @@ class Fact(NamedTuple):
 def matrix(
     model: Model, *, include_admin: bool = False, kinds: tuple[str, ...] = _KINDS
 ) -> frozenset[Fact]:
-    """Effective facts of all account roles, inherited ones included.
+    """Returns the effective facts of all account roles, inherited ones included.
 
     The admin roles of every account and the shared database SNOWFLAKE are left out unless
     asked for. An owner has all privileges of the kind, and OWNERSHIP.

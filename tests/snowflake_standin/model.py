@@ -47,7 +47,7 @@ class Model:
         self.add_admin(ADMIN, "ACCOUNTADMIN")
 
     def add_admin(self, user: str, *roles: str, password: str | None = None) -> None:
-        """Add an existing person with these roles, of which the first is the default.
+        """Adds an existing person with these roles, of which the first is the default.
 
         Unlike most people, this one has no secondary roles. So a statement fails that needs
         another admin role than the one it names.
@@ -66,13 +66,13 @@ class Model:
             self.account.grant(row)
 
     def add_object(self, kind: str, name: str, owner: str = "ACCOUNTADMIN") -> None:
-        """Add an existing object, such as an integration or someone else's database."""
+        """Adds an existing object, such as an integration or someone else's database."""
         self.account.add(Thing(Ref(kind, parse_name(name)), role(owner), {}, self.clock()))
 
     # -- running SQL ----------------------------------------------------------------------
 
     def session(self, role_name: str = "ACCOUNTADMIN", user: str = ADMIN) -> Session:
-        """A session of a user, with the secondary roles and warehouse of that user."""
+        """Returns a session of a user, with the secondary roles and warehouse of that user."""
         properties = self.account.things[Ref("USER", (user,))].properties
         warehouse = properties.get("DEFAULT_WAREHOUSE")
         return Session(
@@ -83,7 +83,7 @@ class Model:
         )
 
     def execute(self, sql: str, role_name: str = "ACCOUNTADMIN", user: str = ADMIN) -> Result:
-        """Run one statement as a role.
+        """Runs one statement as a role.
 
         Raises:
             SnowflakeError: as Snowflake would answer; the model is then unchanged.
@@ -91,7 +91,7 @@ class Model:
         return self.execute_in(self.session(role_name, user), sql)
 
     def run_script(self, sql: str, role_name: str = "ACCOUNTADMIN", user: str = ADMIN) -> None:
-        """Run a file of statements in one session; USE ROLE switches within it.
+        """Runs a file of statements in one session; USE ROLE switches within it.
 
         Raises:
             SnowflakeError: of the first statement that fails, with the statement as a note.
@@ -110,7 +110,7 @@ class Model:
         return decision.result
 
     def can(self, role_name: str, privilege: str, name: str, kind: str = "") -> bool:
-        """Whether a role has a privilege on an object, with USAGE on what is around it.
+        """Checks whether a role has a privilege on an object, with USAGE on what is around it.
 
         ``kind`` may be left out where the name says it: three parts are a table or view, two
         a schema, one a database or else a warehouse.
@@ -140,7 +140,7 @@ class Model:
         )
 
     def decide(self, session: Session, statement: st.Statement) -> Decision:
-        """Authorise a statement without doing it.
+        """Authorises a statement without doing it.
 
         Raises:
             SnowflakeError: when the session may not run it, or an object does not exist.
@@ -186,7 +186,7 @@ _analysed = functools.lru_cache(512)(analyse)
 
 
 def _data(ctx: Context, access: Access) -> Decision:
-    """Authorise a query or DML: every relation it reads, what it writes, and a warehouse."""
+    """Authorises a query or DML: what it reads and writes, and a warehouse."""
     for name in sorted(access.reads):
         ctx.require_read(name)
     if access.target is not None:

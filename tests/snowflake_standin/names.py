@@ -29,7 +29,7 @@ def role(name: str) -> Ref:
 
 
 def render(name: Name) -> str:
-    """The name as SQL, quoted only where it must be."""
+    """Returns the name as SQL, quoted only where it must be."""
     return ".".join(quote(part) for part in name)
 
 
@@ -40,7 +40,7 @@ def quote(part: str) -> str:
 
 
 def parse_name(text: str) -> Name:
-    """Stored name of an SQL identifier such as ``db."Mixed".t``.
+    """Returns the stored name of an SQL identifier such as ``db."Mixed".t``.
 
     Raises:
         ValueError: when the text is not a (qualified) identifier.

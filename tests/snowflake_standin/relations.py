@@ -41,7 +41,7 @@ class Access:
 
 
 def analyse(sql: str) -> Access:
-    """Parse a query, or an INSERT, UPDATE, DELETE, MERGE or TRUNCATE.
+    """Parses a query, or an INSERT, UPDATE, DELETE, MERGE or TRUNCATE.
 
     Raises:
         SnowflakeError: 001003, also for what could hide a relation, e.g. IDENTIFIER(…).
@@ -97,7 +97,7 @@ def _privileges(tree: exp.Expr) -> frozenset[str]:
 
 
 def _is_cte(table: exp.Table) -> bool:
-    """Whether the name is that of a CTE in scope, which hides a relation of that name."""
+    """Checks whether the name is that of a CTE in scope, which hides a relation of that name."""
     if table.args.get("db") is not None or not isinstance(table.this, exp.Identifier):
         return False
     wanted = _stored(table.this)

@@ -92,7 +92,7 @@ class Standin:
         self._engine.close()
 
     def stop(self) -> None:
-        """Leave the network: clients get "connection refused". Safe to call twice."""
+        """Leaves the network: clients get "connection refused". Safe to call twice."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -131,11 +131,11 @@ class Standin:
         }
 
     def connect(self, **arguments: Any) -> snowflake.connector.SnowflakeConnection:
-        """Connect with the real connector, e.g. ``user=…, private_key_file=…``."""
+        """Connects with the real connector, e.g. ``user=…, private_key_file=…``."""
         return snowflake.connector.connect(**{**self.account, **arguments})
 
     def connections_toml(self, **connections: Mapping[str, object]) -> str:
-        """Text of a ``connections.toml`` with these connections, e.g. ``demo={"user": …}``."""
+        """Returns a ``connections.toml`` with these connections, e.g. ``demo={"user": …}``."""
         sections = [
             "\n".join([f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in arguments.items())])
             for name, given in connections.items()
@@ -218,7 +218,7 @@ class Standin:
     def _run_side_by_side(
         self, session: Session, sql: str, bindings: dict[str, Any] | None
     ) -> Answer:
-        """Run one statement at a time, except that others may run inside an INSERT … SELECT."""
+        """Runs one statement at a time, except that others may run inside an INSERT … SELECT."""
         statement = parse(sql)
         with self._lock:
             decision = self.model.decide(session, statement)
@@ -238,7 +238,7 @@ class Standin:
         decision: Decision,
         bindings: dict[str, Any] | None,
     ) -> Answer:
-        """Change the data, then the model, as authorised. An error leaves both unchanged."""
+        """Changes the data, then the model, as authorised. An error leaves both unchanged."""
         answer = None
         if not decision.settled:
             answer = self._engine.run(self.model.context(session), statement, bindings)
@@ -286,12 +286,12 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def drop_all(self) -> None:
-        """Close connections that clients keep alive."""
+        """Closes connections that clients keep alive."""
         for request in list(self._open):
             self.shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore that a client has disconnected."""
+        """Ignores that a client has disconnected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -343,4 +343,4 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization", "").partition('Token="')[2].rstrip('"')
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: `Standin.statements` is the log."""
+        """Says nothing: `Standin.statements` is the log."""

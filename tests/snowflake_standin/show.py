@@ -49,7 +49,7 @@ def show(ctx: Context, statement: st.Show) -> Result:
 
 
 def _told(ctx: Context, thing: Thing, row: Row) -> Row:
-    """The row without what the session's roles may not see.
+    """Returns the row without what the session's roles may not see.
 
     docs, SHOW USERS: only the owner and roles that manage grants see more than a user's name.
     docs, user-guide/dynamic-tables/privileges: some fields require MONITOR.
@@ -65,7 +65,7 @@ def _told(ctx: Context, thing: Thing, row: Row) -> Row:
 
 
 def _scope(ctx: Context, statement: st.Show) -> list[Thing]:
-    """All objects of the kind in the scope of the statement.
+    """Returns all objects of the kind in the scope of the statement.
 
     Without IN, that is the session's schema or database, or else the whole account.
     """
@@ -104,7 +104,7 @@ def _matches(statement: st.Show, thing: Thing) -> bool:
 
 
 def like(pattern: str, text: str) -> bool:
-    """Whether a text matches SHOW … LIKE, which has ``%`` and ``_`` and ignores case."""
+    """Checks whether a text matches SHOW … LIKE, which has ``%`` and ``_`` and ignores case."""
     parts = {"%": ".*", "_": "."}
     regex = "".join(parts.get(c, re.escape(c)) for c in pattern)
     return re.fullmatch(regex, text, re.IGNORECASE | re.DOTALL) is not None
@@ -443,7 +443,7 @@ _KEY_PAIR = (
 
 
 def _key_pairs(ctx: Context, statement: st.Show) -> Result:
-    """docs.snowflake.com/sql-reference/sql/show-user-key-pairs."""
+    """Answers SHOW USER KEY PAIRS: docs.snowflake.com/sql-reference/sql/show-user-key-pairs."""
     if not ctx.behaviour.named_key_pairs:
         raise errors.syntax_error("KEY")
     ref = statement.within or Ref("USER", (ctx.session.user,))
@@ -476,7 +476,7 @@ def _key_pairs(ctx: Context, statement: st.Show) -> Result:
 
 
 def describe(ctx: Context, statement: st.Describe) -> Result:
-    """DESCRIBE of objects that are not relations; the data engine describes relations."""
+    """Describes objects that are not relations. The data engine describes relations."""
     if statement.kind == "USER":
         return _describe_user(ctx, statement)
     ref = ctx.existing(statement.kind, statement.name)

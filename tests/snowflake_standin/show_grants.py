@@ -73,7 +73,7 @@ def show_grants(ctx: Context, statement: st.ShowGrants) -> Result:
 
 
 def _general(ctx: Context, row: Row) -> Row:
-    """The row, in which views are called tables before bcr-2371."""
+    """Returns the row, in which views are called tables before bcr-2371."""
     views = {kind for kind in RELATION_KINDS if kind.endswith("VIEW")}
     if not ctx.behaviour.exact_kinds and row["granted_on"] in views:
         return {**row, "granted_on": "TABLE"}
@@ -96,7 +96,7 @@ def _grantee(ctx: Context, ref: Ref) -> Ref:
 
 
 def _tells(ctx: Context, grantee: Ref) -> bool:
-    """Whether a session may see what a database role holds. Without the role: not documented."""
+    """Checks whether a session sees a database role's grants; undocumented without the role."""
     return (
         grantee.kind != "DATABASE_ROLE"
         or ctx.behaviour.shows_foreign_database_roles
@@ -135,7 +135,7 @@ def _grantee_name(to: Ref) -> str:
 
 
 def _name_before(to: Ref) -> str:
-    """The name as before bcr-2371, when this form named database roles with their database."""
+    """Returns the name as before bcr-2371: database roles had their database in this form."""
     return render(to.name)
 
 

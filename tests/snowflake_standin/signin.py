@@ -30,7 +30,7 @@ class Request:
 
 
 def sign_in(model: Model, request: Request) -> Session:
-    """Check the credentials, and open a session.
+    """Checks the credentials, and opens a session.
 
     Raises:
         SnowflakeError: 390100 (password), 390101 (disabled), 390144 (token), 390189 (role).
@@ -69,7 +69,7 @@ def _by_password(model: Model, request: Request) -> tuple[Thing, str | None]:
 
 
 def _by_key_pair(model: Model, request: Request) -> tuple[Thing, str | None]:
-    """The token names the user, and must be signed by one of that user's keys and name the key.
+    """Checks a token, which names the user and must be signed by one of the user's keys.
 
     LOGIN_NAME does not count: some clients leave it out (the Go driver does).
     docs.snowflake.com/developer-guide/sql-api/authenticating, "Using key-pair authentication".
@@ -96,7 +96,7 @@ def _subject(token: str) -> str:
 
 
 def _require_restriction(request: Request, restriction: str | None) -> None:
-    """A key pair with a role restriction signs in with that role named, and no other.
+    """Requires the role of a key pair with a role restriction to be the one requested.
 
     docs: sql-reference/sql/alter-user-add-key-pair, ROLE_RESTRICTION.
     """
@@ -131,7 +131,7 @@ def _signed_by(token: str, key: str, subject: str) -> bool:
 
 
 def _by_unchecked_workload_token(model: Model, request: Request) -> tuple[Thing, str | None]:
-    """Check issuer, subject, audience and age. The token's signature is NOT checked here.
+    """Checks issuer, subject, audience and age, but NOT the token's signature.
 
     Snowflake fetches the issuer's keys; a stand-in on loopback has no issuer to ask.
     """
@@ -183,7 +183,7 @@ def _session(model: Model, user: Thing, request: Request, restriction: str | Non
 
 
 def _place(model: Model, session: Session, user: Thing, request: Request) -> None:
-    """Set warehouse, database and schema. One that cannot be used is left unset, not refused."""
+    """Sets warehouse, database and schema. What cannot be used is left unset, not refused."""
     ctx = model.context(session)
 
     def usable(ref: Ref) -> bool:
