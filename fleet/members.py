@@ -146,7 +146,7 @@ def from_folder(folder: Path) -> list[Member]:
 
 
 def of_clone(repository: Member) -> list[Member]:
-    """Returns the members that share a clone, or the repository itself if it names no others.
+    """Returns the members that share a clone, or the repository itself if no others are found.
 
     Answers files of other templates, at the top or in folders, are skipped: they have no `kind`.
     """
