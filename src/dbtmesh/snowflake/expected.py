@@ -130,7 +130,8 @@ def _is_others_still(
 
 
 def _as_ownership(grant: Grant, live: Live) -> Grant:
-    """Returns the grant of OWNERSHIP for MANAGE GRANTS on a schema, where the grantee is its owner.
+    """Returns a schema owner's OWNERSHIP for its MANAGE GRANTS on the schema, or any other grant
+    unchanged.
 
     SHOW GRANTS lists MANAGE GRANTS too for the owner of a schema with managed access. For anybody
     else it is a privilege that was granted.

@@ -99,23 +99,19 @@ class SnowflakeStore:
     ) -> list[Sequence[Any]]:
         statement = self._reading(place, known, most, body)
         try:
-            return self._connection.ask(statement, f"{self.url}/{key}") if statement else []
+            return self._connection.ask(statement, f"{self.url}/{key}")
         except connection.TookTooLong as error:
             if self._is_own(place.project):
                 raise
             raise MeshError(str(error)) from None
 
-    def _reading(
-        self, place: Place, known: str | None, most: int, body: bool
-    ) -> sql.Statement | None:
+    def _reading(self, place: Place, known: str | None, most: int, body: bool) -> sql.Statement:
         if place.kind in (Kind.LATEST, Kind.VERSION):
             table, reader = self._publications(place.project), self._reader(place.project)
             if place.kind is Kind.LATEST:
                 return sql.read_latest(table, place.env, reader, known, most, body)
             return sql.read_version(table, place.env, place.name, reader, known, most, body)
-        if (counted := self._counted(place)) is None:
-            return None
-        return sql.read_counted(counted, known, most, body)
+        return sql.read_counted(self._counted(place), known, most, body)
 
     def _damaged(self, key: str, error: rows.Damaged) -> MeshError:
         return Damaged(f"{self.url}/{key} is damaged ({error}): have it written again")
@@ -173,9 +169,8 @@ class SnowflakeStore:
                 f"{where}: in Snowflake, only {own} can write this, to its own database: its "
                 "deploy does so"
             )
-        if (counted := self._counted(place)) is None:
-            raise MeshError(f"{where}: {place.name} is not a known project")
-        statement = sql.write_counted(counted, rows.packed(body), follows, secrets.token_hex(16))
+        counted, write_id = self._counted(place), secrets.token_hex(16)
+        statement = sql.write_counted(counted, rows.packed(body), follows, write_id)
         if not self._connection.insert(statement, where):
             raise Changed(where)
 
@@ -215,7 +210,7 @@ class SnowflakeStore:
             return sql.OWNER
         return reader_name(self._member.project) if self._member else ""
 
-    def _counted(self, place: Place) -> sql.Counted | None:
+    def _counted(self, place: Place) -> sql.Counted:
         if place.kind is Kind.STATE:
             return sql.state(self._database(place.project), place.env, place.name)
         database = self._database(place.name)
