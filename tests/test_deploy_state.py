@@ -104,7 +104,7 @@ def test_a_deploy_is_kept_and_nothing_is_rebuilt_where_nothing_changed(
     assert changed(member, place) == (True, f"own code has changed since {kept['commit']}\n")
     member.ok(STATE, "push", *place.flags)
     old, new = place.history()[-1], publish(place, at(1))
-    reason = f"dbt_up: {new} is published, {old} was built against\n"
+    reason = f"dbt_up: {new} is published, the last build read {old}\n"
     assert changed(member, place) == (True, reason)
 
 
@@ -151,7 +151,7 @@ def test_what_was_published_during_the_build_counts_as_new(
 def test_what_is_not_known_is_deployed(built: Member, folder: Place, publish: Publish) -> None:
     publish_all(publish, folder)
     built.ok(STATE, "push", *folder.flags)  # without `changed` before it, nor a sync
-    assert "up_b: it is not known which version was built against" in changed(built, folder)[1]
+    assert "up_b: it is not known which version the last build read" in changed(built, folder)[1]
     folder.put("dbt_down/prod/deploy.json", b'{"result": 1}', "state")
     done = built.run(STATE, "changed", *folder.flags)
     assert done.stdout == "no deploy has succeeded yet\n"

@@ -249,7 +249,7 @@ def test_what_a_file_of_another_encoding_says(encoding: str, told: str) -> None:
     ],
 )
 def test_what_no_encoding_has_is_counted(body: bytes, text: str, lost: int) -> None:
-    assert file_bytes.guess(body) == file_bytes.Guess(text, "no encoding that is known", lost)
+    assert file_bytes.guess(body) == file_bytes.Guess(text, "an unknown encoding", lost)
     assert file_bytes.guess("# café\n".encode()) is None
 
 

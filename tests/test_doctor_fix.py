@@ -141,9 +141,7 @@ def test_bytes_of_no_encoding_are_replaced_where_git_has_them(render: Render) ->
     file.write_bytes(b"# caf\x81, caf\xe9\n" + file.read_bytes())
     committed(member)
     said = fix(member)
-    assert (
-        f"{PROFILES}: from no encoding that is known to UTF-8, with 2 bytes replaced by �" in said
-    )
+    assert f"{PROFILES}: from an unknown encoding to UTF-8, with 2 bytes replaced by �" in said
     assert file.read_text().startswith("# caf�, caf�\n")
     file.write_bytes(b"# \x81\n" + file.read_bytes().partition(b"\n")[2])
     finding = one(member)
@@ -541,7 +539,7 @@ def test_a_project_and_its_upstream_in_one_repository(render: Render) -> None:
     said = {each.what: each for each in examined(reader)}
     assert [*said] == [
         "installs core, which this project reads as an upstream",
-        "the prod database is ANALYTICS, as that of core, in core",
+        "the prod database is ANALYTICS, which is also that of core, in core",
         "the prod database of core, in core, is CORE_PROD here, and ANALYTICS there",
     ]
     commands = [each.add for each in said.values()][1:]

@@ -202,7 +202,7 @@ def test_each_fault_is_named_in_a_line_and_the_others_go_on(fleet: World, tmp_pa
         "dirty": ("refused", "uncommitted changes (dbt_project.yml)"),
         "no_answers": ("refused", "no .copier-answers.yml"),
         "broken_answers": ("refused", "not valid YAML (line"),
-        "no_date": ("refused", "not one of its type (month must be"),
+        "no_date": ("refused", "does not fit its type (month must be"),
         "latin": ("refused", "not UTF-8"),
         "umlaut": ("refused", "uncommitted changes (Ärger.txt)"),
         "other_template": ("refused", "another template, gh:acme/other"),

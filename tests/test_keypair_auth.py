@@ -129,7 +129,7 @@ def test_a_person_has_a_key_that_github_does_not_get(laptop: TeamLaptop) -> None
     [
         ({"GH_STANDIN_FAILS_AT": "auth status"}, "`gh` is not signed in"),
         ({"GH_STANDIN_FAILS_AT": "secret set"}, "gh says: HTTP 403: Resource not accessible"),
-        ({"PATH": ""}, "`gh` is not here"),
+        ({"PATH": ""}, "`gh` is not installed"),
     ],
 )
 def test_without_github_the_rest_is_done_and_the_command_told(

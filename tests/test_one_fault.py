@@ -149,7 +149,7 @@ def test_lineage_of_a_deploy_goes_by_the_last_good_copy(world: World) -> None:
     record.mkdir()
     status, text = command(world, validate_lineage.main, *flags)
     assert status == 0, text
-    assert f"note: {BAD} has no record of it: " in text
+    assert f"note: {BAD}: what is read of it could not be recorded: " in text
 
 
 def test_a_wait_for_what_is_refused_ends_at_once(world: World) -> None:

@@ -81,7 +81,7 @@ def test_a_long_report_is_cut(member: Member, github: GitHubApi) -> None:
     [
         ({"GITHUB_REF": "refs/heads/main"}, "name the pull request with --number"),
         ({"GITHUB_TOKEN": "other"}, "GITHUB_TOKEN is not valid"),
-        ({"GITHUB_REPOSITORY": "acme/up/x"}, "GITHUB_REPOSITORY names no repository"),
+        ({"GITHUB_REPOSITORY": "acme/up/x"}, "GITHUB_REPOSITORY does not name a repository"),
     ],
 )
 def test_what_is_wrong_is_said(member: Member, environment: dict[str, str], says: str) -> None:
@@ -169,7 +169,7 @@ def test_a_page_that_is_no_list_or_fails_drops_nothing(
     swept: Member, world: World, github: GitHubApi, after: int
 ) -> None:
     github.fail("GET .*/pulls", 200, after=after, body={"message": "sorry"})
-    assert "with no list" in swept.refused(PULL, "sweep")
+    assert "without a list" in swept.refused(PULL, "sweep")
     github.fail("GET .*/pulls", 404, after=after)
     swept.refused(PULL, "sweep")
     assert schemas(world) == ALL

@@ -371,7 +371,9 @@ def test_the_answer_that_a_registry_lacks_is_named(
     member = load_member(render(registry=registry).path)
     with pytest.raises(MeshError, match=f"--ask {answer}`"):
         locate(member, bucket=None, registry=None, env="prod")
-    with pytest.raises(MeshError, match=r"^snowflake://: write all of it.*snowflake://ORG-ACCOUNT"):
+    with pytest.raises(
+        MeshError, match=r"^snowflake://: write the whole URL.*snowflake://ORG-ACCOUNT"
+    ):
         locate(member, bucket=None, registry="snowflake://", env="prod")
 
 

@@ -168,7 +168,7 @@ def test_the_plan_shows_whose_it_is_and_what_brings_it_there(team: Team) -> None
 def test_adopting_ends_in_an_empty_plan_and_a_build_that_succeeds(team: Team) -> None:
     team.sql(YEARS_OLD)
     said = team.access("apply", "--adopt", "--yes")
-    assert "snowflake/98_give_back.sql says how it was: commit it" in said
+    assert "snowflake/98_give_back.sql records the former state: commit it" in said
     # Nothing shadows the future grant on views any more once TRANSFORMER's is revoked.
     assert "ON FUTURE VIEWS IN SCHEMA DBT_UP_PROD.MARTS TO ROLE DBT_UP_DEV_ROLE" not in said
     assert "Nothing to change" in team.access("plan")

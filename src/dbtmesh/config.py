@@ -68,7 +68,7 @@ class Upstream(NamedTuple):
 
     @property
     def local_database(self) -> str:
-        """Of its DuckDB file, on a laptop and in pull requests."""
+        """The database of its DuckDB file, on a laptop and in pull requests."""
         return _local_database(self.database_prefix)
 
     @property
@@ -136,7 +136,7 @@ class Member(NamedTuple):
 
     @property
     def local_database(self) -> str:
-        """Of its DuckDB file, on a laptop and in pull requests."""
+        """The database of its DuckDB file, on a laptop and in pull requests."""
         return _local_database(self.database_prefix)
 
     def upstream(self, name: str) -> Upstream:
@@ -171,14 +171,14 @@ def load_member(root: Path) -> Member:
         raise MeshError(f"{path} is missing: `git checkout mesh.yml` brings it back") from None
     except yaml_files.NotYaml as error:
         raise MeshError(
-            f"mesh.yml is not valid YAML{error.where}: {error}: mend it, or `git checkout mesh.yml`"
+            f"mesh.yml is not valid YAML{error.where}: {error}: fix it, or `git checkout mesh.yml`"
         ) from None
     return _member(root, facts)
 
 
 def _member(root: Path, facts: object) -> Member:
     def wrong(what: str) -> MeshError:
-        return MeshError(f"mesh.yml: {what}: mend it, or `git checkout mesh.yml`")
+        return MeshError(f"mesh.yml: {what}: fix it, or `git checkout mesh.yml`")
 
     if not isinstance(facts, dict):
         raise wrong("is not a mapping of keys to values")
@@ -348,7 +348,7 @@ def locate(
     place = Location(named.rstrip("/"), env, is_own)
     parts = {"az": 4, "snowflake": 2}.get(place.url.partition(":")[0], 3)
     if place.url.count("/") < parts:
-        raise MeshError(f"{named}: write all of it, as {SHAPES}")
+        raise MeshError(f"{named}: write the whole URL, as {SHAPES}")
     if place.url.startswith("file:"):
         state, committed = Path(unquote(place.state_url[7:])), member.root / "state"
         if committed.resolve() in (state.resolve(), *state.resolve().parents):

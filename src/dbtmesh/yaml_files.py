@@ -44,9 +44,9 @@ def load(body: bytes | str) -> Any:
         raise NotYaml("it is nested too deeply") from None
     except ValueError as error:  # a date such as 2026-13-01
         reason = one_line(error, LONGEST)
-        raise NotYaml(f"it holds a value that is not one of its type ({reason})") from None
+        raise NotYaml(f"it holds a value that does not fit its type ({reason})") from None
     except (LookupError, AttributeError, TypeError, OverflowError):  # `!!bool x`
-        raise NotYaml("it holds a value that is not one of its type") from None
+        raise NotYaml("it holds a value that does not fit its type") from None
     if (b"&" if isinstance(body, bytes) else "&") in body:  # type: ignore[operator]
         _count(value, {}, set())
     return value

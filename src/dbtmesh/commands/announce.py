@@ -225,7 +225,7 @@ def tell_others(starts: Sequence[Start], told: Announcement) -> Iterator[str]:
 def send_as(app: github_app.App, start: Start, told: Announcement) -> None:
     """Tells readers by a token of the App.
 
-    Where the App only has the permission for the older event yet, that is sent, with a warning.
+    If the App still has only the permission for the older event, sends that event, with a warning.
     Raises MeshError.
     """
     try:
@@ -240,13 +240,13 @@ def send_as(app: github_app.App, start: Start, told: Announcement) -> None:
             raise error from None
         send(api, older, told.version)
         workflow_commands.warning(
-            f"{names(start)} is told as before 0.3.0, which takes an App that can write contents: "
-            f"give the App actions: write in {start.repository}, and take the rest from it"
+            f"{names(start)} is told as before 0.3.0, which needs an App that can write contents: "
+            f"give the App actions: write in {start.repository}, and no other permission"
         )
 
 
 def send(api: rest.GitHub, start: Start, version: str) -> None:
-    """Raises MeshError."""
+    """Sends the request that starts the deploys. Raises MeshError."""
     # Sending it twice does no harm: a second deploy of the same version changes nothing.
     api.post(start.path, start.body, repeatable=True)
     cli.say(f"told {start.repository} ({names(start)}) of version {version}")

@@ -125,7 +125,7 @@ def await_version(
                 raise OtherDigest(_differs(project, version, current.digest, digest))
             if checked and current.version >= version:
                 return current
-            # A publication need not be read again only if it is too old.
+            # Only a publication that is too old is not read again while its ETag is the same.
             etag = found.etag if current.version < version else None
             seen = current.version
         if (left := deadline - time.monotonic()) <= 0:

@@ -41,7 +41,7 @@ def main(words: Sequence[str], root: Path) -> int:
 
 
 def tell_switched_off() -> None:
-    """Raises MeshError."""
+    """Warns of workflows that GitHub has disabled. Raises MeshError."""
     try:
         files = switched_off(rest.from_environment(), job.repository())
     except rest.Refused as error:

@@ -112,10 +112,10 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     flags.add_registry_flags(where)
     pulled = commands.add_parser("pull", parents=[where], help="the manifest of the last deploy")
     pulled.add_argument(
-        "--into", type=Path, metavar="FOLDER", help="where to (default target/deployed)"
+        "--into", type=Path, metavar="FOLDER", help="where to put it (default target/deployed)"
     )
     commands.add_parser("changed", parents=[where], help="is there anything to deploy?")
-    pushed = commands.add_parser("push", parents=[where], help="keep what this deploy made")
+    pushed = commands.add_parser("push", parents=[where], help="store the results of this deploy")
     pushed.add_argument("--failed", action="store_true", help="the deploy failed")
     pushed.add_argument(
         "--run-results",
@@ -187,9 +187,11 @@ def reasons(last: Deploy | None, code: str | None, now: Mapping[str, Input]) -> 
     for name, found in now.items():
         before = last.built.upstreams.get(name)
         if before is None:
-            why.append(f"{name}: it is not known which version was built against")
+            why.append(f"{name}: it is not known which version the last build read")
         elif before.version != found.version:
-            why.append(f"{name}: {found.version} is published, {before.version} was built against")
+            why.append(
+                f"{name}: {found.version} is published, the last build read {before.version}"
+            )
     return why
 
 
@@ -279,7 +281,7 @@ def push(
     key = keys.state(member.project, place.env, "deploy.json")
     for _ in range(ATTEMPTS):
         last, etag = last_deploy(state, member.project, place.env)
-        # A failed deploy keeps what the last good one was built from, even if written meanwhile.
+        # A failed deploy keeps what the last good one was built from, as it is recorded by now.
         now.built = own or (last.built if last else None)
         text = msgspec.json.format(msgspec.json.encode(now), indent=1) + b"\n"
         if arguments.dry_run:
@@ -328,7 +330,7 @@ def built(now: Deploy, member: config.Member, place: config.Location) -> Built:
 
 
 def inputs(member: config.Member, env: str) -> dict[str, Input]:
-    """Returns the publications that the build was against: as synced, or else as `changed` noted.
+    """Returns the publications that the build read: as synced, or else as `changed` noted them.
 
     An upstream that neither knows is left out, so that the next `changed` asks for a deploy.
     """

@@ -138,7 +138,7 @@ def role_of(names: Names, user: str) -> str | None:
 def with_github(
     found: status.Status, arguments: argparse.Namespace, place: Place | None, github: Gh
 ) -> status.Status:
-    """Adds the status of the environment that keeps the key."""
+    """Adds the status of the environment that keeps the key to the status of the key."""
     if place is None or arguments.no_github:
         return found
     there = status.of_github(place, github)

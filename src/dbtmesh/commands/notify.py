@@ -44,7 +44,10 @@ def main(words: Sequence[str], root: Path) -> int:
         "--nodes", metavar="TEXT", help="a line for each node that failed (from another job)"
     )
     parser.add_argument(
-        "--run-results", type=Path, metavar="FILE", help="or dbt's own target/run_results.json"
+        "--run-results",
+        type=Path,
+        metavar="FILE",
+        help="take failed nodes from dbt's run_results.json, too",
     )
     parser.add_argument(
         "--commit",
@@ -52,7 +55,7 @@ def main(words: Sequence[str], root: Path) -> int:
         help="the deployed commit (from another job; default: the one here)",
     )
     parser.add_argument("--project", metavar="NAME", help="whose deploy it was (default: mesh.yml)")
-    parser.add_argument("--env", metavar="E", help="where to ($DBT_MESH_ENV; default prod)")
+    parser.add_argument("--env", metavar="E", help="its environment ($DBT_MESH_ENV; default prod)")
     parser.add_argument(
         "--workflow",
         metavar="FILE",

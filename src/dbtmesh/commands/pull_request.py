@@ -44,7 +44,7 @@ def main(words: Sequence[str], root: Path) -> int:
         "--number",
         type=flags.positive,
         metavar="N",
-        help="of the pull request (default: this run's)",
+        help="number of the pull request (default: this run's)",
     )
     commented.add_argument(
         "--author",
@@ -52,9 +52,9 @@ def main(words: Sequence[str], root: Path) -> int:
         metavar="LOGIN",
         help="who the token writes as (default github-actions[bot]); others' comments stay",
     )
-    dropped = commands.add_parser("drop", help="drop the schema of one that closes")
-    dropped.add_argument("number", type=flags.positive, metavar="N", help="of the pull request")
-    swept = commands.add_parser("sweep", help="drop the schemas of all that are closed")
+    dropped = commands.add_parser("drop", help="drop the schema of a pull request")
+    dropped.add_argument("number", type=flags.positive, metavar="N", help="its number")
+    swept = commands.add_parser("sweep", help="drop the schemas of closed pull requests")
     swept.add_argument("--dry-run", action="store_true", help="say which, and drop none")
     arguments = parser.parse_args(words)
     command = {"comment": comment, "drop": drop, "sweep": sweep}[arguments.command]

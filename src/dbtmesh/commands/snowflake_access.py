@@ -102,7 +102,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         "verify", parents=[connection, output, models], help="compare the account with the SQL"
     )
     check.add_argument(
-        "--fix", action="store_true", help="revoke what is too much, on this project's own objects"
+        "--fix", action="store_true", help="revoke excess grants on this project's own objects"
     )
     commands.add_parser("matrix", parents=[output, models], help="the access matrix as Markdown")
     commands.add_parser("teardown", parents=[connection, output, sure], help="drop everything")
@@ -197,7 +197,7 @@ def apply(arguments: argparse.Namespace, member: Member, names: Names) -> int:
         if any(change.adopts for change in changes):
             tell = cli.note if arguments.json else cli.say
             for file in _write_adoption(member, names, steps, changes, live, found, session):
-                tell(f"{file} says how it was: commit it")
+                tell(f"{file} records the former state: commit it")
         command = "apply --adopt" if arguments.adopt else "apply"
         _run(session, changes, command, quiet=arguments.json)
     if arguments.json:
@@ -226,7 +226,7 @@ def _write_adoption(
         excess = expected.excess(expected.expected(steps, None), live, names)
         return giveback.kept(excess, foreign)
 
-    # a database tells which roles may use it, and only these roles tell what they read in it
+    # grants on a database name the roles that may use it; their own grants, what they read in it
     readers = read_steps({giveback.KEPT_FILE: kept(live)})
     everything = kept(account.read_live(session, [*steps, *readers], names)) if readers else ""
     return files.write_adoption(member, text, everything)
@@ -244,7 +244,7 @@ def _ask(question: str, answer: str, arguments: argparse.Namespace) -> None:
         return
     if not sys.stdin.isatty():
         raise MeshError(
-            "nothing was changed: without a terminal to ask in, --yes says that you mean it"
+            "nothing was changed: there is no terminal to ask in; pass --yes to confirm"
         )
     try:
         given = input(f"{question} [{answer}] ")
@@ -311,7 +311,7 @@ def verify(arguments: argparse.Namespace, member: Member, names: Names) -> int:
 
 
 def _built(member: Member, names: Names) -> Collection[str] | None:
-    from dbtmesh.snowflake.models import read_built  # a plan without an account does without
+    from dbtmesh.snowflake.models import read_built  # a plan without an account does not need it
 
     return read_built(member, names)
 
@@ -374,7 +374,7 @@ def teardown(arguments: argparse.Namespace, member: Member, names: Names) -> int
         cli.say(*report.bereft(changes, live, names))
     if changes:
         _ask(
-            f"What is dropped is gone then. Type the project's name to do it on {session.name}:",
+            f"What is dropped is lost. Type the project's name to drop it on {session.name}:",
             names.project,
             arguments,
         )

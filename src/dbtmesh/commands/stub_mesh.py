@@ -93,7 +93,7 @@ def main(words: Sequence[str], root: Path) -> int:
                 continue
             path = home / f"{upstream.local_database}.duckdb"
             cli.say(make(plan, local, path, arguments.rows))
-        except MeshError as error:  # the others can be built against all the same
+        except MeshError as error:  # the other upstreams can be used all the same
             failures.append(f"{upstream.name}: {error}")
         else:
             made.append(upstream.name)
@@ -156,7 +156,7 @@ def make_own(member: config.Member, home: Path, rows: int, *, dry_run: bool) -> 
         return
     parsed = dbt.parse(member.root, member.engine, TARGET)
     plan = own_sources.plan(parsed, member)
-    if plan.guessed and not dry_run:  # dbt compiles with a connection, which makes a file
+    if plan.guessed and not dry_run:  # to compile, dbt connects, which makes a file
         home.mkdir(parents=True, exist_ok=True)
         compiled = dbt.compiled(member.root, member.engine, TARGET, plan.readers)
         plan = own_sources.plan(parsed, member, compiled)

@@ -86,7 +86,7 @@ def main(
             "mesh.yml names no upstream: `copier update --trust --skip-answered --ask upstreams`"
         )
     if arguments.version and len(names) > 1:
-        raise MeshError("--version is of one project: say which with --upstream")
+        raise MeshError("--version is for one project: name it with --upstream")
     place = None
     if arguments.offline:
         plan = partial(sync.from_copy, member)
@@ -102,7 +102,7 @@ def main(
     for found in sync.plans(member, names, plan):
         if isinstance(found, sync.Failure):
             if on_laptop and found.is_unpublished and not reads_it(root, found):
-                unread.append(f"{found}. No model reads it yet, so this project builds without")
+                unread.append(f"{found}. No model reads it yet, so this project builds without it")
                 continue
             refused.append(str(found))
             may_go_on = arguments.keep_going and found.is_upstreams_fault

@@ -111,7 +111,7 @@ def kept(file: Path) -> Update:
 
 
 def tell(top: Path, folder: str, done: Update, *, propose_it: bool) -> int:
-    """Prints what the update did; `propose_it`: proposes it first. Raises MeshError."""
+    """Prints what the update did. propose_it: whether to propose it first. Raises MeshError."""
     if propose_it:
         cli.say(*propose(top, folder, done).splitlines())
     for where in done.conflicts:
@@ -122,7 +122,7 @@ def tell(top: Path, folder: str, done: Update, *, propose_it: bool) -> int:
 
 
 def version(member: Member) -> str:
-    """Returns the version of the template that the project is from. Raises MeshError."""
+    """Returns the version of the template that the project has. Raises MeshError."""
     name = member.answers_file
     try:
         text = (member.root / name).read_text(encoding="utf-8", errors="replace")

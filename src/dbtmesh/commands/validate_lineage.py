@@ -129,7 +129,7 @@ def main(words: Sequence[str], root: Path) -> int:
         )
         for name, why in unkept.items():
             if name in by_copy:  # what spoils a publication may keep its records from being written
-                cli.note(f"{name} has no record of it: {why}")
+                cli.note(f"{name}: what is read of it could not be recorded: {why}")
             else:
                 failures.append(f"{name}: {why}")
     if failures:

@@ -43,7 +43,7 @@ def calls(member: Member) -> Iterator[Call]:
 def workflows(project: Project) -> Iterator[Finding]:
     top = project.repository
     if top is None:
-        yield note(WORKFLOWS, "this is not a git repository yet, so workflows were not looked at")
+        yield note(WORKFLOWS, "this is not a git repository yet, so workflows were not checked")
         return
     texts = _workflows_in(top)
     folder = project.folder

@@ -199,7 +199,7 @@ def dbt_version(project: Project) -> Iterator[Finding]:
     """Checks that the dbt that commands call is one that the project and its engine allow."""
     found = _found(project.member.engine)
     if found is None:
-        yield note("dbt", "is not installed in this environment, so its version was not looked at")
+        yield note("dbt", "is not installed in this environment, so its version was not checked")
         return
     is_v2 = int(found.split(".")[0]) >= 2
     if is_v2 != (project.member.engine is Engine.V2):

@@ -49,7 +49,7 @@ def guess(body: bytes) -> Guess | None:
     if (text := _decoded(body, encoding)) is not None:
         return Guess(_plain(text), _told(encoding))
     text = body.decode("utf-8-sig", errors="replace").replace("\0", UNKNOWN)
-    return Guess(_plain(text), "no encoding that is known", text.count(UNKNOWN))
+    return Guess(_plain(text), "an unknown encoding", text.count(UNKNOWN))
 
 
 def _told_by_zeros(body: bytes) -> str | None:

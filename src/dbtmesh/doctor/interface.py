@@ -27,8 +27,8 @@ EXACT = (
     rf"\1\n    {{%- {WHERE_EXACT} \2 is not none -%}}\n        {{{{ \2 | trim }}}}"
     r"\n    {%- else -%}\3{%- endif -%}\n\4"
 )
-"""Keeps the body of the project's own macro for the other targets, and for models without a
-configured schema."""
+"""The replacement for SCHEMA_MACRO. It keeps the body of the project's own macro for other targets,
+and for models without a configured schema."""
 
 
 def built(project: Project) -> list[Mapping[str, Any]] | None:

@@ -61,10 +61,10 @@ def _only(names: list[str], whole: Mapping[str, str]) -> str:
 
 
 def _defined_twice(project: Project, name: str, where: list[str], path: str, ours: str) -> Finding:
-    """Keeps one macro of a name, because dbt accepts no second one.
+    """Returns a finding for a macro that is defined twice, which dbt does not accept.
 
-    The team's own stays, not the template's. Of two of the team's own, the one in the file of that
-    name stays, or else the first, and the other is renamed.
+    The fix removes the template's, and keeps the team's own. Of two of the team's own, it keeps the
+    one in the file of that name, or else the first, and renames the other.
     """
     has_ours = path in where and ours in (project.text(path) or "")
     theirs = [each for each in where if not (has_ours and each == path)]

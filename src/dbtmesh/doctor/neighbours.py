@@ -24,7 +24,7 @@ def databases(project: Project) -> Iterator[Finding]:
         if database == own.prod_database:
             yield Finding(
                 MESH,
-                f"the prod database is {database}, as that of {name}, in {folder}",
+                f"the prod database is {database}, which is also that of {name}, in {folder}",
                 "one of them cannot be set up: only one project can grant on a database",
                 project.update("prod_database", f"{own.database_prefix}_PROD"),
             )

@@ -28,7 +28,7 @@ def upstreams(project: Project) -> Iterator[Finding]:
                 f"installs {name}, which this project reads as an upstream",
                 "its models are built here, too, and its hooks run with this project's role. "
                 "Macros of it that are called here belong in a package of their own",
-                f"no package {name}; then dbt deps",
+                f"remove the package {name}, then run dbt deps",
                 edits(file, remove_item, project.text(file) or "", ("packages",), at),
             )
 

@@ -104,7 +104,7 @@ class Project:
         return self.exists(path) and self.text(path) is None
 
     def lies_outside(self, path: str) -> bool:
-        """Checks whether a path leads out of the project, as to macros that projects share."""
+        """Checks whether a path leads out of the project, such as one to shared macros."""
         return Path(os.path.relpath(self.root / path, self.root)).parts[:1] == ("..",)
 
     def link_above(self, path: str) -> str | None:

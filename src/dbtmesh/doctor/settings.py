@@ -196,8 +196,8 @@ def version_pointer(project: Project) -> Iterator[Finding]:
 
 
 def quoting(project: Project) -> Iterator[Finding]:
-    """Checks that names are quoted on DuckDB. Unquoted ones are in lower case for dbt there, and
-    the mesh's are in upper case."""
+    """Checks that names are quoted on DuckDB. There dbt takes unquoted names as lower case, but the
+    mesh's are in upper case."""
     text = project.text(DBT_PROJECT)
     if project.member.engine is not Engine.CORE or text is None:
         return

@@ -176,7 +176,7 @@ def _ways_to_write(text: str, path: Path) -> Iterator[str]:
 
 
 def _alone(value: Any) -> Any:
-    """Returns a deep copy in which no part is shared, as those of aliases are."""
+    """Returns a deep copy in which no part occurs twice, as the value of an alias does."""
     if isinstance(value, dict):
         return {key: _alone(each) for key, each in value.items()}
     return [_alone(each) for each in value] if isinstance(value, list) else value

@@ -137,7 +137,7 @@ def _value(node: yaml.Node) -> Any:
     try:
         value = yaml.constructor.SafeConstructor().construct_document(node)
     except (yaml.YAMLError, RecursionError, ValueError):
-        raise CannotEdit("an alias stands for what cannot be written out") from None
+        raise CannotEdit("an alias stands for a value that cannot be written out") from None
     waiting, count = [value], 0
     while waiting:
         each = waiting.pop()

@@ -39,7 +39,7 @@ class Limit(Enum):
 class Environment:
     """An environment as GitHub has it.
 
-    patterns: of the branches that may use it, if the limit is NAMED; `tag v*` for tags. protected:
+    patterns: the branches that may use it, if the limit is NAMED; `tag v*` for tags. protected:
     the repository's protected branches, if the limit is PROTECTED. reviewers: one of these people
     and teams has to approve each job. rules: the types of other protection rules, such as
     `wait_timer`.
@@ -84,7 +84,7 @@ class Closing(Enum):
 
 @dataclass(frozen=True)
 class Repository:
-    """What matters of a repository. visibility: public, private or internal."""
+    """The facts about a repository that matter here. visibility: public, private or internal."""
 
     name: str
     default_branch: str
@@ -123,7 +123,7 @@ def allowed_branches(deploy_branch: str, default_branch: str) -> tuple[str, ...]
 
 
 def read_repository(api: Api, name: str) -> Repository:
-    """Raises MeshError."""
+    """Reads the facts about a repository. Raises MeshError."""
     found = api.get(f"/repos/{name}")
     with understood(f"GET /repos/{name}"):
         is_private = "private" if found["private"] else "public"

@@ -91,7 +91,7 @@ class Gh:
     ) -> subprocess.CompletedProcess[bytes]:
         """Raises MeshError where there is no `gh`, or it does not end."""
         if not shutil.which("gh"):
-            raise NotHere("GitHub's command line tool `gh` is not here (cli.github.com)")
+            raise NotHere("GitHub's command line tool `gh` is not installed (cli.github.com)")
         try:
             return subprocess.run(
                 ["gh", *arguments],

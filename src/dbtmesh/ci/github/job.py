@@ -43,7 +43,7 @@ def repository() -> str:
     """Returns the repository of this workflow. Raises MeshError outside of a workflow."""
     named = named_repository() or ""
     if not REPOSITORY.fullmatch(named):
-        raise MeshError("GITHUB_REPOSITORY names no repository (owner/name)")
+        raise MeshError("GITHUB_REPOSITORY does not name a repository (owner/name)")
     return named
 
 

@@ -66,7 +66,7 @@ def understood(asked: str) -> Iterator[None]:
 
 
 def pages(api: Api, path: str, key: str = "", **query: str | int) -> Iterator[dict[str, Any]]:
-    """Yields the entries of a list, page after page. key: the list's, in answers that are mappings.
+    """Yields the entries of a list, page after page. key: the list's key, if answers are mappings.
 
     Raises MeshError.
     """
@@ -74,7 +74,7 @@ def pages(api: Api, path: str, key: str = "", **query: str | int) -> Iterator[di
         answer = api.get(path, **query, per_page=PAGE, page=page)
         found = answer.get(key) if key and isinstance(answer, dict) else answer
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-            raise MeshError(f"GitHub answers GET {path} with no list: try again later")
+            raise MeshError(f"GitHub answers GET {path} without a list: try again later")
         yield from found
         if len(found) < PAGE:
             return

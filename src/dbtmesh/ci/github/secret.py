@@ -149,6 +149,6 @@ class Place:
         )
         return (
             f"every branch could use {self._where}, which could not be limited to "
-            f"{' and '.join(allowed)}: {terminal.line(str(error))}{plan}. See to it there, or have "
+            f"{' and '.join(allowed)}: {terminal.line(str(error))}{plan}. Limit it there, or have "
             "an administrator of the repository run this"
         )

@@ -47,7 +47,7 @@ def mask(secret: str) -> None:
     """Makes the log show `***` in place of a secret from here on. Raises ValueError for an empty
     one, and for more than one line, of which the log would show the rest."""
     if not secret.isprintable() or not secret:
-        raise ValueError("a secret of more than one line, or none")
+        raise ValueError("a secret has to be one line, and not empty")
     # On stderr, because stdout may go to a file; in one piece, because other threads may write.
     sys.stderr.write(f"::add-mask::{_data(secret, seen=False)}\n")
     sys.stderr.flush()
@@ -73,7 +73,7 @@ def output(**values: str) -> None:
     mark = f"end-{os.urandom(16).hex()}"
     for name in values:
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not a name of an output")
+            raise ValueError(f"{name!r} is not a valid name of an output")
     lines = [f"{name}<<{mark}\n{text}\n{mark}\n" for name, text in values.items()]
     with Path(step).open("a", encoding="utf-8") as outputs:
         outputs.write("".join(lines))
