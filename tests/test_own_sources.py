@@ -212,7 +212,7 @@ def test_a_sample_fills_what_is_not_declared(facts: Facts) -> None:
     kinds = {column.name: column.type for column in table.columns}
     assert kinds == {"ID": "VARCHAR", "day": "DATE", "note": "VARCHAR", "amount": "DECIMAL(4, 1)"}
     assert table.rows == [("1", "2026-01-02", None, None)]
-    assert plan.notes == ("source erp.s declares no type, so text is used: note",)
+    assert plan.notes == ("source erp.s has columns without a type, so text is used: note",)
 
 
 def test_what_needs_no_stand_in(facts: Facts) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dbtmesh.downstream.columns import Listed
 
 ATTEMPTS = 5
-"""How often to retry while other deploys of this project write the record, which is rare."""
+"""How often to try to write while other deploys of this project do the same, which is rare."""
 
 
 _REFERENCE = re.compile(rb"\b(?:ref|source)\s*\(")

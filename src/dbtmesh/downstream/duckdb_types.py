@@ -84,7 +84,7 @@ class Columns:
     def notes(self, what: str) -> Iterable[str]:
         """Yields a line for each kind of gap in the declaration."""
         if self.untyped:
-            yield f"{what} declares no type, so text is used: {some(self.untyped)}"
+            yield f"{what} has columns without a type, so text is used: {some(self.untyped)}"
         if self.foreign:
             yield f"{what} has types that DuckDB lacks, so text is used: {some(self.foreign)}"
 
