@@ -281,7 +281,7 @@ def push(
     key = keys.state(member.project, place.env, "deploy.json")
     for _ in range(ATTEMPTS):
         last, etag = last_deploy(state, member.project, place.env)
-        # A failed deploy keeps what the last good one was built from, as it is recorded by now.
+        # A failed deploy keeps the latest record of what the last good one was built from.
         now.built = own or (last.built if last else None)
         text = msgspec.json.format(msgspec.json.encode(now), indent=1) + b"\n"
         if arguments.dry_run:

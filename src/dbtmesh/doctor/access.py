@@ -45,6 +45,7 @@ def _in_its_properties(project: Project, model: Mapping[str, Any]) -> Iterator[E
 
 
 def _said_public(models: Any, model: Mapping[str, Any]) -> Iterator[Path]:
+    """Yields the paths below `models` at which the model, or its version, is set to public."""
     for at, named in _items(models):
         if named.get("name") != model["name"]:
             continue

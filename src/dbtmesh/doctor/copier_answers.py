@@ -32,6 +32,7 @@ UNTAGGED = re.compile(r"(.*-\d+-g)?[0-9a-f]{7,40}")
 
 
 def answers(project: Project) -> Iterator[Finding]:
+    """Checks that the recorded answers agree with mesh.yml, and that an update can start there."""
     name = project.member.answers_file
     recorded = project.yaml(name)
     if not recorded:

@@ -32,6 +32,7 @@ class Call:
 
 
 def calls(member: Member) -> Iterator[Call]:
+    """Yields the commands that the workflows of a member have to run."""
     if member.publishes:
         yield Call("publish-manifest", "deploys publish nothing, and no gate checks pull requests")
         yield Call("announce", "projects that read this one are not told of a deploy")
@@ -41,6 +42,7 @@ def calls(member: Member) -> Iterator[Call]:
 
 
 def workflows(project: Project) -> Iterator[Finding]:
+    """Checks that the workflows are where GitHub runs them, and run the commands of the mesh."""
     top = project.repository
     if top is None:
         yield note(WORKFLOWS, "this is not a git repository yet, so workflows were not checked")

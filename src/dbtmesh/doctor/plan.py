@@ -188,6 +188,7 @@ def write(project: Project) -> list[str]:
 
 
 def weighty(findings: Sequence[Finding]) -> list[Finding]:
+    """Returns the findings without the notes."""
     return [each for each in findings if each.weight is Weight.FINDING]
 
 

@@ -214,6 +214,7 @@ def quoting(project: Project) -> Iterator[Finding]:
 
 
 def query_comment(project: Project) -> Iterator[Finding]:
+    """Advises that query-comment calls the template's macro."""
     if project.dbt_project and "query_comment" not in str(project.dbt_project.get("query-comment")):
         yield note(
             DBT_PROJECT,

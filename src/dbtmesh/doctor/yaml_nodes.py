@@ -69,6 +69,8 @@ def lines_of(text: str) -> list[str]:
 
 
 def deepest(text: str, path: Path) -> Found:
+    """Finds the deepest node of a path that exists. Raises CannotEdit where the text is not valid
+    YAML, or where a scalar or a list on the way cannot hold the rest of the path."""
     return _walk(_composed(text)[0], path)
 
 
@@ -119,6 +121,7 @@ def value_at(value: Any, path: Path) -> Any:
 
 
 def told(path: Path) -> str:
+    """Formats a path for a message, such as `models.shop.+schema`."""
     return ".".join(map(str, path))
 
 
