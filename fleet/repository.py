@@ -18,16 +18,16 @@ def check_version(answers: Answers, releases: Releases) -> None:
     """Raises NeedsPerson where an update cannot start from the member's version."""
     version = answers.version
     if not releases.is_at(answers.template):
-        raise NeedsPerson(f"is of another template, {answers.template} (--also names an address)")
+        raise NeedsPerson(f"has another template, {answers.template} (--also adds an address)")
     if not version or UNTAGGED.fullmatch(version):
         raise NeedsPerson(
-            f"is of an untagged version ({version or 'none'}): `copier recopy --trust` renders it "
+            f"has an untagged version ({version or 'none'}): `copier recopy --trust` renders it "
             "from a release, and git diff shows what that would lose"
         )
     if version not in (*releases.tags, *releases.later):
         raise NeedsPerson(
-            f"is of {version}, which is not a release up to {releases.newest}: was _commit edited "
-            "in its answers file, or the release withdrawn?"
+            f"has version {version}, which is not a release up to {releases.newest}: was _commit "
+            "edited in its answers file, or the release withdrawn?"
         )
 
 
