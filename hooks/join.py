@@ -42,7 +42,7 @@ MERGED = (
 )
 """The checks whose fixes are written. They do not change the meaning of existing lines."""
 LOOKED_AT = tuple(each for each in plan.FILES if each is not copier_answers.answers)
-"""The checks that report in the end. Copier has just written the answers file: it needs none."""
+"""The checks whose findings are reported. The answers file is not among them: it is new."""
 MERGEABLE = ("dbt_project.yml", "profiles.yml", "requirements.txt", ".gitignore", ".gitattributes")
 REQUIREMENTS, WORKFLOWS, DBT_PROJECT = "requirements.txt", ".github/workflows/", "dbt_project.yml"
 LOCK = f"it pins versions, so what the mesh needs is in {environment.AFTER}, installed after it"

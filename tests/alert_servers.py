@@ -44,7 +44,7 @@ def _serving(server: socketserver.BaseServer) -> Iterator[None]:
 
 @dataclass
 class Slack:
-    """messages: what was posted. statuses: the next responses' statuses; after these, 200."""
+    """A webhook. messages: what was posted. statuses: those of the next responses, then 200."""
 
     url: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)

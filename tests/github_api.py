@@ -78,7 +78,7 @@ class Installation:
 
 
 LONGEST_JWT = 600
-"""Seconds; GitHub's own clock decides."""
+"""The longest lifetime of a JWT, in seconds, by GitHub's own clock."""
 
 
 @dataclass(frozen=True)
