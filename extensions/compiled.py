@@ -106,7 +106,7 @@ class Once(CodeGenerator):
 
 
 class Compiled(Extension):
-    """Sets up both caches. It keeps nothing if the user has no folder that nobody else can write to."""
+    """Sets up both caches. Without a folder that only the user can write to, it keeps nothing."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
