@@ -173,7 +173,7 @@ def test_a_secret_is_masked_as_it_is(capsys: pytest.CaptureFixture[str]) -> None
     workflow_commands.mask("a%b")
     assert capsys.readouterr().err == "::add-mask::a%25b\n"
     for secret in ("", "a\nb"):
-        with pytest.raises(ValueError, match="more than one line"):
+        with pytest.raises(ValueError, match="a secret has to be one line"):
             workflow_commands.mask(secret)
 
 
@@ -187,7 +187,7 @@ def test_outputs_cannot_smuggle_in_another(tmp_path: Any, monkeypatch: Any) -> N
         name, mark = line.split("<<")
         found[name] = "\n".join(iter(lambda mark=mark: next(lines), mark))  # type: ignore[misc]
     assert found == {"one": "x\nEOF\ntwo=evil\ntwo<<end\nevil\nend", "three": "3"}
-    with pytest.raises(ValueError, match="not a name"):
+    with pytest.raises(ValueError, match="not a valid name of an output"):
         workflow_commands.output(**{"a=b\nc": "d"})
 
 
