@@ -312,7 +312,9 @@ def asked_of(kind: str, registry: str) -> list[str]:
 
 def test_the_readme_counts_what_snowflake_and_github_alone_take() -> None:
     section = (ROOT / "README.md").read_text().split("### With Snowflake and GitHub alone")[1]
-    counted = re.search(r"takes (\d+) lines of commands and (\d+) questions \((\d+) questions if", section)
+    counted = re.search(
+        r"takes (\d+) lines of commands and (\d+) questions \((\d+) questions if", section
+    )
     assert counted
     block = section.split("```bash\n")[1].split("```")[0]
     numbers = [len(block.splitlines())]
