@@ -427,6 +427,26 @@ def test_git_says_what_it_ignores_where_a_folder_is_a_link(render: Render) -> No
     assert any(each.where.startswith("vendor/dbtmesh-") for each in examined(member))
 
 
+def test_git_says_what_it_ignores_beside_a_submodule_and_for_names_that_are_no_text(
+    render: Render,
+) -> None:
+    member = render(kind="upstream")
+    (member.path / ".gitignore").write_text("*.whl\n")
+    committed(member)
+    other = member.path / "other"
+    git(member.path, "init", "--quiet", "other")
+    git(other, "commit", "--quiet", "--allow-empty", "--message", "first")
+    git(member.path, "add", "other")  # as a submodule
+    project = Project(load_member(member.path))
+    rule = ".gitignore:1: *.whl"
+    for paths in (("other/b.whl", "a.whl"), ("mesh.yml", "a.whl", "other/b.whl", "c d.whl")):
+        assert project.ignored(*paths) == {
+            path: rule for path in paths if path.endswith(".whl") and "/" not in path
+        }
+    named = [os.fsdecode(name) for name in (b"caf\xe9.whl", "café\n.whl".encode())]
+    assert project.ignored(*named) == dict.fromkeys(named, rule)
+
+
 def test_conflicts_and_rejected_edits_are_found(render: Render) -> None:
     member = committed(render(kind="upstream"))
     sql = member.path / "snowflake/99_teardown.sql"

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -211,32 +212,41 @@ class Project:
     def ignored(self, *paths: str) -> dict[str, str]:
         """Returns the paths that git ignores, each with its rule, such as `.gitignore:3: *.whl`.
 
-        A file that git tracks is not ignored. Paths below a link are not asked for: with one of
-        them, git would fail and answer for no path at all.
+        A file that git tracks is not ignored. With a path below a link or in a submodule, git fails
+        and answers for no path at all: the former are not asked for, and for the latter, git is
+        asked again about fewer paths.
         """
         asked = [path for path in paths if not self._lies_behind_link(path)]
-        said = self.git("check-ignore", "--verbose", "-z", "--stdin", given="\0".join(asked))
-        found = zip(*[iter(said.split("\0"))] * 4, strict=False)
+        done = self._run("check-ignore", "--verbose", "-z", "--stdin", given="\0".join(asked))
+        if done is None or done.returncode > 1:
+            if len(asked) < 2 or self.repository is None:
+                return {}
+            middle = len(asked) // 2
+            return self.ignored(*asked[:middle]) | self.ignored(*asked[middle:])
+        found = zip(*[iter(done.stdout.split("\0"))] * 4, strict=False)
         return {
             path: f"{source}:{line}: {pattern}"
             for source, line, pattern, path in found
             if not pattern.startswith("!")
         }
 
-    def git(self, *words: str, given: str = "") -> str:
-        """Runs git, and returns its output; empty where git fails, or is not installed.
+    def git(self, *words: str) -> str:
+        """Runs git, and returns its output; empty where git fails, or is not installed."""
+        done = self._run(*words)
+        return "" if done is None or done.returncode else done.stdout.strip()
 
-        given: the standard input.
-        """
+    def _run(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str] | None:
+        """Runs git; None where it is not installed. given: the standard input. Names of files may
+        be bytes that are no text."""
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 ["git", *words],
                 cwd=self.root,
                 input=given,
                 capture_output=True,
-                text=True,
+                encoding=sys.getfilesystemencoding(),
+                errors=sys.getfilesystemencodeerrors(),
                 check=False,
             )
         except OSError:
-            return ""
-        return done.stdout.strip() if done.returncode == 0 else ""
+            return None
