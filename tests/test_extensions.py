@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import tempfile
-from collections.abc import Callable
-from functools import partial
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import delivery
 import pytest
 from compiled import Compiled
 from derived import CLOUDS, Derived, layers, registry
-from jinja2 import DictLoader, Environment, nodes
+from jinja2 import DictLoader, Environment, nodes, pass_context
 from jinja2.compiler import CodeGenerator
 
 from dbtmesh.registry import store
@@ -109,32 +110,97 @@ def test_a_text_is_compiled_once_for_each_way_to_compile_it(scratch: Path) -> No
     assert len(compiled) == 6
 
 
-def test_texts_stay_compiled_for_the_next_process(
-    scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at_end: list[Callable[[], None]] = []
-    monkeypatch.setattr(
-        "atexit.register", lambda keep, *arguments: at_end.append(partial(keep, *arguments))
-    )
-
+def test_texts_stay_compiled_for_the_next_process(scratch: Path) -> None:
     def process(*texts: str) -> list[str]:
         """What it renders of the texts; at its end it keeps what it compiled."""
         environment = Texts(extensions=[Compiled])
         shown = [environment.from_string(text).render(x=1) for text in texts]
-        at_end.pop()()
+        del environment
+        gc.collect()
         return shown
 
     assert process("{{ x }}", "a") == ["1", "a"]
     assert process("{{ x }}", "{% block b %}{{ x }}{% endblock %}", "a") == ["1", "1", "a"]
     assert len(compiled) == 3
-    (file,) = scratch.rglob("copier_dbt_mesh_texts.cache")
+    (file,) = scratch.rglob("copier_dbt_mesh_texts_*.cache")
     (*_, others) = file.parent.iterdir()
     whole = file.read_bytes()
-    for damaged in (b"", whole[:5], whole[:100], b"x" + whole, whole[:-1] + b"x" * 9):
+    middle = len(whole) // 2
+    zeros = whole[:middle] + bytes(99) + whole[middle + 99 :]
+    for damaged in (b"", whole[:5], whole[:100], b"x" + whole, whole[:-1] + b"x" * 9, zeros):
+        compiled.clear()
         file.write_bytes(damaged)
         assert process("a", "{{ x }}") == ["a", "1"]
-    assert file.read_bytes()[:5] == whole[:5]
+        assert len(compiled) == 2
+    assert process("a", "{{ x }}") == ["a", "1"]
+    assert len(compiled) == 2
     assert others == file, "nothing else stays there"
+
+
+def test_an_environment_that_nothing_renders_with_stays_in_no_memory(scratch: Path) -> None:
+    environment = Texts(extensions=[Compiled])
+    environment.from_string("{{ x }}").render(x=1)
+    kept = weakref.ref(environment.code_generator_class)
+    del environment
+    gc.collect()
+    assert kept() is None, "a process renders many members"
+
+
+def test_where_the_folder_is_full_no_part_of_a_file_stays(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", replace)
+    environment = Texts(extensions=[Compiled])
+    assert environment.from_string("{{ x }}").render(x=1) == "1"
+    del environment
+    gc.collect()
+    assert [path for path in scratch.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_code_is_compiled_anew_for_another_filter_and_other_settings(
+    scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_file: bool
+) -> None:
+    """An update renders with the filters of two versions, which have most texts in common."""
+    text = "{{ 'x' | shown }}{{ x | shown }}{{ '<' }}"
+
+    def render(version: str, shown: Any, **settings: Any) -> str:
+        module = scratch / version / "extensions/compiled.py"
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text(version)
+        monkeypatch.setattr("compiled.__file__", str(module))
+        loader = DictLoader({"a.jinja": text})
+        environment = Texts(extensions=[Compiled], optimized=False, loader=loader, **settings)
+        environment.filters["shown"] = shown
+        template = environment.get_template("a.jinja") if is_file else environment.from_string(text)
+        done = str(template.render(x=1, y=2))
+        del environment, template
+        gc.collect()
+        return done
+
+    def with_context(context: Any, value: object) -> str:
+        return f"{value}{context['y']}"
+
+    assert render("v1", str) == "x1<"
+    assert render("v2", lambda value: f"-{value}") == "-x-1<"
+    assert render("v3", pass_context(with_context)) == "x212<"
+    assert render("v1", str, autoescape=True) == "x1&lt;"
+    assert render("v1", str, variable_start_string="[[", variable_end_string="]]") == text
+    compiled.clear()
+    assert render("v1", str) == "x1<"
+    assert compiled == []
+
+
+def test_without_a_temporary_folder_nothing_is_written_to_the_repository(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python takes the current folder then. Code that somebody has committed must not run."""
+    monkeypatch.chdir(scratch)
+    assert rendered("{{ x }}") == "1"
+    assert list(scratch.iterdir()) == []
 
 
 def test_texts_stay_compiled_for_the_next_rendering_of_a_process(scratch: Path) -> None:
