@@ -111,10 +111,10 @@ def join(answers_file: Path, copied: Path) -> Joined:
         else place
         for place in places
     ]
-    written = [place.as_posix() for place in places if (copied / place).exists()]
-    written += [path.relative_to(copied).as_posix() for path in project.glob("vendor/*.whl")]
+    written = [copied / place for place in places if (copied / place).exists()]
+    written += project.glob("vendor/*.whl")
     return Joined(
-        written=sorted(set(written)),
+        written=sorted({*known_to_git(written, copied)}),
         told=told,
         findings=doctor.findings(project, LOOKED_AT),
         staged=staged,
@@ -265,6 +265,15 @@ def other_endings(project: Path) -> list[str]:
     ]
 
 
+def known_to_git(paths: Sequence[Path], copied: Path) -> Iterator[str]:
+    """Yields the paths relative to the repository's top, without links above them: git knows a file
+    only by that path, and with another one, it fails for all. Files outside are left out."""
+    for path in paths:
+        place = path.parent.resolve() / path.name
+        if place.is_relative_to(copied.resolve()):
+            yield place.relative_to(copied.resolve()).as_posix()
+
+
 def to_add(written: Sequence[str], copied: Path) -> list[str]:
     """Returns the paths for `git add`: no ignored files, and a folder if git tracks none of it."""
     tracked = set(_git(copied, "ls-files", "-z"))
@@ -292,6 +301,12 @@ def _changed(copied: Path, path: str) -> bool:
 
 def _git(folder: Path, *words: str, given: str | None = None) -> list[str]:
     done = subprocess.run(
-        ["git", *words], cwd=folder, input=given, capture_output=True, text=True, check=False
+        ["git", *words],
+        cwd=folder,
+        input=given,
+        capture_output=True,
+        encoding=sys.getfilesystemencoding(),  # names of files may be bytes that are no text
+        errors=sys.getfilesystemencodeerrors(),
+        check=False,
     )
     return [name for name in done.stdout.split("\0") if name]

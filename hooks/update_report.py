@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -185,6 +186,11 @@ def message(
 def _git(folder: Path, *arguments: str) -> list[str]:
     """Runs git and returns the NUL-separated names that it prints."""
     done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ["git", *arguments],
+        cwd=folder,
+        capture_output=True,
+        encoding=sys.getfilesystemencoding(),  # names of files may be bytes that are no text
+        errors=sys.getfilesystemencodeerrors(),
+        check=True,
     )
     return [name for name in done.stdout.split("\0") if name]

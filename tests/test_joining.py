@@ -552,6 +552,27 @@ def test_constraints_of_the_team_and_what_a_link_leads_to_stay(
     assert elsewhere.read_text() == "target/\n"
 
 
+def test_beside_a_link_and_a_name_that_is_no_text_the_first_step_adds_what_the_copy_wrote(
+    template: Source, tmp_path: Path
+) -> None:
+    folder = repository(tmp_path / "shop", {**THEIRS, "shared/their.sql": "select 1"})
+    (folder / "macros").mkdir(exist_ok=True)
+    (folder / "macros").rename(folder / "shared/macros")
+    (folder / "macros").symlink_to("shared/macros")
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("old")
+    with (folder / ".gitignore").open("a") as rules:
+        rules.write("/snowflake/audit/\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "shared")
+    said = copy(template, folder)
+    assert "failed" not in said
+    line = re.findall(r"^ +(git add .*)$", said, re.MULTILINE)[0]
+    subprocess.run(line, shell=True, cwd=folder, check=True, capture_output=True)
+    staged = git(folder, "diff", "--cached", "--name-only").splitlines()
+    assert {"mesh.yml", "shared/macros/public_read.sql"} <= {*staged}
+    assert not any("audit" in path for path in staged)
+
+
 def conf(folder: Path, files: dict[str, str]) -> dict[str, Any]:
     """What the filters of copier.yml get for a folder with these files."""
     write(folder, files)
