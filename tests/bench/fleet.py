@@ -81,6 +81,7 @@ def fleet_status(lab: Lab) -> Iterator[Figure]:
     fleet = lab.once("fleet", lambda folder: fleet_of(folder, MEMBERS))
     clones = lab.folder / "many"
     if not clones.exists():
+        fleet.reset()  # of updated members, the library in vendor/ would be missing in the clones
         clones.mkdir()
         for number in range(STATUS_MEMBERS):
             original = fleet.members[number % MEMBERS]
