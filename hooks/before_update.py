@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -82,5 +83,20 @@ def old_rendering(answers: Path) -> Path | None:
     return Path(folder)
 
 
-def git(*arguments: str, given: bytes | None = None) -> bytes:
-    return subprocess.run(["git", *arguments], input=given, capture_output=True, check=True).stdout
+def git(
+    *arguments: str, given: bytes | None = None, folder: Path | None = None, check: bool = True
+) -> bytes:
+    """Runs git and returns its output. folder: where, if not in the current one."""
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, input=given, capture_output=True, check=check
+    ).stdout
+
+
+def git_names(
+    *arguments: str, given: Iterable[str] = (), folder: Path | None = None, check: bool = True
+) -> list[str]:
+    """Runs git with `-z`, and returns the names that it prints, which may be bytes that are no
+    text. given: names for its standard input."""
+    names = os.fsencode("\0".join(given))
+    printed = git(*arguments, given=names, folder=folder, check=check)
+    return [os.fsdecode(name) for name in printed.split(b"\0") if name]

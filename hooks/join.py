@@ -8,19 +8,19 @@ team's, under a name that no tool reads, and people take over what they want.
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import copier
 import doctor  # before the library, which it finds
 import library
 import merge_requirements
-from before_update import TEMPLATE
+from before_update import TEMPLATE, git_names
 
 from dbtmesh import yaml_files
 from dbtmesh.config import load_member
@@ -32,6 +32,8 @@ from dbtmesh.output.words import counted, some
 sys.path.insert(0, str(TEMPLATE / "extensions"))
 import joining
 
+_git = partial(git_names, check=False)
+"""Runs git, which fails outside of a repository: nothing is tracked, staged or ignored there."""
 BESIDE = repository.BESIDE
 MERGED = (
     settings.hooks_called,
@@ -80,7 +82,7 @@ def join(answers_file: Path, copied: Path) -> Joined:
     own = [path for path in str(answers.get("own_files") or "").split(",") if path]
     folder = answers_file.parent
     project = copied / folder
-    staged = bool(_git(copied, "diff", "--cached", "--name-only", "-z"))
+    staged = bool(_git("diff", "--cached", "--name-only", "-z", folder=copied))
     uncommitted = [path for path in MERGEABLE if path in own and _changed(project, path)]
     with tempfile.TemporaryDirectory(prefix="copier-dbt-mesh.") as scratch:
         pristine = Path(scratch) / "copy"
@@ -255,7 +257,7 @@ def other_sql(own: Sequence[str], project: Path, pristine: Path) -> list[str]:
 
 def other_endings(project: Path) -> list[str]:
     """Warns of files that are committed with CRLF although the new .gitattributes requires LF."""
-    listed = _git(project, "ls-files", "--eol", "-z")
+    listed = _git("ls-files", "--eol", "-z", folder=project)
     mixed = [line for line in listed if line.startswith("i/crlf") and " eol=lf" in line]
     if not mixed:
         return []
@@ -268,16 +270,17 @@ def other_endings(project: Path) -> list[str]:
 def known_to_git(paths: Sequence[Path], copied: Path) -> Iterator[str]:
     """Yields the paths relative to the repository's top, without links above them: git knows a file
     only by that path, and with another one, it fails for all. Files outside are left out."""
+    top = copied.resolve()
     for path in paths:
         place = path.parent.resolve() / path.name
-        if place.is_relative_to(copied.resolve()):
-            yield place.relative_to(copied.resolve()).as_posix()
+        if place.is_relative_to(top):
+            yield place.relative_to(top).as_posix()
 
 
 def to_add(written: Sequence[str], copied: Path) -> list[str]:
     """Returns the paths for `git add`: no ignored files, and a folder if git tracks none of it."""
-    tracked = set(_git(copied, "ls-files", "-z"))
-    ignored = set(_git(copied, "check-ignore", "-z", "--stdin", given="\0".join(written)))
+    tracked = set(_git("ls-files", "-z", folder=copied))
+    ignored = set(_git("check-ignore", "-z", "--stdin", given=written, folder=copied))
     folders = {parent.as_posix() for path in tracked for parent in PurePosixPath(path).parents}
     found: dict[str, None] = {}
     for path in written:
@@ -292,21 +295,8 @@ def to_add(written: Sequence[str], copied: Path) -> list[str]:
 def to_force(written: Sequence[str], copied: Path) -> list[str]:
     """Returns the wheels that git ignores here. They must be committed: no clone works without."""
     wheels = [path for path in written if library.is_wheel(path)]
-    return sorted(_git(copied, "check-ignore", "-z", "--stdin", given="\0".join(wheels)))
+    return sorted(_git("check-ignore", "-z", "--stdin", given=wheels, folder=copied))
 
 
 def _changed(copied: Path, path: str) -> bool:
-    return bool(_git(copied, "diff", "--name-only", "-z", "--", path))
-
-
-def _git(folder: Path, *words: str, given: str | None = None) -> list[str]:
-    done = subprocess.run(
-        ["git", *words],
-        cwd=folder,
-        input=given,
-        capture_output=True,
-        encoding=sys.getfilesystemencoding(),  # names of files may be bytes that are no text
-        errors=sys.getfilesystemencodeerrors(),
-        check=False,
-    )
-    return [name for name in done.stdout.split("\0") if name]
+    return bool(_git("diff", "--name-only", "-z", "--", path, folder=copied))

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import update_report
-from before_update import TEMPLATE, git, is_untouched
+from before_update import TEMPLATE, git, git_names, is_untouched
 
 
 def take_out(answers: Path) -> list[str]:
@@ -22,11 +22,11 @@ def take_out(answers: Path) -> list[str]:
     More lines name the team's own scripts that import a removed module.
     """
     folder = (answers.parent / "scripts").as_posix()
-    listed = git("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", f"{folder}/").decode()
+    listed = git_names("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", f"{folder}/")
     head = git("rev-parse", "--short", "HEAD").decode().strip()
     told = []
     gone = {"mesh"}
-    for path in filter(None, listed.split("\0")):
+    for path in listed:
         name = Path(path).relative_to(folder).as_posix()
         if was_ours(name) and now_in_template(name) is None:
             gone.add(Path(name).stem)

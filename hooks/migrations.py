@@ -27,7 +27,14 @@ import library
 import next_steps
 import update_report
 from after_copy import UNTAGGED, print_whatever_the_terminal_takes, read_answers
-from before_update import TEMPLATE, committed, git, is_untouched, rendered_before
+from before_update import (
+    TEMPLATE,
+    committed,
+    git,
+    git_names,
+    is_untouched,
+    rendered_before,
+)
 
 INSTALLED = (*next_steps.REQUIREMENTS, "constraints.txt")
 """The files that `pip install` reads."""
@@ -73,7 +80,7 @@ def keep_edited_files(answers: Path) -> list[str]:
 
     An update removes a file when the template drops it, or when the member changes its kind.
     """
-    removed = git("ls-files", "--deleted", "-z").decode().split("\0")[:-1]
+    removed = git_names("ls-files", "--deleted", "-z")
     # the template does not hold the wheel, and the hook has removed the old one on purpose
     lost = [path for path in removed if not library.is_wheel(path)]
     kept = [path for path in lost if not is_untouched(answers, path)]
@@ -123,7 +130,7 @@ def updated(answers: Path, library_version: str, quiet: bool) -> None:
     before = (committed(answers.as_posix()) or b"").decode("utf-8", "replace")
     project = re.search(r"^project_name: *(.*)$", given, re.MULTILINE)
     in_conflict = update_report.conflicts(Path())
-    differs = git("diff", "--name-only", "--relative", "-z", "HEAD").decode().split("\0")
+    differs = git_names("diff", "--name-only", "--relative", "-z", "HEAD")
     findings = other_roles(answers, differs)
     if not in_conflict:  # otherwise the files are not final yet
         try:

@@ -68,7 +68,9 @@ class Report(NamedTuple):
 def after_copy(
     answers: Mapping[str, str], answers_file: Path, copied: Path, *, quiet: bool
 ) -> Report:
-    """Joins the copy with existing files, also if `quiet`, and returns the report.
+    """Joins the copy with existing files, and returns the report.
+
+    With `quiet`, the report is empty, and files are joined only if `own_files` names some.
 
     copied: the folder that Copier wrote into, which is the top of the member's repository.
     """

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from before_update import git_names
 from next_steps import installs
 
 ENTRY = re.compile(r"^## v?(?P<version>\d+\.\d+\.\d+)\b.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -44,9 +43,11 @@ def conflicts(member: Path) -> dict[str, list[int]]:
     """
     found = {
         path: conflict_lines((member / path).read_bytes()) if (member / path).is_file() else []
-        for path in _git(member, "diff", "--name-only", "--relative", "--diff-filter=U", "-z")
+        for path in git_names(
+            "diff", "--name-only", "--relative", "--diff-filter=U", "-z", folder=member
+        )
     }
-    rejected = _git(member, "ls-files", "--others", "-z", "--", f"*{REJECTED}")
+    rejected = git_names("ls-files", "--others", "-z", "--", f"*{REJECTED}", folder=member)
     return found | {path: [] for path in rejected}
 
 
@@ -181,16 +182,3 @@ def message(
         "  git reset --hard && git clean -fd",
     ]
     return "\n".join(lines)
-
-
-def _git(folder: Path, *arguments: str) -> list[str]:
-    """Runs git and returns the NUL-separated names that it prints."""
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        capture_output=True,
-        encoding=sys.getfilesystemencoding(),  # names of files may be bytes that are no text
-        errors=sys.getfilesystemencodeerrors(),
-        check=True,
-    )
-    return [name for name in done.stdout.split("\0") if name]

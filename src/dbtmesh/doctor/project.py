@@ -115,9 +115,6 @@ class Project:
                 return folder.as_posix()
         return None
 
-    def _lies_behind_link(self, path: str) -> bool:
-        return any((self.root / above).is_symlink() for above in PurePosixPath(path).parents[:-1])
-
     def leads_out(self, path: str) -> bool:
         """Checks whether a file or folder is a link that leads out of the project."""
         place = self.root / path
@@ -213,16 +210,14 @@ class Project:
         """Returns the paths that git ignores, each with its rule, such as `.gitignore:3: *.whl`.
 
         A file that git tracks is not ignored. With a path below a link or in a submodule, git fails
-        and answers for no path at all: the former are not asked for, and for the latter, git is
-        asked again about fewer paths.
+        and answers for no path at all: it is asked again about fewer paths.
         """
-        asked = [path for path in paths if not self._lies_behind_link(path)]
-        done = self._run("check-ignore", "--verbose", "-z", "--stdin", given="\0".join(asked))
+        done = self._run("check-ignore", "--verbose", "-z", "--stdin", given="\0".join(paths))
         if done is None or done.returncode > 1:
-            if len(asked) < 2 or self.repository is None:
+            if len(paths) < 2 or self.repository is None:
                 return {}
-            middle = len(asked) // 2
-            return self.ignored(*asked[:middle]) | self.ignored(*asked[middle:])
+            middle = len(paths) // 2
+            return self.ignored(*paths[:middle]) | self.ignored(*paths[middle:])
         found = zip(*[iter(done.stdout.split("\0"))] * 4, strict=False)
         return {
             path: f"{source}:{line}: {pattern}"
