@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,25 @@ NODE = """#!/bin/sh
 echo "$0"
 """
 """A program `node`, for which act asks in each job. No stub needs it."""
+
+READ = "act-has-read-it"
+"""A workflow command that no one knows. act logs it like the others."""
+
+BASH = """#!/bin/sh
+{bash} "$@"
+status=$?
+[ $status = 0 ] || [ ! -t 1 ] || {{
+  echo "::{read}::$$"
+  for _ in $(seq 500); do
+    ! grep -q "::{read}::$$" "$ACTIONS_LOG" || break
+    sleep 0.02
+  done
+}}
+exit $status
+"""
+"""A program `bash` for steps. If a step fails, it ends when act has logged what the step printed.
+act alone closes the terminal of a step that has failed even if it has not read everything from it
+(`exec` in its pkg/container/host_environment.go). On a busy machine, the last lines are lost."""
 
 AWS = """
 cd "$ACTIONS_TESTS"
@@ -200,7 +220,7 @@ class Actions:
         place = self.folder / f"run{self.number}"
         place.mkdir(parents=True)
         text = (repository / ".github/workflows" / workflow).read_text()
-        path = place / workflow
+        path, log = place / workflow, place / "log"
         path.write_text(UNKNOWN.sub("", text))
         (place / "event.json").write_text(json.dumps(payload or {}))
         (place / "secrets").write_text(_dotenv(secrets or {}))
@@ -220,7 +240,9 @@ class Actions:
             TEXT_ALONE: "1",  # act gives steps a terminal
             "PIP_NO_INDEX": "1",  # everything else is installed, and nothing may be downloaded
             **environment,
+            "ACTIONS_LOG": str(log),
         }
+        inherited["PATH"] = f"{self._programs()}{os.pathsep}{inherited['PATH']}"
         (place / "env").write_text(_dotenv(inherited))
         command = [BIN / "act", event, "-C", repository, "-W", path, "-e", place / "event.json"]
         command += ["-P", "ubuntu-latest=-self-hosted", "--json", "--no-cache-server", "--rm"]
@@ -230,32 +252,33 @@ class Actions:
             command += ["--var", f"{name}={value}"]
         for action, sha in sorted(set(USES.findall(text))):
             command += ["--local-repository", f"{action}@{sha}={self._stub(action)}"]
-        path_of_act = f"{self._node().parent}{os.pathsep}{inherited['PATH']}"
-        done = subprocess.run(
-            list(map(str, command)),
-            env={**os.environ, **inherited, "HOME": str(self._home()), "PATH": path_of_act},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=500,
-            check=False,
-        )
-        (place / "log").write_text(done.stdout)
-        return _read(done.returncode, done.stdout)
+        with log.open("w") as output:
+            done = subprocess.run(
+                list(map(str, command)),
+                env={**os.environ, **inherited, "HOME": str(self._home())},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=500,
+                check=False,
+            )
+        return _read(done.returncode, log.read_text())
 
     def _home(self) -> Path:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         return home
 
-    def _node(self) -> Path:
-        program = self.folder / "bin/node"
-        if not program.exists():
-            program.parent.mkdir()
-            program.write_text(NODE)
+    def _programs(self) -> Path:
+        """Writes the programs that come before all others, and returns their folder."""
+        folder = self.folder / "bin"
+        folder.mkdir(exist_ok=True)
+        bash = shutil.which("bash")
+        for name, text in {"node": NODE, "bash": BASH.format(bash=bash, read=READ)}.items():
+            program = folder / name
+            program.write_text(text)
             program.chmod(0o755)
-        return program
+        return folder
 
     def _stub(self, action: str) -> Path:
         """Writes the stub of an action, and returns its folder for act's --local-repository."""
@@ -314,7 +337,7 @@ def _read(status: int, log: str) -> Run:
             for (job, _), each in steps.items()
         ],
         jobs,
-        "\n".join(str(line.get("msg", "")) for line in lines),
+        "\n".join(str(line.get("msg", "")) for line in lines if line.get("command") != READ),
     )
 
 

@@ -125,7 +125,7 @@ def test_nothing_is_released_twice(desk: Desk) -> None:
     desk.commit()  # act takes a commit with a tag for the tag
     run = desk.release()
     assert not run.ok
-    assert f"{TAG} is released already" in run.log
+    assert f"{TAG} is released already" in run.log, run
     assert not desk.asked
 
 
