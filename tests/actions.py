@@ -272,12 +272,12 @@ class Actions:
     def _programs(self) -> Path:
         """Writes the programs that come before all others, and returns their folder."""
         folder = self.folder / "bin"
-        folder.mkdir(exist_ok=True)
-        bash = shutil.which("bash")
-        for name, text in {"node": NODE, "bash": BASH.format(bash=bash, read=READ)}.items():
-            program = folder / name
-            program.write_text(text)
-            program.chmod(0o755)
+        bash = BASH.format(bash=shutil.which("bash"), read=READ)
+        if not folder.exists():
+            folder.mkdir()
+            for name, text in {"node": NODE, "bash": bash}.items():
+                (folder / name).write_text(text)
+                (folder / name).chmod(0o755)
         return folder
 
     def _stub(self, action: str) -> Path:

@@ -141,7 +141,7 @@ def test_bytes_of_no_encoding_are_replaced_where_git_has_them(render: Render) ->
     file.write_bytes(b"# caf\x81, caf\xe9\n" + file.read_bytes())
     committed(member)
     said = fix(member)
-    assert f"{PROFILES}: from an unknown encoding to UTF-8, with 2 bytes replaced by �" in said
+    assert f"{PROFILES}: from an unknown encoding to UTF-8, with 2 characters replaced by �" in said
     assert file.read_text().startswith("# caf�, caf�\n")
     file.write_bytes(b"# \x81\n" + file.read_bytes().partition(b"\n")[2])
     finding = one(member)

@@ -22,6 +22,7 @@ from dbtmesh.doctor import (
 from dbtmesh.doctor.finding import Finding, Weight
 from dbtmesh.doctor.project import Project
 from dbtmesh.files import read_whole, refuse_read_only, rewrite, write_whole
+from dbtmesh.output.words import counted
 
 Check = Callable[[Project], Iterator[Finding]]
 MOST_ROUNDS = 100
@@ -148,7 +149,7 @@ def difference(project: Project) -> list[str]:
         if before.leads_out(path):
             lines.append(f"{path}: a link to {(project.root / path).readlink()} becomes a file")
         if guess:
-            lost = f", with {guess.lost} bytes replaced by �" if guess.lost else ""
+            lost = f", with {counted(guess.lost, 'character')} replaced by �" if guess.lost else ""
             lines.append(f"{path}: from {guess.encoding} to UTF-8{lost}")
         lines += difflib.unified_diff(
             (old or "").split("\n"),
