@@ -83,9 +83,9 @@ BASH = """#!/bin/sh
 {bash} "$@"
 status=$?
 [ $status = 0 ] || [ ! -t 1 ] || {{
-  echo "::{read}::$$"
-  for _ in $(seq 500); do
-    ! grep -q "::{read}::$$" "$ACTIONS_LOG" || break
+  echo "::{read}::$$ "
+  for _ in $(seq 3000); do
+    ! grep -q "::{read}::$$ " "$ACTIONS_LOG" || break
     sleep 0.02
   done
 }}

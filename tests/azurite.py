@@ -13,8 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from azure.storage.blob import (  # of dbt-loom's own
     generate_container_sas,
 )
 
-from tests.s3_server import free_ports
+from tests.s3_server import on_free_ports
 
 RELEASE = "3.35.0"  # the last that runs on node 20
 HOME = Path(sys.prefix) / "azurite"
@@ -76,38 +75,19 @@ def make() -> None:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Azure]:
-    (port,) = free_ports(1)
     options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["node", PROGRAM, "--blobHost", "127.0.0.1", "--blobPort", str(port), *options],
-            cwd=folder,
-            env={**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    server = Azure(f"http://127.0.0.1:{port}")
-    try:
-        _prepare(server, process, folder / "log")
-        yield server
-    finally:
-        process.kill()
-        process.wait()
 
+    def command(ports: Sequence[int]) -> list[object]:
+        return ["node", PROGRAM, "--blobHost", "127.0.0.1", "--blobPort", *ports, *options]
 
-def _prepare(server: Azure, process: subprocess.Popen[bytes], log: Path) -> None:
-    credential = {"account_name": ACCOUNT, "account_key": KEY}
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            client = BlobServiceClient(f"{server.url}/{ACCOUNT}", credential, retry_total=0)
-            client.create_container(CONTAINER)
-            return
-        except Exception:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"no Azurite: {log.read_text(errors='replace')}") from None
-            time.sleep(0.2)
+    def prepare(ports: Sequence[int]) -> None:
+        url = f"http://127.0.0.1:{ports[0]}/{ACCOUNT}"
+        credential = {"account_name": ACCOUNT, "account_key": KEY}
+        BlobServiceClient(url, credential, retry_total=0).create_container(CONTAINER)
+
+    environment = {**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"}
+    with on_free_ports(1, command, prepare, folder, environment) as ports:
+        yield Azure(f"http://127.0.0.1:{ports[0]}")
 
 
 @pytest.fixture(scope="session")

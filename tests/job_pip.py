@@ -110,7 +110,8 @@ def keep(path: Path, known: Path) -> Path:
 
 def copy(path: Path, to: Path) -> None:
     if path.is_dir():
-        shutil.copytree(path, to)
+        # a Python that compiles there renames files in it
+        shutil.copytree(path, to, ignore=shutil.ignore_patterns(CACHE))
     else:
         shutil.copy2(path, to)
 

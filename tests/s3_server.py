@@ -16,9 +16,10 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,6 +47,8 @@ PORTS = (
     *("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "filer.port"),
     *("filer.port.grpc", "volume.port", "volume.port.grpc", "admin.port", "admin.port.grpc"),
 )
+STARTS, READY_AFTER = 3, 60
+"""How often a server is started, and the seconds that it has to be ready each time."""
 
 
 @cache
@@ -81,7 +84,7 @@ class S3:
             aws_access_key_id="admin",
             aws_secret_access_key="admin-secret",
             region_name="us-east-1",
-            config=Config(retries={"total_max_attempts": 2}),
+            config=Config(retries={"total_max_attempts": 2}, connect_timeout=5, read_timeout=20),
         )
 
     def keys(self, prefix: str) -> list[str]:
@@ -124,54 +127,94 @@ def running(folder: Path, *options: str) -> Iterator[S3]:
             }
         )
     )
-    (folder / "data").mkdir()
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     off = ("webdav", "admin.ui", "s3.port.iceberg", "s3.port.lance", "master.telemetry")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                WEED,
-                "mini",
-                f"-dir={folder / 'data'}",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                f"-s3.config={config}",
-                *(f"-{name}={port}" for name, port in ports.items()),
-                *(f"-{name}={'0' if 'port' in name else 'false'}" for name in off),
-                *options,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        server = S3(f"http://127.0.0.1:{ports['s3.port']}")
-        _prepare(server, process, folder / "log")
-        yield server
-    finally:
-        process.kill()  # stopping takes seconds, and the data are thrown away
-        process.wait()
-        for port in ports.values():  # the server leaves its Unix sockets behind
-            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
-                path.unlink(missing_ok=True)
+
+    def command(ports: Sequence[int]) -> list[object]:
+        return [
+            WEED,
+            "mini",
+            f"-dir={tempfile.mkdtemp(dir=folder, prefix='data')}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-s3.config={config}",
+            *(f"-{name}={port}" for name, port in zip(PORTS, ports, strict=True)),
+            *(f"-{name}={'0' if 'port' in name else 'false'}" for name in off),
+            *options,
+        ]
+
+    @cache
+    def server(port: int) -> S3:
+        return S3(f"http://127.0.0.1:{port}")
+
+    def prepare(ports: Sequence[int]) -> None:
+        client = server(ports[0]).client()
+        make_bucket(client, BUCKET)
+        client.put_object(Bucket=BUCKET, Key="ready", Body=b"")
+
+    with on_free_ports(len(PORTS), command, prepare, folder) as ports:
+        try:
+            yield server(ports[0])
+        finally:
+            for port in ports:  # the server leaves its Unix sockets behind
+                for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                    path.unlink(missing_ok=True)
 
 
 def make_bucket(client: Any, name: str) -> None:
-    client.create_bucket(Bucket=name)
+    with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(Bucket=name)
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
 
 
-def _prepare(server: S3, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            make_bucket(server.client(), BUCKET)
-            server.client().put_object(Bucket=BUCKET, Key="ready", Body=b"")
-            return
-        except Exception:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"no S3 server: {log.read_text(errors='replace')}") from None
+@contextlib.contextmanager
+def on_free_ports(
+    count: int,
+    command: Callable[[Sequence[int]], Sequence[object]],
+    prepare: Callable[[Sequence[int]], object],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Sequence[int]]:
+    """Runs a server on free ports, and yields them once `prepare` has succeeded.
+
+    Starts it again on others if it ends before that: another process may have taken a port first.
+    folder: its current folder, where its log is kept.
+    """
+    ports, process = _started(count, command, prepare, folder, environment)
+    try:
+        yield ports
+    finally:
+        process.kill()  # stopping takes seconds, and the data are thrown away
+        process.wait()
+
+
+def _started(
+    count: int,
+    command: Callable[[Sequence[int]], Sequence[object]],
+    prepare: Callable[[Sequence[int]], object],
+    folder: Path,
+    environment: Mapping[str, str] | None,
+) -> tuple[Sequence[int], subprocess.Popen[bytes]]:
+    log = folder / "log"
+    for _ in range(STARTS):
+        ports = free_ports(count)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [*map(str, command(ports))],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        deadline = time.monotonic() + READY_AFTER
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(Exception):
+                prepare(ports)
+                return ports, process
             time.sleep(0.1)
+        process.kill()
+        process.wait()
+    raise RuntimeError(f"no server: {log.read_text(errors='replace')}")
 
 
 def free_ports(number: int) -> list[int]:
@@ -326,7 +369,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body[: answer.sent])
         if answer.sent is not None:
             self.wfile.flush()
-            time.sleep(0.05)  # lets what was sent arrive: the reset would discard it
+            time.sleep(0.2)  # lets what was sent arrive: the reset would discard it
             self._reset()
 
     def _reset(self) -> None:

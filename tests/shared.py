@@ -9,6 +9,7 @@ import atexit
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +53,9 @@ def once(what: str, make: Callable[[Path], object]) -> Path:
     """
     with alone(what) as path:
         if not path.exists():
-            new = path.with_suffix(".new")  # stays there if `make` fails
+            new = path.with_suffix(".new")
+            if new.is_dir():  # `make` has failed before
+                shutil.rmtree(new)
             make(new)
             new.rename(path)
     return path

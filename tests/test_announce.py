@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 import pytest
 
+from tests import warm
 from tests.conftest import Member
 from tests.github_actions import Workflow
 from tests.github_api import APP, NEWS, TOKEN, GitHubApi, app_key
@@ -480,6 +481,7 @@ def test_an_api_that_is_away_costs_seconds(
 ) -> None:
     publish(folder, at(1))
     record(folder, "down", "acme/down")
+    warm.programs()  # which may have to start
     started = time.monotonic()
     away = {"GITHUB_API_URL": "http://127.0.0.1:9"}
     assert "no answer from http://127.0.0.1:9" in exporting(workflow, **away).refused(

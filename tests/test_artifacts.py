@@ -78,8 +78,12 @@ def edit(name: str, text: str) -> Callable[[Path], object]:
 
 def touch(name: str, seconds: float = 0) -> Callable[[Path], object]:
     """Gives a file the time of now, or of that many seconds from now, and leaves its content."""
-    when = time.time() + seconds
-    return lambda root: os.utime(root / name, (when, when))
+
+    def change(root: Path) -> None:
+        when = time.time() + seconds
+        os.utime(root / name, (when, when))
+
+    return change
 
 
 def remove(name: str) -> Callable[[Path], object]:

@@ -47,8 +47,8 @@ open("child", "w").write(str(child.pid))
 time.sleep(60)
 """
     started = time.monotonic()
-    assert "took more than 2 s" in refused(tmp_path, code, seconds=2)
-    assert time.monotonic() - started < 20
+    assert "took more than 5 s" in refused(tmp_path, code, seconds=5)
+    assert time.monotonic() - started < 25
     child = int((tmp_path / "child").read_text())
     time.sleep(0.2)
     assert not is_running(child)
@@ -69,7 +69,13 @@ open("child", "w").write(str(subprocess.Popen(["sleep", "60"]).pid))
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limits")
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "MOST_MEMORY", 2**28)
-    assert "MemoryError" in refused(tmp_path, "import time; time.sleep(1); bytearray(2**29)")
+    code = """
+import resource, time
+while resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
+    time.sleep(0.01)
+bytearray(2**29)
+"""
+    assert "MemoryError" in refused(tmp_path, code)
 
 
 def test_of_what_it_prints_the_end_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -475,8 +476,11 @@ class Terminal:
 
     def starts_processes(self) -> bool:
         pids = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()
-        lines = (Path(f"/proc/{pid}/cmdline") for pid in pids)
-        return any(b"spawn_main" in line.read_bytes() for line in lines if line.exists())
+        for pid in pids:
+            with contextlib.suppress(OSError):  # it has ended
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return True
+        return False
 
     def press(self, how: signal.Signals = signal.SIGINT) -> None:
         if how == signal.SIGINT:
@@ -520,8 +524,15 @@ def is_there(process: Path) -> bool:
     """Whether the process whose id a file holds runs still."""
     try:
         return " Z " not in Path(f"/proc/{process.read_text().strip()}/stat").read_text()
-    except FileNotFoundError:
+    except OSError:  # it has ended, perhaps while it was read
         return False
+
+
+def wait_for_end(process: Path) -> None:
+    deadline = time.monotonic() + 20
+    while is_there(process):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_ctrl_c_lets_members_under_way_finish_and_a_second_one_names_them(
@@ -565,17 +576,14 @@ def test_ctrl_c_lets_members_under_way_finish_and_a_second_one_names_them(
     said = told(terminal)
     assert said["m2"] == ("stopped", "under way when stopped: run it again")
     assert said["m3"][0] == "not started"
-    assert not is_there(tmp_path / "check")
+    wait_for_end(tmp_path / "check")
 
     (tmp_path / "check").unlink()
     terminal = Terminal(fleet, *check(300), "--only", "m[23]")
     under_way(terminal)
     terminal.press(signal.SIGKILL)
     terminal.ends(-signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while is_there(tmp_path / "check"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for_end(tmp_path / "check")
     again = fleet.outcomes(*flags, "--no-check")
     assert {each["result"] for each in again.values()} == {"pushed", "already there"}
     assert all(fleet.branch(name) for name in names)

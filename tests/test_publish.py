@@ -6,6 +6,7 @@ import concurrent.futures
 import json
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -374,6 +375,8 @@ def kill_at(number: int, when: str, process: list[Process]) -> Callable[..., Ans
         if len(puts) == number:
             if when == "after":
                 forward()
+            while not process:  # it is just being started
+                time.sleep(0.01)
             process[0].send_signal(KILL)
             process[0].wait()  # else it would ask again
             return None

@@ -475,6 +475,8 @@ def test_killed_while_it_waits_for_s3(down: Member, seeded: Place, proxy: Proxy)
     process: list[Process] = []
 
     def rule(_: Request, __: Callable[[], Answer]) -> None:
+        while not process:  # it is just being started
+            time.sleep(0.01)
         process[0].send_signal(KILL)
         process[0].wait()
 

@@ -271,6 +271,7 @@ def _refusal(error: SnowflakeError) -> dict[str, Any]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 64  # with fewer, Linux lets clients that come together wait for seconds
     standin: Standin
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:

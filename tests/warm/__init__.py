@@ -25,7 +25,7 @@ from pathlib import Path
 from tests import shared
 from tests.warm.client import PYTHON, TEXT_ALONE, request
 
-READY_AFTER = 120
+READY_AFTER = 300
 """Seconds that the server may take to import everything."""
 SERVER = ".warm"
 """Suffix of the files that hold the process ids of servers."""
@@ -80,9 +80,9 @@ class Server:
             descriptors = [each.fileno() for each in (stdin, stdout, stderr)]
             variables = {os.fsencode(k): os.fsencode(v) for k, v in environment.items()}
             request(connection, descriptors, str(folder), words, variables)
-            connection.settimeout(timeout)
             with connection.makefile() as answers:
                 process = int(answers.readline())
+                connection.settimeout(timeout)  # from now on, because the server may be busy
                 try:
                     status = int(answers.readline())
                 except TimeoutError:
@@ -184,10 +184,10 @@ def programs(dbt: Server | None = None) -> Path:
     """
     dbt = dbt or server(DBT)
     python = server(COMMANDS).program("python", nested=dbt.folder.name)
-    with contextlib.suppress(FileExistsError):
-        python.with_name("python3").symlink_to(python)
-        python.with_name("copier").symlink_to(server(COMMANDS).program("copier"))
-        python.with_name("dbt").symlink_to(dbt.program("dbt"))
+    copier = server(COMMANDS).program("copier")
+    for name, of in {"python3": python, "copier": copier, "dbt": dbt.program("dbt")}.items():
+        with contextlib.suppress(FileExistsError):
+            python.with_name(name).symlink_to(of)
     return python.parent
 
 

@@ -25,7 +25,7 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import NoReturn
 
-from tests.warm.client import PYTHON
+from tests.warm.client import PASSED_ON, PYTHON
 
 LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
 """Variables from which Python takes its encoding when it starts. For a fork it is too late for
@@ -235,11 +235,14 @@ def begin(listening: socket.socket, running: dict[int, socket.socket]) -> None:
     except (OSError, ValueError):  # the client has given up
         connection.close()
     else:
+        # a signal for the fork must not arrive while the fork has the server's handlers
+        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         process = os.fork()
         if process == 0:
             for each in (listening, connection, *running.values()):
                 each.close()
             command(folder, rest[:count], rest[count:], outputs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
         running[process] = connection
         say(connection, process)
     for descriptor in outputs:
@@ -254,6 +257,7 @@ def command(
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
         environment = dict(each.split("=", 1) for each in variables)
         become(folder, environment, outputs)
         os._exit(status_of(words, environment))
