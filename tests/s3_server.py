@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
@@ -179,21 +179,6 @@ def on_free_ports(
     Starts it again on others if it ends before that: another process may have taken a port first.
     folder: its current folder, where its log is kept.
     """
-    ports, process = _started(count, command, prepare, folder, environment)
-    try:
-        yield ports
-    finally:
-        process.kill()  # stopping takes seconds, and the data are thrown away
-        process.wait()
-
-
-def _started(
-    count: int,
-    command: Callable[[Sequence[int]], Sequence[object]],
-    prepare: Callable[[Sequence[int]], object],
-    folder: Path,
-    environment: Mapping[str, str] | None,
-) -> tuple[Sequence[int], subprocess.Popen[bytes]]:
     log = folder / "log"
     for _ in range(STARTS):
         ports = free_ports(count)
@@ -206,15 +191,25 @@ def _started(
                 stdout=output,
                 stderr=output,
             )
-        deadline = time.monotonic() + READY_AFTER
-        while process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(Exception):
-                prepare(ports)
-                return ports, process
-            time.sleep(0.1)
-        process.kill()
-        process.wait()
+        try:
+            if _is_ready(process, partial(prepare, ports)):
+                yield ports
+                return
+        finally:
+            process.kill()  # stopping takes seconds, and the data are thrown away
+            process.wait()
     raise RuntimeError(f"no server: {log.read_text(errors='replace')}")
+
+
+def _is_ready(process: subprocess.Popen[bytes], prepare: Callable[[], object]) -> bool:
+    """Waits until `prepare` succeeds; False if the process ends before, or it takes too long."""
+    deadline = time.monotonic() + READY_AFTER
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(Exception):
+            prepare()
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def free_ports(number: int) -> list[int]:

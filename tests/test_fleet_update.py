@@ -528,13 +528,6 @@ def is_there(process: Path) -> bool:
         return False
 
 
-def wait_for_end(process: Path) -> None:
-    deadline = time.monotonic() + 20
-    while is_there(process):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_ctrl_c_lets_members_under_way_finish_and_a_second_one_names_them(
     fleet: World, tmp_path: Path
 ) -> None:
@@ -576,14 +569,17 @@ def test_ctrl_c_lets_members_under_way_finish_and_a_second_one_names_them(
     said = told(terminal)
     assert said["m2"] == ("stopped", "under way when stopped: run it again")
     assert said["m3"][0] == "not started"
-    wait_for_end(tmp_path / "check")
+    assert not is_there(tmp_path / "check")
 
     (tmp_path / "check").unlink()
     terminal = Terminal(fleet, *check(300), "--only", "m[23]")
     under_way(terminal)
     terminal.press(signal.SIGKILL)
     terminal.ends(-signal.SIGKILL)
-    wait_for_end(tmp_path / "check")
+    deadline = time.monotonic() + 20
+    while is_there(tmp_path / "check"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     again = fleet.outcomes(*flags, "--no-check")
     assert {each["result"] for each in again.values()} == {"pushed", "already there"}
     assert all(fleet.branch(name) for name in names)

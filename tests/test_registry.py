@@ -368,7 +368,9 @@ def test_nobody_answers(
             each.setblocking(False)
             each.connect_ex(address)
         store = opened(s3_place(s3, f"http://127.0.0.1:{address[1]}"), mesh, monkeypatch)
-        store._client.meta.events.register("before-send.s3", lambda **sent: attempts.append(sent))
+        client = store._client.meta
+        assert client.config.connect_timeout == client.config.read_timeout == 0.2
+        client.events.register("before-send.s3", lambda **sent: attempts.append(sent))
         with pytest.raises(mesh.MeshError, match="no answer from http://127"):
             store.read("key")
         for each in filling:
